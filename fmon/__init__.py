@@ -1,0 +1,1 @@
+"""fmon: monitor, diagnosis and dispatcher for factorial experiments on SkyPilot."""

@@ -1,0 +1,40 @@
+"""Every refusal of fmon, with its exit code (floor 1).
+
+A message says what happened, to which ids, and what to do next; ``cli.main`` is the only catcher.
+"""
+
+
+class FmonError(Exception):
+    """Base of all expected errors; ``exit_code`` is what the command ends with."""
+
+    exit_code = 1
+
+
+class ConfigError(FmonError):
+    """A flag, an argument or the experiment's config is wrong."""
+
+    exit_code = 2
+
+
+class QueueError(FmonError):
+    """The job queue did not answer; the heartbeat says so and the next poll carries on."""
+
+    exit_code = 11
+
+
+class SnapshotError(FmonError):
+    """A queue record does not fit; everything that fits was stored first."""
+
+    exit_code = 12
+
+
+class ManifestError(FmonError):
+    """The manifest is missing, unreadable or contradicts itself."""
+
+    exit_code = 13
+
+
+class StoreError(FmonError):
+    """The store can't be written (disk full, permission, lock held); what it held is intact."""
+
+    exit_code = 14

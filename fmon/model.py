@@ -1,0 +1,163 @@
+"""What an experiment is: levels, conditions, the manifest and a queue record (floor 2).
+
+Pure data. msgspec because ``fmon poll`` reads these on its hot path: it validates and decodes
+in C, and one definition gives the type, the check and the JSON Schema.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+Level = bool | int | float | str
+"""A factor's level; it keeps the type YAML gave it."""
+
+Kind = Literal["grid", "baseline"]
+
+
+def level_text(level: Level) -> str:
+    """Write a level the way ids, job names, env vars and SQL show it: booleans as true/false."""
+    if isinstance(level, bool):
+        return "true" if level else "false"
+    return str(level)
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Price of one accelerator [USD/h]; None where unknown."""
+
+    spot: float | None = None
+    on_demand: float | None = None
+    source: str = "config"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Thresholds of the alarms and of launch's gates."""
+
+    budget_usd: float | None = None
+    max_hourly_usd: float | None = None
+    accelerators: list[str] | None = None
+    pending_minutes: float = 30
+    starting_minutes: float = 10
+    overrun_factor: float = 3
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell of the grid, or one baseline beside it."""
+
+    condition_id: str
+    kind: Kind
+    factors: dict[str, Level]
+    job_name: str
+    expected_minutes: float | None = None
+
+
+class Experiment(msgspec.Struct, frozen=True, kw_only=True):
+    """An experiment's config, validated and expanded into its conditions."""
+
+    experiment_name: str
+    config_file: str
+    skypilot_yaml: str
+    factors: dict[str, list[Level]]
+    conditions: list[Condition]
+    inner_factors: dict[str, list[Level]]
+    """Factors that are looped over inside each job: counted, never launched."""
+    limits: Limits
+    prices: dict[str, Price]
+    docker_image: str | None = None
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A managed job of an earlier cycle, or an earlier ended job of the same condition."""
+
+    cycle: int
+    job_id: int
+    role: Literal["attempt", "superseded"] = "attempt"
+
+
+class Entry(msgspec.Struct, kw_only=True):
+    """The manifest's record of one condition; its newest attempt is ``job_id`` in cycle ``relaunch_batch``.
+
+    In the file each factor is a key of its own beside these (the seed's schema).
+    Status to root cause are copies as of the manifest's ``as_of``; no view reads them.
+    """
+
+    condition: str
+    kind: Kind
+    factors: dict[str, Level]
+    job_name: str
+    expected_minutes: float | None = None
+    job_id: int | None = None
+    relaunch_batch: int = 0
+    attempts: list[Attempt] = msgspec.field(default_factory=list)
+    status: str | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    duration_seconds: float | None = None
+    cost_usd: float | None = None
+    mlflow_run_id: str | None = None
+    failure_category: str | None = None
+    failure_root_cause: str | None = None
+
+
+class Manifest(msgspec.Struct, kw_only=True):
+    """``manifest.json``: which job is which condition, in every cycle (F5)."""
+
+    schema_version: Literal[1] = 1
+    experiment_id: str
+    experiment_name: str
+    config_file: str
+    created_at: datetime
+    is_replay: bool = False
+    factors: dict[str, list[Level]]
+    inner_factors: dict[str, list[Level]] = msgspec.field(default_factory=dict)
+    skypilot_yaml: str
+    docker_image: str | None = None
+    docker_digest: str | None = None
+    user_hash: str | None = None
+    """SkyPilot's id of the user whose jobs these are; None until the first job is attached."""
+    since: datetime | None = None
+    """Jobs submitted before this never belong to the experiment (``adopt --since``)."""
+    max_relaunch_cycles: int = 2
+    current_cycle: int = 0
+    expected_job_count: int
+    total_estimated_cost: float | None = None
+    limits: Limits = msgspec.field(default_factory=Limits)
+    prices: dict[str, Price] = msgspec.field(default_factory=dict)
+    as_of: datetime | None = None
+    jobs: list[Entry]
+
+
+class Record(msgspec.Struct, kw_only=True):
+    """One job task as one look at the queue saw it: SkyPilot's record, typed and allow-listed.
+
+    Times are microseconds since the epoch, UTC. The field names are columns of the
+    source relation ``snapshot`` (see ``schema.SNAPSHOT``).
+    """
+
+    job_id: int
+    task_id: int = 0
+    job_name: str | None = None
+    task_name: str | None = None
+    status: str
+    submitted_at: int | None = None
+    start_at: int | None = None
+    end_at: int | None = None
+    last_recovered_at: int | None = None
+    job_duration_s: float | None = None
+    recovery_count: int | None = None
+    details: str | None = None
+    failure_reason: str | None = None
+    resources: str | None = None
+    cloud: str | None = None
+    region: str | None = None
+    zone: str | None = None
+    infra: str | None = None
+    user_name: str | None = None
+    user_hash: str | None = None
+    workspace: str | None = None
+    price_usd_per_h: float | None = None
+    price_source: str | None = None
+    fmon_experiment: str | None = None
+    fmon_condition: str | None = None
+    fmon_cycle: int | None = None
+    """From the job's metadata where fmon launched it; not stored, the manifest owns it."""

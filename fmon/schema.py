@@ -1,0 +1,116 @@
+"""The source relations that Python binds and the SQL views read: column, type, unit, meaning (floor 3).
+
+Types are DuckDB's; ``store.arrow`` derives the Parquet schema from them. A test holds
+``SNAPSHOT`` against ``model.Record``.
+"""
+
+from typing import NamedTuple
+
+
+class Column(NamedTuple):
+    """One column of a source relation."""
+
+    name: str
+    type: str
+    unit: str
+    meaning: str
+
+
+_EXPERIMENT = Column("experiment_id", "varchar", "id", "the experiment")
+_POLL = (
+    _EXPERIMENT,
+    Column("poll_id", "bigint", "id", "order of the poll within the experiment, given out under the lock"),
+    Column("polled_at", "timestamptz", "UTC", "when the queue was looked at; clocks step, so this is data, never order"),
+)
+
+HEARTBEAT = (
+    *_POLL,
+    Column("source", "varchar", "name", "where the queue was read from: sky, file:..., recording"),
+    Column("is_ok", "boolean", "bool", "the queue answered"),
+    Column("error_type", "varchar", "name", "class of the error where it did not"),
+    Column("error", "varchar", "text", "its message, one line"),
+    Column("job_count", "bigint", "count", "records in the whole answer, all users and experiments"),
+    Column("seen_count", "bigint", "count", "records among them that belong to this experiment"),
+    Column("changed_count", "bigint", "count", "snapshot rows this poll wrote"),
+    Column("latency_s", "double", "s", "time the queue took to answer"),
+)
+
+SNAPSHOT = (
+    *_POLL,
+    Column("job_id", "bigint", "id", "SkyPilot's managed job"),
+    Column("task_id", "bigint", "id", "task within the job; 0 for a job of one task"),
+    Column("job_name", "varchar", "name", "the job's name; not unique"),
+    Column("task_name", "varchar", "name", "the task's name"),
+    Column("is_seen", "boolean", "bool", "the queue listed it; false = absent from a successful poll"),
+    Column("status", "varchar", "name", "SkyPilot's status as it came; of an absent job the last one known"),
+    Column("submitted_at", "timestamptz", "UTC", "submitted to SkyPilot"),
+    Column("start_at", "timestamptz", "UTC", "first RUNNING; setup is part of RUNNING"),
+    Column("end_at", "timestamptz", "UTC", "became terminal"),
+    Column("last_recovered_at", "timestamptz", "UTC", "last recovery done"),
+    Column("job_duration_s", "double", "s", "SkyPilot's run time without provisioning and recovery; only in terminal rows and rows without start_at"),
+    Column("recovery_count", "bigint", "count", "recoveries done"),
+    Column("details", "varchar", "text", "what SkyPilot says it is doing, redacted"),
+    Column("failure_reason", "varchar", "text", "why it failed as SkyPilot says it, redacted"),
+    Column("resources", "varchar", "text", "requested resources"),
+    Column("cloud", "varchar", "name", "cloud it runs on"),
+    Column("region", "varchar", "name", "region it runs in"),
+    Column("zone", "varchar", "name", "zone it runs in"),
+    Column("infra", "varchar", "name", "SkyPilot's infra string"),
+    Column("user_name", "varchar", "name", "who submitted it"),
+    Column("user_hash", "varchar", "id", "SkyPilot's id of the user"),
+    Column("workspace", "varchar", "name", "SkyPilot workspace"),
+    Column("price_usd_per_h", "double", "USD", "price of its machine per hour when first seen; null = unknown"),
+    Column("price_source", "varchar", "name", "where the price is from: config or catalog"),
+)
+
+MANIFEST = (
+    _EXPERIMENT,
+    Column("experiment_name", "varchar", "name", "name in the config"),
+    Column("config_file", "varchar", "text", "the config it was made from"),
+    Column("is_replayed", "boolean", "bool", "made from a recording; its clock is its last poll"),
+    Column("current_cycle", "bigint", "count", "newest cycle launched"),
+    Column("max_relaunch_cycles", "bigint", "count", "relaunches allowed before a person decides (F4)"),
+    Column("budget_usd", "double", "USD", "budget; null = none"),
+    Column("pending_threshold_s", "double", "s", "PENDING longer than this raises an alarm"),
+    Column("starting_threshold_s", "double", "s", "STARTING longer than this raises an alarm"),
+    Column("overrun_factor", "double", "ratio", "running longer than this many times the expected time raises an alarm"),
+    Column("created_at", "timestamptz", "UTC", "when the experiment was made"),
+)
+
+ENTRY = (
+    _EXPERIMENT,
+    Column("condition_id", "varchar", "id", "the condition"),
+    Column("kind", "varchar", "name", "grid or baseline"),
+    Column("factors", "map(varchar, varchar)", "text", "its factor levels as text"),
+    Column("job_name", "varchar", "name", "the exact name of its jobs"),
+    Column("entry_number", "bigint", "count", "position in the manifest"),
+    Column("expected_s", "double", "s", "expected run time; null = none given"),
+)
+
+ATTEMPT = (
+    _EXPERIMENT,
+    Column("condition_id", "varchar", "id", "the condition"),
+    Column("cycle", "bigint", "count", "0 = first launch, 1 and 2 = relaunches"),
+    Column("job_id", "bigint", "id", "its managed job"),
+    Column("role", "varchar", "name", "attempt, or superseded: an earlier ended job of the same cycle"),
+)
+
+FACTOR_LEVEL = (
+    _EXPERIMENT,
+    Column("factor", "varchar", "name", "factor"),
+    Column("level", "varchar", "text", "level as text"),
+    Column("factor_number", "bigint", "count", "position of the factor in the config"),
+    Column("level_number", "bigint", "count", "position of the level in the config"),
+)
+
+CLOCK = (Column("now", "timestamptz", "UTC", "the wall clock when the connection was made"),)
+
+SOURCES = {
+    "clock": CLOCK,
+    "manifest": MANIFEST,
+    "entry": ENTRY,
+    "attempt": ATTEMPT,
+    "factor_level": FACTOR_LEVEL,
+    "heartbeat": HEARTBEAT,
+    "snapshot": SNAPSHOT,
+}
