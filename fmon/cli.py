@@ -1,0 +1,322 @@
+"""The command line: parse, call one phase, print (floor 7).
+
+stdout is data, stderr is words. Every command imports what it needs when it runs, so that
+``fmon --help`` and a poll with nothing to do cost no more than Typer.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fmon.errors import FmonError, SnapshotError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fmon.phases.monitor import Polled
+    from fmon.phases.status import Status
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it (128 + SIGINT)."""
+
+TIME_FORMATS = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"]
+
+
+class Output(StrEnum):
+    """How rows are printed."""
+
+    table = "table"
+    json = "json"
+
+
+Data = Annotated[Path, typer.Option("--data", envvar="FMON_DATA", help="Folder of the stores.")]
+Queue = Annotated[
+    str,
+    typer.Option("--queue", envvar="FMON_QUEUE", help="sky, file:PATH or file:- (JSON of sky jobs queue)."),
+]
+Rows = Annotated[Output, typer.Option("-o", "--output", help="How rows are printed.")]
+Experiment = Annotated[
+    str | None,
+    typer.Argument(help="Experiment id or a unique start of it; default: the newest.", show_default=False),
+]
+Config = Annotated[Path, typer.Argument(help="The experiment's config (YAML).", show_default=False)]
+MaxConditions = Annotated[
+    int, typer.Option("--max-conditions", help="Most conditions a config may have.", min=1)
+]
+Interval = Annotated[float, typer.Option("--interval", help="Seconds between polls.", min=1)]
+ExitStatus = Annotated[
+    bool,
+    typer.Option("--exit-status", help="Exit 0: all succeeded, 3: open jobs, 4: ended, not all succeeded."),
+]
+
+app = typer.Typer(
+    name="fmon",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Monitor factorial experiments that run as SkyPilot managed jobs.",
+)
+
+
+def main() -> None:
+    """Run the command line; the only place that turns a refusal into a sentence and an exit code."""
+    try:
+        app()
+    except FmonError as refusal:
+        _say(f"fmon: {refusal}")
+        raise SystemExit(refusal.exit_code) from None
+    except BrokenPipeError:
+        # The reader has gone (fmon sql ... | head): say nothing, and keep Python from flushing again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+
+
+def _say(*sentences: str) -> None:
+    """Print words to stderr, with control characters of hostile text made visible."""
+    from fmon.terminal import visible
+
+    for sentence in sentences:
+        print(visible(sentence), file=sys.stderr)  # noqa: T201
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@app.command(rich_help_panel="Phase 1: launch")
+def plan(config: Config, *, max_conditions: MaxConditions = 100_000, output: Rows = Output.table) -> None:
+    """Print the grid, its counts, checks and estimated cost; changes nothing."""
+    from fmon.phases.plan import plan as plan_phase
+    from fmon.terminal import print_plan
+
+    print_plan(plan_phase(config, max_conditions=max_conditions), output)
+
+
+@app.command(rich_help_panel="Phase 1: launch")
+def adopt(
+    config: Config,
+    *,
+    since: Annotated[
+        datetime | None,
+        typer.Option(help="Leave out jobs submitted before this time (UTC).", show_default=False),
+    ] = None,
+    max_conditions: MaxConditions = 100_000,
+    queue: Queue = "sky",
+    data: Data = Path("data"),
+) -> None:
+    """Watch jobs that already run: match their names to the config's conditions."""
+    from fmon.phases.adopt import adopt as adopt_phase
+    from fmon.sky.queue import open_queue
+
+    since = since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
+    adopted = adopt_phase(
+        config, open_queue(queue), data, since=since, now=_now(), max_conditions=max_conditions
+    )
+    _say(*adopted.sentences())
+    _print_ids([adopted.experiment_id])
+    _refuse_bad(adopted.bad)
+
+
+@app.command(rich_help_panel="Phase 2: monitor")
+def poll(
+    experiments: Annotated[
+        list[str] | None, typer.Argument(help="Experiments; default: all open ones.", show_default=False)
+    ] = None,
+    *,
+    queue: Queue = "sky",
+    data: Data = Path("data"),
+) -> None:
+    """Look at the queue once and store what changed; for cron, read-only towards SkyPilot."""
+    from fmon.phases.monitor import poll as poll_phase
+    from fmon.sky.queue import open_queue
+
+    polled = poll_phase(data, open_queue(queue), experiments or (), now=_now())
+    _report_poll(polled)
+
+
+@app.command(rich_help_panel="Phase 2: monitor")
+def watch(
+    experiment: Experiment = None,
+    *,
+    interval: Interval = 60,
+    exit_status: ExitStatus = False,
+    queue: Queue = "sky",
+    data: Data = Path("data"),
+) -> None:
+    """Poll until no job is open, with a live table; Ctrl-C leaves a valid store."""
+    import time
+
+    from fmon.phases.monitor import watch as watch_phase
+    from fmon.sky.queue import open_queue
+    from fmon.store.folder import find
+    from fmon.terminal import WatchScreen
+
+    found = find(data, experiment).experiment_id
+    polls = watch_phase(data, open_queue(queue), found, interval_s=interval, clock=_now, sleep=time.sleep)
+    try:
+        with WatchScreen() as screen:
+            for polled in polls:
+                status = _status(data, found)
+                screen.show(status, note=_note(polled))
+                if status.open_count == 0:
+                    break
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    _exit_with(status, wanted=exit_status)
+
+
+@app.command(rich_help_panel="Phase 2: monitor")
+def status(
+    experiment: Experiment = None,
+    *,
+    exit_status: ExitStatus = False,
+    output: Rows = Output.table,
+    data: Data = Path("data"),
+) -> None:
+    """Show alarms, progress and every condition as of the last poll."""
+    from fmon.terminal import print_status
+
+    seen = _status(data, experiment)
+    print_status(seen, output)
+    _exit_with(seen, wanted=exit_status)
+
+
+@app.command(rich_help_panel="Phase 6: report")
+def report(
+    experiment: Experiment = None,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports"),
+    data: Data = Path("data"),
+) -> None:
+    """Write the experiment's JSONL and its HTML page; print their paths."""
+    from fmon.phases.report import report as report_phase
+
+    reported = report_phase(data, experiment, out)
+    _print_ids([str(reported.jsonl), str(reported.html)])
+
+
+@app.command(rich_help_panel="Recordings")
+def record(
+    config: Config,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the recording; one that exists is carried on.")],
+    interval: Interval = 60,
+    queue: Queue = "sky",
+) -> None:
+    """Record the queue of a running experiment until its jobs have ended, logs included, secrets redacted."""
+    import time
+
+    from fmon.phases.record import record as record_phase
+    from fmon.sky.queue import open_queue
+
+    try:
+        for sentence in record_phase(
+            config, open_queue(queue), out, interval_s=interval, clock=_now, sleep=time.sleep
+        ):
+            _say(sentence)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    _print_ids([str(out)])
+
+
+@app.command(rich_help_panel="Recordings")
+def replay(
+    recording: Annotated[Path, typer.Argument(help="Folder of the recording.", show_default=False)],
+    *,
+    max_conditions: MaxConditions = 100_000,
+    data: Data = Path("data"),
+) -> None:
+    """Run every poll of a recording through the code of a live one, with the recorded clock."""
+    from fmon.phases.replay import replay as replay_phase
+
+    replayed = replay_phase(recording, data, max_conditions=max_conditions)
+    _say(*replayed.sentences())
+    _print_ids([replayed.experiment_id])
+
+
+@app.command(rich_help_panel="Views")
+def sql(
+    query: Annotated[
+        str, typer.Argument(help="SQL over the views; fmon views lists them.", show_default=False)
+    ],
+    *,
+    output: Rows = Output.table,
+    data: Data = Path("data"),
+) -> None:
+    """Run a query over the views of all experiments."""
+    from fmon.terminal import print_rows
+    from fmon.warehouse import connect, query_rows
+
+    print_rows(*query_rows(connect(data), query), output)
+
+
+@app.command(rich_help_panel="Views")
+def views(*, output: Rows = Output.table) -> None:
+    """List the views with their columns, units and meanings."""
+    from fmon.terminal import print_rows
+    from fmon.warehouse import dictionary
+
+    print_rows(*dictionary(), output)
+
+
+def _status(data: Path, experiment: str | None) -> Status:
+    from fmon.phases.status import VIEWS
+    from fmon.phases.status import status as status_phase
+    from fmon.store.folder import find
+    from fmon.warehouse import connect
+
+    return status_phase(connect(data, find(data, experiment).experiment_id, views=VIEWS))
+
+
+def _note(polled: Polled) -> str | None:
+    """Say in one line what a poll could not do."""
+    if polled.is_skipped:
+        return "another poll is under way; shown is what the store holds"
+    return "; ".join([str(error) for error in (polled.error, *polled.faults.values()) if error]) or None
+
+
+def _report_poll(polled: Polled) -> None:
+    """Say what a poll did, one line an experiment, then fail for what it could not do."""
+    if polled.is_skipped:
+        _say("fmon: another poll is under way; skipped")
+    for seen in polled.observed:
+        _say(f"{seen.experiment_id}: {seen.sentence()}")
+    faults = list(polled.faults.values())
+    for fault in faults[1:]:
+        _say(f"fmon: {fault}")
+    if faults:
+        raise faults[0]
+    if polled.error:
+        raise polled.error
+    _refuse_bad([sentence for seen in polled.observed[:1] for sentence in seen.bad])
+
+
+def _refuse_bad(bad: Iterable[str]) -> None:
+    """Fail for records that did not fit, after everything else is stored."""
+    sentences = list(bad)
+    if sentences:
+        shown = "; ".join(sentences[:5])
+        message = (
+            f"{len(sentences)} queue record(s) do not fit and were left out, the rest is stored: {shown}"
+        )
+        raise SnapshotError(message)
+
+
+def _exit_with(seen: Status, *, wanted: bool) -> None:
+    from fmon.phases.status import exit_status
+
+    if wanted:
+        raise typer.Exit(exit_status(seen))
+
+
+def _print_ids(lines: Iterable[Any]) -> None:
+    for line in lines:
+        print(line)  # noqa: T201
