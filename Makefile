@@ -1,1 +1,59 @@
+# Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+# With this set every `import sky` compiles itself anew: 8 s instead of 2.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-real check fmt golden docs bench build lock clean
+
+demo: .venv/.installed  ## replay a recorded experiment, show it, write its report
+	$(BIN)/fmon replay data/demo
+	$(BIN)/fmon status debug_factorial
+	@echo && echo "The report (open the .html in a browser):"
+	$(BIN)/fmon report debug_factorial
+
+test: .venv/.installed check  ## all that needs no server, no browser and no root
+	$(BIN)/pytest
+
+test-real: .venv/.installed  ## against a real SkyPilot; installs it by apt and pip, or says why it can't
+	$(BIN)/pytest -m real
+
+check: .venv/.installed  ## formatting, lint, types, floors
+	$(BIN)/ruff format --check -q .
+	$(BIN)/ruff check -q .
+	$(BIN)/sqlfluff lint -q sql
+	$(BIN)/mypy --no-error-summary
+	$(BIN)/lint-imports --no-logo > .import_linter.log || { cat .import_linter.log; exit 1; }
+
+fmt: .venv/.installed
+	$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix . && $(BIN)/sqlfluff fix -q sql
+
+golden: .venv/.installed  ## rewrite tests/golden; review the diff
+	FMON_GOLDEN=write $(BIN)/pytest -q -k golden
+
+docs: .venv/.installed  ## rewrite the generated docs and the manifest's JSON Schema
+	$(BIN)/python -m tests.generate
+
+bench: .venv/.installed
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+build: .venv/.installed
+	$(BIN)/python -m build --installer uv
+
+lock: .venv/.installed
+	$(BIN)/uv pip compile -q --upgrade pyproject.toml --group dev --universal --python-version 3.11 \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements.lock
+
+clean:
+	rm -rf .venv build dist *.egg-info .*_cache .hypothesis .import_linter.log
+
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "fmon needs Python >= 3.11, $(PYTHON) is older: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Creating .venv and installing the locked versions into it (about a minute) ..."
+	@$(PYTHON) -m venv .venv || { \
+	    echo "no venv in this Python; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/pip install -q uv
+	@$(BIN)/uv pip install -q --python $(BIN)/python -r requirements.lock
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
+	@touch $@
