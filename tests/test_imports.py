@@ -1,0 +1,38 @@
+"""Heavy libraries stay off the paths that don't need them."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"sky", "polars", "duckdb", "pandas", "pyarrow", "pydantic", "rich", "yaml", "jinja2", "numpy"}
+
+
+def loaded_by(code: str, *args: str) -> set[str]:
+    """Run code in a clean interpreter and say which heavy modules it loaded."""
+    tail = "import sys; print('LOADED', *sys.modules)"
+    script = f"import sys\ntry:\n    {code}\nexcept SystemExit: pass\n{tail}"
+    done = subprocess.run([sys.executable, "-c", script, *args], capture_output=True, text=True, timeout=60)
+    last = done.stdout.strip().splitlines()[-1]
+    assert last.startswith("LOADED"), done.stderr
+    return HEAVY & set(last.split())
+
+
+def test_import_fmon_loads_nothing_heavy():
+    assert loaded_by("import fmon") == set()
+
+
+def test_help_loads_nothing_heavy_but_rich():
+    assert loaded_by("from fmon.cli import main; main()", "--help") <= {"rich"}
+
+
+def test_poll_with_nothing_open_loads_nothing_heavy(tmp_path):
+    assert loaded_by("from fmon.cli import main; main()", "poll", "--data", str(tmp_path)) == set()
+
+
+@pytest.mark.parametrize("name", ["connect", "__version__"])
+def test_the_public_names_are_there(name):
+    import fmon
+
+    assert getattr(fmon, name)
+    assert name in dir(fmon)
