@@ -37,7 +37,7 @@ def test_an_editable_install_finds_the_views(tmp_path):
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--installer", "uv", "--outdir", str(out), str(ROOT)]
+    command = [sys.executable, "-m", "build", "--installer", "uv", "--outdir", str(out), str(ROOT)]
     subprocess.run(command, capture_output=True, timeout=300, check=True)
     return next(out.glob("*.whl"))
 
