@@ -5,7 +5,7 @@ in C, and one definition gives the type, the check and the JSON Schema.
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -49,6 +49,8 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     factors: dict[str, Level]
     job_name: str
     expected_minutes: float | None = None
+    resources: dict[str, Any] = {}
+    """SkyPilot resources that differ from the task YAML's (the config's ``overrides``); shared, never changed."""
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,77 @@
+"""The experiment's YAML, checked and expanded (floor 3); ``docs/config.md`` lists every key."""
+
+import os
+from pathlib import Path
+
+from fmon.config.design import read_design
+from fmon.config.grid import expand
+from fmon.config.layered import flatten, is_layered
+from fmon.config.levels import check_factors
+from fmon.config.shape import FlatKeys, check_keys
+from fmon.config.source import Source, read_source
+from fmon.model import Experiment, Limits, Price
+
+__all__ = ["load_experiment"]
+
+
+def load_experiment(path: Path, *, max_conditions: int = 100_000, needs_task: bool = True) -> Experiment:
+    """Read an experiment's config, in the flat or the layered form.
+
+    Parameters
+    ----------
+    path : the YAML file
+    max_conditions : most conditions it may have, counted before any is made
+    needs_task : the task YAML must be there; a recording may lack it
+
+    Returns
+    -------
+    Experiment
+        Its conditions in the order of the factors, the baselines last; ``skypilot_yaml`` is
+        relative to the config's folder.
+
+    Raises
+    ------
+    ConfigError
+        Anything is wrong; one sentence with the line and what to do.
+    """
+    source = read_source(path)
+    has_layers = is_layered(source.value)
+    inner = {}
+    if has_layers:
+        source, found = flatten(source, max_conditions=max_conditions)
+        inner = check_factors(source, found, "inner") if found else {}
+    keys = check_keys(FlatKeys, source.value, source)
+    factors = check_factors(source, keys.factors, "factors")
+    design = read_design(source, keys, factors, max_conditions=max_conditions)
+    folder = path.absolute().parent
+    return Experiment(
+        experiment_name=keys.experiment_name,
+        config_file=str(path),
+        skypilot_yaml=_task_yaml(
+            source,
+            keys.skypilot_yaml,
+            # The study writes the path relative to its repository: look in the folders above as well.
+            folders=[folder, *folder.parents] if has_layers else [folder],
+            is_needed=needs_task,
+        ),
+        factors=factors,
+        conditions=expand(source, design),
+        inner_factors=inner,
+        limits=Limits(**keys.limits.model_dump()),
+        prices={name: Price(**price.model_dump()) for name, price in keys.prices.items()},
+        docker_image=keys.docker_image,
+    )
+
+
+def _task_yaml(source: Source, written: str, *, folders: list[Path], is_needed: bool) -> str:
+    """Find the task YAML in the first of the folders that has it; relative to the first folder."""
+    for folder in folders:
+        if (folder / written).is_file():
+            return written if folder == folders[0] else os.path.relpath(folder / written, folders[0])
+    if is_needed:
+        message = (
+            f"the task YAML {written!r} is not in {source.path.parent}; "
+            "write its path relative to the config's folder"
+        )
+        raise source.fault(message, "skypilot_yaml")
+    return written

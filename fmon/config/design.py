@@ -1,0 +1,202 @@
+"""What a config says of its levels: the design before it is expanded (floor 3)."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from string import Formatter
+from typing import Any, NamedTuple
+
+from fmon.config.levels import check_factor, check_level, exact, find_level, known_levels
+from fmon.config.shape import BaselineKeys, FlatKeys, check_keys, nearest
+from fmon.config.source import Source
+from fmon.model import Level, level_text
+
+
+class Cell(NamedTuple):
+    """One level as the expansion needs it: with its position, its text and what the config says of it."""
+
+    number: int
+    level: Level
+    text: str
+    minutes: float | None
+    resources: dict[str, Any] | None
+
+
+class Baseline(NamedTuple):
+    """One condition beside the grid."""
+
+    cells: dict[str, Cell]
+    own: BaselineKeys
+
+
+class Exclusion(NamedTuple):
+    """The excluded combinations of some factors: where the factors stand, and the level numbers."""
+
+    positions: list[int]
+    combinations: set[tuple[int, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """A checked design.
+
+    Attributes
+    ----------
+    grid : each factor's cells, in the order of the config
+    exclude : what is left out of the grid
+    baselines : what stands beside it
+    template : the job name as (text before, factor or nothing); None where the config has none
+    minutes : expected time of a job of which no level says more
+    """
+
+    grid: dict[str, list[Cell]]
+    exclude: list[Exclusion]
+    baselines: list[Baseline]
+    template: list[tuple[str, str]] | None
+    minutes: float | None
+
+
+def read_design(
+    source: Source, keys: FlatKeys, factors: Mapping[str, Sequence[Level]], *, max_conditions: int
+) -> Design:
+    """Check everything that mentions a factor or a level.
+
+    Parameters
+    ----------
+    source : the config, for the lines of faults
+    keys : its validated keys
+    factors : its checked factors
+    max_conditions : most cells the grid may have, counted before anything is expanded
+    """
+    _check_size(source, factors, len(keys.baselines), max_conditions=max_conditions)
+    baselines = [_baseline(source, raw, factors, number) for number, raw in enumerate(keys.baselines)]
+    cells = _cells(source, keys, _with_baselines(factors, baselines))
+    by_level = {factor: {exact(cell.level): cell for cell in found} for factor, found in cells.items()}
+    return Design(
+        grid={factor: cells[factor][: len(levels)] for factor, levels in factors.items()},
+        exclude=_excluded(source, keys.exclude, factors),
+        baselines=[
+            Baseline({factor: by_level[factor][exact(level)] for factor, level in levels.items()}, own)
+            for levels, own in baselines
+        ],
+        template=_template(source, keys.job_name, factors),
+        minutes=keys.expect.minutes,
+    )
+
+
+def _check_size(
+    source: Source, factors: Mapping[str, Sequence[Level]], baseline_count: int, *, max_conditions: int
+) -> None:
+    """Refuse a grid that nobody meant to be so large, before it takes memory."""
+    sizes = [len(levels) for levels in factors.values()]
+    count = math.prod(sizes) + baseline_count
+    if count > max_conditions:
+        message = (
+            f"{' x '.join(map(str, sizes))} levels and {baseline_count} baselines make {count} conditions, "
+            f"more than {max_conditions}; if that is meant, say --max-conditions {count}"
+        )
+        raise source.fault(message, "factors")
+
+
+def _baseline(
+    source: Source, raw: dict[Any, Any], factors: Mapping[str, Sequence[Level]], number: int
+) -> tuple[dict[str, Level], BaselineKeys]:
+    """Split a baseline into its factor levels and its own keys."""
+    own = {key: value for key, value in raw.items() if key in BaselineKeys.model_fields}
+    levels = {key: value for key, value in raw.items() if key not in own}
+    for key, level in levels.items():
+        if key not in factors:
+            known = [*factors, *BaselineKeys.model_fields]
+            message = f"unknown key {key!r} in a baseline; {nearest(key, known)}"
+            raise source.fault(message, "baselines", number, key)
+        check_level(source, level, "baselines", number, key)
+    if not levels:
+        message = "a baseline needs at least one factor level, such as {model: plain}"
+        raise source.fault(message, "baselines", number)
+    in_order = {factor: levels[factor] for factor in factors if factor in levels}
+    return in_order, check_keys(BaselineKeys, own, source, "baselines", number)
+
+
+def _with_baselines(
+    factors: Mapping[str, Sequence[Level]], baselines: list[tuple[dict[str, Level], BaselineKeys]]
+) -> dict[str, dict[tuple[str, Level], int]]:
+    """Index the levels of the grid and, behind them, those that only baselines have."""
+    known = known_levels(factors)
+    for levels, _ in baselines:
+        for factor, level in levels.items():
+            known[factor].setdefault(exact(level), len(known[factor]))
+    return known
+
+
+def _cells(
+    source: Source, keys: FlatKeys, known: dict[str, dict[tuple[str, Level], int]]
+) -> dict[str, list[Cell]]:
+    """Collect what the config says of each level."""
+    minutes: dict[tuple[str, int], float] = {}
+    for factor, by_level in keys.expect.by.items():
+        check_factor(source, factor, known, "expect", "by", factor)
+        for level, expected in by_level.items():
+            number = find_level(source, factor, level, known, "expect", "by", factor, level)
+            minutes[factor, number] = expected
+    resources: dict[tuple[str, int], dict[str, Any]] = {}
+    for factor, changes in keys.overrides.items():
+        check_factor(source, factor, known, "overrides", factor)
+        for level, change in changes.items():
+            number = find_level(source, factor, level, known, "overrides", factor, level)
+            resources[factor, number] = change.resources
+    for factor in keys.envs:
+        check_factor(source, factor, known, "envs", factor)
+    return {
+        factor: [
+            Cell(
+                number,
+                level,
+                level_text(level),
+                minutes.get((factor, number)),
+                resources.get((factor, number)),
+            )
+            for (_, level), number in levels.items()
+        ]
+        for factor, levels in known.items()
+    }
+
+
+def _template(
+    source: Source, job_name: str | None, factors: Mapping[str, Any]
+) -> list[tuple[str, str]] | None:
+    """Parse ``job_name`` into (text before, factor) pairs; None where there is no template."""
+    if job_name is None:
+        return None
+    try:
+        parts = list(Formatter().parse(job_name))
+    except ValueError as fault:
+        message = f"job_name {job_name!r} can't be read ({fault}); write factors as {{factor}}"
+        raise source.fault(message, "job_name") from fault
+    for _, factor, form, conversion in parts:
+        if factor is None:
+            continue
+        if factor not in factors or form or conversion:
+            message = f"job_name has the unknown placeholder {{{factor}}}; {nearest(factor, factors)}"
+            raise source.fault(message, "job_name")
+    return [(before, factor or "") for before, factor, _, _ in parts]
+
+
+def _excluded(
+    source: Source, exclude: list[dict[Any, Any]], factors: Mapping[str, Sequence[Level]]
+) -> list[Exclusion]:
+    """Group the excluded combinations by the factors they name."""
+    known = known_levels(factors)
+    positions = {factor: number for number, factor in enumerate(factors)}
+    groups: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
+    for number, combination in enumerate(exclude):
+        if not combination:
+            message = "this entry names no factor and would leave out everything; write {factor: level}"
+            raise source.fault(message, "exclude", number)
+        chosen = {
+            factor: find_level(source, factor, level, known, "exclude", number, factor)
+            for factor, level in combination.items()
+        }
+        ordered = sorted(chosen, key=positions.__getitem__)
+        group = groups.setdefault(tuple(positions[factor] for factor in ordered), set())
+        group.add(tuple(chosen[factor] for factor in ordered))
+    return [Exclusion(list(where), combinations) for where, combinations in groups.items()]

@@ -1,0 +1,144 @@
+"""A design expanded into its conditions: every cell of the grid once, then the baselines (floor 3)."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from hashlib import blake2s
+from itertools import product
+from typing import Any
+
+from fmon.config.design import Cell, Design
+from fmon.config.source import Source
+from fmon.model import Condition, Kind, Level, level_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Draft:
+    """A condition before it is known whether its id is its own."""
+
+    kind: Kind
+    factors: dict[str, Level]
+    text: str
+    job_name: str | None
+    minutes: float | None
+    resources: dict[str, Any]
+
+
+def expand(source: Source, design: Design) -> list[Condition]:
+    """Expand a design into its conditions.
+
+    Parameters
+    ----------
+    source : the config, for the lines of faults
+    design : what it says
+
+    Raises
+    ------
+    ConfigError
+        No cell is left, or two conditions have one job name.
+    """
+    grid = list(_grid(design))
+    if not grid:
+        message = "exclude leaves no cell of the grid; remove an entry"
+        raise source.fault(message, "exclude")
+    conditions = _with_ids([*grid, *_baselines(design)])
+    _check_names(source, conditions, has_template=design.template is not None)
+    return conditions
+
+
+def _grid(design: Design) -> Iterator[_Draft]:
+    """Make the cells of the grid, the last factor running fastest."""
+    names = list(design.grid)
+    for combination in product(*design.grid.values()):
+        if any(
+            tuple(combination[at].number for at in found.positions) in found.combinations
+            for found in design.exclude
+        ):
+            continue
+        yield _draft(design, "grid", dict(zip(names, combination, strict=True)))
+
+
+def _baselines(design: Design) -> Iterator[_Draft]:
+    """Make the baselines; one that does not fill the template is named by itself or by its id."""
+    for baseline in design.baselines:
+        draft = _draft(design, "baseline", baseline.cells)
+        yield replace(
+            draft,
+            job_name=baseline.own.job_name or draft.job_name,
+            resources={**draft.resources, **baseline.own.resources},
+        )
+
+
+def _draft(design: Design, kind: Kind, cells: dict[str, Cell]) -> _Draft:
+    given = [cell.minutes for cell in cells.values() if cell.minutes is not None]
+    return _Draft(
+        kind=kind,
+        factors={factor: cell.level for factor, cell in cells.items()},
+        text="-".join([cell.text for cell in cells.values()]),
+        job_name=_job_name(design.template, cells),
+        # Where several levels say a time, the longest: an alarm that comes late beats one that is wrong.
+        minutes=max(given) if given else design.minutes,
+        resources=_resources(cells),
+    )
+
+
+def _job_name(template: list[tuple[str, str]] | None, cells: Mapping[str, Cell]) -> str | None:
+    """Fill the template; None where there is none or the cell lacks one of its factors."""
+    if template is None or any(factor and factor not in cells for _, factor in template):
+        return None
+    return "".join([before + (cells[factor].text if factor else "") for before, factor in template])
+
+
+_NOTHING: dict[str, Any] = {}
+
+
+def _resources(cells: Mapping[str, Cell]) -> dict[str, Any]:
+    """Join the overrides of all levels, a later factor's winning."""
+    changes = [cell.resources for cell in cells.values() if cell.resources]
+    if len(changes) <= 1:
+        return changes[0] if changes else _NOTHING
+    return {key: value for change in changes for key, value in change.items()}
+
+
+def _with_ids(drafts: list[_Draft]) -> list[Condition]:
+    """Give each condition its id; ids that would collide get a hash of the levels behind them."""
+    count = Counter(draft.text for draft in drafts)
+    conditions = []
+    for draft in drafts:
+        condition_id = draft.text if count[draft.text] == 1 else f"{draft.text}-{_hash(draft)}"
+        conditions.append(
+            Condition(
+                condition_id=condition_id,
+                kind=draft.kind,
+                factors=draft.factors,
+                job_name=draft.job_name or condition_id,
+                expected_minutes=draft.minutes,
+                resources=draft.resources,
+            )
+        )
+    return conditions
+
+
+def _hash(draft: _Draft) -> str:
+    text = json.dumps([draft.kind, draft.factors, draft.job_name])
+    return blake2s(text.encode(), digest_size=3).hexdigest()
+
+
+def _check_names(source: Source, conditions: list[Condition], *, has_template: bool) -> None:
+    """Refuse two conditions with one job name: no job could be told to be either's."""
+    owner: dict[str, Condition] = {}
+    for condition in conditions:
+        first = owner.setdefault(condition.job_name, condition)
+        if first is condition:
+            continue
+        message = (
+            f"conditions {_described(first)} and {_described(condition)} would both have the job name "
+            f"{condition.job_name!r}; put the factors that differ into job_name"
+        )
+        raise source.fault(message, "job_name" if has_template else "baselines")
+
+
+def _described(condition: Condition) -> str:
+    levels = ", ".join(f"{factor}={level_text(level)}" for factor, level in condition.factors.items())
+    return f"{condition.condition_id} ({levels})"

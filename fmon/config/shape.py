@@ -1,0 +1,213 @@
+"""The keys of a config and the type of each (floor 3)."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from fmon.config.source import Loc, Source
+from fmon.errors import ConfigError
+
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""A finite number, not negative."""
+Ratio = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, bool | int | float | str):
+        return value
+    message = "it must be text, a number or true/false"
+    raise ValueError(message)
+
+
+Scalar = Annotated[Any, AfterValidator(_scalar)]
+"""Text, a number or true/false; a union would report one error for each of its types."""
+
+
+class _Keys(BaseModel):
+    """A mapping of the config: known keys only, YAML's own types, nothing converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ExpectKeys(_Keys):
+    """How long a job should run [minutes], in general and by factor level."""
+
+    minutes: Ratio | None = None
+    by: dict[str, dict[Scalar, Ratio]] = {}
+
+
+class LimitsKeys(_Keys):
+    """Thresholds of the alarms and of launch's gates."""
+
+    budget_usd: Amount | None = None
+    max_hourly_usd: Amount | None = None
+    accelerators: Annotated[list[Text], Field(min_length=1)] | None = None
+    pending_minutes: Amount = 30
+    starting_minutes: Amount = 10
+    overrun_factor: Ratio = 3
+
+
+class PriceKeys(_Keys):
+    """Price of one accelerator [USD/h]."""
+
+    spot: Amount | None = None
+    on_demand: Amount | None = None
+
+
+class OverrideKeys(_Keys):
+    """What differs for one factor level."""
+
+    envs: dict[str, Scalar] = {}
+    resources: dict[str, Any] = {}
+
+
+class VerifyKeys(_Keys):
+    """The commands that F3 runs, in this order."""
+
+    tests: Text | None = None
+    build: Text | None = None
+    push: Text | None = None
+
+
+class FlatKeys(_Keys):
+    """All keys of the flat form."""
+
+    experiment_name: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,100}$")]
+    skypilot_yaml: Text
+    factors: dict[Any, Any]
+    exclude: list[dict[Any, Any]] = []
+    baselines: list[dict[Any, Any]] = []
+    envs: dict[str, Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]] = {}
+    overrides: dict[str, dict[Scalar, OverrideKeys]] = {}
+    fixed: dict[str, Scalar] = {}
+    expect: ExpectKeys = ExpectKeys()
+    limits: LimitsKeys = LimitsKeys()
+    prices: dict[Text, PriceKeys] = {}
+    job_name: Text | None = None
+    docker_image: Text | None = None
+    verify: VerifyKeys = VerifyKeys()
+    kill_switch: Literal["alert", "act"] = "alert"
+    max_failed_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
+    patterns: list[dict[str, Any]] = []
+    notify: list[Text] = []
+    mlflow: dict[str, Any] = {}
+    registry: dict[str, Any] = {}
+
+
+class BaselineKeys(_Keys):
+    """The keys of a baseline beside its factor levels."""
+
+    envs: dict[str, Scalar] = {}
+    resources: dict[str, Any] = {}
+    job_name: Text | None = None
+
+
+class ZeroShotKeys(_Keys):
+    """A baseline of the layered form; it stands for one condition per fold."""
+
+    model: Text
+    strategy: Text | None = None
+    folds: Annotated[int, Field(ge=1)] | None = None
+    dataset: Any = "minivess"
+
+
+class InfrastructureKeys(_Keys):
+    """How the study's own script launched; fmon reads the task YAML only."""
+
+    skypilot_yaml: Text
+    cloud_config: Any = None
+    region_config: Any = None
+    max_wait_hours: Any = None
+    retry_interval_seconds: Any = None
+
+
+class LayeredKeys(FlatKeys):
+    """All keys of the layered form: the study's own and those of the flat form."""
+
+    skypilot_yaml: Text | None = None  # type: ignore[assignment]  # infrastructure has it
+    factors: dict[str, dict[Any, Any]]
+    zero_shot_baselines: list[ZeroShotKeys] = []
+    model_overrides: dict[Scalar, dict[str, Scalar]] = {}
+    infrastructure: InfrastructureKeys
+    description: Any = None
+    debug: Any = None
+    splits_file: Any = None
+    biostatistics: Any = None
+    post_training: Any = None
+    external_test: Any = None
+    flows: Any = None
+
+
+Keys = TypeVar("Keys", bound=BaseModel)
+
+_KEYS_OF: dict[str, type[BaseModel]] = {
+    "expect": ExpectKeys,
+    "limits": LimitsKeys,
+    "prices": PriceKeys,
+    "overrides": OverrideKeys,
+    "verify": VerifyKeys,
+    "zero_shot_baselines": ZeroShotKeys,
+    "infrastructure": InfrastructureKeys,
+}
+_HINTS = {
+    "experiment_name": "lower-case letters, digits and _ only (it becomes part of the experiment's id)",
+    "envs": "envs maps a factor to the name of an environment variable, such as model: MODEL_FAMILY",
+    "prices": "a price is written {L4: {spot: 0.22, on_demand: 0.70}} [USD/h]",
+    "limits.accelerators": "a list such as [L4]",
+    "factors": "factors are written {name: [level, level]}",
+}
+
+
+def check_keys(kind: type[Keys], value: dict[Any, Any], source: Source, *at: Any) -> Keys:
+    """Validate one mapping; the first fault, unknown keys before all others, becomes one sentence.
+
+    Parameters
+    ----------
+    kind : the keys it may have
+    value : the mapping
+    source : the config it is from
+    at : where it stands there
+    """
+    # An empty value (`exclude:`) means the same as none; a key that is needed is then missing.
+    given = {key: each for key, each in value.items() if each is not None or key not in kind.model_fields}
+    try:
+        return kind.model_validate(given)
+    except ValidationError as fault:
+        errors = sorted(fault.errors(), key=lambda error: error["type"] != "extra_forbidden")
+        raise _fault(errors[0], kind, source, at) from fault
+
+
+def nearest(word: object, known: Iterable[object]) -> str:
+    """Name the known word that is nearest to an unknown one."""
+    words = [str(each) for each in known]
+    found = get_close_matches(str(word), words, n=1, cutoff=0.5)
+    return f"did you mean {found[0]!r}?" if found else f"known are: {', '.join(words)}"
+
+
+def _fault(error: ErrorDetails, kind: type[BaseModel], source: Source, at: Loc) -> ConfigError:
+    """Turn one of pydantic's errors into one sentence with the line it stands in."""
+    inner = tuple(step for step in error["loc"] if step != "[key]")
+    loc = (*at, *inner)
+    name = source.name(*loc)
+    if error["type"] == "extra_forbidden":
+        keys = _KEYS_OF[str(inner[0])] if len(inner) > 1 else kind
+        return source.fault(f"unknown key {name!r}; {nearest(inner[-1], keys.model_fields)}", *loc)
+    if error["type"] == "missing":
+        return source.fault(f"key {name!r} is missing", *loc[:-1])
+    hint = _HINTS.get(".".join(map(str, inner[:2]))) or _HINTS.get(str(inner[0]))
+    said = error["msg"].removeprefix("Value error, ")
+    said = said.replace("Input should be", "it must be").replace("String should", "it should")
+    return source.fault(f"{name} is {shown(error['input'])}: {said}" + (f"; {hint}" if hint else ""), *loc)
+
+
+def shown(value: object) -> str:
+    """Show a value the way YAML writes it, short."""
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "empty" if value is None else repr(value)[:80]
