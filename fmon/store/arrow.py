@@ -1,0 +1,128 @@
+"""Tables of the log and of the state, and their Parquet files (floor 4).
+
+One relation holds both kinds of rows: a heartbeat has no job_id, a job row has nothing of a heartbeat
+but the poll. So one poll is one file, and one rename stores it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fmon.errors import StoreError
+from fmon.schema import HEARTBEAT, SNAPSHOT, Column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+STORE_SCHEMA = 1
+"""Raised when an older fmon would misread the files; a new column alone does not raise it."""
+
+TYPES = {
+    "varchar": pa.string(),
+    "bigint": pa.int64(),
+    "double": pa.float64(),
+    "boolean": pa.bool_(),
+    "timestamptz": pa.timestamp("us", tz="UTC"),
+}
+
+
+def _schema(columns: Iterable[Column]) -> pa.Schema:
+    return pa.schema([(column.name, TYPES[column.type]) for column in columns])
+
+
+LOG = _schema(dict.fromkeys((*HEARTBEAT, *SNAPSHOT)))
+STATE = _schema(SNAPSHOT)
+
+# For files that stand for years; what one poll writes is too small to gain from it.
+PACKED: dict[str, Any] = {
+    "compression": "zstd",
+    "compression_level": 9,
+    "use_dictionary": [field.name for field in LOG if field.type in (pa.string(), pa.float64())],
+    "column_encoding": {
+        field.name: "DELTA_BINARY_PACKED" for field in LOG if field.type in (pa.int64(), TYPES["timestamptz"])
+    },
+}
+SMALL: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+
+
+def table_of(columns: Mapping[str, Sequence[Any]], schema: pa.Schema) -> pa.Table:
+    """Build a table; a column that is not given is null. Times are microseconds since the epoch."""
+    count = max((len(values) for values in columns.values()), default=0)
+    arrays = [
+        pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(count, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def parquet(
+    table: pa.Table, options: Mapping[str, Any], notes: Mapping[str, str] | None = None
+) -> memoryview:
+    """Write a table as Parquet into memory.
+
+    Parameters
+    ----------
+    table, options : the table and how ``pyarrow`` writes it
+    notes : kept in the file's footer beside the store's schema version
+    """
+    sink = pa.BufferOutputStream()
+    # store_schema would add 2.5 kB of Arrow's own schema to every file; Parquet's types say it all.
+    writer = pq.ParquetWriter(sink, table.schema, store_schema=False, write_page_checksum=True, **options)
+    with writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({"fmon_store_schema": str(STORE_SCHEMA), **(notes or {})})
+    return memoryview(sink.getvalue())
+
+
+def read_log_file(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read one file of the log.
+
+    Raises
+    ------
+    FileNotFoundError
+        Compaction took it away: see ``reading.steadily``.
+    StoreError
+        It is damaged, or of a newer fmon.
+    """
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        version = int((file.metadata.metadata or {}).get(b"fmon_store_schema", b"0"))
+        if version <= STORE_SCHEMA:
+            return conform(file.read(columns=columns, use_threads=False), columns)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as fault:
+        lo, _, hi = path.stem.partition("-")
+        message = (
+            f"{path} is damaged ({' '.join(str(fault).split())[:200]}); restore it from a backup, or move it "
+            f"away and do without polls {int(lo)} to {int(hi)}"
+        )
+        raise StoreError(message) from fault
+    message = (
+        f"{path} is of a newer fmon (store schema {version}, this fmon knows {STORE_SCHEMA}); upgrade fmon"
+    )
+    raise StoreError(message)
+
+
+def conform(table: pa.Table, columns: list[str] | None = None) -> pa.Table:
+    """Give a table of an older fmon the columns it did not have yet, as nulls."""
+    schema = LOG if columns is None else pa.schema([LOG.field(name) for name in columns])
+    if table.schema.equals(schema):
+        return table
+    have = set(table.column_names)
+    arrays = [
+        table[field.name].cast(field.type) if field.name in have else pa.nulls(table.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def values(column: pa.ChunkedArray) -> list[Any]:
+    """Turn a column into Python values, times into microseconds since the epoch."""
+    whole = column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
+    listed: list[Any] = whole.to_pylist()
+    return listed

@@ -1,0 +1,112 @@
+"""Compaction: few wide files instead of many narrow ones (floor 4).
+
+An input is deleted only when a durable wider file covers it and has stood for a grace period, so that
+a reader who listed the folder before never meets a missing file unless it is very slow; it then
+lists again. Why tiers of polls and not of the clock: docs/decisions/0006.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from fmon.store.arrow import PACKED, parquet, read_log_file
+from fmon.store.durable import lock, write_durably
+from fmon.store.reading import Span, listing, spans_of, widest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fmon.store.folder import Store
+
+TIERS = (60, 1_440, 43_200)
+"""Polls in a file of each tier: an hour, a day and a month of minutes."""
+
+GRACE_S = 600.0
+GRACE_POLLS = TIERS[1]
+"""A replay runs through days in seconds: files that far back are not waited for either."""
+
+LOCK_WAIT_S = 30.0
+
+
+def compact(log_dir: Path, spans: list[Span], *, grace_s: float | None = None) -> None:
+    """Merge the closed blocks of each tier and delete what has been covered for long enough.
+
+    Parameters
+    ----------
+    log_dir, spans : the log, locked by the caller, and all its files
+    grace_s : how long a covered file stays for readers that are at it [s]; default ``GRACE_S``
+    """
+    live = widest(spans)
+    newest = live[-1].hi
+    if newest % TIERS[0] == 0:
+        made = [merge(log_dir, group) for group in closed_blocks(live)]
+        live = widest([*live, *made])
+    _sweep(log_dir, live, set(spans).difference(live), grace_s=GRACE_S if grace_s is None else grace_s)
+
+
+def compact_whole(store: Store) -> None:
+    """Merge the whole log into one file, at once: an ended experiment is never polled, so never swept."""
+    with lock(store.lock_file, wait_s=LOCK_WAIT_S):
+        spans = spans_of(listing(store.log_dir))
+        live = widest(spans)
+        if len(live) > 1:
+            live = [merge(store.log_dir, live)]
+        _sweep(store.log_dir, live, set(spans).difference(live), grace_s=0)
+
+
+def closed_blocks(live: list[Span]) -> list[list[Span]]:
+    """Group live files into the blocks that no further poll can join, widest tier first.
+
+    Examples
+    --------
+    >>> hours = [Span(60 * hour + 1, 60 * hour + 60) for hour in range(25)]
+    >>> [(len(group), group[0].lo, group[-1].hi) for group in closed_blocks(hours)]
+    [(24, 1, 1440)]
+    """
+    newest = live[-1].hi
+    groups = []
+    rest = live
+    for size in reversed(TIERS):
+        blocks = defaultdict(list)
+        for span in rest:
+            block = (span.lo - 1) // size
+            is_closed = span.hi <= (block + 1) * size <= newest
+            blocks[block if is_closed else None].append(span)
+        rest = blocks.pop(None, [])
+        groups += [group for group in blocks.values() if len(group) > 1]
+    return groups
+
+
+def merge(log_dir: Path, group: list[Span]) -> Span:
+    """Write the file that covers a group of neighbours: heartbeats first, then job rows, both by poll."""
+    whole = pa.concat_tables([read_log_file(log_dir / span.name) for span in group])
+    is_heartbeat = whole["job_id"].is_null()
+    parts = [whole.filter(is_heartbeat), whole.filter(whole["job_id"].is_valid())]
+    made = Span(group[0].lo, group[-1].hi)
+    write_durably(log_dir / made.name, parquet(pa.concat_tables(parts).combine_chunks(), PACKED))
+    return made
+
+
+def _sweep(log_dir: Path, live: list[Span], covered: set[Span], *, grace_s: float) -> None:
+    """Delete covered files whose cover has stood for the grace period."""
+    if not covered:
+        return
+    newest = live[-1].hi
+    for cover in live:
+        inside = [span for span in covered if cover.lo <= span.lo <= cover.hi]
+        if not inside:
+            continue
+        is_far_back = newest - cover.hi >= GRACE_POLLS
+        if is_far_back or not grace_s or _age_s(log_dir / cover.name) > grace_s:
+            for span in inside:
+                with suppress(OSError):  # it does no harm: the next poll tries again
+                    (log_dir / span.name).unlink()
+
+
+def _age_s(path: Path) -> float:
+    return time.time() - path.stat().st_mtime

@@ -1,0 +1,169 @@
+"""Writes that survive a crash, and the lock around them (floor 4).
+
+The only place that knows the crash rules of a single file: unique temp file in the same folder,
+fsync, rename, fsync the folder. Whoever is killed in between leaves the old file and a temp.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from fmon.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TEMP_SUFFIX = ".tmp"
+
+
+class LockTaken(StoreError):  # noqa: N818 - the name says what happened, as the rest of errors.py
+    """Another process holds the lock; it frees it by itself when it ends, however it ends."""
+
+
+def write_durably(path: Path, data: bytes | memoryview) -> None:
+    """Write a file as a whole or not at all; when this returns it survives a power cut.
+
+    Parameters
+    ----------
+    path : the file; its folder is made where it is missing
+    data : its bytes
+
+    Raises
+    ------
+    StoreError
+        Disk full, read-only, no permission: what stood at ``path`` is untouched and no temp is left.
+    """
+    temp = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}{TEMP_SUFFIX}")
+    try:
+        make_folder(path.parent)
+        try:
+            _write_synced(temp, data)
+            os.replace(temp, path)  # noqa: PTH105 - the tests of the crash rules count the system calls
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temp)  # noqa: PTH108
+            raise
+        sync_folder(path.parent)
+    except OSError as fault:
+        raise cannot("write", path, fault) from fault
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents, durably; nothing where it is there."""
+    if not path.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
+        sync_folder(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Delete a file so that it stays deleted after a power cut; nothing where it is gone."""
+    try:
+        path.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    except OSError as fault:
+        raise cannot("delete", path, fault) from fault
+
+
+def sync_folder(path: Path) -> None:
+    """Make renames and deletions in a folder durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_temps(folder: Path, names: list[str], *, older_than_s: float = 0) -> None:
+    """Delete temps that dead writers left.
+
+    Parameters
+    ----------
+    folder, names : a folder and what it lists
+    older_than_s : spare younger ones; 0 is right only where all writers hold the caller's lock
+    """
+    for name in names:
+        if not (name.startswith(".") and name.endswith(TEMP_SUFFIX)):
+            continue
+        with suppress(OSError):  # a temp does no harm: the next writer tries again
+            temp = folder / name
+            if not older_than_s or time.time() - temp.stat().st_mtime > older_than_s:
+                temp.unlink()
+
+
+@contextmanager
+def lock(path: Path, *, wait_s: float) -> Iterator[None]:
+    """Hold an exclusive lock on a file; the kernel frees it when its holder dies.
+
+    Parameters
+    ----------
+    path : the lock file; made where it is missing, never deleted
+    wait_s : how long to wait for another holder [s]; 0 = not at all
+
+    Raises
+    ------
+    LockTaken
+        Another process still holds it.
+    StoreError
+        The lock file can't be opened.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as fault:
+        raise cannot("lock", path, fault) from fault
+    try:
+        _take(handle, path, wait_s)
+        yield
+    finally:
+        os.close(handle)
+
+
+def cannot(verb: str, path: Path, fault: OSError) -> StoreError:
+    """Say in one sentence what could not be done to a file and what to do next."""
+    hints = {
+        errno.ENOSPC: "free some disk space",
+        errno.EDQUOT: "free some of your quota",
+        errno.EROFS: "the file system is read-only",
+        errno.EACCES: "check the permissions",
+        errno.EPERM: "check the permissions",
+    }
+    hint = hints.get(fault.errno or 0, "check the folder")
+    reason = fault.strerror or type(fault).__name__
+    return StoreError(f"can't {verb} {path} ({reason}): {hint}; what was stored before is intact")
+
+
+def _write_synced(path: Path, data: bytes | memoryview) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        view = memoryview(data).cast("B")
+        while view:
+            view = view[os.write(handle, view) :]
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _take(handle: int, path: Path, wait_s: float) -> None:
+    """Try until the lock is ours or the time is up."""
+    give_up_at = time.monotonic() + wait_s
+    pause_s = 0.001
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= give_up_at:
+                message = (
+                    f"{path} is locked by another fmon process, still after {wait_s:g} s; try again later"
+                )
+                raise LockTaken(message) from None
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 2, 0.05)
+        except OSError as fault:
+            raise cannot("lock", path, fault) from fault
+        else:
+            return

@@ -1,0 +1,165 @@
+"""Append one poll to an experiment's log (floor 4).
+
+The commit is one rename: a poll's heartbeat and its changed rows are one file. Everything before it
+can be thrown away, everything after it can be done again.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+
+from fmon.errors import StoreError
+from fmon.store import compaction, state
+from fmon.store.arrow import LOG, PACKED, SMALL, parquet, read_log_file, table_of, values
+from fmon.store.changes import ROW, changed_rows, fingerprint
+from fmon.store.durable import cannot, lock, make_folder, remove_temps, write_durably
+from fmon.store.reading import Span, listing, spans_of, steadily
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from fmon.model import Record
+    from fmon.store.changes import Row
+    from fmon.store.folder import Store
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+SMALL_ROWS = 1_000
+"""Up to here a file is written as fast as can be, above as small as can be."""
+
+
+class Look(NamedTuple):
+    """One look at the queue, whether it answered or not.
+
+    Attributes
+    ----------
+    polled_at : when [UTC]; with ``source`` the key by which a replay knows what it has
+    source : where the queue was read from
+    latency_s : time it took to answer [s]; stored to the millisecond
+    job_count : records in the whole answer, all users and experiments
+    error_type, error : why it did not answer, one line
+    """
+
+    polled_at: datetime
+    source: str
+    latency_s: float | None = None
+    job_count: int | None = None
+    error_type: str | None = None
+    error: str | None = None
+
+
+class Appended(NamedTuple):
+    """The id a poll got, and how many job rows it wrote."""
+
+    poll_id: int
+    changed_count: int
+
+
+def append(store: Store, look: Look, records: Sequence[Record] | None) -> Appended:
+    """Store one poll; when this returns it survives a power cut.
+
+    Parameters
+    ----------
+    store : the experiment
+    look : the look at the queue
+    records : the experiment's own, priced, one per job task; None where the look failed, which says
+        nothing about any job
+
+    Raises
+    ------
+    StoreError
+        Disk full, read-only, locked for too long: what was stored before is intact, the next poll carries on.
+    """
+    seen = None if records is None else fingerprint(records)
+    with lock(store.lock_file, wait_s=compaction.LOCK_WAIT_S):
+        spans = spans_of(_log_names(store))
+        newest = max((span.hi for span in spans), default=0)
+        known = state.header(
+            store, newest
+        )  # even where the look failed: it throws away what was not committed
+        poll = Span(newest + 1, newest + 1)
+        rows = LOG.empty_table()
+        if records is not None and seen is not None and (known is None or known.fingerprint != seen):
+            before = state.load(store, known)
+            changed = changed_rows(state.rows_of(before), records)
+            rows = _job_rows(store, look, poll.hi, changed)
+            state.save(store, state.merged(before, rows), state.Header(poll.hi, seen))
+        beat = _heartbeat(store, look, poll.hi, None if records is None else len(records), rows.num_rows)
+        table = pa.concat_tables([beat, rows])
+        write_durably(store.log_dir / poll.name, parquet(table, PACKED if len(table) > SMALL_ROWS else SMALL))
+        _compact(store, [*spans, poll])
+    return Appended(poll.hi, rows.num_rows)
+
+
+def polls_of(store: Store) -> set[tuple[str, datetime]]:
+    """List the polls that are stored, by source and polled_at: a replay leaves them out."""
+    return steadily(store, _polls)
+
+
+def _polls(paths: Sequence[Path]) -> set[tuple[str, datetime]]:
+    known: set[tuple[str, datetime]] = set()
+    for path in paths:
+        table = read_log_file(path, ["source", "polled_at", "job_id"])
+        beats = table.filter(table["job_id"].is_null())
+        sources, times = values(beats["source"]), values(beats["polled_at"])
+        known.update(zip(sources, (EPOCH + MICROSECOND * time for time in times), strict=True))
+    return known
+
+
+def _log_names(store: Store) -> list[str]:
+    """List the log, made where it is missing; temps in it are of dead writers: this one has the lock."""
+    try:
+        make_folder(store.log_dir)
+    except OSError as fault:
+        raise cannot("write", store.log_dir, fault) from fault
+    names = listing(store.log_dir)
+    remove_temps(store.log_dir, names)
+    return names
+
+
+def _heartbeat(
+    store: Store, look: Look, poll_id: int, seen_count: int | None, changed_count: int
+) -> pa.Table:
+    beat = {
+        "experiment_id": store.experiment_id,
+        "poll_id": poll_id,
+        "polled_at": _microseconds(look.polled_at),
+        "source": look.source,
+        "is_ok": seen_count is not None,
+        "error_type": look.error_type,
+        "error": look.error and " ".join(look.error.split()),
+        "job_count": look.job_count,
+        "seen_count": seen_count,
+        "changed_count": changed_count,
+        # Microseconds of latency are noise, and would be half of a year's file.
+        "latency_s": look.latency_s if look.latency_s is None else round(look.latency_s, 3),
+    }
+    return table_of({name: [value] for name, value in beat.items()}, LOG)
+
+
+def _job_rows(store: Store, look: Look, poll_id: int, changed: list[Row]) -> pa.Table:
+    count = len(changed)
+    columns: dict[str, Sequence[Any]] = {
+        "experiment_id": [store.experiment_id] * count,
+        "poll_id": [poll_id] * count,
+        "polled_at": [_microseconds(look.polled_at)] * count,
+    }
+    if changed:
+        columns.update(zip(ROW, zip(*changed, strict=True), strict=True))
+    return table_of(columns, LOG)
+
+
+def _microseconds(time: datetime) -> int:
+    return (time - EPOCH) // MICROSECOND
+
+
+def _compact(store: Store, spans: list[Span]) -> None:
+    try:
+        compaction.compact(store.log_dir, spans)
+    except StoreError as fault:
+        message = f"poll {spans[-1].hi} is stored, but compacting the log failed: {fault}"
+        raise StoreError(message) from fault

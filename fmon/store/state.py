@@ -1,0 +1,108 @@
+"""``state.parquet``: the newest row of each job task, so that a poll need not read the log (floor 4).
+
+It can always be rebuilt from the log. It is written BEFORE the log's file, which is the commit:
+``poll_id`` in its footer names the poll it includes. A state that is ahead of the log belongs to a poll
+that was never committed and is thrown away, at once: the next poll gets the same id, and would bless it.
+So no committed change is ever younger than the state.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fmon.store.arrow import LOG, STATE, STORE_SCHEMA, parquet, read_log_file, values
+from fmon.store.changes import ROW
+from fmon.store.durable import remove, remove_temps, write_durably
+from fmon.store.reading import listing, steadily
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from fmon.store.changes import Key, Row
+    from fmon.store.folder import Store
+
+OLD_TEMP_S = 3600.0
+"""Temps beside the state may be of a manifest that is being written right now; after an hour they are not."""
+
+OPTIONS = {"compression": "lz4", "write_statistics": False}
+
+
+class Header(NamedTuple):
+    """What the state's footer says: the poll it includes, and the fingerprint of that poll's records."""
+
+    poll_id: int
+    fingerprint: str
+
+
+def header(store: Store, newest: int) -> Header | None:
+    """Read the state's footer; None where there is no state that fits the log.
+
+    Parameters
+    ----------
+    store : the experiment, locked
+    newest : newest poll_id of the log; a state beyond it is deleted
+    """
+    try:
+        notes = pq.read_metadata(store.state).metadata or {}
+        found = Header(int(notes[b"poll_id"]), notes[b"fingerprint"].decode())
+        is_ours = int(notes[b"fmon_store_schema"]) == STORE_SCHEMA
+    except FileNotFoundError:
+        return None
+    except (pa.ArrowException, OSError, KeyError, ValueError):
+        return None
+    if found.poll_id > newest:
+        remove(store.state)
+        return None
+    return found if is_ours else None
+
+
+def load(store: Store, found: Header | None) -> pa.Table:
+    """Read the state, or rebuild it from the log where it is missing, damaged or of another fmon."""
+    if found:
+        try:
+            table = pq.ParquetFile(store.state, page_checksum_verification=True).read(use_threads=False)
+            if table.schema.equals(STATE, check_metadata=False):
+                return table.replace_schema_metadata(None)
+        except (pa.ArrowException, OSError):
+            pass
+    return steadily(store, rebuild)
+
+
+def save(store: Store, table: pa.Table, found: Header) -> None:
+    """Write the state durably, and clean up after writers that died here."""
+    remove_temps(store.path, listing(store.path), older_than_s=OLD_TEMP_S)
+    notes = {"poll_id": str(found.poll_id), "fingerprint": found.fingerprint}
+    write_durably(store.state, parquet(table, OPTIONS, notes))
+
+
+def rebuild(paths: Sequence[Path]) -> pa.Table:
+    """Make the state out of the files of the log, oldest first."""
+    newest = [_newest_rows(read_log_file(path)) for path in paths]
+    return _newest_rows(pa.concat_tables([LOG.empty_table(), *newest])).select(STATE.names)
+
+
+def rows_of(table: pa.Table) -> dict[Key, Row]:
+    """Turn a state into rows by job_id and task_id, as ``changes`` compares them."""
+    rows = zip(*(values(table[name]) for name in ROW), strict=True)
+    return {(row[0], row[1]): row for row in rows}
+
+
+def merged(table: pa.Table, changed: pa.Table) -> pa.Table:
+    """Replace the rows of a state that changed, and add the new ones."""
+    return _newest_rows(pa.concat_tables([table, changed.select(STATE.names)]))
+
+
+def _newest_rows(table: pa.Table) -> pa.Table:
+    """Keep the last row of each job task, by job_id and task_id; heartbeats are left out."""
+    last = {
+        (job_id, task_id): number
+        for number, (job_id, task_id) in enumerate(
+            zip(values(table["job_id"]), values(table["task_id"]), strict=True)
+        )
+        if job_id is not None
+    }
+    return table.take(pa.array([last[key] for key in sorted(last)], pa.int64()))
