@@ -71,6 +71,7 @@ def read_design(
     _check_size(source, factors, len(keys.baselines), max_conditions=max_conditions)
     baselines = [_baseline(source, raw, factors, number) for number, raw in enumerate(keys.baselines)]
     cells = _cells(source, keys, _with_baselines(factors, baselines))
+    _check_envs(source, keys.envs, factors)
     by_level = {factor: {exact(cell.level): cell for cell in found} for factor, found in cells.items()}
     return Design(
         grid={factor: cells[factor][: len(levels)] for factor, levels in factors.items()},
@@ -144,8 +145,6 @@ def _cells(
         for level, change in changes.items():
             number = find_level(source, factor, level, known, "overrides", factor, level)
             resources[factor, number] = change.resources
-    for factor in keys.envs:
-        check_factor(source, factor, known, "envs", factor)
     return {
         factor: [
             Cell(
@@ -159,6 +158,22 @@ def _cells(
         ]
         for factor, levels in known.items()
     }
+
+
+def _check_envs(source: Source, envs: Mapping[str, str], factors: Mapping[str, Any]) -> None:
+    """Refuse two factors that would set one environment variable (default: the factor in upper case)."""
+    owner: dict[str, str] = {}
+    for factor in envs:
+        check_factor(source, factor, factors, "envs", factor)
+    for factor in factors:
+        variable = envs.get(factor, factor.upper())
+        first = owner.setdefault(variable, factor)
+        if first != factor:
+            message = (
+                f"factors {first} and {factor} would both set the environment variable {variable}; "
+                "give one of them another in envs"
+            )
+            raise source.fault(message, "envs" if envs else "factors")
 
 
 def _template(

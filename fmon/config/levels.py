@@ -118,14 +118,16 @@ def _check_levels(source: Source, name: Any, levels: Any, *at: Any) -> list[Leve
     if not levels:
         message = f"{where} has no level; add one or remove the factor"
         raise source.fault(message, *at, name)
-    seen: dict[str, Level] = {}
+    by_text: dict[str, Level] = {}
+    by_value: dict[tuple[str, Level], Level] = {}
     for number, raw in enumerate(levels):
         level = check_level(source, raw, *at, name, number)
-        text = level_text(level)
-        if text in seen:
-            raise _twice(source, where, seen[text], level, *at, name, number)
-        seen[text] = level
-    return list(seen.values())
+        text, key = level_text(level), exact(level)
+        first = by_text.get(text, by_value.get(key))
+        if first is not None:
+            raise _twice(source, where, first, level, *at, name, number)
+        by_text[text] = by_value[key] = level
+    return list(by_text.values())
 
 
 def _twice(source: Source, where: str, first: Level, second: Level, *at: Any) -> ConfigError:

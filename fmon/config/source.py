@@ -16,7 +16,7 @@ from fmon.errors import ConfigError
 
 MAX_BYTES = 10_000_000
 MAX_DEPTH = 50
-MAX_NODES = 1_000_000
+MAX_NODES = 500_000
 """Values in the file once aliases are followed: nested aliases grow without bound."""
 
 _TAG = "tag:yaml.org,2002:"
@@ -169,9 +169,9 @@ class _Reader:
         if depth > MAX_DEPTH or self.count > MAX_NODES:
             message = f"aliases or nesting make this larger than {MAX_NODES:,} values or {MAX_DEPTH} levels"
             raise _fault(self.path, message, node)
-        if isinstance(node, yaml.MappingNode):
+        if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
             return self._mapping(node, depth=depth)
-        if isinstance(node, yaml.SequenceNode):
+        if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":
             return [self.value(item, depth=depth + 1) for item in node.value]
         return self._scalar(node)
 
