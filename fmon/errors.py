@@ -17,9 +17,18 @@ class ConfigError(FmonError):
 
 
 class QueueError(FmonError):
-    """The job queue did not answer; the heartbeat says so and the next poll carries on."""
+    """The job queue did not answer; the heartbeat says so and the next poll carries on.
+
+    ``error_type`` is the kind of failure, one word for the heartbeat: SkyPilot's own class where
+    the server named one (ClusterNotUpError), else ApiServerConnectionError, Timeout, HTTP500,
+    AuthRequired, VersionMismatch, BadAnswer and the like.
+    """
 
     exit_code = 11
+
+    def __init__(self, message: str, *, error_type: str = "QueueError") -> None:
+        super().__init__(message)
+        self.error_type = error_type
 
 
 class SnapshotError(FmonError):

@@ -1,0 +1,173 @@
+"""Where SkyPilot's API server is, and as whom to ask it (floor 4).
+
+The same order as SkyPilot's SDK: environment, project config over user config, defaults. A
+contract test holds the results against the SDK's own.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from fmon.errors import QueueError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_PORT = "46580"
+MAX_CONFIG_BYTES = 1 << 20
+WORTH_PARSING = ("api_server", "active_workspace")
+VALID_USER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """An API server and how to introduce oneself.
+
+    Attributes
+    ----------
+    url : without password and trailing slash: safe to print
+    headers : authorisation, if any is configured
+    identity : the ``env_vars`` of a request's body: who asks a server that has no login;
+        empty = the server decides
+    workspace : the active workspace, if one is configured
+    """
+
+    url: str
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    identity: dict[str, str] = field(default_factory=dict)
+    workspace: str | None = None
+
+
+def find_endpoint(environ: Mapping[str, str] | None = None) -> Endpoint:
+    """Read environment, SkyPilot's config files and cookie jar; opens no connection.
+
+    Raises
+    ------
+    QueueError
+        A config file can't be read, or the endpoint is no URL.
+    """
+    environ = os.environ if environ is None else environ
+    config = _config(environ)
+    server = config.get("api_server")
+    server = server if isinstance(server, dict) else {}
+    port = environ.get("SKYPILOT_API_SERVER_LOCAL_PORT", DEFAULT_PORT)
+    given = environ.get("SKYPILOT_API_SERVER_ENDPOINT", server.get("endpoint", f"http://127.0.0.1:{port}"))
+    url, user, password = _split(str(given))
+    headers = _authorization(environ, server, user, password) or _cookies(environ, url)
+    workspace = config.get("active_workspace")
+    return Endpoint(
+        url=url,
+        headers=headers,
+        identity=_identity(environ),
+        workspace=workspace if isinstance(workspace, str) else None,
+    )
+
+
+def _split(given: str) -> tuple[str, str | None, str | None]:
+    """Take user and password out of an endpoint."""
+    try:
+        parts = urlsplit(given.rstrip("/"))
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname)
+        parts.port  # noqa: B018  (reading it is what checks it)
+    except ValueError:
+        is_url = False
+    if not is_url:
+        message = "SkyPilot's API server endpoint is no http(s) URL; check SKYPILOT_API_SERVER_ENDPOINT and api_server.endpoint in ~/.sky/config.yaml"
+        raise QueueError(message, error_type="BadConfig")
+    netloc = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, netloc, parts.path, "", "")), parts.username, parts.password
+
+
+def _authorization(
+    environ: Mapping[str, str], server: dict[Any, Any], user: str | None, password: str | None
+) -> dict[str, str]:
+    """Make the Authorization header: a service account's token, else the endpoint's own password."""
+    token = environ.get("SKYPILOT_SERVICE_ACCOUNT_TOKEN") or server.get("service_account_token")
+    if token:
+        return {"Authorization": f"Bearer {token}"}
+    if user is not None:
+        from base64 import b64encode
+
+        pair = f"{unquote(user)}:{unquote(password or '')}"
+        return {"Authorization": "Basic " + b64encode(pair.encode()).decode("ascii")}
+    return {}
+
+
+def _cookies(environ: Mapping[str, str], url: str) -> dict[str, str]:
+    """Give the cookies of SkyPilot's jar that belong to the server."""
+    jar_path = Path(environ.get("SKYPILOT_API_COOKIE_FILE", "~/.sky/cookies.txt")).expanduser()
+    if not jar_path.exists():
+        return {}
+    # Costs 30 ms to import, and few have a cookie jar.
+    from http.cookiejar import LoadError, MozillaCookieJar
+    from urllib.request import Request
+
+    jar = MozillaCookieJar(jar_path)
+    try:
+        jar.load()
+    except (LoadError, OSError, ValueError):
+        return {}  # the server will then ask for a login, and the SDK says how
+    request = Request(url + "/jobs/queue/v2")  # noqa: S310  (never opened)
+    jar.add_cookie_header(request)
+    cookie = request.get_header("Cookie")
+    return {"Cookie": cookie} if cookie else {}
+
+
+def _identity(environ: Mapping[str, str]) -> dict[str, str]:
+    """Say who asks, as the SDK would: the server writes both into its table of users."""
+    user_hash = environ.get("SKYPILOT_USER_ID", "")
+    if not VALID_USER.fullmatch(user_hash):
+        try:
+            user_hash = Path("~/.sky/user_hash").expanduser().read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            return {}
+    if not VALID_USER.fullmatch(user_hash):
+        return {}
+    try:
+        name = environ.get("SKYPILOT_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return {}  # a uid without a name, as in some containers
+    return {"SKYPILOT_USER_ID": user_hash, "SKYPILOT_USER": name}
+
+
+def _config(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Give the two keys of SkyPilot's config that matter here, project over user."""
+    internal = environ.get("SKYPILOT_CONFIG")
+    if internal:
+        return _load(internal, is_named=True)
+    user = _load(environ.get("SKYPILOT_GLOBAL_CONFIG", "~/.sky/config.yaml"), is_named="SKYPILOT_GLOBAL_CONFIG" in environ)
+    project = _load(environ.get("SKYPILOT_PROJECT_CONFIG", ".sky.yaml"), is_named="SKYPILOT_PROJECT_CONFIG" in environ)
+    server = {**_mapping(user.get("api_server")), **_mapping(project.get("api_server"))}
+    return {**user, **project, "api_server": server}
+
+
+def _mapping(value: object) -> dict[Any, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _load(name: str, *, is_named: bool) -> dict[str, Any]:
+    """Read one config file; YAML is only parsed where it can hold something of interest."""
+    path = Path(name).expanduser()
+    if not is_named and not path.is_file():
+        return {}
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_CONFIG_BYTES).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        message = f"SkyPilot's config {path} can't be read ({fault})"
+        raise QueueError(message, error_type="BadConfig") from fault
+    if not any(word in text for word in WORTH_PARSING):
+        return {}
+    import yaml  # 15 ms
+
+    try:
+        return _mapping(yaml.safe_load(text))
+    except (yaml.YAMLError, ValueError) as fault:
+        message = f"SkyPilot's config {path} is no YAML; `sky` can't read it either"
+        raise QueueError(message, error_type="BadConfig") from fault

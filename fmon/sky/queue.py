@@ -1,0 +1,114 @@
+"""One look at the job queue, wherever it is read from (floor 4).
+
+A ``QueueReader`` can read and nothing else: what monitors can't launch or cancel, by type.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from fmon.errors import ConfigError, QueueError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from fmon.model import Record
+
+SDK_MAY_KNOW = frozenset({"AuthRequired", "BadAnswer", "CertificateError", "ProxyRequired", "VersionMismatch"})
+"""Failures of plain HTTP that SkyPilot's SDK may overcome: it knows more versions, logins and proxies.
+
+Not among them: a server that is down, slow or failing. A second request would only add to its load.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What one look at the queue saw.
+
+    Attributes
+    ----------
+    polled_at : when the answer came [UTC]
+    records : one per job task, all users and experiments
+    bad : one sentence per record that did not fit and was left out
+    latency_s : time the queue took to answer [s]
+    """
+
+    polled_at: datetime
+    records: list[Record]
+    bad: list[str]
+    latency_s: float
+
+
+class QueueReader(Protocol):
+    """Reads the job queue. ``name`` is the source in heartbeats: sky, file:PATH."""
+
+    name: str
+
+    def read(self, while_waiting: Callable[[], None] | None = None) -> Answer:
+        """Look at the queue once.
+
+        Parameters
+        ----------
+        while_waiting : called once after the question went out, while the server works on its
+            answer; it must not raise
+
+        Raises
+        ------
+        QueueError
+            The queue did not answer, or not with a queue.
+        """
+        ...
+
+
+class SkyQueue:
+    """SkyPilot's API server: plain HTTP, and its SDK where that is not enough."""
+
+    name = "sky"
+
+    def __init__(self, http: QueueReader, sdk: QueueReader) -> None:
+        self._http = http
+        self._sdk = sdk
+
+    def read(self, while_waiting: Callable[[], None] | None = None) -> Answer:
+        """Look at the queue once; see ``QueueReader.read``."""
+        try:
+            return self._http.read(while_waiting)
+        except QueueError as first:
+            if first.error_type not in SDK_MAY_KNOW:
+                raise
+            try:
+                return self._sdk.read()
+            except QueueError as second:
+                message = f"{first}; SkyPilot's SDK could not read the queue either: {second}"
+                raise QueueError(message, error_type=first.error_type) from second
+
+
+def open_queue(src: str | None, *, memo: Path | None = None) -> QueueReader:
+    """Choose how the queue is read.
+
+    Parameters
+    ----------
+    src : ``sky`` (also None), ``file:PATH`` or ``file:-`` (standard input)
+    memo : where to remember a request that the server still works on after a timeout, so that
+        the next poll does not put a second one behind it; None = only within this process
+
+    Raises
+    ------
+    ConfigError
+        There is no such source.
+    """
+    kind, _, path = (src or "sky").partition(":")
+    if kind == "sky" and not path:
+        from fmon.sky.http import HttpQueue
+        from fmon.sky.sdk import SdkQueue
+
+        return SkyQueue(HttpQueue(memo=memo), SdkQueue())
+    if kind == "file" and path:
+        from fmon.sky.file import FileQueue
+
+        return FileQueue(path)
+    message = f"--queue {src!r} is no source of jobs; give sky, file:PATH or file:- (standard input)"
+    raise ConfigError(message)

@@ -1,0 +1,263 @@
+"""SkyPilot's queue records -> ``model.Record`` (floor 4).
+
+One reader for all forms: the server's JSON, the CLI's JSON, recordings written by hand. A record
+without a usable job_id, task_id or status is left out and named. Any other field that makes no
+sense is None, which is "unknown" everywhere: -1 and "-" are SkyPilot's own ways of writing that,
+NaN, times before 1970 or after 2100, negative durations and counts are taken the same way.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fmon.model import Record
+from fmon.redact import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+END_OF_TIME_S = 4_102_444_800.0
+"""2100-01-01: beyond it a number is milliseconds or nonsense."""
+
+MAX_ID = 2**63 - 1
+MAX_NAME = 1_000
+MAX_REASON = 4_000
+MAX_YAML = 1 << 18
+STATUS_PREFIX = "ManagedJobStatus."
+ENVS = {"experiment": "FMON_EXPERIMENT", "condition": "FMON_CONDITION", "cycle": "FMON_CYCLE"}
+
+
+def parse_records(raw: Iterable[Any]) -> tuple[list[Record], list[str]]:
+    """Read raw queue records.
+
+    Parameters
+    ----------
+    raw : dicts as SkyPilot gives them; unknown fields are ignored, missing ones are unknown
+
+    Returns
+    -------
+    records, bad
+        Allow-listed, typed and redacted records; one sentence per record that was left out.
+    """
+    records: list[Record] = []
+    bad: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    for index, item in enumerate(raw):
+        try:
+            record = _record(item)
+        except ValueError as fault:
+            bad.append(f"queue record {index}: {fault}")
+            continue
+        key = record.job_id, record.task_id
+        if key in seen:
+            bad.append(f"queue record {index}: job {key[0]} task {key[1]} is there twice; the first one was kept")
+            continue
+        seen.add(key)
+        records.append(record)
+    return records, bad
+
+
+def queue_record(record: Record) -> dict[str, Any]:
+    """Write a record as SkyPilot does, for a recording: ``parse_records`` reads it back the same."""
+    raw: dict[str, Any] = {
+        "job_id": record.job_id,
+        "task_id": record.task_id,
+        "job_name": record.job_name,
+        "task_name": record.task_name,
+        "status": record.status,
+        "submitted_at": _seconds(record.submitted_at),
+        "start_at": _seconds(record.start_at),
+        "end_at": _seconds(record.end_at),
+        "last_recovered_at": _seconds(record.last_recovered_at),
+        "job_duration": record.job_duration_s,
+        "recovery_count": record.recovery_count,
+        "details": record.details,
+        "failure_reason": record.failure_reason,
+        "resources": record.resources,
+        "cloud": record.cloud,
+        "region": record.region,
+        "zone": record.zone,
+        "infra": record.infra,
+        "user_name": record.user_name,
+        "user_hash": record.user_hash,
+        "workspace": record.workspace,
+    }
+    tags = {
+        "experiment": record.fmon_experiment,
+        "condition": record.fmon_condition,
+        "cycle": record.fmon_cycle,
+    }
+    tags = {key: value for key, value in tags.items() if value is not None}
+    if tags:
+        raw["metadata"] = {"fmon": tags}
+    return {key: value for key, value in raw.items() if value is not None}
+
+
+def _record(raw: Any) -> Record:
+    """Read one record; ValueError says what makes it unusable."""
+    if not isinstance(raw, dict):
+        raise ValueError(f"it is {type(raw).__name__}, not an object")
+    get = raw.get
+    job_id = _id(get("job_id"), "job_id")
+    task_id = get("task_id")
+    experiment, condition, cycle = _tags(get("metadata"), get("user_yaml"))
+    return Record(
+        job_id=job_id,
+        task_id=0 if task_id is None else _id(task_id, f"task_id of job {job_id}"),
+        job_name=_text(get("job_name")),
+        task_name=_text(get("task_name")),
+        status=_status(get("status"), job_id),
+        submitted_at=_time(get("submitted_at")),
+        start_at=_time(get("start_at")),
+        end_at=_time(get("end_at")),
+        last_recovered_at=_time(get("last_recovered_at")),
+        job_duration_s=_duration(get("job_duration")),
+        recovery_count=_count(get("recovery_count")),
+        details=_reason(get("details")),
+        failure_reason=_reason(get("failure_reason")),
+        resources=_resources(get("resources"), get("cluster_resources")),
+        cloud=_text(get("cloud")),
+        region=_text(get("region")),
+        zone=_text(get("zone")),
+        infra=_text(get("infra")),
+        user_name=_text(get("user_name")),
+        user_hash=_text(get("user_hash")),
+        workspace=_text(get("workspace")),
+        fmon_experiment=experiment,
+        fmon_condition=condition,
+        fmon_cycle=cycle,
+    )
+
+
+def _id(value: Any, name: str) -> int:
+    """Read an id; a float is one where it is whole (pandas and jq write them so)."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    if type(value) is not int or not 0 <= value <= MAX_ID:
+        what = "there is no" if value is None else f"{type(value).__name__} is no usable"
+        raise ValueError(f"{what} {name}")
+    return value
+
+
+def _status(value: Any, job_id: int) -> str:
+    """Read a status; one that fmon does not know is kept as it is."""
+    status = _text(value)
+    if status is None:
+        what = "no status" if value is None else f"{type(value).__name__} as status"
+        raise ValueError(f"job {job_id} has {what}")
+    return status.removeprefix(STATUS_PREFIX)
+
+
+def _text(value: Any) -> str | None:
+    """Read a short text."""
+    if type(value) is not str or not value or value == "-":
+        return None
+    if len(value) > MAX_NAME:
+        value = value[:MAX_NAME]
+    return value if value.isascii() else _encodable(value)
+
+
+def _encodable(text: str) -> str:
+    """Replace halves of surrogate pairs: JSON can carry them, UTF-8 can't."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _reason(value: Any) -> str | None:
+    """Read a long text: redacted, then cut in the middle, where tracebacks say least."""
+    if type(value) is not str or not value or value == "-":
+        return None
+    if len(value) > 16 * MAX_REASON:
+        value = _cut(value, 16 * MAX_REASON)
+    text = redact(value)
+    if len(text) > MAX_REASON:
+        text = _cut(text, MAX_REASON)
+    return text if text.isascii() else _encodable(text)
+
+
+def _cut(text: str, length: int) -> str:
+    """Keep both ends of a text."""
+    mark = f" ... [{len(text) - length} characters cut] ... "
+    half = (length - len(mark)) // 2
+    return text[:half] + mark + text[-half:]
+
+
+def _time(value: Any) -> int | None:
+    """Read a time, seconds since the epoch or ISO 8601 (UTC where it names no zone), as microseconds."""
+    if value is None:
+        return None
+    if type(value) is str:
+        try:
+            at = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        value = (at.replace(tzinfo=UTC) if at.tzinfo is None else at).timestamp()
+    if type(value) not in (float, int) or not 0 < value < END_OF_TIME_S:
+        return None
+    return round(value * 1e6)
+
+
+def _seconds(micros: int | None) -> float | None:
+    return None if micros is None else micros / 1e6
+
+
+def _duration(value: Any) -> float | None:
+    if type(value) not in (float, int) or not 0 <= value < math.inf:
+        return None
+    return float(value)
+
+
+def _count(value: Any) -> int | None:
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and 0 <= value <= MAX_ID else None
+
+
+def _resources(requested: Any, got: Any) -> str | None:
+    """Give the requested resources; where the request leaves a choice, the ones the job got.
+
+    Requests are ``1x[L4:1]``, with a choice ``1x[L4:1, A100:1][On-demand|Spot]``; what a live
+    cluster has is ``1x(gpus=L4:1, ...)``.
+    """
+    text = _text(requested)
+    if text is None or "," in text or "|" in text:
+        cluster = _text(got)
+        if cluster is not None and "(" in cluster:
+            return cluster
+    return text
+
+
+def _tags(metadata: Any, user_yaml: Any) -> tuple[str | None, str | None, int | None]:
+    """Read what fmon wrote on a job that it launched: (experiment, condition, cycle)."""
+    if isinstance(metadata, dict):
+        tags = metadata.get("fmon")
+    elif metadata is None and type(user_yaml) is str:
+        tags = _tags_of_envs(user_yaml)
+    else:
+        tags = None
+    if not isinstance(tags, dict):
+        return None, None, None
+    return _text(tags.get("experiment")), _text(tags.get("condition")), _count(tags.get("cycle"))
+
+
+def _tags_of_envs(user_yaml: str) -> dict[str, Any] | None:
+    """Read the tags from the task's envs, where a queue gives no metadata."""
+    if ENVS["experiment"] not in user_yaml or len(user_yaml) > MAX_YAML:
+        return None
+    import yaml  # only recordings and old servers come here
+
+    try:
+        documents = list(yaml.safe_load_all(user_yaml))
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+    for document in documents[:2]:
+        envs = document.get("envs") if isinstance(document, dict) else None
+        if isinstance(envs, dict) and ENVS["experiment"] in envs:
+            cycle = str(envs.get(ENVS["cycle"], ""))
+            return {
+                "experiment": envs[ENVS["experiment"]],
+                "condition": envs.get(ENVS["condition"]),
+                "cycle": int(cycle) if cycle.isascii() and cycle.isdigit() else None,
+            }
+    return None
