@@ -1,0 +1,46 @@
+"""Runs inside the real SkyPilot's own venv: SDK calls for the tests, JSON in, JSON out on the last line.
+
+in_sky.py launch < tasks.json      [<task as in a task YAML>, ...] -> [[job_id, ...], ...]
+in_sky.py queue                    -> every record with all its fields
+in_sky.py cost                     -> SkyPilot's cost report, one row a cluster
+"""
+
+import json
+import sys
+from typing import Any
+
+import sky
+
+
+def launch(tasks: list[dict[str, Any]]) -> list[list[int]]:
+    """Submit all at once, then wait for their ids."""
+    names = [task["name"] for task in tasks]  # read first: from_yaml_config empties what it is given
+    requests = [
+        sky.jobs.launch(sky.Task.from_yaml_config(task), name=name)
+        for task, name in zip(tasks, names, strict=True)
+    ]
+    return [sky.get(request)[0] for request in requests]
+
+
+def queue() -> list[dict[str, Any]]:
+    """Read the queue as SkyPilot's SDK gives it."""
+    records = sky.get(sky.jobs.queue_v2(refresh=False, all_users=True, fields=None))[0]
+    return [record.model_dump(mode="json") for record in records]
+
+
+def cost() -> list[dict[str, Any]]:
+    """Read SkyPilot's own costs."""
+    names = ("name", "total_cost", "duration", "num_nodes")
+    return [{name: row.get(name) for name in names} for row in sky.get(sky.cost_report())]
+
+
+def main() -> None:
+    """Do what the first argument says; SkyPilot prints to stdout too, so the answer is the last line."""
+    if sys.argv[1] == "launch":
+        answer: Any = launch(json.load(sys.stdin))
+    else:
+        answer = {"queue": queue, "cost": cost}[sys.argv[1]]()
+    print(json.dumps(answer, default=str))
+
+
+main()

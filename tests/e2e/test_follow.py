@@ -1,0 +1,290 @@
+"""fmon as whole processes against a real SkyPilot: what it stores is what SkyPilot says.
+
+One story, told once: six conditions whose jobs SkyPilot itself launches, some late, one twice, one
+beside them whose name is a prefix of theirs. A machine is taken away, a job is cancelled, the API
+server stops and comes back. Then every test asks one thing about what fmon has stored.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fmon
+from tests.e2e.real_sky import RealSky
+
+pytestmark = pytest.mark.real
+
+FMON = str(Path(sys.executable).with_name("fmon"))
+CONFIG = """\
+experiment_name: followed
+skypilot_yaml: train.yaml
+factors: {model: [dynunet, segresnet, sam3], loss: [dice_ce, dice_ce_cldice]}
+expect: {minutes: 10}
+limits: {pending_minutes: 30, starting_minutes: 10}
+prices: {H100: {on_demand: 2.5}}
+job_name: "{model}-{loss}"
+"""
+EPOCHS = 'for i in $(seq %d); do echo "epoch $i"; sleep 1; done'
+EARLY = {
+    "dynunet-dice_ce": {"run": EPOCHS % 10},
+    "dynunet-dice_ce_cldice": {"run": "echo 'RuntimeError: no such loss' >&2; exit 3"},
+    "segresnet-dice_ce": {"setup": "echo 'ERROR: No matching distribution found' >&2; exit 1", "run": "true"},
+    "segresnet-dice_ce_cldice": {"run": EPOCHS % 60},
+}
+STRANGER = "dynunet-dice"
+LATE = {"sam3-dice_ce": {"run": EPOCHS % 10}, "sam3-dice_ce_cldice": {"run": EPOCHS % 900}}
+ENDED_AS = {
+    "dynunet-dice_ce": "SUCCEEDED",
+    "dynunet-dice_ce_cldice": "FAILED",
+    "segresnet-dice_ce": "FAILED_SETUP",
+    "segresnet-dice_ce_cldice": "SUCCEEDED",
+    "sam3-dice_ce": "SUCCEEDED",
+    "sam3-dice_ce_cldice": "CANCELLED",
+}
+PREEMPTED, CANCELLED, TWICE = "segresnet-dice_ce_cldice", "sam3-dice_ce_cldice", "sam3-dice_ce_cldice"
+QUEUE_UNREACHABLE, OPEN_JOBS, NOT_ALL_SUCCEEDED = 11, 3, 4
+TIMES = ("submitted_at", "start_at", "end_at")
+
+
+@dataclass
+class Story:
+    """What happened, for the tests to ask."""
+
+    sky: RealSky
+    folder: Path
+    adopted: subprocess.CompletedProcess[str] | None = None
+    poll_while_down: subprocess.CompletedProcess[str] | None = None
+    came_up_by_itself: bool = True
+    job_count_while_down: int = 0
+    cron_poll: subprocess.CompletedProcess[str] | None = None
+    ids: dict[str, int] = field(default_factory=dict)
+    duplicate_id: int = 0
+    queue: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def fmon(self, *args: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run one command of fmon as a user would."""
+        return subprocess.run(
+            [FMON, *args, "--data", str(self.data)],
+            env=env or self.sky.env, cwd=self.folder, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+
+    def poll(self) -> None:
+        done = self.fmon("poll")
+        assert done.returncode == 0, done.stderr
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        """Ask the views through ``fmon sql``."""
+        done = self.fmon("sql", query, "-o", "json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def poll_until(self, query: str, *, timeout: float) -> None:
+        """Poll as often as it takes until the views answer ``query`` with a row."""
+        until = time.monotonic() + timeout
+        while not self.rows(query):
+            assert time.monotonic() < until, f"never came true: {query}; {self.rows('select * from job')}"
+            self.poll()
+
+
+@pytest.fixture(scope="module")
+def story(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    folder = tmp_path_factory.mktemp("followed")
+    (folder / "experiment.yaml").write_text(CONFIG)
+    (folder / "train.yaml").write_text(
+        "resources: {infra: slurm/demo, cpus: 1+, accelerators: 'H100:1'}\nrun: 'true'\n"
+    )
+    told = Story(sky=realsky, folder=folder)
+    try:
+        tell(told)
+        yield told
+    finally:
+        realsky.up()
+
+
+def tell(story: Story) -> None:
+    """Let it happen."""
+    launch(story, {**EARLY, STRANGER: {"run": "true"}})
+    story.adopted = story.fmon("adopt", "experiment.yaml")
+    story.poll_until(f"select 1 from job where job_name = '{PREEMPTED}' and status = 'RUNNING'", timeout=180)
+    launch(story, LATE)
+    story.sky.preempt(PREEMPTED)
+    story.poll_until(
+        f"select 1 from job where job_name = '{PREEMPTED}' and status = 'RECOVERING'", timeout=60
+    )
+    story.poll_until(
+        "select 1 from job where job_name like 'sam3%' having count(*) filter (status = 'RUNNING') = 2",
+        timeout=180,
+    )
+    restart_the_server(story)
+    story.duplicate_id = story.sky.launch([{"name": TWICE, **LATE[TWICE]}])[0]
+    story.poll_until("select 1 from alarm where kind = 'duplicate'", timeout=60)
+    for job_id in (story.ids[CANCELLED], story.duplicate_id):
+        story.sky.cancel(job_id)
+    story.poll_until(
+        "select 1 from condition having bool_and(state in ('succeeded', 'failed', 'cancelled'))", timeout=240
+    )
+    story.sky.wait([*story.ids.values(), story.duplicate_id], timeout=120)
+    story.poll()
+    story.queue = story.sky.queue()
+
+
+def launch(story: Story, jobs: dict[str, dict[str, Any]]) -> None:
+    ids = story.sky.launch([{"name": name, **task} for name, task in jobs.items()])
+    story.ids.update(zip(jobs, ids, strict=True))
+
+
+def restart_the_server(story: Story) -> None:
+    story.sky.down()
+    story.poll_while_down = story.fmon("poll")
+    story.job_count_while_down = story.rows("select count(*) as n from job")[0]["n"]
+    story.came_up_by_itself = story.sky.is_up()
+    story.sky.up()
+    story.cron_poll = poll_like_cron(story)
+
+
+def poll_like_cron(story: Story) -> subprocess.CompletedProcess[str]:
+    """Poll as cron does: a bare environment, another folder, no terminal; the config has the endpoint."""
+    home = story.folder / "home"
+    (home / ".sky").mkdir(parents=True)
+    (home / ".sky/config.yaml").write_text(f"api_server: {{endpoint: {story.sky.endpoint}}}\n")
+    command = [
+        "env",
+        "-i",
+        f"HOME={home}",
+        "PATH=/usr/bin:/bin",
+        "SHELL=/bin/sh",
+        FMON,
+        "poll",
+        "--data",
+        str(story.data),
+    ]
+    return subprocess.run(
+        command,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        start_new_session=True,
+    )
+
+
+def test_adopt_tells_strangers_and_missing_conditions_apart(story: Story) -> None:
+    assert story.adopted is not None
+    assert story.adopted.returncode == 0, story.adopted.stderr
+    assert story.adopted.stdout.startswith("followed-")
+    assert all(name in story.adopted.stderr for name in LATE)
+    attached = {row["job_id"] for row in story.rows("select job_id from condition")}
+    assert story.ids[STRANGER] not in attached
+
+
+def test_jobs_that_appear_later_are_attached_to_their_conditions(story: Story) -> None:
+    attached = {
+        row["condition_id"]: row["job_id"] for row in story.rows("select condition_id, job_id from condition")
+    }
+    assert attached.pop(TWICE) in (story.ids[TWICE], story.duplicate_id)
+    assert attached == {name: story.ids[name] for name in ENDED_AS if name != TWICE}
+
+
+def test_every_stored_status_and_time_is_what_skypilot_says(story: Story) -> None:
+    con = fmon.connect(story.data)
+    query = "select job_id, status, recovery_count, submitted_at, start_at, end_at from job order by job_id"
+    stored = {row[0]: row[1:] for row in con.execute(query.replace("_at", "_at::timestamptz")).fetchall()}
+    told = {
+        record["job_id"]: (record["status"], record["recovery_count"], *(utc(record[name]) for name in TIMES))
+        for record in story.queue
+        if record["job_id"] in stored
+    }
+    assert {story.ids[name] for name in ENDED_AS} <= set(stored)
+    assert stored == told
+
+
+def test_every_condition_ended_as_its_job_did(story: Story) -> None:
+    rows = story.rows(
+        "select condition.condition_id, job.status from condition join job using (experiment_id, job_id)"
+    )
+    assert {row["condition_id"]: row["status"] for row in rows} == ENDED_AS
+
+
+def test_a_poll_while_the_server_is_down_exits_11_and_loses_nothing(story: Story) -> None:
+    assert story.poll_while_down is not None
+    assert story.poll_while_down.returncode == QUEUE_UNREACHABLE, story.poll_while_down
+    assert "Traceback" not in story.poll_while_down.stderr
+    assert story.job_count_while_down == len(EARLY) + len(LATE)
+    failed = story.rows("select error, job_count from poll where not is_ok")
+    assert len(failed) == 1
+    assert failed[0]["error"]
+
+
+def test_a_poll_never_starts_a_server(story: Story) -> None:
+    assert not story.came_up_by_itself
+
+
+def test_the_poll_after_the_server_is_back_carries_on_under_cron(story: Story) -> None:
+    assert story.cron_poll is not None
+    assert story.cron_poll.returncode == 0, story.cron_poll.stderr
+    down_at = "(select max(polled_at) from poll where not is_ok)"
+    newer = story.rows(f"select count(*) as n from poll where is_ok and polled_at > {down_at}")
+    assert newer[0]["n"] > 1
+
+
+def test_a_preempted_job_is_seen_recovering_and_running_again(story: Story) -> None:
+    steps = story.rows(
+        f"select to_status from transition where job_id = {story.ids[PREEMPTED]} order by seen_at"
+    )
+    statuses = [step["to_status"] for step in steps]
+    recovered = statuses.index("RECOVERING")
+    assert "RUNNING" in statuses[:recovered]
+    assert "RUNNING" in statuses[recovered:]
+    assert statuses[-1] == "SUCCEEDED"
+
+
+def test_a_second_job_of_one_condition_raises_the_duplicate_alarm(story: Story) -> None:
+    alarms = story.rows("select condition_id from alarm where kind = 'duplicate'")
+    assert {alarm["condition_id"] for alarm in alarms} == {TWICE}
+
+
+def test_a_failed_setup_raises_its_alarm(story: Story) -> None:
+    alarms = story.rows("select job_id from alarm where kind = 'failed_setup'")
+    assert [alarm["job_id"] for alarm in alarms] == [story.ids["segresnet-dice_ce"]]
+
+
+def test_cost_covers_at_least_the_time_skypilot_counts(story: Story) -> None:
+    for row in story.rows("select job_name, start_at, end_at, cost_usd from job where start_at is not null"):
+        counted = next(record for record in story.queue if record["job_name"] == row["job_name"])[
+            "job_duration"
+        ]
+        assert row["cost_usd"] >= round(counted / 3600 * 2.5, 3) > 0, row
+
+
+def test_status_ends_with_four_where_all_ended_and_not_all_succeeded(story: Story) -> None:
+    done = story.fmon("status", "--exit-status")
+    assert done.returncode == NOT_ALL_SUCCEEDED, done.stderr
+    assert all(name in done.stdout for name in ENDED_AS)
+
+
+def test_the_report_has_one_line_per_condition_and_a_page(story: Story) -> None:
+    done = story.fmon("report", "--out", str(story.folder / "reports"))
+    assert done.returncode == 0, done.stderr
+    jsonl, page = (Path(line) for line in done.stdout.split())
+    *conditions, summary = [json.loads(line) for line in jsonl.read_text().splitlines()]
+    assert len(conditions) == len(ENDED_AS)
+    assert summary
+    assert all(name in page.read_text() for name in ENDED_AS)
+
+
+def utc(epoch_s: float | None) -> datetime | None:
+    """Turn SkyPilot's time into what the store keeps: microseconds, UTC."""
+    return None if epoch_s is None or epoch_s < 0 else datetime.fromtimestamp(epoch_s, UTC)
