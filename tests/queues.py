@@ -22,13 +22,16 @@ prices: {L4: {spot: 0.22, on_demand: 0.70}}
 def write_config(folder: Path, text: str = CONFIG) -> Path:
     """Write a config and its task YAML; give the config's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "train.yaml").write_text("resources: {image_id: 'docker:x:1', accelerators: L4}\nrun: python train.py\n")
+    task = "resources: {image_id: 'docker:x:1', accelerators: L4}\nrun: python train.py\n"
+    (folder / "train.yaml").write_text(task)
     config = folder / "experiment.yaml"
     config.write_text(text)
     return config
 
 
-def job(job_id: int, name: str, status: str = "RUNNING", *, minutes: float = 0, **fields: Any) -> dict[str, Any]:
+def job(
+    job_id: int, name: str, status: str = "RUNNING", *, minutes: float = 0, **fields: Any
+) -> dict[str, Any]:
     """Make a queue record as SkyPilot gives it; submitted ``minutes`` after START."""
     submitted = START.timestamp() + 60 * minutes
     record = {"job_id": job_id, "task_id": 0, "job_name": name, "status": status, "submitted_at": submitted}
