@@ -5,7 +5,7 @@ in C, and one definition gives the type, the check and the JSON Schema.
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -13,6 +13,11 @@ Level = bool | int | float | str
 """A factor's level; it keeps the type YAML gave it."""
 
 Kind = Literal["grid", "baseline"]
+
+# msgspec checks these where it decodes, and writes them into the JSON Schema.
+JobId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 def level_text(level: Level) -> str:
@@ -71,8 +76,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A managed job of an earlier cycle, or an earlier ended job of the same condition."""
 
-    cycle: int
-    job_id: int
+    cycle: Count
+    job_id: JobId
     role: Literal["attempt", "superseded"] = "attempt"
 
 
@@ -88,12 +93,12 @@ class Entry(msgspec.Struct, kw_only=True):
     factors: dict[str, Level]
     job_name: str
     expected_minutes: float | None = None
-    job_id: int | None = None
-    relaunch_batch: int = 0
+    job_id: JobId | None = None
+    relaunch_batch: Count = 0
     attempts: list[Attempt] = msgspec.field(default_factory=list)
     status: str | None = None
-    start_time: datetime | None = None
-    end_time: datetime | None = None
+    start_time: Time | None = None
+    end_time: Time | None = None
     duration_seconds: float | None = None
     cost_usd: float | None = None
     mlflow_run_id: str | None = None
@@ -108,7 +113,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     experiment_id: str
     experiment_name: str
     config_file: str
-    created_at: datetime
+    created_at: Time
     is_replay: bool = False
     factors: dict[str, list[Level]]
     inner_factors: dict[str, list[Level]] = msgspec.field(default_factory=dict)
@@ -117,15 +122,15 @@ class Manifest(msgspec.Struct, kw_only=True):
     docker_digest: str | None = None
     user_hash: str | None = None
     """SkyPilot's id of the user whose jobs these are; None until the first job is attached."""
-    since: datetime | None = None
+    since: Time | None = None
     """Jobs submitted before this never belong to the experiment (``adopt --since``)."""
-    max_relaunch_cycles: int = 2
-    current_cycle: int = 0
-    expected_job_count: int
+    max_relaunch_cycles: Count = 2
+    current_cycle: Count = 0
+    expected_job_count: Count
     total_estimated_cost: float | None = None
     limits: Limits = msgspec.field(default_factory=Limits)
     prices: dict[str, Price] = msgspec.field(default_factory=dict)
-    as_of: datetime | None = None
+    as_of: Time | None = None
     jobs: list[Entry]
 
 

@@ -8,6 +8,7 @@ lists again. Why tiers of polls and not of the clock: docs/decisions/0006.
 from __future__ import annotations
 
 import time
+from bisect import bisect_right
 from collections import defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -97,15 +98,16 @@ def _sweep(log_dir: Path, live: list[Span], covered: set[Span], *, grace_s: floa
     if not covered:
         return
     newest = live[-1].hi
-    for cover in live:
-        inside = [span for span in covered if cover.lo <= span.lo <= cover.hi]
-        if not inside:
-            continue
-        is_far_back = newest - cover.hi >= GRACE_POLLS
-        if is_far_back or not grace_s or _age_s(log_dir / cover.name) > grace_s:
-            for span in inside:
-                with suppress(OSError):  # it does no harm: the next poll tries again
-                    (log_dir / span.name).unlink()
+    starts = [cover.lo for cover in live]
+    is_over: dict[Span, bool] = {}
+    for span in covered:
+        cover = live[bisect_right(starts, span.lo) - 1]
+        if cover not in is_over:
+            is_far_back = newest - cover.hi >= GRACE_POLLS
+            is_over[cover] = is_far_back or not grace_s or _age_s(log_dir / cover.name) > grace_s
+        if is_over[cover]:
+            with suppress(OSError):  # it does no harm: the next poll tries again
+                (log_dir / span.name).unlink()
 
 
 def _age_s(path: Path) -> float:
