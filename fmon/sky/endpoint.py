@@ -78,7 +78,10 @@ def _split(given: str) -> tuple[str, str | None, str | None]:
     except ValueError:
         is_url = False
     if not is_url:
-        message = "SkyPilot's API server endpoint is no http(s) URL; check SKYPILOT_API_SERVER_ENDPOINT and api_server.endpoint in ~/.sky/config.yaml"
+        message = (
+            "SkyPilot's API server endpoint is no http(s) URL;"
+            " check SKYPILOT_API_SERVER_ENDPOINT and api_server.endpoint in ~/.sky/config.yaml"
+        )
         raise QueueError(message, error_type="BadConfig")
     netloc = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, netloc, parts.path, "", "")), parts.username, parts.password
@@ -113,7 +116,7 @@ def _cookies(environ: Mapping[str, str], url: str) -> dict[str, str]:
         jar.load()
     except (LoadError, OSError, ValueError):
         return {}  # the server will then ask for a login, and the SDK says how
-    request = Request(url + "/jobs/queue/v2")  # noqa: S310  (never opened)
+    request = Request(url + "/jobs/queue/v2")
     jar.add_cookie_header(request)
     cookie = request.get_header("Cookie")
     return {"Cookie": cookie} if cookie else {}
@@ -141,8 +144,13 @@ def _config(environ: Mapping[str, str]) -> dict[str, Any]:
     internal = environ.get("SKYPILOT_CONFIG")
     if internal:
         return _load(internal, is_named=True)
-    user = _load(environ.get("SKYPILOT_GLOBAL_CONFIG", "~/.sky/config.yaml"), is_named="SKYPILOT_GLOBAL_CONFIG" in environ)
-    project = _load(environ.get("SKYPILOT_PROJECT_CONFIG", ".sky.yaml"), is_named="SKYPILOT_PROJECT_CONFIG" in environ)
+    user = _load(
+        environ.get("SKYPILOT_GLOBAL_CONFIG", "~/.sky/config.yaml"),
+        is_named="SKYPILOT_GLOBAL_CONFIG" in environ,
+    )
+    project = _load(
+        environ.get("SKYPILOT_PROJECT_CONFIG", ".sky.yaml"), is_named="SKYPILOT_PROJECT_CONFIG" in environ
+    )
     server = {**_mapping(user.get("api_server")), **_mapping(project.get("api_server"))}
     return {**user, **project, "api_server": server}
 

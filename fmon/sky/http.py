@@ -12,14 +12,10 @@ server hangs, one request of ours is in its line.
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
-import ssl
 import threading
 import time
-import zlib
 from datetime import UTC, datetime
-from http.client import HTTPConnection, HTTPException, HTTPSConnection, IncompleteRead
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -32,7 +28,6 @@ from fmon.sky.protocol import (
     QUEUE_PATH,
     REQUEST_ID,
     jobs_of,
-    one_line,
     queue_body,
     refusal,
     request_headers,
@@ -40,15 +35,13 @@ from fmon.sky.protocol import (
 )
 from fmon.sky.queue import Answer
 from fmon.sky.record import parse_records
+from fmon.sky.wire import body_of, connect, explain, headers_of, refuse_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from http.client import HTTPResponse
     from pathlib import Path
 
 DEADLINE_S = 60.0
-MAX_BODY_BYTES = 256 << 20
-CHUNK_BYTES = 1 << 20
 FORGET_AFTER_S = 600.0
 """A request whose worker was killed stays unfinished for ever (skypilot issue 5048)."""
 
@@ -74,7 +67,7 @@ class HttpQueue:
     def read(self, while_waiting: Callable[[], None] | None = None) -> Answer:
         """Look at the queue once, within the deadline whatever the server does; see ``QueueReader``."""
         endpoint = find_endpoint()
-        _refuse_proxy(endpoint.url)
+        refuse_proxy(endpoint.url)
         exchange = _Exchange(endpoint, self._recall(endpoint.url), self._deadline_s)
         exchange.start()
         if while_waiting is not None:
@@ -92,7 +85,9 @@ class HttpQueue:
         if self._memo is not None:
             with contextlib.suppress(OSError, msgspec.MsgspecError):
                 left = msgspec.json.decode(self._memo.read_bytes(), type=_LeftBehind)
-        is_waiting = left is not None and left.url == url and 0 <= time.time() - left.asked_at < FORGET_AFTER_S
+        is_waiting = (
+            left is not None and left.url == url and 0 <= time.time() - left.asked_at < FORGET_AFTER_S
+        )
         return left if is_waiting else None
 
     def _remember(self, unfinished: _LeftBehind | None) -> None:
@@ -107,7 +102,7 @@ class HttpQueue:
                 self._memo.write_bytes(msgspec.json.encode(unfinished))
 
 
-class _Exchange(threading.Thread):
+class _Exchange:
     """Both requests, on a thread of their own.
 
     So the caller's deadline holds against slow name servers and dripped bytes, which no socket
@@ -115,51 +110,64 @@ class _Exchange(threading.Thread):
     """
 
     def __init__(self, endpoint: Endpoint, left_behind: _LeftBehind | None, deadline_s: float) -> None:
-        super().__init__(daemon=True)
         self.unfinished = left_behind
         self.ended_at = datetime.now(UTC)
         self.latency_s = 0.0
         self._endpoint = endpoint
         self._deadline_s = deadline_s
-        self._started = time.monotonic()
+        self._began = time.monotonic()
         self._is_abandoned = False
-        self._connection = _connect(endpoint.url, deadline_s)
+        self._connection = connect(endpoint.url, deadline_s)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._body = b""
         self._error: BaseException | None = None
 
-    def run(self) -> None:
+    def start(self) -> None:
+        """Send the question."""
+        self._thread.start()
+
+    def _run(self) -> None:
         """Ask and fetch; what goes wrong is kept for ``wait``."""
         try:
-            if self.unfinished is not None:
-                self._fetch(self.unfinished.request_id)
-                self.unfinished = None
-            request_id = self._ask()
-            self.unfinished = _LeftBehind(self._endpoint.url, request_id, time.time())
-            status, headers, body = self._fetch(request_id)
-            self.unfinished = None
-            if status == 404:
-                message = "SkyPilot's API server has lost the request, it was restarted meanwhile; the next poll asks again"
-                raise QueueError(message, error_type="ApiServerConnectionError")
-            if status != 200:
-                raise refusal(status, headers, body)
-            require_json(headers, body)
-            self._body = body
+            self._body = self._exchange()
         except Exception as error:
             self._error = error
         finally:
             self.ended_at = datetime.now(UTC)
-            self.latency_s = time.monotonic() - self._started
+            self.latency_s = time.monotonic() - self._began
             self._connection.close()
+
+    def _exchange(self) -> bytes:
+        """Wait for what was left behind, then ask anew and fetch the answer."""
+        if self.unfinished is not None:
+            self._fetch(self.unfinished.request_id)
+            self.unfinished = None
+        request_id = self._ask()
+        self.unfinished = _LeftBehind(self._endpoint.url, request_id, time.time())
+        status, headers, body = self._fetch(request_id)
+        self.unfinished = None
+        if status == 404:
+            message = (
+                "SkyPilot's API server has lost the request, it was restarted meanwhile;"
+                " the next poll asks again"
+            )
+            raise QueueError(message, error_type="ApiServerConnectionError")
+        if status != 200:
+            raise refusal(status, headers, body)
+        require_json(headers, body)
+        return body
 
     def wait(self) -> tuple[bytes, QueueError | None]:
         """Give the body of the answer, or why there is none, before the deadline ends."""
-        self.join(max(0.0, self._started + self._deadline_s - time.monotonic()))
-        if self.is_alive():
+        self._thread.join(max(0.0, self._began + self._deadline_s - time.monotonic()))
+        if self._thread.is_alive():
             self._abandon()
             return b"", self._timeout()
         if self._error is None or isinstance(self._error, QueueError):
             return self._body, self._error
-        return b"", self._explain(self._error)
+        if isinstance(self._error, TimeoutError):
+            return b"", self._timeout()
+        return b"", explain(self._error, self._endpoint.url)
 
     def _abandon(self) -> None:
         """End the thread's waiting."""
@@ -194,7 +202,7 @@ class _Exchange(threading.Thread):
             headers["Content-Type"] = "application/json"
         self._connection.request(method, urlsplit(self._endpoint.url).path + path, body, headers)
         response = self._connection.getresponse()
-        return response.status, _headers(response), _read(response)
+        return response.status, headers_of(response), body_of(response)
 
     def _timeout(self) -> QueueError:
         message = (
@@ -202,76 +210,3 @@ class _Exchange(threading.Thread):
             " it may be busy, the next poll waits for the same request"
         )
         return QueueError(message, error_type="Timeout")
-
-    def _explain(self, error: BaseException) -> QueueError:
-        """Turn what the network did into one sentence."""
-        where = f"SkyPilot's API server at {self._endpoint.url}"
-        if isinstance(error, TimeoutError):
-            return self._timeout()
-        if isinstance(error, ssl.SSLCertVerificationError):
-            message = f"the certificate of {where} could not be verified ({error.verify_message})"
-            return QueueError(message, error_type="CertificateError")
-        if isinstance(error, (IncompleteRead, ConnectionResetError, BrokenPipeError)):
-            message = f"{where} closed the connection in the middle of its answer; it may be restarting"
-            return QueueError(message, error_type="ApiServerConnectionError")
-        if isinstance(error, (HTTPException, zlib.error, ValueError)):
-            message = f"what answers at {self._endpoint.url} does not speak HTTP as expected ({one_line(repr(error))})"
-            return QueueError(message, error_type="BadAnswer")
-        if isinstance(error, OSError):
-            reason = error.strerror or type(error).__name__
-            message = f"{where} can't be reached ({reason}); check with `sky api info`, fmon never starts a server"
-            return QueueError(message, error_type="ApiServerConnectionError")
-        raise error
-
-
-def _connect(url: str, timeout_s: float) -> HTTPConnection:
-    """Make a connection; it opens with the first request."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme == "https":
-        return HTTPSConnection(host, parts.port, timeout=timeout_s)
-    return HTTPConnection(host, parts.port, timeout=timeout_s)
-
-
-def _headers(response: HTTPResponse) -> dict[str, str]:
-    """Give the headers by the names that SkyPilot documents, whatever case they came in."""
-    known = {name.lower(): name for name in (REQUEST_ID, "X-SkyPilot-API-Version", "Content-Type")}
-    return {known.get(name.lower(), name): value for name, value in response.getheaders()}
-
-
-def _read(response: HTTPResponse) -> bytes:
-    """Read a body to its end; a longer one than any queue has is refused."""
-    chunks, size = [], 0
-    while chunk := response.read(CHUNK_BYTES):
-        chunks.append(chunk)
-        size += len(chunk)
-        _refuse_flood(size)
-    if response.length:
-        raise IncompleteRead(b"", response.length)
-    body = b"".join(chunks)
-    if response.getheader("Content-Encoding", "").lower() != "gzip":
-        return body
-    unpack = zlib.decompressobj(31)
-    body = unpack.decompress(body, MAX_BODY_BYTES + 1)
-    _refuse_flood(len(body))
-    if not unpack.eof:
-        raise IncompleteRead(b"")
-    return body
-
-
-def _refuse_flood(size: int) -> None:
-    if size > MAX_BODY_BYTES:
-        message = f"SkyPilot's API server sent more than {MAX_BODY_BYTES >> 20} MB for one queue; that is no queue"
-        raise QueueError(message, error_type="BadAnswer")
-
-
-def _refuse_proxy(url: str) -> None:
-    """Leave an endpoint behind a proxy to the SDK, which knows all kinds of them."""
-    scheme = urlsplit(url).scheme
-    names = (f"{scheme}_proxy", "all_proxy")
-    if not any(os.environ.get(name) or os.environ.get(name.upper()) for name in names):
-        return
-    from urllib.request import proxy_bypass  # 30 ms that only those behind a proxy pay
-
-    if not proxy_bypass(urlsplit(url).hostname or ""):
-        raise QueueError("a proxy stands before SkyPilot's API server", error_type="ProxyRequired")

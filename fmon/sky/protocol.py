@@ -71,13 +71,30 @@ def jobs_of(body: bytes) -> list[Any]:
         value = _loads(_loads(body)["return_value"])
         jobs = value["jobs"] if isinstance(value, dict) else value
     except (ValueError, KeyError, TypeError) as fault:
-        raise _bad_answer(f"its answer to the queue request has another shape ({type(fault).__name__})") from fault
+        raise _bad_answer(
+            f"its answer to the queue request has another shape ({type(fault).__name__})"
+        ) from fault
     if not isinstance(jobs, list):
         raise _bad_answer(f"its answer holds {type(jobs).__name__} where the list of jobs should be")
     total = value.get("total") if isinstance(value, dict) else None
     if isinstance(total, int) and len(jobs) < total:
         raise _bad_answer(f"it gave {len(jobs)} records of {total} jobs")
     return jobs
+
+
+def return_value_of(body: bytes) -> Any:
+    """Decode the result of a request: JSON within JSON.
+
+    Raises
+    ------
+    QueueError
+        BadAnswer: it is none.
+    """
+    try:
+        return _loads(_loads(body)["return_value"])
+    except (ValueError, KeyError, TypeError) as fault:
+        what = f"its answer has another shape ({type(fault).__name__})"
+        raise _bad_answer(what) from fault
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> QueueError:
@@ -88,21 +105,30 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> QueueError:
         return QueueError(f"SkyPilot's API server answered {error_type}: {text}", error_type=error_type)
     text = _plain(body, headers)
     if status == 400 and "version_mismatch" in text:
-        return QueueError(f"SkyPilot's API server refuses API version {API_VERSION}: {text}", error_type="VersionMismatch")
+        return QueueError(
+            f"SkyPilot's API server refuses API version {API_VERSION}: {text}", error_type="VersionMismatch"
+        )
     if status in (401, 403, 407) or 300 <= status < 400:
-        message = f"SkyPilot's API server wants a login (HTTP {status}{': ' if text else ''}{text}); run `sky api login`"
+        said = f"HTTP {status}: {text}" if text else f"HTTP {status}"
+        message = f"SkyPilot's API server wants a login ({said}); run `sky api login`"
         return QueueError(message, error_type="AuthRequired")
     if status in (404, 405, 422):
         version = headers.get("X-SkyPilot-API-Version", "unknown")
-        message = f"SkyPilot's API server (API version {version}) does not know the queue request (HTTP {status})"
+        message = (
+            f"SkyPilot's API server (API version {version}) does not know the queue request (HTTP {status})"
+        )
         return QueueError(message, error_type="VersionMismatch")
-    return QueueError(f"SkyPilot's API server answered HTTP {status}: {text or 'no text'}", error_type=f"HTTP{status}")
+    return QueueError(
+        f"SkyPilot's API server answered HTTP {status}: {text or 'no text'}", error_type=f"HTTP{status}"
+    )
 
 
 def require_json(headers: Mapping[str, str], body: bytes) -> None:
     """Refuse a login page that came with status 200."""
     if "html" in headers.get("Content-Type", "").lower() or body.lstrip()[:1] == b"<":
-        message = "a web page answered instead of SkyPilot's API server, probably a login; run `sky api login`"
+        message = (
+            "a web page answered instead of SkyPilot's API server, probably a login; run `sky api login`"
+        )
         raise QueueError(message, error_type="AuthRequired")
 
 

@@ -6,7 +6,6 @@ A ``QueueReader`` can read and nothing else: what monitors can't launch or cance
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from fmon.errors import ConfigError, QueueError
@@ -14,10 +13,13 @@ from fmon.errors import ConfigError, QueueError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from pathlib import Path
 
     from fmon.model import Record
 
-SDK_MAY_KNOW = frozenset({"AuthRequired", "BadAnswer", "CertificateError", "ProxyRequired", "VersionMismatch"})
+SDK_MAY_KNOW = frozenset(
+    {"AuthRequired", "BadAnswer", "CertificateError", "ProxyRequired", "VersionMismatch"}
+)
 """Failures of plain HTTP that SkyPilot's SDK may overcome: it knows more versions, logins and proxies.
 
 Not among them: a server that is down, slow or failing. A second request would only add to its load.

@@ -8,7 +8,6 @@ NaN, times before 1970 or after 2100, negative durations and counts are taken th
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,10 @@ STATUS_PREFIX = "ManagedJobStatus."
 ENVS = {"experiment": "FMON_EXPERIMENT", "condition": "FMON_CONDITION", "cycle": "FMON_CYCLE"}
 
 
+class _UnfitError(Exception):
+    """What makes a record unusable."""
+
+
 def parse_records(raw: Iterable[Any]) -> tuple[list[Record], list[str]]:
     """Read raw queue records.
 
@@ -47,12 +50,14 @@ def parse_records(raw: Iterable[Any]) -> tuple[list[Record], list[str]]:
     for index, item in enumerate(raw):
         try:
             record = _record(item)
-        except ValueError as fault:
+        except _UnfitError as fault:
             bad.append(f"queue record {index}: {fault}")
             continue
         key = record.job_id, record.task_id
         if key in seen:
-            bad.append(f"queue record {index}: job {key[0]} task {key[1]} is there twice; the first one was kept")
+            bad.append(
+                f"queue record {index}: job {key[0]} task {key[1]} is there twice; the first one was kept"
+            )
             continue
         seen.add(key)
         records.append(record)
@@ -96,9 +101,9 @@ def queue_record(record: Record) -> dict[str, Any]:
 
 
 def _record(raw: Any) -> Record:
-    """Read one record; ValueError says what makes it unusable."""
+    """Read one record."""
     if not isinstance(raw, dict):
-        raise ValueError(f"it is {type(raw).__name__}, not an object")
+        raise _UnfitError(f"it is {type(raw).__name__}, not an object")
     get = raw.get
     job_id = _id(get("job_id"), "job_id")
     task_id = get("task_id")
@@ -137,8 +142,8 @@ def _id(value: Any, name: str) -> int:
         value = int(value)
     if type(value) is not int or not 0 <= value <= MAX_ID:
         what = "there is no" if value is None else f"{type(value).__name__} is no usable"
-        raise ValueError(f"{what} {name}")
-    return value
+        raise _UnfitError(f"{what} {name}")
+    return int(value)
 
 
 def _status(value: Any, job_id: int) -> str:
@@ -146,7 +151,7 @@ def _status(value: Any, job_id: int) -> str:
     status = _text(value)
     if status is None:
         what = "no status" if value is None else f"{type(value).__name__} as status"
-        raise ValueError(f"job {job_id} has {what}")
+        raise _UnfitError(f"job {job_id} has {what}")
     return status.removeprefix(STATUS_PREFIX)
 
 
@@ -203,7 +208,7 @@ def _seconds(micros: int | None) -> float | None:
 
 
 def _duration(value: Any) -> float | None:
-    if type(value) not in (float, int) or not 0 <= value < math.inf:
+    if type(value) not in (float, int) or not 0 <= value < END_OF_TIME_S:
         return None
     return float(value)
 
@@ -211,7 +216,9 @@ def _duration(value: Any) -> float | None:
 def _count(value: Any) -> int | None:
     if type(value) is float and value.is_integer():
         value = int(value)
-    return value if type(value) is int and 0 <= value <= MAX_ID else None
+    if type(value) is not int or not 0 <= value <= MAX_ID:
+        return None
+    return int(value)
 
 
 def _resources(requested: Any, got: Any) -> str | None:
@@ -258,6 +265,6 @@ def _tags_of_envs(user_yaml: str) -> dict[str, Any] | None:
             return {
                 "experiment": envs[ENVS["experiment"]],
                 "condition": envs.get(ENVS["condition"]),
-                "cycle": int(cycle) if cycle.isascii() and cycle.isdigit() else None,
+                "cycle": int(cycle) if cycle.isascii() and cycle.isdigit() and len(cycle) < 10 else None,
             }
     return None

@@ -1,0 +1,241 @@
+"""Take secrets out of text before it is stored or shown (floor 1).
+
+Two steps: a scan for fixed words, which is all that text without secrets costs, then only the
+patterns whose word is there. Each pattern is anchored, bounded and possessive, so the time is
+linear in the length of the text whatever stands in it. What is uncertain is decided for
+redaction where a name says "secret", and for keeping where only the shape could mean one: git
+hashes, ``max_tokens=512`` and ``tokenizer=...`` stay readable.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MAX_NAME = 80
+MAX_KEY_BLOCK = 16_384
+RANDOM_LENGTH = 16
+
+
+def redact(text: str) -> str:
+    """Replace every secret by ``[redacted:<kind>]``; names in front of it stay.
+
+    Parameters
+    ----------
+    text : any text; logs and error messages are hostile
+
+    Returns
+    -------
+    str
+        The same text where there is nothing to hide. Redacting twice changes nothing.
+
+    Examples
+    --------
+    >>> redact("WANDB_API_KEY=0123456789abcdef0123 epochs=3")
+    'WANDB_API_KEY=[redacted:key] epochs=3'
+    """
+    low = text.lower()
+    if not any(word in low for word in WORDS):
+        return text
+    if "private key" in low:
+        text = _without_key_blocks(text)
+    for rule in RULES:
+        if any(word in low for word in rule.words):
+            text = rule.pattern.sub(rule.replace, text)
+    return text
+
+
+class _Rule(NamedTuple):
+    """A pattern, and the lower-case words of which one must be in the text for it to match."""
+
+    words: tuple[str, ...]
+    pattern: re.Pattern[str]
+    replace: str | Callable[[re.Match[str]], str]
+
+
+def _token(kind: str, pattern: str, *words: str) -> _Rule:
+    """Make the rule of a token that is known by its own shape."""
+    # Not inside a longer word: that is what keeps repeated prefixes from being scanned again and again.
+    return _Rule(words, re.compile(r"(?<![A-Za-z0-9_-])" + pattern), f"[redacted:{kind}]")
+
+
+def _is_placeholder(bare: str) -> bool:
+    """Say whether a value is none: empty, a reference, a mask, or redacted already."""
+    return (
+        not bare.strip("*.x-_")
+        or bare[0] in "$<[{(%*"
+        or bare.lower()
+        in ("none", "null", "true", "false", "nil", "undefined", "unset", "required", "missing")
+    )
+
+
+def _is_random(value: str) -> bool:
+    """Say whether a value looks drawn by lot: long, and of letters and digits."""
+    return (
+        len(value) >= RANDOM_LENGTH
+        and any(letter.isdigit() for letter in value)
+        and any(letter.isalpha() for letter in value)
+        and "/" not in value[:1]
+    )
+
+
+def _name_before(match: re.Match[str]) -> str:
+    """Give what of the name stands in front of its telling word."""
+    text, start = match.string, match.start()
+    before = text[max(0, start - MAX_NAME) : start]
+    kept = len(before)
+    while kept and (before[kept - 1].isalnum() or before[kept - 1] in "_-."):
+        kept -= 1
+    return before[kept:]
+
+
+def _assignment(match: re.Match[str]) -> str:
+    """Redact the value of NAME=VALUE or NAME: VALUE where the name says that it is secret."""
+    word, separator, value = match["word"], match["separator"], match["value"]
+    before = _name_before(match)
+    if _is_placeholder(value.strip("\"'")) or not _is_secret(before + word, word, value):
+        return match[0]
+    if separator[0] == ":" and value[0] not in "\"'" and _is_prose(match, before):
+        return match[0]
+    quote = value[0] if value[0] in "\"'" else ""
+    end = quote if value.endswith(quote) and len(value) > 1 else ""
+    return f"{word}{separator}{quote}[redacted:{KINDS[word.lower()]}]{end}"
+
+
+def _is_secret(name: str, word: str, value: str) -> bool:
+    """Say whether a name and its value are a secret's."""
+    before, bare = name[: -len(word)], value.strip("\"'")
+    if word.lower() not in ("key", "token") or QUALIFIED.search(before):
+        return True
+    # pad_token, primary_key: in lower case the word alone says little, in an env var it is enough.
+    if name.isupper() and before[-1:] in ("_", "-"):
+        return not bare.isdigit()
+    return word.lower() == "token" and before[-1:] in ("", "_", "-", ".") and _is_random(bare)
+
+
+def _is_prose(match: re.Match[str], before: str) -> bool:
+    """Tell "invalid password: authentication failed" from the YAML line "password: hunter2"."""
+    start = match.start() - len(before)
+    last_word = match.string[max(0, start - 4) : start].rstrip(" ")
+    return last_word[-1:].isalnum() and not any(letter.isdigit() for letter in match["value"])
+
+
+def _any_case(word: str) -> str:
+    """Write a word so that it matches in any case: four times faster than re.IGNORECASE here."""
+    return "".join(f"[{letter}{letter.upper()}]" for letter in word)
+
+
+KINDS = {
+    "key": "key", "token": "token", "secret": "secret", "secrets": "secret",
+    "password": "password", "passwords": "password", "passwd": "password", "passphrase": "password",
+    "pwd": "password", "credential": "secret", "credentials": "secret",
+}  # fmt: skip
+"""The last word of a name that says it is secret, and the kind it is redacted as."""
+
+QUALIFIED = re.compile(
+    r"(?:api|access|secret|private|auth|account|signing|encryption|refresh|bearer|session)[_-]?$",
+    re.IGNORECASE,
+)
+
+_ASSIGNMENT = re.compile(
+    "(?P<word>" + "|".join(_any_case(word) for word in KINDS) + ")"
+    r"(?P<separator>[\"']?\s{0,3}[=:]{1,2}\s{0,3})"
+    r"(?P<value>\"[^\"\n]{0,4096}+\"?|'[^'\n]{0,4096}+'?|[^\s\"',;&<>]{1,4096}+)"
+)
+
+RULES = (
+    _token("huggingface", r"(?:hf_[A-Za-z0-9]{20,}+|api_org_[A-Za-z0-9]{20,}+)", "hf_", "api_org_"),
+    _token(
+        "github",
+        r"(?:gh[pousr]_[A-Za-z0-9]{30,}+|github_pat_\w{22,}+)",
+        "ghp_",
+        "gho_",
+        "ghu_",
+        "ghs_",
+        "ghr_",
+        "github_pat_",
+    ),
+    _token("gitlab", r"glpat-[\w-]{20,}+", "glpat-"),
+    _token("docker", r"dckr_pat_[\w-]{20,}+", "dckr_pat_"),
+    _token("aws", r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])", "akia", "asia", "abia", "acca"),
+    _token("gcp", r"(?:AIza[\w-]{35}|ya29\.[\w.-]{20,}+|GOCSPX-[\w-]{20,}+)", "aiza", "ya29.", "gocspx-"),
+    _token("slack", r"(?:xox[a-z]|xapp)-[A-Za-z0-9-]{10,}+", "xox", "xapp-"),
+    _Rule(
+        ("hooks.slack.com",),
+        re.compile(r"(hooks\.slack\.com/(?:services|workflows)/)[\w/-]{8,}+", re.IGNORECASE),
+        r"\1[redacted:slack]",
+    ),
+    _token("anthropic", r"sk-ant-[\w-]{16,}+", "sk-ant-"),
+    _token("openai", r"sk-(?=[A-Za-z_-]{0,64}\d)[\w-]{20,}+", "sk-"),
+    _token("wandb", r"wandb_v1_\w{20,}+", "wandb_v1_"),
+    _Rule(
+        ("wandb",),
+        re.compile(
+            r"(wandb\S{0,40}\s{1,4}(?:login\s{1,4})?(?:--relogin\s{1,4})?)[0-9a-f]{40}(?![0-9a-f])",
+            re.IGNORECASE,
+        ),
+        r"\1[redacted:wandb]",
+    ),
+    _token("jwt", r"(?:sky_)?eyJ[\w-]{8,}+\.[\w-]{8,}+(?:\.[\w-]*+)?", "eyj"),
+    _Rule(
+        ("authorization",),
+        re.compile(
+            r"(authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?(?:(?:bearer|basic|token|digest|apikey)\s{1,3})?+)"
+            r"(?!\[redacted)[^\s\"',;\[]{4,}+",
+            re.IGNORECASE,
+        ),
+        r"\1[redacted:authorization]",
+    ),
+    _Rule(
+        ("bearer",),
+        re.compile(r"(\bbearer\s{1,3})[\w.~+/=-]{16,}+", re.IGNORECASE),
+        r"\1[redacted:authorization]",
+    ),
+    _Rule(
+        ("://",),
+        re.compile(r"(://[^\s:/@?#\"'<>\[]{0,256}+:)(?!\[redacted)[^\s/?#\"'<>]{1,256}@"),
+        r"\1[redacted:password]@",
+    ),
+    _Rule(
+        ("sig=", "signature=", "token=", "key="),
+        re.compile(
+            r"([?&](?:sig|x-(?:amz|goog)-(?:signature|security-token)|(?:access_|api_)?(?:token|key))=)[^\s&\"'<>\[]{8,}+",
+            re.IGNORECASE,
+        ),
+        r"\1[redacted:url_parameter]",
+    ),
+    _Rule(
+        ("--pass", "--token", "--api-key", "--secret"),
+        re.compile(
+            r"(--(?:password|passwd|token|api-key|secret(?:-key)?)\s{1,3})(?!-|\[redacted)[^\s\"'|;&<>$]{1,4096}+"
+        ),
+        r"\1[redacted:argument]",
+    ),
+    _Rule(
+        ("machine ",),
+        re.compile(
+            r"(machine\s{1,3}\S{1,256}\s{1,3}login\s{1,3}\S{1,256}\s{1,3}password\s{1,3})(?!\[redacted)\S{1,4096}+"
+        ),
+        r"\1[redacted:password]",
+    ),
+    _Rule(("key", "token", "secret", "pass", "pwd", "credential"), _ASSIGNMENT, _assignment),
+)
+
+WORDS = (*dict.fromkeys(word for rule in RULES for word in rule.words), "private key")
+
+_KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+
+
+def _without_key_blocks(text: str) -> str:
+    """Replace private keys, also where a log prefixes each line or breaks off inside the key."""
+    parts, position = [], 0
+    while begin := _KEY_BEGIN.search(text, position):
+        end = _KEY_END.search(text, begin.end(), begin.end() + MAX_KEY_BLOCK)
+        parts += [text[position : begin.start()], "[redacted:private_key]"]
+        position = end.end() if end else min(len(text), begin.end() + MAX_KEY_BLOCK)
+    parts.append(text[position:])
+    return "".join(parts)

@@ -1,0 +1,117 @@
+"""What a job's machine costs per hour (floor 4)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from fmon.errors import QueueError
+from fmon.model import Price, Record
+from fmon.sky.sdk import ask_worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+CATALOG_TIMEOUT_S = 90.0
+
+_NODES = re.compile(r"\s*(\d{1,6})\s?x")
+_SPOT = re.compile(r"\[(on-demand\|)?spot\]", re.IGNORECASE)
+_ACCELERATOR = re.compile(
+    r"(?:(?<=[\[({, ])|(?<=gpus=))'?([A-Za-z][\w.-]{0,63})'?:\s?"
+    r"(\d{1,6}(?:\.\d{1,6})?)\+?(?=[\])}, ]|$)"
+)
+
+
+class Machine(NamedTuple):
+    """What a resources string asks for. Several ``choices`` = any of them."""
+
+    choices: tuple[tuple[str, float], ...]
+    """(accelerator, how many per node); CPU counts as one."""
+    nodes: int
+    is_spot: bool | None
+    """None = the request allows both."""
+
+
+def parse_resources(text: str) -> Machine | None:
+    """Read SkyPilot's ways of writing resources.
+
+    Parameters
+    ----------
+    text : ``2x[L4:1][Spot]``, ``1x[L4:1, A100:8][On-demand|Spot]``, ``1x[CPU:4+]``,
+        ``1x[spot](gpus=L4:1, g2-standard-4, ...)``, ``1x AWS(g4dn.xlarge[Spot], {'T4': 1})``
+
+    Returns
+    -------
+    Machine or None
+        None where the text names neither accelerators nor CPUs.
+
+    Examples
+    --------
+    >>> parse_resources("2x[L4:1][Spot]")
+    Machine(choices=(('L4', 1.0),), nodes=2, is_spot=True)
+    """
+    choices = dict.fromkeys((name, float(count)) for name, count in _ACCELERATOR.findall(text))
+    if not choices:
+        return None
+    nodes = _NODES.match(text)
+    spot = _SPOT.search(text)
+    is_spot = None if spot and spot[1] else spot is not None
+    return Machine(choices=tuple(choices), nodes=int(nodes[1]) if nodes else 1, is_spot=is_spot)
+
+
+def price_of(record: Record, prices: Mapping[str, Price]) -> tuple[float | None, str | None]:
+    """Price the machines of a job.
+
+    Parameters
+    ----------
+    record : its ``resources`` say what it runs on
+    prices : by accelerator, compared without regard to case; prices are per accelerator
+
+    Returns
+    -------
+    price, source
+        [USD/h] for all nodes; (None, None) = unknown: no price for it, or a choice between
+        machines of different price that SkyPilot has not made yet. A request that allows spot and
+        on-demand counts as on-demand, the dearer one.
+    """
+    machine = parse_resources(record.resources) if record.resources else None
+    if machine is None:
+        return None, None
+    by_name = {name.lower(): price for name, price in prices.items()}
+    found = {_price(by_name.get(name.lower()), count, machine) for name, count in machine.choices}
+    return found.pop() if len(found) == 1 else (None, None)
+
+
+def _price(price: Price | None, count: float, machine: Machine) -> tuple[float | None, str | None]:
+    """Price one choice."""
+    each = None if price is None else price.spot if machine.is_spot else price.on_demand
+    if price is None or each is None:
+        return None, None
+    return each * count * machine.nodes, price.source
+
+
+def catalog_prices(accelerators: Iterable[str]) -> dict[str, Price]:
+    """Ask SkyPilot what accelerators cost on the clouds it has enabled.
+
+    Parameters
+    ----------
+    accelerators : names as SkyPilot writes them
+
+    Returns
+    -------
+    dict
+        Those that have a price: the cheapest region, or what ``slurm.pricing`` and
+        ``kubernetes.pricing`` of SkyPilot's config say. Empty where SkyPilot can't tell in time.
+    """
+    names = sorted({name for name in accelerators if name.upper() != "CPU"})
+    if not names:
+        return {}
+    try:
+        found = ask_worker("prices", *names, timeout_s=CATALOG_TIMEOUT_S)
+        return {
+            str(name): Price(spot=price["spot"], on_demand=price["on_demand"], source="catalog")
+            for name, price in found.items()
+            if price["spot"] is not None or price["on_demand"] is not None
+        }
+    except (QueueError, AttributeError, KeyError, TypeError):
+        return {}

@@ -1,0 +1,112 @@
+"""SkyPilot's SDK in a process of its own: its import takes seconds and memory (floor 4).
+
+The worker gets no terminal, no telemetry and no leave to start a server, and is ended with all
+it started when its time is over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fmon.errors import QueueError
+from fmon.sky.protocol import one_line
+from fmon.sky.queue import Answer
+from fmon.sky.record import parse_records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TIMEOUT_S = 60.0
+MARK = "fmon-worker-answer:"
+"""What follows on this line of stdout is the answer; SkyPilot prints hints and warnings anywhere."""
+
+ENVIRONMENT = {
+    "SKYPILOT_DISABLE_LOCAL_API_SERVER": "1",  # its SDK starts a server where none answers on loopback
+    "SKYPILOT_DISABLE_USAGE_COLLECTION": "1",
+    "PYTHONIOENCODING": "utf-8:replace",
+}
+
+
+class SdkQueue:
+    """The queue as SkyPilot's SDK reads it."""
+
+    name = "sky"
+
+    def read(self, while_waiting: Callable[[], None] | None = None) -> Answer:
+        """Look at the queue once; see ``QueueReader.read``."""
+        started = time.monotonic()
+        if while_waiting is not None:
+            while_waiting()
+        jobs = ask_worker("queue")
+        if not isinstance(jobs, list):
+            message = f"SkyPilot's SDK gave {type(jobs).__name__} where the list of jobs should be"
+            raise QueueError(message, error_type="BadAnswer")
+        records, bad = parse_records(jobs)
+        latency_s = time.monotonic() - started
+        return Answer(polled_at=datetime.now(UTC), records=records, bad=bad, latency_s=latency_s)
+
+
+def ask_worker(*arguments: str, timeout_s: float = TIMEOUT_S) -> Any:
+    """Run one command of ``fmon.sky.worker`` and give its answer.
+
+    Parameters
+    ----------
+    arguments : the command and what it needs
+    timeout_s : after this the worker and its children are killed [s]
+
+    Raises
+    ------
+    QueueError
+        The worker said why it has no answer, ended without one, or took too long.
+    """
+    # -P: a sky.py in the folder that cron or the user stands in must not be imported.
+    command = [sys.executable, "-P", "-m", "fmon.sky.worker", f"{timeout_s:g}", *arguments]
+    environment = {**os.environ, **ENVIRONMENT}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # without byte code each import takes 5 s more
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        start_new_session=True,
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired as late:
+            message = f"SkyPilot's SDK did not answer within {timeout_s:g} s"
+            raise QueueError(message, error_type="Timeout") from late
+        finally:
+            _end(process)
+    return _answer(out, err, process.returncode)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of the worker's process group: it may have started others."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _answer(out: bytes, err: bytes, code: int) -> Any:
+    """Find the answer among what the worker printed."""
+    _, mark, answer = out.rpartition(b"\n" + MARK.encode())
+    try:
+        value = json.loads(answer.split(b"\n", 1)[0]) if mark else {}
+        if "answer" in value:
+            return value["answer"]
+        if "error" in value:
+            error_type, text = str(value["error"]["type"]), one_line(str(value["error"]["message"]))
+            raise QueueError(f"{error_type}: {text}", error_type=error_type)
+    except (ValueError, KeyError, TypeError):
+        pass
+    words = one_line(err.decode("utf-8", "replace")[-1000:]) or "it printed nothing"
+    message = f"SkyPilot's SDK ended without an answer (exit code {code}): {words}"
+    raise QueueError(message, error_type="WorkerFailed")
