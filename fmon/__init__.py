@@ -1,1 +1,56 @@
-"""fmon: monitor, diagnosis and dispatcher for factorial experiments on SkyPilot."""
+"""fmon: monitor, diagnosis and dispatcher for factorial experiments on SkyPilot.
+
+The public API; importing it loads none of the libraries behind it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
+
+__all__ = ["__version__", "connect"]
+
+
+def connect(data: Path | str = "data", experiment: str | None = None) -> DuckDBPyConnection:
+    """Open the views over the stores of a folder, in an in-memory DuckDB.
+
+    Parameters
+    ----------
+    data : folder of the stores
+    experiment : its id or a unique start of it; None = all experiments
+
+    Returns
+    -------
+    duckdb.DuckDBPyConnection
+        With the views of docs/views.md as of now; connect again to see newer polls.
+
+    Raises
+    ------
+    fmon.errors.FmonError
+        There is no such experiment, or its files are damaged: what, and what to do.
+
+    Examples
+    --------
+    >>> con = fmon.connect("data")  # doctest: +SKIP
+    >>> con.sql("from coverage").df()  # doctest: +SKIP
+    """
+    from fmon.warehouse import connect as open_views
+
+    return open_views(data, experiment)
+
+
+def __getattr__(name: str) -> str:
+    """Look the version up when it is asked for: reading package metadata costs 20 ms."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("fmon")
+    raise AttributeError(f"module 'fmon' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,72 @@
+"""The stores as DuckDB views, in memory (floor 4).
+
+Reads manifests and logs through ``fmon.store``, makes the views of ``sql/`` over them; writes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fmon.warehouse.dictionary import dictionary, markdown
+from fmon.warehouse.load import load
+from fmon.warehouse.result import query_rows, rows
+from fmon.warehouse.views import VIEWS, closure, make_views, open_empty
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+    from pathlib import Path
+
+    import duckdb
+
+__all__ = ["VIEWS", "connect", "dictionary", "markdown", "query_rows", "rows"]
+
+
+def connect(
+    data: Path | str = "data",
+    experiment: str | None = None,
+    *,
+    now: datetime | None = None,
+    views: Iterable[str] | None = None,
+) -> duckdb.DuckDBPyConnection:
+    """Open the views over the stores of a folder.
+
+    What the stores hold at this moment is read into memory: all queries of one connection agree with each
+    other, whatever is polled or compacted meanwhile. Connect again to see newer polls.
+
+    Parameters
+    ----------
+    data : folder of the stores
+    experiment : its id or a unique start of it; None = all experiments
+    now : the clock that open jobs are measured by [UTC]; None = the wall clock
+    views : the views to make, with what they need; None = all
+
+    Returns
+    -------
+    duckdb.DuckDBPyConnection
+        In memory, time zone UTC; every view begins with experiment_id.
+
+    Raises
+    ------
+    ConfigError
+        There is no such experiment, or no such view.
+    ManifestError
+        The manifest of the experiment asked for can't be used. Where all are asked for, an experiment with
+        a broken manifest or log is left out with a warning.
+    StoreError
+        The log of the experiment asked for is damaged.
+
+    Examples
+    --------
+    >>> con = connect("data")  # doctest: +SKIP
+    >>> con.sql("select state, count(*) from condition group by all")  # doctest: +SKIP
+    """
+    wanted = closure(VIEWS if views is None else views)
+    con = open_empty()
+    try:
+        load(con, data, experiment, now=now, sources=wanted.sources)
+        make_views(con, wanted.views)
+    except BaseException:
+        con.close()
+        raise
+    return con

@@ -1,0 +1,163 @@
+"""The stores' files -> the source relations of ``fmon/schema.py``, as tables of one instant."""
+
+from __future__ import annotations
+
+import warnings
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+
+from fmon.errors import FmonError
+from fmon.model import level_text
+from fmon.schema import HEARTBEAT, SNAPSHOT, SOURCES
+from fmon.store.arrow import LOG, TYPES, read_log_file
+from fmon.store.folder import find, stores
+from fmon.store.manifest import read_manifest
+from fmon.store.reading import steadily
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    import duckdb
+
+    from fmon.model import Manifest
+    from fmon.store.folder import Store
+
+ARROW = {**TYPES, "map(varchar, varchar)": pa.map_(pa.string(), pa.string())}
+LOGS = {"heartbeat": HEARTBEAT, "snapshot": SNAPSHOT}
+
+Values = tuple[Any, ...]
+
+
+class Loaded(NamedTuple):
+    """What one experiment's store holds: its manifest, and its log as one table per file."""
+
+    manifest: Manifest
+    log: list[pa.Table]
+
+
+def load(
+    con: duckdb.DuckDBPyConnection,
+    data: Path | str,
+    experiment: str | None,
+    *,
+    now: datetime | None,
+    sources: frozenset[str],
+) -> None:
+    """Fill the source relations.
+
+    Parameters
+    ----------
+    con : has the empty tables
+    data, experiment, now : as in ``connect``
+    sources : the relations that are needed; columns of the log that nobody reads are not read
+    """
+    columns = [
+        field.name for field in LOG if any(_has(source, field.name) for source in sources & LOGS.keys())
+    ]
+    loaded = _read_all(data, columns) if experiment is None else [_read(find(data, experiment), columns)]
+    manifests = [item.manifest for item in loaded]
+    bind(con, "clock", [(now or datetime.now(UTC),)])
+    bind(con, "manifest", map(_manifest_row, manifests))
+    bind(con, "entry", (row for manifest in manifests for row in _entry_rows(manifest)))
+    bind(con, "attempt", (row for manifest in manifests for row in _attempt_rows(manifest)))
+    bind(con, "factor_level", (row for manifest in manifests for row in _factor_level_rows(manifest)))
+    tables = [table for item in loaded for table in item.log]
+    if tables:
+        _bind_log(con, pa.concat_tables(tables), sources)
+
+
+def bind(con: duckdb.DuckDBPyConnection, source: str, rows: Iterable[Values]) -> None:
+    """Insert rows into a source relation; their values stand in the order of its columns."""
+    schema = pa.schema([(column.name, ARROW[column.type]) for column in SOURCES[source]])
+    columns: Sequence[Values] = list(zip(*rows, strict=True)) or [()] * len(schema)
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+    con.from_arrow(pa.Table.from_arrays(arrays, schema=schema)).insert_into(source)
+
+
+def _read_all(data: Path | str, columns: list[str]) -> list[Loaded]:
+    """Read every store; one that can't be read must not keep an analyst from all the others."""
+    found = stores(data) or [find(data)]  # find says what to do where there is none
+    loaded, faults = [], []
+    for store in found:
+        try:
+            loaded.append(_read(store, columns))
+        except FmonError as fault:
+            faults.append(fault)
+    if not loaded:
+        raise faults[0]
+    for left_out in faults:
+        warnings.warn(f"an experiment is left out: {left_out}", stacklevel=4)
+    return loaded
+
+
+def _read(store: Store, columns: list[str]) -> Loaded:
+    manifest = read_manifest(store)
+    log = steadily(store, partial(_read_log, columns=columns)) if columns else []
+    return Loaded(manifest, log)
+
+
+def _read_log(paths: Iterable[Path], *, columns: list[str]) -> list[pa.Table]:
+    return [read_log_file(path, columns) for path in paths]
+
+
+def _bind_log(con: duckdb.DuckDBPyConnection, log: pa.Table, sources: frozenset[str]) -> None:
+    """Part the log into its two relations: a heartbeat has no job_id."""
+    for source in sources & LOGS.keys():
+        kind = "job_id is null" if source == "heartbeat" else "job_id is not null"
+        names = ", ".join(column.name for column in LOGS[source])
+        con.from_arrow(log).filter(kind).project(names).insert_into(source)
+
+
+def _has(source: str, column: str) -> bool:
+    return column == "job_id" or any(column == known.name for known in LOGS[source])
+
+
+def _manifest_row(manifest: Manifest) -> Values:
+    limits = manifest.limits
+    return (
+        manifest.experiment_id,
+        manifest.experiment_name,
+        manifest.config_file,
+        manifest.is_replay,
+        manifest.current_cycle,
+        manifest.max_relaunch_cycles,
+        limits.budget_usd,
+        limits.pending_minutes * 60,
+        limits.starting_minutes * 60,
+        limits.overrun_factor,
+        manifest.created_at,
+    )
+
+
+def _entry_rows(manifest: Manifest) -> Iterator[Values]:
+    for number, entry in enumerate(manifest.jobs):
+        minutes = entry.expected_minutes
+        yield (
+            manifest.experiment_id,
+            entry.condition,
+            entry.kind,
+            [(factor, level_text(level)) for factor, level in entry.factors.items()],
+            entry.job_name,
+            number,
+            None if minutes is None else minutes * 60,
+        )
+
+
+def _attempt_rows(manifest: Manifest) -> Iterator[Values]:
+    for entry in manifest.jobs:
+        for attempt in entry.attempts:
+            yield manifest.experiment_id, entry.condition, attempt.cycle, attempt.job_id, attempt.role
+        if entry.job_id is not None:
+            yield manifest.experiment_id, entry.condition, entry.relaunch_batch, entry.job_id, "attempt"
+
+
+def _factor_level_rows(manifest: Manifest) -> Iterator[Values]:
+    for factor_number, (factor, levels) in enumerate(manifest.factors.items()):
+        # 1 and "1" are one level in SQL, which knows levels as text.
+        texts = dict.fromkeys(level_text(level) for level in levels)
+        for level_number, level in enumerate(texts):
+            yield manifest.experiment_id, factor, level, factor_number, level_number

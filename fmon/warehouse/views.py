@@ -1,0 +1,95 @@
+"""The views of ``sql/`` and the source relations they read: which, in what order, and how to make them."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, NamedTuple
+
+import duckdb
+
+from fmon.errors import ConfigError
+from fmon.schema import SOURCES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+VIEWS = (
+    "status",
+    "experiment",
+    "poll",
+    "sighting",
+    "transition",
+    "machine_time",
+    "job",
+    "condition",
+    "condition_level",
+    "coverage",
+    "coverage_matrix",
+    "spell",
+    "alarm",
+    "cycle_cost",
+    "outcome",
+)
+"""Names of the files in ``sql/``; each reads only sources and what stands before it."""
+
+READS = re.compile(r"\b(?:from|join)\s+(\w+)")
+COMMENT = re.compile(r"--.*")
+
+
+class Closure(NamedTuple):
+    """What some views need: views in the order of ``VIEWS``, and sources."""
+
+    views: tuple[str, ...]
+    sources: frozenset[str]
+
+
+@cache
+def text(view: str) -> str:
+    """Read the SQL of a view."""
+    return files("fmon.sql").joinpath(f"{view}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def reads(view: str) -> frozenset[str]:
+    """Find the views and sources that a view reads: what stands behind its from and join."""
+    found = set(READS.findall(COMMENT.sub("", text(view))))
+    return frozenset(found & ({*VIEWS[: VIEWS.index(view)], *SOURCES}))
+
+
+def closure(views: Iterable[str]) -> Closure:
+    """Find everything that the given views need, themselves included.
+
+    Raises
+    ------
+    ConfigError
+        One of them does not exist.
+    """
+    needed = set(views)
+    if unknown := sorted(needed - {*VIEWS}):
+        message = f"no view {unknown[0]!r}; there are: {', '.join(VIEWS)}"
+        raise ConfigError(message)
+    for view in reversed(VIEWS):
+        if view in needed:
+            needed |= reads(view)
+    return Closure(tuple(view for view in VIEWS if view in needed), frozenset(needed & SOURCES.keys()))
+
+
+def open_empty() -> duckdb.DuckDBPyConnection:
+    """Open an in-memory database in UTC with the source relations as empty tables.
+
+    The views work on them as they are, so no store has to have polls.
+    """
+    con = duckdb.connect()
+    con.execute("set TimeZone = 'UTC'")
+    for name, columns in SOURCES.items():
+        listed = ", ".join(f"{column.name} {column.type}" for column in columns)
+        con.execute(f"create table {name} ({listed})")
+    return con
+
+
+def make_views(con: duckdb.DuckDBPyConnection, views: Iterable[str] = VIEWS) -> None:
+    """Run the files of ``sql/``; may be repeated."""
+    for view in views:
+        con.execute(text(view))

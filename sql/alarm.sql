@@ -1,0 +1,153 @@
+-- What a person should look at, now (cleared_at is null) and in the past: the dearest nights had no failure.
+-- A spell raises its alarm with the first successful poll that found it lasting for its threshold.
+create or replace view alarm as
+with due as (
+    select
+        spell.kind,
+        spell.severity,
+        spell.wording,
+        spell.experiment_id,
+        spell.condition_id,
+        spell.job_id,
+        spell.task_id,
+        spell.poll_id,
+        spell.cleared_poll_id,
+        spell.status,
+        spell.cycle,
+        spell.threshold,
+        spell.seen_at,
+        spell.since,
+        -- 1e10 s are 300 years: a threshold beyond that must not overflow the calendar.
+        spell.since + to_microseconds(cast(least(spell.threshold, 1e10) * 1e6 as bigint)) as due_at
+    from spell
+    where spell.threshold is not null
+),
+
+answered as (
+    select
+        poll.experiment_id,
+        poll.step_back_count,
+        poll.poll_id,
+        poll.polled_at
+    from poll
+    where poll.is_ok
+),
+
+-- Where the clock stepped back, times repeat. Between two steps time and poll_id grow together, and one
+-- nearest match finds the first poll that reached the threshold.
+clock_run as (
+    select
+        answered.experiment_id,
+        answered.step_back_count,
+        min(answered.poll_id) as first_poll_id,
+        max(answered.poll_id) as last_poll_id
+    from answered
+    group by answered.experiment_id, answered.step_back_count
+),
+
+reached as (
+    select
+        due.kind,
+        due.experiment_id,
+        due.job_id,
+        due.task_id,
+        due.poll_id,
+        min(answered.poll_id) as raised_poll_id
+    from due
+    inner join clock_run
+        on
+            due.experiment_id = clock_run.experiment_id
+            and due.poll_id < clock_run.last_poll_id
+            and coalesce(due.cleared_poll_id > clock_run.first_poll_id, true)
+    asof inner join answered
+        on
+            clock_run.experiment_id = answered.experiment_id
+            and clock_run.step_back_count = answered.step_back_count
+            and due.due_at <= answered.polled_at
+    where
+        due.due_at > due.seen_at
+        and coalesce(answered.poll_id < due.cleared_poll_id, true)
+    group by due.kind, due.experiment_id, due.job_id, due.task_id, due.poll_id
+),
+
+raised as (
+    select
+        due.kind,
+        due.severity,
+        due.wording,
+        due.experiment_id,
+        due.condition_id,
+        due.job_id,
+        due.task_id,
+        due.status,
+        due.cycle,
+        due.since,
+        due.threshold,
+        coalesce(reached.raised_poll_id, due.poll_id) as raised_poll_id,
+        raising.polled_at as raised_at,
+        clearing.polled_at as cleared_at,
+        greatest(
+            0, epoch_us(coalesce(clearing.polled_at, experiment.now_at)) - epoch_us(due.since)
+        ) / 1e6 as value
+    from due
+    inner join experiment on due.experiment_id = experiment.experiment_id
+    left join reached
+        on
+            due.kind = reached.kind
+            and due.experiment_id = reached.experiment_id
+            and due.job_id = reached.job_id
+            and due.task_id = reached.task_id
+            and due.poll_id = reached.poll_id
+    inner join heartbeat as raising
+        on
+            due.experiment_id = raising.experiment_id
+            and coalesce(reached.raised_poll_id, due.poll_id) = raising.poll_id
+    left join heartbeat as clearing
+        on due.experiment_id = clearing.experiment_id and due.cleared_poll_id = clearing.poll_id
+    where reached.raised_poll_id is not null or due.due_at <= due.seen_at
+)
+
+select
+    raised.experiment_id,
+    raised.condition_id,
+    raised.job_id,
+    raised.task_id,
+    raised.raised_poll_id,
+    raised.kind,
+    raised.severity,
+    raised.condition_id || ': job ' || raised.job_id || ' ' || raised.wording
+    || case
+        when raised.kind = 'unknown_status' then ': ' || raised.status
+        when raised.threshold > 0
+            then format(
+                ' for {:.1f} min, alarm after {:.1f} min', raised.value / 60, raised.threshold / 60
+            )
+        else ''
+    end as message,
+    raised.cycle,
+    raised.value,
+    raised.threshold,
+    raised.since,
+    raised.raised_at,
+    raised.cleared_at
+from raised;
+
+comment on view alarm is
+'What a person should look at, or should have; grain: experiment_id, kind, job_id, task_id, raised_poll_id';
+comment on column alarm.experiment_id is 'the experiment [id]';
+comment on column alarm.condition_id is 'the condition [id]';
+comment on column alarm.job_id is 'its managed job [id]';
+comment on column alarm.task_id is 'task within the job [id]';
+comment on column alarm.raised_poll_id is 'the poll that raised it [id]';
+comment on column alarm.kind is
+'failed_setup, pending_too_long, starting_too_long, overrun, lost, duplicate or unknown_status [name]';
+comment on column alarm.severity is 'critical or warning [name]';
+comment on column alarm.message is 'the alarm as a sentence [text]';
+comment on column alarm.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
+comment on column alarm.value is 'how long the state has lasted, up to cleared_at or now [s]';
+comment on column alarm.threshold is 'how long it may last; 0 = not at all [s]';
+comment on column alarm.since is
+'when the state began: SkyPilot''s time, else the first poll that saw it [UTC]';
+comment on column alarm.raised_at is
+'first successful poll at or after since + threshold that still saw it [UTC]';
+comment on column alarm.cleared_at is 'poll that showed its end; null while it lasts [UTC]';

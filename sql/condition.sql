@@ -1,0 +1,133 @@
+-- Every condition of the manifest, the missing ones too, in the state of its newest attempt.
+create or replace view condition as
+with newest_attempt as (
+    select
+        attempt.experiment_id,
+        attempt.condition_id,
+        attempt.job_id,
+        attempt.cycle
+    from attempt
+    where attempt.role = 'attempt'
+    qualify
+        row_number() over (
+            partition by attempt.experiment_id, attempt.condition_id
+            order by attempt.cycle desc, attempt.job_id desc
+        ) = 1
+),
+
+-- A job of several tasks is as its worst task: one failed task fails it, one lost task makes it unsure.
+ranked as (
+    select
+        job.experiment_id,
+        job.job_id,
+        job.task_id,
+        job.status,
+        job.state,
+        job.failure_reason,
+        job.is_terminal,
+        job.recovery_count,
+        job.run_s,
+        job.submitted_at,
+        job.start_at,
+        job.end_at,
+        job.since_at,
+        list_position(
+            ['failed', 'lost', 'running', 'pending', 'cancelled', 'succeeded'], job.state
+        ) as task_rank
+    from job
+    where job.role <> 'duplicate'
+),
+
+tried as (
+    select
+        ranked.experiment_id,
+        ranked.job_id,
+        arg_min(ranked.status, (ranked.task_rank, ranked.task_id)) as status,
+        -- Between two tasks of a pipeline: the next one waits, the job is under way.
+        case
+            when arg_min(ranked.state, ranked.task_rank) = 'pending' and bool_or(ranked.is_terminal)
+                then 'running'
+            else arg_min(ranked.state, ranked.task_rank)
+        end as state,
+        any_value(ranked.failure_reason order by ranked.task_rank, ranked.task_id) as failure_reason,
+        bool_and(ranked.is_terminal) as is_terminal,
+        sum(ranked.recovery_count) as recovery_count,
+        sum(ranked.run_s) as run_s,
+        min(ranked.submitted_at) as submitted_at,
+        min(ranked.start_at) as start_at,
+        case when bool_and(ranked.is_terminal) then max(ranked.end_at) end as end_at,
+        arg_min(ranked.since_at, (ranked.task_rank, ranked.task_id)) as since_at
+    from ranked
+    group by ranked.experiment_id, ranked.job_id
+),
+
+spent as (
+    select
+        job.experiment_id,
+        job.condition_id,
+        sum(job.cost_usd) as cost_usd,
+        count(distinct job.job_id) filter (where job.cost_usd is null) as unpriced_count
+    from job
+    group by job.experiment_id, job.condition_id
+)
+
+select
+    entry.experiment_id,
+    entry.condition_id,
+    newest_attempt.job_id,
+    entry.kind,
+    entry.job_name,
+    entry.factors,
+    -- A job that the manifest knows and no poll has shown yet is on its way.
+    case when newest_attempt.job_id is null then 'missing' else coalesce(tried.state, 'pending') end as state,
+    tried.status,
+    -- Empty until failures get a category.
+    cast(null as varchar) as category,
+    tried.failure_reason,
+    coalesce(tried.is_terminal, false) as is_terminal,
+    entry.entry_number,
+    newest_attempt.cycle,
+    cast(tried.recovery_count as bigint) as recovery_count,
+    coalesce(spent.unpriced_count, 0) as unpriced_count,
+    tried.run_s,
+    entry.expected_s,
+    -- All its jobs in all cycles, superseded ones and duplicates too: it is what the condition has cost.
+    cast(case when spent.experiment_id is null then 0 else spent.cost_usd end as decimal(18, 4)) as cost_usd,
+    tried.submitted_at,
+    tried.start_at,
+    tried.end_at,
+    tried.since_at
+from entry
+left join newest_attempt
+    on entry.experiment_id = newest_attempt.experiment_id and entry.condition_id = newest_attempt.condition_id
+left join tried
+    on newest_attempt.experiment_id = tried.experiment_id and newest_attempt.job_id = tried.job_id
+left join spent
+    on entry.experiment_id = spent.experiment_id and entry.condition_id = spent.condition_id;
+
+comment on view condition is
+'A condition of the manifest in the state of its newest attempt; grain: experiment_id, condition_id';
+comment on column condition.experiment_id is 'the experiment [id]';
+comment on column condition.condition_id is 'one cell of the grid, or one baseline beside it [id]';
+comment on column condition.job_id is 'managed job of the newest attempt; null = missing [id]';
+comment on column condition.kind is 'grid or baseline [name]';
+comment on column condition.job_name is 'the exact name of its jobs [name]';
+comment on column condition.factors is 'factor -> level [text]';
+comment on column condition.state is
+'missing (never launched), pending, running, succeeded, failed, cancelled or lost [name]';
+comment on column condition.status is 'SkyPilot''s status of the task that decides; null = never seen [name]';
+comment on column condition.category is 'root cause category of the failure; null = none known [name]';
+comment on column condition.failure_reason is 'why it failed as SkyPilot says it [text]';
+comment on column condition.is_terminal is 'all tasks of the newest attempt have ended [bool]';
+comment on column condition.entry_number is 'position in the manifest [count]';
+comment on column condition.cycle is 'cycle of the newest attempt; null = missing [count]';
+comment on column condition.recovery_count is 'recoveries of the newest attempt [count]';
+comment on column condition.unpriced_count is 'its jobs whose cost is unknown [count]';
+comment on column condition.run_s is 'run time of the newest attempt, tasks added up, see view job [s]';
+comment on column condition.expected_s is 'expected run time; null = none given [s]';
+comment on column condition.cost_usd is
+'known cost of all its jobs and cycles, duplicates included; null = all of it unknown [USD]';
+comment on column condition.submitted_at is 'newest attempt submitted [UTC]';
+comment on column condition.start_at is 'newest attempt first RUNNING [UTC]';
+comment on column condition.end_at is 'newest attempt ended, all tasks [UTC]';
+comment on column condition.since_at is 'when its present state began; null = never seen [UTC]';

@@ -1,0 +1,49 @@
+-- How far each level of each factor has come; expected_count is the sum of the other counts.
+create or replace view coverage as
+select
+    condition_level.experiment_id,
+    condition_level.factor,
+    condition_level.level,
+    factor_level.factor_number,
+    factor_level.level_number,
+    count(*) as expected_count,
+    count(*) filter (where condition.state = 'succeeded') as succeeded_count,
+    count(*) filter (where condition.state = 'failed') as failed_count,
+    count(*) filter (where condition.state = 'cancelled') as cancelled_count,
+    count(*) filter (where condition.state = 'running') as running_count,
+    count(*) filter (where condition.state = 'pending') as pending_count,
+    count(*) filter (where condition.state = 'lost') as lost_count,
+    count(*) filter (where condition.state = 'missing') as missing_count,
+    cast(sum(condition.unpriced_count) as bigint) as unpriced_count,
+    cast(sum(condition.cost_usd) as decimal(18, 4)) as cost_usd
+from condition_level
+inner join condition
+    on
+        condition_level.experiment_id = condition.experiment_id
+        and condition_level.condition_id = condition.condition_id
+left join factor_level
+    on
+        condition_level.experiment_id = factor_level.experiment_id
+        and condition_level.factor = factor_level.factor
+        and condition_level.level = factor_level.level
+group by all;
+
+comment on view coverage is
+'How far a factor level has come, over all conditions; grain: experiment_id, factor, level';
+comment on column coverage.experiment_id is 'the experiment [id]';
+comment on column coverage.factor is 'the factor [name]';
+comment on column coverage.level is 'the level as text [text]';
+comment on column coverage.factor_number is
+'position of the factor in the config; null = only in baselines [count]';
+comment on column coverage.level_number is
+'position of the level in the config; null = only in baselines [count]';
+comment on column coverage.expected_count is 'conditions with this level [count]';
+comment on column coverage.succeeded_count is 'of them succeeded [count]';
+comment on column coverage.failed_count is 'of them failed [count]';
+comment on column coverage.cancelled_count is 'of them cancelled [count]';
+comment on column coverage.running_count is 'of them running [count]';
+comment on column coverage.pending_count is 'of them pending [count]';
+comment on column coverage.lost_count is 'of them lost [count]';
+comment on column coverage.missing_count is 'of them never launched [count]';
+comment on column coverage.unpriced_count is 'jobs whose cost is unknown [count]';
+comment on column coverage.cost_usd is 'known cost of their jobs; null = all of it unknown [USD]';

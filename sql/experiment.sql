@@ -1,0 +1,63 @@
+-- The experiments: name, thresholds, and the clock their views go by.
+create or replace view experiment as
+with polled as (
+    select
+        heartbeat.experiment_id,
+        cast(count(*) as bigint) as poll_count,
+        arg_max(heartbeat.polled_at, heartbeat.poll_id) as last_polled_at,
+        arg_max(heartbeat.polled_at, heartbeat.poll_id) filter (where heartbeat.is_ok) as last_ok_at
+    from heartbeat
+    group by heartbeat.experiment_id
+),
+
+counted as (
+    select
+        entry.experiment_id,
+        cast(count(*) as bigint) as condition_count
+    from entry
+    group by entry.experiment_id
+)
+
+select
+    manifest.experiment_id,
+    manifest.experiment_name,
+    manifest.config_file,
+    manifest.is_replayed,
+    manifest.current_cycle,
+    manifest.max_relaunch_cycles,
+    coalesce(counted.condition_count, 0) as condition_count,
+    coalesce(polled.poll_count, 0) as poll_count,
+    cast(manifest.budget_usd as decimal(18, 4)) as budget_usd,
+    manifest.pending_threshold_s,
+    manifest.starting_threshold_s,
+    manifest.overrun_factor,
+    manifest.created_at,
+    polled.last_polled_at,
+    polled.last_ok_at,
+    -- A replayed experiment stands still at its last poll: its open jobs don't grow older while one reads.
+    case
+        when manifest.is_replayed then coalesce(polled.last_polled_at, manifest.created_at)
+        else clock.now
+    end as now_at
+from manifest
+cross join clock
+left join polled on manifest.experiment_id = polled.experiment_id
+left join counted on manifest.experiment_id = counted.experiment_id;
+
+comment on view experiment is 'An experiment and the clock its views go by; grain: experiment_id';
+comment on column experiment.experiment_id is 'the experiment [id]';
+comment on column experiment.experiment_name is 'name in the config [name]';
+comment on column experiment.config_file is 'the config it was made from [text]';
+comment on column experiment.is_replayed is 'made from a recording [bool]';
+comment on column experiment.current_cycle is 'newest cycle launched; 0 = first launch [count]';
+comment on column experiment.max_relaunch_cycles is 'relaunches allowed before a person decides [count]';
+comment on column experiment.condition_count is 'conditions, grid and baselines, launched or not [count]';
+comment on column experiment.poll_count is 'polls so far, failed ones too [count]';
+comment on column experiment.budget_usd is 'budget; null = none [USD]';
+comment on column experiment.pending_threshold_s is 'longer in PENDING or SUBMITTED raises an alarm [s]';
+comment on column experiment.starting_threshold_s is 'longer in STARTING raises an alarm [s]';
+comment on column experiment.overrun_factor is 'longer than this times the expected time is an alarm [ratio]';
+comment on column experiment.created_at is 'when the experiment was made [UTC]';
+comment on column experiment.last_polled_at is 'newest poll, failed ones too; null = never polled [UTC]';
+comment on column experiment.last_ok_at is 'newest poll that the queue answered [UTC]';
+comment on column experiment.now_at is 'the wall clock; of a replayed experiment its last poll [UTC]';

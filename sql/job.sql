@@ -1,0 +1,202 @@
+-- Every job task the experiment has had, as its newest row shows it, and what it cost.
+create or replace view job as
+with framed as (
+    select
+        sighting.experiment_id,
+        sighting.condition_id,
+        sighting.job_id,
+        sighting.task_id,
+        sighting.poll_id,
+        sighting.role,
+        sighting.status,
+        sighting.state,
+        sighting.step,
+        sighting.is_seen,
+        sighting.is_terminal,
+        sighting.is_failed,
+        sighting.is_newest,
+        sighting.cycle,
+        sighting.job_duration_s,
+        sighting.seen_at,
+        sighting.submitted_at,
+        sighting.start_at,
+        sighting.end_at,
+        first_value(sighting.seen_at) over task as first_seen_at,
+        last_value(
+            case when sighting.previous_status is distinct from sighting.status then sighting.seen_at end
+            ignore nulls
+        ) over task as detected_at
+    from sighting
+    window
+        task as (
+            partition by sighting.experiment_id, sighting.job_id, sighting.task_id
+            order by sighting.poll_id
+            rows between unbounded preceding and current row
+        )
+),
+
+lost as (
+    select
+        transition.experiment_id,
+        transition.job_id,
+        transition.task_id,
+        transition.not_before as last_seen_at
+    from transition
+    where transition.is_newest and not transition.is_seen
+),
+
+timed as (
+    select
+        framed.experiment_id,
+        framed.condition_id,
+        framed.job_id,
+        framed.task_id,
+        framed.poll_id,
+        framed.role,
+        framed.status,
+        case when framed.step = 'lost' then 'lost' else framed.state end as state,
+        framed.is_seen,
+        framed.is_terminal,
+        framed.is_failed,
+        framed.cycle,
+        -- SkyPilot's own figure first: it leaves out recoveries, end_at - start_at can't.
+        case
+            when framed.is_terminal
+                then coalesce(
+                    framed.job_duration_s,
+                    greatest(0, epoch_us(framed.end_at) - epoch_us(framed.start_at)) / 1e6
+                )
+            else greatest(
+                0,
+                epoch_us(coalesce(lost.last_seen_at, experiment.now_at))
+                - coalesce(
+                    epoch_us(framed.start_at),
+                    case
+                        when framed.state = 'running'
+                            then epoch_us(framed.seen_at) - framed.job_duration_s * 1e6
+                    end
+                )
+            ) / 1e6
+        end as run_s,
+        framed.submitted_at,
+        framed.start_at,
+        framed.end_at,
+        framed.first_seen_at,
+        framed.detected_at,
+        coalesce(lost.last_seen_at, experiment.last_ok_at) as last_seen_at,
+        case
+            when framed.step = 'lost' then framed.seen_at
+            when framed.is_terminal then coalesce(framed.end_at, framed.detected_at)
+            when framed.start_at is not null and framed.state = 'running' then framed.start_at
+            when framed.start_at is null and framed.state = 'pending'
+                then coalesce(framed.submitted_at, framed.first_seen_at)
+            else framed.detected_at
+        end as since_at
+    from framed
+    inner join experiment on framed.experiment_id = experiment.experiment_id
+    left join lost
+        on
+            framed.experiment_id = lost.experiment_id
+            and framed.job_id = lost.job_id
+            and framed.task_id = lost.task_id
+    where framed.is_newest
+)
+
+select
+    timed.experiment_id,
+    timed.condition_id,
+    timed.job_id,
+    timed.task_id,
+    snapshot.job_name,
+    snapshot.task_name,
+    timed.role,
+    timed.status,
+    timed.state,
+    snapshot.details,
+    snapshot.failure_reason,
+    snapshot.resources,
+    snapshot.cloud,
+    snapshot.region,
+    snapshot.zone,
+    snapshot.price_source,
+    timed.is_seen,
+    timed.is_terminal,
+    timed.is_failed,
+    timed.cycle,
+    snapshot.recovery_count,
+    timed.run_s,
+    machine_time.machine_s,
+    snapshot.price_usd_per_h,
+    -- Exact: millionths of a dollar per hour times microseconds, rounded half up once, to 1/10000 USD.
+    -- Money not spent is 0 whatever the price; an unknown price or time stays unknown.
+    cast(
+        case
+            when machine_time.machine_s = 0 then 0
+            else cast(
+                (
+                    cast(round(snapshot.price_usd_per_h * 1000000) as hugeint)
+                    * cast(round(machine_time.machine_s * 1000000) as hugeint)
+                    + 180000000000
+                ) // 360000000000 as decimal(18, 0)
+            ) * 0.0001
+        end as decimal(12, 4)
+    ) as cost_usd,
+    timed.submitted_at,
+    timed.start_at,
+    timed.end_at,
+    timed.since_at,
+    timed.first_seen_at,
+    timed.detected_at,
+    timed.last_seen_at
+from timed
+inner join snapshot
+    on
+        timed.experiment_id = snapshot.experiment_id
+        and timed.job_id = snapshot.job_id
+        and timed.task_id = snapshot.task_id
+        and timed.poll_id = snapshot.poll_id
+inner join machine_time
+    on
+        timed.experiment_id = machine_time.experiment_id
+        and timed.job_id = machine_time.job_id
+        and timed.task_id = machine_time.task_id;
+
+comment on view job is
+'A job task as last seen, one never seen has no row; grain: experiment_id, job_id, task_id';
+comment on column job.experiment_id is 'the experiment [id]';
+comment on column job.condition_id is 'the condition it belongs to [id]';
+comment on column job.job_id is 'SkyPilot''s managed job [id]';
+comment on column job.task_id is 'task within the job; 0 for a job of one task [id]';
+comment on column job.job_name is 'the job''s name; not unique [name]';
+comment on column job.task_name is 'the task''s name [name]';
+comment on column job.role is
+'attempt, superseded (ended earlier in the same cycle) or duplicate (not in the manifest) [name]';
+comment on column job.status is 'SkyPilot''s status as it came; of an absent job the last one known [name]';
+comment on column job.state is
+'pending, running (unknown statuses too), succeeded, failed, cancelled, lost (open but gone) [name]';
+comment on column job.details is 'what SkyPilot says it is doing [text]';
+comment on column job.failure_reason is 'why it failed as SkyPilot says it [text]';
+comment on column job.resources is 'requested resources [text]';
+comment on column job.cloud is 'cloud it runs on [name]';
+comment on column job.region is 'region it runs in [name]';
+comment on column job.zone is 'zone it runs in [name]';
+comment on column job.price_source is 'where the price is from: config or catalog [name]';
+comment on column job.is_seen is 'in the newest answer of the queue [bool]';
+comment on column job.is_terminal is 'no further change possible; false if unknown [bool]';
+comment on column job.is_failed is 'ended without success; a cancelled job did not fail [bool]';
+comment on column job.cycle is
+'0 = first launch, 1 and 2 = relaunches; a duplicate counts in the newest [count]';
+comment on column job.recovery_count is 'recoveries done [count]';
+comment on column job.run_s is
+'run time, setup included, provisioning not; of an open job so far; null = not started [s]';
+comment on column job.machine_s is 'time with a machine, see view machine_time; null = unknown [s]';
+comment on column job.price_usd_per_h is 'price of its machine when first seen; null = unknown [USD/h]';
+comment on column job.cost_usd is 'price times machine_s; null = unknown [USD]';
+comment on column job.submitted_at is 'submitted to SkyPilot [UTC]';
+comment on column job.start_at is 'first RUNNING [UTC]';
+comment on column job.end_at is 'became terminal [UTC]';
+comment on column job.since_at is
+'when its present state began: SkyPilot''s time, else the first poll that saw it [UTC]';
+comment on column job.first_seen_at is 'first poll that saw it [UTC]';
+comment on column job.detected_at is 'first poll that showed its present status [UTC]';
+comment on column job.last_seen_at is 'newest successful poll that saw it [UTC]';

@@ -1,0 +1,135 @@
+-- How long each job task had a machine, setup and recoveries included: its cost is this times the price.
+-- Time on a machine = the stretches between its stored rows in which the status is billed (table status).
+-- Where SkyPilot's own times tell a boundary better than the poll that happened to see it, they are taken.
+create or replace view machine_time as
+with following as (
+    select
+        sighting.experiment_id,
+        sighting.job_id,
+        sighting.task_id,
+        sighting.is_seen,
+        sighting.is_terminal,
+        sighting.is_billed,
+        sighting.is_unstarted,
+        sighting.is_newest,
+        sighting.job_duration_s,
+        sighting.seen_at,
+        sighting.start_at,
+        sighting.last_recovered_at,
+        sighting.end_at,
+        coalesce(lag(sighting.is_billed) over task, false) as was_billed,
+        lag(sighting.seen_at) over task as previous_at,
+        lag(sighting.start_at) over task as previous_start_at,
+        lead(
+            case
+                when sighting.is_terminal then coalesce(sighting.end_at, sighting.seen_at)
+                else sighting.seen_at
+            end
+        ) over task as next_at,
+        coalesce(lead(not sighting.is_seen) over task, false) as is_lost_next
+    from sighting
+    -- An absence that ended was a gap in the queue's answer, not in the job.
+    where sighting.is_seen or sighting.is_newest
+    window
+        task as (
+            partition by sighting.experiment_id, sighting.job_id, sighting.task_id
+            order by sighting.poll_id
+        )
+),
+
+-- A lost job is not known to run any longer than the last poll that saw it.
+lost as (
+    select
+        transition.experiment_id,
+        transition.job_id,
+        transition.task_id,
+        transition.not_before as last_seen_at
+    from transition
+    where transition.is_newest and not transition.is_seen
+),
+
+stretch as (
+    select
+        following.experiment_id,
+        following.job_id,
+        following.task_id,
+        case
+            when following.was_billed then following.seen_at
+            -- A machine came since the row before, or the job was first seen with one.
+            else greatest(
+                following.previous_at,
+                least(
+                    following.seen_at,
+                    case
+                        when following.previous_start_at is null
+                            then coalesce(
+                                following.start_at,
+                                following.seen_at - to_microseconds(
+                                    cast(following.job_duration_s * 1e6 as bigint)
+                                ),
+                                following.seen_at
+                            )
+                        -- It ran before: start_at is of that run.
+                        when following.last_recovered_at >= following.previous_at
+                            then following.last_recovered_at
+                        else following.seen_at
+                    end
+                )
+            )
+        end as begun_at,
+        case
+            when following.is_lost_next then lost.last_seen_at
+            else coalesce(following.next_at, experiment.now_at)
+        end as ended_at
+    from following
+    inner join experiment on following.experiment_id = experiment.experiment_id
+    left join lost
+        on
+            following.experiment_id = lost.experiment_id
+            and following.job_id = lost.job_id
+            and following.task_id = lost.task_id
+    where following.is_billed and following.is_seen
+)
+,
+
+billed as (
+    select
+        stretch.experiment_id,
+        stretch.job_id,
+        stretch.task_id,
+        -- Whole microseconds: sums and prices stay exact. Clocks step backwards, time on a machine does not.
+        sum(greatest(0, epoch_us(stretch.ended_at) - epoch_us(stretch.begun_at))) as machine_us
+    from stretch
+    group by stretch.experiment_id, stretch.job_id, stretch.task_id
+)
+
+select
+    following.experiment_id,
+    following.job_id,
+    following.task_id,
+    cast(
+        case
+            when billed.machine_us is not null then billed.machine_us
+            when not following.is_terminal then 0
+            -- Never seen with a machine, yet ended: it came and went between two polls, or it never had one.
+            when following.start_at is not null and following.end_at is not null
+                then greatest(0, epoch_us(following.end_at) - epoch_us(following.start_at))
+            when following.job_duration_s is not null then round(following.job_duration_s * 1e6)
+            when following.start_at is null and following.is_unstarted then 0
+        end as double
+    ) / 1e6 as machine_s
+from following
+left join billed
+    on
+        following.experiment_id = billed.experiment_id
+        and following.job_id = billed.job_id
+        and following.task_id = billed.task_id
+where following.is_newest;
+
+comment on view machine_time is
+'How long a job task had a machine; grain: experiment_id, job_id, task_id';
+comment on column machine_time.experiment_id is 'the experiment [id]';
+comment on column machine_time.job_id is 'SkyPilot''s managed job [id]';
+comment on column machine_time.task_id is 'task within the job [id]';
+comment on column machine_time.machine_s is
+'time with a machine, from provisioning where polls saw it; open ones up to now; null = unknown [s]';

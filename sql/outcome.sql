@@ -1,0 +1,100 @@
+-- The experiment in one row: how many conditions are where, what it cost, how soon failures were noticed.
+create or replace view outcome as
+with counted as (
+    select
+        condition.experiment_id,
+        count(*) as condition_count,
+        count(*) filter (where condition.state = 'succeeded') as succeeded_count,
+        count(*) filter (where condition.state = 'failed') as failed_count,
+        count(*) filter (where condition.state = 'cancelled') as cancelled_count,
+        count(*) filter (where condition.state = 'running') as running_count,
+        count(*) filter (where condition.state = 'pending') as pending_count,
+        count(*) filter (where condition.state = 'lost') as lost_count,
+        count(*) filter (where condition.state = 'missing') as missing_count
+    from condition
+    group by condition.experiment_id
+),
+
+launched as (
+    select
+        attempt.experiment_id,
+        count(distinct attempt.cycle) as cycle_count
+    from attempt
+    group by attempt.experiment_id
+),
+
+spent as (
+    select
+        cycle_cost.experiment_id,
+        cast(sum(cycle_cost.job_count) as bigint) as job_count,
+        cast(sum(cycle_cost.unpriced_count) as bigint) as unpriced_count,
+        sum(cycle_cost.run_h) as run_h,
+        cast(sum(cycle_cost.cost_usd) as decimal(18, 4)) as cost_usd
+    from cycle_cost
+    group by cycle_cost.experiment_id
+),
+
+-- A job of several tasks failed with its first failed task.
+noticed as (
+    select
+        job.experiment_id,
+        job.job_id,
+        arg_min((epoch_us(job.detected_at) - epoch_us(job.end_at)) / 1e6, job.end_at) as latency_s
+    from job
+    where job.is_failed and job.role <> 'duplicate'
+    group by job.experiment_id, job.job_id
+),
+
+latency as (
+    select
+        noticed.experiment_id,
+        median(noticed.latency_s) as detection_latency_s
+    from noticed
+    group by noticed.experiment_id
+)
+
+select
+    experiment.experiment_id,
+    coalesce(counted.condition_count, 0) as condition_count,
+    coalesce(counted.succeeded_count, 0) as succeeded_count,
+    coalesce(counted.failed_count, 0) as failed_count,
+    coalesce(counted.cancelled_count, 0) as cancelled_count,
+    -- A lost job may still run and cost money: until a person has looked it is open.
+    coalesce(counted.pending_count + counted.running_count + counted.lost_count, 0) as open_count,
+    coalesce(counted.pending_count, 0) as pending_count,
+    coalesce(counted.running_count, 0) as running_count,
+    coalesce(counted.lost_count, 0) as lost_count,
+    coalesce(counted.missing_count, 0) as missing_count,
+    coalesce(launched.cycle_count, 0) as cycle_count,
+    coalesce(spent.job_count, 0) as job_count,
+    coalesce(spent.unpriced_count, 0) as unpriced_count,
+    coalesce(spent.run_h, 0) as run_h,
+    latency.detection_latency_s,
+    cast(case when spent.experiment_id is null then 0 else spent.cost_usd end as decimal(18, 4)) as cost_usd,
+    cast(spent.cost_usd / nullif(counted.succeeded_count, 0) as decimal(18, 4)) as cost_per_success_usd
+from experiment
+left join counted on experiment.experiment_id = counted.experiment_id
+left join launched on experiment.experiment_id = launched.experiment_id
+left join spent on experiment.experiment_id = spent.experiment_id
+left join latency on experiment.experiment_id = latency.experiment_id;
+
+comment on view outcome is 'An experiment in one row; grain: experiment_id';
+comment on column outcome.experiment_id is 'the experiment [id]';
+comment on column outcome.condition_count is 'conditions, launched or not [count]';
+comment on column outcome.succeeded_count is 'of them succeeded [count]';
+comment on column outcome.failed_count is 'of them failed [count]';
+comment on column outcome.cancelled_count is 'of them cancelled [count]';
+comment on column outcome.open_count is 'of them pending, running or lost [count]';
+comment on column outcome.pending_count is 'of them pending [count]';
+comment on column outcome.running_count is 'of them running [count]';
+comment on column outcome.lost_count is 'of them lost: open, yet gone from the queue [count]';
+comment on column outcome.missing_count is 'of them never launched [count]';
+comment on column outcome.cycle_count is 'cycles launched; 0 = nothing launched [count]';
+comment on column outcome.job_count is 'jobs seen, superseded ones and duplicates too [count]';
+comment on column outcome.unpriced_count is 'of them those whose cost is unknown [count]';
+comment on column outcome.run_h is 'run time of all jobs as SkyPilot counts it [h]';
+comment on column outcome.detection_latency_s is
+'median time from a failure to the first poll that showed it; null = no failure [s]';
+comment on column outcome.cost_usd is 'cost where it is known; null = all of it unknown [USD]';
+comment on column outcome.cost_per_success_usd is
+'cost_usd per succeeded condition; a lower bound while unpriced_count > 0; null = no success [USD]';

@@ -1,0 +1,136 @@
+-- Every stored row of the experiment's jobs, judged: whose it is, what its status means, what came before.
+-- A row is stored when something changed, so between two rows of a job task nothing did.
+create or replace view sighting as
+with newest_cycle as (
+    select
+        attempt.experiment_id,
+        attempt.condition_id,
+        max(attempt.cycle) as cycle
+    from attempt
+    group by attempt.experiment_id, attempt.condition_id
+),
+
+-- The manifest says whose a job is. One that it does not know but that has a condition's name is a duplicate.
+owned as (
+    select
+        snapshot.experiment_id,
+        coalesce(attempt.condition_id, entry.condition_id) as condition_id,
+        snapshot.job_id,
+        snapshot.task_id,
+        snapshot.poll_id,
+        coalesce(attempt.role, 'duplicate') as role,
+        attempt.cycle,
+        snapshot.status,
+        snapshot.is_seen,
+        snapshot.job_duration_s,
+        snapshot.polled_at,
+        snapshot.submitted_at,
+        snapshot.start_at,
+        snapshot.last_recovered_at,
+        snapshot.end_at
+    from snapshot
+    left join attempt
+        on snapshot.experiment_id = attempt.experiment_id and snapshot.job_id = attempt.job_id
+    left join entry
+        on snapshot.experiment_id = entry.experiment_id and snapshot.job_name = entry.job_name
+    where attempt.job_id is not null or entry.condition_id is not null
+),
+
+judged as (
+    select
+        owned.experiment_id,
+        owned.condition_id,
+        owned.job_id,
+        owned.task_id,
+        owned.poll_id,
+        owned.role,
+        owned.status,
+        coalesce(status.state, 'running') as state,
+        case
+            when owned.is_seen or coalesce(status.is_terminal, false) then coalesce(status.step, 'unknown')
+            else 'lost'
+        end as step,
+        owned.is_seen,
+        coalesce(status.is_terminal, false) as is_terminal,
+        coalesce(status.is_failed, false) as is_failed,
+        coalesce(status.is_billed, true) as is_billed,
+        coalesce(status.is_unstarted, false) as is_unstarted,
+        coalesce(owned.cycle, newest_cycle.cycle, manifest.current_cycle) as cycle,
+        owned.job_duration_s,
+        owned.polled_at as seen_at,
+        owned.submitted_at,
+        owned.start_at,
+        owned.last_recovered_at,
+        owned.end_at
+    from owned
+    inner join manifest on owned.experiment_id = manifest.experiment_id
+    left join newest_cycle
+        on
+            owned.experiment_id = newest_cycle.experiment_id
+            and owned.condition_id = newest_cycle.condition_id
+    left join status on owned.status = status.status
+)
+
+select
+    judged.experiment_id,
+    judged.condition_id,
+    judged.job_id,
+    judged.task_id,
+    judged.poll_id,
+    judged.role,
+    judged.status,
+    judged.state,
+    judged.step,
+    lag(judged.status) over task as previous_status,
+    lag(judged.step) over task as previous_step,
+    judged.is_seen,
+    coalesce(lag(judged.is_seen) over task, false) as was_seen,
+    judged.is_terminal,
+    judged.is_failed,
+    judged.is_billed,
+    judged.is_unstarted,
+    lead(judged.poll_id) over task is null as is_newest,
+    judged.cycle,
+    judged.job_duration_s,
+    judged.seen_at,
+    judged.submitted_at,
+    judged.start_at,
+    judged.last_recovered_at,
+    judged.end_at
+from judged
+window
+    task as (
+        partition by judged.experiment_id, judged.job_id, judged.task_id
+        order by judged.poll_id
+    );
+
+comment on view sighting is
+'A stored row of a job task, judged; grain: experiment_id, job_id, task_id, poll_id';
+comment on column sighting.experiment_id is 'the experiment [id]';
+comment on column sighting.condition_id is 'the condition the job belongs to [id]';
+comment on column sighting.job_id is 'SkyPilot''s managed job [id]';
+comment on column sighting.task_id is 'task within the job [id]';
+comment on column sighting.poll_id is 'the poll that stored the row [id]';
+comment on column sighting.role is
+'attempt, superseded or duplicate, see view job [name]';
+comment on column sighting.status is 'SkyPilot''s status; of an absent job the last one known [name]';
+comment on column sighting.state is 'what the status means, see table status [name]';
+comment on column sighting.step is
+'what alarms watch: waiting, starting, running, unknown, failed_setup, ended or lost [name]';
+comment on column sighting.previous_status is 'status in the row before; null = first row [name]';
+comment on column sighting.previous_step is 'step in the row before; null = first row [name]';
+comment on column sighting.is_seen is 'the queue listed it; false = absent from a successful poll [bool]';
+comment on column sighting.was_seen is 'the queue had listed it in the row before [bool]';
+comment on column sighting.is_terminal is 'no further change possible; false if unknown [bool]';
+comment on column sighting.is_failed is 'ended without success; false if cancelled or unknown [bool]';
+comment on column sighting.is_billed is 'a machine was there or on its way; true if unknown [bool]';
+comment on column sighting.is_unstarted is 'without start_at it never had a machine [bool]';
+comment on column sighting.is_newest is 'the newest row of its job task [bool]';
+comment on column sighting.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
+comment on column sighting.job_duration_s is
+'SkyPilot''s run time; only in rows of ended jobs and rows without start_at [s]';
+comment on column sighting.seen_at is 'when the poll looked [UTC]';
+comment on column sighting.submitted_at is 'submitted to SkyPilot [UTC]';
+comment on column sighting.start_at is 'first RUNNING; setup is part of RUNNING [UTC]';
+comment on column sighting.last_recovered_at is 'last recovery done [UTC]';
+comment on column sighting.end_at is 'became terminal [UTC]';

@@ -1,0 +1,155 @@
+-- Spells: a job task is in one of the steps that a kind of alarm watches, from the poll that
+-- first showed it to the one that showed something else. View alarm keeps those that lasted to their threshold.
+-- Going absent ends every spell but that of being lost.
+create or replace view spell as
+with kind as (
+    select
+        known.kind,
+        known.steps,
+        known.roles,
+        known.severity,
+        known.wording
+    from (
+        values
+        ('failed_setup', ['failed_setup'], ['attempt', 'superseded'], 'critical', 'failed in setup'),
+        ('pending_too_long', ['waiting'], ['attempt', 'superseded'], 'warning', 'waits for a machine'),
+        ('starting_too_long', ['starting'], ['attempt', 'superseded'], 'warning', 'is starting'),
+        ('overrun', ['running', 'unknown'], ['attempt', 'superseded'], 'critical', 'runs'),
+        ('lost', ['lost'], ['attempt', 'superseded'], 'critical', 'left the queue, but has not ended'),
+        (
+            'duplicate', ['waiting', 'starting', 'running', 'unknown'], ['duplicate'], 'critical',
+            'runs although the manifest does not know it: a second job for the condition'
+        ),
+        (
+            'unknown_status', ['unknown'], ['attempt', 'superseded', 'duplicate'], 'warning',
+            'has a status that fmon does not know'
+        )
+    ) as known (kind, steps, roles, severity, wording)
+),
+
+turn as (
+    select
+        kind.kind,
+        kind.severity,
+        kind.wording,
+        sighting.experiment_id,
+        sighting.condition_id,
+        sighting.job_id,
+        sighting.task_id,
+        sighting.poll_id,
+        sighting.status,
+        sighting.previous_step is null as is_first,
+        list_contains(kind.steps, sighting.step) as is_on,
+        sighting.cycle,
+        sighting.submitted_at,
+        sighting.start_at,
+        sighting.end_at,
+        sighting.seen_at
+    from sighting
+    inner join kind
+        on
+            list_contains(kind.roles, sighting.role)
+            and list_contains(kind.steps, sighting.step)
+            <> coalesce(list_contains(kind.steps, sighting.previous_step), false)
+    where sighting.step is distinct from sighting.previous_step
+),
+
+-- The first poll that showed a newer attempt of the same condition: from there on a failed setup is history.
+succeeding as (
+    select
+        attempt.experiment_id,
+        attempt.job_id,
+        lead(min(sighting.poll_id)) over attempts as newer_poll_id
+    from attempt
+    inner join sighting
+        on attempt.experiment_id = sighting.experiment_id and attempt.job_id = sighting.job_id
+    where sighting.previous_step is null
+    group by attempt.experiment_id, attempt.condition_id, attempt.cycle, attempt.job_id
+    window
+        attempts as (
+            partition by attempt.experiment_id, attempt.condition_id
+            order by attempt.cycle, attempt.job_id
+        )
+),
+
+lasting as (
+    select
+        turn.kind,
+        turn.severity,
+        turn.wording,
+        turn.experiment_id,
+        turn.condition_id,
+        turn.job_id,
+        turn.task_id,
+        turn.poll_id,
+        turn.status,
+        turn.is_first,
+        turn.cycle,
+        turn.submitted_at,
+        turn.start_at,
+        turn.end_at,
+        turn.seen_at,
+        lead(turn.poll_id) over task as next_poll_id
+    from turn
+    window
+        task as (
+            partition by turn.kind, turn.experiment_id, turn.job_id, turn.task_id
+            order by turn.poll_id
+        )
+    qualify turn.is_on
+)
+
+select
+    lasting.experiment_id,
+    lasting.condition_id,
+    lasting.job_id,
+    lasting.task_id,
+    lasting.poll_id,
+    case
+        when lasting.kind = 'failed_setup' and succeeding.newer_poll_id is not null
+            then least(lasting.next_poll_id, greatest(lasting.poll_id, succeeding.newer_poll_id))
+        else lasting.next_poll_id
+    end as cleared_poll_id,
+    lasting.kind,
+    lasting.severity,
+    lasting.wording,
+    lasting.status,
+    lasting.cycle,
+    case lasting.kind
+        when 'pending_too_long' then experiment.pending_threshold_s
+        when 'starting_too_long' then experiment.starting_threshold_s
+        -- No expected time, no overrun.
+        when 'overrun' then experiment.overrun_factor * entry.expected_s
+        else 0
+    end as threshold,
+    case
+        when lasting.kind in ('pending_too_long', 'duplicate') and lasting.is_first
+            then coalesce(lasting.submitted_at, lasting.seen_at)
+        when lasting.kind = 'overrun' then coalesce(lasting.start_at, lasting.seen_at)
+        when lasting.kind = 'failed_setup' then coalesce(lasting.end_at, lasting.seen_at)
+        else lasting.seen_at
+    end as since,
+    lasting.seen_at
+from lasting
+inner join experiment on lasting.experiment_id = experiment.experiment_id
+inner join entry
+    on lasting.experiment_id = entry.experiment_id and lasting.condition_id = entry.condition_id
+left join succeeding
+    on lasting.experiment_id = succeeding.experiment_id and lasting.job_id = succeeding.job_id;
+
+comment on view spell is
+'A time in which what an alarm watches for was so; grain: experiment_id, kind, job_id, task_id, poll_id';
+comment on column spell.experiment_id is 'the experiment [id]';
+comment on column spell.condition_id is 'the condition [id]';
+comment on column spell.job_id is 'its managed job [id]';
+comment on column spell.task_id is 'task within the job [id]';
+comment on column spell.poll_id is 'the poll that first showed it [id]';
+comment on column spell.cleared_poll_id is 'the poll that showed its end; null while it lasts [id]';
+comment on column spell.kind is 'kind of the alarm, see view alarm [name]';
+comment on column spell.severity is 'critical or warning [name]';
+comment on column spell.wording is 'what the alarm says [text]';
+comment on column spell.status is 'SkyPilot''s status when it began [name]';
+comment on column spell.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
+comment on column spell.threshold is 'how long it may last; 0 = not at all; null = no limit [s]';
+comment on column spell.since is 'when it began: SkyPilot''s time, else the first poll that saw it [UTC]';
+comment on column spell.seen_at is 'the first poll that saw it [UTC]';

@@ -1,0 +1,47 @@
+-- Every change of a job task's status, and every time it went from the queue's list or came back to it.
+create or replace view transition as
+with answered as (
+    select
+        heartbeat.experiment_id,
+        heartbeat.poll_id,
+        heartbeat.polled_at
+    from heartbeat
+    where heartbeat.is_ok
+)
+
+select
+    sighting.experiment_id,
+    sighting.condition_id,
+    sighting.job_id,
+    sighting.task_id,
+    sighting.poll_id,
+    sighting.role,
+    sighting.previous_status as from_status,
+    sighting.status as to_status,
+    sighting.is_seen,
+    sighting.is_newest,
+    sighting.cycle,
+    sighting.seen_at,
+    answered.polled_at as not_before
+from sighting
+asof left join answered
+    on sighting.experiment_id = answered.experiment_id and sighting.poll_id > answered.poll_id
+where
+    sighting.previous_status is distinct from sighting.status
+    or sighting.was_seen <> sighting.is_seen;
+
+comment on view transition is
+'A change of a job task''s status or presence; grain: experiment_id, job_id, task_id, poll_id';
+comment on column transition.experiment_id is 'the experiment [id]';
+comment on column transition.condition_id is 'the condition the job belongs to [id]';
+comment on column transition.job_id is 'SkyPilot''s managed job [id]';
+comment on column transition.task_id is 'task within the job [id]';
+comment on column transition.poll_id is 'the poll that showed the change [id]';
+comment on column transition.role is 'attempt, superseded or duplicate, see view job [name]';
+comment on column transition.from_status is 'status before; null = first sighting [name]';
+comment on column transition.to_status is 'status after; of an absent job the last one known [name]';
+comment on column transition.is_seen is 'false: from here on the queue does not list it [bool]';
+comment on column transition.is_newest is 'nothing of this job task has changed since [bool]';
+comment on column transition.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
+comment on column transition.seen_at is 'the poll that showed it [UTC]';
+comment on column transition.not_before is 'the successful poll before; null = there is none [UTC]';
