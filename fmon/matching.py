@@ -40,6 +40,7 @@ class Match:
     attach : jobs that become a condition's newest attempt
     own : records to store, in the queue's order: of attempts, new and old, and of duplicates
     duplicates : further jobs of a condition that has one, by condition
+    ended_late : further jobs of such a condition that had ended when they were first seen: not stored
     strangers : names of all other jobs, one each
     missing : conditions without a job, even after ``attach``
     ambiguous : users whose jobs all fit, none of which is this one; nothing is attached by name then
@@ -49,6 +50,7 @@ class Match:
     attach: list[Attachment] = field(default_factory=list)
     own: list[Record] = field(default_factory=list)
     duplicates: dict[str, list[int]] = field(default_factory=dict)
+    ended_late: list[int] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     ambiguous: list[str] = field(default_factory=list)
@@ -56,7 +58,7 @@ class Match:
 
     @property
     def decided_ids(self) -> set[int]:
-        """Ids of the jobs that something was decided about: attached, with what came before, and duplicates."""
+        """Ids of all jobs of ``attach`` and ``duplicates``."""
         earlier = {attempt.job_id for each in self.attach for attempt in each.earlier}
         return (
             {each.job_id for each in self.attach}
@@ -167,7 +169,9 @@ def _decide(
             earlier = [Attempt(cycle=entry.relaunch_batch, job_id=entry.job_id, role="superseded")]
     duplicates = _attach_newest(found, entry, taken, earlier=earlier) if taken else []
     left = {claim.job.job_id: claim.job for claim in claims if claim not in taken}
-    duplicates += [job_id for job_id, job in left.items() if job_id in stored or not job.has_ended]
+    late = [job_id for job_id, job in left.items() if job_id not in stored and job.has_ended]
+    found.ended_late.extend(late)
+    duplicates += left.keys() - set(late)
     if duplicates:
         found.duplicates[entry.condition] = sorted(duplicates)
 

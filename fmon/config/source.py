@@ -66,9 +66,9 @@ def read_source(path: Path) -> Source:
         The file can't be read, is no text, no valid YAML, no mapping, or YAML 1.1 would
         read a value as something else than it looks like.
     """
-    text = _text(path)
+    text = read_text(path)
     try:
-        _check_depth(text, path)
+        check_depth(text, path)
         root = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as fault:
         raise _syntax_fault(path, fault) from fault
@@ -82,7 +82,7 @@ def read_source(path: Path) -> Source:
     return Source(path=path, root=root, value=value)
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
     """Read the file as UTF-8."""
     try:
         with path.open("rb") as file:
@@ -103,7 +103,7 @@ def _text(path: Path) -> str:
         raise ConfigError(message) from fault
 
 
-def _check_depth(text: str, path: Path) -> None:
+def check_depth(text: str, path: Path) -> None:
     """Refuse deep nesting before ``compose``, whose recursion in C ends the process."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):

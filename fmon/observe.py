@@ -1,0 +1,279 @@
+"""One answer of the queue into one experiment's store: match, attach, price, append (floor 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from fmon.claims import EPOCH
+from fmon.errors import ManifestError, QueueError
+from fmon.matching import Match, attach, match
+from fmon.model import Entry, Experiment, Manifest, Price, Record
+from fmon.sky.status import is_terminal
+from fmon.store.events import append_event
+from fmon.store.folder import Store, stores
+from fmon.store.log import Look, append
+from fmon.store.manifest import read_manifest, write_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from fmon.sky.queue import Answer
+
+__all__ = ["Match", "Observed", "is_terminal", "match", "new_manifest", "observe"]
+
+QUIET_DAY = timedelta(hours=24)
+"""After so long without a change an experiment with missing conditions is closed; ``adopt`` reopens it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What one look at the queue did to one experiment.
+
+    Attributes
+    ----------
+    own_count : records that are the experiment's
+    changed_count : rows written
+    attached : job by condition that is new
+    duplicates : jobs by condition that has another one
+    ambiguous : users to choose from; nothing was attached by name
+    bad : one sentence per queue record that did not fit, of the whole answer
+    error : why the queue could not be read; it stands in the heartbeat
+    is_closed : nothing is left for ``poll`` to look at
+    """
+
+    experiment_id: str
+    own_count: int = 0
+    changed_count: int = 0
+    attached: dict[str, int] = field(default_factory=dict)
+    duplicates: dict[str, list[int]] = field(default_factory=dict)
+    ambiguous: list[str] = field(default_factory=list)
+    bad: list[str] = field(default_factory=list)
+    error: str | None = None
+    is_closed: bool = False
+
+    def sentence(self) -> str:
+        """Say what happened, for stderr."""
+        if self.error is not None:
+            return f"heartbeat written, the queue did not answer: {self.error}"
+        said = [f"{self.own_count} job tasks seen, {self.changed_count} changed"]
+        if self.attached:
+            said.append(f"attached {named(f'{name} -> job {job}' for name, job in self.attached.items())}")
+        if self.duplicates:
+            each = (
+                f"{name} also has job {', '.join(map(str, ids))}" for name, ids in self.duplicates.items()
+            )
+            said.append(f"duplicates: {named(each)}")
+        if self.ambiguous:
+            said.append(f"jobs of several users fit ({named(self.ambiguous)}), none attached")
+        if self.is_closed:
+            said.append("all ended, closed")
+        return "; ".join(said)
+
+
+def observe(store: Store, answer: Answer | QueueError, *, source: str, now: datetime) -> Observed:
+    """Store one look at the queue for one experiment.
+
+    Parameters
+    ----------
+    store : the experiment
+    answer : what the queue said, or why it did not
+    source : where it was read from
+    now : the clock [UTC], for a look that failed; a good one has its own time
+
+    Raises
+    ------
+    ManifestError, StoreError
+        The experiment's files can't be read or written; nothing half-done is left.
+    """
+    if isinstance(answer, QueueError):
+        look = Look(polled_at=now, source=source, error_type=answer.error_type, error=str(answer))
+        append(store, look, None)
+        return Observed(experiment_id=store.experiment_id, error=str(answer))
+    manifest = read_manifest(store)
+    found = _match(store, manifest, answer.records)
+    if found.attach:
+        attach(manifest, found)
+        write_manifest(store, manifest)
+        jobs = {each.condition_id: each.job_id for each in found.attach}
+        append_event(store, "attach", at=answer.polled_at, jobs=jobs, source=source)
+    return take(store, manifest, found, answer, source=source)
+
+
+def take(store: Store, manifest: Manifest, found: Match, answer: Answer, *, source: str) -> Observed:
+    """Price and append the records that are the experiment's own, and close it where all have ended.
+
+    Parameters
+    ----------
+    store, manifest : the experiment; its manifest is written already
+    found : which of the answer's records are its own
+    answer : what the queue said
+    source : where it was read from
+    """
+    _price(found.own, manifest.prices)
+    look = Look(
+        polled_at=answer.polled_at, source=source, latency_s=answer.latency_s, job_count=len(answer.records)
+    )
+    appended = append(store, look, found.own)
+    return Observed(
+        experiment_id=store.experiment_id,
+        own_count=len(found.own),
+        changed_count=appended.changed_count,
+        attached={each.condition_id: each.job_id for each in found.attach},
+        duplicates=found.duplicates,
+        ambiguous=found.ambiguous,
+        bad=answer.bad,
+        is_closed=_close_if_ended(store, manifest, found, now=answer.polled_at),
+    )
+
+
+def new_manifest(
+    experiment: Experiment,
+    experiment_id: str,
+    *,
+    created_at: datetime,
+    is_replay: bool,
+    prices: Mapping[str, Price],
+    since: datetime | None = None,
+) -> Manifest:
+    """Make the manifest of an experiment none of whose jobs is known yet.
+
+    Parameters
+    ----------
+    experiment : its config
+    experiment_id : name of its store
+    created_at : when it began [UTC]
+    is_replay : it is made from a recording
+    prices : by accelerator
+    since : jobs submitted before this are not its own
+    """
+    return Manifest(
+        experiment_id=experiment_id,
+        experiment_name=experiment.experiment_name,
+        config_file=experiment.config_file,
+        created_at=created_at,
+        is_replay=is_replay,
+        factors=experiment.factors,
+        inner_factors=experiment.inner_factors,
+        skypilot_yaml=experiment.skypilot_yaml,
+        docker_image=experiment.docker_image,
+        since=since,
+        expected_job_count=len(experiment.conditions),
+        limits=experiment.limits,
+        prices=dict(prices),
+        jobs=[
+            Entry(
+                condition=condition.condition_id,
+                kind=condition.kind,
+                factors=condition.factors,
+                job_name=condition.job_name,
+                expected_minutes=condition.expected_minutes,
+            )
+            for condition in experiment.conditions
+        ],
+    )
+
+
+def owned_elsewhere(store: Store, manifest: Manifest) -> set[tuple[int, str]]:
+    """List (job_id, job name) of the attempts of all other live experiments beside this one.
+
+    A replay shares no queue with anybody: it owns nothing of others and they nothing of it.
+    """
+    if manifest.is_replay:
+        return set()
+    others = [read_manifest(other) for other in stores(store.path.parent) if other.path != store.path]
+    return {
+        (job_id, entry.job_name)
+        for other in others
+        if not other.is_replay
+        for entry in other.jobs
+        for job_id in [entry.job_id, *(attempt.job_id for attempt in entry.attempts)]
+        if job_id is not None
+    }
+
+
+def stored_jobs(store: Store) -> dict[int, bool]:
+    """List the jobs in the store's state, and whether each had ended when last seen; none without a state."""
+    return {job_id: has_ended for job_id, (has_ended, _) in _state(store).items()}
+
+
+def named(words: Iterable[str], most: int = 5) -> str:
+    """Join the first few of some words, and say how many more there are."""
+    listed = list(words)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more
+
+
+def _match(store: Store, manifest: Manifest, records: Sequence[Record]) -> Match:
+    """Match; only where there is a job to decide about is it asked what the store and others have."""
+    found = match(manifest, records)
+    if not found.decided_ids and not found.ended_late:
+        return found
+    stored = stored_jobs(store)
+    owned: set[tuple[int, str]] = set()
+    if not found.decided_ids <= stored.keys():
+        try:
+            owned = owned_elsewhere(store, manifest)
+        except ManifestError:
+            # Whose the new jobs are can't be told until that manifest is mended: take none.
+            owned = {(record.job_id, record.job_name) for record in records if record.job_name}
+    return match(manifest, records, owned_elsewhere=owned, stored=stored)
+
+
+def _price(records: Iterable[Record], prices: Mapping[str, Price]) -> None:
+    """Write the price into each record; the log keeps the one first seen."""
+    if not prices:
+        return
+    from fmon.sky.prices import price_of  # loads subprocess; many polls have no price to fill in
+
+    known: dict[str | None, tuple[float | None, str | None]] = {}
+    for record in records:
+        if record.resources not in known:
+            known[record.resources] = price_of(record, prices)
+        record.price_usd_per_h, record.price_source = known[record.resources]
+
+
+def _state(store: Store) -> dict[int, tuple[bool, int]]:
+    """Read each stored job's (has it ended, when it last changed [us since the epoch])."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from fmon.store import state
+    from fmon.store.arrow import values
+
+    columns = ["job_id", "status", "polled_at"]
+    try:
+        table = pq.ParquetFile(store.state).read(columns=columns, use_threads=False)
+    except (OSError, pa.ArrowException):
+        table = state.load(store, None)  # missing or damaged: the log has it all
+    jobs: dict[int, tuple[bool, int]] = {}
+    for job_id, status, changed_at in zip(*(values(table[name]) for name in columns), strict=True):
+        has_ended, last = jobs.get(job_id, (True, 0))
+        jobs[job_id] = has_ended and is_terminal(status), max(last, changed_at)
+    return jobs
+
+
+def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: datetime) -> bool:
+    """Close the experiment where nothing is left to look at; what counts as open, view ``condition`` says.
+
+    The view needs DuckDB, so it is asked only where nothing contradicts it already.
+    """
+    if manifest.is_replay or any(not is_terminal(record.status) for record in found.own):
+        return False
+    jobs = _state(store)
+    needed = {entry.job_id for entry in manifest.jobs if entry.job_id is not None}
+    if not needed <= jobs.keys() or not all(has_ended for has_ended, _ in jobs.values()):
+        return False
+    if found.missing:
+        changes = [EPOCH + timedelta(microseconds=changed_at) for _, changed_at in jobs.values()]
+        if now - max(changes, default=manifest.created_at) < QUIET_DAY:
+            return False
+    from fmon.warehouse import connect, rows
+
+    con = connect(store.path.parent, store.experiment_id, now=now, views=("condition",))
+    still_open = rows(con, "select 1 from condition where state in ('pending', 'running', 'lost') limit 1")
+    if not still_open:
+        store.close()
+    return not still_open
