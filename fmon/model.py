@@ -41,9 +41,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     budget_usd: float | None = None
     max_hourly_usd: float | None = None
     accelerators: list[str] | None = None
-    pending_minutes: float = 30
-    starting_minutes: float = 10
-    overrun_factor: float = 3
+    pending_minutes: float = 30.0
+    starting_minutes: float = 10.0
+    overrun_factor: float = 3.0
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):

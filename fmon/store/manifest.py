@@ -31,7 +31,11 @@ Json = dict[str, Any]
 
 
 class _Fault(Exception):  # noqa: N818 - never leaves this module
-    """What is wrong with the file, without its name."""
+    """What is wrong with the file, without its name, and what to do about it."""
+
+    def __init__(self, fault: str, hint: str = "correct it by hand or restore it from a backup") -> None:
+        super().__init__(fault)
+        self.hint = hint
 
 
 def read_manifest(store: Store) -> Manifest:
@@ -46,7 +50,7 @@ def read_manifest(store: Store) -> Manifest:
         manifest = _parse(_content(store))
         _refuse(fault_of(manifest, store.experiment_id))
     except _Fault as fault:
-        message = f"{store.manifest}: {fault}; correct it by hand or restore it from a backup"
+        message = f"{store.manifest}: {fault}; {fault.hint}"
         raise ManifestError(message) from None
     return manifest
 
@@ -91,7 +95,7 @@ def _content(store: Store) -> Json:
     try:
         content = store.manifest.read_bytes()
     except OSError as fault:
-        raise _Fault(f"can't be read ({fault.strerror})") from None
+        raise _Fault(f"can't be read ({fault.strerror})", "restore it from a backup") from None
     if not content.strip():
         raise _Fault("is empty")
     try:
@@ -123,7 +127,7 @@ def _parse(content: Json) -> Manifest:
         raise _Fault(f"schema_version is {version!r}, not a number from 1 on")
     if version > SCHEMA_VERSION:
         raise _Fault(
-            f"is of a newer fmon (schema_version {version}, this fmon knows {SCHEMA_VERSION}): upgrade fmon"
+            f"is of a newer fmon (schema_version {version}, this fmon knows {SCHEMA_VERSION})", "upgrade fmon"
         )
     _refuse(_unknown(content.keys() - MANIFEST_KEYS, MANIFEST_KEYS))
     factors, jobs = content.get("factors"), content.get("jobs")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from fmon.model import Entry, Manifest, Record
-from fmon.store.arrow import read_log_file, values
+from fmon.store.arrow import LOG, read_log_file, values
 from fmon.store.changes import ROW
 from fmon.store.folder import Store
 from fmon.store.log import EPOCH, Appended, Look, append
@@ -75,7 +75,7 @@ def failed_poll(store: Store, minute: float) -> Appended:
 
 def log(store: Store) -> pa.Table:
     """Read the whole log."""
-    return steadily(store, lambda paths: pa.concat_tables([read_log_file(path) for path in paths]))
+    return steadily(store, lambda paths: pa.concat_tables([LOG.empty_table(), *map(read_log_file, paths)]))
 
 
 def rows(store: Store) -> list[dict]:
@@ -107,3 +107,35 @@ def files(store: Store) -> list[str]:
 
 def micros(minute: float) -> int:
     return (START + timedelta(minutes=minute) - EPOCH) // timedelta(microseconds=1)
+
+
+Truth = dict[int, list[Record] | None]
+"""What each poll saw, by its polled_at in microseconds; None where the look failed."""
+
+
+def hold_against(store: Store, truth: Truth) -> list[tuple[int, int]]:
+    """Replay the log row by row and compare every poll with what it saw; give (poll_id, polled_at) of all.
+
+    This finds a poll that is lost, double or out of order, and any row that was compared with a wrong state.
+    """
+    found = beats(store)
+    assert [beat["poll_id"] for beat in found] == list(range(1, len(found) + 1))
+    changed: dict[int, list[dict]] = {}
+    for row in rows(store):
+        changed.setdefault(row["poll_id"], []).append(row)
+    now: dict[int, str] = {}
+    for beat in found:
+        own = changed.pop(beat["poll_id"], [])
+        assert beat["changed_count"] == len(own)
+        for row in own:
+            if row["is_seen"]:
+                assert now.get(row["job_id"]) != row["status"]
+                now[row["job_id"]] = row["status"]
+            else:
+                assert now.pop(row["job_id"]) == row["status"]
+        seen = truth[beat["polled_at"]]
+        assert beat["is_ok"] == (seen is not None)
+        if seen is not None:
+            assert now == {record.job_id: record.status for record in seen}, beat
+    assert not changed
+    return [(beat["poll_id"], beat["polled_at"]) for beat in found]
