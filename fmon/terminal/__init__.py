@@ -1,0 +1,28 @@
+"""What people see in a terminal (floor 7).
+
+``visible`` costs nothing to import: a poll under cron says its sentences through it. Everything else loads
+rich, or prepares for it, and comes when it is asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fmon.report.text import visible
+
+if TYPE_CHECKING:
+    from fmon.terminal.plan import print_plan
+    from fmon.terminal.rows import print_rows
+    from fmon.terminal.status import print_status
+    from fmon.terminal.watch import WatchScreen
+
+__all__ = ["WatchScreen", "print_plan", "print_rows", "print_status", "visible"]
+
+_HOMES = {"WatchScreen": "watch", "print_plan": "plan", "print_rows": "rows", "print_status": "status"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
