@@ -112,11 +112,11 @@ def keep_ends(parts: Iterable[str], *, head: int, tail: int) -> str:
 
 def _prices(arguments: list[str], until: float) -> dict[str, dict[str, float | None]]:
     """Give prices per accelerator [USD/h]: the config's own pricing, else the catalog's cheapest region."""
-    import sky.jobs
     from sky import catalog
     from sky.catalog.common import resolve_pricing_config
+    from sky.client import sdk
 
-    request = sky.enabled_clouds()
+    request = sdk.enabled_clouds()
     clouds = [str(cloud).lower() for cloud in return_value_of(_result(request, until))]
     levels = [resolve_pricing_config((cloud, "pricing")) for cloud in clouds if cloud in CONFIG_PRICED]
     prices: dict[str, dict[str, float | None]] = {}
@@ -146,7 +146,21 @@ def _add_cheapest(prices: dict[str, dict[str, float | None]], offers: dict[str, 
                     known[kind] = each
 
 
-COMMANDS: dict[str, Callable[[list[str], float], Any]] = {"queue": _queue, "log": _log, "prices": _prices}
+def _task(arguments: list[str], until: float) -> int:
+    """Parse a task YAML as a launch would, and count its tasks; variables without a value get one."""
+    from sky.utils import dag_utils
+
+    del until
+    path, *unset = arguments
+    return len(dag_utils.load_chain_dag_from_yaml(path, env_overrides=[(name, "-") for name in unset]).tasks)
+
+
+COMMANDS: dict[str, Callable[[list[str], float], Any]] = {
+    "queue": _queue,
+    "log": _log,
+    "prices": _prices,
+    "task": _task,
+}
 
 if __name__ == "__main__":
     main(sys.argv[1:])
