@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fmon.model import Experiment, Manifest, Record
     from fmon.sky.queue import Answer, QueueReader
 
-_ID = re.compile(r"(?P<name>.+)-(\d{8}T\d{6})Z")
+_ID = re.compile(r"(?P<name>.+)-(?P<start>[0-9]{8}T[0-9]{6})Z")
 POLL_LOCK = ".poll.lock"
 """The lock of ``fmon poll``: neither may write a manifest that the other has read."""
 LOCK_WAIT_S = 300.0
@@ -183,14 +183,23 @@ def _recorded_start(experiment: Experiment, records: list[Record]) -> datetime |
     names = {condition.job_name for condition in experiment.conditions}
     if any(record.job_name in names and record.fmon_experiment is None for record in records):
         return None
-    stamps = [
-        match_[2]
+    starts = (
+        _start_of(record.fmon_experiment or "", experiment.experiment_name)
         for record in records
         if record.fmon_condition in conditions
-        and (match_ := _ID.fullmatch(record.fmon_experiment or ""))
-        and match_["name"] == experiment.experiment_name
-    ]
-    return None if not stamps else datetime.strptime(f"{max(stamps)}+0000", "%Y%m%dT%H%M%S%z")
+    )
+    return max((start for start in starts if start), default=None)
+
+
+def _start_of(experiment_id: str, name: str) -> datetime | None:
+    """Read the time in an id of ``name``; None where it is none, for jobs can carry any text."""
+    found = _ID.fullmatch(experiment_id)
+    if found is None or found["name"] != name:
+        return None
+    try:
+        return datetime.strptime(f"{found['start']}+0000", "%Y%m%dT%H%M%S%z")
+    except ValueError:
+        return None
 
 
 def _own_jobs(manifest: Manifest) -> set[tuple[int, str]]:
