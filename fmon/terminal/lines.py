@@ -1,0 +1,121 @@
+"""Lines of styled text, tables made of them, and the one place that prints (floor 7).
+
+All text passes through ``visible`` on its way into a segment: what a job or a config calls itself never
+steers the terminal. rich only brings the colours; its markup is never read.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from fmon.report.text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+GAP = "  "
+
+
+class Segment(NamedTuple):
+    """A piece of a line; make it with ``segment``."""
+
+    text: str
+    style: str = ""
+
+
+Line = list[Segment]
+
+
+class Grid(NamedTuple):
+    """A table.
+
+    Attributes
+    ----------
+    header : names of the columns
+    rows : cells, one list per row
+    numbers : positions of the columns that are aligned right
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Line]
+    numbers: frozenset[int] = frozenset()
+
+    def widths(self) -> list[int]:
+        """Measure each column in terminal cells; some characters take two."""
+        widths = [cells(name) for name in self.header]
+        for row in self.rows:
+            widths = [max(width, cells(cell.text)) for width, cell in zip(widths, row, strict=True)]
+        return widths
+
+    def width(self) -> int:
+        """Measure the whole table."""
+        return sum(self.widths()) + len(GAP) * (len(self.header) - 1)
+
+    def lines(self) -> Iterator[Line]:
+        """Lay the table out, every column as wide as its widest cell; nothing is cut."""
+        widths = self.widths()
+        header = [segment(name, "bold") for name in self.header]
+        for row in (header, *self.rows):
+            yield self._line(row, widths)
+
+    def _line(self, row: Line, widths: list[int]) -> Line:
+        line = []
+        for number, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            pad = " " * (width - cells(cell.text))
+            text = pad + cell.text if number in self.numbers else cell.text + pad
+            line.append(Segment(text + (GAP if number < len(row) - 1 else ""), cell.style))
+        return line
+
+
+def segment(text: str, style: str = "") -> Segment:
+    """Make a segment of any text, hostile text too."""
+    return Segment(visible(text), style)
+
+
+def line(text: str, style: str = "") -> Line:
+    """Make a line of one segment."""
+    return [segment(text, style)]
+
+
+def cells(text: str) -> int:
+    """Measure text in terminal cells."""
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def is_terminal() -> bool:
+    """Tell whether a person looks at stdout; a pipe or a file gets plain text, whatever FORCE_COLOR says."""
+    return sys.stdout.isatty()
+
+
+def terminal_width() -> int | None:
+    """Give the width in cells; None = no limit, since nobody folds the lines of a pipe."""
+    return Console().width if is_terminal() else None
+
+
+def styled(given: Line) -> Text:
+    """Turn a line into rich's form; NO_COLOR and TERM are rich's business."""
+    return Text.assemble(*((part.text, part.style) for part in given))
+
+
+def plain(given: Line) -> str:
+    """Turn a line into text without colours."""
+    return "".join(part.text for part in given).rstrip()
+
+
+def emit(lines: Iterable[Line]) -> None:
+    """Print lines to stdout."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # cron's locale may know nothing but ASCII
+    if not is_terminal():
+        for each in lines:
+            print(plain(each))  # noqa: T201
+        return
+    console = Console(highlight=False)
+    for each in lines:
+        console.print(styled(each), soft_wrap=True)

@@ -1,0 +1,168 @@
+"""The state of an experiment on a screen: alarms, progress, conditions (floor 7)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from fmon.report.text import clock, duration, money
+from fmon.terminal.lines import Grid, emit, line, segment, terminal_width
+from fmon.terminal.rows import print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fmon.phases.status import Status
+    from fmon.terminal.lines import Line
+
+MAX_ROWS = 100
+"""Conditions that ``fmon status`` lists; a study of thousands is a summary, ``-o json`` has them all."""
+
+MAX_ALARMS = 20
+
+STYLES = {
+    "succeeded": "green",
+    "failed": "bold red",
+    "lost": "bold red",
+    "running": "cyan",
+    "pending": "yellow",
+    "missing": "dim",
+    "cancelled": "magenta",
+}
+
+ATTENTION = {"failed": 0, "lost": 0, "running": 1, "pending": 2, "missing": 3, "cancelled": 3, "succeeded": 4}
+"""Which conditions are listed where not all can be; those with an alarm come first of all."""
+
+STALE_S = 600
+
+
+def print_status(seen: Status, output: str) -> None:
+    """Print where every condition stands.
+
+    Parameters
+    ----------
+    seen : what the phase found
+    output : table, or json: all conditions
+    """
+    if output == "json":
+        print_json(seen.rows)
+        return
+    width = terminal_width()
+    emit(status_lines(seen, width=width, max_rows=MAX_ROWS, max_alarms=MAX_ALARMS))
+
+
+def status_lines(seen: Status, *, width: int | None, max_rows: int, max_alarms: int) -> Iterator[Line]:
+    """Lay a status out: alarms first, then progress, then the conditions.
+
+    Parameters
+    ----------
+    seen : what the phase found
+    width : of the terminal; None = no limit
+    max_rows, max_alarms : most conditions and alarms to list; how many more there are is said
+    """
+    alarms = list(alarm_lines(seen.alarms, max_alarms))
+    yield from alarms
+    if alarms:
+        yield []
+    yield line(seen.progress, "bold")
+    yield from _clock_lines(seen)
+    yield []
+    yield from _condition_lines(seen, width, max_rows)
+
+
+def alarm_lines(alarms: list[dict[str, Any]], max_alarms: int) -> Iterator[Line]:
+    """Write alarms, critical ones first; beyond ``max_alarms`` only how many of each kind."""
+    for alarm in alarms[:max_alarms]:
+        style = "bold red" if alarm["severity"] == "critical" else "yellow"
+        severity = alarm["severity"].upper() if alarm["severity"] == "critical" else alarm["severity"]
+        yield [segment(f"{severity}  {alarm['kind']}  ", style), segment(alarm["message"])]
+    for kind, count in sorted(Counter(alarm["kind"] for alarm in alarms[max_alarms:]).items()):
+        yield line(f"... {count:,} more {kind}", "yellow")
+
+
+def poll_line(seen: Status) -> Line:
+    """Say which poll this is as of, and how old it is."""
+    name = f"{seen.experiment_id}: "
+    if seen.poll_id is None:
+        return line(name + "never polled", "yellow")
+    age = "the end of the recording" if seen.is_replayed else f"{duration(seen.poll_age_s)} ago"
+    is_stale = not seen.is_replayed and seen.open_count > 0 and (seen.poll_age_s or 0) > STALE_S
+    return line(
+        f"{name}poll {seen.poll_id:,} at {clock(seen.polled_at)}, {age}", "yellow" if is_stale else "dim"
+    )
+
+
+def _clock_lines(seen: Status) -> Iterator[Line]:
+    if seen.eta and seen.eta.at:
+        text = f"ETA {clock(seen.eta.at)}, in {duration(seen.eta.rest_s)} ({seen.eta.rule})"
+        yield line(text)
+    elif seen.eta:
+        yield line(f"ETA unknown: {seen.eta.rule}")
+    yield poll_line(seen)
+    if seen.poll_error:
+        answered = (
+            f"last answered at {clock(seen.last_ok_at)}, {duration(seen.ok_age_s)} ago"
+            if seen.last_ok_at
+            else "never answered"
+        )
+        yield line(f"that poll failed: {seen.poll_error}; the queue {answered}", "bold red")
+
+
+def _condition_lines(seen: Status, width: int | None, max_rows: int) -> Iterator[Line]:
+    shown, more = _chosen(seen, max_rows)
+    if shown:
+        yield from _table(shown, width)
+    for state, count in more.items():
+        yield line(f"... {count:,} more {state}", STYLES.get(state, ""))
+
+
+def _chosen(seen: Status, max_rows: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Pick the conditions to list, and count the others by state."""
+    if len(seen.rows) <= max_rows:
+        return seen.rows, {}
+    alarmed = {alarm["condition_id"] for alarm in seen.alarms}
+    by_attention = sorted(
+        seen.rows, key=lambda row: (row["condition_id"] not in alarmed, ATTENTION.get(row["state"], 0))
+    )
+    more = Counter(row["state"] for row in by_attention[max_rows:])
+    return by_attention[:max_rows], {state: more[state] for state in ATTENTION if more[state]}
+
+
+def _table(rows: list[dict[str, Any]], width: int | None) -> Iterator[Line]:
+    """Lay conditions out as wide as the terminal allows: with factors, without, or two lines each."""
+    factors = list(dict.fromkeys(factor for row in rows for factor in row["factors"]))
+    for columns in (factors, []):
+        grid = _grid(rows, columns)
+        if width is None or grid.width() <= width:
+            yield from grid.lines()
+            return
+    for row in rows:
+        yield line(row["condition_id"])
+        job, status, run, cost = _grid([row], []).rows[0][1:]
+        yield [segment(f"  job {job.text or '-'}  "), status, segment(f"  {run.text}  {cost.text}")]
+
+
+def _grid(rows: list[dict[str, Any]], factors: list[str]) -> Grid:
+    header = ["condition", "job", *factors, "status", "duration", "cost"]
+    numbers = frozenset({1, len(header) - 2, len(header) - 1})
+    return Grid([segment(name).text for name in header], [_cells(row, factors) for row in rows], numbers)
+
+
+def _cells(row: dict[str, Any], factors: list[str]) -> Line:
+    return [
+        segment(row["condition_id"]),
+        segment("" if row["job_id"] is None else str(row["job_id"])),
+        *(segment(row["factors"].get(factor, "")) for factor in factors),
+        segment(_status_text(row), STYLES.get(row["state"], "")),
+        segment(duration(row["run_s"])),
+        segment("" if row["job_id"] is None else money(row["cost_usd"])),
+    ]
+
+
+def _status_text(row: dict[str, Any]) -> str:
+    """Write SkyPilot's status; fmon's own word where SkyPilot has none."""
+    if row["state"] == "lost":
+        return f"lost, was {row['status']}"
+    status = row["status"] or row["state"]
+    recoveries = row["recovery_count"]
+    return f"{status}, {recoveries} recovered" if recoveries else status

@@ -1,0 +1,97 @@
+"""The live view of ``fmon watch`` (floor 7)."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+
+from fmon.report.text import clock
+from fmon.terminal.lines import emit, is_terminal, line, styled
+from fmon.terminal.status import alarm_lines, status_lines
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any, Self
+
+    from fmon.phases.status import Status
+    from fmon.terminal.lines import Line
+
+MAX_LIVE_ALARMS = 5
+FEWEST_ROWS = 1
+
+
+class WatchScreen:
+    """Shows each poll: a table that redraws itself on a terminal, else one line per change."""
+
+    def __init__(self) -> None:
+        console = Console(highlight=False)
+        self._live = (
+            Live(console=console, auto_refresh=False, vertical_overflow="ellipsis")
+            if is_terminal() and not console.is_dumb_terminal
+            else None
+        )
+        self._said: tuple[str, str | None] | None = None
+        self._alarms: set[tuple[Any, ...]] = set()
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, seen: Status, *, note: str | None = None) -> None:
+        """Show a poll.
+
+        Parameters
+        ----------
+        seen : where the conditions stand after it
+        note : what this poll could not do; None = it did all
+        """
+        if self._live:
+            self._live.update(Group(*map(styled, self._screen(seen, note))), refresh=True)
+        else:
+            self._say(seen, note)
+
+    def _screen(self, seen: Status, note: str | None) -> list[Line]:
+        """Fill the terminal and no more: what scrolls out of a live view can't be redrawn."""
+        assert self._live
+        width, height = self._live.console.size
+        told = [line(note, "bold red")] if note else []
+        rows = min(len(seen.rows), height)
+        while True:
+            lines = [
+                *told,
+                *status_lines(seen, width=width, max_rows=rows, max_alarms=MAX_LIVE_ALARMS),
+            ]
+            over = sum(_height(each, width) for each in lines) - (height - 1)
+            if over <= 0 or rows <= FEWEST_ROWS:
+                return lines
+            rows = max(FEWEST_ROWS, rows - over)
+
+    def _say(self, seen: Status, note: str | None) -> None:
+        """Print one line where the progress changed, after one for each alarm that is new."""
+        known = {(alarm["kind"], alarm["job_id"], alarm["raised_at"]): alarm for alarm in seen.alarms}
+        fresh = [alarm for key, alarm in known.items() if key not in self._alarms]
+        said = (seen.progress, note)
+        if said == self._said and not fresh:
+            return
+        self._said, self._alarms = said, set(known)
+        text = f"{clock(seen.polled_at) or 'never polled'}  {seen.progress}"
+        emit([*alarm_lines(fresh, MAX_LIVE_ALARMS), line(text + (f"; {note}" if note else ""))])
+        sys.stdout.flush()
+
+
+def _height(given: Line, width: int) -> int:
+    """Count the rows that a line takes where the terminal folds it."""
+    return len(styled(given).wrap(Console(width=width), width)) or 1
