@@ -53,8 +53,9 @@ def main() -> None:
 
 def start_recorder(sky: RealSky, raw: Path) -> subprocess.Popen[bytes]:
     """Start ``fmon record``, the command that a user would use."""
-    command = [sys.executable, "-m", "fmon", "record", str(DEMO / "experiment.yaml"), "--out", str(raw)]
-    return subprocess.Popen([*command, "--interval", "10"], env=sky.env)
+    fmon = str(Path(sys.executable).with_name("fmon"))
+    command = [fmon, "record", str(DEMO / "experiment.yaml"), "--out", str(raw), "--interval", "10"]
+    return subprocess.Popen(command, env=sky.env)
 
 
 class Run:
@@ -152,7 +153,7 @@ class Scrubber:
             (rf"{root}/home", "/home/sky"),
             (rf"{root}/venv", "/opt/sky"),
             (root, "/srv/sky"),
-            (re.escape(sky.endpoint), "http://127.0.0.1:46580"),
+            (rf"\b{sky.endpoint.rpartition(':')[2]}\b", "46580"),
             (self.job_user, "researcher"),
             (self.user_hash, "5ca1ab1e"),
             (rf"\b{re.escape(socket.gethostname())}\b", "node1"),
