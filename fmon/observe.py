@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 from fmon.claims import EPOCH
 from fmon.errors import ManifestError, QueueError
+from fmon.manifests import named, new_manifest, owned_elsewhere
 from fmon.matching import Match, attach, match
-from fmon.model import Entry, Experiment, Manifest, Price, Record
 from fmon.sky.status import is_terminal
 from fmon.store.events import append_event
-from fmon.store.folder import Store, stores
 from fmon.store.log import Look, append
 from fmon.store.manifest import read_manifest, write_manifest
 
@@ -20,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from fmon.model import Manifest, Price, Record
     from fmon.sky.queue import Answer
+    from fmon.store.folder import Store
 
 __all__ = ["Match", "Observed", "is_terminal", "match", "new_manifest", "observe"]
 
@@ -129,81 +130,9 @@ def take(store: Store, manifest: Manifest, found: Match, answer: Answer, *, sour
     )
 
 
-def new_manifest(
-    experiment: Experiment,
-    experiment_id: str,
-    *,
-    created_at: datetime,
-    is_replay: bool,
-    prices: Mapping[str, Price],
-    since: datetime | None = None,
-) -> Manifest:
-    """Make the manifest of an experiment none of whose jobs is known yet.
-
-    Parameters
-    ----------
-    experiment : its config
-    experiment_id : name of its store
-    created_at : when it began [UTC]
-    is_replay : it is made from a recording
-    prices : by accelerator
-    since : jobs submitted before this are not its own
-    """
-    return Manifest(
-        experiment_id=experiment_id,
-        experiment_name=experiment.experiment_name,
-        config_file=experiment.config_file,
-        created_at=created_at,
-        is_replay=is_replay,
-        factors=experiment.factors,
-        inner_factors=experiment.inner_factors,
-        skypilot_yaml=experiment.skypilot_yaml,
-        docker_image=experiment.docker_image,
-        since=since,
-        expected_job_count=len(experiment.conditions),
-        limits=experiment.limits,
-        prices=dict(prices),
-        jobs=[
-            Entry(
-                condition=condition.condition_id,
-                kind=condition.kind,
-                factors=condition.factors,
-                job_name=condition.job_name,
-                expected_minutes=condition.expected_minutes,
-            )
-            for condition in experiment.conditions
-        ],
-    )
-
-
-def owned_elsewhere(store: Store, manifest: Manifest) -> set[tuple[int, str]]:
-    """List (job_id, job name) of the attempts of all other live experiments beside this one.
-
-    A replay shares no queue with anybody: it owns nothing of others and they nothing of it.
-    """
-    if manifest.is_replay:
-        return set()
-    others = [read_manifest(other) for other in stores(store.path.parent) if other.path != store.path]
-    return {
-        (job_id, entry.job_name)
-        for other in others
-        if not other.is_replay
-        for entry in other.jobs
-        for job_id in [entry.job_id, *(attempt.job_id for attempt in entry.attempts)]
-        if job_id is not None
-    }
-
-
 def stored_jobs(store: Store) -> dict[int, bool]:
     """List the jobs in the store's state, and whether each had ended when last seen; none without a state."""
     return {job_id: has_ended for job_id, (has_ended, _) in _state(store).items()}
-
-
-def named(words: Iterable[str], most: int = 5) -> str:
-    """Join the first few of some words, and say how many more there are."""
-    listed = list(words)
-    more = f" and {len(listed) - most} more" if len(listed) > most else ""
-    return ", ".join(listed[:most]) + more
 
 
 def _match(store: Store, manifest: Manifest, records: Sequence[Record]) -> Match:

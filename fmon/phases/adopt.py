@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from fmon.config import load_experiment
 from fmon.config.task import Check, accelerator_check, image_check, images_of, read_task
 from fmon.errors import ConfigError
+from fmon.manifests import extend, jobs_of, named, new_manifest, owned_elsewhere
 from fmon.matching import Match, attach, match
-from fmon.observe import named, new_manifest, owned_elsewhere, stored_jobs, take
+from fmon.observe import stored_jobs, take
 from fmon.sky.prices import catalog_prices, parse_resources
 from fmon.store.durable import lock
 from fmon.store.events import append_event
@@ -166,9 +167,9 @@ def _experiment(
         if store.experiment_id.rpartition("-")[0] != fresh.experiment_name:
             continue
         manifest = read_manifest(store)
-        is_same = manifest.experiment_id == fresh.experiment_id or not jobs.isdisjoint(_own_jobs(manifest))
+        is_same = manifest.experiment_id == fresh.experiment_id or not jobs.isdisjoint(jobs_of(manifest))
         if is_same and not manifest.is_replay:
-            _extend(manifest, fresh)
+            extend(manifest, fresh)
             manifest.since = since or manifest.since
             return store, manifest, False
     return Store(data / fresh.experiment_id), fresh, True
@@ -200,35 +201,6 @@ def _start_of(experiment_id: str, name: str) -> datetime | None:
         return datetime.strptime(f"{found['start']}+0000", "%Y%m%dT%H%M%S%z")
     except ValueError:
         return None
-
-
-def _own_jobs(manifest: Manifest) -> set[tuple[int, str]]:
-    """List (job_id, job name) of all attempts."""
-    return {
-        (job_id, entry.job_name)
-        for entry in manifest.jobs
-        for job_id in (entry.job_id, *(attempt.job_id for attempt in entry.attempts))
-        if job_id is not None
-    }
-
-
-def _extend(manifest: Manifest, fresh: Manifest) -> None:
-    """Take over what the config says now; conditions may be added, never taken away."""
-    old = {entry.condition: entry for entry in manifest.jobs}
-    new = {entry.condition: entry for entry in fresh.jobs}
-    lost = [name for name, entry in old.items() if name not in new or new[name].job_name != entry.job_name]
-    if lost:
-        message = (
-            f"{manifest.experiment_id} has some of these jobs, but its conditions {named(lost)} are gone "
-            f"from {fresh.config_file} or have another job name; give the new design another experiment_name"
-        )
-        raise ConfigError(message)
-    for name, entry in old.items():
-        entry.expected_minutes = new[name].expected_minutes
-    manifest.jobs = [old.get(name, entry) for name, entry in new.items()]
-    manifest.expected_job_count = len(new)
-    manifest.factors, manifest.inner_factors = fresh.factors, fresh.inner_factors
-    manifest.config_file, manifest.skypilot_yaml = fresh.config_file, fresh.skypilot_yaml
 
 
 def _refuse_unclear(found: Match, manifest: Manifest, answer: Answer, source: str) -> None:
