@@ -48,6 +48,13 @@ def redact(text: str) -> str:
     return text
 
 
+BEGIN = (
+    r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt])|(?<=\x1b\[m)|(?<=\x1b\[\dm)|(?<=\x1b\[\d\dm)|(?<=\x1b\[\d;\d\dm))"
+)
+"""Where a token can begin: not inside a longer word, which is also what keeps a run of prefixes from
+being scanned again and again. Colour codes and escaped newlines end in a letter and are no word."""
+
+
 class _Rule(NamedTuple):
     """A pattern, and the lower-case words of which one must be in the text for it to match."""
 
@@ -58,8 +65,7 @@ class _Rule(NamedTuple):
 
 def _token(kind: str, pattern: str, *words: str) -> _Rule:
     """Make the rule of a token that is known by its own shape."""
-    # Not inside a longer word: that is what keeps repeated prefixes from being scanned again and again.
-    return _Rule(words, re.compile(r"(?<![A-Za-z0-9_-])" + pattern), f"[redacted:{kind}]")
+    return _Rule(words, re.compile(BEGIN + pattern), f"[redacted:{kind}]")
 
 
 def _is_placeholder(bare: str) -> bool:
@@ -89,7 +95,7 @@ def _name_before(match: re.Match[str]) -> str:
     kept = len(before)
     while kept and (before[kept - 1].isalnum() or before[kept - 1] in "_-."):
         kept -= 1
-    return before[kept:]
+    return NOT_THE_NAME.sub("", before[kept - 1 if kept else 0 :])
 
 
 def _assignment(match: re.Match[str]) -> str:
@@ -135,6 +141,9 @@ KINDS = {
 }  # fmt: skip
 """The last word of a name that says it is secret, and the kind it is redacted as."""
 
+NOT_THE_NAME = re.compile(r"^(?:\[[\d;]{0,8}m|\\[nrt]|[^\w.-])")
+"""The character before the name, with what a colour code or an escaped newline adds to it."""
+
 QUALIFIED = re.compile(
     r"(?:api|access|secret|private|auth|account|signing|encryption|refresh|bearer|session)[_-]?$",
     re.IGNORECASE,
@@ -142,8 +151,9 @@ QUALIFIED = re.compile(
 
 _ASSIGNMENT = re.compile(
     "(?P<word>" + "|".join(_any_case(word) for word in KINDS) + ")"
-    r"(?P<separator>[\"']?\s{0,3}[=:]{1,2}\s{0,3})"
-    r"(?P<value>\"[^\"\n]{0,4096}+\"?|'[^'\n]{0,4096}+'?|[^\s\"',;&<>]{1,4096}+)"
+    r"(?P<separator>[\"']?(?:[ \t]{1,3}[=:]{1,2}[ \t]{0,3}|=(?:[ \t]{1,3}(?=[\"']))?|:=?[ \t]{0,3})"
+    r"(?:\x1b\[[\d;]{0,8}m)?)"
+    r"(?P<value>\"[^\"\n]{0,4096}+\"?|'[^'\n]{0,4096}+'?|[^\s\"',;&<>\x1b]{1,4096}+)"
 )
 
 RULES = (
