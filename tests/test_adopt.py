@@ -1,6 +1,8 @@
 """Adopting jobs that already run: once, again, and where it must be refused."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -326,3 +328,36 @@ def test_the_manifest_has_one_entry_per_condition_with_its_factors_as_keys(confi
         ("dynunet", "dice_ce", 1),
         ("dynunet", "dice_ce_cldice", 2),
     ]
+
+
+QUIET = """
+import sys
+from pathlib import Path
+from datetime import datetime, UTC
+from fmon.store.lean import import_pyarrow_alone
+import_pyarrow_alone()
+from fmon.observe import observe
+from fmon.store.folder import find
+from tests.queues import FakeQueue, job
+jobs = [job(int(number), name, sys.argv[2]) for number, name in enumerate(sys.argv[3:], start=1)]
+seen = observe(find(Path(sys.argv[1])), FakeQueue(jobs).read(), source="sky", now=datetime.now(UTC))
+heavy = {"duckdb", "polars", "pandas", "pydantic", "rich", "yaml", "sky"} & set(sys.modules)
+print(seen.changed_count, seen.is_closed, sorted(heavy))
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "status", "said"),
+    [
+        (NAMES, "RUNNING", "0 False []"),
+        (NAMES[:3], "SUCCEEDED", "0 False []"),
+        (NAMES, "SUCCEEDED", "0 True ['duckdb']"),
+    ],
+)
+def test_a_quiet_look_loads_no_heavy_library(config, data, names, status, said):
+    jobs = [job(number, name, status) for number, name in enumerate(names, start=1)]
+    adopt(config, FakeQueue(jobs), data, now=START)
+    find(data).reopen()
+    command = [sys.executable, "-c", QUIET, str(data), status, *names]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == said, done.stderr
