@@ -70,9 +70,9 @@ class SkyQueue:
 
     name = "sky"
 
-    def __init__(self, http: QueueReader, sdk: QueueReader) -> None:
+    def __init__(self, http: QueueReader, open_sdk: Callable[[], QueueReader]) -> None:
         self._http = http
-        self._sdk = sdk
+        self._open_sdk = open_sdk
 
     def read(self, while_waiting: Callable[[], None] | None = None) -> Answer:
         """Look at the queue once; see ``QueueReader.read``."""
@@ -82,7 +82,7 @@ class SkyQueue:
             if first.error_type not in SDK_MAY_KNOW:
                 raise
             try:
-                return self._sdk.read()
+                return self._open_sdk().read()
             except QueueError as second:
                 message = f"{first}; SkyPilot's SDK could not read the queue either: {second}"
                 raise QueueError(message, error_type=first.error_type) from second
@@ -105,12 +105,17 @@ def open_queue(src: str | None, *, memo: Path | None = None) -> QueueReader:
     kind, _, path = (src or "sky").partition(":")
     if kind == "sky" and not path:
         from fmon.sky.http import HttpQueue
-        from fmon.sky.sdk import SdkQueue
 
-        return SkyQueue(HttpQueue(memo=memo), SdkQueue())
+        return SkyQueue(HttpQueue(memo=memo), _sdk_queue)
     if kind == "file" and path:
         from fmon.sky.file import FileQueue
 
         return FileQueue(path)
     message = f"--queue {src!r} is no source of jobs; give sky, file:PATH or file:- (standard input)"
     raise ConfigError(message)
+
+
+def _sdk_queue() -> QueueReader:
+    from fmon.sky.sdk import SdkQueue  # only the few looks that need it pay for it
+
+    return SdkQueue()

@@ -200,7 +200,8 @@ def _time(value: Any) -> int | None:
         value = (at.replace(tzinfo=UTC) if at.tzinfo is None else at).timestamp()
     if type(value) not in (float, int) or not 0 < value < END_OF_TIME_S:
         return None
-    return round(value * 1e6)
+    micros: int = round(value * 1e6)
+    return micros
 
 
 def _seconds(micros: int | None) -> float | None:

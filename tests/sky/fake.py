@@ -88,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
             elif self.path == f"/api/get?request_id={REQUEST_ID}" and self.command == "GET":
                 self.server.on_get(self)
             else:
-                self.send(404, {"detail": "Not Found"})
+                self.server.on_other(self)
         except OSError:
             self.close_connection = True  # the client has gone
 
@@ -153,6 +153,7 @@ class FakeServer(ThreadingHTTPServer):
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
         self.is_over = threading.Event()
         self.on_queue: Script = lambda handler: handler.send(200, "null")
+        self.on_other: Script = lambda handler: handler.send(404, {"detail": "Not Found"})
         self.on_get: Script = lambda handler: handler.send(200, payload(table(self.jobs)))
 
     @property

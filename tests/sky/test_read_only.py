@@ -1,0 +1,106 @@
+"""A poll can't launch, cancel or change anything: not by type, not by name, not on the wire."""
+
+import ast
+import contextlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fmon.sky
+from fmon.errors import QueueError
+from fmon.sky.file import FileQueue
+from fmon.sky.http import HttpQueue
+from fmon.sky.queue import QueueReader, SkyQueue, open_queue
+from fmon.sky.sdk import SdkQueue
+from tests.sky.fake import failed, payload, table
+
+FOLDER = Path(fmon.sky.__file__).parent
+READS = {"/jobs/queue/v2", "/api/get?request_id="}
+CHANGES = {
+    "launch",
+    "cancel",
+    "cancel_all",
+    "down",
+    "stop",
+    "start",
+    "exec",
+    "api_cancel",
+    "api_start",
+    "pool_apply",
+}
+
+
+@pytest.mark.parametrize("reader", [QueueReader, SkyQueue, HttpQueue, SdkQueue, FileQueue])
+def test_a_queue_reader_can_read_and_nothing_else(reader):
+    public = {name for name, _ in inspect.getmembers(reader) if not name.startswith("_")}
+    assert public <= {"read", "name"}
+
+
+def strings(tree):
+    return {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.name)
+def test_no_module_for_reading_names_an_endpoint_that_changes_something(path):
+    tree = ast.parse(path.read_text())
+    routes = {text for text in strings(tree) if text.startswith("/") and " " not in text and len(text) > 1}
+    assert routes <= READS
+
+
+def test_the_worker_calls_only_what_reads():
+    tree = ast.parse((FOLDER / "worker.py").read_text())
+    called = {
+        node.func.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func).split(".")[0] in ("sky", "sdk", "common", "catalog", "decoders")
+    }
+    reads = "queue_v2 tail_logs enabled_clouds list_accelerators make_authenticated_request get_decoder"
+    assert called == set(reads.split())
+
+
+def test_nothing_is_ever_unpickled():
+    for path in FOLDER.glob("*.py"):
+        tree = ast.parse(path.read_text())
+        imported = {
+            alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+        }
+        imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert not imported & {"pickle", "dill", "cloudpickle", "marshal", "shelve"}
+
+
+def test_the_wire_carries_two_reads_whatever_the_server_answers(server):
+    queue = HttpQueue(deadline_s=0.3)
+    for script in (
+        lambda it: it.send(200, payload(table(server.jobs))),
+        lambda it: it.send(500, failed("ClusterNotUpError", "none")),
+        lambda it: it.send(302, "", location="/jobs/cancel"),
+        lambda it: it.send(200, b"garbage"),
+        lambda it: it.hang(),
+    ):
+        server.on_get = script
+        with contextlib.suppress(QueueError):
+            queue.read()
+    assert set(server.asked) == {"POST /jobs/queue/v2", "GET /api/get"}
+
+
+def test_a_look_over_http_loads_nothing_heavy(server):
+    script = (
+        "import sys\nfrom fmon.sky.queue import open_queue\nopen_queue('sky').read()\n"
+        f"print(sorted(set({HEAVY!r}.split()) & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_opening_the_queue_asks_nothing(server):
+    open_queue("sky")
+    assert server.asked == []

@@ -1,0 +1,250 @@
+"""The worker process: whatever SkyPilot's SDK does in it, fmon gets an answer or a sentence in time.
+
+A stand-in for the ``sky`` package plays the SDK here, but for the last tests, which import the real one.
+"""
+
+import json
+import os
+import socket
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from fmon.errors import QueueError
+from fmon.sky import sdk
+from fmon.sky.http import HttpQueue
+from fmon.sky.logs import job_log
+from fmon.sky.queue import Answer, SkyQueue, open_queue
+from fmon.sky.sdk import SdkQueue, ask_worker
+from fmon.sky.worker import keep_ends
+from tests.sky.fake import payload, table
+
+RIGHT = payload(table([{"job_id": 1, "status": "RUNNING"}]))
+
+
+@pytest.fixture
+def stand_in(home, monkeypatch):
+    """Write a ``sky`` package whose calls run the given code."""
+
+    def write(queue="return 'id'", logs="return iter(())", body=RIGHT, status=200):
+        package = home / "lib/sky"
+        for folder in ("jobs", "server"):
+            (package / folder).mkdir(parents=True, exist_ok=True)
+        (package / "__init__.py").write_text("print('a hint from SkyPilot')\n")
+        indented = {"queue": textwrap.indent(queue, "    "), "logs": textwrap.indent(logs, "    ")}
+        (package / "jobs/__init__.py").write_text(
+            f"def queue_v2(**asked):\n{indented['queue']}\ndef tail_logs(**asked):\n{indented['logs']}\n"
+        )
+        (package / "server/__init__.py").write_text("")
+        (package / "server/common.py").write_text(
+            "class Response:\n"
+            f"    status_code = {status}\n    headers = {{}}\n    content = {json.dumps(body).encode()!r}\n"
+            "def make_authenticated_request(*asked, **how):\n    return Response()\n"
+        )
+        monkeypatch.setenv("PYTHONPATH", str(home / "lib"))
+
+    return write
+
+
+def test_the_queue_is_read_through_the_sdk(stand_in):
+    stand_in()
+    answer = SdkQueue().read()
+    assert [(seen.job_id, seen.status) for seen in answer.records] == [(1, "RUNNING")]
+
+
+def test_all_jobs_of_all_users_are_asked_for(stand_in, home):
+    stand_in(queue=f"open({str(home / 'asked')!r}, 'w').write(repr(asked)); return 'id'")
+    SdkQueue().read()
+    asked = (home / "asked").read_text()
+    assert "'refresh': False" in asked
+    assert "'all_users': True" in asked
+    assert "'failure_reason'" in asked
+
+
+def test_what_the_sdk_prints_is_not_the_answer(stand_in):
+    stand_in(
+        queue="import sys; print('[]'); print('fmon-worker-answer:lies'); print('warn', file=sys.stderr)"
+    )
+    assert len(SdkQueue().read().records) == 1
+
+
+def test_the_worker_may_start_no_server_and_tells_nobody(stand_in, monkeypatch):
+    monkeypatch.setenv("SKYPILOT_DISABLE_LOCAL_API_SERVER", "0")
+    stand_in(queue="import os\nraise RuntimeError([k + v for k, v in os.environ.items() if 'DISABLE' in k])")
+    with pytest.raises(QueueError) as caught:
+        SdkQueue().read()
+    assert "SKYPILOT_DISABLE_LOCAL_API_SERVER1" in str(caught.value)
+    assert "SKYPILOT_DISABLE_USAGE_COLLECTION1" in str(caught.value)
+
+
+def test_a_module_in_the_current_folder_is_not_imported(stand_in, home):
+    stand_in()
+    (home / "sky.py").write_text("raise SystemExit('hijacked')")
+    (home / "json.py").write_text("raise SystemExit('hijacked')")
+    assert len(SdkQueue().read().records) == 1
+
+
+def test_an_error_of_the_sdk_keeps_its_type(stand_in):
+    stand_in(queue="class ClusterNotUpError(Exception): pass\nraise ClusterNotUpError('none\\nin progress')")
+    with pytest.raises(QueueError, match="none in progress") as caught:
+        SdkQueue().read()
+    assert caught.value.error_type == "ClusterNotUpError"
+
+
+def test_an_error_of_the_server_keeps_its_type(stand_in):
+    error = {"type": "ClusterNotUpError", "message": "No in-progress managed jobs.", "object": "gASV"}
+    stand_in(status=500, body={"detail": payload(None, error=error) | {"error": json.dumps(error)}})
+    with pytest.raises(QueueError) as caught:
+        SdkQueue().read()
+    assert caught.value.error_type == "ClusterNotUpError"
+
+
+def test_a_missing_sdk_is_one_sentence(stand_in, home):
+    stand_in()
+    (home / "lib/sky/__init__.py").write_text("raise ImportError('No module named sky')")
+    with pytest.raises(QueueError, match="No module named sky"):
+        SdkQueue().read()
+
+
+def test_a_worker_that_dies_is_one_sentence(stand_in):
+    stand_in(queue="import os, sys; print('out of memory', file=sys.stderr, flush=True); os._exit(9)")
+    with pytest.raises(QueueError, match=r"exit code 9\): out of memory") as caught:
+        SdkQueue().read()
+    assert "\n" not in str(caught.value)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_worker_that_hangs_is_killed_with_its_children(stand_in, home):
+    stand_in(
+        queue="import subprocess, time\n"
+        f"child = subprocess.Popen(['sleep', '60'])\nopen({str(home / 'pid')!r}, 'w').write(str(child.pid))\n"
+        "time.sleep(60)"
+    )
+    began = time.monotonic()
+    with pytest.raises(QueueError, match="did not answer within 3 s") as caught:
+        ask_worker("queue", timeout_s=3)
+    assert caught.value.error_type == "Timeout"
+    assert time.monotonic() - began < 10
+    pid = int((home / "pid").read_text())
+    until = time.monotonic() + 5
+    while is_alive(pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not is_alive(pid)
+
+
+def test_a_log_is_raw_but_redacted(stand_in):
+    stand_in(
+        logs="return iter(['\\x1b[36m(a, pid=1)\\x1b[0m HF_TOKEN=hf_' + 'a1B2' * 9 + '\\n', None, 'end\\n'])"
+    )
+    assert job_log(7) == "\x1b[36m(a, pid=1)\x1b[0m HF_TOKEN=[redacted:huggingface]\nend\n"
+
+
+def test_a_log_is_not_followed_and_the_controllers_can_be_had(stand_in):
+    stand_in(logs="return iter([repr(sorted(asked.items()))])")
+    assert (
+        job_log(7) == "[('controller', False), ('follow', False), ('job_id', 7), ('preload_content', False)]"
+    )
+    assert "('controller', True)" in job_log(7, controller=True)
+
+
+def test_a_log_that_does_not_end_is_given_as_far_as_it_came(stand_in):
+    stand_in(logs="import time\nyield 'first\\n'\nwhile True:\n    time.sleep(0.1)\n    yield 'more\\n'")
+    text = ask_worker("log", "7", timeout_s=7)
+    assert text.startswith("first\nmore\n")
+    assert text.endswith("[fmon: the log did not end in time, the rest is missing]\n")
+
+
+def test_a_long_log_keeps_both_ends_in_bounded_memory():
+    parts = (f"{number:09d}\n" for number in range(100_000))
+    text = keep_ends(parts, head=100, tail=200)
+    assert text.startswith("000000000\n")
+    assert text.endswith("000099999\n")
+    assert "\n[fmon: 999700 characters cut here]\n" in text
+    assert len(text) < 400
+    assert keep_ends(iter(["ab", "cd"]), head=3, tail=3) == "abcd"
+    assert keep_ends(iter([]), head=3, tail=3) == ""
+
+
+class Scripted:
+    """A queue that fails as told."""
+
+    name = "sky"
+
+    def __init__(self, outcome: QueueError | Answer) -> None:
+        self.outcome = outcome
+        self.read_count = 0
+
+    def read(self, while_waiting=None) -> Answer:
+        self.read_count += 1
+        if while_waiting is not None:
+            while_waiting()
+        if isinstance(self.outcome, QueueError):
+            raise self.outcome
+        return self.outcome
+
+
+@pytest.mark.parametrize(
+    "error_type", ["VersionMismatch", "AuthRequired", "BadAnswer", "ProxyRequired", "CertificateError"]
+)
+def test_what_http_does_not_know_is_left_to_the_sdk(error_type):
+    answer = Scripted(Answer(polled_at=None, records=[], bad=[], latency_s=0))
+    http = Scripted(QueueError("new", error_type=error_type))
+    calls = []
+    assert SkyQueue(http, lambda: answer).read(lambda: calls.append(1)) is answer.outcome
+    assert calls == [1]
+
+
+@pytest.mark.parametrize(
+    "error_type", ["ApiServerConnectionError", "Timeout", "ClusterNotUpError", "HTTP500", "BadConfig"]
+)
+def test_a_server_that_is_down_slow_or_failing_is_not_asked_twice(error_type):
+    http, other = Scripted(QueueError("down", error_type=error_type)), Scripted(QueueError("never"))
+    with pytest.raises(QueueError, match=r"^down$"):
+        SkyQueue(http, lambda: other).read()
+    assert other.read_count == 0
+
+
+def test_where_both_ways_fail_both_reasons_are_said():
+    http = Scripted(QueueError("version 99", error_type="VersionMismatch"))
+    with pytest.raises(QueueError, match=r"^version 99; .*: no login$") as caught:
+        SkyQueue(http, lambda: Scripted(QueueError("no login", error_type="AuthRequired"))).read()
+    assert caught.value.error_type == "VersionMismatch"
+
+
+def test_the_real_sdk_reads_the_queue_where_plain_http_is_refused(server, monkeypatch):
+    def pick(it):
+        plain = "python-requests" not in it.headers.get("User-Agent", "")
+        wrong = {"error": "version_mismatch", "message": "too old"}
+        it.send(*((400, wrong) if plain else (200, "null")))
+
+    health = {"status": "healthy", "api_version": "62", "version": "0.14.1", "commit": "x", "user": None}
+    server.on_queue = pick
+    server.on_other = lambda it: it.send(200, health)
+    assert [seen.job_id for seen in open_queue("sky").read().records] == [2, 1]
+
+
+def test_a_local_server_that_is_down_is_not_started_by_the_sdk(home, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.setenv("SKYPILOT_API_SERVER_LOCAL_PORT", str(port))
+    with pytest.raises(QueueError):
+        HttpQueue().read()
+    with pytest.raises(QueueError, match="disabled"):
+        SdkQueue().read()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+    assert not (home / ".sky/api_server/server.log").exists()
+
+
+def test_the_worker_runs_from_a_bare_environment(monkeypatch, stand_in, home):
+    stand_in()
+    monkeypatch.setattr(os, "environ", {"PYTHONPATH": str(home / "lib")})
+    assert sdk.ask_worker("queue") == [{"job_id": 1, "status": "RUNNING"}]
