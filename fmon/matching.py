@@ -168,7 +168,8 @@ def _decide(
             taken = [claim for claim in claims if current is None or claim.job.order() > current.order()]
             earlier = [Attempt(cycle=entry.relaunch_batch, job_id=entry.job_id, role="superseded")]
     duplicates = _attach_newest(found, entry, taken, earlier=earlier) if taken else []
-    left = {claim.job.job_id: claim.job for claim in claims if claim not in taken}
+    taken_ids = {claim.job.job_id for claim in taken}
+    left = {claim.job.job_id: claim.job for claim in claims if claim.job.job_id not in taken_ids}
     late = [job_id for job_id, job in left.items() if job_id not in stored and job.has_ended]
     found.ended_late.extend(late)
     duplicates += left.keys() - set(late)

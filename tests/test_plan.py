@@ -6,6 +6,7 @@ from fmon.errors import ConfigError, QueueError
 from fmon.model import Price
 from fmon.phases import plan as module
 from fmon.phases.plan import plan
+from fmon.sky import sdk
 
 CONFIG = """\
 experiment_name: planned
@@ -167,6 +168,21 @@ def test_a_pipeline_of_several_documents_is_read(tmp_path):
 def test_a_task_yaml_that_is_none_is_refused(tmp_path, task):
     with pytest.raises(ConfigError, match=r"train\.yaml"):
         made(tmp_path, task=task)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("task", "result", "said"),
+    [
+        (TASK + "envs: {HF_TOKEN: }\n", "ok", "1 task(s)"),
+        (f"name: pipe\n---\n{TASK}---\n{TASK}", "ok", "2 task(s)"),
+        (TASK.replace("resources", "resorces"), "fail", "did you mean 'resources'"),
+    ],
+)
+def test_the_installed_skypilot_parses_the_task_yaml(tmp_path, monkeypatch, task, result, said):
+    monkeypatch.setattr(module, "ask_worker", sdk.ask_worker)
+    check = next(check for check in made(tmp_path, task=task).checks if check.name == "task")
+    assert (check.result, said in check.sentence) == (result, True), check.sentence
 
 
 def test_plan_changes_nothing(tmp_path):
