@@ -59,25 +59,15 @@ timed as (
         framed.is_terminal,
         framed.is_failed,
         framed.cycle,
-        -- SkyPilot's own figure first: it leaves out recoveries, end_at - start_at can't.
+        case when framed.is_terminal then framed.job_duration_s end as ended_run_s,
         case
-            when framed.is_terminal
-                then coalesce(
-                    framed.job_duration_s,
-                    greatest(0, epoch_us(framed.end_at) - epoch_us(framed.start_at)) / 1e6
-                )
-            else greatest(
-                0,
-                epoch_us(coalesce(lost.last_seen_at, experiment.now_at))
-                - coalesce(
-                    epoch_us(framed.start_at),
-                    case
-                        when framed.state = 'running'
-                            then epoch_us(framed.seen_at) - framed.job_duration_s * 1e6
-                    end
-                )
-            ) / 1e6
-        end as run_s,
+            when framed.start_at is not null then epoch_us(framed.start_at)
+            when framed.state = 'running' then epoch_us(framed.seen_at) - framed.job_duration_s * 1e6
+        end as begun_us,
+        case
+            when framed.is_terminal then epoch_us(framed.end_at)
+            else epoch_us(coalesce(lost.last_seen_at, experiment.now_at))
+        end as ended_us,
         framed.submitted_at,
         framed.start_at,
         framed.end_at,
@@ -124,7 +114,12 @@ select
     timed.is_failed,
     timed.cycle,
     snapshot.recovery_count,
-    timed.run_s,
+    -- SkyPilot's own figure first: it leaves out recoveries, end_at - start_at can't.
+    case
+        when timed.ended_run_s is not null then timed.ended_run_s
+        when timed.ended_us >= timed.begun_us then (timed.ended_us - timed.begun_us) / 1e6
+        when timed.ended_us < timed.begun_us then 0
+    end as run_s,
     machine_time.machine_s,
     snapshot.price_usd_per_h,
     -- Exact: millionths of a dollar per hour times microseconds, rounded half up once, to 1/10000 USD.

@@ -1,5 +1,5 @@
--- Spells: a job task is in one of the steps that a kind of alarm watches, from the poll that
--- first showed it to the one that showed something else. View alarm keeps those that lasted to their threshold.
+-- Spells: a job task is in one of the steps that a kind of alarm watches, from the poll that first showed it
+-- to the one that showed something else. View alarm keeps those that lasted to their threshold.
 -- Going absent ends every spell but that of being lost.
 create or replace view spell as
 with kind as (

@@ -54,8 +54,9 @@ def text(view: str) -> str:
 @cache
 def reads(view: str) -> frozenset[str]:
     """Find the views and sources that a view reads: what stands behind its from and join."""
-    found = set(READS.findall(COMMENT.sub("", text(view))))
-    return frozenset(found & ({*VIEWS[: VIEWS.index(view)], *SOURCES}))
+    code, _, _ = COMMENT.sub("", text(view)).partition("comment on ")
+    found = set(READS.findall(code))
+    return frozenset(found & {*VIEWS[: VIEWS.index(view)], *SOURCES})
 
 
 def closure(views: Iterable[str]) -> Closure:
