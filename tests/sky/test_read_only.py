@@ -19,18 +19,7 @@ from tests.sky.fake import failed, payload, table
 
 FOLDER = Path(fmon.sky.__file__).parent
 READS = {"/jobs/queue/v2", "/api/get?request_id="}
-CHANGES = {
-    "launch",
-    "cancel",
-    "cancel_all",
-    "down",
-    "stop",
-    "start",
-    "exec",
-    "api_cancel",
-    "api_start",
-    "pool_apply",
-}
+HEAVY = "sky yaml requests pyarrow duckdb polars pandas pydantic rich asyncio subprocess json"
 
 
 @pytest.mark.parametrize("reader", [QueueReader, SkyQueue, HttpQueue, SdkQueue, FileQueue])
