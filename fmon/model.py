@@ -138,7 +138,8 @@ class Record(msgspec.Struct, kw_only=True):
     """One job task as one look at the queue saw it: SkyPilot's record, typed and allow-listed.
 
     Times are microseconds since the epoch, UTC. The field names are columns of the
-    source relation ``snapshot`` (see ``schema.SNAPSHOT``).
+    source relation ``snapshot`` (see ``schema.SNAPSHOT``). Down to ``workspace`` a change of one
+    makes a row (``store.changes``); the rest is carried along.
     """
 
     job_id: int
@@ -150,7 +151,6 @@ class Record(msgspec.Struct, kw_only=True):
     start_at: int | None = None
     end_at: int | None = None
     last_recovered_at: int | None = None
-    job_duration_s: float | None = None
     recovery_count: int | None = None
     details: str | None = None
     failure_reason: str | None = None
@@ -162,6 +162,7 @@ class Record(msgspec.Struct, kw_only=True):
     user_name: str | None = None
     user_hash: str | None = None
     workspace: str | None = None
+    job_duration_s: float | None = None
     price_usd_per_h: float | None = None
     price_source: str | None = None
     fmon_experiment: str | None = None

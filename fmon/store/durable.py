@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from fmon.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 TEMP_SUFFIX = ".tmp"
@@ -39,11 +39,16 @@ def write_durably(path: Path, data: bytes | memoryview) -> None:
     StoreError
         Disk full, read-only, no permission: what stood at ``path`` is untouched and no temp is left.
     """
+    write_chunks_durably(path, (data,))
+
+
+def write_chunks_durably(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
+    """Write a file as ``write_durably`` does, piece by piece: it never has to be in memory as a whole."""
     temp = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}{TEMP_SUFFIX}")
     try:
         make_folder(path.parent)
         try:
-            _write_synced(temp, data)
+            _write_synced(temp, chunks)
             os.replace(temp, path)  # noqa: PTH105 - the tests of the crash rules count the system calls
         except BaseException:
             with suppress(OSError):
@@ -137,12 +142,13 @@ def cannot(verb: str, path: Path, fault: OSError) -> StoreError:
     return StoreError(f"can't {verb} {path} ({reason}): {hint}; what was stored before is intact")
 
 
-def _write_synced(path: Path, data: bytes | memoryview) -> None:
+def _write_synced(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        view = memoryview(data).cast("B")
-        while view:
-            view = view[os.write(handle, view) :]
+        for chunk in chunks:
+            view = memoryview(chunk).cast("B")
+            while view:
+                view = view[os.write(handle, view) :]
         os.fsync(handle)
     finally:
         os.close(handle)

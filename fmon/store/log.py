@@ -89,7 +89,7 @@ def append(store: Store, look: Look, records: Sequence[Record] | None) -> Append
             rows = _job_rows(store, look, poll.hi, changed)
             state.save(store, state.merged(before, rows), state.Header(poll.hi, seen))
         beat = _heartbeat(store, look, poll.hi, None if records is None else len(records), rows.num_rows)
-        table = pa.concat_tables([beat, rows])
+        table = pa.concat_tables([beat, rows]) if rows.num_rows else beat
         write_durably(store.log_dir / poll.name, parquet(table, PACKED if len(table) > SMALL_ROWS else SMALL))
         _compact(store, [*spans, poll])
     return Appended(poll.hi, rows.num_rows)
