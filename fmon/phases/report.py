@@ -1,0 +1,168 @@
+"""Phase 6, report: what became of every condition, as JSONL and as one HTML page (floor 6).
+
+Reads the views. Writes both files, then copies status, times and cost into the manifest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fmon.report import queries
+from fmon.report.jsonl import LINES, MACROS
+from fmon.report.matrix import pairs_of
+from fmon.report.page import SIZES, Facts, render
+from fmon.report.text import json_text
+from fmon.report.timeline import PARTS
+from fmon.store.compaction import LOCK_WAIT_S
+from fmon.store.durable import lock, write_chunks_durably, write_durably
+from fmon.store.folder import find
+from fmon.store.manifest import read_manifest, write_manifest
+from fmon.warehouse import connect, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    import duckdb
+
+    from fmon.store.folder import Store
+
+LINES_AT_A_TIME = 1_000
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reported:
+    """The two files of a report."""
+
+    jsonl: Path
+    html: Path
+
+
+def report(data: Path, experiment: str | None, out: Path, *, now: datetime | None = None) -> Reported:
+    """Write the report of an experiment, also while its jobs still run.
+
+    Parameters
+    ----------
+    data : folder of the stores
+    experiment : id or unique start of it; None = the newest
+    out : folder of the reports; made where it is missing
+    now : the clock that open jobs are measured by [UTC]; None = the wall clock. A replayed experiment has
+        its own, so its report is always the same.
+
+    Returns
+    -------
+    Reported
+        ``factorial_run_<experiment_id>.jsonl``: one object per condition, the last line sums up;
+        ``.html``: one page that needs no network and stays below a megabyte.
+
+    Raises
+    ------
+    StoreError
+        A file can't be written; what stood there before is intact.
+    """
+    store = find(data, experiment)
+    con = connect(data, store.experiment_id, now=now, views=queries.VIEWS)
+    _freeze(con)
+    name = f"factorial_run_{store.experiment_id}"
+    reported = Reported(jsonl=out / f"{name}.jsonl", html=out / f"{name}.html")
+    write_chunks_durably(reported.jsonl, _lines(con))
+    write_durably(reported.html, render(_facts(con)).encode())
+    _refresh(store, rows(con, queries.LIVE_FIELDS), as_of=rows(con, queries.EXPERIMENT)[0]["now_at"])
+    return reported
+
+
+def _freeze(con: duckdb.DuckDBPyConnection) -> None:
+    """Compute each view once: a temp table hides the view of its name, from other views too."""
+    for view in queries.FROZEN:
+        con.execute(f"create temp table {view} as select * from main.{view}")  # noqa: S608 - our own names
+    con.execute(queries.SPANS)
+    con.execute(MACROS)
+
+
+def _lines(con: duckdb.DuckDBPyConnection) -> Iterator[bytes]:
+    """Give the JSONL, a thousand conditions at a time, then the summary."""
+    for batch in con.sql(LINES).to_arrow_reader(LINES_AT_A_TIME):
+        yield "".join(f"{line}\n" for line in batch.column(0).to_pylist()).encode()
+    yield f"{json_text(_summary(con))}\n".encode()
+
+
+def _summary(con: duckdb.DuckDBPyConnection) -> Row:
+    """Sum the experiment up for the last line of the JSONL."""
+    experiment = rows(con, queries.EXPERIMENT)[0]
+    as_of = experiment.pop("now_at")
+    return {
+        "summary": True,
+        **experiment,
+        "as_of": as_of,
+        **rows(con, queries.OUTCOME)[0],
+        "cycles": rows(con, queries.CYCLES),
+        "alarms": rows(con, queries.ALARM_COUNTS),
+        "polls": rows(con, queries.POLLS)[0],
+    }
+
+
+def _facts(con: duckdb.DuckDBPyConnection) -> Facts:
+    """Ask the views for what the largest page shows."""
+    size = SIZES[0]
+    experiment = rows(con, queries.EXPERIMENT)[0]
+    levels = rows(con, queries.LEVELS, {"most": size.levels})
+    characters = {"most_characters": size.reason_characters}
+    return Facts(
+        experiment=experiment,
+        outcome=rows(con, queries.OUTCOME)[0],
+        polls=rows(con, queries.POLLS)[0],
+        alarms=rows(con, queries.ALARMS, {"most": size.alarms}),
+        alarm_counts=rows(con, queries.ALARM_COUNTS),
+        levels=levels,
+        matrices=_matrices(con, experiment["experiment_id"], levels),
+        cycles=rows(con, queries.CYCLES),
+        failures=rows(con, queries.FAILURES, {"most": size.reasons, "most_ids": size.ids, **characters}),
+        gaps=rows(con, queries.GAPS, {"most": size.polls}),
+        failed_polls=rows(con, queries.FAILED_POLLS, {"most": size.polls, **characters}),
+        conditions=rows(con, queries.CONDITIONS, {"most": size.conditions}),
+        spans=rows(con, queries.TIMELINE, {"most": size.bars, "most_of_many": size.bars_of_many}),
+        parts=rows(con, queries.DENSITY, {"parts": PARTS}),
+    )
+
+
+def _matrices(
+    con: duckdb.DuckDBPyConnection, experiment_id: str, levels: list[Row]
+) -> dict[tuple[str, str], list[Row]]:
+    """Ask for the coverage of each pair of factors, at the levels that are shown."""
+    shown: dict[str, list[str]] = {}
+    for row in levels:
+        shown.setdefault(row["factor"], []).append(row["level"])
+    return {
+        (row, column): rows(
+            con,
+            queries.MATRIX,
+            {
+                "experiment": experiment_id,
+                "row": row,
+                "column": column,
+                "row_levels": shown[row],
+                "column_levels": shown[column],
+            },
+        )
+        for row, column in pairs_of(levels)
+    }
+
+
+def _refresh(store: Store, live: list[Row], *, as_of: datetime) -> None:
+    """Copy status, times and cost into the manifest for those who read only that; no view does."""
+    by_condition = {row["condition_id"]: row for row in live}
+    with lock(store.lock_file, wait_s=LOCK_WAIT_S):
+        manifest = read_manifest(store)
+        for entry in manifest.jobs:
+            row = by_condition.get(entry.condition)
+            if row is None or row["job_id"] != entry.job_id:
+                continue  # the condition got another job while the report was written
+            entry.status = row["status"]
+            entry.start_time, entry.end_time = row["start_at"], row["end_at"]
+            entry.duration_seconds, entry.cost_usd = row["run_s"], row["cost_usd"]
+        manifest.as_of = as_of
+        write_manifest(store, manifest)

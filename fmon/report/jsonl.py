@@ -1,0 +1,79 @@
+"""The JSONL of the report: DuckDB writes the lines, for a million attempts as for ten (floor 4)."""
+
+# DuckDB's own JSON has times with a blank and NaN: neither is JSON as others read it.
+MACROS = """
+create or replace temp macro utc(t) as
+case
+    when epoch_us(t) % 1000000 = 0 then strftime(make_timestamp(epoch_us(t)), '%Y-%m-%dT%H:%M:%SZ')
+    else rtrim(strftime(make_timestamp(epoch_us(t)), '%Y-%m-%dT%H:%M:%S.%f'), '0') || 'Z'
+end;
+create or replace temp macro number(x) as case when isfinite(x) then x end;
+"""
+
+# An attempt that no poll has shown yet has an id and nothing more.
+LINES = """
+with tried as (
+    select
+        coalesce(job.condition_id, attempt.condition_id) as condition_id,
+        list(
+            {
+                cycle: coalesce(job.cycle, attempt.cycle),
+                job_id: coalesce(job.job_id, attempt.job_id),
+                task_id: job.task_id,
+                role: coalesce(job.role, attempt.role),
+                state: job.state,
+                status: job.status,
+                submitted_at: utc(job.submitted_at),
+                start_at: utc(job.start_at),
+                end_at: utc(job.end_at),
+                detected_at: utc(job.detected_at),
+                run_s: number(job.run_s),
+                machine_s: number(job.machine_s),
+                cost_usd: job.cost_usd,
+                price_usd_per_h: number(job.price_usd_per_h),
+                price_source: job.price_source,
+                recovery_count: job.recovery_count,
+                cloud: job.cloud,
+                region: job.region,
+                zone: job.zone,
+                failure_reason: job.failure_reason
+            }
+            order by
+                coalesce(job.cycle, attempt.cycle), coalesce(job.job_id, attempt.job_id), job.task_id
+        ) as attempts
+    from attempt
+    full join job on attempt.condition_id = job.condition_id and attempt.job_id = job.job_id
+    group by coalesce(job.condition_id, attempt.condition_id)
+)
+
+select
+    cast(
+        to_json(
+            {
+                experiment_id: condition.experiment_id,
+                condition_id: condition.condition_id,
+                kind: condition.kind,
+                factors: condition.factors,
+                job_id: condition.job_id,
+                job_name: condition.job_name,
+                cycle: condition.cycle,
+                state: condition.state,
+                status: condition.status,
+                submitted_at: utc(condition.submitted_at),
+                start_at: utc(condition.start_at),
+                end_at: utc(condition.end_at),
+                run_s: number(condition.run_s),
+                expected_s: number(condition.expected_s),
+                cost_usd: condition.cost_usd,
+                unpriced_count: condition.unpriced_count,
+                recovery_count: condition.recovery_count,
+                category: condition.category,
+                failure_reason: condition.failure_reason,
+                attempts: coalesce(tried.attempts, [])
+            }
+        ) as varchar
+    ) as line
+from condition
+left join tried on condition.condition_id = tried.condition_id
+order by condition.entry_number
+"""

@@ -1,0 +1,315 @@
+"""What the report asks of the views: selects and small sums, nothing that another view could contradict.
+
+Every query runs over one experiment. Lists are bounded here, and each comes with how many there are in all.
+"""
+
+FROZEN = ("job", "condition", "condition_level", "coverage", "alarm", "poll", "cycle_cost", "outcome")
+"""Views in dependency order that ``freeze`` computes once; all queries read them several times."""
+
+VIEWS = ("experiment", "coverage_matrix", *FROZEN)
+
+EXPERIMENT = """
+select
+    experiment.experiment_id,
+    experiment.experiment_name,
+    experiment.config_file,
+    experiment.is_replayed,
+    experiment.created_at,
+    experiment.now_at,
+    experiment.budget_usd,
+    experiment.current_cycle,
+    experiment.max_relaunch_cycles
+from experiment
+"""
+
+OUTCOME = """
+select
+    outcome.condition_count,
+    outcome.succeeded_count,
+    outcome.failed_count,
+    outcome.running_count,
+    outcome.pending_count,
+    outcome.lost_count,
+    outcome.missing_count,
+    outcome.cancelled_count,
+    outcome.open_count,
+    outcome.cycle_count,
+    outcome.job_count,
+    outcome.unpriced_count,
+    outcome.cost_usd,
+    outcome.cost_per_success_usd,
+    outcome.run_h,
+    outcome.detection_latency_s
+from outcome
+"""
+
+ALARMS = """
+select
+    alarm.kind,
+    alarm.severity,
+    alarm.condition_id,
+    alarm.job_id,
+    alarm.message,
+    alarm.value,
+    alarm.threshold,
+    alarm.since,
+    alarm.raised_at,
+    alarm.cleared_at,
+    count(*) over () as total
+from alarm
+order by
+    alarm.cleared_at is not null, alarm.severity <> 'critical', alarm.raised_at desc, alarm.kind, alarm.job_id
+limit $most
+"""
+
+ALARM_COUNTS = """
+select
+    alarm.kind,
+    alarm.severity,
+    count(*) as raised_count,
+    count(*) filter (where alarm.cleared_at is null) as open_count
+from alarm
+group by alarm.kind, alarm.severity
+order by alarm.severity, alarm.kind
+"""
+
+LEVELS = """
+select
+    coverage.factor,
+    coverage.level,
+    coverage.expected_count,
+    coverage.succeeded_count,
+    coverage.failed_count,
+    coverage.running_count + coverage.pending_count + coverage.lost_count as open_count,
+    coverage.cancelled_count,
+    coverage.missing_count,
+    coverage.unpriced_count,
+    coverage.cost_usd,
+    count(*) over (partition by coverage.factor) as total
+from coverage
+qualify
+    row_number() over (partition by coverage.factor order by coverage.level_number, coverage.level) <= $most
+order by coverage.factor_number, coverage.factor, coverage.level_number, coverage.level
+"""
+
+MATRIX = """
+select
+    matrix.row_level,
+    matrix.column_level,
+    matrix.expected_count,
+    matrix.succeeded_count,
+    matrix.failed_count
+from coverage_matrix($experiment, $row, $column) as matrix
+where list_contains($row_levels, matrix.row_level) and list_contains($column_levels, matrix.column_level)
+"""
+
+CYCLES = """
+select
+    cycle_cost.cycle,
+    cycle_cost.job_count,
+    cycle_cost.unpriced_count,
+    cycle_cost.run_h,
+    cycle_cost.cost_usd
+from cycle_cost
+order by cycle_cost.cycle
+"""
+
+FAILURES = """
+with failed as (
+    select distinct
+        job.status,
+        job.failure_reason,
+        job.condition_id,
+        condition.entry_number
+    from job
+    inner join condition on job.condition_id = condition.condition_id
+    where job.is_failed and job.role <> 'duplicate'
+)
+
+select
+    failed.status,
+    left(failed.failure_reason, $most_characters) as reason,
+    length(failed.failure_reason) as reason_length,
+    count(*) as condition_count,
+    list(failed.condition_id order by failed.entry_number)[:$most_ids] as condition_ids,
+    count(*) over () as total
+from failed
+group by failed.status, failed.failure_reason
+order by condition_count desc, failed.status, failed.failure_reason
+limit $most
+"""
+
+POLLS = """
+select
+    count(*) as poll_count,
+    count(*) filter (where not poll.is_ok) as failed_count,
+    min(poll.polled_at) as first_at,
+    max(poll.polled_at) as last_at,
+    median(poll.gap_s) as median_gap_s,
+    max(poll.gap_s) as longest_gap_s
+from poll
+"""
+
+GAPS = """
+with usual as (
+    select median(poll.gap_s) as gap_s
+    from poll
+)
+
+select
+    poll.poll_id,
+    poll.gap_s,
+    poll.polled_at,
+    count(*) over () as total
+from poll
+cross join usual
+where poll.gap_s > 3 * usual.gap_s
+order by poll.gap_s desc, poll.poll_id
+limit $most
+"""
+
+FAILED_POLLS = """
+select
+    coalesce(poll.error_type, '') as error_type,
+    left(poll.error, $most_characters) as error,
+    count(*) as poll_count,
+    min(poll.polled_at) as first_at,
+    max(poll.polled_at) as last_at,
+    count(*) over () as total
+from poll
+where not poll.is_ok
+group by poll.error_type, poll.error
+order by poll_count desc, poll.error_type, poll.error
+limit $most
+"""
+
+# The conditions that want attention come first where not all are shown.
+CONDITIONS = """
+select
+    condition.condition_id,
+    condition.state,
+    condition.status,
+    condition.job_id,
+    condition.cycle,
+    condition.recovery_count,
+    condition.run_s,
+    condition.cost_usd,
+    count(*) over () as total
+from condition
+order by
+    case
+        when count(*) over () <= $most then 0
+        else list_position(
+            ['failed', 'lost', 'missing', 'cancelled', 'running', 'pending', 'succeeded'], condition.state
+        )
+    end,
+    condition.entry_number
+limit $most
+"""
+
+# An attempt stands on the timeline from its submission to its end, or to now.
+SPANS = """
+create or replace temp table span as
+select
+    job.condition_id,
+    job.job_id,
+    job.task_id,
+    job.cycle,
+    job.role,
+    job.state,
+    job.status,
+    job.is_failed,
+    job.run_s,
+    job.cost_usd,
+    epoch(coalesce(job.submitted_at, job.first_seen_at)) as from_s,
+    epoch(job.start_at) as start_s,
+    epoch(
+        coalesce(job.end_at, case when job.is_terminal then job.detected_at else experiment.now_at end)
+    ) as to_s
+from job
+cross join experiment
+"""
+
+# All of them up to the bound; above it those that failed or are lost, then the longest.
+TIMELINE = """
+select
+    span.condition_id,
+    span.job_id,
+    span.cycle,
+    span.role,
+    span.state,
+    span.status,
+    span.run_s,
+    span.cost_usd,
+    span.from_s,
+    span.start_s,
+    span.to_s,
+    min(span.from_s) over () as first_s,
+    max(span.to_s) over () as last_s,
+    count(*) over () as total
+from span
+order by
+    case when count(*) over () <= $most then 0 else span.state not in ('failed', 'lost') end,
+    case when count(*) over () <= $most then null else span.run_s end desc nulls last,
+    span.from_s,
+    span.job_id,
+    span.task_id
+limit case when (select count(*) from span) <= $most then $most else $most_of_many end
+"""
+
+# How many attempts had started and not ended, and how many failed, in each of the strip's parts.
+DENSITY = """
+with frame as (
+    select min(span.from_s) as from_s, greatest(max(span.to_s) - min(span.from_s), 1) as length_s
+    from span
+),
+
+placed as (
+    select
+        least(floor((span.start_s - frame.from_s) / frame.length_s * $parts), $parts - 1) as first,
+        least(floor((span.to_s - frame.from_s) / frame.length_s * $parts), $parts - 1) as last,
+        span.is_failed
+    from span
+    cross join frame
+),
+
+step as (
+    select placed.first as part, 1 as change, 0 as failed_count
+    from placed
+    where placed.first is not null
+    union all
+    select placed.last + 1, -1, 0
+    from placed
+    where placed.first is not null
+    union all
+    select placed.last, 0, 1
+    from placed
+    where placed.is_failed
+),
+
+summed as (
+    select step.part, sum(step.change) as change, sum(step.failed_count) as failed_count
+    from step
+    group by step.part
+)
+
+select
+    part.number,
+    cast(coalesce(sum(summed.change) over (order by part.number), 0) as bigint) as running_count,
+    cast(coalesce(summed.failed_count, 0) as bigint) as failed_count
+from generate_series(0, $parts - 1) as part (number)
+left join summed on part.number = summed.part
+order by part.number
+"""
+
+LIVE_FIELDS = """
+select
+    condition.condition_id,
+    condition.job_id,
+    condition.status,
+    condition.start_at,
+    condition.end_at,
+    condition.run_s,
+    cast(condition.cost_usd as double) as cost_usd
+from condition
+"""

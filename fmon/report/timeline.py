@@ -1,0 +1,104 @@
+"""The attempts over time, as positions on a scale of 0 to 1000 (floor 4)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fmon.report.text import cost, cut, duration
+
+if TYPE_CHECKING:
+    from fmon.report.page import Rows, Size
+
+WIDTH = 1000
+HEIGHT = 60
+PARTS = 100
+"""Parts of the strip that stands for all attempts."""
+
+
+def bars_of(spans: Rows, size: Size) -> list[dict[str, Any]]:
+    """Place the attempts that are listed one by one, in the order of their submission.
+
+    Parameters
+    ----------
+    spans : rows of TIMELINE; the first ones are those to list
+    size : how many there is room for
+    """
+    if not spans:
+        return []
+    start, length = _frame(spans)
+    shown = spans[: _room(spans, size)]
+    return [_bar(span, start, length, size) for span in sorted(shown, key=_order)]
+
+
+def strip_of(spans: Rows, parts: Rows, size: Size) -> dict[str, Any] | None:
+    """Draw how many attempts ran at each time, and where failures were.
+
+    Parameters
+    ----------
+    spans, parts : rows of TIMELINE and DENSITY
+    size : how many attempts are listed one by one
+
+    Returns
+    -------
+    dict or None
+        None where there are no attempts.
+    """
+    if not spans or not parts:
+        return None
+    start, length = _frame(spans)
+    most = max(1, *(part["running_count"] for part in parts))
+    step = WIDTH / len(parts)
+    return {
+        "from": datetime.fromtimestamp(start, UTC),
+        "to": datetime.fromtimestamp(start + length, UTC),
+        "most": most,
+        "left": max(0, spans[0]["total"] - _room(spans, size)),
+        "total": spans[0]["total"],
+        "columns": [
+            {
+                "x": f"{step * part['number']:.1f}",
+                "width": f"{step:.1f}",
+                "height": f"{HEIGHT * part['running_count'] / most:.1f}",
+                "top": f"{HEIGHT - HEIGHT * part['running_count'] / most:.1f}",
+                "running": part["running_count"],
+                "failed": part["failed_count"],
+            }
+            for part in parts
+        ],
+    }
+
+
+def _room(spans: Rows, size: Size) -> int:
+    return min(len(spans), size.bars if spans[0]["total"] <= size.bars else size.bars_of_many)
+
+
+def _frame(spans: Rows) -> tuple[float, float]:
+    """Give start and length of the whole timeline [s]; every row of TIMELINE carries them."""
+    start, end = spans[0]["first_s"], spans[0]["last_s"]
+    return start, max(end - start, 1.0)
+
+
+def _order(span: dict[str, Any]) -> tuple[float, int]:
+    return span["from_s"], span["job_id"]
+
+
+def _bar(span: dict[str, Any], start: float, length: float, size: Size) -> dict[str, Any]:
+    """Place one attempt: thin while it waits, thick while it runs."""
+    scale = WIDTH / length
+    began = span["to_s"] if span["start_s"] is None else min(span["start_s"], span["to_s"])
+    wait_x, run_x = (span["from_s"] - start) * scale, (began - start) * scale
+    role = "" if span["role"] == "attempt" else f", {span['role']}"
+    return {
+        "condition": cut(span["condition_id"], size.name_characters),
+        "job": span["job_id"],
+        "cycle": span["cycle"],
+        "state": span["state"],
+        "status": cut(span["status"], 40) + role,
+        "run": duration(span["run_s"]),
+        "cost": cost(span["cost_usd"], 0),
+        "wait_x": f"{wait_x:.1f}",
+        "wait_width": f"{max(run_x - wait_x, 0):.1f}",
+        "run_x": f"{run_x:.1f}",
+        "run_width": "0" if span["start_s"] is None else f"{max((span['to_s'] - began) * scale, 2):.1f}",
+    }
