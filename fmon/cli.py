@@ -6,8 +6,6 @@ stdout is data, stderr is words. Every command imports what it needs when it run
 
 from __future__ import annotations
 
-import os
-import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fmon.errors import FmonError, SnapshotError
+from fmon.polling import (
+    DATA_VARIABLE,
+    DEFAULT_DATA,
+    DEFAULT_QUEUE,
+    QUEUE_VARIABLE,
+    PollCall,
+    refuse_bad,
+    run_poll,
+    say,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,10 +43,10 @@ class Output(StrEnum):
     json = "json"
 
 
-Data = Annotated[Path, typer.Option("--data", envvar="FMON_DATA", help="Folder of the stores.")]
+Data = Annotated[Path, typer.Option("--data", envvar=DATA_VARIABLE, help="Folder of the stores.")]
 Queue = Annotated[
     str,
-    typer.Option("--queue", envvar="FMON_QUEUE", help="sky, file:PATH or file:- (JSON of sky jobs queue)."),
+    typer.Option("--queue", envvar=QUEUE_VARIABLE, help="sky, file:PATH or file:- (JSON of sky jobs queue)."),
 ]
 Rows = Annotated[Output, typer.Option("-o", "--output", help="How rows are printed.")]
 Experiment = Annotated[
@@ -66,27 +73,6 @@ app = typer.Typer(
 )
 
 
-def main() -> None:
-    """Run the command line; the only place that turns a refusal into a sentence and an exit code."""
-    try:
-        app()
-    except FmonError as refusal:
-        _say(f"fmon: {refusal}")
-        raise SystemExit(refusal.exit_code) from None
-    except BrokenPipeError:
-        # The reader has gone (fmon sql ... | head): say nothing, and keep Python from flushing again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
-
-
-def _say(*sentences: str) -> None:
-    """Print words to stderr, with control characters of hostile text made visible."""
-    from fmon.terminal import visible
-
-    for sentence in sentences:
-        print(visible(sentence), file=sys.stderr)  # noqa: T201
-
-
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -109,8 +95,8 @@ def adopt(
         typer.Option(help="Leave out jobs submitted before this time (UTC).", show_default=False),
     ] = None,
     max_conditions: MaxConditions = 100_000,
-    queue: Queue = "sky",
-    data: Data = Path("data"),
+    queue: Queue = DEFAULT_QUEUE,
+    data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Watch jobs that already run: match their names to the config's conditions."""
     from fmon.phases.adopt import adopt as adopt_phase
@@ -120,9 +106,9 @@ def adopt(
     adopted = adopt_phase(
         config, open_queue(queue), data, since=since, now=_now(), max_conditions=max_conditions
     )
-    _say(*adopted.sentences())
+    say(*adopted.sentences())
     _print_ids([adopted.experiment_id])
-    _refuse_bad(adopted.bad)
+    refuse_bad(adopted.bad)
 
 
 @app.command(rich_help_panel="Phase 2: monitor")
@@ -131,15 +117,11 @@ def poll(
         list[str] | None, typer.Argument(help="Experiments; default: all open ones.", show_default=False)
     ] = None,
     *,
-    queue: Queue = "sky",
-    data: Data = Path("data"),
+    queue: Queue = DEFAULT_QUEUE,
+    data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Look at the queue once and store what changed; for cron, read-only towards SkyPilot."""
-    from fmon.phases.monitor import poll as poll_phase
-    from fmon.sky.queue import open_queue
-
-    polled = poll_phase(data, open_queue(queue), experiments or (), now=_now())
-    _report_poll(polled)
+    run_poll(PollCall(experiments or [], str(data), queue))
 
 
 @app.command(rich_help_panel="Phase 2: monitor")
@@ -148,8 +130,8 @@ def watch(
     *,
     interval: Interval = 60,
     exit_status: ExitStatus = False,
-    queue: Queue = "sky",
-    data: Data = Path("data"),
+    queue: Queue = DEFAULT_QUEUE,
+    data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Poll until no job is open, with a live table; Ctrl-C leaves a valid store."""
     import time
@@ -179,7 +161,7 @@ def status(
     *,
     exit_status: ExitStatus = False,
     output: Rows = Output.table,
-    data: Data = Path("data"),
+    data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Show alarms, progress and every condition as of the last poll."""
     from fmon.terminal import print_status
@@ -194,7 +176,7 @@ def report(
     experiment: Experiment = None,
     *,
     out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports"),
-    data: Data = Path("data"),
+    data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Write the experiment's JSONL and its HTML page; print their paths."""
     from fmon.phases.report import report as report_phase
@@ -209,7 +191,7 @@ def record(
     *,
     out: Annotated[Path, typer.Option(help="Folder of the recording; one that exists is carried on.")],
     interval: Interval = 60,
-    queue: Queue = "sky",
+    queue: Queue = DEFAULT_QUEUE,
 ) -> None:
     """Record the queue of a running experiment until its jobs have ended, logs included, secrets redacted."""
     import time
@@ -221,7 +203,7 @@ def record(
         for sentence in record_phase(
             config, open_queue(queue), out, interval_s=interval, clock=_now, sleep=time.sleep
         ):
-            _say(sentence)
+            say(sentence)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     _print_ids([str(out)])
@@ -232,13 +214,13 @@ def replay(
     recording: Annotated[Path, typer.Argument(help="Folder of the recording.", show_default=False)],
     *,
     max_conditions: MaxConditions = 100_000,
-    data: Data = Path("data"),
+    data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Run every poll of a recording through the code of a live one, with the recorded clock."""
     from fmon.phases.replay import replay as replay_phase
 
     replayed = replay_phase(recording, data, max_conditions=max_conditions)
-    _say(*replayed.sentences())
+    say(*replayed.sentences())
     _print_ids([replayed.experiment_id])
 
 
@@ -249,7 +231,7 @@ def sql(
     ],
     *,
     output: Rows = Output.table,
-    data: Data = Path("data"),
+    data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Run a query over the views of all experiments."""
     from fmon.terminal import print_rows
@@ -281,33 +263,6 @@ def _note(polled: Polled) -> str | None:
     if polled.is_skipped:
         return "another poll is under way; shown is what the store holds"
     return "; ".join([str(error) for error in (polled.error, *polled.faults.values()) if error]) or None
-
-
-def _report_poll(polled: Polled) -> None:
-    """Say what a poll did, one line an experiment, then fail for what it could not do."""
-    if polled.is_skipped:
-        _say("fmon: another poll is under way; skipped")
-    for seen in polled.observed:
-        _say(f"{seen.experiment_id}: {seen.sentence()}")
-    faults = list(polled.faults.values())
-    for fault in faults[1:]:
-        _say(f"fmon: {fault}")
-    if faults:
-        raise faults[0]
-    if polled.error:
-        raise polled.error
-    _refuse_bad([sentence for seen in polled.observed[:1] for sentence in seen.bad])
-
-
-def _refuse_bad(bad: Iterable[str]) -> None:
-    """Fail for records that did not fit, after everything else is stored."""
-    sentences = list(bad)
-    if sentences:
-        shown = "; ".join(sentences[:5])
-        message = (
-            f"{len(sentences)} queue record(s) do not fit and were left out, the rest is stored: {shown}"
-        )
-        raise SnapshotError(message)
 
 
 def _exit_with(seen: Status, *, wanted: bool) -> None:

@@ -55,7 +55,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     job_name: str
     expected_minutes: float | None = None
     resources: dict[str, Any] = {}
-    """SkyPilot resources that differ from the task YAML's (the config's ``overrides``); shared, never changed."""
+    """Resources that differ from the task YAML's (the config's ``overrides``); shared, never changed."""
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):

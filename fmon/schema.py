@@ -20,7 +20,12 @@ _EXPERIMENT = Column("experiment_id", "varchar", "id", "the experiment")
 _POLL = (
     _EXPERIMENT,
     Column("poll_id", "bigint", "id", "order of the poll within the experiment, given out under the lock"),
-    Column("polled_at", "timestamptz", "UTC", "when the queue was looked at; clocks step, so this is data, never order"),
+    Column(
+        "polled_at",
+        "timestamptz",
+        "UTC",
+        "when the queue was looked at; clocks step, so this is data, never order",
+    ),
 )
 
 HEARTBEAT = (
@@ -47,7 +52,12 @@ SNAPSHOT = (
     Column("start_at", "timestamptz", "UTC", "first RUNNING; setup is part of RUNNING"),
     Column("end_at", "timestamptz", "UTC", "became terminal"),
     Column("last_recovered_at", "timestamptz", "UTC", "last recovery done"),
-    Column("job_duration_s", "double", "s", "SkyPilot's run time without provisioning and recovery; only in terminal rows and rows without start_at"),
+    Column(
+        "job_duration_s",
+        "double",
+        "s",
+        "run time without provisioning and recovery; only in ended rows and ones without start_at",
+    ),
     Column("recovery_count", "bigint", "count", "recoveries done"),
     Column("details", "varchar", "text", "what SkyPilot says it is doing, redacted"),
     Column("failure_reason", "varchar", "text", "why it failed as SkyPilot says it, redacted"),
@@ -59,7 +69,9 @@ SNAPSHOT = (
     Column("user_name", "varchar", "name", "who submitted it"),
     Column("user_hash", "varchar", "id", "SkyPilot's id of the user"),
     Column("workspace", "varchar", "name", "SkyPilot workspace"),
-    Column("price_usd_per_h", "double", "USD", "price of its machine per hour when first seen; null = unknown"),
+    Column(
+        "price_usd_per_h", "double", "USD", "price of its machine per hour when first seen; null = unknown"
+    ),
     Column("price_source", "varchar", "name", "where the price is from: config or catalog"),
 )
 
@@ -73,7 +85,12 @@ MANIFEST = (
     Column("budget_usd", "double", "USD", "budget; null = none"),
     Column("pending_threshold_s", "double", "s", "PENDING longer than this raises an alarm"),
     Column("starting_threshold_s", "double", "s", "STARTING longer than this raises an alarm"),
-    Column("overrun_factor", "double", "ratio", "running longer than this many times the expected time raises an alarm"),
+    Column(
+        "overrun_factor",
+        "double",
+        "ratio",
+        "running longer than this many times the expected time raises an alarm",
+    ),
     Column("created_at", "timestamptz", "UTC", "when the experiment was made"),
 )
 

@@ -1,9 +1,12 @@
 """Heavy libraries stay off the paths that don't need them."""
 
+import json
 import subprocess
 import sys
 
 import pytest
+
+from tests.queues import job, write_config
 
 HEAVY = {"sky", "polars", "duckdb", "pandas", "pyarrow", "pydantic", "rich", "yaml", "jinja2", "numpy"}
 
@@ -23,11 +26,21 @@ def test_import_fmon_loads_nothing_heavy():
 
 
 def test_help_loads_nothing_heavy_but_rich():
-    assert loaded_by("from fmon.cli import main; main()", "--help") <= {"rich"}
+    assert loaded_by("from fmon.entry import main; main()", "--help") <= {"rich"}
 
 
 def test_poll_with_nothing_open_loads_nothing_heavy(tmp_path):
-    assert loaded_by("from fmon.cli import main; main()", "poll", "--data", str(tmp_path)) == set()
+    assert loaded_by("from fmon.entry import main; main()", "poll", "--data", str(tmp_path)) == set()
+
+
+def test_a_quiet_poll_loads_pyarrow_and_nothing_else_heavy(tmp_path):
+    queue = tmp_path / "queue.json"
+    queue.write_text(json.dumps([job(1, "sam3-dice_ce")]))
+    where = ["--queue", f"file:{queue}", "--data", str(tmp_path / "data")]
+    adopt = [sys.executable, "-m", "fmon", "adopt", str(write_config(tmp_path)), *where]
+    subprocess.run(adopt, check=True, capture_output=True)
+    loaded = loaded_by("from fmon.entry import main; main()", "poll", *where)
+    assert loaded - {"numpy"} == {"pyarrow"}
 
 
 @pytest.mark.parametrize("name", ["connect", "__version__"])

@@ -6,9 +6,9 @@ import pytest
 
 from fmon.errors import ManifestError, QueueError
 from fmon.phases.adopt import adopt
-from fmon.phases.monitor import POLL_LOCK, poll, watch
+from fmon.phases.monitor import poll, watch
 from fmon.store.durable import lock
-from fmon.store.folder import stores
+from fmon.store.folder import poll_lock, stores
 from fmon.warehouse import connect, rows
 from tests.queues import CONFIG, START, FakeQueue, job, write_config
 
@@ -97,7 +97,7 @@ def test_a_job_that_appears_later_is_attached(config, data):
 def test_a_poll_that_finds_another_one_under_way_skips_and_asks_nothing(config, data):
     queue, _ = adopt_and_poll(config, data, RUNNING)
     asked = queue.read_count
-    with lock(data / POLL_LOCK, wait_s=0):
+    with lock(poll_lock(data), wait_s=0):
         polled = poll(data, queue, now=START)
     assert polled.is_skipped
     assert queue.read_count == asked

@@ -19,7 +19,7 @@ from fmon.observe import stored_jobs, take
 from fmon.sky.prices import catalog_prices, parse_resources
 from fmon.store.durable import lock
 from fmon.store.events import append_event
-from fmon.store.folder import Store, stores
+from fmon.store.folder import Store, poll_lock, stores
 from fmon.store.manifest import read_manifest, write_manifest
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from fmon.sky.queue import Answer, QueueReader
 
 _ID = re.compile(r"(?P<name>.+)-(?P<start>[0-9]{8}T[0-9]{6})Z")
-POLL_LOCK = ".poll.lock"
-"""The lock of ``fmon poll``: neither may write a manifest that the other has read."""
 LOCK_WAIT_S = 300.0
 
 
@@ -115,7 +113,7 @@ def adopt(
     experiment = load_experiment(path, max_conditions=max_conditions)
     task = read_task(experiment)
     data.mkdir(parents=True, exist_ok=True)
-    with lock(data / POLL_LOCK, wait_s=LOCK_WAIT_S):
+    with lock(poll_lock(data), wait_s=LOCK_WAIT_S):
         answer = queue.read()
         store, manifest, is_new = _experiment(data, experiment, answer.records, since=since, now=now)
         found = match(

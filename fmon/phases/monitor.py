@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fmon.errors import FmonError, QueueError
 from fmon.store.durable import LockTaken, lock
-from fmon.store.folder import Store, find, stores
+from fmon.store.folder import Store, find, poll_lock, stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from fmon.observe import Observed
     from fmon.sky.queue import Answer, QueueReader
-
-POLL_LOCK = ".poll.lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +40,14 @@ class Polled:
     faults: dict[str, FmonError] = field(default_factory=dict)
 
 
-def poll(data: Path, queue: QueueReader, experiments: Sequence[str] = (), *, now: datetime) -> Polled:
+def poll(
+    data: Path,
+    queue: QueueReader,
+    experiments: Sequence[str] = (),
+    *,
+    now: datetime,
+    while_waiting: Callable[[], None] | None = None,
+) -> Polled:
     """Look at the queue once for all open experiments; read-only towards SkyPilot.
 
     Parameters
@@ -51,6 +56,7 @@ def poll(data: Path, queue: QueueReader, experiments: Sequence[str] = (), *, now
     queue : where the queue is read from; it stamps its answers with the time they came
     experiments : unique prefixes of experiment ids; empty = all that are open
     now : the clock [UTC], for the heartbeat of a look that failed
+    while_waiting : called once after the question went out
 
     Returns
     -------
@@ -63,8 +69,8 @@ def poll(data: Path, queue: QueueReader, experiments: Sequence[str] = (), *, now
         return Polled()
     try:
         # Polls never overlap: SkyPilot's server piles them up. The kernel frees the lock of a dead poll.
-        with lock(data / POLL_LOCK, wait_s=0):
-            return _look(wanted, queue, now=now)
+        with lock(poll_lock(data), wait_s=0):
+            return _look(wanted, queue, now=now, while_waiting=while_waiting)
     except LockTaken:
         return Polled(is_skipped=True)
 
@@ -93,15 +99,17 @@ def watch(
         sleep(max(0.0, interval_s - (clock() - started).total_seconds()))
 
 
-def _look(wanted: list[Store], queue: QueueReader, *, now: datetime) -> Polled:
+def _look(
+    wanted: list[Store], queue: QueueReader, *, now: datetime, while_waiting: Callable[[], None] | None
+) -> Polled:
     """Ask the queue once and hand its answer to each store."""
     answer: Answer | QueueError
     error = None
     try:
-        answer = queue.read(while_waiting=_preload)
+        answer = queue.read(while_waiting)
     except QueueError as failed:
         answer = error = failed
-    from fmon.observe import observe  # after the request went out: its imports overlap with the server's work
+    from fmon.observe import observe  # loads pyarrow: not before the question went out
 
     observed, faults = [], {}
     for store in wanted:
@@ -110,8 +118,3 @@ def _look(wanted: list[Store], queue: QueueReader, *, now: datetime) -> Polled:
         except FmonError as fault:
             faults[store.experiment_id] = fault
     return Polled(observed=observed, error=error, faults=faults)
-
-
-def _preload() -> None:
-    """Load what storing needs while the server works on its answer."""
-    import fmon.observe  # noqa: F401

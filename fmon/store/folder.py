@@ -72,6 +72,11 @@ class Store:
         remove(self.path / CLOSED)
 
 
+def poll_lock(data: Path) -> Path:
+    """Name the lock of a folder of stores: held by whoever looks at the queue and writes what it said."""
+    return data / ".poll.lock"
+
+
 def stores(data: Path | str) -> list[Store]:
     """List the experiments of a folder by id: its folders with a manifest.json.
 
