@@ -89,7 +89,11 @@ select
 from coverage
 qualify
     row_number() over (partition by coverage.factor order by coverage.level_number, coverage.level) <= $most
-order by coverage.factor_number, coverage.factor, coverage.level_number, coverage.level
+order by
+    min(coverage.factor_number) over (partition by coverage.factor),
+    coverage.factor,
+    coverage.level_number,
+    coverage.level
 """
 
 MATRIX = """
@@ -114,11 +118,16 @@ from cycle_cost
 order by cycle_cost.cycle
 """
 
+# SkyPilot ends its reasons with a command that names the job: without the number they are the same reason.
 FAILURES = """
 with failed as (
     select distinct
         job.status,
-        job.failure_reason,
+        replace(
+            job.failure_reason,
+            'sky jobs logs --controller ' || job.job_id,
+            'sky jobs logs --controller JOB_ID'
+        ) as failure_reason,
         job.condition_id,
         condition.entry_number
     from job
@@ -266,7 +275,10 @@ with frame as (
 
 placed as (
     select
-        least(floor((span.start_s - frame.from_s) / frame.length_s * $parts), $parts - 1) as first,
+        case
+            when span.start_s is not null
+                then least(floor((span.start_s - frame.from_s) / frame.length_s * $parts), $parts - 1)
+        end as first,
         least(floor((span.to_s - frame.from_s) / frame.length_s * $parts), $parts - 1) as last,
         span.is_failed
     from span
