@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fmon.report import queries
+from fmon.report.frozen import freeze
 from fmon.report.jsonl import LINES, MACROS
 from fmon.report.matrix import pairs_of
 from fmon.report.page import SIZES, Facts, render
@@ -66,21 +67,15 @@ def report(data: Path, experiment: str | None, out: Path, *, now: datetime | Non
     """
     store = find(data, experiment)
     con = connect(data, store.experiment_id, now=now, views=queries.VIEWS)
-    _freeze(con)
+    freeze(con, queries.FROZEN)
+    con.execute(queries.SPANS)
+    con.execute(MACROS)
     name = f"factorial_run_{store.experiment_id}"
     reported = Reported(jsonl=out / f"{name}.jsonl", html=out / f"{name}.html")
     write_chunks_durably(reported.jsonl, _lines(con))
     write_durably(reported.html, render(_facts(con)).encode())
     _refresh(store, rows(con, queries.LIVE_FIELDS), as_of=rows(con, queries.EXPERIMENT)[0]["now_at"])
     return reported
-
-
-def _freeze(con: duckdb.DuckDBPyConnection) -> None:
-    """Compute each view once: a temp table hides the view of its name, from other views too."""
-    for view in queries.FROZEN:
-        con.execute(f"create temp table {view} as select * from main.{view}")  # noqa: S608 - our own names
-    con.execute(queries.SPANS)
-    con.execute(MACROS)
 
 
 def _lines(con: duckdb.DuckDBPyConnection) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from fmon.report.eta import ETA, eta_of
+from fmon.report.frozen import freeze
 from fmon.report.text import cost
 from fmon.warehouse import rows
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 VIEWS = ("experiment", "poll", "condition", "condition_level", "alarm", "outcome")
 """The views it needs; ``connect`` makes no others."""
+
+FROZEN = ("job", "condition")
+"""All queries but that of the alarms come down to these two."""
 
 STATES = ("succeeded", "failed", "running", "pending", "lost", "missing", "cancelled")
 """All states of a condition, in the order of the progress line."""
@@ -153,8 +157,9 @@ def status(con: duckdb.DuckDBPyConnection) -> Status:
 
     Parameters
     ----------
-    con : views of one experiment, at least ``VIEWS``
+    con : views of one experiment, at least ``VIEWS``; good for one call
     """
+    freeze(con, FROZEN)
     experiment = rows(con, EXPERIMENT)[0]
     error = [text for text in (experiment.pop("error_type"), experiment.pop("error")) if text]
     counts = {state: experiment.pop(f"{state}_count") for state in STATES}

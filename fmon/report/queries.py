@@ -4,7 +4,7 @@ Every query runs over one experiment. Lists are bounded here, and each comes wit
 """
 
 FROZEN = ("job", "condition", "condition_level", "coverage", "alarm", "poll", "cycle_cost", "outcome")
-"""Views in dependency order that ``freeze`` computes once; all queries read them several times."""
+"""Views in dependency order that are computed once; all queries read them several times."""
 
 VIEWS = ("experiment", "coverage_matrix", *FROZEN)
 
