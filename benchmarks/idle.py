@@ -20,6 +20,7 @@ CONFIG = """\
 experiment_name: {name}
 skypilot_yaml: train.yaml
 factors: {{model: [a, b, c, d], fold: [0, 1, 2, 3, 4, 5]}}
+job_name: "{name}-{{model}}-{{fold}}"
 """
 
 
@@ -39,7 +40,7 @@ def make(folder: Path, name: str, status: str) -> Path:
     (folder / "train.yaml").write_text("run: 'true'\n")
     (folder / f"{name}.yaml").write_text(CONFIG.format(name=name))
     jobs = [
-        {"job_id": number, "job_name": f"{model}-{fold}", "status": status, "submitted_at": 1.7e9}
+        {"job_id": number, "job_name": f"{name}-{model}-{fold}", "status": status, "submitted_at": 1.7e9}
         for number, (model, fold) in enumerate(((m, f) for m in "abcd" for f in range(6)), start=1)
     ]
     queue = folder / f"{name}.json"
@@ -59,10 +60,10 @@ def make(folder: Path, name: str, status: str) -> Path:
 
 def copies(data: Path, count: int) -> None:
     """Copy the one ended experiment under other ids; a copy is closed as the first is."""
-    ended = next(data.glob("ended-*"))
+    ended = next(data.glob("past-*"))
     for number in range(count - 1):
         stamp = f"{2000 + number // 28 // 12}{number // 28 % 12 + 1:02}{number % 28 + 1:02}T000000Z"
-        copy = data / f"ended-{stamp}"
+        copy = data / f"past-{stamp}"
         shutil.copytree(ended, copy)
         manifest = copy / "manifest.json"
         manifest.write_text(manifest.read_text().replace(ended.name, copy.name))
@@ -80,7 +81,7 @@ def main() -> None:
         poll = [FMON, "poll", "--queue", f"file:{queue}", "--data", str(folder / "data")]
         status = [FMON, "status", "open", "--data", str(folder / "data")]
         alone = [median_s(poll), median_s(status)]
-        make(folder, "ended", "SUCCEEDED")
+        make(folder, "past", "SUCCEEDED")
         copies(folder / "data", 365)
         for what, before, command in zip(("poll", "status"), alone, (poll, status), strict=True):
             after = median_s(command)

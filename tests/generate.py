@@ -1,0 +1,23 @@
+"""Rewrite what is generated: docs/views.md, the manifest's schema, the README's outputs (`make docs`)."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+from fmon.store.manifest import manifest_schema
+from fmon.warehouse import markdown
+from tests import readme
+
+
+def main() -> None:
+    """Rewrite all of it; git shows what changed."""
+    (readme.ROOT / "docs/views.md").write_text(markdown())
+    (readme.ROOT / "fmon/manifest.schema.json").write_text(json.dumps(manifest_schema(), indent=2) + "\n")
+    with tempfile.TemporaryDirectory() as name:
+        shutil.copytree(readme.ROOT / "data/demo", Path(name) / "data/demo")
+        readme.rewrite(Path(name))
+
+
+if __name__ == "__main__":
+    main()

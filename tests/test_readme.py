@@ -1,0 +1,51 @@
+"""The README's blocks run and print what it says."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fmon.config import load_experiment
+from tests.readme import README, ROOT, blocks, run, session
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder like the README's reader has: the recording, no store yet."""
+    made = tmp_path_factory.mktemp("readme")
+    shutil.copytree(ROOT / "data/demo", made / "data/demo")
+    return made
+
+
+def test_console_blocks_print_what_the_readme_says(folder):
+    for block in blocks("console"):
+        assert session(block, folder) == block
+
+
+def test_python_blocks_run(folder):
+    run("fmon replay data/demo", folder)
+    for number, block in enumerate(blocks("python")):
+        (folder / f"block{number}.py").write_text(block.rstrip() + ".write_csv('out.csv')\n")
+        run(f"python block{number}.py", folder)
+        assert (folder / "out.csv").read_text().startswith("cycle,job_count,cost_usd,unpriced_count\n0,19,")
+
+
+def test_the_config_of_the_readme_is_one(folder):
+    for block in blocks("yaml"):
+        (folder / "experiment.yaml").write_text(block)
+        (folder / "train.yaml").write_text("run: python train.py\n")
+        assert len(load_experiment(folder / "experiment.yaml").conditions) == 12
+
+
+def test_every_linked_file_is_there():
+    named = re.findall(r"`((?:docs|sql|fmon|data|tests)/[\w./]*)`", README.read_text())
+    assert len(named) > 5
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_every_make_target_of_the_readme_is_there():
+    wanted = {word for block in blocks("sh") for word in re.findall(r"make (\w+)", block)}
+    assert wanted == {"demo", "test"}
+    makefile = Path(ROOT / "Makefile").read_text()
+    assert all(f"\n{target}:" in makefile for target in wanted)
