@@ -83,6 +83,22 @@ def line(text: str, style: str = "") -> Line:
     return [segment(text, style)]
 
 
+def packed(parts: Iterable[Segment], width: int) -> Iterator[Line]:
+    """Put parts side by side, indented, on as many lines as they need; empty ones are left out."""
+    row: Line = []
+    used = 0
+    for part in parts:
+        if not part.text:
+            continue
+        if row and used + len(GAP) + cells(part.text) > width:
+            yield row
+            row, used = [], 0
+        row += [Segment(GAP), part]
+        used += len(GAP) + cells(part.text)
+    if row:
+        yield row
+
+
 def cells(text: str) -> int:
     """Measure text in terminal cells."""
     return len(text) if text.isascii() else cell_len(text)

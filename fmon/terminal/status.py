@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from fmon.report.text import clock, duration, money
-from fmon.terminal.lines import Grid, emit, line, segment, terminal_width
+from fmon.terminal.lines import Grid, emit, line, packed, segment, terminal_width
 from fmon.terminal.rows import print_json
 
 if TYPE_CHECKING:
@@ -131,15 +131,18 @@ def _chosen(seen: Status, max_rows: int) -> tuple[list[dict[str, Any]], dict[str
 def _table(rows: list[dict[str, Any]], width: int | None) -> Iterator[Line]:
     """Lay conditions out as wide as the terminal allows: with factors, without, or two lines each."""
     factors = list(dict.fromkeys(factor for row in rows for factor in row["factors"]))
-    for columns in (factors, []):
-        grid = _grid(rows, columns)
-        if width is None or grid.width() <= width:
+    whole = _grid(rows, factors)
+    if width is None:
+        yield from whole.lines()
+        return
+    for grid in (whole, _grid(rows, [])):
+        if grid.width() <= width:
             yield from grid.lines()
             return
     for row in rows:
-        yield line(row["condition_id"])
-        job, status, run, cost = _grid([row], []).rows[0][1:]
-        yield [segment(f"  job {job.text or '-'}  "), status, segment(f"  {run.text}  {cost.text}")]
+        condition, job, *others = _cells(row, [])
+        yield [condition]
+        yield from packed([segment(f"job {job.text}" if job.text else ""), *others], width)
 
 
 def _grid(rows: list[dict[str, Any]], factors: list[str]) -> Grid:
