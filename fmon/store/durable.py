@@ -10,7 +10,7 @@ import errno
 import fcntl
 import os
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from fmon.errors import StoreError
@@ -107,7 +107,7 @@ def lock(path: Path, *, wait_s: float) -> Iterator[None]:
 
     Parameters
     ----------
-    path : the lock file; made where it is missing, never deleted
+    path : the lock file, and beside it one for the queue; made where they are missing, never deleted
     wait_s : how long to wait for another holder [s]; 0 = not at all
 
     Raises
@@ -117,15 +117,14 @@ def lock(path: Path, *, wait_s: float) -> Iterator[None]:
     StoreError
         The lock file can't be opened.
     """
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as fault:
-        raise cannot("lock", path, fault) from fault
-    try:
-        _take(handle, path, wait_s)
+    give_up_at = time.monotonic() + wait_s
+    with ExitStack() as held:
+        # A turnstile: only who is through it may ask for the lock. Without it a process that lets go and
+        # takes again at once (a replay) starves one that sleeps between its tries.
+        with ExitStack() as turn:
+            _take(_opened(path.with_name(f"{path.name}.queue"), turn), path, wait_s, give_up_at)
+            _take(_opened(path, held), path, wait_s, give_up_at)
         yield
-    finally:
-        os.close(handle)
 
 
 def cannot(verb: str, path: Path, fault: OSError) -> StoreError:
@@ -154,9 +153,18 @@ def _write_synced(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
         os.close(handle)
 
 
-def _take(handle: int, path: Path, wait_s: float) -> None:
+def _opened(path: Path, stack: ExitStack) -> int:
+    """Open a lock file; closing it, as the kernel does for the dead, frees the lock."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as fault:
+        raise cannot("lock", path, fault) from fault
+    stack.callback(os.close, handle)
+    return handle
+
+
+def _take(handle: int, path: Path, wait_s: float, give_up_at: float) -> None:
     """Try until the lock is ours or the time is up."""
-    give_up_at = time.monotonic() + wait_s
     pause_s = 0.001
     while True:
         try:

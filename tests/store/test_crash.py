@@ -117,13 +117,14 @@ def kill_in_a_loop(store, acks, kills):
             wait_for_ack(acks, pollers[victim])
             time.sleep(dice.uniform(0, 0.1))
             pollers[victim].send_signal(signal.SIGKILL)
-            pollers[victim].communicate()
-            assert pollers[victim].returncode == -signal.SIGKILL
+            assert pollers[victim].wait() == -signal.SIGKILL
+            pollers[victim].stderr.close()
             pollers[victim] = start("poller", store, acks)
     finally:
         for poller in pollers:
             poller.kill()
-            poller.communicate()
+            poller.wait()
+            poller.stderr.close()
         (acks / STOP).touch()
         said = reader.communicate(timeout=60)[1].decode()
     assert reader.returncode == 0, said
@@ -139,7 +140,7 @@ def wait_for_ack(acks, poller):
     give_up_at = time.monotonic() + 60
     own = acks / f"{poller.pid}.acks"
     while not (own.exists() and own.stat().st_size):
-        assert poller.poll() is None, poller.communicate()[1].decode()
+        assert poller.poll() is None, poller.stderr.read().decode()
         assert time.monotonic() < give_up_at, "the poller does not get to work"
         time.sleep(0.005)
 

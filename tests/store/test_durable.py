@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -77,6 +79,29 @@ def test_a_lock_that_is_held_is_refused_and_free_again_when_its_holder_dies(tmp_
         holder.communicate()
     with lock(path, wait_s=1):
         pass
+
+
+def test_who_waits_gets_the_lock_though_the_other_takes_it_again_at_once(tmp_path):
+    path = tmp_path / "lock"
+    turns, stop = [], threading.Event()
+
+    def greedy():
+        while not stop.is_set():
+            with lock(path, wait_s=60):
+                turns.append(None)
+                time.sleep(0.01)
+
+    other = threading.Thread(target=greedy)
+    other.start()
+    try:
+        for _ in range(10):
+            time.sleep(0.03)
+            before = len(turns)
+            with lock(path, wait_s=60):
+                assert len(turns) - before <= 20  # its turns while we came to the turnstile, none after
+    finally:
+        stop.set()
+        other.join()
 
 
 def test_a_lock_in_a_folder_that_is_gone_is_a_store_error(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fmon
@@ -95,6 +95,7 @@ LEVELS = st.one_of(
 NAMES = st.text(min_size=1).filter(lambda name: name not in {*Entry.__struct_fields__})
 
 
+@settings(deadline=None)  # every example writes durably: its time is the disk's
 @given(NAMES, st.lists(LEVELS, min_size=1, max_size=8, unique_by=lambda level: (type(level), level)))
 def test_every_level_comes_back_with_its_type(tmp_path_factory, factor, levels):
     store = Store(tmp_path_factory.mktemp("data") / "e-20260101T000000Z")
