@@ -104,9 +104,9 @@ class RealSky:
         rows: list[dict[str, Any]] = self._sdk("cost", None, CALL_S)
         return rows
 
-    def cancel(self, job_id: int) -> None:
-        """Ask SkyPilot to cancel a managed job."""
-        self.sky("jobs", "cancel", "-y", str(job_id))
+    def cancel(self, *job_ids: int) -> None:
+        """Ask SkyPilot to cancel managed jobs."""
+        self.sky("jobs", "cancel", "-y", *map(str, job_ids))
 
     def preempt(self, job_name: str) -> None:
         """Take the machine away from a running managed job, as a spot market would."""

@@ -42,20 +42,13 @@ def main() -> None:
     sky = RealSky(Path(tempfile.gettempdir()) / "fmon-realsky")
     sky.up()
     raw = Path(tempfile.mkdtemp(prefix="fmon-demo-"))
-    recorder = start_recorder(sky, raw)
+    run = Run(sky, raw)
     try:
-        Run(sky, raw).drive()
-        recorder.wait(timeout=900)
+        run.drive()
+        run.recorder.wait(timeout=900)  # it fetches the logs
     finally:
-        recorder.kill()
+        run.recorder.kill()
     publish(raw, Scrubber(sky))
-
-
-def start_recorder(sky: RealSky, raw: Path) -> subprocess.Popen[bytes]:
-    """Start ``fmon record``, the command that a user would use."""
-    fmon = str(Path(sys.executable).with_name("fmon"))
-    command = [fmon, "record", str(DEMO / "experiment.yaml"), "--out", str(raw), "--interval", "10"]
-    return subprocess.Popen(command, env=sky.env)
 
 
 class Run:
@@ -67,6 +60,13 @@ class Run:
         self.waiting = list(order(load_experiment(DEMO / "experiment.yaml").conditions))
         self.launched = 0
         self.due = {"preempt", "stall", "server"}
+        self.recorder = self.record()
+
+    def record(self) -> subprocess.Popen[bytes]:
+        """Start ``fmon record``, the command that a user would use; it carries a recording on."""
+        fmon = str(Path(sys.executable).with_name("fmon"))
+        command = [fmon, "record", str(DEMO / "experiment.yaml"), "--out", str(self.queue.parent)]
+        return subprocess.Popen([*command, "--interval", "10"], env=self.sky.env)
 
     def drive(self) -> None:
         """Launch, disturb and wait until every job has ended."""
@@ -76,9 +76,11 @@ class Run:
             is_open = [job for job in jobs if not job["status"].startswith(TERMINAL)]
             if not self.waiting and len(jobs) == self.launched and not is_open:
                 return
+            if self.recorder.poll() is not None:
+                self.recorder = self.record()  # for a moment none was open
             self.disturb(jobs, is_open)
             ended = len(jobs) - len(is_open)
-            calm = "server" in self.due and ended >= SERVER_DOWN_AFTER
+            calm = "server" in self.due and ended >= SERVER_DOWN_AFTER and is_open
             if not calm and len(jobs) == self.launched and len(is_open) < AT_ONCE:
                 self.launch(AT_ONCE - len(is_open))
             time.sleep(3)
