@@ -18,8 +18,11 @@ with due as (
         spell.seen_at,
         spell.since,
         -- 1e10 s are 300 years: a threshold beyond that must not overflow the calendar.
-        spell.since + to_microseconds(cast(least(spell.threshold, 1e10) * 1e6 as bigint)) as due_at
+        spell.since + to_microseconds(cast(least(spell.threshold, 1e10) * 1e6 as bigint)) as due_at,
+        clearing.polled_at as cleared_at
     from spell
+    left join heartbeat as clearing
+        on spell.experiment_id = clearing.experiment_id and spell.cleared_poll_id = clearing.poll_id
     where spell.threshold is not null
 ),
 
@@ -40,34 +43,63 @@ clock_run as (
         answered.experiment_id,
         answered.step_back_count,
         min(answered.poll_id) as first_poll_id,
-        max(answered.poll_id) as last_poll_id
+        max(answered.poll_id) as last_poll_id,
+        max(answered.polled_at) as last_polled_at
     from answered
     group by answered.experiment_id, answered.step_back_count
 ),
 
-reached as (
+-- Spells whose threshold fell while they lasted, as far as the times of a clock run can tell.
+waiting as (
     select
         due.kind,
         due.experiment_id,
         due.job_id,
         due.task_id,
         due.poll_id,
-        min(answered.poll_id) as raised_poll_id
+        due.cleared_poll_id,
+        due.due_at,
+        clock_run.step_back_count
     from due
     inner join clock_run
         on
             due.experiment_id = clock_run.experiment_id
             and due.poll_id < clock_run.last_poll_id
             and coalesce(due.cleared_poll_id > clock_run.first_poll_id, true)
-    asof inner join answered
+            and due.due_at <= case
+                when due.cleared_poll_id <= clock_run.last_poll_id then due.cleared_at
+                else clock_run.last_polled_at
+            end
+    where due.due_at > due.seen_at
+),
+
+-- Mostly nothing is to be searched for: then a year of polls need not be sorted.
+searched as (
+    select
+        answered.experiment_id,
+        answered.step_back_count,
+        answered.poll_id,
+        answered.polled_at
+    from answered
+    where answered.experiment_id in (select waiting.experiment_id from waiting)
+),
+
+reached as (
+    select
+        waiting.kind,
+        waiting.experiment_id,
+        waiting.job_id,
+        waiting.task_id,
+        waiting.poll_id,
+        min(searched.poll_id) as raised_poll_id
+    from waiting
+    asof inner join searched
         on
-            clock_run.experiment_id = answered.experiment_id
-            and clock_run.step_back_count = answered.step_back_count
-            and due.due_at <= answered.polled_at
-    where
-        due.due_at > due.seen_at
-        and coalesce(answered.poll_id < due.cleared_poll_id, true)
-    group by due.kind, due.experiment_id, due.job_id, due.task_id, due.poll_id
+            waiting.experiment_id = searched.experiment_id
+            and waiting.step_back_count = searched.step_back_count
+            and waiting.due_at <= searched.polled_at
+    where coalesce(searched.poll_id < waiting.cleared_poll_id, true)
+    group by waiting.kind, waiting.experiment_id, waiting.job_id, waiting.task_id, waiting.poll_id
 ),
 
 raised as (
@@ -85,9 +117,9 @@ raised as (
         due.threshold,
         coalesce(reached.raised_poll_id, due.poll_id) as raised_poll_id,
         raising.polled_at as raised_at,
-        clearing.polled_at as cleared_at,
+        due.cleared_at,
         greatest(
-            0, epoch_us(coalesce(clearing.polled_at, experiment.now_at)) - epoch_us(due.since)
+            0, epoch_us(coalesce(due.cleared_at, experiment.now_at)) - epoch_us(due.since)
         ) / 1e6 as value
     from due
     inner join experiment on due.experiment_id = experiment.experiment_id
@@ -102,8 +134,6 @@ raised as (
         on
             due.experiment_id = raising.experiment_id
             and coalesce(reached.raised_poll_id, due.poll_id) = raising.poll_id
-    left join heartbeat as clearing
-        on due.experiment_id = clearing.experiment_id and due.cleared_poll_id = clearing.poll_id
     where reached.raised_poll_id is not null or due.due_at <= due.seen_at
 )
 

@@ -35,16 +35,6 @@ with framed as (
         )
 ),
 
-lost as (
-    select
-        transition.experiment_id,
-        transition.job_id,
-        transition.task_id,
-        transition.not_before as last_seen_at
-    from transition
-    where transition.is_newest and not transition.is_seen
-),
-
 timed as (
     select
         framed.experiment_id,
@@ -66,14 +56,14 @@ timed as (
         end as begun_us,
         case
             when framed.is_terminal then epoch_us(framed.end_at)
-            else epoch_us(coalesce(lost.last_seen_at, experiment.now_at))
+            else epoch_us(coalesce(absence.last_seen_at, experiment.now_at))
         end as ended_us,
         framed.submitted_at,
         framed.start_at,
         framed.end_at,
         framed.first_seen_at,
         framed.detected_at,
-        coalesce(lost.last_seen_at, experiment.last_ok_at) as last_seen_at,
+        coalesce(absence.last_seen_at, experiment.last_ok_at) as last_seen_at,
         case
             when framed.step = 'lost' then framed.seen_at
             when framed.is_terminal then coalesce(framed.end_at, framed.detected_at)
@@ -84,11 +74,11 @@ timed as (
         end as since_at
     from framed
     inner join experiment on framed.experiment_id = experiment.experiment_id
-    left join lost
+    left join absence
         on
-            framed.experiment_id = lost.experiment_id
-            and framed.job_id = lost.job_id
-            and framed.task_id = lost.task_id
+            framed.experiment_id = absence.experiment_id
+            and framed.job_id = absence.job_id
+            and framed.task_id = absence.task_id
     where framed.is_newest
 )
 

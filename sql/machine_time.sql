@@ -37,17 +37,6 @@ with following as (
         )
 ),
 
--- A lost job is not known to run any longer than the last poll that saw it.
-lost as (
-    select
-        transition.experiment_id,
-        transition.job_id,
-        transition.task_id,
-        transition.not_before as last_seen_at
-    from transition
-    where transition.is_newest and not transition.is_seen
-),
-
 stretch as (
     select
         following.experiment_id,
@@ -78,16 +67,17 @@ stretch as (
             )
         end as begun_at,
         case
-            when following.is_lost_next then lost.last_seen_at
+            -- A lost job is not known to have run longer than the last poll that saw it.
+            when following.is_lost_next then absence.last_seen_at
             else coalesce(following.next_at, experiment.now_at)
         end as ended_at
     from following
     inner join experiment on following.experiment_id = experiment.experiment_id
-    left join lost
+    left join absence
         on
-            following.experiment_id = lost.experiment_id
-            and following.job_id = lost.job_id
-            and following.task_id = lost.task_id
+            following.experiment_id = absence.experiment_id
+            and following.job_id = absence.job_id
+            and following.task_id = absence.task_id
     where following.is_billed and following.is_seen
 )
 ,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fmon.warehouse.dictionary import dictionary, markdown
-from fmon.warehouse.load import load
+from fmon.warehouse.load import fill
 from fmon.warehouse.result import query_rows, rows
 from fmon.warehouse.views import VIEWS, closure, make_views, open_empty
 
@@ -64,7 +64,7 @@ def connect(
     wanted = closure(VIEWS if views is None else views)
     con = open_empty()
     try:
-        load(con, data, experiment, now=now, sources=wanted.sources)
+        fill(con, data, experiment, now=now, sources=wanted.sources)
         make_views(con, wanted.views)
     except BaseException:
         con.close()

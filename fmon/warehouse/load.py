@@ -39,7 +39,7 @@ class Loaded(NamedTuple):
     log: list[pa.Table]
 
 
-def load(
+def fill(
     con: duckdb.DuckDBPyConnection,
     data: Path | str,
     experiment: str | None,

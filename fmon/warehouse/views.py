@@ -21,6 +21,7 @@ VIEWS = (
     "poll",
     "sighting",
     "transition",
+    "absence",
     "machine_time",
     "job",
     "condition",
