@@ -309,7 +309,7 @@ def package():
         "from sky.jobs.state import ManagedJobStatus\n"
         "from sky.schemas.api.responses import ManagedJobRecord\n"
         "from sky.server import constants\n"
-        "statuses = {status.value: [status.is_terminal(), status.is_failed()] for status in ManagedJobStatus}\n"
+        "statuses = {s.value: [s.is_terminal(), s.is_failed()] for s in ManagedJobStatus}\n"
         "versions = [sky.__version__, constants.API_VERSION]\n"
         "headers = [constants.API_VERSION_HEADER, constants.VERSION_HEADER]\n"
         "fields = list(ManagedJobRecord.model_fields)\n"
