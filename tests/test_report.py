@@ -242,7 +242,7 @@ class TestPage:
             r"\d+ more levels, see the JSONL",
             r"4\d\d more reasons, see the JSONL",
             r"of 20,000 conditions, those that want attention first",
-            r"\d more , see the JSONL|\d more, see the JSONL",
+            r"\d more, see the JSONL",
         ):
             assert re.search(pattern, text), pattern
         conditions, summary = objects(reported)

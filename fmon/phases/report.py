@@ -118,7 +118,9 @@ def _facts(con: duckdb.DuckDBPyConnection) -> Facts:
         failures=rows(con, queries.FAILURES, {"most": size.reasons, "most_ids": size.ids, **characters}),
         gaps=rows(con, queries.GAPS, {"most": size.polls}),
         failed_polls=rows(con, queries.FAILED_POLLS, {"most": size.polls, **characters}),
-        conditions=rows(con, queries.CONDITIONS, {"most": size.conditions}),
+        conditions=rows(
+            con, queries.CONDITIONS, {"most": size.conditions, "most_of_many": size.conditions_of_many}
+        ),
         spans=rows(con, queries.TIMELINE, {"most": size.bars, "most_of_many": size.bars_of_many}),
         parts=rows(con, queries.DENSITY, {"parts": PARTS}),
     )

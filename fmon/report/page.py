@@ -28,6 +28,7 @@ class Size:
     """How much of each list a page shows; the rest is counted on it and stands in the JSONL."""
 
     conditions: int = 5_000
+    conditions_of_many: int = 500
     bars: int = 500
     bars_of_many: int = 200
     alarms: int = 50

@@ -12,7 +12,6 @@ EXPERIMENT = """
 select
     experiment.experiment_id,
     experiment.experiment_name,
-    experiment.config_file,
     experiment.is_replayed,
     experiment.created_at,
     experiment.now_at,
@@ -38,7 +37,7 @@ select
     outcome.unpriced_count,
     outcome.cost_usd,
     outcome.cost_per_success_usd,
-    outcome.run_h,
+    round(outcome.run_h, 6) as run_h,
     outcome.detection_latency_s
 from outcome
 """
@@ -112,7 +111,7 @@ select
     cycle_cost.cycle,
     cycle_cost.job_count,
     cycle_cost.unpriced_count,
-    cycle_cost.run_h,
+    round(cycle_cost.run_h, 6) as run_h,
     cycle_cost.cost_usd
 from cycle_cost
 order by cycle_cost.cycle
@@ -213,7 +212,7 @@ order by
         )
     end,
     condition.entry_number
-limit $most
+limit case when (select count(*) from condition) <= $most then $most else $most_of_many end
 """
 
 # An attempt stands on the timeline from its submission to its end, or to now.
