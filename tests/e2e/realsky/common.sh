@@ -10,7 +10,9 @@ R=$(realpath -m "${REALSKY:-${TMPDIR:-/tmp}/fmon-realsky}")
 HOME_DIR=$R/home
 JOB_HOME=$R/jobhome
 # One job user per folder: down.sh may then end everything this user runs.
-JOB_USER=fmonsky$(($(printf %s "$R" | cksum | cut -d ' ' -f 1) % 100000))
+NUMBER=$(printf %s "$R" | cksum | cut -d ' ' -f 1)
+JOB_USER=fmonsky$((NUMBER % 100000))
+USER_HASH=$(printf %08x "$NUMBER")
 
 # alive NAME: the daemon behind $R/run/NAME.pid runs. The pid file may be of a boot long ago, so the name counts too.
 alive() {

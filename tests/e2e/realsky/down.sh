@@ -53,6 +53,7 @@ stop_slurm
 if [ "${1:-}" = --purge ]; then
   # The jobs' runtimes and caches: SkyPilot puts them into /tmp whatever TMPDIR says.
   id "$JOB_USER" >/dev/null 2>&1 && find /tmp -maxdepth 1 -user "$JOB_USER" -exec rm -rf {} +
+  rm -rf "/tmp/sky_ssh_$USER_HASH"
   rm -rf "$R"/{etc,run,log,shim,home,jobhome,env.sh}
   id "$JOB_USER" >/dev/null 2>&1 && userdel "$JOB_USER" 2>/dev/null
 fi

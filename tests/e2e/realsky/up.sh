@@ -158,6 +158,8 @@ configure_sky() {
   chmod 600 "$HOME_DIR/.slurm/config"
   printf '%s\n' "allowed_clouds: [slurm]" "jobs: {controller: {consolidation_mode: true}}" \
     "slurm: {pricing: {cpu: 0.05, accelerators: {H100: 2.5}}}" >"$HOME_DIR/.sky/config.yaml"
+  # SkyPilot's id of a user is made of host and name; folders in /tmp are called by it, so each server gets its own.
+  [ -s "$HOME_DIR/.sky/user_hash" ] || printf '%s' "$USER_HASH" >"$HOME_DIR/.sky/user_hash"
   # The only catalog a Slurm launch reads (names of accelerators); SkyPilot would fetch it from GitHub.
   mkdir -p "$HOME_DIR/.sky/catalogs/v8/common"
   printf '%s\n' AcceleratorName,Clouds "H100,\"['Slurm', 'Kubernetes']\"" "A100,\"['Slurm', 'Kubernetes']\"" \
