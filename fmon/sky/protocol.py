@@ -157,7 +157,8 @@ def _named_error(body: bytes) -> tuple[str, str] | None:
     """Read ``detail.error``, a JSON string {object, type, message}; None if there is none."""
     try:
         error = _loads(_loads(body)["detail"]["error"])
-        return one_line(str(error["type"])).split(" ")[0][:100], one_line(str(error["message"]))
+        error_type = one_line(str(error["type"])).partition(" ")[0][:100]
+        return error_type or "ServerError", one_line(str(error["message"]))
     except (ValueError, KeyError, TypeError):
         return None
 
