@@ -14,7 +14,7 @@ from fmon.report.jsonl import LINES, MACROS
 from fmon.report.matrix import pairs_of
 from fmon.report.page import SIZES, Facts, render
 from fmon.report.text import json_text
-from fmon.report.timeline import PARTS
+from fmon.report.timeline import DENSITY, PARTS, SPANS, TIMELINE
 from fmon.store.compaction import LOCK_WAIT_S
 from fmon.store.durable import lock, write_chunks_durably, write_durably
 from fmon.store.folder import find
@@ -68,7 +68,7 @@ def report(data: Path, experiment: str | None, out: Path, *, now: datetime | Non
     store = find(data, experiment)
     con = connect(data, store.experiment_id, now=now, views=queries.VIEWS)
     freeze(con, queries.FROZEN)
-    con.execute(queries.SPANS)
+    con.execute(SPANS)
     con.execute(MACROS)
     name = f"factorial_run_{store.experiment_id}"
     reported = Reported(jsonl=out / f"{name}.jsonl", html=out / f"{name}.html")
@@ -121,8 +121,8 @@ def _facts(con: duckdb.DuckDBPyConnection) -> Facts:
         conditions=rows(
             con, queries.CONDITIONS, {"most": size.conditions, "most_of_many": size.conditions_of_many}
         ),
-        spans=rows(con, queries.TIMELINE, {"most": size.bars, "most_of_many": size.bars_of_many}),
-        parts=rows(con, queries.DENSITY, {"parts": PARTS}),
+        spans=rows(con, TIMELINE, {"most": size.bars, "most_of_many": size.bars_of_many}),
+        parts=rows(con, DENSITY, {"parts": PARTS}),
     )
 
 

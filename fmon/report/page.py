@@ -66,7 +66,7 @@ SIZES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What the page is made of: rows of ``fmon.report.queries``, by their names there.
+    """What the page is made of: rows of the queries in this package, by their names there.
 
     Attributes
     ----------

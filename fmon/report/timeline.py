@@ -1,4 +1,4 @@
-"""The attempts over time, as positions on a scale of 0 to 1000 (floor 4)."""
+"""The attempts over time: the queries, and positions on a scale of 0 to 1000 (floor 4)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,104 @@ WIDTH = 1000
 HEIGHT = 60
 PARTS = 100
 """Parts of the strip that stands for all attempts."""
+
+# An attempt stands on the timeline from its submission to its end, or to now.
+SPANS = """
+create or replace temp table span as
+select
+    job.condition_id,
+    job.job_id,
+    job.task_id,
+    job.cycle,
+    job.role,
+    job.state,
+    job.status,
+    job.is_failed,
+    job.run_s,
+    job.cost_usd,
+    epoch(coalesce(job.submitted_at, job.first_seen_at)) as from_s,
+    epoch(job.start_at) as start_s,
+    epoch(
+        coalesce(job.end_at, case when job.is_terminal then job.detected_at else experiment.now_at end)
+    ) as to_s
+from job
+cross join experiment
+"""
+
+# All of them up to the bound; above it those that failed or are lost, then the longest.
+TIMELINE = """
+select
+    span.condition_id,
+    span.job_id,
+    span.cycle,
+    span.role,
+    span.state,
+    span.status,
+    span.run_s,
+    span.cost_usd,
+    span.from_s,
+    span.start_s,
+    span.to_s,
+    min(span.from_s) over () as first_s,
+    max(span.to_s) over () as last_s,
+    count(*) over () as total
+from span
+order by
+    case when count(*) over () <= $most then 0 else span.state not in ('failed', 'lost') end,
+    case when count(*) over () <= $most then null else span.run_s end desc nulls last,
+    span.from_s,
+    span.job_id,
+    span.task_id
+limit case when (select count(*) from span) <= $most then $most else $most_of_many end
+"""
+
+# How many attempts had started and not ended, and how many failed, in each of the strip's parts.
+DENSITY = """
+with frame as (
+    select min(span.from_s) as from_s, greatest(max(span.to_s) - min(span.from_s), 1) as length_s
+    from span
+),
+
+placed as (
+    select
+        case
+            when span.start_s is not null
+                then least(floor((span.start_s - frame.from_s) / frame.length_s * $parts), $parts - 1)
+        end as first,
+        least(floor((span.to_s - frame.from_s) / frame.length_s * $parts), $parts - 1) as last,
+        span.is_failed
+    from span
+    cross join frame
+),
+
+step as (
+    select placed.first as part, 1 as change, 0 as failed_count
+    from placed
+    where placed.first is not null
+    union all
+    select placed.last + 1, -1, 0
+    from placed
+    where placed.first is not null
+    union all
+    select placed.last, 0, 1
+    from placed
+    where placed.is_failed
+),
+
+summed as (
+    select step.part, sum(step.change) as change, sum(step.failed_count) as failed_count
+    from step
+    group by step.part
+)
+
+select
+    part.number,
+    cast(coalesce(sum(summed.change) over (order by part.number), 0) as bigint) as running_count,
+    cast(coalesce(summed.failed_count, 0) as bigint) as failed_count
+from generate_series(0, $parts - 1) as part (number)
+left join summed on part.number = summed.part
+order by part.number
+"""
 
 
 def bars_of(spans: Rows, size: Size) -> list[dict[str, Any]]:
