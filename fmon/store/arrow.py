@@ -1,7 +1,8 @@
 """Tables of the log and of the state, and their Parquet files (floor 4).
 
 One relation holds both kinds of rows: a heartbeat has no job_id, a job row has nothing of a heartbeat
-but the poll. So one poll is one file, and one rename stores it.
+but the poll. So one poll is one file, and one rename stores it. The file of a quiet poll leaves out the
+columns of jobs, all null: read the log with ``read_log_file``, which puts them back.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def _schema(columns: Iterable[Column]) -> pa.Schema:
     return pa.schema([(column.name, TYPES[column.type]) for column in columns])
 
 
+BEAT = _schema(HEARTBEAT)
 LOG = _schema(dict.fromkeys((*HEARTBEAT, *SNAPSHOT)))
 STATE = _schema(SNAPSHOT)
 
@@ -92,7 +94,7 @@ def read_log_file(path: Path, columns: list[str] | None = None) -> pa.Table:
         file = pq.ParquetFile(path, page_checksum_verification=True)
         version = int((file.metadata.metadata or {}).get(b"fmon_store_schema", b"0"))
         if version <= STORE_SCHEMA:
-            return conform(file.read(columns=columns, use_threads=False), columns)
+            return _conform(file, columns)
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError, ValueError) as fault:
@@ -108,14 +110,14 @@ def read_log_file(path: Path, columns: list[str] | None = None) -> pa.Table:
     raise StoreError(message)
 
 
-def conform(table: pa.Table, columns: list[str] | None = None) -> pa.Table:
-    """Give a table of an older fmon the columns it did not have yet, as nulls."""
+def _conform(file: pq.ParquetFile, columns: list[str] | None) -> pa.Table:
+    """Read a file with the columns of the log, as nulls where it (a quiet poll, an older fmon) has none."""
     schema = LOG if columns is None else pa.schema([LOG.field(name) for name in columns])
-    if table.schema.equals(schema):
-        return table
-    have = set(table.column_names)
+    have = set(file.schema.names).intersection(schema.names)
+    table = file.read(columns=[name for name in schema.names if name in have], use_threads=False)
+    count = file.metadata.num_rows
     arrays = [
-        table[field.name].cast(field.type) if field.name in have else pa.nulls(table.num_rows, field.type)
+        table[field.name].cast(field.type) if field.name in have else pa.nulls(count, field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
@@ -123,6 +125,8 @@ def conform(table: pa.Table, columns: list[str] | None = None) -> pa.Table:
 
 def values(column: pa.ChunkedArray) -> list[Any]:
     """Turn a column into Python values, times into microseconds since the epoch."""
-    whole = column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
-    listed: list[Any] = whole.to_pylist()
-    return listed
+    if not pa.types.is_timestamp(column.type):
+        listed: list[Any] = column.to_pylist()
+        return listed
+    # A view, not a cast: that one loads pyarrow.compute, 9 MB that a quiet poll has no other use for.
+    return [value for chunk in column.chunks for value in chunk.view(pa.int64()).to_pylist()]
