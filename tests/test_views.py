@@ -19,9 +19,9 @@ PLAIN = [name for name in VIEWS if name not in ("status", "coverage_matrix")]
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case(case: Case):
-    con = database(sources_of(case))
-    make_views(con)
     assert case.expect, "the case expects nothing"
+    con = database(sources_of(case))
+    make_views(con, closure(re.match(r"\w+", table.relation)[0] for table in case.expect).views)
     for table in case.expect:
         query = f"select {', '.join(table.columns)} from {table.relation}"
         types = [str(kind) for kind in con.sql(query).types]
