@@ -30,9 +30,14 @@ def test_the_audit_is_read(old):
     assert [event["text"] for event in read_events(old)] == ["schema 1"]
 
 
-def test_the_reading_set_is_the_compacted_file_and_the_polls_behind_it(old):
-    assert files(old) == ["0000000001-0000000003", "0000000004-0000000004", "0000000005-0000000005"]
-    assert polls_of(old) == {("sky", START + timedelta(minutes=minute)) for minute in range(5)}
+def test_the_reading_set_is_the_compacted_file_and_the_polls_behind_it_quiet_and_not(old):
+    assert files(old) == [
+        "0000000001-0000000003",
+        "0000000004-0000000004",
+        "0000000005-0000000005",
+        "0000000006-0000000006",
+    ]
+    assert polls_of(old) == {("sky", START + timedelta(minutes=minute)) for minute in range(6)}
 
 
 def test_heartbeats_and_rows_are_read(old):
@@ -42,6 +47,7 @@ def test_heartbeats_and_rows_are_read(old):
         (False, 0, "no answer"),
         (True, 1, None),
         (True, 1, None),
+        (True, 0, None),
     ]
     assert [(row["poll_id"], row["job_id"], row["status"], row["is_seen"]) for row in rows(old)] == [
         (1, 1, "PENDING", True),
@@ -56,12 +62,12 @@ def test_heartbeats_and_rows_are_read(old):
 
 
 def test_the_state_is_read_equals_its_rebuild_and_polls_go_on(old):
-    kept = state.load(old, state.header(old, 5))
+    kept = state.load(old, state.header(old, 6))
     assert kept.equals(state.load(old, None))
     last = {
         name: value
         for name, value in rows(old)[-1].items()
         if name not in ("poll_id", "polled_at", "is_seen")
     }
-    assert poll(old, 5, record(**last)) == (6, 0)
-    assert poll(old, 6, record(**last), record(2, "STARTING")) == (7, 1)
+    assert poll(old, 6, record(**last)) == (7, 0)
+    assert poll(old, 7, record(**last), record(2, "STARTING")) == (8, 1)

@@ -6,6 +6,8 @@ import pytest
 
 from fmon.errors import StoreError
 from fmon.store import compaction
+from fmon.store.arrow import read_log_file
+from fmon.store.changes import ROW
 from fmon.store.durable import LockTaken, lock
 from fmon.store.log import append, polls_of
 from fmon.store.reading import reading_set, steadily
@@ -111,6 +113,18 @@ def test_a_reader_does_not_hide_its_own_mistakes(store):
     poll(store, 0, record(1))
     with pytest.raises(ZeroDivisionError):
         steadily(store, lambda _: 1 / 0)
+
+
+@pytest.mark.parametrize("columns", [None, ["status"], ["job_id", "polled_at"], ["is_ok"]])
+def test_a_quiet_polls_file_is_read_with_all_columns(store, columns):
+    poll(store, 0, record(1))
+    poll(store, 1, record(1))
+    changed, quiet = (read_log_file(path, columns) for path in reading_set(store))
+    assert quiet.schema == changed.schema
+    assert (changed.num_rows, quiet.num_rows) == (2, 1)
+    assert [quiet[name].null_count for name in quiet.column_names if name in ROW] == [1] * len(
+        [name for name in quiet.column_names if name in ROW]
+    )
 
 
 def test_a_damaged_file_is_named_with_the_polls_it_held(store):
