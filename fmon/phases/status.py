@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from fmon.report.eta import Eta
 
-VIEWS = ("experiment", "poll", "condition", "condition_level", "alarm", "outcome")
+VIEWS = ("sighting", "experiment", "poll", "condition", "condition_level", "alarm", "outcome")
 """The views it needs; ``connect`` makes no others."""
 
-FROZEN = ("job", "condition")
-"""All queries but that of the alarms come down to these two."""
+FROZEN = ("sighting", "job", "condition")
+"""What the queries come down to, each several times."""
 
 STATES = ("succeeded", "failed", "running", "pending", "lost", "missing", "cancelled")
 """All states of a condition, in the order of the progress line."""

@@ -3,7 +3,17 @@
 Every query runs over one experiment. Lists are bounded here, and each comes with how many there are in all.
 """
 
-FROZEN = ("job", "condition", "condition_level", "coverage", "alarm", "poll", "cycle_cost", "outcome")
+FROZEN = (
+    "sighting",
+    "job",
+    "condition",
+    "condition_level",
+    "coverage",
+    "alarm",
+    "poll",
+    "cycle_cost",
+    "outcome",
+)
 """Views in dependency order that are computed once; all queries read them several times."""
 
 VIEWS = ("experiment", "coverage_matrix", *FROZEN)
