@@ -97,7 +97,7 @@ def say(*sentences: str) -> None:
     from fmon.terminal import visible
 
     for sentence in sentences:
-        print(visible(sentence), file=sys.stderr)  # noqa: T201
+        print(visible(" ".join(sentence.split())), file=sys.stderr)  # noqa: T201
 
 
 def refuse_bad(bad: Iterable[str]) -> None:
