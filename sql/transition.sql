@@ -19,7 +19,6 @@ select
     sighting.previous_status as from_status,
     sighting.status as to_status,
     sighting.is_seen,
-    sighting.is_newest,
     sighting.cycle,
     sighting.seen_at,
     answered.polled_at as not_before
@@ -41,7 +40,6 @@ comment on column transition.role is 'attempt, superseded or duplicate, see view
 comment on column transition.from_status is 'status before; null = first sighting [name]';
 comment on column transition.to_status is 'status after; of an absent job the last one known [name]';
 comment on column transition.is_seen is 'false: from here on the queue does not list it [bool]';
-comment on column transition.is_newest is 'nothing of this job task has changed since [bool]';
 comment on column transition.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
 comment on column transition.seen_at is 'the poll that showed it [UTC]';
 comment on column transition.not_before is 'the successful poll before; null = there is none [UTC]';
