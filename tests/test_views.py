@@ -143,3 +143,17 @@ def test_the_table_of_statuses_is_said_once():
     for view in VIEWS[1:]:
         code = re.sub(r"--.*|comment on [^;]*;", "", text(view))
         assert not [status for status in listed if f"'{status}'" in code], view
+
+
+@pytest.mark.real
+@pytest.mark.filterwarnings("ignore")  # SkyPilot's own
+def test_the_statuses_are_those_of_the_installed_skypilot():
+    from sky.jobs.state import ManagedJobStatus
+
+    con = open_empty()
+    make_views(con, ["status"])
+    found = rows(con, "select status, is_terminal, is_failed from status")
+    assert {row["status"] for row in found} == {status.value for status in ManagedJobStatus}
+    for row in found:
+        status = ManagedJobStatus(row["status"])
+        assert (row["is_terminal"], row["is_failed"]) == (status.is_terminal(), status.is_failed())
