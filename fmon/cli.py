@@ -69,8 +69,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Monitor factorial experiments that run as SkyPilot managed jobs.",
 )
+
+
+@app.callback()
+def prepare() -> None:
+    """Monitor factorial experiments that run as SkyPilot managed jobs."""
+    from fmon.store.lean import import_pyarrow_alone
+
+    import_pyarrow_alone()
 
 
 def _now() -> datetime:

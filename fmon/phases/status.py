@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fmon.report.eta import Eta
 
-VIEWS = ("sighting", "experiment", "poll", "condition", "condition_level", "alarm", "outcome")
+VIEWS = ("sighting", "experiment", "condition", "condition_level", "alarm", "outcome")
 """The views it needs; ``connect`` makes no others."""
 
 FROZEN = ("sighting", "job", "condition")
@@ -32,7 +32,16 @@ STATES = ("succeeded", "failed", "running", "pending", "lost", "missing", "cance
 
 ALWAYS_SHOWN = ("failed", "running")
 
+# The newest poll straight from the heartbeats: view poll would compare all polls of a year for it.
 EXPERIMENT = """
+with newest as (
+    select
+        heartbeat.experiment_id,
+        max(heartbeat.poll_id) as poll_id
+    from heartbeat
+    group by heartbeat.experiment_id
+)
+
 select
     experiment.experiment_id,
     experiment.experiment_name,
@@ -58,9 +67,9 @@ select
     outcome.cost_usd
 from experiment
 inner join outcome on experiment.experiment_id = outcome.experiment_id
-left join poll on experiment.experiment_id = poll.experiment_id
-order by poll.poll_id desc
-limit 1
+left join newest on experiment.experiment_id = newest.experiment_id
+left join heartbeat as poll
+    on newest.experiment_id = poll.experiment_id and newest.poll_id = poll.poll_id
 """
 
 ALARMS = """

@@ -31,6 +31,9 @@ TYPES = {
 }
 
 
+CODED = pa.dictionary(pa.int32(), pa.string())
+
+
 def _schema(columns: Iterable[Column]) -> pa.Schema:
     return pa.schema([(column.name, TYPES[column.type]) for column in columns])
 
@@ -80,8 +83,13 @@ def parquet(
     return memoryview(sink.getvalue())
 
 
-def read_log_file(path: Path, columns: list[str] | None = None) -> pa.Table:
+def read_log_file(path: Path, columns: list[str] | None = None, *, coded: Sequence[str] = ()) -> pa.Table:
     """Read one file of the log.
+
+    Parameters
+    ----------
+    path, columns : the file, and which columns; None = all
+    coded : text columns to leave as dictionaries: a year repeats a few words half a million times
 
     Raises
     ------
@@ -91,10 +99,10 @@ def read_log_file(path: Path, columns: list[str] | None = None) -> pa.Table:
         It is damaged, or of a newer fmon.
     """
     try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        file = pq.ParquetFile(path, read_dictionary=list(coded), page_checksum_verification=True)
         version = int((file.metadata.metadata or {}).get(b"fmon_store_schema", b"0"))
         if version <= STORE_SCHEMA:
-            return _conform(file, columns)
+            return _conform(file, _schema_of(columns, coded))
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError, ValueError) as fault:
@@ -110,17 +118,28 @@ def read_log_file(path: Path, columns: list[str] | None = None) -> pa.Table:
     raise StoreError(message)
 
 
-def _conform(file: pq.ParquetFile, columns: list[str] | None) -> pa.Table:
-    """Read a file with the columns of the log, as nulls where it (a quiet poll, an older fmon) has none."""
-    schema = LOG if columns is None else pa.schema([LOG.field(name) for name in columns])
+def _schema_of(columns: list[str] | None, coded: Sequence[str]) -> pa.Schema:
+    """Give the schema of some columns of the log, the coded ones as dictionaries."""
+    return pa.schema(
+        [(name, CODED if name in coded else LOG.field(name).type) for name in columns or LOG.names]
+    )
+
+
+def _conform(file: pq.ParquetFile, schema: pa.Schema) -> pa.Table:
+    """Read a file with the columns of a schema, as nulls where it (a quiet poll, an older fmon) has none."""
     have = set(file.schema.names).intersection(schema.names)
     table = file.read(columns=[name for name in schema.names if name in have], use_threads=False)
     count = file.metadata.num_rows
     arrays = [
-        table[field.name].cast(field.type) if field.name in have else pa.nulls(count, field.type)
+        _typed(table[field.name], field.type) if field.name in have else pa.nulls(count, field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _typed(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    """Cast where a file has another type; casting loads pyarrow.compute, which a quiet poll does without."""
+    return column if column.type == wanted else column.cast(wanted)
 
 
 def values(column: pa.ChunkedArray) -> list[Any]:

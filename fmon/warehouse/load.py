@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ARROW = {**TYPES, "map(varchar, varchar)": pa.map_(pa.string(), pa.string())}
 LOGS = {"heartbeat": HEARTBEAT, "snapshot": SNAPSHOT}
+WORDS = tuple(column.name for column in HEARTBEAT if column.type == "varchar")
 
 Values = tuple[Any, ...]
 
@@ -101,7 +102,8 @@ def _read(store: Store, columns: list[str]) -> Loaded:
 
 
 def _read_log(paths: Iterable[Path], *, columns: list[str]) -> list[pa.Table]:
-    return [read_log_file(path, columns) for path in paths]
+    coded = [name for name in WORDS if name in columns]
+    return [read_log_file(path, columns, coded=coded) for path in paths]
 
 
 def _bind_log(con: duckdb.DuckDBPyConnection, log: pa.Table, sources: frozenset[str]) -> None:
