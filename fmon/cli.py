@@ -75,9 +75,12 @@ app = typer.Typer(
 @app.callback()
 def prepare() -> None:
     """Monitor factorial experiments that run as SkyPilot managed jobs."""
+    import warnings
+
     from fmon.store.lean import import_pyarrow_alone
 
     import_pyarrow_alone()
+    warnings.showwarning = lambda message, *_: say(f"warning: {message}")
 
 
 def _now() -> datetime:
