@@ -38,7 +38,8 @@ make_venv() {
   [ "$(cat "$venv/.complete" 2>/dev/null)" = "$want" ] && return 0
   say "venv ${venv##*/}: $SKYPILOT$3"
   rm -rf "$venv"
-  env -u VIRTUAL_ENV HOME="$HOME_DIR" timeout 120 "$UV" venv -q --seed --python "$python" "$venv"
+  env -u VIRTUAL_ENV HOME="$HOME_DIR" timeout 120 "$UV" venv -q --seed --python "$python" "$venv" ||
+    cannot "uv could not make a venv with $python"
   HOME=$HOME_DIR timeout 400 "$UV" pip install -q --python "$venv/bin/python" -c "$LOCK" "${SKYPILOT/skypilot/skypilot$3}" ||
     cannot "pip could not install $SKYPILOT$3"
   bash "$HERE/patch_sky.sh" "$(echo "$venv"/lib/python3*/site-packages/sky)"
