@@ -18,6 +18,8 @@ Kind = Literal["grid", "baseline"]
 JobId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
+JobKey = Annotated[str, msgspec.Meta(pattern="^(0|[1-9][0-9]{0,17})$")]
+Usd = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 
 def level_text(level: Level) -> str:
@@ -131,6 +133,9 @@ class Manifest(msgspec.Struct, kw_only=True):
     limits: Limits = msgspec.field(default_factory=Limits)
     prices: dict[str, Price] = msgspec.field(default_factory=dict)
     as_of: Time | None = None
+    reported_costs: dict[JobKey, Usd] = msgspec.field(default_factory=dict)
+    """What ended jobs cost by SkyPilot's own cost report, by job_id as text: JSON has no other keys."""
+    reported_as_of: Time | None = None
     jobs: list[Entry]
 
 

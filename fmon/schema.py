@@ -120,6 +120,13 @@ FACTOR_LEVEL = (
     Column("level_number", "bigint", "count", "position of the level in the config"),
 )
 
+REPORTED_COST = (
+    _EXPERIMENT,
+    Column("job_id", "bigint", "id", "an ended managed job"),
+    Column("reported_usd", "double", "USD", "what it cost by SkyPilot's own cost report, all its machines"),
+    Column("reported_at", "timestamptz", "UTC", "when SkyPilot was asked last"),
+)
+
 CLOCK = (Column("now", "timestamptz", "UTC", "the wall clock when the connection was made"),)
 
 SOURCES = {
@@ -128,6 +135,7 @@ SOURCES = {
     "entry": ENTRY,
     "attempt": ATTEMPT,
     "factor_level": FACTOR_LEVEL,
+    "reported_cost": REPORTED_COST,
     "heartbeat": HEARTBEAT,
     "snapshot": SNAPSHOT,
 }

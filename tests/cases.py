@@ -35,6 +35,7 @@ DEFAULTS: dict[str, Row] = {
     "entry": {"condition_id": "c", "kind": "grid", "factors": "", "expected_s": ""},
     "attempt": {"condition_id": "c", "cycle": "0", "job_id": "1", "role": "attempt"},
     "factor_level": {},
+    "reported_cost": {"reported_at": "11:30"},
     "heartbeat": {"source": "sky", "is_ok": "true", "latency_s": "1"},
     "snapshot": {"job_id": "1", "task_id": "0", "job_name": "job-c", "is_seen": "true", "status": "RUNNING"},
 }

@@ -183,7 +183,7 @@ def _refuse(faults: Iterable[str]) -> None:
 def _to_json(manifest: Manifest) -> Json:
     """Turn a Manifest into what stands in the file; the keys come in the order of the model."""
     content: Json = msgspec.to_builtins(manifest, builtin_types=[datetime])
-    for key in ("created_at", "since", "as_of"):
+    for key in ("created_at", "since", "as_of", "reported_as_of"):
         content[key] = _utc(content[key])
     content["jobs"] = [_entry_to_json(entry) for entry in content["jobs"]]
     return content

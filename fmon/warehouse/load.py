@@ -66,6 +66,7 @@ def fill(
     bind(con, "entry", (row for manifest in manifests for row in _entry_rows(manifest)))
     bind(con, "attempt", (row for manifest in manifests for row in _attempt_rows(manifest)))
     bind(con, "factor_level", (row for manifest in manifests for row in _factor_level_rows(manifest)))
+    bind_reported(con, manifests)
     tables = [table for item in loaded for table in item.log]
     if tables:
         _bind_log(con, pa.concat_tables(tables), sources)
@@ -77,6 +78,12 @@ def bind(con: duckdb.DuckDBPyConnection, source: str, rows: Iterable[Values]) ->
     columns: Sequence[Values] = list(zip(*rows, strict=True)) or [()] * len(schema)
     arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
     con.from_arrow(pa.Table.from_arrays(arrays, schema=schema)).insert_into(source)
+
+
+def bind_reported(con: duckdb.DuckDBPyConnection, manifests: Iterable[Manifest]) -> None:
+    """Fill ``reported_cost`` with what the manifests say, in place of what it held."""
+    con.execute("delete from reported_cost")
+    bind(con, "reported_cost", (row for manifest in manifests for row in _reported_rows(manifest)))
 
 
 def _read_all(data: Path | str, columns: list[str]) -> list[Loaded]:
@@ -163,3 +170,8 @@ def _factor_level_rows(manifest: Manifest) -> Iterator[Values]:
         texts = dict.fromkeys(level_text(level) for level in levels)
         for level_number, level in enumerate(texts):
             yield manifest.experiment_id, factor, level, factor_number, level_number
+
+
+def _reported_rows(manifest: Manifest) -> Iterator[Values]:
+    for job_id, usd in manifest.reported_costs.items():
+        yield manifest.experiment_id, int(job_id), usd, manifest.reported_as_of
