@@ -1,4 +1,4 @@
-"""Read the queue over plain HTTP: the hot path of ``fmon poll`` (floor 4).
+"""Ask over plain HTTP: the hot path of ``fmon poll``, and the costs for a report (floor 4).
 
 Two requests on one connection; nothing that changes a job can be asked from here. Importing
 SkyPilot's SDK alone takes longer than all of this.
@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -46,6 +46,14 @@ FORGET_AFTER_S = 600.0
 """A request whose worker was killed stays unfinished for ever (skypilot issue 5048)."""
 
 
+class Question(NamedTuple):
+    """What is posted, and what its sender does after a failure, in words for a person."""
+
+    path: str
+    body: bytes
+    after_failure: str
+
+
 class _LeftBehind(msgspec.Struct, frozen=True):
     """A request that we gave up waiting for and the server may still work on."""
 
@@ -68,7 +76,8 @@ class HttpQueue:
         """Look at the queue once, within the deadline whatever the server does; see ``QueueReader``."""
         endpoint = find_endpoint()
         refuse_proxy(endpoint.url)
-        exchange = _Exchange(endpoint, self._recall(endpoint.url), self._deadline_s)
+        question = Question(QUEUE_PATH, queue_body(endpoint), "the next poll asks again")
+        exchange = _Exchange(endpoint, question, self._recall(endpoint.url), self._deadline_s)
         exchange.start()
         if while_waiting is not None:
             while_waiting()
@@ -102,6 +111,23 @@ class HttpQueue:
                 self._memo.write_bytes(msgspec.json.encode(unfinished))
 
 
+def ask_once(endpoint: Endpoint, question: Question, *, deadline_s: float) -> bytes:
+    """Ask one question and give what ``/api/get`` answers about it.
+
+    Raises
+    ------
+    QueueError
+        There is no answer within the deadline, or it is a refusal.
+    """
+    refuse_proxy(endpoint.url)
+    exchange = _Exchange(endpoint, question, None, deadline_s)
+    exchange.start()
+    body, error = exchange.wait()
+    if error is not None:
+        raise error
+    return body
+
+
 class _Exchange:
     """Both requests, on a thread of their own.
 
@@ -109,11 +135,14 @@ class _Exchange:
     timeout bounds, and the caller can import what it needs meanwhile.
     """
 
-    def __init__(self, endpoint: Endpoint, left_behind: _LeftBehind | None, deadline_s: float) -> None:
+    def __init__(
+        self, endpoint: Endpoint, question: Question, left_behind: _LeftBehind | None, deadline_s: float
+    ) -> None:
         self.unfinished = left_behind
         self.ended_at = datetime.now(UTC)
         self.latency_s = 0.0
         self._endpoint = endpoint
+        self._question = question
         self._deadline_s = deadline_s
         self._began = time.monotonic()
         self._is_abandoned = False
@@ -148,8 +177,8 @@ class _Exchange:
         self.unfinished = None
         if status == 404:
             message = (
-                "SkyPilot's API server has lost the request, it was restarted meanwhile;"
-                " the next poll asks again"
+                "SkyPilot's API server has lost the request, it was restarted meanwhile; "
+                + self._question.after_failure
             )
             raise QueueError(message, error_type="ApiServerConnectionError")
         if status != 200:
@@ -179,7 +208,7 @@ class _Exchange:
 
     def _ask(self) -> str:
         """Post the question; the server answers at once with the id of its request."""
-        status, headers, body = self._send("POST", QUEUE_PATH, queue_body(self._endpoint))
+        status, headers, body = self._send("POST", self._question.path, self._question.body)
         if status != 200:
             raise refusal(status, headers, body)
         request_id = headers.get(REQUEST_ID)
@@ -207,6 +236,6 @@ class _Exchange:
     def _timeout(self) -> QueueError:
         message = (
             f"SkyPilot's API server at {self._endpoint.url} did not answer within {self._deadline_s:g} s;"
-            " it may be busy, the next poll waits for the same request"
+            f" it may be busy, {self._question.after_failure}"
         )
         return QueueError(message, error_type="Timeout")

@@ -1,6 +1,6 @@
 """What SkyPilot's API server is asked, and what its answers mean (floor 4).
 
-``/jobs/queue/v2`` and ``/api/get`` are SkyPilot's own, not documented for others: tests/e2e holds
+These paths are SkyPilot's own, not documented for others: tests/e2e holds
 each fact used here against a real server. ``object``, ``request_body`` and ``entrypoint`` of an
 answer are pickles and are never opened.
 """
@@ -24,6 +24,7 @@ VERSION = "0.14.1"
 """The SkyPilot whose API this is. A server looks at both headers or at none."""
 
 QUEUE_PATH = "/jobs/queue/v2"
+COSTS_PATH = "/cost_report"
 GET_PATH = "/api/get?request_id="
 REQUEST_ID = "X-SkyPilot-Request-ID"
 
@@ -51,7 +52,17 @@ def request_headers(endpoint: Endpoint) -> dict[str, str]:
 
 def queue_body(endpoint: Endpoint) -> bytes:
     """Ask for all jobs of all users, without a limit; refreshing would start a stopped controller."""
-    body: dict[str, Any] = {"refresh": False, "all_users": True, "fields": FIELDS}
+    return _body(endpoint, {"refresh": False, "all_users": True, "fields": FIELDS})
+
+
+def costs_body(endpoint: Endpoint, *, days: int) -> bytes:
+    """Ask for the costs of all clusters that were used in the last days."""
+    return _body(endpoint, {"days": days})
+
+
+def _body(endpoint: Endpoint, question: dict[str, Any]) -> bytes:
+    """Say who asks, and in which workspace."""
+    body = dict(question)
     if endpoint.identity:
         body["env_vars"] = endpoint.identity  # an empty one is an error on the server, none at all is not
     if endpoint.workspace:
@@ -114,9 +125,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> QueueError:
         return QueueError(message, error_type="AuthRequired")
     if status in (404, 405, 422):
         version = headers.get("X-SkyPilot-API-Version", "unknown")
-        message = (
-            f"SkyPilot's API server (API version {version}) does not know the queue request (HTTP {status})"
-        )
+        message = f"SkyPilot's API server (API version {version}) does not know this request (HTTP {status})"
         return QueueError(message, error_type="VersionMismatch")
     return QueueError(
         f"SkyPilot's API server answered HTTP {status}: {text or 'no text'}", error_type=f"HTTP{status}"

@@ -146,6 +146,13 @@ def _add_cheapest(prices: dict[str, dict[str, float | None]], offers: dict[str, 
                     known[kind] = each
 
 
+def _costs(arguments: list[str], until: float) -> Any:
+    """Give the cost report: what each cluster of the last days has cost."""
+    from sky.client import sdk
+
+    return return_value_of(_result(sdk.cost_report(days=int(arguments[0])), until))
+
+
 def _task(arguments: list[str], until: float) -> int:
     """Parse a task YAML as a launch would, and count its tasks; variables without a value get one."""
     from sky.utils import dag_utils
@@ -159,6 +166,7 @@ COMMANDS: dict[str, Callable[[list[str], float], Any]] = {
     "queue": _queue,
     "log": _log,
     "prices": _prices,
+    "costs": _costs,
     "task": _task,
 }
 
