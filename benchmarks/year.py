@@ -54,7 +54,7 @@ def build_year(data: Path, *, days: int = 365) -> Store:
     write_manifest(store, manifest(store.experiment_id, days))
     last = days * POLLS_A_DAY
     for span in spans_until(last - REAL_POLLS):
-        write_durably(store.log_dir / span.name, parquet(block(store, span, days), PACKED))
+        write_durably(store.log_dir / span.name, parquet(*block(store, span, days), options=PACKED))
     for poll_id in range(last - REAL_POLLS + 1, last + 1):
         append(store, look(poll_id), records_at(poll_id, days))
     return store
@@ -100,8 +100,8 @@ def spans_until(last: int) -> Iterator[Span]:
             lo += size
 
 
-def block(store: Store, span: Span, days: int) -> pa.Table:
-    """Make the table of one compacted file."""
+def block(store: Store, span: Span, days: int) -> list[pa.Table]:
+    """Make the heartbeats and the job rows of one compacted file."""
     changes = list(changes_of(span, days))
     counts: dict[int, int] = {}
     for poll_id, _ in changes:
@@ -126,7 +126,7 @@ def block(store: Store, span: Span, days: int) -> pa.Table:
         "polled_at": [micros(look(poll_id).polled_at) for poll_id, _ in changes],
         **(dict(zip(ROW, map(list, zip(*rows, strict=True)), strict=True)) if rows else {}),
     }
-    return pa.concat_tables([table_of(beats, LOG), table_of(jobs, LOG)]).combine_chunks()
+    return [table_of(beats, LOG), table_of(jobs, LOG)]
 
 
 def changes_of(span: Span, days: int) -> Iterator[tuple[int, Record]]:

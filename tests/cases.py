@@ -109,7 +109,11 @@ def complete(sources: Sources) -> Sources:
 def load(con: Any, sources: Sources) -> None:
     """Insert rows of text into the source relations."""
     for name, columns in SOURCES.items():
-        bind(con, name, [tuple(value(row.get(c.name, ""), c.type) for c in columns) for row in sources[name]])
+        bind(
+            con,
+            name,
+            [tuple(value(row.get(c.name, ""), c.type) for c in columns) for row in sources.get(name, [])],
+        )
 
 
 def database(sources: Sources) -> Any:

@@ -152,9 +152,9 @@ def test_a_connection_is_of_one_instant(store, tmp_path):
 def test_a_file_that_compaction_takes_away_is_read_from_its_successor(store, tmp_path, monkeypatch):
     from fmon.warehouse import load
 
-    def compacted_meanwhile(path, columns, *, coded):
+    def compacted_meanwhile(path, columns, **wanted):
         store.close()
-        return real(path, columns, coded=coded)
+        return real(path, columns, **wanted)
 
     real = load.read_log_file
     monkeypatch.setattr(load, "read_log_file", compacted_meanwhile)

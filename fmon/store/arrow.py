@@ -65,30 +65,40 @@ def table_of(columns: Mapping[str, Sequence[Any]], schema: pa.Schema) -> pa.Tabl
 
 
 def parquet(
-    table: pa.Table, options: Mapping[str, Any], notes: Mapping[str, str] | None = None
+    *parts: pa.Table, options: Mapping[str, Any], notes: Mapping[str, str] | None = None
 ) -> memoryview:
-    """Write a table as Parquet into memory.
+    """Write tables of one schema as one Parquet file into memory.
 
     Parameters
     ----------
-    table, options : the table and how ``pyarrow`` writes it
+    parts : each becomes row groups of its own: see ``read_log_file``
+    options : how ``pyarrow`` writes them
     notes : kept in the file's footer beside the store's schema version
     """
     sink = pa.BufferOutputStream()
     # store_schema would add 2.5 kB of Arrow's own schema to every file; Parquet's types say it all.
-    writer = pq.ParquetWriter(sink, table.schema, store_schema=False, write_page_checksum=True, **options)
+    writer = pq.ParquetWriter(sink, parts[0].schema, store_schema=False, write_page_checksum=True, **options)
     with writer:
-        writer.write_table(table)
+        for part in parts:
+            writer.write_table(part)
         writer.add_key_value_metadata({"fmon_store_schema": str(STORE_SCHEMA), **(notes or {})})
     return memoryview(sink.getvalue())
 
 
-def read_log_file(path: Path, columns: list[str] | None = None, *, coded: Sequence[str] = ()) -> pa.Table:
+def read_log_file(
+    path: Path,
+    columns: list[str] | None = None,
+    *,
+    kind: str | None = None,
+    coded: Sequence[str] = (),
+) -> pa.Table:
     """Read one file of the log.
 
     Parameters
     ----------
     path, columns : the file, and which columns; None = all
+    kind : heartbeat or snapshot, the rows that are wanted; row groups that hold none of them are not
+        read (compaction gives both kinds groups of their own), others as a whole
     coded : text columns to leave as dictionaries: a year repeats a few words half a million times
 
     Raises
@@ -102,7 +112,7 @@ def read_log_file(path: Path, columns: list[str] | None = None, *, coded: Sequen
         file = pq.ParquetFile(path, read_dictionary=list(coded), page_checksum_verification=True)
         version = int((file.metadata.metadata or {}).get(b"fmon_store_schema", b"0"))
         if version <= STORE_SCHEMA:
-            return _conform(file, _schema_of(columns, coded))
+            return _conform(file, _schema_of(columns, coded), _groups_with(file, kind))
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError, ValueError) as fault:
@@ -125,11 +135,29 @@ def _schema_of(columns: list[str] | None, coded: Sequence[str]) -> pa.Schema:
     )
 
 
-def _conform(file: pq.ParquetFile, schema: pa.Schema) -> pa.Table:
+def _groups_with(file: pq.ParquetFile, kind: str | None) -> list[int]:
+    """Choose the row groups that may hold rows of a kind; the statistics of job_id tell."""
+    groups = range(file.metadata.num_row_groups)
+    if kind is None or "job_id" not in file.schema.names:
+        return list(groups)
+    at = file.schema.names.index("job_id")
+    chosen = []
+    for number in groups:
+        group = file.metadata.row_group(number)
+        statistics = group.column(at).statistics
+        has_count = statistics is not None and statistics.has_null_count
+        has_none = 0 if kind == "heartbeat" else group.num_rows
+        if not has_count or statistics.null_count != has_none:
+            chosen.append(number)
+    return chosen
+
+
+def _conform(file: pq.ParquetFile, schema: pa.Schema, groups: list[int]) -> pa.Table:
     """Read a file with the columns of a schema, as nulls where it (a quiet poll, an older fmon) has none."""
     have = set(file.schema.names).intersection(schema.names)
-    table = file.read(columns=[name for name in schema.names if name in have], use_threads=False)
-    count = file.metadata.num_rows
+    names = [name for name in schema.names if name in have]
+    table = file.read_row_groups(groups, columns=names, use_threads=False)
+    count = table.num_rows if names else sum(file.metadata.row_group(number).num_rows for number in groups)
     arrays = [
         _typed(table[field.name], field.type) if field.name in have else pa.nulls(count, field.type)
         for field in schema

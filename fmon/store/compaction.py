@@ -87,9 +87,10 @@ def merge(log_dir: Path, group: list[Span]) -> Span:
     """Write the file that covers a group of neighbours: heartbeats first, then job rows, both by poll."""
     whole = pa.concat_tables([read_log_file(log_dir / span.name) for span in group])
     is_heartbeat = whole["job_id"].is_null()
-    parts = [whole.filter(is_heartbeat), whole.filter(whole["job_id"].is_valid())]
+    kinds = (is_heartbeat, whole["job_id"].is_valid())
+    parts = [part.combine_chunks() for part in map(whole.filter, kinds) if part.num_rows]
     made = Span(group[0].lo, group[-1].hi)
-    write_durably(log_dir / made.name, parquet(pa.concat_tables(parts).combine_chunks(), PACKED))
+    write_durably(log_dir / made.name, parquet(*parts, options=PACKED))
     return made
 
 

@@ -91,7 +91,9 @@ def append(store: Store, look: Look, records: Sequence[Record] | None) -> Append
         beat = _heartbeat(store, look, poll.hi, None if records is None else len(records), rows.num_rows)
         # A quiet poll leaves the columns of jobs out: a third of the time of its write.
         table = pa.concat_tables([table_of(beat, LOG), rows]) if rows.num_rows else table_of(beat, BEAT)
-        write_durably(store.log_dir / poll.name, parquet(table, PACKED if len(table) > SMALL_ROWS else SMALL))
+        write_durably(
+            store.log_dir / poll.name, parquet(table, options=PACKED if len(table) > SMALL_ROWS else SMALL)
+        )
         _compact(store, [*spans, poll])
     return Appended(poll.hi, rows.num_rows)
 

@@ -76,7 +76,7 @@ def save(store: Store, table: pa.Table, found: Header) -> None:
     """Write the state durably, and clean up after writers that died here."""
     remove_temps(store.path, listing(store.path), older_than_s=OLD_TEMP_S)
     notes = {"poll_id": str(found.poll_id), "fingerprint": found.fingerprint}
-    write_durably(store.state, parquet(table, OPTIONS, notes))
+    write_durably(store.state, parquet(table, options=OPTIONS, notes=notes))
 
 
 def rebuild(paths: Sequence[Path]) -> pa.Table:

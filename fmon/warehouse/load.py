@@ -12,7 +12,7 @@ import pyarrow as pa
 from fmon.errors import FmonError
 from fmon.model import level_text
 from fmon.schema import HEARTBEAT, SNAPSHOT, SOURCES
-from fmon.store.arrow import LOG, TYPES, read_log_file
+from fmon.store.arrow import TYPES, read_log_file
 from fmon.store.folder import find, stores
 from fmon.store.manifest import read_manifest
 from fmon.store.reading import steadily
@@ -28,16 +28,18 @@ if TYPE_CHECKING:
 
 ARROW = {**TYPES, "map(varchar, varchar)": pa.map_(pa.string(), pa.string())}
 LOGS = {"heartbeat": HEARTBEAT, "snapshot": SNAPSHOT}
+IS_JOB = {"heartbeat": ["job_id"], "snapshot": []}
+"""What a relation lacks to tell its rows from the other's."""
 WORDS = tuple(column.name for column in HEARTBEAT if column.type == "varchar")
 
 Values = tuple[Any, ...]
 
 
 class Loaded(NamedTuple):
-    """What one experiment's store holds: its manifest, and its log as one table per file."""
+    """What one experiment's store holds: its manifest, and its log by relation, one table a file."""
 
     manifest: Manifest
-    log: list[pa.Table]
+    log: dict[str, list[pa.Table]]
 
 
 def fill(
@@ -56,10 +58,8 @@ def fill(
     data, experiment, now : as in ``connect``
     sources : the relations that are needed; columns of the log that nobody reads are not read
     """
-    columns = [
-        field.name for field in LOG if any(_has(source, field.name) for source in sources & LOGS.keys())
-    ]
-    loaded = _read_all(data, columns) if experiment is None else [_read(find(data, experiment), columns)]
+    needed = [source for source in LOGS if source in sources]
+    loaded = _read_all(data, needed) if experiment is None else [_read(find(data, experiment), needed)]
     manifests = [item.manifest for item in loaded]
     bind(con, "clock", [(now or datetime.now(UTC),)])
     bind(con, "manifest", map(_manifest_row, manifests))
@@ -67,9 +67,10 @@ def fill(
     bind(con, "attempt", (row for manifest in manifests for row in _attempt_rows(manifest)))
     bind(con, "factor_level", (row for manifest in manifests for row in _factor_level_rows(manifest)))
     bind_reported(con, manifests)
-    tables = [table for item in loaded for table in item.log]
-    if tables:
-        _bind_log(con, pa.concat_tables(tables), sources)
+    for source in needed:
+        tables = [table for item in loaded for table in item.log[source]]
+        if tables:
+            _bind_log(con, source, pa.concat_tables(tables))
 
 
 def bind(con: duckdb.DuckDBPyConnection, source: str, rows: Iterable[Values]) -> None:
@@ -86,13 +87,13 @@ def bind_reported(con: duckdb.DuckDBPyConnection, manifests: Iterable[Manifest])
     bind(con, "reported_cost", (row for manifest in manifests for row in _reported_rows(manifest)))
 
 
-def _read_all(data: Path | str, columns: list[str]) -> list[Loaded]:
+def _read_all(data: Path | str, needed: list[str]) -> list[Loaded]:
     """Read every store; one that can't be read must not keep an analyst from all the others."""
     found = stores(data) or [find(data)]  # find says what to do where there is none
     loaded, faults = [], []
     for store in found:
         try:
-            loaded.append(_read(store, columns))
+            loaded.append(_read(store, needed))
         except FmonError as fault:
             faults.append(fault)
     if not loaded:
@@ -102,27 +103,27 @@ def _read_all(data: Path | str, columns: list[str]) -> list[Loaded]:
     return loaded
 
 
-def _read(store: Store, columns: list[str]) -> Loaded:
+def _read(store: Store, needed: list[str]) -> Loaded:
     manifest = read_manifest(store)
-    log = steadily(store, partial(_read_log, columns=columns)) if columns else []
-    return Loaded(manifest, log)
+    return Loaded(manifest, steadily(store, partial(_read_log, needed=needed)) if needed else {})
 
 
-def _read_log(paths: Iterable[Path], *, columns: list[str]) -> list[pa.Table]:
-    coded = [name for name in WORDS if name in columns]
-    return [read_log_file(path, columns, coded=coded) for path in paths]
+def _read_log(paths: Iterable[Path], *, needed: list[str]) -> dict[str, list[pa.Table]]:
+    """Read the relations that are needed, all from the same files."""
+    log: dict[str, list[pa.Table]] = {source: [] for source in needed}
+    for path in paths:
+        for source, tables in log.items():
+            names = [*(column.name for column in LOGS[source]), *IS_JOB[source]]
+            coded = WORDS if source == "heartbeat" else ()
+            tables.append(read_log_file(path, names, kind=source, coded=coded))
+    return log
 
 
-def _bind_log(con: duckdb.DuckDBPyConnection, log: pa.Table, sources: frozenset[str]) -> None:
-    """Part the log into its two relations: a heartbeat has no job_id."""
-    for source in sources & LOGS.keys():
-        kind = "job_id is null" if source == "heartbeat" else "job_id is not null"
-        names = ", ".join(column.name for column in LOGS[source])
-        con.from_arrow(log).filter(kind).project(names).insert_into(source)
-
-
-def _has(source: str, column: str) -> bool:
-    return column == "job_id" or any(column == known.name for known in LOGS[source])
+def _bind_log(con: duckdb.DuckDBPyConnection, source: str, log: pa.Table) -> None:
+    """Insert the rows of one relation; small files hold both kinds: a heartbeat has no job_id."""
+    kind = "job_id is null" if source == "heartbeat" else "job_id is not null"
+    names = ", ".join(column.name for column in LOGS[source])
+    con.from_arrow(log).filter(kind).project(names).insert_into(source)
 
 
 def _manifest_row(manifest: Manifest) -> Values:
