@@ -190,8 +190,11 @@ def report(
 ) -> None:
     """Write the experiment's JSONL and its HTML page; print their paths."""
     from fmon.phases.report import report as report_phase
+    from fmon.sky.costs import reported_costs
 
-    reported = report_phase(data, experiment, out)
+    reported = report_phase(data, experiment, out, ask=reported_costs)
+    if reported.unreconciled:
+        say(reported.unreconciled)
     _print_ids([str(reported.jsonl), str(reported.html)])
 
 

@@ -58,12 +58,19 @@ def job(job_id: int, status: str = "RUNNING", *, minutes: float = 10, **fields: 
     return Record(job_id=job_id, job_name=f"c{job_id}", status=status, **{**price, **times, **fields})
 
 
-def poll(store: Store, minute: float, records: Iterable[Record] | None, error: str | None = None) -> None:
+def poll(
+    store: Store,
+    minute: float,
+    records: Iterable[Record] | None,
+    error: str | None = None,
+    *,
+    source: str = "sky",
+) -> None:
     """Append a poll; None = the queue did not answer."""
     listed = None if records is None else list(records)
     look = Look(
         polled_at=at(minute),
-        source="sky",
+        source=source,
         latency_s=0.1,
         job_count=None if listed is None else len(listed),
         error_type=None if listed is not None else "ClusterNotUpError",

@@ -1,6 +1,7 @@
 """Phase 6, report: what became of every condition, as JSONL and as one HTML page (floor 6).
 
-Reads the views. Writes both files, then copies status, times and cost into the manifest.
+Reads the views and asks SkyPilot what it says that the ended jobs have cost. Writes both files, then
+copies status, times and costs into the manifest.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fmon.errors import QueueError
 from fmon.report import queries
 from fmon.report.frozen import freeze
 from fmon.report.jsonl import LINES, MACROS
@@ -20,15 +22,19 @@ from fmon.store.durable import lock, write_chunks_durably, write_durably
 from fmon.store.folder import find
 from fmon.store.manifest import read_manifest, write_manifest
 from fmon.warehouse import connect, rows
+from fmon.warehouse.load import bind_reported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
     import duckdb
 
+    from fmon.model import Manifest
     from fmon.store.folder import Store
+
+    Ask = Callable[[Mapping[int, list[str]], int], dict[int, float]]
 
 LINES_AT_A_TIME = 1_000
 
@@ -37,13 +43,16 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Reported:
-    """The two files of a report."""
+    """The two files of a report, and why SkyPilot's own costs are not in it where they should be."""
 
     jsonl: Path
     html: Path
+    unreconciled: str | None
 
 
-def report(data: Path, experiment: str | None, out: Path, *, now: datetime | None = None) -> Reported:
+def report(
+    data: Path, experiment: str | None, out: Path, *, ask: Ask | None = None, now: datetime | None = None
+) -> Reported:
     """Write the report of an experiment, also while its jobs still run.
 
     Parameters
@@ -51,6 +60,8 @@ def report(data: Path, experiment: str | None, out: Path, *, now: datetime | Non
     data : folder of the stores
     experiment : id or unique start of it; None = the newest
     out : folder of the reports; made where it is missing
+    ask : ``fmon.sky.costs.reported_costs``; None = SkyPilot is not asked. It never is about a recording,
+        nor where it was not what polls looked at.
     now : the clock that open jobs are measured by [UTC]; None = the wall clock. A replayed experiment has
         its own, so its report is always the same.
 
@@ -67,15 +78,43 @@ def report(data: Path, experiment: str | None, out: Path, *, now: datetime | Non
     """
     store = find(data, experiment)
     con = connect(data, store.experiment_id, now=now, views=queries.VIEWS)
+    freeze(con, queries.JOBS)
+    as_of = rows(con, queries.EXPERIMENT)[0]["now_at"]
+    costs, unreconciled = _ask(con, ask, as_of=as_of) if ask else ({}, None)
+    manifest = read_manifest(store)
+    _note(manifest, costs, as_of=as_of)
+    bind_reported(con, [manifest])
     freeze(con, queries.FROZEN)
     con.execute(SPANS)
     con.execute(MACROS)
     name = f"factorial_run_{store.experiment_id}"
-    reported = Reported(jsonl=out / f"{name}.jsonl", html=out / f"{name}.html")
+    reported = Reported(jsonl=out / f"{name}.jsonl", html=out / f"{name}.html", unreconciled=unreconciled)
     write_chunks_durably(reported.jsonl, _lines(con))
     write_durably(reported.html, render(_facts(con)).encode())
-    _refresh(store, rows(con, queries.LIVE_FIELDS), as_of=rows(con, queries.EXPERIMENT)[0]["now_at"])
+    _refresh(store, rows(con, queries.LIVE_FIELDS), costs, as_of=as_of)
     return reported
+
+
+def _ask(con: duckdb.DuckDBPyConnection, ask: Ask, *, as_of: datetime) -> tuple[dict[int, float], str | None]:
+    """Ask SkyPilot for its costs of the ended jobs; without an answer the report is made all the same."""
+    jobs = rows(con, queries.ENDED_AT_SKYPILOT)
+    if not jobs:
+        return {}, None
+    days = (as_of - min(row["submitted_at"] for row in jobs)).days + 2
+    try:
+        costs = ask({row["job_id"]: row["task_names"] for row in jobs}, days)
+    except QueueError as fault:
+        return {}, f"the report is made without asking SkyPilot for its own costs: {fault}"
+    if not costs:
+        return {}, f"SkyPilot's cost report has no cost of any of the {len(jobs)} ended jobs"
+    return costs, None
+
+
+def _note(manifest: Manifest, costs: dict[int, float], *, as_of: datetime) -> None:
+    """Add what SkyPilot says to the manifest; what it once said of an ended job stays."""
+    if costs:
+        manifest.reported_costs |= {str(job_id): usd for job_id, usd in costs.items()}
+        manifest.reported_as_of = as_of
 
 
 def _lines(con: duckdb.DuckDBPyConnection) -> Iterator[bytes]:
@@ -89,12 +128,14 @@ def _summary(con: duckdb.DuckDBPyConnection) -> Row:
     """Sum the experiment up for the last line of the JSONL."""
     experiment = rows(con, queries.EXPERIMENT)[0]
     as_of = experiment.pop("now_at")
+    reconciled = rows(con, queries.RECONCILED)
     return {
         "summary": True,
         **experiment,
         "as_of": as_of,
         **rows(con, queries.OUTCOME)[0],
         "cycles": rows(con, queries.CYCLES),
+        **({"reported": reconciled[0]} if reconciled else {}),
         "alarms": rows(con, queries.ALARM_COUNTS),
         "polls": rows(con, queries.POLLS)[0],
     }
@@ -115,6 +156,7 @@ def _facts(con: duckdb.DuckDBPyConnection) -> Facts:
         levels=levels,
         matrices=_matrices(con, experiment["experiment_id"], levels),
         cycles=rows(con, queries.CYCLES),
+        reconciled=rows(con, queries.RECONCILED),
         failures=rows(con, queries.FAILURES, {"most": size.reasons, "most_ids": size.ids, **characters}),
         gaps=rows(con, queries.GAPS, {"most": size.polls}),
         failed_polls=rows(con, queries.FAILED_POLLS, {"most": size.polls, **characters}),
@@ -149,7 +191,7 @@ def _matrices(
     }
 
 
-def _refresh(store: Store, live: list[Row], *, as_of: datetime) -> None:
+def _refresh(store: Store, live: list[Row], costs: dict[int, float], *, as_of: datetime) -> None:
     """Copy status, times and cost into the manifest for those who read only that; no view does."""
     by_condition = {row["condition_id"]: row for row in live}
     with lock(store.lock_file, wait_s=LOCK_WAIT_S):
@@ -162,4 +204,5 @@ def _refresh(store: Store, live: list[Row], *, as_of: datetime) -> None:
             entry.start_time, entry.end_time = row["start_at"], row["end_at"]
             entry.duration_seconds, entry.cost_usd = row["run_s"], row["cost_usd"]
         manifest.as_of = as_of
+        _note(manifest, costs, as_of=as_of)
         write_manifest(store, manifest)

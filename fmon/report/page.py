@@ -15,7 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from fmon.report.matrix import matrix_of
-from fmon.report.text import clock, cost, cut, duration, money, visible
+from fmon.report.text import clock, cost, cut, duration, money, reconciled, visible
 from fmon.report.timeline import bars_of, strip_of
 
 MAX_BYTES = 1_000_000
@@ -82,6 +82,7 @@ class Facts:
     levels: Rows
     matrices: dict[tuple[str, str], Rows]
     cycles: Rows
+    reconciled: Rows
     failures: Rows
     gaps: Rows
     failed_polls: Rows
@@ -135,7 +136,7 @@ def _environment(size: Size) -> Environment:
         kept=lambda found, most: found[:most],
         left=_left,
     )
-    environment.globals.update(cost=cost)
+    environment.globals.update(cost=cost, reconciled=reconciled)
     return environment
 
 

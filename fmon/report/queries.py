@@ -3,9 +3,10 @@
 Every query runs over one experiment. Lists are bounded here, and each comes with how many there are in all.
 """
 
+JOBS = ("sighting", "job")
+"""Views that are computed once, and before SkyPilot is asked for its costs of the jobs."""
+
 FROZEN = (
-    "sighting",
-    "job",
     "condition",
     "condition_level",
     "coverage",
@@ -14,9 +15,9 @@ FROZEN = (
     "cycle_cost",
     "outcome",
 )
-"""Views in dependency order that are computed once; all queries read them several times."""
+"""The others in dependency order that are computed once; all queries read them several times."""
 
-VIEWS = ("experiment", "coverage_matrix", *FROZEN)
+VIEWS = ("experiment", "coverage_matrix", *JOBS, *FROZEN)
 
 EXPERIMENT = """
 select
@@ -125,6 +126,33 @@ select
     cycle_cost.cost_usd
 from cycle_cost
 order by cycle_cost.cycle
+"""
+
+# A row only where SkyPilot's cost report has figures.
+RECONCILED = """
+select
+    cast(sum(cycle_cost.job_count) as bigint) as job_count,
+    cast(sum(cycle_cost.reported_count) as bigint) as reported_count,
+    cast(sum(cycle_cost.reported_usd) as decimal(18, 4)) as reported_usd,
+    cast(sum(cycle_cost.compared_count) as bigint) as compared_count,
+    cast(sum(cycle_cost.difference_usd) as decimal(18, 4)) as difference_usd,
+    max(cycle_cost.reported_at) as reported_at
+from cycle_cost
+having sum(cycle_cost.reported_count) > 0
+"""
+
+# Only of ended jobs: the cost of an open one has changed until it is read. A recording has no server to ask.
+ENDED_AT_SKYPILOT = """
+select
+    job.job_id,
+    list(distinct coalesce(job.task_name, job.job_name)) as task_names,
+    coalesce(min(job.submitted_at), min(job.first_seen_at)) as submitted_at
+from job
+cross join experiment
+where not experiment.is_replayed and exists (select 1 from heartbeat where heartbeat.source = 'sky')
+group by job.job_id
+having bool_and(job.is_terminal) and count(coalesce(job.task_name, job.job_name)) = count(*)
+order by job.job_id
 """
 
 # SkyPilot ends its reasons with a command that names the job: without the number they are the same reason.

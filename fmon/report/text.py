@@ -50,6 +50,22 @@ def cost(usd: Decimal | float | None, unpriced_count: int) -> str:
     return money(usd) + (f" ({unpriced_count:,} unpriced)" if unpriced_count else "")
 
 
+def reconciled(found: dict[str, Any]) -> str:
+    """Hold fmon's cost against SkyPilot's own, in a sentence; ``found`` is a row of RECONCILED."""
+    reported, compared = found["reported_count"], found["compared_count"]
+    said = (
+        f"SkyPilot's own cost report of {clock(found['reported_at'])}: {money(found['reported_usd'])}"
+        f" for {reported:,} of {found['job_count']:,} jobs"
+    )
+    if not compared:
+        return f"{said}; fmon has a price for none of them"
+    difference = found["difference_usd"]
+    apart = ("-" if difference < 0 else "+") + money(abs(difference))
+    if compared < reported:
+        return f"{said}; fmon differs by {apart} for the {compared:,} of them that it has a price for"
+    return f"{said}; fmon says {money(found['reported_usd'] + difference)} for the same, difference {apart}"
+
+
 def duration(seconds: float | None) -> str:
     """Write a time span in its two largest units; empty where there is none.
 

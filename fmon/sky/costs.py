@@ -29,7 +29,7 @@ DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 def reported_costs(
-    jobs: Mapping[int, Collection[str]], *, days: int, timeout_s: float = TIMEOUT_S
+    jobs: Mapping[int, Collection[str]], days: int, *, timeout_s: float = TIMEOUT_S
 ) -> dict[int, float]:
     """Ask SkyPilot what managed jobs have cost, provisioning and recoveries included.
 
