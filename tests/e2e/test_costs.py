@@ -1,0 +1,123 @@
+"""SkyPilot's own cost report beside fmon's cost, on jobs that have really run."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fmon
+from tests.e2e.real_sky import TERMINAL, RealSky
+
+pytestmark = pytest.mark.real
+
+FMON = str(Path(sys.executable).with_name("fmon"))
+USD_PER_H = 2.5
+"""As in the pricing of the server's own config (tests/e2e/realsky/up.sh)."""
+CONFIG = """\
+experiment_name: costed
+skypilot_yaml: train.yaml
+factors: {{name: {names}}}
+prices: {{H100: {{on_demand: {price}}}}}
+job_name: "{{name}}"
+"""
+TEARDOWN_S = 300.0
+"""How long a machine may take to go after its job ended; two loaded cores took 110 s."""
+
+
+@dataclass(frozen=True)
+class Costed:
+    """A finished report on jobs of the server's queue."""
+
+    done: subprocess.CompletedProcess[str]
+    data: Path
+    summary: dict[str, Any]
+    by_cluster: dict[str, float]
+
+
+@pytest.fixture(scope="module")
+def costed(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Costed:
+    """Adopt the newest ended jobs that ran, one is launched where there is none, and report."""
+    jobs = ended(realsky)
+    if not jobs:
+        realsky.wait(realsky.launch([{"name": "costs", "run": "sleep 5"}]), timeout=400)
+        jobs = ended(realsky)
+    clusters = settled(realsky)
+    folder = tmp_path_factory.mktemp("costed")
+    (folder / "experiment.yaml").write_text(CONFIG.format(names=json.dumps(list(jobs)), price=USD_PER_H))
+    (folder / "train.yaml").write_text(
+        "resources: {infra: slurm/demo, accelerators: 'H100:1'}\nrun: 'true'\n"
+    )
+    adopted = call(realsky, folder, "adopt", "experiment.yaml")
+    assert adopted.returncode == 0, adopted.stderr
+    done = call(realsky, folder, "report", "--out", "reports")
+    assert done.returncode == 0, done.stderr
+    *_, summary = (folder / done.stdout.split()[0]).read_text().splitlines()
+    by_cluster: dict[str, float] = {}
+    for row in clusters:
+        by_cluster[row["name"]] = by_cluster.get(row["name"], 0.0) + row["total_cost"]
+    return Costed(done, folder / "data", json.loads(summary), by_cluster)
+
+
+def ended(sky: RealSky) -> dict[str, int]:
+    """Give the newest job of each name, where it ran in one go and has ended."""
+    records = sorted(sky.queue(), key=lambda record: record["job_id"])
+    newest = {record["job_name"]: record for record in records}
+    return {
+        name: record["job_id"]
+        for name, record in newest.items()
+        if record["status"].startswith(TERMINAL)
+        and record["start_at"]
+        and not record["recovery_count"]
+        and not record["metadata"]  # another test's experiment claims it
+    }
+
+
+def settled(sky: RealSky) -> list[dict[str, Any]]:
+    """Give SkyPilot's costs when they have stopped growing: a machine is billed until it is gone."""
+    until = time.monotonic() + TEARDOWN_S
+    before, now = None, sky.cost()
+    while now != before:
+        assert time.monotonic() < until, f"a machine does not go: {now}"
+        time.sleep(5)
+        before, now = now, sky.cost()
+    return now
+
+
+def call(sky: RealSky, folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run fmon as a user would."""
+    return subprocess.run(
+        [FMON, *args, "--data", str(folder / "data")],
+        env=sky.env, cwd=folder, capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+
+
+def test_skypilots_figure_of_every_job_is_what_its_sdk_says(costed: Costed) -> None:
+    asked = fmon.connect(costed.data).execute("select job_name, job_id from job where is_terminal").fetchall()
+    told = {job_id: costed.by_cluster[f"{name.replace('_', '-')}-{job_id}"] for name, job_id in asked}
+    stored = fmon.connect(costed.data).execute("select job_id, reported_usd from reported_cost").fetchall()
+    assert dict(stored) == pytest.approx(told)
+    assert costed.summary["reported"]["reported_count"] == len(told) > 0
+    assert "cost" not in costed.done.stderr
+
+
+def test_fmons_cost_is_skypilots_but_for_launch_and_teardown(costed: Costed) -> None:
+    """SkyPilot bills from the start of provisioning until the machine is gone.
+
+    fmon, which did not watch these jobs, only knows from RUNNING to the end.
+    """
+    query = """
+        select
+            job.job_id,
+            (reported_cost.reported_usd - job.cost_usd) / $price * 3600 as apart_s,
+            epoch(job.start_at) - epoch(job.submitted_at) as launch_s
+        from job join reported_cost using (experiment_id, job_id)
+    """
+    for job_id, apart_s, launch_s in (
+        fmon.connect(costed.data).execute(query, {"price": USD_PER_H}).fetchall()
+    ):
+        assert -1 <= apart_s <= launch_s + TEARDOWN_S, (job_id, apart_s, launch_s)
