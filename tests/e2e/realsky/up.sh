@@ -186,7 +186,8 @@ mkdir -p "$R"/{etc,run,log,shim,home/.sky,home/.slurm,home/.ssh} "$R"/run/{munge
 chmod 755 "$R" "$R"/{etc,run,log,shim} "$R/run/munge"
 install_packages
 find_uv
-make_venv "$R/venv" "$(readlink -f "$(command -v "${PYTHON:-python3}")")" "[slurm]"
+python=$("${PYTHON:-python3}" -c 'import os, sys; print(os.path.realpath(sys.executable))')
+make_venv "$R/venv" "$python" "[slurm]"
 job_python=$(find_job_python) || cannot "no /usr/bin/python3.10 to 3.13 for the jobs"
 make_venv "$R/jobvenv" "$job_python" "[slurm,remote]"
 make_job_user
