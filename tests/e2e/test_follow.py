@@ -53,7 +53,7 @@ ENDED_AS = {
 }
 PREEMPTED, CANCELLED, TWICE = "segresnet-dice_ce_cldice", "sam3-dice_ce_cldice", "sam3-dice_ce_cldice"
 QUEUE_UNREACHABLE, NOT_ALL_SUCCEEDED = 11, 4
-PAUSE_S, LIMIT_S = 5, 400
+PAUSE_S, LIMIT_S = 8, 600
 STATUSES = "select job_name, status, details from job"
 TIMES = ("submitted_at", "start_at", "end_at")
 
