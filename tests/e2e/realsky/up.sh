@@ -168,6 +168,8 @@ configure_sky() {
   cat >"$R/env.sh" <<E
 export HOME=$HOME_DIR SLURM_CONF=$R/etc/slurm.conf PATH=$R/venv/bin:\$PATH
 export SKYPILOT_API_SERVER_LOCAL_PORT=$SKY_PORT SKYPILOT_DISABLE_USAGE_COLLECTION=1
+# SkyPilot starts as many jobs controllers as memory allows, and on two cores they are in each other's way: two are plenty.
+export SKYPILOT_POD_MEMORY_GB_LIMIT=8
 unset SKYPILOT_API_SERVER_ENDPOINT PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
 E
 }
