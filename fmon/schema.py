@@ -127,6 +127,34 @@ REPORTED_COST = (
     Column("reported_at", "timestamptz", "UTC", "when SkyPilot was asked last"),
 )
 
+FINDING = (
+    _EXPERIMENT,
+    Column("job_id", "bigint", "id", "a job that failed"),
+    Column("task_id", "bigint", "id", "the task of it that failed"),
+    Column("rules_version", "varchar", "name", "rules and own patterns that it was examined by"),
+    Column("log_state", "varchar", "name", "stored, or missing: examined by what the queue said alone"),
+    Column("log_error", "varchar", "text", "why there is no log"),
+    Column("category", "varchar", "name", "root cause (docs/causes.md); unknown where nothing decides"),
+    Column("subcategory", "varchar", "name", "closer than the category; null = none"),
+    Column("root_cause_id", "varchar", "id", "what failures of one root cause share"),
+    Column("signature", "varchar", "id", "hash of the normalised error; the same = the identical error"),
+    Column("root_cause", "varchar", "text", "the cause as one sentence"),
+    Column("exception_class", "varchar", "name", "the exception that decided; null = none"),
+    Column("message", "varchar", "text", "its message, with what differs from run to run masked"),
+    Column("source", "varchar", "name", "log, controller_log, failure_reason or status: where that stood"),
+    Column("evidence", "varchar", "text", "the line that decided, redacted"),
+    Column("rule", "varchar", "name", "the rule that decided"),
+    Column("runner_up", "varchar", "name", "the second best category/subcategory; null = none"),
+    Column("remedy", "varchar", "name", "auto, config, code, unrecoverable or none"),
+    Column("affected_files", "varchar[]", "text", "project files that the log names, deepest first"),
+    Column("is_auto_fixable", "boolean", "bool", "a relaunch alone may do"),
+    Column("evidence_line", "bigint", "count", "its number in the stored log, from 1"),
+    Column("confidence", "double", "ratio", "how sure the rule is"),
+    Column("ask_count", "bigint", "count", "how often the log was asked for"),
+    Column("examined_at", "timestamptz", "UTC", "when the log was last asked for or read"),
+)
+"""One row per failed job task; ``fmon.examine`` writes them, from the stored logs and the snapshots."""
+
 CLOCK = (Column("now", "timestamptz", "UTC", "the wall clock when the connection was made"),)
 
 SOURCES = {
@@ -138,4 +166,5 @@ SOURCES = {
     "reported_cost": REPORTED_COST,
     "heartbeat": HEARTBEAT,
     "snapshot": SNAPSHOT,
+    "finding": FINDING,
 }

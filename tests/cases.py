@@ -37,6 +37,7 @@ DEFAULTS: dict[str, Row] = {
     "factor_level": {},
     "reported_cost": {"reported_at": "11:30"},
     "heartbeat": {"source": "sky", "is_ok": "true", "latency_s": "1"},
+    "finding": {"job_id": "1", "task_id": "0", "log_state": "stored"},
     "snapshot": {"job_id": "1", "task_id": "0", "job_name": "job-c", "is_seen": "true", "status": "RUNNING"},
 }
 
@@ -128,6 +129,8 @@ def value(text: str, kind: str) -> Any:
     kind = kind.lower()
     if kind.startswith("map"):
         return [tuple(pair.split("=")) for pair in text.split(", ") if pair]
+    if kind.endswith("[]"):
+        return [item for item in text.split(", ") if item]
     if not text:
         return None
     if kind.startswith("timestamp"):

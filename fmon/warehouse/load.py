@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from fmon.model import Manifest
     from fmon.store.folder import Store
 
-ARROW = {**TYPES, "map(varchar, varchar)": pa.map_(pa.string(), pa.string())}
+ARROW = {
+    **TYPES,
+    "map(varchar, varchar)": pa.map_(pa.string(), pa.string()),
+    "varchar[]": pa.list_(pa.string()),
+}
 LOGS = {"heartbeat": HEARTBEAT, "snapshot": SNAPSHOT}
 IS_JOB = {"heartbeat": ["job_id"], "snapshot": []}
 """What a relation lacks to tell its rows from the other's."""
