@@ -1,7 +1,9 @@
 """Every refusal of fmon, with its exit code (floor 1).
 
-A message says what happened, to which ids, and what to do next; ``cli.main`` is the only catcher.
+A message says what happened, to which ids, and what to do next; ``entry.main`` is the only catcher.
 """
+
+from typing import Literal
 
 
 class FmonError(Exception):
@@ -47,3 +49,18 @@ class StoreError(FmonError):
     """The store can't be written (disk full, permission, lock held); what it held is intact."""
 
     exit_code = 14
+
+
+class RuleError(FmonError):
+    """One of the rules F1 to F5 forbids it; the exit code is 20 + the rule's number.
+
+    Parameters
+    ----------
+    rule : 1 to 5
+    message : what forbids it, which ids, what to do next
+    """
+
+    def __init__(self, rule: Literal[1, 2, 3, 4, 5], message: str) -> None:
+        super().__init__(f"F{rule}: {message}")
+        self.rule = rule
+        self.exit_code = 20 + rule
