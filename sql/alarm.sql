@@ -26,14 +26,47 @@ with due as (
     where spell.threshold is not null
 ),
 
+-- A threshold that was reached when the spell was first seen needs no search: most polls are left out.
+searched_from as (
+    select
+        due.experiment_id,
+        min(due.poll_id) as poll_id
+    from due
+    where due.due_at > due.seen_at
+    group by due.experiment_id
+),
+
+following as (
+    select
+        heartbeat.experiment_id,
+        heartbeat.poll_id,
+        heartbeat.is_ok,
+        heartbeat.polled_at,
+        lag(heartbeat.polled_at) over in_order as previous_at
+    from heartbeat
+    inner join searched_from
+        on
+            heartbeat.experiment_id = searched_from.experiment_id
+            and heartbeat.poll_id >= searched_from.poll_id
+    window in_order as (partition by heartbeat.experiment_id order by heartbeat.poll_id)
+),
+
 answered as (
     select
-        poll.experiment_id,
-        poll.step_back_count,
-        poll.poll_id,
-        poll.polled_at
-    from poll
-    where poll.is_ok
+        following.experiment_id,
+        following.poll_id,
+        following.polled_at,
+        -- Not count(*) filter: over a window DuckDB 2.0 needs quadratic time for it.
+        count(case when following.polled_at < following.previous_at then 1 end) over in_order
+            as step_back_count
+    from following
+    window
+        in_order as (
+            partition by following.experiment_id
+            order by following.poll_id
+            rows between unbounded preceding and current row
+        )
+    qualify following.is_ok
 ),
 
 -- Where the clock stepped back, times repeat. Between two steps time and poll_id grow together, and one
@@ -73,17 +106,6 @@ waiting as (
     where due.due_at > due.seen_at
 ),
 
--- Mostly nothing is to be searched for: then a year of polls need not be sorted.
-searched as (
-    select
-        answered.experiment_id,
-        answered.step_back_count,
-        answered.poll_id,
-        answered.polled_at
-    from answered
-    where answered.experiment_id in (select waiting.experiment_id from waiting)
-),
-
 reached as (
     select
         waiting.kind,
@@ -91,14 +113,14 @@ reached as (
         waiting.job_id,
         waiting.task_id,
         waiting.poll_id,
-        min(searched.poll_id) as raised_poll_id
+        min(answered.poll_id) as raised_poll_id
     from waiting
-    asof inner join searched
+    asof inner join answered
         on
-            waiting.experiment_id = searched.experiment_id
-            and waiting.step_back_count = searched.step_back_count
-            and waiting.due_at <= searched.polled_at
-    where coalesce(searched.poll_id < waiting.cleared_poll_id, true)
+            waiting.experiment_id = answered.experiment_id
+            and waiting.step_back_count = answered.step_back_count
+            and waiting.due_at <= answered.polled_at
+    where coalesce(answered.poll_id < waiting.cleared_poll_id, true)
     group by waiting.kind, waiting.experiment_id, waiting.job_id, waiting.task_id, waiting.poll_id
 ),
 

@@ -1,45 +1,20 @@
 -- Every look at the queue, successful or not. The order is that of poll_id: clocks step backwards.
 create or replace view poll as
-with following as (
-    select
-        heartbeat.experiment_id,
-        heartbeat.poll_id,
-        heartbeat.source,
-        heartbeat.error_type,
-        heartbeat.error,
-        heartbeat.is_ok,
-        heartbeat.job_count,
-        heartbeat.seen_count,
-        heartbeat.changed_count,
-        heartbeat.latency_s,
-        heartbeat.polled_at,
-        lag(heartbeat.polled_at) over in_order as previous_at
-    from heartbeat
-    window in_order as (partition by heartbeat.experiment_id order by heartbeat.poll_id)
-)
-
 select
-    following.experiment_id,
-    following.poll_id,
-    following.source,
-    following.error_type,
-    following.error,
-    following.is_ok,
-    following.job_count,
-    following.seen_count,
-    following.changed_count,
-    -- Not count(*) filter: over a window DuckDB 2.0 needs quadratic time for it.
-    count(case when following.polled_at < following.previous_at then 1 end) over in_order as step_back_count,
-    following.latency_s,
-    (epoch_us(following.polled_at) - epoch_us(following.previous_at)) / 1e6 as gap_s,
-    following.polled_at
-from following
-window
-    in_order as (
-        partition by following.experiment_id
-        order by following.poll_id
-        rows between unbounded preceding and current row
-    );
+    heartbeat.experiment_id,
+    heartbeat.poll_id,
+    heartbeat.source,
+    heartbeat.error_type,
+    heartbeat.error,
+    heartbeat.is_ok,
+    heartbeat.job_count,
+    heartbeat.seen_count,
+    heartbeat.changed_count,
+    heartbeat.latency_s,
+    (epoch_us(heartbeat.polled_at) - epoch_us(lag(heartbeat.polled_at) over in_order)) / 1e6 as gap_s,
+    heartbeat.polled_at
+from heartbeat
+window in_order as (partition by heartbeat.experiment_id order by heartbeat.poll_id);
 
 comment on view poll is 'One look at the queue; grain: experiment_id, poll_id';
 comment on column poll.experiment_id is 'the experiment [id]';
@@ -51,7 +26,6 @@ comment on column poll.is_ok is 'the queue answered [bool]';
 comment on column poll.job_count is 'records in the whole answer, all users and experiments [count]';
 comment on column poll.seen_count is 'records among them that belong to this experiment [count]';
 comment on column poll.changed_count is 'snapshot rows this poll wrote [count]';
-comment on column poll.step_back_count is 'how often the clock had stepped back up to this poll [count]';
 comment on column poll.latency_s is 'time the queue took to answer [s]';
 comment on column poll.gap_s is 'time since the poll before; below 0: the clock stepped back [s]';
 comment on column poll.polled_at is 'when the queue was looked at [UTC]';

@@ -72,6 +72,9 @@ left join heartbeat as poll
     on newest.experiment_id = poll.experiment_id and newest.poll_id = poll.poll_id
 """
 
+OPEN_SPELLS = "create temp table spell as select * from main.spell where cleared_poll_id is null"
+"""Only alarms that last are shown: the spells of a past year need not be looked at."""
+
 ALARMS = """
 select
     alarm.kind,
@@ -169,6 +172,7 @@ def status(con: duckdb.DuckDBPyConnection) -> Status:
     con : views of one experiment, at least ``VIEWS``; good for one call
     """
     freeze(con, FROZEN)
+    con.execute(OPEN_SPELLS)
     experiment = rows(con, EXPERIMENT)[0]
     error = [text for text in (experiment.pop("error_type"), experiment.pop("error")) if text]
     counts = {state: experiment.pop(f"{state}_count") for state in STATES}
