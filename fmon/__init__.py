@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-__all__ = ["__version__", "connect"]
+    from fmon.causes import FailureInfo, analyze_logs
+
+__all__ = ["FailureInfo", "__version__", "analyze_logs", "connect"]
 
 
 def connect(data: Path | str = "data", experiment: str | None = None) -> DuckDBPyConnection:
@@ -43,8 +45,12 @@ def connect(data: Path | str = "data", experiment: str | None = None) -> DuckDBP
     return open_views(data, experiment)
 
 
-def __getattr__(name: str) -> str:
-    """Look the version up when it is asked for: reading package metadata costs 20 ms."""
+def __getattr__(name: str) -> object:
+    """Load the rest when it is asked for: reading package metadata alone costs 20 ms."""
+    if name in ("FailureInfo", "analyze_logs"):
+        from fmon import causes
+
+        return getattr(causes, name)
     if name == "__version__":
         from importlib.metadata import version
 

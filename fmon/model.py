@@ -48,6 +48,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     overrun_factor: float = 3.0
 
 
+class Pattern(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A failure pattern of the user's own (the config's ``patterns``)."""
+
+    name: str
+    regex: str
+    """RE2 syntax, searched in single lines without colours and prefixes."""
+    category: str
+    subcategory: str | None = None
+    confidence: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.9
+    veto: str | None = None
+    """A line that this matches as well does not count."""
+
+
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """One cell of the grid, or one baseline beside it."""
 
@@ -73,6 +86,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     prices: dict[str, Price]
     docker_image: str | None = None
+    patterns: list[Pattern] = []
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,6 +136,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     skypilot_yaml: str
     docker_image: str | None = None
     docker_digest: str | None = None
+    patterns: list[Pattern] = msgspec.field(default_factory=list)
+    """The user's own failure patterns."""
     user_hash: str | None = None
     """SkyPilot's id of the user whose jobs these are; None until the first job is attached."""
     since: Time | None = None

@@ -1,0 +1,51 @@
+"""What makes two errors identical (floor 3)."""
+
+import hashlib
+from collections.abc import Sequence
+
+from fmon.causes.mask import mask
+from fmon.causes.taxonomy import SHARED_CLASSES, cause_of
+
+RULES_VERSION = "1"
+"""Version of the rule set: part of every signature, raised where rules change what is told apart."""
+
+
+def signature_of(
+    category: str,
+    subcategory: str | None,
+    *,
+    exception_class: str | None,
+    message: str | None,
+    frames: Sequence[str] = (),
+) -> str:
+    """Hash what makes two errors identical.
+
+    Parameters
+    ----------
+    category, subcategory : the cause
+    exception_class : class of the exception, where there is one
+    message : its message, or the deciding line
+    frames : the deepest frames of the project, ``file.py:function``
+
+    Returns
+    -------
+    str
+        16 hex digits.
+    """
+    parts = [RULES_VERSION, category, subcategory or "", exception_class or "", mask(message or ""), *frames]
+    return hashlib.sha256("\x1f".join(parts).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def root_cause_id_of(
+    category: str, subcategory: str | None, *, exception_class: str | None, message: str | None
+) -> str:
+    """Name the root cause that clusters are made of.
+
+    Category and subcategory where the taxonomy's group is resources, infrastructure or external;
+    else also the exception class and 8 hex digits of the masked message.
+    """
+    name = f"{category}/{subcategory}" if subcategory else category
+    if cause_of(category, subcategory).group in SHARED_CLASSES or category in ("none", "user_cancelled"):
+        return name
+    digest = hashlib.sha256(mask(message or "").encode("utf-8", "replace")).hexdigest()[:8]
+    return "/".join([category, subcategory or "-", exception_class or "-", digest])

@@ -1,0 +1,340 @@
+"""The taxonomy of root causes as data: what each is, who puts it right, and how (floor 3).
+
+A category may differ by subcategory; then the subcategory's row counts.
+"""
+
+from typing import Literal, NamedTuple
+
+from fmon.causes.info import Remedy
+
+Group = Literal["infrastructure", "environment", "data", "config", "code", "resources", "external", "none"]
+Retry = Literal["T", "D", "M", "-"]
+"""Whether the same job would fail again: T transient, D deterministic, M mixed. Data only: that a
+failure was transient is said by evidence of other runs, never by a log."""
+
+
+class Cause(NamedTuple):
+    """One row of the taxonomy."""
+
+    definition: str
+    group: Group
+    remedy: Remedy
+    retry: Retry
+    strategy: str
+
+
+SHARED_CLASSES: frozenset[Group] = frozenset({"resources", "infrastructure", "external"})
+"""Where the group is one of these the category and subcategory name the root cause; else the error does."""
+
+CAUSES: dict[str, Cause] = {
+    "cuda_oom": Cause(
+        "The accelerator's memory is exhausted (torch, TensorFlow, JAX/XLA, cuBLAS or cuDNN allocation)",
+        "resources",
+        "config",
+        "D",
+        "Lower the batch or patch size, turn gradient checkpointing on, or ask for a GPU with more memory.",
+    ),
+    "host_oom": Cause(
+        "The machine's memory, the cgroup or /dev/shm is exhausted: oom-kill, exit code 137 or -9",
+        "resources",
+        "config",
+        "D",
+        "Ask for more memory, or use fewer data-loader workers and smaller caches.",
+    ),
+    "disk_full": Cause(
+        "No space, no inodes or no quota left on a disk",
+        "resources",
+        "auto",
+        "D",
+        "Ask for a larger disk (disk_size), or remove old checkpoints and caches first.",
+    ),
+    "nccl_distributed": Cause(
+        "A collective timed out, NCCL failed or the ranks did not meet, and no rank shows an earlier error",
+        "infrastructure",
+        "auto",
+        "M",
+        "Relaunch; if it comes back, look at the network interface, the ports and the slowest rank.",
+    ),
+    "cuda_runtime": Cause(
+        "Driver, runtime or GPU fault: mismatch, ECC, Xid, illegal access, device assert, cuDNN",
+        "environment",
+        "config",
+        "D",
+        "Make the CUDA build in the image, the driver of the machine and the GPU's architecture fit.",
+    ),
+    "node_lost": Cause(
+        "The machine went away: spot preemption, node failure, head node lost",
+        "infrastructure",
+        "auto",
+        "T",
+        "Relaunch; SkyPilot recovers managed jobs by itself as long as it may.",
+    ),
+    "no_resource": Cause(
+        "No machine was to be had: no capacity, quota, a request nobody offers",
+        "resources",
+        "auto",
+        "T",
+        "Allow more zones, regions or accelerators, or wait for capacity.",
+    ),
+    "image_pull": Cause(
+        "The container image can't be pulled or started",
+        "environment",
+        "config",
+        "D",
+        "Check the image's name and tag, push it, and see that the machine can run it.",
+    ),
+    "auth": Cause(
+        "Credentials are missing, wrong or not enough: 401, 403, gated repositories, AccessDenied",
+        "external",
+        "unrecoverable",
+        "D",
+        "A person gives the job valid credentials with the right to read or write what it names.",
+    ),
+    "network": Cause(
+        "A data or model host can't be reached or answers with an error: DNS, timeout, reset, TLS, 5xx, 429",
+        "external",
+        "auto",
+        "T",
+        "Relaunch after a while; retry with back-off in the job, or bring the files into the image.",
+    ),
+    "tracking": Cause(
+        "The tracking client or server (MLflow, W&B) ended the run",
+        "external",
+        "config",
+        "M",
+        "See that the tracking server is up and takes uploads of this size, or let the run go on without it.",
+    ),
+    "import_error": Cause(
+        "A module, symbol, shared library or API of a dependency is missing",
+        "environment",
+        "config",
+        "D",
+        "Put the missing dependency, or the version that fits, into the image and rebuild it.",
+    ),
+    "data_missing": Cause(
+        "An input file, dataset, artifact or the output of an earlier stage does not exist",
+        "data",
+        "unrecoverable",
+        "D",
+        "Make the input available where the job looks for it (push it, mount it, run the earlier stage).",
+    ),
+    "data_corrupt": Cause(
+        "An input exists and can't be decoded",
+        "data",
+        "unrecoverable",
+        "D",
+        "Replace the damaged file from its source and check its checksum.",
+    ),
+    "checkpoint": Cause(
+        "A checkpoint does not fit the model, or is truncated",
+        "data",
+        "config",
+        "D",
+        "Load a whole checkpoint that was written by this model and configuration.",
+    ),
+    "config_error": Cause(
+        "An argument, a config key, a value or an environment variable is wrong",
+        "config",
+        "config",
+        "D",
+        "Correct the value in the config, the task YAML or the environment variables it names.",
+    ),
+    "shell_error": Cause(
+        "The setup or run script itself fails: unknown command, syntax, permission",
+        "config",
+        "config",
+        "D",
+        "Correct the script, or install the command it calls.",
+    ),
+    "code_bug": Cause(
+        "The program is wrong: type, key, attribute, shape, dtype",
+        "code",
+        "code",
+        "D",
+        "Correct the code at the deepest project frame and cover it with a test.",
+    ),
+    "user_assert": Cause(
+        "An assertion of the program failed",
+        "code",
+        "code",
+        "D",
+        "Read the assertion: correct what it guards, or the assertion.",
+    ),
+    "nan_divergence": Cause(
+        "The loss became NaN or infinite, or a matrix singular",
+        "code",
+        "config",
+        "M",
+        "Lower the learning rate, clip gradients or change the precision; check the data for NaN.",
+    ),
+    "native_crash": Cause(
+        "A segmentation fault, illegal instruction or abort in native code",
+        "environment",
+        "config",
+        "M",
+        "Pin the versions of the native libraries in the image; run with faulthandler to find the call.",
+    ),
+    "walltime": Cause(
+        "The scheduler's or the job's time limit was reached",
+        "resources",
+        "config",
+        "D",
+        "Give the job more time, or make it resume from its checkpoints.",
+    ),
+    "user_cancelled": Cause(
+        "Somebody cancelled or interrupted the job",
+        "none",
+        "none",
+        "-",
+        "Nothing to fix; relaunch it if it is still wanted.",
+    ),
+    "unknown": Cause(
+        "Nothing in the log, the status or the reason decides",
+        "none",
+        "unrecoverable",
+        "-",
+        "A person reads the log.",
+    ),
+    "none": Cause("The job succeeded", "none", "none", "-", "Nothing to do."),
+}
+
+_SUB: dict[str, dict[str, object]] = {
+    "cuda_oom/torch_other_process": {
+        "retry": "T",
+        "strategy": "Another process holds memory of this GPU: use an exclusive GPU, or relaunch elsewhere.",
+    },
+    "cuda_oom/torch_fragmentation": {
+        "strategy": "Memory is reserved in pieces: set PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True, "
+        "else lower the batch or patch size.",
+    },
+    "host_oom/shm": {
+        "strategy": "Enlarge /dev/shm (docker --shm-size, --ipc=host), or use fewer data-loader workers.",
+    },
+    "disk_full/quota": {
+        "strategy": "Free space within the quota, have it raised, or write to another file system.",
+    },
+    "cuda_runtime/ecc": {
+        "group": "infrastructure",
+        "remedy": "auto",
+        "retry": "T",
+        "strategy": "The GPU is faulty: relaunch on another machine and report this one.",
+    },
+    "cuda_runtime/xid": {
+        "group": "infrastructure",
+        "remedy": "auto",
+        "retry": "T",
+        "strategy": "The GPU is faulty: relaunch on another machine and report this one.",
+    },
+    "cuda_runtime/unknown": {
+        "group": "infrastructure",
+        "remedy": "auto",
+        "retry": "T",
+        "strategy": "The driver gave no reason: relaunch on another machine.",
+    },
+    "cuda_runtime/device_assert": {
+        "group": "code",
+        "remedy": "code",
+        "strategy": "Mostly an index or label out of range: run with CUDA_LAUNCH_BLOCKING=1 to find it.",
+    },
+    "cuda_runtime/illegal_access": {
+        "group": "code",
+        "remedy": "code",
+        "strategy": "A kernel read memory it may not: run with CUDA_LAUNCH_BLOCKING=1 and compute-sanitizer.",
+    },
+    "no_resource/quota": {
+        "remedy": "unrecoverable",
+        "retry": "D",
+        "strategy": "A person asks the cloud for more quota, or the job asks for another machine or region.",
+    },
+    "no_resource/infeasible": {
+        "remedy": "config",
+        "retry": "D",
+        "strategy": "Nobody offers this machine: change accelerator, region or size in the task YAML.",
+    },
+    "image_pull/rate_limit": {
+        "remedy": "auto",
+        "retry": "T",
+        "strategy": "Relaunch later; log in to the registry or pull from a mirror.",
+    },
+    "image_pull/registry_outage": {
+        "remedy": "auto",
+        "retry": "T",
+        "strategy": "Relaunch when the registry answers again, or pull from a mirror.",
+    },
+    "data_missing/dvc_pull": {
+        "remedy": "config",
+        "strategy": "Push the data (dvc push) or pull it from the remote that has it, then relaunch.",
+    },
+    "data_missing/dvc_cache": {
+        "remedy": "config",
+        "strategy": "Push the data (dvc push) or pull it from the remote that has it, then relaunch.",
+    },
+    "checkpoint/state_dict_mismatch": {
+        "strategy": "Build the model the checkpoint was written by, or load a checkpoint of this model.",
+    },
+    "config_error/file_permission": {
+        "strategy": "Let the job write to a folder it owns, or correct owner and mode of the path.",
+    },
+    "tracking/upload_too_large": {
+        "retry": "D",
+        "strategy": "Raise the server's or proxy's limit of request size, or upload to the store directly.",
+    },
+    "unknown/controller": {
+        "remedy": "auto",
+        "strategy": "SkyPilot's jobs controller failed: see its log, then relaunch.",
+    },
+}
+
+
+def cause_of(category: str, subcategory: str | None = None) -> Cause:
+    """Give the row of the taxonomy that counts for a category and subcategory.
+
+    Parameters
+    ----------
+    category : one of ``CAUSES``; anything else counts as unknown
+    subcategory : where it is one that differs, its own row
+    """
+    cause = CAUSES.get(category, CAUSES["unknown"])
+    return cause._replace(**_SUB.get(f"{category}/{subcategory}", {}))  # type: ignore[arg-type]
+
+
+def strategy(category: str, subcategory: str | None = None) -> str:
+    """Give the fix strategy in one or two sentences."""
+    return cause_of(category, subcategory).strategy
+
+
+def differing() -> list[tuple[str, str]]:
+    """List the (category, subcategory) pairs that have a row of their own."""
+    return [(key.partition("/")[0], key.partition("/")[2]) for key in _SUB]
+
+
+ALIASES: dict[str, str] = {
+    "DVC_NO_GIT": "config_error/dvc_no_git",
+    "ENV_VAR_LITERAL": "config_error/env_var_literal",
+    "TORCH_SAVE_IO": "disk_full/torch_save",
+    "MLFLOW_AUTH": "auth/mlflow",
+    "UV_NOT_FOUND": "shell_error/command_not_found",
+    "RESOURCES_UNAVAILABLE": "no_resource/capacity",
+    "REGISTRY_AUTH": "auth/registry",
+    "DVC_PULL_FAIL": "data_missing/dvc_pull",
+    "SPOT_PREEMPTION": "node_lost/preempted",
+    "DISK_FULL": "disk_full/no_space",
+    "OOM": "cuda_oom/torch",
+}
+"""Upstream's names of causes and what they mean here."""
+
+ALIAS_NOTES: dict[str, str] = {
+    "TORCH_SAVE_IO": "Here the disk: torch reports a full disk this way. A damaged file that is "
+    "read is checkpoint/corrupt.",
+    "UV_NOT_FOUND": "Only where the missing command is uv; upstream also gave this name to a missing sky.",
+    "RESOURCES_UNAVAILABLE": "Three here: no_resource/capacity, /quota and /infeasible (not in the catalog).",
+    "REGISTRY_AUTH": "Denied or unauthorized only; an image that is not there is image_pull/not_found.",
+    "DVC_PULL_FAIL": "Only missing data; a pull that fails by credentials or network is auth or network.",
+    "OOM": "GPU memory only; the machine's memory is host_oom.",
+    "ENV_VAR_LITERAL": "One to one.",
+    "DVC_NO_GIT": "One to one.",
+    "MLFLOW_AUTH": "One to one.",
+    "SPOT_PREEMPTION": "One to one; a node that failed otherwise is node_lost/node_failure.",
+    "DISK_FULL": "One to one; a quota is disk_full/quota.",
+}
+"""Where an alias is wider or narrower than the cause."""
