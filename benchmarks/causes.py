@@ -1,14 +1,16 @@
 """How often the classifier names the true category, bare and inside long logs, against a list of substrings.
 
-Goals: category accuracy and macro-F1 >= 0.90 on both halves, hard items >= 0.85, no successful log classified.
-The baseline is what the studies before fmon ran: thirteen substrings, the first that occurs wins.
-
-    python -m benchmarks.causes [--variants sky,plain,...]
+Goals: category accuracy and macro-F1 >= 0.90 on both halves, hard items >= 0.85, no successful log
+classified. The baseline is what the study before fmon ran: thirteen substrings, the first that occurs wins.
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the corpus stands among the tests
 
 from fmon.causes import analyze_logs
 from tests.corpus.embed import VARIANTS, embed
@@ -40,7 +42,7 @@ def substrings(text: str, item: Item) -> Answer:
 
 
 def fmon(text: str, item: Item) -> Answer:
-    """What fmon says."""
+    """Ask fmon."""
     info = analyze_logs(text, item["status"], failure_reason=item.get("failure_reason"))
     return info.category, info.subcategory
 

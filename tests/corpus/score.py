@@ -22,7 +22,7 @@ def items(name: str) -> list[Item]:
 
 
 def is_tuned(item: Item) -> bool:
-    """Is the item of the half that the rules were written with? By its source, so that no thread is in both."""
+    """Is the item of the half the rules were written with? By its source: no thread is in both."""
     return int(hashlib.sha256(item["source"].encode()).hexdigest(), 16) % 2 == 0
 
 
@@ -74,11 +74,11 @@ def score(pairs: Iterable[tuple[Item, Answer]]) -> Score:
 
 
 def macro_f1(pairs: Iterable[tuple[str, str]]) -> float:
-    """Mean over the true categories of F1; a category that is only ever said wrongly costs precision of none."""
+    """Mean of F1 over the categories that are true of some pair."""
     pairs = list(pairs)
-    true, said, both = (
-        Counter(t for t, _ in pairs),
-        Counter(s for _, s in pairs),
-        Counter(t for t, s in pairs if t == s),
+    true = Counter(category for category, _ in pairs)
+    said = Counter(category for _, category in pairs)
+    both = Counter(category for category, other in pairs if category == other)
+    return sum(2 * both[category] / (true[category] + said[category]) for category in true) / max(
+        1, len(true)
     )
-    return sum(2 * both[c] / (true[c] + said[c]) for c in true) / max(1, len(true))
