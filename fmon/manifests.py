@@ -1,15 +1,13 @@
-"""Manifests: made of a config, extended by it, the jobs they own, their copies of what views say (floor 5)."""
+"""Manifests in memory: made of a config, extended by it, and the jobs they own (floor 5)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError
 from fmon.model import Entry, Experiment, Manifest, Price
-from fmon.store.compaction import LOCK_WAIT_S
-from fmon.store.durable import lock
 from fmon.store.folder import Store, stores
-from fmon.store.manifest import read_manifest, write_manifest
+from fmon.store.manifest import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,7 +44,6 @@ def new_manifest(
         inner_factors=experiment.inner_factors,
         skypilot_yaml=experiment.skypilot_yaml,
         docker_image=experiment.docker_image,
-        patterns=experiment.patterns,
         since=since,
         expected_job_count=len(experiment.conditions),
         limits=experiment.limits,
@@ -92,46 +89,6 @@ def extend(manifest: Manifest, fresh: Manifest) -> None:
     manifest.expected_job_count = len(new)
     manifest.factors, manifest.inner_factors = fresh.factors, fresh.inner_factors
     manifest.config_file, manifest.skypilot_yaml = fresh.config_file, fresh.skypilot_yaml
-    manifest.patterns = fresh.patterns
-
-
-def refresh(
-    store: Store,
-    live: Iterable[Mapping[str, Any]],
-    *,
-    as_of: datetime,
-    costs: Mapping[int, float] | None = None,
-) -> None:
-    """Copy what views say into the manifest for those who read only that, at the end of a phase; no view does.
-
-    Parameters
-    ----------
-    store : the experiment
-    live : rows of LIVE_FIELDS, one per condition
-    as_of : the clock of the views [UTC]
-    costs : what SkyPilot says that jobs have cost [USD]; None = it was not asked
-    """
-    by_condition = {row["condition_id"]: row for row in live}
-    with lock(store.lock_file, wait_s=LOCK_WAIT_S):
-        manifest = read_manifest(store)
-        for entry in manifest.jobs:
-            row = by_condition.get(entry.condition)
-            if row is None or row["job_id"] != entry.job_id:
-                continue  # the condition got another job meanwhile
-            entry.status = row["status"]
-            entry.start_time, entry.end_time = row["start_at"], row["end_at"]
-            entry.duration_seconds, entry.cost_usd = row["run_s"], row["cost_usd"]
-            entry.failure_category, entry.failure_root_cause = row["category"], row["root_cause_id"]
-        manifest.as_of = as_of
-        note_costs(manifest, costs or {}, as_of=as_of)
-        write_manifest(store, manifest)
-
-
-def note_costs(manifest: Manifest, costs: Mapping[int, float], *, as_of: datetime) -> None:
-    """Add what SkyPilot says to a manifest; what it once said of an ended job stays."""
-    if costs:
-        manifest.reported_costs |= {str(job_id): usd for job_id, usd in costs.items()}
-        manifest.reported_as_of = as_of
 
 
 def jobs_of(manifest: Manifest) -> set[tuple[int, str]]:
