@@ -50,7 +50,8 @@ def embed(item: Item, variant: str) -> Embedded:
         The log, whose every line is terminated.
     """
     rng = random.Random(f"{item['id']}/{variant}")
-    before, after, prefix = VARIANTS[variant](item, rng)
+    wrap = controller if item["status"] in NEVER_RAN else VARIANTS[variant]
+    before, after, prefix = wrap(item, rng)
     body = item["text"].split("\n")
     head, tail = ([line for part in parts for line in part.split("\n")] for parts in (before, after))
     glued = variant == "glued" and item["status"] == "FAILED"
@@ -60,6 +61,7 @@ def embed(item: Item, variant: str) -> Embedded:
     return Embedded(text="\n".join(lines) + "\n", first_line=len(head) + 1, last_line=len(head) + len(body))
 
 
+NEVER_RAN = {"FAILED_NO_RESOURCE", "FAILED_PRECHECKS"}
 Wrapped = tuple[list[str], list[str], Callable[[str], str]]
 
 
@@ -81,14 +83,13 @@ def _run_start(item: Item, rng: random.Random, *, count: int) -> list[str]:
     return [*start(rng), *recovered(rng), *epochs(rng, count)]
 
 
+def controller(item: Item, rng: random.Random) -> Wrapped:
+    """The jobs controller's log, all there is of a job that never ran."""
+    return [*CONTROLLER_START], ["Task 0 failed, stopping execution", "Cluster(s) not found: seg-1-1."], _none
+
+
 def sky(item: Item, rng: random.Random) -> Wrapped:
     """A SkyPilot job log: colours, and a prefix with name and pid on every line of the job."""
-    if item["status"] == "FAILED_NO_RESOURCE":
-        return (
-            [*CONTROLLER_START],
-            ["Task 0 failed, stopping execution", "Cluster(s) not found: dynunet-dice-ce-1-1."],
-            _none,
-        )
     pid = rng.randrange(1000, 40_000)
     setups = f"\x1b[36m(setup pid={pid})\x1b[0m "
     runs = f"\x1b[36m(dynunet-dice_ce-f{rng.randrange(3)}, pid={pid + 126})\x1b[0m "
