@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fmon.causes.info import FailureInfo
+from fmon.causes.decide import DECISIVE, ENOUGH, Event, choose, read_events
+from fmon.causes.facts import SUCCESS, of_status
+from fmon.causes.info import FailureInfo, Source
 from fmon.causes.mask import mask
+from fmon.causes.rules import Rule, built_in, own_rules
+from fmon.causes.scan import read_window, release, windows
 from fmon.causes.signature import root_cause_id_of, signature_of
 from fmon.causes.taxonomy import cause_of
+from fmon.causes.text import Line, clean
+from fmon.causes.tracebacks import Chain, project_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from mmap import mmap
 
+    from fmon.causes.rules import RuleSet
     from fmon.model import Pattern
 
-_FIRST = (
-    (r"OutOfMemoryError|CUDA out of memory", "cuda_oom", "torch"),
-    (r"\bKilled\b|oom-kill", "host_oom", "killed"),
-    (r"No space left on device", "disk_full", "no_space"),
-    (r"ModuleNotFoundError", "import_error", "module_missing"),
-    (r"FileNotFoundError", "data_missing", "file"),
-    (r"command not found", "shell_error", "command_not_found"),
+MAX_EVIDENCE = 500
+MAX_FILES = 20
+_YAML = re.compile(r"(?<![\w./-])[\w./-]{1,200}\.ya?ml\b")
+_UPLOAD = re.compile(
+    r"(?i)(?:artifact|upload|log_model|mlflow|wandb).{0,200}(?:fail|error|413|refused|timed out|could not)|413 Client Error"
 )
 
 
@@ -38,37 +43,239 @@ def analyze_logs(
 
     Parameters
     ----------
-    text : its log, as text, bytes or a memory map
-    status : SkyPilot's status
+    text : its log, as text, bytes or a memory map; may be empty
+    status : SkyPilot's status; Slurm's and Kubernetes' states are understood too
     failure_reason : what SkyPilot says
     controller_log : the log of provisioning and recovery
     patterns : the user's own failure patterns
+
+    Returns
+    -------
+    FailureInfo
+        Category ``none`` for a job that succeeded, ``unknown`` where nothing decides. Never raises,
+        whatever the texts hold.
+
+    Examples
+    --------
+    >>> analyze_logs("step 3\\nModuleNotFoundError: No module named 'monai'\\n", "FAILED").category
+    'import_error'
     """
-    data = text.encode("utf-8", "replace") if isinstance(text, str) else text[:]
-    if status == "SUCCEEDED":
-        return _info("none", None, "", 0, "status")
-    for number, raw in enumerate(data.split(b"\n"), 1):
-        line = raw.decode("utf-8", "replace")
-        for regex, category, subcategory in _FIRST:
-            if re.search(regex, line):
-                return _info(category, subcategory, line.strip()[:500], number, "skeleton")
-    return _info("unknown", None, "", 0, "none")
+    data = _bytes(text)
+    if status in SUCCESS:
+        return _succeeded(data)
+    rules = [each for each in (own_rules(patterns), built_in()) if each is not None]
+    found: list[tuple[Event, Source, int]] = []
+    chains = _read(data, rules, found, patterns)
+    if failure_reason:
+        _add(failure_reason.encode("utf-8", "replace"), "failure_reason", rules, found)
+    if controller_log:
+        _add(_bytes(controller_log), "controller_log", rules, found)
+    _add_status(status, found)
+    return _decided(data, found, chains)
 
 
-def _info(category: str, subcategory: str | None, line: str, number: int, rule: str) -> FailureInfo:
-    cause = cause_of(category, subcategory)
-    return FailureInfo(
+def _bytes(text: Any) -> Any:
+    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+
+
+def _read(
+    data: Any, rules: Sequence[RuleSet], found: list[tuple[Event, Source, int]], patterns: Sequence[Pattern]
+) -> list[Chain]:
+    """Read the log from its end, as far back as needed."""
+    extra = _extra(patterns)
+    goes_on = False
+    all_chains: list[Chain] = []
+    for number, (start, end) in enumerate(windows(data)):
+        block = read_window(data, start, end, extra, is_last=number == 0)
+        events, chains = read_events(block, rules, goes_on=goes_on)
+        found.extend((event, "log", start) for event in _strongest(events))
+        all_chains = all_chains or chains
+        if any(event.points >= DECISIVE for event in events):
+            break
+        goes_on = goes_on or len(block.progress) >= 3
+        release(data)
+    return all_chains
+
+
+def _strongest(events: list[Event], most: int = 50) -> list[Event]:
+    """Keep the few events that can still win: a log may have a million."""
+    return sorted(events, key=lambda event: (event.points, event.order))[-most:]
+
+
+def _extra(patterns: Sequence[Pattern]) -> Any:
+    if not patterns:
+        return None
+    import re2
+
+    return re2.compile("|".join(f"(?:{pattern.regex})" for pattern in patterns).encode())
+
+
+def _add(
+    raw: bytes, source: Source, rules: Sequence[RuleSet], found: list[tuple[Event, Source, int]]
+) -> None:
+    """Read a text beside the log; what it says in general counts less than the log."""
+    block = read_window(raw, max(0, len(raw) - (4 << 20)), len(raw), is_last=True)
+    events, _ = read_events(block, rules, goes_on=False)
+    for event in _strongest(events):
+        fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
+        if source == "controller_log":
+            fields["points"] -= 12
+        elif event.rule.tier == "scheduler":
+            fields["points"] = max(fields["points"], 57)
+        found.append((Event(**fields), source, 0))
+
+
+def _add_status(status: str, found: list[tuple[Event, Source, int]]) -> None:
+    fact = of_status(status)
+    if fact is None:
+        return
+    category, subcategory, points, confidence = fact
+    rule = Rule(
+        id=f"status:{status}",
         category=category,
         subcategory=subcategory,
-        root_cause_id=root_cause_id_of(category, subcategory, exception_class=None, message=line),
-        signature=signature_of(category, subcategory, exception_class=None, message=line),
-        root_cause=f"{cause.definition}: {line}" if line else cause.definition,
-        evidence=line or None,
-        evidence_line=number or None,
-        source="log" if line else "status",
-        message=mask(line) or None,
-        rule=rule,
-        confidence=0.5 if line else 0.1,
+        regex="",
+        on="line",
+        tier="scheduler",
+        veto=None,
+        mild=True,
+        is_default=False,
+        confidence=confidence,
+        frames=None,
+    )
+    line = Line(0, "", "", is_mild=False)
+    found.append((Event(rule=rule, points=points, order=-1, line=line, text="", stream=""), "status", 0))
+
+
+def _decided(data: Any, found: list[tuple[Event, Source, int]], chains: list[Chain]) -> FailureInfo:
+    by_event = {id(event): (source, start) for event, source, start in found}
+    best, second = choose(event for event, _, _ in found)
+    files = _files(best, chains)
+    if best is None or best.points < ENOUGH:
+        return _unknown(data, best, files)
+    source, start = by_event[id(best)]
+    rule, raised = best.rule, best.raised
+    message = raised.message if raised is not None else best.text
+    cls = raised.cls.partition("(")[0] if raised is not None else None
+    frames = _project_frames(best.chain)
+    evidence = best.line.text.strip()[:MAX_EVIDENCE] or None
+    cause = cause_of(rule.category, rule.subcategory)
+    remedy = cause.remedy
+    return FailureInfo(
+        category=rule.category,
+        subcategory=rule.subcategory,
+        root_cause_id=root_cause_id_of(
+            rule.category, rule.subcategory, exception_class=cls, message=_head(message)
+        ),
+        signature=signature_of(
+            rule.category, rule.subcategory, exception_class=cls, message=_head(message), frames=frames
+        ),
+        root_cause=f"{cause.definition}: {evidence}" if evidence else cause.definition,
+        evidence=evidence,
+        evidence_line=_line_number(data, start, best.line.number)
+        if source == "log"
+        else best.line.number or None,
+        source=source,
+        exception_class=cls,
+        message=mask(_head(message)) or None,
+        rule=rule.id,
+        confidence=round(rule.confidence * (0.6 if best.points < DECISIVE else 1.0), 3),
+        runner_up=_kind(second) if second is not None and second.points > 0 else None,
+        remedy=remedy,
+        auto_fixable=remedy == "auto",
+        files=files,
+    )
+
+
+def _kind(event: Event) -> str:
+    return "/".join(part for part in (event.rule.category, event.rule.subcategory) if part)
+
+
+def _head(message: str) -> str:
+    """Take a message's first line, and its second where the first only announces it."""
+    lines = message.split("\n")
+    return "\n".join(lines[:2]) if lines[0].rstrip().endswith(":") else lines[0]
+
+
+def _project_frames(chain: Chain | None) -> tuple[str, ...]:
+    if chain is None:
+        return ()
+    frames = [frame for raised in chain.raised for frame in raised.frames if frame.is_project]
+    return tuple(frame.name for frame in frames[-3:])
+
+
+def _files(best: Event | None, chains: list[Chain]) -> tuple[str, ...]:
+    own = [best.chain] if best is not None and best.chain is not None else []
+    found = dict.fromkeys(project_files([*own, *reversed(chains[-20:])]))
+    if best is not None:
+        found.update(dict.fromkeys(_YAML.findall(best.text[:2000])))
+    return tuple(found)[:MAX_FILES]
+
+
+def _line_number(data: Any, start: int, within: int) -> int:
+    """Turn a line number within a window into one of the whole text."""
+    count, step = 0, 4 << 20
+    for at in range(0, start, step):
+        count += bytes(data[at : min(start, at + step)]).count(b"\n")
+    release(data)
+    return count + within
+
+
+def _unknown(data: Any, best: Event | None, files: tuple[str, ...]) -> FailureInfo:
+    """Say that nothing decides; the last line that says anything is what such jobs are grouped by."""
+    subcategory = best.rule.subcategory if best is not None and best.rule.category == "unknown" else None
+    line = _last_words(data)
+    text = line.text.strip()[:MAX_EVIDENCE] if line is not None else ""
+    cause = cause_of("unknown", subcategory)
+    return FailureInfo(
+        category="unknown",
+        subcategory=subcategory,
+        root_cause_id=root_cause_id_of("unknown", subcategory, exception_class=None, message=text),
+        signature=signature_of("unknown", subcategory, exception_class=None, message=text),
+        root_cause=f"{cause.definition}; it ends: {text}" if text else cause.definition,
+        evidence=text or None,
+        evidence_line=_line_number(data, len(data) - line.number, 1) if line is not None else None,
+        source="log" if text else None,
+        message=mask(text) or None,
+        rule="none",
+        confidence=0.1,
+        runner_up=_kind(best) if best is not None and best.points > 0 else None,
         remedy=cause.remedy,
         auto_fixable=cause.remedy == "auto",
+        files=files,
+    )
+
+
+def _last_words(data: Any) -> Line | None:
+    """Give the last line that is not empty; its number is the distance of its start from the end."""
+    tail = bytes(data[max(0, len(data) - 65536) :])
+    at = len(tail)
+    for raw in reversed(tail.split(b"\n")):
+        at -= len(raw)
+        line = clean(raw.rpartition(b"\r")[2] or raw, 0)
+        if line.text.strip():
+            return line._replace(number=len(tail) - at)
+        at -= 1
+    return None
+
+
+def _succeeded(data: Any) -> FailureInfo:
+    """Say nothing but, where there is something, that an upload failed."""
+    start, end = next(windows(data), (0, 0))
+    health = None
+    if end:
+        block = read_window(data, start, end, is_last=True)
+        told = (line.text.strip() for line in block.lines if _UPLOAD.search(line.text[:600]))
+        health = next((f"ended well, but an upload failed: {text[:300]}" for text in told), None)
+    return FailureInfo(
+        category="none",
+        root_cause_id="none",
+        signature=signature_of("none", None, exception_class=None, message=None),
+        root_cause="The job succeeded",
+        source="status",
+        rule="status:SUCCEEDED",
+        confidence=1.0,
+        remedy="none",
+        auto_fixable=False,
+        health=health,
     )

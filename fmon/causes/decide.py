@@ -1,0 +1,174 @@
+"""Which of the things a log says is the cause (floor 3)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fmon.causes.rules import TIERS, Rule, RuleSet
+from fmon.causes.tracebacks import Chain, Raised, read_tracebacks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from fmon.causes.scan import Block
+    from fmon.causes.text import Line
+
+ENOUGH = 15
+"""Fewer points decide nothing."""
+DECISIVE = 30
+"""With this many nobody needs to look further back in the log."""
+MIN_STEPS = 3
+"""Different steps printed after an error that show that the program went on."""
+RETRY_LINES = 4
+
+_RETRY = re.compile(
+    r"(?i)\bre-?try(?:ing|able)?\b|\bwill retry|\btrying again|\bbacking off|\bback-?off\b(?! pulling)|reconnect|\bfall(?:ing)? ?back|"
+    r"attempt \d{1,3} ?(?:/|of) ?\d|\brecovered\b|\bskipping\b|\bignor(?:ed|ing)\b|resum(?:ed|ing) (?:download|after|from)|"
+    r"succeeded (?:on|after)|using (?:the )?(?:cached|default|local)|waiting \d+ ?s|sleeping"
+)
+_GIVEN_UP = re.compile(
+    r"(?i)giv(?:ing|en) up|after \d+ (?:attempts|retries|tries)|retries (?:exceeded|exhausted)|max(?:imum)? retries|out of retries|RetryError|no more retries"
+)
+_HARSH = re.compile(
+    r"(?i)\berror\b|\bfatal\b|fail|denied|cannot|unable|abort|critical|exception|not found|could not|killed|\bE:"
+)
+_BOILERPLATE = re.compile(
+    r"wandb: (?!ERROR)|Set the environment variable HYDRA_FULL_ERROR|Killing subprocess|Sending process \d+ closing signal|"
+    r"ERROR: Job \d+ failed with return code list: \[1\]|Job finished \(status|srun: error: .{0,120}Exited with exit code [12]\b|"
+    r"For (?:more )?(?:detailed )?(?:information|troubleshooting)|To see the details, run|Shared connection to|✗ Job|traceback : To enable traceback"
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something a log says that may be the cause."""
+
+    rule: Rule
+    points: int
+    order: int
+    line: Line
+    text: str
+    stream: str
+    raised: Raised | None = None
+    chain: Chain | None = None
+
+
+def read_events(block: Block, rules: Sequence[RuleSet], *, goes_on: bool) -> tuple[list[Event], list[Chain]]:
+    """Find what may be the cause in one window.
+
+    Parameters
+    ----------
+    block : its lines
+    rules : the user's own rules first
+    goes_on : the program went on after this window
+    """
+    chains, used = read_tracebacks(block.lines)
+    chains = [chain for chain in chains if not chain.is_ignored]
+    events = [event for chain in chains if (event := _of_chain(chain, block, rules)) is not None]
+    events += _of_lines(block, used, rules)
+    return [_aged(event, block, goes_on=goes_on) for event in events], chains
+
+
+def _match(rules: Sequence[RuleSet], text: str, **about: object) -> Rule | None:
+    found = (each.first(text, **about) for each in rules)  # type: ignore[arg-type]
+    return next((rule for rule in found if rule is not None), None)
+
+
+def _of_chain(chain: Chain, block: Block, rules: Sequence[RuleSet]) -> Event | None:
+    """Pick the exception of a chain that it comes from."""
+    best: tuple[int, int] | None = None
+    chosen: tuple[Raised, Rule] | None = None
+    last = len(chain.raised) - 1
+    is_handling = any(raised.relation == "context" for raised in chain.raised)
+    for number, raised in enumerate(chain.raised):
+        rule = _match(rules, raised.text, frames=raised.frames)
+        if rule is None:
+            continue
+        strength = rule.strength
+        probe = number < last and chain.raised[number + 1].relation == "context"
+        if probe and rule.category in ("import_error", "code_bug", "data_missing", "config_error"):
+            strength -= 2  # tried, and then something else was tried
+        key = (strength, number if is_handling else -number)
+        if chain.raised[number].relation == "inner":
+            key = (strength + 1 if strength else 0, number)
+        if best is None or key > best:
+            best, chosen = key, (raised, rule)
+    if chosen is None or _is_retried(block.lines, chain.end, chosen[0].text):
+        return None
+    raised, rule = chosen
+    points = TIERS[rule.tier][1] - (2 if rule.is_default else 0)
+    line = next(
+        (each for each in block.lines if each.number == raised.number and raised.cls in each.text), None
+    )
+    line = line or block.lines[chain.end]
+    return Event(
+        rule=rule,
+        points=points,
+        order=chain.end,
+        line=line,
+        text=raised.text,
+        stream=chain.stream,
+        raised=raised,
+        chain=chain,
+    )
+
+
+def _of_lines(block: Block, used: set[int], rules: Sequence[RuleSet]) -> list[Event]:
+    events = []
+    for index, line in enumerate(block.lines):
+        text = line.text
+        if index in used or len(text) < 3 or _BOILERPLATE.match(text):
+            continue
+        rule = _match(rules, text, is_mild=line.is_mild)
+        if rule is None or rule.tier == "wrapper":
+            continue
+        points = TIERS[rule.tier][0]
+        if points < TIERS["hard"][0]:
+            if _is_retried(block.lines, index, text):
+                continue
+            if rule.tier == "error" and not _HARSH.search(text[:400]):
+                points -= 8
+        events.append(Event(rule=rule, points=points, order=index, line=line, text=text, stream=line.stream))
+    return events
+
+
+def _is_retried(lines: Sequence[Line], index: int, text: str) -> bool:
+    """Say whether an error was tried again, by its own words or those right after it."""
+    if _GIVEN_UP.search(text):
+        return False
+    if _RETRY.search(text[:600]):
+        return True
+    following = [line for line in lines[index + 1 : index + 1 + RETRY_LINES] if line.text.strip()]
+    return any(_RETRY.search(line.text[:300]) and not _GIVEN_UP.search(line.text) for line in following[:2])
+
+
+def _aged(event: Event, block: Block, *, goes_on: bool) -> Event:
+    """Take points off where the program went on after the error."""
+    if not goes_on and block.goes_on_after(event.order) < MIN_STEPS:
+        return event
+    penalty = 35 if event.rule.tier == "scheduler" else 25
+    values = {name: getattr(event, name) for name in event.__dataclass_fields__}
+    return Event(**{**values, "points": event.points - penalty})
+
+
+def choose(events: Iterable[Event]) -> tuple[Event | None, Event | None]:
+    """Give the cause and the second best of another kind.
+
+    Of equals the earliest rank counts where several ranks speak, else the last: a script that went
+    on after an error ended by the next.
+    """
+    ranked = sorted(events, key=lambda event: (event.points, event.order), reverse=True)
+    if not ranked:
+        return None, None
+    top = [event for event in ranked if event.points == ranked[0].points]
+    best = top[0]
+    streams = {event.stream for event in top}
+    if len(streams) > 1 and "" not in streams:
+        best = top[-1]
+    if best.rule.tier == "scheduler":
+        best = top[-1]
+    kind = (best.rule.category, best.rule.subcategory)
+    second = next((event for event in ranked if (event.rule.category, event.rule.subcategory) != kind), None)
+    return best, second

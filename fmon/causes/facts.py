@@ -1,0 +1,22 @@
+"""What the scheduler says besides the log: the status (floor 3)."""
+
+from __future__ import annotations
+
+SUCCESS = frozenset({"SUCCEEDED", "COMPLETED", "SUCCESS"})
+
+_BY_STATUS: dict[str, tuple[str, str | None, int, float]] = {
+    "FAILED_NO_RESOURCE": ("no_resource", "capacity", 55, 0.8),
+    "CANCELLED": ("user_cancelled", "cancelled", 54, 0.9),
+    "CANCELLING": ("user_cancelled", "cancelled", 54, 0.9),
+    "OUT_OF_MEMORY": ("host_oom", "cgroup", 62, 0.95),
+    "TIMEOUT": ("walltime", "slurm", 62, 0.95),
+    "DEADLINE": ("walltime", "slurm", 62, 0.95),
+    "NODE_FAIL": ("node_lost", "node_failure", 62, 0.95),
+    "PREEMPTED": ("node_lost", "preempted", 62, 0.95),
+    "FAILED_CONTROLLER": ("unknown", "controller", 12, 0.3),
+}
+
+
+def of_status(status: str) -> tuple[str, str | None, int, float] | None:
+    """Give category, subcategory, points and confidence of a status that says why by itself."""
+    return _BY_STATUS.get(status)

@@ -1,0 +1,166 @@
+"""The rules of patterns.toml and the user's own, ready to match (floor 3)."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fmon.causes.tracebacks import Frame
+    from fmon.model import Pattern
+
+MAX_TEXT = 3000
+TIERS = {
+    # points of a line, points of an exception, confidence
+    "scheduler": (60, 44, 0.95),
+    "signal": (50, 46, 0.85),
+    "hard": (48, 48, 0.95),
+    "error": (32, 40, 0.85),
+    "fatal": (30, 36, 0.8),
+    "symptom": (20, 20, 0.6),
+    "weak": (10, 10, 0.3),
+    "wrapper": (0, 0, 0.1),
+}
+"""How far a rule is trusted: a scheduler's statement beats any exception, an exception beats a fatal
+line, and what mostly follows from another error (symptom) only counts where there is none."""
+LAST_IN_LIBRARY = "LAST_IN_LIBRARY"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """One rule."""
+
+    id: str
+    category: str
+    subcategory: str | None
+    regex: str
+    on: str
+    tier: str
+    veto: Any
+    mild: bool
+    is_default: bool
+    confidence: float
+    frames: Any
+
+    @property
+    def strength(self) -> int:
+        """How much it says about an exception beside others of the same chain."""
+        by_tier = {"scheduler": 6, "signal": 6, "hard": 7, "symptom": 2, "weak": 1, "wrapper": 0}
+        return by_tier.get(self.tier, 3 if self.is_default else 5)
+
+
+class RuleSet:
+    """Rules in order, searched all at once."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        import re2  # heavy, and only failed jobs need it
+
+        self.rules = list(rules)
+        options = re2.Options()
+        # Bytes: as UTF-8 each "." is a dozen instructions, and the rules take 100 MB.
+        options.encoding = re2.Options.Encoding.LATIN1
+        options.never_capture = True
+        options.max_mem = 48 << 20
+        options.log_errors = False
+        self._sets = {}
+        for kind in ("line", "exc"):
+            numbers = [i for i, rule in enumerate(self.rules) if rule.on in (kind, "any")]
+            found = re2.Set.SearchSet(options)
+            for number in numbers:
+                found.Add(self.rules[number].regex.encode())
+            if numbers:
+                found.Compile()
+            self._sets[kind] = (found, numbers)
+
+    def first(
+        self, text: str, *, is_mild: bool = False, frames: Sequence[Frame] | None = None
+    ) -> Rule | None:
+        """Give the first rule that matches.
+
+        Parameters
+        ----------
+        text : a cleaned line, or an exception with its message
+        is_mild : the line calls itself a warning or less
+        frames : the exception's frames; None for a line
+        """
+        found, numbers = self._sets["line" if frames is None else "exc"]
+        if not numbers:
+            return None
+        text = text[:MAX_TEXT].replace("\n", " ")
+        for number in sorted(found.Match(text.encode("utf-8", "replace")) or ()):
+            rule = self.rules[numbers[number]]
+            if is_mild and not rule.mild:
+                continue
+            if rule.veto is not None and rule.veto.search(text):
+                continue
+            if rule.frames is not None and not _frames_fit(rule, frames or ()):
+                continue
+            return rule
+        return None
+
+
+def _frames_fit(rule: Rule, frames: Sequence[Frame]) -> bool:
+    """Say whether an exception's frames are what the rule asks for."""
+    if rule.frames == LAST_IN_LIBRARY:
+        called = [frame for frame in frames if frame.function not in ("__getattr__", "__getattribute__")]
+        return bool(called) and not called[-1].is_project
+    return any(rule.frames.search(frame.path) for frame in frames)
+
+
+@cache
+def built_in() -> RuleSet:
+    """Load patterns.toml."""
+    import re2
+
+    data = tomllib.loads(files("fmon.causes").joinpath("patterns.toml").read_text(encoding="utf-8"))
+    return RuleSet([_rule(raw, re2) for raw in data["rules"]])
+
+
+def _rule(raw: dict[str, Any], re2: Any) -> Rule:
+    category, _, subcategory = raw["is"].partition("/")
+    tier = raw.get("tier", "error")
+    frames = raw.get("frames")
+    return Rule(
+        id=raw["id"],
+        category=category,
+        subcategory=subcategory or None,
+        regex=raw["re"],
+        on=raw.get("on", "any"),
+        tier=tier,
+        veto=re2.compile(raw["veto"]) if "veto" in raw else None,
+        mild=raw.get("mild", False),
+        is_default=raw.get("default", False),
+        confidence=raw.get("p", TIERS[tier][2]),
+        frames=frames if frames in (None, LAST_IN_LIBRARY) else re2.compile(frames),
+    )
+
+
+def own_rules(patterns: Sequence[Pattern]) -> RuleSet | None:
+    """Make rules of the user's patterns; they come before the built-in ones of the same trust."""
+    if not patterns:
+        return None
+    import re2
+
+    return RuleSet(
+        [
+            Rule(
+                id=f"pattern:{pattern.name}",
+                category=pattern.category,
+                subcategory=pattern.subcategory,
+                regex=pattern.regex,
+                on="any",
+                tier="signal",
+                veto=re2.compile(pattern.veto) if pattern.veto else None,
+                mild=True,
+                is_default=False,
+                confidence=pattern.confidence,
+                frames=None,
+            )
+            for pattern in patterns
+        ]
+    )

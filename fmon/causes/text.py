@@ -1,0 +1,121 @@
+"""Lines of a log as a person reads them: without colours, timestamps, rank and pid prefixes (floor 3).
+
+Every pattern here is anchored or begins with a fixed character, and is possessive or bounded:
+the time is linear in the length of the text whatever stands in it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+MAX_LINE = 4000
+"""Longest part of a line that is looked at; of a longer one both ends are kept."""
+
+_ANSI = re.compile(
+    r"\x1b(?:\[[0-?]{0,64}+[ -/]{0,8}+[@-~]?|\][^\x07\x1b]{0,2000}+(?:\x07|\x1b\\)?|[PX^_][^\x1b]{0,2000}+(?:\x1b\\)?|[ -/]?[0-~]?)"
+    r"|\x9b[0-?]{0,64}+[@-~]?"
+    r"|\[\d{1,3}(?:;\d{1,3}){0,4}m"  # codes whose escape character is lost
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_BAR = re.compile(r"^[^|]{0,200}?\d{1,3}%\|[^|]{0,400}+\|[^\[\n]{0,80}+\[[^\]]{0,300}+\]\s*+")
+_STREAM = re.compile(
+    r"\s?(?:"
+    r"\((?P<sky>[^()=]{0,200}?[ ,]{0,2}(?:rank=\d{1,7}, ?)?pid=\d{1,9}(?:,? ?ip=[\w.:-]{1,64})?)\) ?"
+    r"|\((?:raylet|autoscaler|gcs_server)(?:,? ?ip=[\w.:-]{1,64})?\) ?"
+    r"|\[(?P<rank>rank:? ?\d{1,6}|default\d{1,6}|Rank \d{1,6})\]:? ?"
+    r"|\[(?P<mpi>\d{1,5},\d{1,5})\]<std(?:err|out)>: ?"
+    r"|\[(?P<pid>\d{2,8})\] (?=\[)"
+    r"|(?P<srun>\d{1,5}): (?=\S|\s{2})"
+    r"|(?P<pdsh>(?:worker|node|host|rank)[-_]?\d{1,5}): "
+    r")",
+)
+_STAMP = re.compile(
+    r"(?:"
+    r"\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\]?(?: std(?:out|err) [FP])?[ :,|-]{0,3}"
+    r"|\[?\d\d/\d\d/\d{2,4} \d\d:\d\d:\d\d(?:[.,]\d{1,6})?\]?[ :,|-]{0,3}"
+    r"|[IWED] \d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})? (?:[\w./-]{1,80}:\d{1,6}\])? ?"
+    r"|[IWEF]\d{4} \d\d:\d\d:[\d.]{2,20}\s{1,4}\d{1,9} [\w./-]{1,80}:\d{1,6}\] ?"
+    r"|\[?(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d(?: \w{1,5})? \d{4}\]? ?"
+    r"|[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d [\w.-]{1,80} (?=kernel:|\w{1,40}\[\d)"
+    r"|\[\s{0,8}\d{1,9}\.\d{3,9}\] "
+    r"|\[?\d\d:\d\d:\d\d(?:[.,]\d{1,6})?\]?[ :|-]{1,3}"
+    r")"
+)
+_MILD = re.compile(
+    r"(?:^|[\s|:\[(])(?:WARNING|WARN|warn|warning|Warning|INFO|DEBUG|NOTE|TRACE|info|debug)(?=[\s|:\])]|$)"
+    r"|\b[A-Z]\w{2,40}Warning\b"
+)
+_HARSH = re.compile(r"(?:^|[\s|:\[(])(?:ERROR|CRITICAL|FATAL|Error|error|fatal|Fatal|SEVERE)(?=[\s|:\])]|$)")
+_NCCL_LEVEL = re.compile(r"\bNCCL (?:INFO|TRACE)\b")
+
+
+class Line(NamedTuple):
+    """One line, or what stands between two carriage returns of it.
+
+    Attributes
+    ----------
+    number : line number in the text as given, from 1
+    text : cleaned; the indent is kept
+    stream : rank or process that printed it; "" where nothing says so
+    is_mild : a warning, a hint or less
+    """
+
+    number: int
+    text: str
+    stream: str
+    is_mild: bool
+
+
+def clip(raw: bytes) -> bytes:
+    """Keep both ends of a long line."""
+    if len(raw) <= MAX_LINE:
+        return raw
+    half = MAX_LINE // 2
+    return raw[:half] + b" ... " + raw[-half:]
+
+
+def clean(raw: bytes, number: int) -> Line:
+    """Make a line of raw bytes that hold no line feed.
+
+    Parameters
+    ----------
+    raw : the bytes; the longest part that counts is ``MAX_LINE``
+    number : its line number
+    """
+    text = clip(raw).decode("utf-8", "replace")
+    if "\x1b" in text or "\x9b" in text or "m" in text:
+        text = _ANSI.sub("", text)
+    text = _CONTROL.sub("", text)
+    stream = ""
+    for _ in range(4):
+        found = _STREAM.match(text)
+        if found is None or not found.group():
+            stamp = _STAMP.match(text)
+            if stamp is None:
+                break
+            text = text[stamp.end() :]
+            continue
+        stream = next((each for each in found.groups() if each), stream)
+        text = text[found.end() :]
+    if "%|" in text:
+        text = _without_bar(text)
+    return Line(number, text.rstrip(), stream, is_mild(text))
+
+
+def is_mild(text: str) -> bool:
+    """Say whether a line calls itself a warning or less in its first words."""
+    head = text[:160]
+    if _NCCL_LEVEL.search(head):
+        return True
+    mild = _MILD.search(head)
+    if mild is None:
+        return False
+    harsh = _HARSH.search(head)
+    return harsh is None or mild.start() < harsh.start()
+
+
+def _without_bar(text: str) -> str:
+    """Take a progress bar away where something else was printed behind it."""
+    bar = _BAR.match(text)
+    return text[bar.end() :] if bar is not None and bar.end() < len(text) else text
