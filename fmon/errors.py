@@ -33,6 +33,12 @@ class QueueError(FmonError):
         self.error_type = error_type
 
 
+class RegistryError(FmonError):
+    """The image's registry can't be reached, has no such image, or denies it."""
+
+    exit_code = 11
+
+
 class SnapshotError(FmonError):
     """A queue record does not fit; everything that fits was stored first."""
 
