@@ -108,6 +108,7 @@ def test_each_of_these_errors_has_a_signature_of_its_own():
         ("KeyError: 'label'", "KeyError: 'image'"),
         ("AttributeError: 'NoneType' object has no attribute 'copy_'", "AttributeError: 'NoneType' object has no attribute 'shape'"),
         ("FileNotFoundError: [Errno 2] No such file or directory: 'a/train.json'", "FileNotFoundError: [Errno 2] No such file or directory: 'a/val.json'"),
+        ("FileNotFoundError: [Errno 2] No such file or directory: '/d/3fold.json'", "FileNotFoundError: [Errno 2] No such file or directory: '/d/5fold.json'"),
         ("TypeError: forward() got an unexpected keyword argument 'mask'", "ValueError: forward() got an unexpected keyword argument 'mask'"),
         ("NameError: name 'foo' is not defined", "NameError: name 'bar' is not defined"),
         ("requests.exceptions.HTTPError: 401 Client Error: Unauthorized for url: https://h.example.com/x", "requests.exceptions.HTTPError: 413 Client Error: Request Entity Too Large for url: https://h.example.com/x"),
@@ -148,7 +149,7 @@ def moved(text: str, rng: random.Random) -> str:
 
     text = re.sub(r"\b\d+(?:\.\d+)? (?P<unit>[GM]iB)\b", other, text)
     text = re.sub(r"\b0x[0-9a-f]{6,}\b", lambda _: hex(rng.randrange(2**40, 2**44)), text)
-    text = re.sub(r"\bpid[ :=]+\d+", f"pid: {rng.randrange(300, 90_000)}", text)
+    text = re.sub(r"\b(pid[ :=]+)\d+", lambda found: f"{found[1]}{rng.randrange(300, 90_000)}", text)
     text = re.sub(r"\b10\.\d+\.\d+\.\d+\b", f"10.7.{rng.randrange(255)}.{rng.randrange(255)}", text)
     return text.replace("/home/user/", f"/mnt/lab{rng.randrange(9)}/people/p{rng.randrange(99)}/")
 
