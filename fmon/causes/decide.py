@@ -83,7 +83,7 @@ def _of_chain(chain: Chain, block: Block, rules: Sequence[RuleSet]) -> Event | N
     last = len(chain.raised) - 1
     is_handling = any(raised.relation == "context" for raised in chain.raised)
     for number, raised in enumerate(chain.raised):
-        rule = _match(rules, raised.text, frames=raised.frames)
+        rule = _rule_of(raised, rules)
         if rule is None:
             continue
         strength = rule.strength
@@ -113,6 +113,16 @@ def _of_chain(chain: Chain, block: Block, rules: Sequence[RuleSet]) -> Event | N
         raised=raised,
         chain=chain,
     )
+
+
+def _rule_of(raised: Raised, rules: Sequence[RuleSet]) -> Rule | None:
+    """Match an exception by its first line, then with what follows it, which may be somebody else's."""
+    head = raised.text.partition("\n")[0]
+    rule = _match(rules, head, frames=raised.frames)
+    if (rule is None or rule.is_default) and "\n" in raised.text:
+        longer = _match(rules, raised.text, frames=raised.frames)
+        rule = longer if longer is not None and not longer.is_default else rule
+    return rule
 
 
 def _of_lines(block: Block, used: set[int], rules: Sequence[RuleSet]) -> list[Event]:

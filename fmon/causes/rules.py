@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -23,12 +24,19 @@ TIERS = {
     "error": (32, 40, 0.85),
     "fatal": (30, 36, 0.8),
     "symptom": (20, 20, 0.6),
+    "crash": (18, 18, 0.6),
     "weak": (10, 10, 0.3),
     "wrapper": (0, 0, 0.1),
 }
 """How far a rule is trusted: a scheduler's statement beats any exception, an exception beats a fatal
 line, and what mostly follows from another error (symptom) only counts where there is none."""
 LAST_IN_LIBRARY = "LAST_IN_LIBRARY"
+LIBRARY_MODULE = "LIBRARY_MODULE"
+_PASSES_ON = re.compile(
+    r"^(?:__getattr\w*__|_?(?:wrapped_)?call_impl|_wrapped_call_impl|__call__|wrapper|wrapped|inner|decorate_\w+|_fn|apply|call|fetch)$"
+)
+"""Functions that only hand a call on: the caller before them made it."""
+_MODULE = re.compile(r"module '([\w.]{1,200})' has no attribute")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +58,7 @@ class Rule:
     @property
     def strength(self) -> int:
         """How much it says about an exception beside others of the same chain."""
-        by_tier = {"scheduler": 6, "signal": 6, "hard": 7, "symptom": 2, "weak": 1, "wrapper": 0}
+        by_tier = {"scheduler": 6, "signal": 6, "hard": 7, "symptom": 2, "crash": 1, "weak": 1, "wrapper": 0}
         return by_tier.get(self.tier, 3 if self.is_default else 5)
 
 
@@ -98,18 +106,29 @@ class RuleSet:
                 continue
             if rule.veto is not None and rule.veto.search(text):
                 continue
-            if rule.frames is not None and not _frames_fit(rule, frames or ()):
+            if rule.frames is not None and not _frames_fit(rule, text, frames or ()):
                 continue
             return rule
         return None
 
 
-def _frames_fit(rule: Rule, frames: Sequence[Frame]) -> bool:
+def _frames_fit(rule: Rule, text: str, frames: Sequence[Frame]) -> bool:
     """Say whether an exception's frames are what the rule asks for."""
     if rule.frames == LAST_IN_LIBRARY:
-        called = [frame for frame in frames if frame.function not in ("__getattr__", "__getattribute__")]
+        called = [frame for frame in frames if not _PASSES_ON.search(frame.function)]
         return bool(called) and not called[-1].is_project
-    return any(rule.frames.search(frame.path) for frame in frames)
+    if rule.frames == LIBRARY_MODULE:
+        return not _is_own_module(text, frames)
+    return any(rule.frames.search(f"{frame.path}:{frame.function}") for frame in frames)
+
+
+def _is_own_module(text: str, frames: Sequence[Frame]) -> bool:
+    """Say whether the module an exception names is the project's own."""
+    named = _MODULE.search(text)
+    if named is None:
+        return False
+    own = {part for frame in frames if frame.is_project for part in re.split(r"[/\\\\.]", frame.path)}
+    return named.group(1).partition(".")[0] in own
 
 
 @cache
@@ -136,7 +155,7 @@ def _rule(raw: dict[str, Any], re2: Any) -> Rule:
         mild=raw.get("mild", False),
         is_default=raw.get("default", False),
         confidence=raw.get("p", TIERS[tier][2]),
-        frames=frames if frames in (None, LAST_IN_LIBRARY) else re2.compile(frames),
+        frames=frames if frames in (None, LAST_IN_LIBRARY, LIBRARY_MODULE) else re2.compile(frames),
     )
 
 

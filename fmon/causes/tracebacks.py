@@ -200,7 +200,9 @@ class _Reader:
         text = line.text
         assert self.message is not None
         self.message_lines += 1
-        stops = not text.strip() or self.message_lines > MAX_MESSAGE_LINES or _STAMPED.match(text)
+        stops = (
+            not text.strip() or line.is_mild or self.message_lines > MAX_MESSAGE_LINES or _STAMPED.match(text)
+        )
         if stops or "%|" in text or _BARE.match(text):
             self.message = None
             return False
