@@ -44,6 +44,8 @@ def new_manifest(
         inner_factors=experiment.inner_factors,
         skypilot_yaml=experiment.skypilot_yaml,
         docker_image=experiment.docker_image,
+        kill_switch=experiment.kill_switch,
+        max_failed_ratio=experiment.max_failed_ratio,
         since=since,
         expected_job_count=len(experiment.conditions),
         limits=experiment.limits,
@@ -88,6 +90,7 @@ def extend(manifest: Manifest, fresh: Manifest) -> None:
     manifest.jobs = [old.get(name, entry) for name, entry in new.items()]
     manifest.expected_job_count = len(new)
     manifest.factors, manifest.inner_factors = fresh.factors, fresh.inner_factors
+    manifest.kill_switch, manifest.max_failed_ratio = fresh.kill_switch, fresh.max_failed_ratio
     manifest.config_file, manifest.skypilot_yaml = fresh.config_file, fresh.skypilot_yaml
 
 

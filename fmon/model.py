@@ -20,6 +20,7 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 JobKey = Annotated[str, msgspec.Meta(pattern="^(0|[1-9][0-9]{0,17})$")]
 Usd = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 def level_text(level: Level) -> str:
@@ -61,6 +62,14 @@ class Pattern(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A line that this matches as well does not count."""
 
 
+class Verify(msgspec.Struct, frozen=True, kw_only=True):
+    """The user's own commands for the shell, in the order in which F3 wants them (the config's ``verify``)."""
+
+    tests: str | None = None
+    build: str | None = None
+    push: str | None = None
+
+
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """One cell of the grid, or one baseline beside it."""
 
@@ -87,6 +96,9 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     prices: dict[str, Price]
     docker_image: str | None = None
     patterns: list[Pattern] = []
+    verify: Verify = Verify()
+    kill_switch: Literal["alert", "act"] = "alert"
+    max_failed_ratio: Ratio | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -138,6 +150,10 @@ class Manifest(msgspec.Struct, kw_only=True):
     docker_digest: str | None = None
     patterns: list[Pattern] = msgspec.field(default_factory=list)
     """The user's own failure patterns."""
+    kill_switch: Literal["alert", "act"] = "alert"
+    """Whether ``watch`` and ``run`` carry out what the kill-switch proposes, or a person does."""
+    max_failed_ratio: Ratio | None = None
+    """More failed conditions than this stop what has not started; None = no such limit."""
     user_hash: str | None = None
     """SkyPilot's id of the user whose jobs these are; None until the first job is attached."""
     since: Time | None = None

@@ -155,6 +155,25 @@ FINDING = (
 )
 """One row per failed job task; ``fmon.examine`` writes them, from the stored logs and the snapshots."""
 
+FIRING = (
+    _EXPERIMENT,
+    Column("firing_id", "bigint", "id", "order of the firing within the experiment, from 1"),
+    Column("trigger", "varchar", "name", "identical_errors, or failed_ratio: too many jobs failed"),
+    Column("signature", "varchar", "id", "the error that the jobs share; null for failed_ratio"),
+    Column("category", "varchar", "name", "its root cause category; null for failed_ratio"),
+    Column("cycle", "bigint", "count", "cycle of the jobs"),
+    Column("member_job_ids", "varchar[]", "id", "the failed jobs, each in one firing of its trigger"),
+    Column("first_failed_at", "timestamptz", "UTC", "the first of them ended"),
+    Column("fired_at", "timestamptz", "UTC", "the poll that first saw them"),
+    Column("failure_point_s", "double", "s", "run time by which they had failed; 0 = they never started"),
+    Column(
+        "combination", "map(varchar, varchar)", "text", "factor -> level that they share; empty = all jobs"
+    ),
+    Column("candidate_job_ids", "varchar[]", "id", "open jobs of the combination not past that point then"),
+    Column("why_none", "varchar", "text", "why no job was proposed for cancelling; null = some were"),
+)
+"""One row per event ``kill_switch``: what the poll that fired saw, never judged again."""
+
 CLOCK = (Column("now", "timestamptz", "UTC", "the wall clock when the connection was made"),)
 
 SOURCES = {
@@ -167,4 +186,5 @@ SOURCES = {
     "heartbeat": HEARTBEAT,
     "snapshot": SNAPSHOT,
     "finding": FINDING,
+    "firing": FIRING,
 }

@@ -9,7 +9,7 @@ from fmon.config.layered import flatten, is_layered
 from fmon.config.levels import check_factors
 from fmon.config.shape import FlatKeys, check_keys
 from fmon.config.source import Source, read_source
-from fmon.model import Experiment, Limits, Price
+from fmon.model import Experiment, Limits, Price, Verify
 
 __all__ = ["load_experiment"]
 
@@ -60,6 +60,9 @@ def load_experiment(path: Path, *, max_conditions: int = 100_000, needs_task: bo
         limits=Limits(**keys.limits.model_dump()),
         prices={name: Price(**price.model_dump()) for name, price in keys.prices.items()},
         docker_image=keys.docker_image,
+        kill_switch=keys.kill_switch,
+        max_failed_ratio=keys.max_failed_ratio,
+        verify=Verify(**keys.verify.model_dump()),
     )
 
 
