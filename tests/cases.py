@@ -128,10 +128,13 @@ def database(sources: Sources) -> Any:
 def value(text: str, kind: str) -> Any:
     """Turn a cell into a value of a DuckDB type."""
     kind = kind.lower()
+    if kind.startswith("map") and kind.endswith("[]"):
+        return [dict(value(item, kind[:-2])) for item in text.split("; ") if item]
     if kind.startswith("map"):
         return [tuple(pair.split("=")) for pair in text.split(", ") if pair]
     if kind.endswith("[]"):
-        return [item for item in text.split(", ") if item]
+        item_of = int if kind.startswith("bigint") else str
+        return [item_of(item) for item in text.split(", ") if item]
     if not text:
         return None
     if kind.startswith("timestamp"):
@@ -155,6 +158,8 @@ def _plain(cell: Any) -> Any:
         return cell.astimezone(UTC).isoformat()
     if isinstance(cell, dict):
         return sorted(cell.items())
+    if isinstance(cell, list):
+        return [_plain(item) for item in cell]
     return cell.normalize() if isinstance(cell, Decimal) else cell
 
 

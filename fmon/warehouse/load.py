@@ -13,6 +13,7 @@ from fmon.errors import FmonError
 from fmon.model import level_text
 from fmon.schema import HEARTBEAT, SNAPSHOT, SOURCES
 from fmon.store.arrow import TYPES, read_log_file
+from fmon.store.events import read_events
 from fmon.store.folder import find, stores
 from fmon.store.manifest import read_manifest
 from fmon.store.reading import steadily
@@ -42,6 +43,7 @@ Values = tuple[Any, ...]
 class Loaded(NamedTuple):
     """What one experiment's store holds: its manifest, and its log by relation, one table a file."""
 
+    store: Store
     manifest: Manifest
     log: dict[str, list[pa.Table]]
 
@@ -71,6 +73,8 @@ def fill(
     bind(con, "attempt", (row for manifest in manifests for row in _attempt_rows(manifest)))
     bind(con, "factor_level", (row for manifest in manifests for row in _factor_level_rows(manifest)))
     bind_reported(con, manifests)
+    if "firing" in sources:
+        bind(con, "firing", (row for item in loaded for row in _firing_rows(item)))
     for source in needed:
         tables = [table for item in loaded for table in item.log[source]]
         if tables:
@@ -109,7 +113,7 @@ def _read_all(data: Path | str, needed: list[str]) -> list[Loaded]:
 
 def _read(store: Store, needed: list[str]) -> Loaded:
     manifest = read_manifest(store)
-    return Loaded(manifest, steadily(store, partial(_read_log, needed=needed)) if needed else {})
+    return Loaded(store, manifest, steadily(store, partial(_read_log, needed=needed)) if needed else {})
 
 
 def _read_log(paths: Iterable[Path], *, needed: list[str]) -> dict[str, list[pa.Table]]:
@@ -180,3 +184,28 @@ def _factor_level_rows(manifest: Manifest) -> Iterator[Values]:
 def _reported_rows(manifest: Manifest) -> Iterator[Values]:
     for job_id, usd in manifest.reported_costs.items():
         yield manifest.experiment_id, int(job_id), usd, manifest.reported_as_of
+
+
+def _firing_rows(item: Loaded) -> Iterator[Values]:
+    """Give what the kill-switch recorded, in the order in which it fired."""
+    fired = [event for event in read_events(item.store) if event.get("event") == "kill_switch"]
+    for number, event in enumerate(fired, start=1):
+        yield (
+            item.manifest.experiment_id,
+            number,
+            event["trigger"],
+            event["signature"],
+            event["category"],
+            event["cycle"],
+            [str(job_id) for job_id in event["member_job_ids"]],
+            _time(event["first_failed_at"]),
+            _time(event["at"]),
+            event["failure_point_s"],
+            list(event["combination"].items()),
+            [str(job_id) for job_id in event["candidate_job_ids"]],
+            event["why_none"],
+        )
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -28,10 +28,19 @@ VIEWS = (
     "condition_level",
     "coverage",
     "coverage_matrix",
+    "reach",
+    "kill_switch",
     "spell",
     "alarm",
     "cycle_cost",
     "outcome",
+    "fisher",
+    "verdict",
+    "verdict_level",
+    "failure",
+    "failure_cluster",
+    "association",
+    "suspect",
 )
 """Names of the files in ``sql/``; each reads only sources and what stands before it."""
 

@@ -1,0 +1,120 @@
+-- How far each attempt has ever come: the longest single run of its tasks. The kill-switch compares it
+-- with the point at which others failed, so it says too much rather than too little: a run lasts until the
+-- next one begins, the time of recovery included. A job that no poll has shown yet has not started.
+create or replace view reach as
+with run as (
+    select distinct
+        sighting.experiment_id,
+        sighting.job_id,
+        sighting.task_id,
+        coalesce(
+            sighting.last_recovered_at,
+            sighting.start_at,
+            sighting.seen_at - to_microseconds(cast(sighting.job_duration_s * 1e6 as bigint))
+        ) as begun_at
+    from sighting
+    where
+        sighting.role = 'attempt'
+        and (
+            sighting.start_at is not null
+            or sighting.state = 'running'
+            or (sighting.is_terminal and sighting.job_duration_s > 0)
+        )
+),
+
+-- A run without a known begin is in no order: that a job has one is all that is known.
+followed as (
+    select
+        run.experiment_id,
+        run.job_id,
+        run.task_id,
+        run.begun_at,
+        lead(run.begun_at) over (
+            partition by run.experiment_id, run.job_id, run.task_id
+            order by run.begun_at asc nulls last
+        ) as next_at
+    from run
+),
+
+task as (
+    select
+        job.experiment_id,
+        job.job_id,
+        job.task_id,
+        any_value(job.state) as state,
+        any_value(job.is_failed) as is_failed,
+        -- The rows of a lost job say what was last known of it: nobody can cancel it.
+        any_value(job.state in ('pending', 'running')) as is_open,
+        count(followed.job_id) > 0 as has_started,
+        max(
+            case
+                when followed.begun_at is null then null
+                else greatest(
+                    0,
+                    epoch_us(
+                        coalesce(followed.next_at, job.end_at, experiment.now_at)
+                    ) - epoch_us(followed.begun_at)
+                ) / 1e6
+            end
+        ) as reach_s,
+        any_value(case when job.is_terminal then job.run_s end) as duration_s,
+        any_value(case when job.is_terminal then job.end_at end) as end_at
+    from job
+    inner join experiment on job.experiment_id = experiment.experiment_id
+    left join followed
+        on
+            job.experiment_id = followed.experiment_id
+            and job.job_id = followed.job_id
+            and job.task_id = followed.task_id
+    group by job.experiment_id, job.job_id, job.task_id
+),
+
+whole as (
+    select
+        task.experiment_id,
+        task.job_id,
+        bool_or(task.is_open) as is_open,
+        bool_or(task.is_failed) as is_failed,
+        bool_and(task.state = 'succeeded') as has_succeeded,
+        bool_or(task.has_started) as has_started,
+        -- Unknown of one task is unknown of the job.
+        case
+            when not bool_or(task.has_started and task.reach_s is null) then sum(task.reach_s)
+        end as reach_s,
+        sum(task.duration_s) as duration_s,
+        min(task.end_at) filter (where task.is_failed) as failed_at
+    from task
+    group by task.experiment_id, task.job_id
+)
+
+select
+    attempt.experiment_id,
+    attempt.condition_id,
+    attempt.job_id,
+    coalesce(whole.is_open, true) as is_open,
+    coalesce(whole.is_failed, false) as is_failed,
+    coalesce(whole.has_succeeded, false) as has_succeeded,
+    coalesce(whole.has_started, false) as has_started,
+    attempt.cycle,
+    whole.reach_s,
+    whole.duration_s,
+    whole.failed_at
+from attempt
+left join whole
+    on attempt.experiment_id = whole.experiment_id and attempt.job_id = whole.job_id
+where attempt.role = 'attempt';
+
+comment on view reach is
+'How far an attempt has come in one run; grain: experiment_id, condition_id, cycle, job_id';
+comment on column reach.experiment_id is 'the experiment [id]';
+comment on column reach.condition_id is 'the condition [id]';
+comment on column reach.job_id is 'its managed job [id]';
+comment on column reach.is_open is 'it has not ended, and the queue lists it or has yet to [bool]';
+comment on column reach.is_failed is 'one of its tasks failed [bool]';
+comment on column reach.has_succeeded is 'all its tasks succeeded [bool]';
+comment on column reach.has_started is 'it was RUNNING at least once [bool]';
+comment on column reach.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
+comment on column reach.reach_s is
+'its longest run, recovery included, tasks added up; null = not started or unknown [s]';
+comment on column reach.duration_s is 'run time of its ended tasks, see view job [s]';
+comment on column reach.failed_at is 'its first failed task ended; null = none failed, or unknown [UTC]';
