@@ -161,3 +161,15 @@ def test_an_item_on_another_machine_keeps_its_signature():
         if (one.signature, one.root_cause_id) != (other.signature, other.root_cause_id):
             differing.append((item["id"], one.message, other.message))
     assert differing == []
+
+
+@pytest.mark.parametrize("megabytes", [1, 9])
+def test_where_a_reader_of_a_long_log_cuts_is_no_part_of_an_error(megabytes):
+    frames = "".join(f'  File "/w/study/m{k}.py", line {k}, in f{k}\n    g{k}()\n' for k in range(6))
+    failure = f"Traceback (most recent call last):\n{frames}RuntimeError: Error(s) in loading state_dict for Net:\n\tsize\n"
+    bare, filler = analyze_logs(failure, "FAILED"), "wandb: uploaded 0.1 MB of 9.9 MB\n" * (300_000)
+    for cut in range(0, len(failure), 97):
+        after = filler[-((megabytes << 20) - cut) :]
+        info = analyze_logs("first\n" * 7 + failure + after, "FAILED")
+        assert (info.signature, info.files) == (bare.signature, bare.files), cut
+        assert info.evidence_line == bare.evidence_line + 7
