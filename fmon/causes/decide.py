@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from fmon.causes.scan import Block
     from fmon.causes.text import Line
 
+AFTERWARDS = 22
+"""What SkyPilot's closing line is worth: the log mostly says it better."""
 ENOUGH = 15
 """Fewer points decide nothing."""
 DECISIVE = 30
 """With this many nobody needs to look further back in the log."""
 MIN_STEPS = 3
 """Different steps printed after an error that show that the program went on."""
-RETRY_LINES = 4
+MIN_TRIES = 3
 
 _RETRY = re.compile(
     r"(?i)\bre-?try(?:ing|able)?\b|\bwill retry|\btrying again|\bbacking off|\bback-?off\b(?! pulling)|reconnect|\bfall(?:ing)? ?back|"
@@ -36,7 +38,7 @@ _HARSH = re.compile(
 )
 _BOILERPLATE = re.compile(
     r"wandb: (?!ERROR)|Set the environment variable HYDRA_FULL_ERROR|Killing subprocess|Sending process \d+ closing signal|"
-    r"ERROR: Job \d+ failed with return code list: \[1\]|Job finished \(status|srun: error: .{0,120}Exited with exit code [12]\b|"
+    r"ERROR: Job \d+ failed with return code list: ?\[(?:0, )*[12]\b|Job finished \(status|srun: error: .{0,120}Exited with exit code [12]\b|"
     r"For (?:more )?(?:detailed )?(?:information|troubleshooting)|To see the details, run|Shared connection to|✗ Job|traceback : To enable traceback"
 )  # fmt: skip
 
@@ -99,10 +101,8 @@ def _of_chain(chain: Chain, block: Block, rules: Sequence[RuleSet]) -> Event | N
         return None
     raised, rule = chosen
     points = TIERS[rule.tier][1] - (2 if rule.is_default else 0)
-    line = next(
-        (each for each in block.lines if each.number == raised.number and raised.cls in each.text), None
-    )
-    line = line or block.lines[chain.end]
+    points -= 5 if chain.is_aside else 0
+    line = block.lines[raised.index]
     return Event(
         rule=rule,
         points=points,
@@ -135,13 +135,23 @@ def _of_lines(block: Block, used: set[int], rules: Sequence[RuleSet]) -> list[Ev
         if rule is None or rule.tier == "wrapper":
             continue
         points = TIERS[rule.tier][0]
+        if "return code list:" in text:
+            points = min(points, AFTERWARDS)
         if points < TIERS["hard"][0]:
             if _is_retried(block.lines, index, text):
                 continue
             if rule.tier == "error" and not _HARSH.search(text[:400]):
                 points -= 8
+        rule = _offline(block.lines, index, rules) or rule if rule.category == "import_error" else rule
         events.append(Event(rule=rule, points=points, order=index, line=line, text=text, stream=line.stream))
     return events
+
+
+def _offline(lines: Sequence[Line], index: int, rules: Sequence[RuleSet]) -> Rule | None:
+    """Give the rule of the connection that an installer tried in vain just before it gave up."""
+    tried = [line.text for line in lines[max(0, index - 8) : index] if "Retrying (" in line.text]
+    rule = _match(rules, re.sub("Retrying", "", tried[-1])) if len(tried) >= MIN_TRIES else None
+    return rule if rule is not None and rule.category == "network" else None
 
 
 def _is_retried(lines: Sequence[Line], index: int, text: str) -> bool:
@@ -150,8 +160,13 @@ def _is_retried(lines: Sequence[Line], index: int, text: str) -> bool:
         return False
     if _RETRY.search(text[:600]):
         return True
-    following = [line for line in lines[index + 1 : index + 1 + RETRY_LINES] if line.text.strip()]
-    return any(_RETRY.search(line.text[:300]) and not _GIVEN_UP.search(line.text) for line in following[:2])
+    following = [line for line in lines[index + 1 : index + 5] if line.text.strip()]
+    return any(
+        _RETRY.search(line.text[:300])
+        and not _GIVEN_UP.search(line.text)
+        and not line.text.startswith("Exception ignored")
+        for line in following[:2]
+    )
 
 
 def _aged(event: Event, block: Block, *, goes_on: bool) -> Event:

@@ -9,13 +9,16 @@ import re
 # Each pattern begins with a fixed or bounded start and is possessive: linear time on any text.
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,15}+://[^\s'\"<>)\]]{1,1000}+")
 _UUID = re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b")
-_FOLDERS = re.compile(
-    r"(?<![\w.~-])(?:[A-Za-z]:)?(?:~|\.{1,2}|[\w.@+~-]{1,255}+)?(?:[/\\][\w.@+=,~:-]{0,255}+)*+[/\\]+"
+_PATH = re.compile(
+    r"(?:[A-Za-z]:(?=[/\\]))?(?:[^\s'\"<>()\[\]{},;|=/\\]{0,255}[/\\]+)+([^\s'\"<>()\[\]{},;|=/\\]{0,255})"
 )
+_FILE = re.compile(r"(?<![\w.-])[\w.+-]{0,100}[A-Za-z_][\w+-]{0,100}\.(?!\d)[A-Za-z]\w{1,9}\b")
 _HEX = re.compile(r"\b(?:0x[0-9a-fA-F]++|(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{7,128}+)\b")
 _HOST = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?\b|\bhost='[^']{0,255}+'")
 _NUMBER = re.compile(r"(?<![A-Za-z_])[-+]?\d[\d_,.]*+(?:[eE][-+]?\d++)?")
 _SPACE = re.compile(r"\s++")
+_HIDDEN = {ord(digit): 0xE000 + number for number, digit in enumerate("0123456789")}
+_SHOWN = {there: here for here, there in _HIDDEN.items()}
 MAX_LENGTH = 400
 
 
@@ -40,10 +43,16 @@ def mask(text: str) -> str:
     text = _URL.sub(_masked_url, text)
     text = _UUID.sub("#", text)
     text = _HOST.sub("#", text)
-    text = _FOLDERS.sub("", text)
+    text = _PATH.sub(lambda match: _kept(match.group(1)), text)
+    text = _FILE.sub(lambda match: _kept(match.group()), text)
     text = _HEX.sub("#", text)
     text = _NUMBER.sub("#", text)
-    return _SPACE.sub(" ", text).strip()[:MAX_LENGTH]
+    return _SPACE.sub(" ", text).strip()[:MAX_LENGTH].translate(_SHOWN)
+
+
+def _kept(name: str) -> str:
+    """Hide the digits of a file's name from the masks that follow."""
+    return name.translate(_HIDDEN) if "." in name else name
 
 
 def _masked_url(match: re.Match[str]) -> str:

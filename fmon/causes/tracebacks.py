@@ -82,6 +82,8 @@ class Raised:
     cls: str = ""
     message: str = ""
     frames: list[Frame] = field(default_factory=list)
+    index: int = 0
+    """Index, in the lines given, of the line that names it."""
 
     @property
     def short_class(self) -> str:
@@ -101,7 +103,8 @@ class Chain:
     raised: list[Raised]
     stream: str
     is_ignored: bool = False
-    is_bare: bool = False
+    is_aside: bool = False
+    """It ended a helper thread, not the program."""
     end: int = 0
     """Index, in the lines given, of its last line."""
 
@@ -118,6 +121,7 @@ class _Reader:
         self.message_lines = 0
         self.foreign = 0
         self.ignored = False
+        self.aside = False
 
     def read(self, index: int, line: Line) -> bool:
         """Take one line; say whether it was part of a traceback."""
@@ -185,6 +189,9 @@ class _Reader:
         if _IGNORED.search(text):
             self.ignored = True
             return True
+        if text.startswith("Exception in thread"):
+            self.aside, self.message = True, None
+            return True
         if self.message is not None and self._continues(index, line):
             return True
         found = _BARE.match(text.lstrip())
@@ -192,7 +199,6 @@ class _Reader:
             return False
         self.open = Raised(line.number, self.relation or "start")
         self._close(index, line, found.group(1), found.group(2) or "")
-        self.chains[-1].is_bare = True
         return True
 
     def _continues(self, index: int, line: Line) -> bool:
@@ -213,13 +219,13 @@ class _Reader:
     def _close(self, index: int, line: Line, cls: str, message: str) -> None:
         assert self.open is not None
         done, self.open = self.open, None
-        done.cls, done.message, done.number = cls, message.strip(), line.number
+        done.cls, done.message, done.number, done.index = cls, message.strip(), line.number, index
         linked = done.relation != "start" and self.chains and len(self.chains[-1].raised) < MAX_CHAIN
         if linked:
             self.chains[-1].raised.append(done)
         else:
-            self.chains.append(Chain([done], self.stream, is_ignored=self.ignored))
-        self.ignored, self.relation = False, None
+            self.chains.append(Chain([done], self.stream, is_ignored=self.ignored, is_aside=self.aside))
+        self.ignored, self.aside, self.relation = False, False, None
         self.chains[-1].end = index
         self.message, self.message_lines = done, 0
 

@@ -7,6 +7,7 @@ from fmon.config.design import read_design
 from fmon.config.grid import expand
 from fmon.config.layered import flatten, is_layered
 from fmon.config.levels import check_factors
+from fmon.config.patterns import read_patterns
 from fmon.config.shape import FlatKeys, check_keys
 from fmon.config.source import Source, read_source
 from fmon.model import Experiment, Limits, Price, Verify
@@ -60,6 +61,7 @@ def load_experiment(path: Path, *, max_conditions: int = 100_000, needs_task: bo
         limits=Limits(**keys.limits.model_dump()),
         prices={name: Price(**price.model_dump()) for name, price in keys.prices.items()},
         docker_image=keys.docker_image,
+        patterns=read_patterns(source, keys.patterns),
         kill_switch=keys.kill_switch,
         max_failed_ratio=keys.max_failed_ratio,
         verify=Verify(**keys.verify.model_dump()),

@@ -73,6 +73,17 @@ class VerifyKeys(_Keys):
     push: Text | None = None
 
 
+class PatternKeys(_Keys):
+    """One failure pattern of the user's own."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,60}$")]
+    regex: Text
+    category: Text
+    subcategory: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,60}$")] | None = None
+    confidence: Annotated[float, Field(gt=0, le=1)] = 0.9
+    veto: Text | None = None
+
+
 class FlatKeys(_Keys):
     """All keys of the flat form."""
 
