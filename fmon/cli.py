@@ -60,7 +60,10 @@ MaxConditions = Annotated[
 Interval = Annotated[float, typer.Option("--interval", help="Seconds between polls.", min=1)]
 ExitStatus = Annotated[
     bool,
-    typer.Option("--exit-status", help="Exit 0: all succeeded, 3: open jobs, 4: ended, not all succeeded."),
+    typer.Option(
+        "--exit-status",
+        help="Exit 0: all succeeded, 3: open jobs, 4: ended otherwise, 5: open jobs and a kill-switch fired.",
+    ),
 ]
 
 app = typer.Typer(

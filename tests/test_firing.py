@@ -153,3 +153,20 @@ def test_the_view_reads_what_was_recorded(store, examined, monkeypatch):
         "fired_at": NOW,
         "combination": {"model": "a"},
     }
+
+
+def test_status_shows_a_firing_first_and_ends_with_5(store, examined, monkeypatch):
+    from fmon.phases.status import VIEWS, exit_status, status
+
+    examined([1, 2, 3], [4])
+    look(store)
+    monkeypatch.undo()
+    manifest = read_manifest(store)
+    manifest.jobs[0].job_id = 4
+    write_manifest(store, manifest)
+    seen = status(connect(store.path.parent, store.experiment_id, views=VIEWS))
+    assert seen.alarms[0]["kind"] == "kill_switch"
+    assert seen.alarms[0]["message"] == (
+        "3 jobs failed of the identical error (code); better cancelled: job 4"
+    )
+    assert exit_status(seen) == 5

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fmon.report.eta import Eta
 
-VIEWS = ("sighting", "experiment", "condition", "condition_level", "alarm", "outcome")
+VIEWS = ("sighting", "experiment", "condition", "condition_level", "alarm", "kill_switch", "outcome")
 """The views it needs; ``connect`` makes no others."""
 
 FROZEN = ("sighting", "job", "condition")
@@ -91,6 +91,38 @@ where alarm.cleared_at is null
 order by alarm.severity <> 'critical', alarm.raised_at, alarm.kind, alarm.job_id
 """
 
+# First of all alarms. Only of the present cycle: a relaunch is the answer to an earlier one.
+FIRINGS = """
+select
+    'kill_switch' as kind,
+    'critical' as severity,
+    cast(null as varchar) as condition_id,
+    cast(null as bigint) as job_id,
+    kill_switch.failed_count || ' jobs failed'
+    || case
+        when kill_switch.trigger = 'failed_ratio' then ', more than max_failed_ratio'
+        else ' of the identical error (' || kill_switch.category || ')'
+    end
+    || case
+        when len(kill_switch.cancel_job_ids) > 0
+            then '; better cancelled: job ' || array_to_string(kill_switch.cancel_job_ids[:20], ', ')
+            || case
+                when len(kill_switch.cancel_job_ids) > 20
+                    then ' and ' || (len(kill_switch.cancel_job_ids) - 20) || ' more'
+                else ''
+            end
+        else '; nothing to cancel' || coalesce(': ' || kill_switch.why_none, '')
+    end as message,
+    cast(kill_switch.failed_count as double) as value,
+    cast(null as double) as threshold,
+    kill_switch.first_failed_at as since,
+    kill_switch.fired_at as raised_at
+from kill_switch
+inner join experiment on kill_switch.experiment_id = experiment.experiment_id
+where kill_switch.cycle = experiment.current_cycle
+order by kill_switch.firing_id
+"""
+
 CONDITIONS = """
 select
     condition.condition_id,
@@ -125,7 +157,7 @@ class Status:
     poll_id, polled_at, poll_age_s : the newest poll, failed ones too; None = never polled
     poll_error : why it failed; None = it did not
     last_ok_at, ok_age_s : the newest poll that the queue answered
-    alarms : those that last, critical ones first
+    alarms : firings of the kill-switch, then the alarms that last, critical ones first
     rows : every condition in the order of the manifest
     counts : conditions by state, all of ``STATES``
     open_count : pending, running and lost conditions
@@ -180,16 +212,16 @@ def status(con: duckdb.DuckDBPyConnection) -> Status:
         **experiment,
         poll_error=_joined(error),
         counts=counts,
-        alarms=rows(con, ALARMS),
+        alarms=[*rows(con, FIRINGS), *rows(con, ALARMS)],
         rows=rows(con, CONDITIONS),
         eta=eta_of(next(iter(rows(con, ETA)), None), experiment["now_at"]),
     )
 
 
-def exit_status(seen: Status) -> Literal[0, 3, 4]:
-    """Give the exit code of ``--exit-status``: 0 all succeeded, 3 open jobs, 4 ended otherwise."""
+def exit_status(seen: Status) -> Literal[0, 3, 4, 5]:
+    """Give the exit code: 0 all succeeded, 4 ended otherwise, 3 open jobs, 5 open and a kill-switch fired."""
     if seen.open_count:
-        return 3
+        return 5 if any(alarm["kind"] == "kill_switch" for alarm in seen.alarms) else 3
     return 0 if seen.counts["succeeded"] == seen.condition_count else 4
 
 
