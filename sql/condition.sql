@@ -24,6 +24,7 @@ ranked as (
         job.status,
         job.state,
         job.failure_reason,
+        finding.category,
         job.is_terminal,
         job.recovery_count,
         job.run_s,
@@ -35,6 +36,11 @@ ranked as (
             ['failed', 'lost', 'running', 'pending', 'cancelled', 'succeeded'], job.state
         ) as task_rank
     from job
+    left join finding
+        on
+            job.experiment_id = finding.experiment_id
+            and job.job_id = finding.job_id
+            and job.task_id = finding.task_id
     where job.role <> 'duplicate'
 ),
 
@@ -50,6 +56,8 @@ tried as (
             else arg_min(ranked.state, ranked.task_rank)
         end as state,
         any_value(ranked.failure_reason order by ranked.task_rank, ranked.task_id) as failure_reason,
+        -- As in view verdict: of the task that failed first.
+        any_value(ranked.category order by ranked.task_rank, ranked.end_at, ranked.task_id) as category,
         bool_and(ranked.is_terminal) as is_terminal,
         sum(ranked.recovery_count) as recovery_count,
         sum(ranked.run_s) as run_s,
@@ -81,8 +89,7 @@ select
     -- A job that the manifest knows and no poll has shown yet is on its way.
     case when newest_attempt.job_id is null then 'missing' else coalesce(tried.state, 'pending') end as state,
     tried.status,
-    -- Empty until failures get a category.
-    cast(null as varchar) as category,
+    tried.category,
     tried.failure_reason,
     coalesce(tried.is_terminal, false) as is_terminal,
     entry.entry_number,
@@ -116,7 +123,8 @@ comment on column condition.factors is 'factor -> level [text]';
 comment on column condition.state is
 'missing (never launched), pending, running, succeeded, failed, cancelled or lost [name]';
 comment on column condition.status is 'SkyPilot''s status of the task that decides; null = never seen [name]';
-comment on column condition.category is 'root cause category of the failure; null = none known [name]';
+comment on column condition.category is
+'root cause category of the failure; null = not failed or not examined yet [name]';
 comment on column condition.failure_reason is 'why it failed as SkyPilot says it [text]';
 comment on column condition.is_terminal is 'all tasks of the newest attempt have ended [bool]';
 comment on column condition.entry_number is 'position in the manifest [count]';

@@ -1,12 +1,19 @@
 -- The factors of every condition, one row each: the long form that coverage counts over.
 create or replace view condition_level as
+with paired as (
+    select
+        entry.experiment_id,
+        entry.condition_id,
+        unnest(map_entries(entry.factors)) as pair
+    from entry
+)
+
 select
-    entry.experiment_id,
-    entry.condition_id,
-    pair.entry.key as factor,
-    pair.entry.value as level
-from entry
-cross join unnest(map_entries(entry.factors)) as pair (entry);
+    paired.experiment_id,
+    paired.condition_id,
+    paired.pair.key as factor,
+    paired.pair.value as level
+from paired;
 
 comment on view condition_level is
 'A factor of a condition; grain: experiment_id, condition_id, factor';

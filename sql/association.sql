@@ -1,0 +1,475 @@
+-- Which factor levels a root cause goes with, by numbers; view suspect says it in words.
+--
+-- Per cause, all observed combinations of one or two levels are tested (fisher) over the newest verdicts of
+-- the conditions (verdict_level), with Holm's correction over all of them. A pair counts only if it is
+-- significant inside each of its two levels as well: else one level says it all. Of what is left, the
+-- smallest p wins the round; it takes its conditions away, and the rest is tested anew.
+--
+-- A condition that failed of another cause counts as one without this cause: the question is where this
+-- cause shows, and there it did not. But it may have died too early to show it, so a cause that strikes
+-- everywhere can look as if it went with the levels where the other cause is not. Leaving such conditions
+-- out would instead hide where a cause strikes behind whatever killed the others; so they stay, and
+-- elsewhere_other_count says how many there are.
+--
+-- Triples are left out: they need many conditions to be significant, and a pair inside one shows already.
+create or replace view association as
+with recursive
+mark as (
+    select
+        verdict_level.experiment_id,
+        verdict_level.factor,
+        verdict_level.level,
+        verdict_level.condition_number,
+        verdict_level.factor_number,
+        verdict_level.level_number,
+        verdict_level.root_cause_id,
+        hash(verdict_level.condition_number) as fingerprint
+    from verdict_level
+    -- Where nothing failed there is nothing to explain.
+    where
+        verdict_level.experiment_id in (
+            select verdict.experiment_id from verdict
+            where verdict.is_newest and verdict.is_failed
+        )
+),
+
+cause as (
+    select
+        verdict.experiment_id,
+        verdict.root_cause_id,
+        any_value(verdict.category) as category,
+        row_number() over (order by verdict.experiment_id, verdict.root_cause_id) as cause_number,
+        count(*) as failed_count
+    from verdict
+    where verdict.is_newest and verdict.is_failed
+    group by verdict.experiment_id, verdict.root_cause_id
+),
+
+total as (
+    select
+        verdict.experiment_id,
+        count(*) filter (where verdict.is_failed) as broken_count,
+        count(*) as total_count
+    from verdict
+    where verdict.is_newest
+    group by verdict.experiment_id
+),
+
+item as (
+    select
+        any_value(mark.experiment_id) as experiment_id,
+        any_value(mark.factor) as factor,
+        any_value(mark.level) as level,
+        any_value(mark.factor_number) as factor_number,
+        mark.level_number
+    from mark
+    group by mark.level_number
+),
+
+paired as (
+    select
+        one.level_number as one,
+        other.level_number as other,
+        count(one.root_cause_id) as broken_count,
+        count(*) as total_count,
+        bit_xor(one.fingerprint) as fingerprint
+    from mark as one
+    inner join mark as other
+        on one.condition_number = other.condition_number and one.level_number <= other.level_number
+    group by one.level_number, other.level_number
+),
+
+-- All observed combinations: two levels in their order; a single level is a pair with itself.
+combined as (
+    select
+        one.experiment_id,
+        case
+            when paired.one = paired.other then map_from_entries([(one.factor, one.level)])
+            else map_from_entries([(one.factor, one.level), (other.factor, other.level)])
+        end as combination,
+        one.factor_number,
+        paired.one,
+        paired.other,
+        paired.broken_count,
+        paired.total_count,
+        paired.fingerprint,
+        count(*) over (partition by one.experiment_id) as combination_count
+    from paired
+    inner join item as one on paired.one = one.level_number
+    inner join item as other on paired.other = other.level_number
+),
+
+struck as (
+    select
+        cause.cause_number,
+        one.level_number as one,
+        other.level_number as other,
+        count(*) as failed_count
+    from mark as one
+    inner join cause using (experiment_id, root_cause_id)
+    inner join mark as other
+        on one.condition_number = other.condition_number and one.level_number <= other.level_number
+    group by cause.cause_number, one.level_number, other.level_number
+),
+
+-- Most causes end here: Holm's first step rejects nothing.
+searched as (
+    select
+        cause.cause_number,
+        cause.experiment_id,
+        cause.root_cause_id,
+        cause.category,
+        cause.failed_count,
+        total.broken_count,
+        total.total_count
+    from struck
+    inner join combined using (one, other)
+    inner join cause using (cause_number)
+    inner join total on cause.experiment_id = total.experiment_id
+    where
+        struck.failed_count * total.total_count > combined.total_count * cause.failed_count
+        and combined.combination_count * exp(
+            (
+                select chance.log_p
+                from
+                    fisher(
+                        struck.failed_count, combined.total_count, cause.failed_count, total.total_count
+                    ) as chance
+            )
+        ) <= 0.05
+    group by all
+),
+
+found as (
+    select
+        searched.cause_number,
+        cast(0 as bigint) as round,
+        cast([] as struct(one bigint, other bigint)[]) as taken,
+        cast(null as map (varchar, varchar)) as combination,
+        cast(null as map (varchar, varchar)[]) as equivalents,
+        cast(null as bigint) as failed_count,
+        cast(null as bigint) as total_count,
+        cast(null as bigint) as rest_failed_count,
+        cast(null as bigint) as rest_total_count,
+        cast(null as bigint) as elsewhere_other_count,
+        cast(null as double) as p_value,
+        cast(null as double) as p_holm
+    from searched
+
+    union all
+
+    (
+        -- A single level is here twice, as in its pair with itself: what holds it is gone as well.
+        with taken as (
+            select
+                found.cause_number,
+                generate_subscripts(found.taken, 1) as position,
+                unnest(found.taken) as levels
+            from found
+            where found.round < 5
+        ),
+
+        suspected as (
+            select
+                taken.cause_number,
+                taken.position,
+                unnest([taken.levels.one, taken.levels.other]) as level_number
+            from taken
+        ),
+
+        -- Materialised, here and below: else the planner works through all levels of all conditions first.
+        held as materialized (
+            select
+                suspected.cause_number,
+                suspected.position,
+                mark.condition_number,
+                mark.root_cause_id
+            from suspected
+            inner join mark on suspected.level_number = mark.level_number
+        ),
+
+        gone as (
+            select distinct -- noqa: AM01
+                held.cause_number,
+                held.condition_number,
+                held.root_cause_id,
+                coalesce(held.root_cause_id = searched.root_cause_id, false) as is_failed
+            from held
+            inner join searched using (cause_number)
+            group by
+                held.cause_number,
+                held.position,
+                held.condition_number,
+                held.root_cause_id,
+                searched.root_cause_id
+            having count(*) = 2
+        ),
+
+        gone_mark as materialized (
+            select
+                gone.cause_number,
+                gone.condition_number,
+                gone.root_cause_id,
+                gone.is_failed,
+                mark.level_number,
+                mark.fingerprint
+            from gone
+            inner join mark on gone.condition_number = mark.condition_number
+        ),
+
+        gone_combined as (
+            select
+                one.cause_number,
+                one.level_number as one,
+                other.level_number as other,
+                count(*) filter (where one.is_failed) as failed_count,
+                count(one.root_cause_id) as broken_count,
+                count(*) as total_count,
+                bit_xor(one.fingerprint) as fingerprint
+            from gone_mark as one
+            inner join gone_mark as other
+                on
+                    one.cause_number = other.cause_number
+                    and one.condition_number = other.condition_number
+                    and one.level_number <= other.level_number
+            group by one.cause_number, one.level_number, other.level_number
+        ),
+
+        rest_total as (
+            select
+                found.cause_number,
+                found.round,
+                found.taken,
+                searched.experiment_id,
+                any_value(searched.failed_count) - count(*) filter (where gone.is_failed) as failed_count,
+                any_value(searched.broken_count) - count(gone.root_cause_id) as broken_count,
+                any_value(searched.total_count) - count(gone.condition_number) as total_count
+            from found
+            inner join searched using (cause_number)
+            left join gone using (cause_number)
+            where found.round < 5
+            group by found.cause_number, found.round, found.taken, searched.experiment_id
+        ),
+
+        rest as (
+            select
+                rest_total.cause_number,
+                combined.combination,
+                combined.factor_number,
+                combined.one,
+                combined.other,
+                coalesce(struck.failed_count, 0) - coalesce(gone_combined.failed_count, 0) as failed_count,
+                combined.broken_count - coalesce(gone_combined.broken_count, 0) as broken_count,
+                combined.total_count - coalesce(gone_combined.total_count, 0) as total_count,
+                xor(combined.fingerprint, coalesce(gone_combined.fingerprint, 0)) as fingerprint,
+                rest_total.failed_count as rest_failed_count,
+                rest_total.total_count as rest_total_count
+            from rest_total
+            inner join combined using (experiment_id)
+            left join struck using (cause_number, one, other)
+            left join gone_combined using (cause_number, one, other)
+            where combined.total_count > coalesce(gone_combined.total_count, 0)
+        ),
+
+        -- Where conditions are taken away, a factor may be left with one level: it tells nothing more.
+        single as (
+            select
+                rest.cause_number,
+                rest.one as level_number,
+                rest.failed_count,
+                rest.total_count
+            from rest
+            where rest.one = rest.other
+            qualify count(*) over (partition by rest.cause_number, rest.factor_number) > 1
+        ),
+
+        tested as (
+            select
+                rest.cause_number,
+                rest.combination,
+                rest.one,
+                rest.other,
+                rest.failed_count,
+                rest.broken_count,
+                rest.total_count,
+                rest.fingerprint,
+                one.failed_count as one_failed_count,
+                one.total_count as one_total_count,
+                other.failed_count as other_failed_count,
+                other.total_count as other_total_count,
+                count(*) over (partition by rest.cause_number) as combination_count,
+                -- Without a lift p is at least one half: such combinations count, but need no test.
+                case
+                    when rest.failed_count * rest.rest_total_count > rest.total_count * rest.rest_failed_count
+                        then (
+                            select chance.log_p
+                            from
+                                fisher(
+                                    rest.failed_count,
+                                    rest.total_count,
+                                    rest.rest_failed_count,
+                                    rest.rest_total_count
+                                ) as chance
+                        )
+                end as log_p
+            from rest
+            inner join single as one
+                on rest.cause_number = one.cause_number and rest.one = one.level_number
+            inner join single as other
+                on rest.cause_number = other.cause_number and rest.other = other.level_number
+        ),
+
+        -- Holm: the smallest p times the number of tests, the next times one less, never less than before.
+        stepped as (
+            select
+                tested.cause_number,
+                tested.one,
+                tested.other,
+                row_number() over holm as p_rank,
+                exp(tested.log_p) * (tested.combination_count + 1 - row_number() over holm) as p_stepped
+            from tested
+            where tested.log_p is not null
+            window holm as (partition by tested.cause_number order by tested.log_p)
+        ),
+
+        corrected as (
+            select
+                stepped.cause_number,
+                stepped.one,
+                stepped.other,
+                max(stepped.p_stepped) over (
+                    partition by stepped.cause_number
+                    order by stepped.p_rank
+                ) as p_holm
+            from stepped
+        ),
+
+        chosen as (
+            select
+                tested.cause_number,
+                tested.combination,
+                tested.failed_count,
+                tested.broken_count,
+                tested.total_count,
+                tested.fingerprint,
+                tested.one,
+                tested.other,
+                exp(tested.log_p) as p_value,
+                corrected.p_holm
+            from corrected
+            inner join tested using (cause_number, one, other)
+            where
+                corrected.p_holm <= 0.05
+                and (
+                    tested.one = tested.other
+                    or greatest(
+                        (
+                            select chance.p_value
+                            from
+                                fisher(
+                                    tested.failed_count,
+                                    tested.total_count,
+                                    tested.one_failed_count,
+                                    tested.one_total_count
+                                ) as chance
+                        ),
+                        (
+                            select chance.p_value
+                            from
+                                fisher(
+                                    tested.failed_count,
+                                    tested.total_count,
+                                    tested.other_failed_count,
+                                    tested.other_total_count
+                                ) as chance
+                        )
+                    ) <= 0.05
+                )
+            -- Of equals the simpler one, then in the order of the config.
+            qualify
+                row_number() over (
+                    partition by tested.cause_number
+                    order by tested.log_p, tested.one <> tested.other, tested.one, tested.other
+                ) = 1
+        ),
+
+        -- The same conditions by other names. A pair of which one level alone has them all adds nothing.
+        alike as (
+            select
+                chosen.cause_number,
+                list(
+                    tested.combination
+                    order by tested.one <> tested.other, tested.one, tested.other
+                ) as equivalents
+            from chosen
+            inner join tested using (cause_number, total_count, fingerprint)
+            where
+                (tested.one <> chosen.one or tested.other <> chosen.other)
+                and (
+                    tested.one = tested.other
+                    or least(tested.one_total_count, tested.other_total_count) > tested.total_count
+                )
+            group by chosen.cause_number
+        )
+
+        select
+            chosen.cause_number,
+            rest_total.round + 1 as round,
+            list_append(rest_total.taken, struct_pack(one := chosen.one, other := chosen.other)) as taken,
+            chosen.combination,
+            coalesce(alike.equivalents, []) as equivalents,
+            chosen.failed_count,
+            chosen.total_count,
+            rest_total.failed_count as rest_failed_count,
+            rest_total.total_count as rest_total_count,
+            rest_total.broken_count - rest_total.failed_count
+            - chosen.broken_count + chosen.failed_count as elsewhere_other_count,
+            chosen.p_value,
+            chosen.p_holm
+        from chosen
+        inner join rest_total using (cause_number)
+        left join alike using (cause_number)
+    )
+)
+
+select
+    searched.experiment_id,
+    searched.root_cause_id,
+    searched.category,
+    found.combination,
+    found.equivalents,
+    found.round,
+    found.failed_count,
+    found.total_count,
+    found.rest_failed_count,
+    found.rest_total_count,
+    found.elsewhere_other_count,
+    found.failed_count * found.rest_total_count / (found.total_count * found.rest_failed_count) as lift,
+    found.p_value,
+    found.p_holm
+from found
+inner join searched using (cause_number)
+where found.round > 0;
+
+comment on view association is
+'A combination of levels that a root cause goes with; grain: experiment_id, root_cause_id, round';
+comment on column association.experiment_id is 'the experiment [id]';
+comment on column association.root_cause_id is 'what failures of one root cause share [id]';
+comment on column association.category is 'its category [name]';
+comment on column association.combination is 'factor -> level, one or two of them [text]';
+comment on column association.equivalents is
+'other combinations of exactly the same conditions: the data can''t tell them apart [text]';
+comment on column association.round is
+'1; after that, what the conditions that earlier rounds did not take away show [count]';
+comment on column association.failed_count is 'conditions of it that failed of this cause [count]';
+comment on column association.total_count is 'conditions of it that have a verdict [count]';
+comment on column association.rest_failed_count is
+'conditions that failed of this cause, of those this round looks at [count]';
+comment on column association.rest_total_count is 'conditions that this round looks at [count]';
+comment on column association.elsewhere_other_count is
+'of them those outside the combination that failed of another cause, perhaps too early for this one [count]';
+comment on column association.lift is
+'failed_count / total_count against rest_failed_count / rest_total_count [ratio]';
+comment on column association.p_value is 'chance of so many failures in it, see fisher [ratio]';
+comment on column association.p_holm is
+'the same, corrected for all combinations of the round; at most 0.05 [ratio]';

@@ -1,0 +1,98 @@
+-- Every attempt that failed, of what, and what it has cost. A failure that nobody has looked at yet is here
+-- too, as unknown: none is dropped.
+create or replace view failure as
+with spent as (
+    select
+        job.experiment_id,
+        job.job_id,
+        sum(job.cost_usd) as cost_usd
+    from job
+    group by job.experiment_id, job.job_id
+)
+
+select
+    verdict.experiment_id,
+    verdict.condition_id,
+    verdict.job_id,
+    verdict.task_id,
+    verdict.root_cause_id,
+    finding.signature,
+    verdict.category,
+    finding.subcategory,
+    job.status,
+    verdict.role,
+    finding.remedy,
+    coalesce(finding.root_cause, 'not examined yet') as root_cause,
+    finding.exception_class,
+    finding.message,
+    finding.evidence,
+    finding.source,
+    finding.rule,
+    finding.runner_up,
+    finding.log_state,
+    finding.log_error,
+    coalesce(finding.affected_files, []) as affected_files,
+    job.failure_reason,
+    coalesce(finding.is_auto_fixable, false) as is_auto_fixable,
+    verdict.is_newest,
+    verdict.cycle,
+    finding.evidence_line,
+    coalesce(finding.confidence, 0) as confidence,
+    cast(spent.cost_usd as decimal(18, 4)) as cost_usd,
+    coalesce(job.end_at, job.detected_at) as failed_at,
+    job.detected_at,
+    finding.examined_at
+from verdict
+inner join job
+    on
+        verdict.experiment_id = job.experiment_id
+        and verdict.job_id = job.job_id
+        and verdict.task_id = job.task_id
+inner join spent
+    on verdict.experiment_id = spent.experiment_id and verdict.job_id = spent.job_id
+left join finding
+    on
+        verdict.experiment_id = finding.experiment_id
+        and verdict.job_id = finding.job_id
+        and verdict.task_id = finding.task_id
+where verdict.is_failed;
+
+comment on view failure is
+'An attempt that failed, and its root cause; grain: experiment_id, condition_id, cycle, job_id';
+comment on column failure.experiment_id is 'the experiment [id]';
+comment on column failure.condition_id is 'the condition [id]';
+comment on column failure.job_id is 'the managed job that failed [id]';
+comment on column failure.task_id is 'the first task of it that failed [id]';
+comment on column failure.root_cause_id is
+'what failures of one root cause share; unknown/unexamined = not looked at yet [id]';
+comment on column failure.signature is
+'hash of the normalised error: the same = the identical error; null = not examined yet [id]';
+comment on column failure.category is 'root cause category; unknown where nothing decides [name]';
+comment on column failure.subcategory is 'closer than the category; null = none [name]';
+comment on column failure.status is 'SkyPilot''s status of that task [name]';
+comment on column failure.role is 'attempt or superseded, see view job [name]';
+comment on column failure.remedy is
+'auto, config, code or unrecoverable (needs a person); null = not examined yet [name]';
+comment on column failure.root_cause is 'the cause as one sentence [text]';
+comment on column failure.exception_class is 'the exception that decided; null = none [name]';
+comment on column failure.message is 'its message, with what differs from run to run masked [text]';
+comment on column failure.evidence is 'the line that decided, redacted; null = none [text]';
+comment on column failure.source is
+'where it stood: log, controller_log, failure_reason or status; null = nowhere [name]';
+comment on column failure.rule is 'the rule that decided [name]';
+comment on column failure.runner_up is 'the second best category/subcategory; null = none [name]';
+comment on column failure.log_state is
+'stored, or missing: examined by what the queue said alone; null = not examined yet [name]';
+comment on column failure.log_error is 'why there is no log [text]';
+comment on column failure.affected_files is 'project files that the log names, deepest first [text]';
+comment on column failure.failure_reason is 'why it failed as SkyPilot says it [text]';
+comment on column failure.is_auto_fixable is 'a relaunch alone may do [bool]';
+comment on column failure.is_newest is 'the newest attempt of its condition that ended uncancelled [bool]';
+comment on column failure.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
+comment on column failure.evidence_line is 'number of the evidence in the stored log, from 1 [count]';
+comment on column failure.confidence is 'how sure the rule is; 0 = not examined yet [ratio]';
+comment on column failure.cost_usd is
+'known cost of the job, all its tasks: what the failure has burned; null = unknown [USD]';
+comment on column failure.failed_at is 'SkyPilot''s end of the task, else detected_at [UTC]';
+comment on column failure.detected_at is 'first poll that showed the failure [UTC]';
+comment on column failure.examined_at is 'when it was last examined; null = not yet [UTC]';

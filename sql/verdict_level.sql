@@ -1,0 +1,106 @@
+-- What may explain why a condition failed: its factor levels, and the region and zone that it ran in.
+-- A factor with one level among the verdicts tells nothing and is left out. So is the image digest: one
+-- manifest has one, so it never differs within an experiment.
+create or replace view verdict_level as
+with newest as (
+    select
+        verdict.experiment_id,
+        verdict.condition_id,
+        verdict.root_cause_id,
+        row_number() over (order by verdict.experiment_id, verdict.condition_id) as condition_number,
+        -- Of two of the same name the design's own factor wins.
+        list_concat(
+            map_entries(entry.factors),
+            [
+                struct_pack(
+                    key := 'region',
+                    value := case when not map_contains(entry.factors, 'region') then verdict.region end
+                ),
+                struct_pack(
+                    key := 'zone',
+                    value := case when not map_contains(entry.factors, 'zone') then verdict.zone end
+                )
+            ]
+        ) as factors
+    from verdict
+    inner join entry
+        on verdict.experiment_id = entry.experiment_id and verdict.condition_id = entry.condition_id
+    where verdict.is_newest
+),
+
+paired as (
+    select
+        newest.experiment_id,
+        newest.condition_id,
+        newest.root_cause_id,
+        newest.condition_number,
+        unnest(newest.factors) as pair
+    from newest
+),
+
+levelled as (
+    select
+        paired.experiment_id,
+        paired.condition_id,
+        paired.root_cause_id,
+        paired.pair.key as factor,
+        paired.pair.value as level,
+        paired.condition_number
+    from paired
+    where paired.pair.value is not null
+),
+
+-- Numbers for names: what counts combinations handles millions of these.
+item as (
+    select
+        levelled.experiment_id,
+        levelled.factor,
+        levelled.level,
+        dense_rank() over (
+            order by levelled.experiment_id, min(factor_level.factor_number), levelled.factor
+        ) as factor_number,
+        row_number() over (
+            order by
+                levelled.experiment_id, min(factor_level.factor_number), levelled.factor, levelled.level
+        ) as level_number
+    from (
+        select distinct
+            levelled.experiment_id,
+            levelled.factor,
+            levelled.level
+        from levelled
+    ) as levelled
+    left join factor_level
+        on levelled.experiment_id = factor_level.experiment_id and levelled.factor = factor_level.factor
+    group by levelled.experiment_id, levelled.factor, levelled.level
+    qualify count(*) over (partition by levelled.experiment_id, levelled.factor) > 1
+)
+
+select
+    levelled.experiment_id,
+    levelled.condition_id,
+    levelled.root_cause_id,
+    levelled.factor,
+    levelled.level,
+    levelled.condition_number,
+    item.factor_number,
+    item.level_number
+from levelled
+inner join item
+    on
+        levelled.experiment_id = item.experiment_id
+        and levelled.factor = item.factor
+        and levelled.level = item.level;
+
+comment on view verdict_level is
+'A level of a condition''s newest verdict; grain: experiment_id, condition_id, factor';
+comment on column verdict_level.experiment_id is 'the experiment [id]';
+comment on column verdict_level.condition_id is 'the condition [id]';
+comment on column verdict_level.root_cause_id is 'the root cause of its failure; null = it succeeded [id]';
+comment on column verdict_level.factor is 'the factor; region and zone count as factors [name]';
+comment on column verdict_level.level is 'its level as text [text]';
+comment on column verdict_level.condition_number is 'number of the condition, over all experiments [count]';
+comment on column verdict_level.factor_number is
+'number of the factor, over all experiments, in the order of the config [count]';
+comment on column verdict_level.level_number is
+'number of the level, over all factors, in that order [count]';
