@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from fmon.causes.rules import RuleSet
     from fmon.model import Pattern
 
+CONTEXT, AFTERWARDS = 64 << 10, 8 << 10
+"""Bytes read before and behind a window, so that no traceback is cut by its edge."""
 MAX_EVIDENCE = 500
 MAX_FILES = 20
 _YAML = re.compile(r"(?<![\w./-])[\w./-]{1,200}\.ya?ml\b")
@@ -86,9 +88,12 @@ def _read(
     goes_on = False
     all_chains: list[Chain] = []
     for number, (start, end) in enumerate(windows(data)):
-        block = read_window(data, start, end, extra, is_last=number == 0)
+        low, high = max(0, start - CONTEXT), min(len(data), end + AFTERWARDS)
+        block = read_window(data, low, high, extra, is_last=number == 0)
         events, chains = read_events(block, rules, goes_on=goes_on)
-        found.extend((event, "log", start) for event in _strongest(events))
+        # What begins before the window is read whole with the one before.
+        events = [event for event in events if start - low <= block.offsets[event.at] < end - low]
+        found.extend((event, "log", low) for event in _strongest(events))
         all_chains = all_chains or chains
         if any(event.points >= DECISIVE for event in events):
             break
@@ -144,7 +149,9 @@ def _add_status(status: str, found: list[tuple[Event, Source, int]]) -> None:
         frames=None,
     )
     line = Line(0, "", "", is_mild=False)
-    found.append((Event(rule=rule, points=points, order=-1, line=line, text="", stream=""), "status", 0))
+    found.append(
+        (Event(rule=rule, points=points, order=-1, at=0, line=line, text="", stream=""), "status", 0)
+    )
 
 
 def _decided(data: Any, found: list[tuple[Event, Source, int]], chains: list[Chain]) -> FailureInfo:

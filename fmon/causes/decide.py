@@ -50,6 +50,8 @@ class Event:
     rule: Rule
     points: int
     order: int
+    at: int
+    """Index of its line in the block."""
     line: Line
     text: str
     stream: str
@@ -107,6 +109,7 @@ def _of_chain(chain: Chain, block: Block, rules: Sequence[RuleSet]) -> Event | N
         rule=rule,
         points=points,
         order=chain.end,
+        at=raised.index,
         line=line,
         text=raised.text,
         stream=chain.stream,
@@ -143,7 +146,9 @@ def _of_lines(block: Block, used: set[int], rules: Sequence[RuleSet]) -> list[Ev
             if rule.tier == "error" and not _HARSH.search(text[:400]):
                 points -= 8
         rule = _offline(block.lines, index, rules) or rule if rule.category == "import_error" else rule
-        events.append(Event(rule=rule, points=points, order=index, line=line, text=text, stream=line.stream))
+        events.append(
+            Event(rule=rule, points=points, order=index, at=index, line=line, text=text, stream=line.stream)
+        )
     return events
 
 

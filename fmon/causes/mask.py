@@ -9,6 +9,9 @@ import re
 # Each pattern begins with a fixed or bounded start and is possessive: linear time on any text.
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,15}+://[^\s'\"<>)\]]{1,1000}+")
 _UUID = re.compile(r"\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b")
+_DOMAIN = re.compile(
+    r"(?<![\w.@-])(?:[a-z0-9-]{1,63}\.){1,6}(?:com|org|net|io|ai|edu|gov|dev|cloud|local|internal|lan|intranet)\b(?::\d{1,5})?(?![\w.])"
+)
 _PATH = re.compile(
     r"(?:[A-Za-z]:(?=[/\\]))?(?:[^\s'\"<>()\[\]{},;|=/\\]{0,255}[/\\]+)+([^\s'\"<>()\[\]{},;|=/\\]{0,255})"
 )
@@ -42,7 +45,7 @@ def mask(text: str) -> str:
     text = text[:2000]
     text = _URL.sub(_masked_url, text)
     text = _UUID.sub("#", text)
-    text = _HOST.sub("#", text)
+    text = _DOMAIN.sub("#", _HOST.sub("#", text))
     text = _PATH.sub(lambda match: _kept(match.group(1)), text)
     text = _FILE.sub(lambda match: _kept(match.group()), text)
     text = _HEX.sub("#", text)
