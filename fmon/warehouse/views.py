@@ -34,6 +34,13 @@ VIEWS = (
     "alarm",
     "cycle_cost",
     "outcome",
+    "fisher",
+    "verdict",
+    "verdict_level",
+    "failure",
+    "failure_cluster",
+    "association",
+    "suspect",
 )
 """Names of the files in ``sql/``; each reads only sources and what stands before it."""
 
