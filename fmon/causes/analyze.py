@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from fmon.causes.decide import DECISIVE, ENOUGH, Event, choose, read_events
+from fmon.causes.decide import DECISIVE, ENOUGH, MIN_STEPS, Event, choose, read_events
 from fmon.causes.facts import SUCCESS, of_status
 from fmon.causes.info import FailureInfo, Source
 from fmon.causes.mask import mask
@@ -97,7 +97,7 @@ def _read(
         all_chains = all_chains or chains
         if any(event.points >= DECISIVE for event in events):
             break
-        goes_on = goes_on or len(block.progress) >= 3
+        goes_on = goes_on or sum(where >= start - low for where in block.progress) >= MIN_STEPS
         release(data)
     return all_chains
 

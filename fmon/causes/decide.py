@@ -197,7 +197,7 @@ def choose(events: Iterable[Event]) -> tuple[Event | None, Event | None]:
     streams = {event.stream for event in top}
     if len(streams) > 1 and "" not in streams:
         best = top[-1]
-    if best.rule.tier == "scheduler":
+    if best.rule.tier in ("scheduler", "signal"):
         best = top[-1]
     kind = (best.rule.category, best.rule.subcategory)
     second = next((event for event in ranked if (event.rule.category, event.rule.subcategory) != kind), None)

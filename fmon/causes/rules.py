@@ -36,6 +36,11 @@ _PASSES_ON = re.compile(
     r"^(?:__getattr\w*__|_?(?:wrapped_)?call_impl|_wrapped_call_impl|__call__|wrapper|wrapped|inner|decorate_\w+|_fn|apply|call|fetch)$"
 )
 """Functions that only hand a call on: the caller before them made it."""
+_DISPATCHER = re.compile(
+    r"[/\\](?:hydra|jsonargparse|fire|click|typer|multiprocessing|concurrent|torch[/\\](?:nn[/\\]modules|utils[/\\]data))[/\\]"
+    r"|(?:runpy|functools|threading|cli)\.py$"
+)
+"""Libraries that call what the project gives them."""
 _MODULE = re.compile(r"module '([\w.]{1,200})' has no attribute")
 
 
@@ -54,6 +59,7 @@ class Rule:
     is_default: bool
     confidence: float
     frames: Any
+    only_last: bool = False
 
     @property
     def strength(self) -> int:
@@ -115,11 +121,12 @@ class RuleSet:
 def _frames_fit(rule: Rule, text: str, frames: Sequence[Frame]) -> bool:
     """Say whether an exception's frames are what the rule asks for."""
     if rule.frames == LAST_IN_LIBRARY:
-        called = [frame for frame in frames if not _PASSES_ON.search(frame.function)]
+        called = [f for f in frames if not (_PASSES_ON.search(f.function) or _DISPATCHER.search(f.path))]
         return bool(called) and not called[-1].is_project
     if rule.frames == LIBRARY_MODULE:
         return not _is_own_module(text, frames)
-    return any(rule.frames.search(f"{frame.path}:{frame.function}") for frame in frames)
+    looked_at = frames[-1:] if rule.only_last else frames
+    return any(rule.frames.search(f"{frame.path}:{frame.function}") for frame in looked_at)
 
 
 def _is_own_module(text: str, frames: Sequence[Frame]) -> bool:
@@ -144,7 +151,9 @@ def _rule(raw: dict[str, Any], re2: Any) -> Rule:
     category, _, subcategory = raw["is"].partition("/")
     tier = raw.get("tier", "error")
     frames = raw.get("frames")
+    only_last = (frames or "").startswith("LAST:")
     return Rule(
+        only_last=only_last,
         id=raw["id"],
         category=category,
         subcategory=subcategory or None,
@@ -155,7 +164,9 @@ def _rule(raw: dict[str, Any], re2: Any) -> Rule:
         mild=raw.get("mild", False),
         is_default=raw.get("default", False),
         confidence=raw.get("p", TIERS[tier][2]),
-        frames=frames if frames in (None, LAST_IN_LIBRARY, LIBRARY_MODULE) else re2.compile(frames),
+        frames=frames
+        if frames in (None, LAST_IN_LIBRARY, LIBRARY_MODULE)
+        else re2.compile(frames.removeprefix("LAST:")),
     )
 
 
