@@ -1,3 +1,4 @@
+# ruff: noqa: E501 -- a pattern is read better in one line
 """From the texts of one ended job to its root cause (floor 3)."""
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def analyze_logs(
     controller_log: str | bytes | None = None,
     patterns: Sequence[Pattern] = (),
 ) -> FailureInfo:
-    """Find the root cause of one ended job.
+    r"""Find the root cause of one ended job.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def analyze_logs(
 
     Examples
     --------
-    >>> analyze_logs("step 3\\nModuleNotFoundError: No module named 'monai'\\n", "FAILED").category
+    >>> analyze_logs("step 3\nModuleNotFoundError: No module named 'monai'\n", "FAILED").category
     'import_error'
     """
     data = _bytes(text)

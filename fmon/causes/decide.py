@@ -1,3 +1,4 @@
+# ruff: noqa: E501 -- a pattern is read better in one line
 """Which of the things a log says is the cause (floor 3)."""
 
 from __future__ import annotations

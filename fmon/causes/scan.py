@@ -1,3 +1,4 @@
+# ruff: noqa: E501 -- a pattern is read better in one line
 """Find the lines worth reading in a log of any size (floor 3).
 
 One re2 alternation of literals over bytes, window by window from the end; only lines around a hit

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 -- a pattern is read better in one line
 """Tracebacks in lines: chains of exceptions with their frames (floor 3).
 
 Also truncated ones (only frames, only the last line), pytest's and Jupyter's forms, and several
