@@ -112,7 +112,7 @@ struck as (
     group by cause.cause_number, one.level_number, other.level_number
 ),
 
--- Most causes end here: Holm's first step rejects nothing.
+-- Most causes end here: Holm's first step rejects nothing. Rounded, so that 1/20 is 0.05 here and below.
 searched as (
     select
         cause.cause_number,
@@ -128,14 +128,15 @@ searched as (
     inner join total on cause.experiment_id = total.experiment_id
     where
         struck.failed_count * total.total_count > combined.total_count * cause.failed_count
-        and combined.combination_count * exp(
-            (
-                select chance.log_p
+        and round(
+            combined.combination_count * (
+                select chance.p_value
                 from
                     fisher(
                         struck.failed_count, combined.total_count, cause.failed_count, total.total_count
                     ) as chance
-            )
+            ),
+            9
         ) <= 0.05
     group by all
 ),
@@ -359,30 +360,33 @@ found as (
             from corrected
             inner join tested using (cause_number, one, other)
             where
-                corrected.p_holm <= 0.05
+                round(corrected.p_holm, 9) <= 0.05
                 and (
                     tested.one = tested.other
-                    or greatest(
-                        (
-                            select chance.p_value
-                            from
-                                fisher(
-                                    tested.failed_count,
-                                    tested.total_count,
-                                    tested.one_failed_count,
-                                    tested.one_total_count
-                                ) as chance
+                    or round(
+                        greatest(
+                            (
+                                select chance.p_value
+                                from
+                                    fisher(
+                                        tested.failed_count,
+                                        tested.total_count,
+                                        tested.one_failed_count,
+                                        tested.one_total_count
+                                    ) as chance
+                            ),
+                            (
+                                select chance.p_value
+                                from
+                                    fisher(
+                                        tested.failed_count,
+                                        tested.total_count,
+                                        tested.other_failed_count,
+                                        tested.other_total_count
+                                    ) as chance
+                            )
                         ),
-                        (
-                            select chance.p_value
-                            from
-                                fisher(
-                                    tested.failed_count,
-                                    tested.total_count,
-                                    tested.other_failed_count,
-                                    tested.other_total_count
-                                ) as chance
-                        )
+                        9
                     ) <= 0.05
                 )
             -- Of equals the simpler one, then in the order of the config.
