@@ -113,7 +113,9 @@ def _extra(patterns: Sequence[Pattern]) -> Any:
         return None
     import re2
 
-    return re2.compile("|".join(f"(?:{pattern.regex})" for pattern in patterns).encode())
+    # A prefix may stand before what is the line's start once it is cleaned.
+    starts = (pattern.regex.removeprefix("^") for pattern in patterns)
+    return re2.compile(("(?m)" + "|".join(f"(?:{each})" for each in starts)).encode())
 
 
 def _add(

@@ -199,7 +199,12 @@ def choose(events: Iterable[Event]) -> tuple[Event | None, Event | None]:
     if len(streams) > 1 and "" not in streams:
         best = top[-1]
     if best.rule.tier in ("scheduler", "signal"):
-        best = top[-1]
+        sure = [
+            each
+            for each in ranked
+            if each.points >= TIERS["hard"][0] and each.rule.category == best.rule.category
+        ]
+        best = min(sure, key=lambda each: each.order, default=best) if best.rule.tier == "signal" else top[-1]
     kind = (best.rule.category, best.rule.subcategory)
     second = next((event for event in ranked if (event.rule.category, event.rule.subcategory) != kind), None)
     return best, second

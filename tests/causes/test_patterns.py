@@ -1,0 +1,85 @@
+"""The rules as data, and the user's own."""
+
+import tomllib
+from importlib.resources import files
+
+import pytest
+
+from fmon import analyze_logs
+from fmon.causes import Pattern
+from fmon.causes.document import markdown
+from fmon.causes.rules import TIERS
+from fmon.causes.taxonomy import ALIAS_NOTES, ALIASES, CAUSES, cause_of, differing
+from fmon.config import load_experiment
+from fmon.errors import ConfigError
+from tests.readme import ROOT
+
+RULES = tomllib.loads(files("fmon.causes").joinpath("patterns.toml").read_text())["rules"]
+OWN = Pattern(name="licence", regex="no licence left", category="auth", subcategory="licence")
+CONFIG = "experiment_name: a\nskypilot_yaml: t.yaml\nfactors: {{m: [x, y]}}\npatterns: [{}]\n"
+
+
+def test_rules_have_names_of_their_own_and_known_categories_and_tiers():
+    assert len({rule["id"] for rule in RULES}) == len(RULES)
+    assert {rule["is"].partition("/")[0] for rule in RULES} <= set(CAUSES)
+    assert {rule.get("tier", "error") for rule in RULES} <= set(TIERS)
+
+
+def test_every_alias_and_every_row_that_differs_stands_in_the_taxonomy():
+    assert {cause.partition("/")[0] for cause in ALIASES.values()} <= set(CAUSES)
+    assert set(ALIAS_NOTES) == set(ALIASES)
+    assert all(cause_of(name, sub) != CAUSES.get(name) for name, sub in differing())
+
+
+def test_the_documented_taxonomy_is_the_one_in_use():
+    assert (ROOT / "docs/causes.md").read_text() == markdown()
+
+
+def test_a_pattern_of_the_users_own_beats_an_exception():
+    log = (
+        "step 3\nno licence left for solver\nTraceback (most recent call last):\nValueError: solver is None\n"
+    )
+    info = analyze_logs(log, "FAILED", patterns=[OWN])
+    assert (info.category, info.subcategory, info.rule) == ("auth", "licence", "pattern:licence")
+
+
+def test_a_pattern_of_the_users_own_never_beats_the_scheduler():
+    log = (
+        "no licence left for solver\nslurmstepd: error: *** JOB 7 ON n CANCELLED AT 1 DUE TO TIME LIMIT ***\n"
+    )
+    assert analyze_logs(log, "FAILED", patterns=[OWN]).category == "walltime"
+
+
+def test_a_pattern_without_words_of_the_built_in_ones_is_found_in_a_long_log():
+    log = b"all is well\n" * 300_000 + b"xyzzy 7\n" + b"all is well\n" * 300_000
+    own = Pattern(name="odd", regex=r"^xyzzy \d", category="code_bug")
+    assert analyze_logs(log, "FAILED", patterns=[own]).evidence_line == 300_001
+
+
+def test_a_veto_takes_a_line_out():
+    own = Pattern(name="licence", regex="no licence left", category="auth", veto="free edition")
+    assert (
+        analyze_logs("no licence left, free edition in use", "FAILED", patterns=[own]).category == "unknown"
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ('{name: a, regex: "(", category: auth}', "is no RE2 pattern"),
+        ('{name: a, regex: "(?=x)y", category: auth}', "is no RE2 pattern"),
+        ('{name: a, regex: "x*", category: auth}', "matches an empty line"),
+        ('{name: a, regex: "x", category: aut}', "did you mean 'auth'"),
+        ('{name: a, regex: "x", category: none}', "unknown category 'none'"),
+        ('{regex: "x", category: auth}', "name' is missing"),
+        ('{name: a, regex: "x", category: auth}, {name: a, regex: "y", category: auth}', "stands twice"),
+        ('{name: a, regx: "x", category: auth}', "did you mean 'regex'"),
+    ],
+)
+def test_a_pattern_that_cannot_be_meant_is_refused_in_one_sentence(tmp_path, pattern, said):
+    (tmp_path / "t.yaml").write_text("run: x\n")
+    (tmp_path / "c.yaml").write_text(CONFIG.format(pattern))
+    with pytest.raises(ConfigError, match="line 4") as refused:
+        load_experiment(tmp_path / "c.yaml")
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
