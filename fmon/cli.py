@@ -147,18 +147,25 @@ def watch(
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Poll until no job is open, with a live table; Ctrl-C leaves a valid store."""
-    import time
-
     from fmon.phases.monitor import watch as watch_phase
+    from fmon.sky.logs import open_logs
     from fmon.sky.queue import open_queue
     from fmon.store.folder import find
     from fmon.terminal import WatchScreen
+    from fmon.terminal.interrupt import Interrupts
 
     found = find(data, experiment).experiment_id
-    polls = watch_phase(data, open_queue(queue), found, interval_s=interval, clock=_now, sleep=time.sleep)
     try:
-        with WatchScreen() as screen:
-            for polled in polls:
+        with Interrupts() as ctrl_c, WatchScreen() as screen:
+            for polled in watch_phase(
+                data,
+                open_queue(queue),
+                found,
+                interval_s=interval,
+                clock=_now,
+                sleep=ctrl_c.sleep,
+                logs=open_logs(queue),
+            ):
                 status = _status(data, found)
                 screen.show(status, note=_note(polled))
                 if status.open_count == 0:
@@ -182,6 +189,32 @@ def status(
     seen = _status(data, experiment)
     print_status(seen, output)
     _exit_with(seen, wanted=exit_status)
+
+
+@app.command(rich_help_panel="Phase 2: monitor")
+def logs(
+    condition_or_job: Annotated[
+        str, typer.Argument(help="A condition (its newest job) or a job id.", show_default=False)
+    ],
+    *,
+    experiment: Annotated[
+        str | None,
+        typer.Option(help="Experiment id or a unique start of it; default: the newest.", show_default=False),
+    ] = None,
+    controller: Annotated[
+        bool, typer.Option("--controller", help="The log of its controller: provisioning and recovery.")
+    ] = False,
+    queue: Queue = DEFAULT_QUEUE,
+    data: Data = Path(DEFAULT_DATA),
+) -> None:
+    """Print the stored log of a job, else as far as it is written by now."""
+    from fmon.phases.logs import logs as logs_phase
+    from fmon.sky.logs import open_logs
+    from fmon.terminal import visible
+
+    found = logs_phase(data, experiment, condition_or_job, open_logs(queue), controller=controller)
+    say(found.sentence())
+    _print_ids(visible(line) for line in found.text.removesuffix("\n").split("\n"))
 
 
 @app.command(rich_help_panel="Phase 6: report")
@@ -210,16 +243,23 @@ def record(
     queue: Queue = DEFAULT_QUEUE,
 ) -> None:
     """Record the queue of a running experiment until its jobs have ended, logs included, secrets redacted."""
-    import time
-
     from fmon.phases.record import record as record_phase
+    from fmon.sky.logs import open_logs
     from fmon.sky.queue import open_queue
+    from fmon.terminal.interrupt import Interrupts
 
     try:
-        for sentence in record_phase(
-            config, open_queue(queue), out, interval_s=interval, clock=_now, sleep=time.sleep
-        ):
-            say(sentence)
+        with Interrupts() as ctrl_c:
+            for sentence in record_phase(
+                config,
+                open_queue(queue),
+                out,
+                interval_s=interval,
+                clock=_now,
+                sleep=ctrl_c.sleep,
+                logs=open_logs(queue),
+            ):
+                say(sentence)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     _print_ids([str(out)])

@@ -1,0 +1,43 @@
+"""Ctrl-C that is never lost (floor 7)."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Interrupts:
+    """Remembers Ctrl-C while it is entered.
+
+    A KeyboardInterrupt that arrives while C code calls back into Python (a destructor, an import hook, a
+    database's callback) is printed or dropped there, and a loop would go on as if nothing had happened.
+    """
+
+    def __init__(self) -> None:
+        self._is_pressed = False
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait [s]; raises KeyboardInterrupt at once where Ctrl-C was pressed before."""
+        if self._is_pressed:
+            raise KeyboardInterrupt
+        time.sleep(seconds)
+
+    def _note(self, *_: Any) -> None:
+        self._is_pressed = True
+        raise KeyboardInterrupt
