@@ -57,7 +57,7 @@ tried as (
         end as state,
         any_value(ranked.failure_reason order by ranked.task_rank, ranked.task_id) as failure_reason,
         -- As in view verdict: of the task that failed first.
-        any_value(ranked.category order by ranked.task_rank, ranked.end_at, ranked.task_id) as category,
+        any_value(ranked.category order by ranked.task_rank, ranked.since_at, ranked.task_id) as category,
         bool_and(ranked.is_terminal) as is_terminal,
         sum(ranked.recovery_count) as recovery_count,
         sum(ranked.run_s) as run_s,
