@@ -87,10 +87,11 @@ def _read(
     """Read the log from its end, as far back as needed."""
     extra = _extra(patterns)
     goes_on = False
+    seen: dict[bytes, int] = {}
     all_chains: list[Chain] = []
     for number, (start, end) in enumerate(windows(data)):
         low, high = max(0, start - CONTEXT), min(len(data), end + AFTERWARDS)
-        block = read_window(data, low, high, extra, is_last=number == 0)
+        block = read_window(data, low, high, extra, seen=seen if number else None, goes_on=goes_on)
         events, chains = read_events(block, rules, goes_on=goes_on)
         # What begins before the window is read whole with the one before.
         events = [event for event in events if start - low <= block.offsets[event.at] < end - low]
@@ -122,7 +123,7 @@ def _add(
     raw: bytes, source: Source, rules: Sequence[RuleSet], found: list[tuple[Event, Source, int]]
 ) -> None:
     """Read a text beside the log; what it says in general counts less than the log."""
-    block = read_window(raw, max(0, len(raw) - (4 << 20)), len(raw), is_last=True)
+    block = read_window(raw, max(0, len(raw) - (4 << 20)), len(raw))
     events, _ = read_events(block, rules, goes_on=False)
     for event in _strongest(events):
         fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
@@ -274,7 +275,7 @@ def _succeeded(data: Any) -> FailureInfo:
     start, end = next(windows(data), (0, 0))
     health = None
     if end:
-        block = read_window(data, start, end, is_last=True)
+        block = read_window(data, start, end)
         told = (line.text.strip() for line in block.lines if _UPLOAD.search(line.text[:600]))
         health = next((f"ended well, but an upload failed: {text[:300]}" for text in told), None)
     return FailureInfo(

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 LITERALS = (
-    "error", "exception", "traceback (", "fatal", "killed", "sigkill", "sigterm", "sigsegv", "sigint", "signal",
+    "error:", "error ", "error]", "error(", "error)", "error'", 'error"', "error,", "error.", "error-", "error;",
+    "error\n", "error\r", "error>", "error|", "error\x1b", "error/", "error{", "validation error", "errno", "exception", "traceback (", "fatal", "killed", "sigkill", "sigterm", "sigsegv", "sigint", "signal",
     "oom", "out of memory", "no such", "not found", "does not exist", "missing", "denied", "unauthorized",
     "forbidden", "cancelled", "canceled", "preempt", "abort", "dumped", "terminate", "nccl", "xid", "quota",
     "no space", "fail", "unable to", "cannot", "can't", "could not", "couldn't", "invalid", "nan", "interrupt",
@@ -31,13 +32,17 @@ LITERALS = (
     "exited", "no module", "must be", "reclaim", "lost", "resolv", "expired", "login", "is full", "too old",
     "too many", "diverge", "inf ", "not in", "replace", "stdexcept", "panicked", "dead", "died",
 )  # fmt: skip
-"""What every rule's lines contain, in lower case; upper and lower case count alike."""
+"""What every rule's lines contain, in lower case; upper and lower case count alike.
+
+``error`` needs a mark behind it: ``errors 0`` and ``error_rate=0.1`` stand in every line of many logs.
+"""
 
 LAST_WINDOW = 1 << 20
 WINDOW = 8 << 20
 BEFORE, AFTER = 1500, 2500
 MAX_SEGMENTS = 40
 MAX_SEEN = 3
+MAX_KINDS = 50_000
 
 
 class Block(NamedTuple):
@@ -60,22 +65,36 @@ def trigger() -> Any:
     """Compile the alternation of all literals."""
     import re2
 
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
-    options.case_sensitive = False
-    options.never_capture = True
-    options.max_mem = 32 << 20
+    options = _options()
     return re2.compile("|".join(re2.escape(each) for each in LITERALS).encode("latin-1"), options)
 
 
 @cache
-def _progress() -> Any:
+def line_trigger() -> Any:
+    """Compile the same with the rest of the line: one match a line."""
+    import re2
+
+    options = _options()
+    literals = "|".join(re2.escape(each) for each in LITERALS)
+    return re2.compile(f"(?:{literals})[^\\r\\n]*".encode("latin-1"), options)
+
+
+def _options() -> Any:
     import re2
 
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
     options.case_sensitive = False
     options.never_capture = True
+    options.max_mem = 32 << 20
+    return options
+
+
+@cache
+def _progress() -> Any:
+    import re2
+
+    options = _options()
     return re2.compile(
         rb"\d+%\|[^\r\n]{0,60}\d+/\d+|\b(?:epoch|step|iter(?:ation)?|batch)s?[ :=#\[(]{1,3}\d+(?:/\d+)?[^\r\n]{0,24}",
         options,
@@ -104,7 +123,15 @@ def release(data: Any) -> None:
             data.madvise(mmap.MADV_DONTNEED)
 
 
-def read_window(data: Any, start: int, end: int, extra: Any = None, *, is_last: bool) -> Block:
+def read_window(
+    data: Any,
+    start: int,
+    end: int,
+    extra: Any = None,
+    *,
+    seen: dict[bytes, int] | None = None,
+    goes_on: bool = False,
+) -> Block:
     """Read the lines worth reading of one window.
 
     Parameters
@@ -112,10 +139,11 @@ def read_window(data: Any, start: int, end: int, extra: Any = None, *, is_last: 
     data : the log
     start, end : the window
     extra : a compiled re2 of the user's own patterns
-    is_last : it is the log's end: nothing that repeats is left out
+    seen : how often each kind of line was read; what was read often enough is left out. None: nothing is
+    goes_on : the program is known to have gone on after it: nobody asks for its steps
     """
     raw = bytes(data[start:end])
-    spans = _spans(raw, is_last=is_last)
+    spans = _spans(raw, seen)
     if extra is not None:
         spans = _merged(
             sorted([*spans, *((max(0, m.start() - 500), m.end() + 500) for m in extra.finditer(raw))])
@@ -130,37 +158,46 @@ def read_window(data: Any, start: int, end: int, extra: Any = None, *, is_last: 
             lines.append(Line(number, "", "", is_mild=False))
             offsets.append(low)
         _read_span(raw, low, high, number, lines, offsets)
-    return Block(lines, offsets, _steps(raw), start)
+    return Block(lines, offsets, [] if goes_on else _steps(raw), start)
 
 
-def _spans(raw: bytes, *, is_last: bool) -> list[tuple[int, int]]:
-    """Find the hits and what stands around them, merged."""
-    find = trigger().search
+def _spans(raw: bytes, seen: dict[bytes, int] | None) -> list[tuple[int, int]]:
+    """Find the hits and what stands around them, merged; kinds of lines seen often enough are left out."""
     spans: list[tuple[int, int]] = []
-    seen: dict[bytes, int] = {}
-    at, size = 0, len(raw)
-    while at < size:
-        hit = find(raw, at)
-        if hit is None:
-            break
-        where = hit.start()
-        floor = max(0, where - MAX_LINE)
-        low = max(raw.rfind(b"\n", floor, where), raw.rfind(b"\r", floor, where)) + 1 or floor
-        ceiling = min(size, where + MAX_LINE)
-        ends = [
-            each for each in (raw.find(b"\n", where, ceiling), raw.find(b"\r", where, ceiling)) if each >= 0
-        ]
-        high = min(ends, default=ceiling)
-        at = max(high, where + 1)
-        if not is_last:
-            kind = raw[low:high].translate(None, b"0123456789")
-            seen[kind] = seen.get(kind, 0) + 1
-            if seen[kind] > MAX_SEEN:
+    size = len(raw)
+    for where, end in _hits(raw):
+        if seen is not None:
+            kind = raw[where : min(end, where + 200)].translate(None, b"0123456789")
+            count = seen.get(kind, 0)
+            if count >= MAX_SEEN:
                 continue
-            if len(seen) > 50_000:
+            if len(seen) > MAX_KINDS:
                 seen.clear()
-        spans.append((max(0, low - BEFORE), min(size, high + AFTER)))
-    return _merged(spans)
+            seen[kind] = count + 1
+        floor = max(0, where - MAX_LINE)
+        low = max(raw.rfind(b"\n", floor, where), floor)
+        spans.append((max(0, low - BEFORE), min(end, where + MAX_LINE) + AFTER))
+    return _merged([(_line_start(raw, low, size), min(size, high)) for low, high in _merged(spans)])
+
+
+def _hits(raw: bytes) -> Iterator[tuple[int, int]]:
+    """Give from where to the line's end the literals are found, once a line; of a long line each part."""
+    for match in line_trigger().finditer(raw):
+        where, end = match.span()
+        while end - where > MAX_LINE:
+            yield where, where + MAX_LINE
+            again = trigger().search(raw, where + MAX_LINE, end)
+            if again is None:
+                break
+            where = again.start()
+        else:
+            yield where, end
+
+
+def _line_start(raw: bytes, low: int, size: int) -> int:
+    """Move to where a line begins, unless the lines are long."""
+    found = raw.find(b"\n", low, min(size, low + BEFORE))
+    return found + 1 if low > 0 and found >= 0 else low
 
 
 def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
