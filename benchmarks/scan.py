@@ -120,9 +120,8 @@ def main() -> None:
                 write(path, size, cause=cause, at_front=at_front)
                 subprocess.run(["cat", path], stdout=subprocess.DEVNULL, check=True)  # into the page cache
                 ours = read_by_fmon(path, runs=asked.runs)
-                print(
-                    f"{what} of {size} MB, cause {'in front' if at_front else 'at the end'}: {ours['category']}"
-                )
+                place = "in front" if at_front else "at the end"
+                print(f"{what} of {size} MB, cause {place}: {ours['category']}")
                 print(
                     f"    fmon    {ours['cpu_s']:6.2f} s CPU {ours['wall_s']:6.2f} s wall, "
                     f"{ours['peak_kb'] / 1024:5.1f} MB, of which {ours['idle_kb'] / 1024:.1f} before it began"

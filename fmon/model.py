@@ -63,7 +63,7 @@ class Pattern(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Verify(msgspec.Struct, frozen=True, kw_only=True):
-    """The user's own commands for the shell, in the order in which F3 wants them (the config's ``verify``)."""
+    """The user's own commands for the shell, in the order F3 wants them (the config's ``verify``)."""
 
     tests: str | None = None
     build: str | None = None
