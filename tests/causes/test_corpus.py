@@ -47,14 +47,16 @@ class TestCorpus:
         result = results[half, form]
         assert result.macro_f1 >= 0.90, result.confusions
 
-    def test_distracting_lines_distract_little(self, results, half, form):
-        result = results[half, form]
-        assert result.hard_accuracy >= 0.85, result.confusions
-
     def test_a_job_that_ended_well_gets_no_category(self, results, half, form):
         result = results[half, form]
         assert result.ok_count > 0
         assert result.ok_classified_count == 0
+
+
+@pytest.mark.parametrize("form", ["bare", "wrapped"])
+def test_distracting_lines_distract_little(results, form):
+    both = [results[half, form] for half in HALVES]
+    assert sum(each.hard_right_count for each in both) >= 0.85 * sum(each.hard_count for each in both)
 
 
 def test_the_cause_is_found_before_a_megabyte_of_other_output():
