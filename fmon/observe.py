@@ -10,10 +10,11 @@ from fmon.claims import EPOCH
 from fmon.errors import ManifestError, QueueError
 from fmon.manifests import named, new_manifest, owned_elsewhere
 from fmon.matching import Match, attach, match
-from fmon.sky.status import is_terminal
+from fmon.sky.status import failed_statuses, is_terminal
 from fmon.store.events import append_event
 from fmon.store.log import Look, append
 from fmon.store.manifest import read_manifest, write_manifest
+from fmon.store.state import read_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -117,7 +118,7 @@ def take(store: Store, manifest: Manifest, found: Match, answer: Answer, *, sour
     look = Look(
         polled_at=answer.polled_at, source=source, latency_s=answer.latency_s, job_count=len(answer.records)
     )
-    appended = append(store, look, found.own)
+    appended = append(store, look, found.own, failed=failed_statuses())
     return Observed(
         experiment_id=store.experiment_id,
         own_count=len(found.own),
@@ -166,19 +167,10 @@ def _price(records: Iterable[Record], prices: Mapping[str, Price]) -> None:
 
 def _state(store: Store) -> dict[int, tuple[bool, int]]:
     """Read each stored job's (has it ended, when it last changed [us since the epoch])."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from fmon.store import state
-    from fmon.store.arrow import values
-
-    columns = ["job_id", "status", "polled_at"]
-    try:
-        table = pq.ParquetFile(store.state).read(columns=columns, use_threads=False)
-    except (OSError, pa.ArrowException):
-        table = state.load(store, None)  # missing or damaged: the log has it all
     jobs: dict[int, tuple[bool, int]] = {}
-    for job_id, status, changed_at in zip(*(values(table[name]) for name in columns), strict=True):
+    for job_id, status, changed_at in zip(
+        *read_columns(store, ["job_id", "status", "polled_at"]), strict=True
+    ):
         has_ended, last = jobs.get(job_id, (True, 0))
         jobs[job_id] = has_ended and is_terminal(status), max(last, changed_at)
     return jobs

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fmon.errors import SnapshotError
 from fmon.store.folder import stores
+from fmon.store.unexamined import is_due
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -75,13 +76,18 @@ def run_poll(call: PollCall) -> None:
         What could not be done, after everything that could is stored.
     """
     data = Path(call.data)
-    if not call.experiments and all(store.is_closed for store in stores(data)):
+    now = datetime.now(UTC)
+    if not call.experiments and all(store.is_closed and not is_due(store, now) for store in stores(data)):
         return
     from fmon.phases.monitor import poll
+    from fmon.sky.logs import open_logs
     from fmon.sky.queue import open_queue
 
     queue = open_queue(call.queue, memo=data / ".request.json")
-    _report(poll(data, queue, call.experiments, now=datetime.now(UTC), while_waiting=_load_storage))
+    if all(store.is_closed for store in stores(data)):
+        _load_storage()  # nobody is asked, so there is no wait to do it in
+    logs = open_logs(call.queue)
+    _report(poll(data, queue, call.experiments, now=now, while_waiting=_load_storage, logs=logs))
 
 
 def _load_storage() -> None:
@@ -117,6 +123,9 @@ def _report(polled: Polled) -> None:
         say("fmon: another poll is under way; skipped")
     for seen in polled.observed:
         say(f"{seen.experiment_id}: {seen.sentence()}")
+    for examined in polled.examined:
+        if sentence := examined.sentence():
+            say(f"{examined.experiment_id}: {sentence}")
     faults = list(polled.faults.values())
     for fault in faults[1:]:
         say(f"fmon: {fault}")

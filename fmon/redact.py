@@ -236,16 +236,52 @@ RULES = (
 
 WORDS = (*dict.fromkeys(word for rule in RULES for word in rule.words), "private key")
 
-_KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_KEY = re.compile(r"-----(?P<side>BEGIN|END) [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_KEY_LINE = re.compile(
+    r"[^\n]{0,300}?[A-Za-z0-9+/=]{40,}+[ \t\r]*"
+    r"|[A-Za-z0-9+/]{0,64}={0,2}[ \t\r]*"
+    r"|(?:Proc-Type|DEK-Info|Comment): [^\n]{0,200}"
+)
+"""A line of a key's body, whatever a log puts in front of it."""
 
 
 def _without_key_blocks(text: str) -> str:
-    """Replace private keys, also where a log prefixes each line or breaks off inside the key."""
+    """Replace private keys, also where a log prefixes each line or only a part of the key is there."""
     parts, position = [], 0
-    while begin := _KEY_BEGIN.search(text, position):
-        end = _KEY_END.search(text, begin.end(), begin.end() + MAX_KEY_BLOCK)
-        parts += [text[position : begin.start()], "[redacted:private_key]"]
-        position = end.end() if end else min(len(text), begin.end() + MAX_KEY_BLOCK)
+    marks = list(_KEY.finditer(text))
+    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+        if mark.start() < position:
+            continue
+        if mark["side"] == "END":  # its beginning was cut off
+            start, stop = _body_before(text, position, mark.start()), mark.end()
+        elif following and following["side"] == "END" and following.start() < mark.end() + MAX_KEY_BLOCK:
+            start, stop = mark.start(), following.end()
+        else:  # its end was cut off
+            start, stop = mark.start(), _body_after(text, mark.end())
+        parts += [text[position:start], "[redacted:private_key]"]
+        position = stop
     parts.append(text[position:])
     return "".join(parts)
+
+
+def _body_after(text: str, start: int) -> int:
+    """Find where the lines end that can be a key's, from the one that its first line stands in."""
+    limit = min(len(text), start + MAX_KEY_BLOCK)
+    stop = text.find("\n", start, limit)
+    while 0 <= stop < limit and (line := _KEY_LINE.match(text, stop + 1, limit)):
+        if line.end() < limit and text[line.end()] != "\n":
+            break
+        stop = line.end()
+    return stop if stop >= 0 else limit
+
+
+def _body_before(text: str, position: int, stop: int) -> int:
+    """Find where the lines begin that can be a key's, up from the one that its last line stands in."""
+    limit = max(position, stop - MAX_KEY_BLOCK)
+    start = text.rfind("\n", limit, stop) + 1 or limit
+    while start > limit:
+        above = text.rfind("\n", limit, start - 1) + 1 or limit
+        if not _KEY_LINE.fullmatch(text, above, start - 1):
+            break
+        start = above
+    return start

@@ -1,11 +1,12 @@
 """A scripted queue, and configs and records to feed it: what the tests of the phases share."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from fmon.errors import QueueError
+from fmon.sky.logs import LogAsk
 from fmon.sky.queue import Answer
 from fmon.sky.record import parse_records
 
@@ -59,3 +60,22 @@ class FakeQueue:
             raise poll
         records, bad = parse_records(list(poll))
         return Answer(polled_at=polled_at, records=records, bad=bad, latency_s=0.1)
+
+
+class FakeLogs:
+    """Gives the logs in ``texts``, of others an empty one; remembers what it was asked."""
+
+    name = "sky"
+
+    def __init__(self, texts: dict[LogAsk, str | bytes | QueueError] | None = None) -> None:
+        self.texts = texts or {}
+        self.asked: list[LogAsk] = []
+
+    def read(
+        self, asks: Sequence[LogAsk], *, timeout_s: float
+    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+        """Answer all at once."""
+        for ask in asks:
+            self.asked.append(ask)
+            text = self.texts.get(ask, "")
+            yield ask, text.encode() if isinstance(text, str) else text

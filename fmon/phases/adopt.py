@@ -21,6 +21,7 @@ from fmon.store.durable import lock
 from fmon.store.events import append_event
 from fmon.store.folder import Store, poll_lock, stores
 from fmon.store.manifest import read_manifest, write_manifest
+from fmon.store.unexamined import mark
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,6 +133,8 @@ def adopt(
         if is_new or attached:
             append_event(store, "adopt", at=now, config=str(path), source=queue.name, jobs=attached)
         take(store, manifest, found, answer, source=queue.name)
+        with lock(store.lock_file, wait_s=LOCK_WAIT_S):
+            mark(store)  # the config's own patterns may be others now
     return Adopted(
         experiment_id=store.experiment_id,
         is_new=is_new,

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 from fmon.errors import FmonError, QueueError
 from fmon.store.durable import LockTaken, lock
 from fmon.store.folder import Store, find, poll_lock, stores
+from fmon.store.unexamined import is_due
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
 
+    from fmon.examine import Examined
     from fmon.observe import Observed
+    from fmon.sky.logs import LogReader
     from fmon.sky.queue import Answer, QueueReader
 
 
@@ -30,11 +33,13 @@ class Polled:
     ----------
     observed : one item per experiment whose store took the poll
     is_skipped : another poll was under way, nothing was asked
+    examined : one item per experiment that had failures to examine
     error : why the queue could not be read; it stands in the heartbeats as well
     faults : what kept single experiments from being stored, by experiment_id
     """
 
     observed: list[Observed] = field(default_factory=list)
+    examined: list[Examined] = field(default_factory=list)
     is_skipped: bool = False
     error: QueueError | None = None
     faults: dict[str, FmonError] = field(default_factory=dict)
@@ -47,8 +52,9 @@ def poll(
     *,
     now: datetime,
     while_waiting: Callable[[], None] | None = None,
+    logs: LogReader | None = None,
 ) -> Polled:
-    """Look at the queue once for all open experiments; read-only towards SkyPilot.
+    """Look at the queue once for all open experiments, then at the logs of what has failed; read-only.
 
     Parameters
     ----------
@@ -57,6 +63,7 @@ def poll(
     experiments : unique prefixes of experiment ids; empty = all that are open
     now : the clock [UTC], for the heartbeat of a look that failed
     while_waiting : called once after the question went out
+    logs : where logs are read from; None = failures are left to the next poll that has it
 
     Returns
     -------
@@ -64,15 +71,21 @@ def poll(
         Never raises for one experiment's fault before all others are stored.
     """
     named = [find(data, prefix) for prefix in experiments]
-    wanted = [store for store in named or stores(data) if not store.is_closed]
-    if not wanted:
-        return Polled()
-    try:
-        # Polls never overlap: SkyPilot's server piles them up. The kernel frees the lock of a dead poll.
-        with lock(poll_lock(data), wait_s=0):
-            return _look(wanted, queue, now=now, while_waiting=while_waiting)
-    except LockTaken:
-        return Polled(is_skipped=True)
+    known = named or stores(data)
+    wanted = [store for store in known if not store.is_closed]
+    polled = Polled()
+    if wanted:
+        try:
+            # Polls never overlap: SkyPilot's server piles them up. The kernel frees the lock of a dead poll.
+            with lock(poll_lock(data), wait_s=0):
+                polled = _look(wanted, queue, now=now, while_waiting=while_waiting)
+        except LockTaken:
+            return Polled(is_skipped=True)
+    # Not under that lock: the next look must not wait for logs.
+    due = [store for store in known if is_due(store, now)]
+    if logs is not None and due and polled.error is None:
+        _examine(due, logs, polled, now=now)
+    return polled
 
 
 def watch(
@@ -83,6 +96,7 @@ def watch(
     interval_s: float,
     clock: Callable[[], datetime],
     sleep: Callable[[float], None],
+    logs: LogReader | None = None,
 ) -> Iterator[Polled]:
     """Poll one experiment again and again, one item a poll; the caller stops when it has seen enough.
 
@@ -92,10 +106,11 @@ def watch(
     experiment : its id
     interval_s : time between the starts of two polls [s]; a slow poll delays the next, never overlaps it
     clock, sleep : the clock [UTC] and how to wait [s]
+    logs : as in ``poll``
     """
     while True:
         started = clock()
-        yield poll(data, queue, [experiment], now=started)
+        yield poll(data, queue, [experiment], now=started, logs=logs)
         sleep(max(0.0, interval_s - (clock() - started).total_seconds()))
 
 
@@ -118,3 +133,18 @@ def _look(
         except FmonError as fault:
             faults[store.experiment_id] = fault
     return Polled(observed=observed, error=error, faults=faults)
+
+
+def _examine(due: list[Store], logs: LogReader, polled: Polled, *, now: datetime) -> None:
+    """Examine what has failed, all experiments together within the budget of one poll."""
+    from fmon.examine import Budget, examine  # few polls see a failure
+    from fmon.store.manifest import read_manifest
+
+    budget = Budget()
+    for store in due:
+        try:
+            manifest = read_manifest(store)
+            if not manifest.is_replay:  # its jobs are in no queue
+                polled.examined.append(examine(store, manifest, logs, now=now, budget=budget))
+        except FmonError as fault:
+            polled.faults.setdefault(store.experiment_id, fault)

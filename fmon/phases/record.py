@@ -14,7 +14,7 @@ from fmon.config import load_experiment
 from fmon.errors import ConfigError, QueueError
 from fmon.observe import is_terminal, match, new_manifest
 from fmon.redact import redact
-from fmon.sky.logs import job_log
+from fmon.sky.logs import LogAsk
 from fmon.sky.record import queue_record
 from fmon.store.durable import write_durably
 
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fmon.model import Manifest, Record
+    from fmon.sky.logs import LogReader
     from fmon.sky.queue import QueueReader
 
 TORN = b"\n"
+EACH_S = 20.0
+"""Time for one log."""
 
 
 def record(
@@ -38,6 +41,7 @@ def record(
     interval_s: float,
     clock: Callable[[], datetime],
     sleep: Callable[[float], None],
+    logs: LogReader,
 ) -> Iterator[str]:
     """Append a line a poll until every job of the experiment has ended, then fetch the logs.
 
@@ -48,6 +52,7 @@ def record(
     out : the folder of the recording; one of the same config is carried on
     interval_s : time between the starts of two polls [s]
     clock, sleep : the clock [UTC] and how to wait [s]
+    logs : where the logs are read from
 
     Yields
     ------
@@ -68,8 +73,7 @@ def record(
         if own and open_count == 0:
             break
         sleep(max(0.0, interval_s - (clock() - started).total_seconds()))
-    for seen in {seen.job_id: seen for seen in own}.values():
-        yield _save_logs(seen, out / "logs")
+    yield from _save_logs(sorted({seen.job_id for seen in own}), logs, out / "logs")
 
 
 def _look(queue: QueueReader, manifest: Manifest, *, now: datetime) -> tuple[list[Record], dict[str, Any]]:
@@ -119,12 +123,14 @@ def _cut_torn_line(handle: int) -> None:
         os.ftruncate(handle, end)
 
 
-def _save_logs(seen: Record, folder: Path) -> str:
-    """Fetch one job's log and its controller's; a log that can't be had is said, not fatal."""
-    for controller, name in ((False, f"{seen.job_id}.log"), (True, f"{seen.job_id}.controller.log")):
-        try:
-            text = job_log(seen.job_id, controller=controller)
-        except QueueError as error:
-            return f"job {seen.job_id}: no log ({error})"
-        write_durably(folder / name, redact(text).encode())
-    return f"job {seen.job_id}: logs saved"
+def _save_logs(job_ids: list[int], logs: LogReader, folder: Path) -> Iterator[str]:
+    """Fetch the logs of jobs and of their controllers; one that can't be had is said, not fatal."""
+    asks = [LogAsk(job_id, is_controller) for job_id in job_ids for is_controller in (False, True)]
+    saved = 0
+    for ask, answer in logs.read(asks, timeout_s=EACH_S * len(asks)):
+        if isinstance(answer, QueueError):
+            yield f"no {ask.file_name} ({answer})"
+        else:
+            write_durably(folder / ask.file_name, redact(answer.decode("utf-8", "replace")).encode())
+            saved += 1
+    yield f"{saved} of {len(asks)} logs saved"

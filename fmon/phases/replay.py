@@ -1,24 +1,29 @@
 """Replay a recording: the same code as a live poll, with the recorded clock (floor 6).
 
-Reads RECORDING/experiment.yaml and RECORDING/queue.jsonl; asks no network and no catalog.
+Reads RECORDING/experiment.yaml, queue.jsonl and logs/; asks no network and no catalog.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fmon.config import load_experiment
 from fmon.errors import ConfigError, QueueError
+from fmon.examine import Budget, examine
 from fmon.observe import new_manifest, observe
+from fmon.sky.logs import RecordedLogs
 from fmon.sky.queue import Answer
 from fmon.sky.record import parse_records
 from fmon.store.durable import lock
 from fmon.store.folder import Store
 from fmon.store.log import polls_of
-from fmon.store.manifest import write_manifest
+from fmon.store.manifest import read_manifest, write_manifest
+from fmon.store.unexamined import is_due
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +74,7 @@ def replay(recording: Path, data: Path, *, max_conditions: int = 100_000) -> Rep
     store = Store(data / f"{experiment.experiment_name}-{created_at:%Y%m%dT%H%M%SZ}")
     store.path.mkdir(parents=True, exist_ok=True)
     new_count, bad = 0, []
+    logs = RecordedLogs(recording / "logs")
     with lock(store.path / ".replay.lock", wait_s=600):
         if not store.manifest.exists():
             manifest = new_manifest(
@@ -85,8 +91,18 @@ def replay(recording: Path, data: Path, *, max_conditions: int = 100_000) -> Rep
                 continue
             bad += observe(store, answer, source=SOURCE, now=polled_at).bad
             new_count += 1
+            if is_due(store, polled_at):
+                _examine(store, logs, now=polled_at)
+        if is_due(store, polls[-1][0]):  # an earlier replay died between its last poll and its findings
+            _examine(store, logs, now=polls[-1][0])
         store.close()
     return Replayed(experiment_id=store.experiment_id, poll_count=len(polls), new_count=new_count, bad=bad)
+
+
+def _examine(store: Store, logs: RecordedLogs, *, now: datetime) -> None:
+    """Examine all that has failed by now; reading files is bounded by itself."""
+    budget = Budget(logs=sys.maxsize, seconds=math.inf)
+    examine(store, read_manifest(store), logs, now=now, budget=budget, wait_s=600)
 
 
 def _polls(path: Path) -> Iterator[tuple[datetime, Answer | QueueError]]:

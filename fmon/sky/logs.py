@@ -6,14 +6,19 @@ prefixes, ANSI codes and secrets are still in it, so it goes through ``cleaned``
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from fmon.errors import QueueError
-from fmon.redact import redact
-from fmon.sky.sdk import ask_worker
+from fmon.sky.ends import Ends
+from fmon.sky.queue import SDK_MAY_KNOW
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+TIMEOUT_S = 120.0
+CHUNK_BYTES = 1 << 20
 
 
 class LogMissingError(QueueError):
@@ -25,6 +30,11 @@ class LogAsk(NamedTuple):
 
     job_id: int
     is_controller: bool = False
+
+    @property
+    def file_name(self) -> str:
+        """Name its file in a recording; in a store with ``.zst`` behind it."""
+        return f"{self.job_id}.controller.log" if self.is_controller else f"{self.job_id}.log"
 
 
 class LogReader(Protocol):
@@ -39,8 +49,9 @@ class LogReader(Protocol):
 
         Parameters
         ----------
-        asks : the logs; each is answered once, in this order
-        timeout_s : after this the rest is answered with a Timeout [s]
+        asks : the logs; each is answered at most once, in this order
+        timeout_s : what there is no time for [s], and what stands behind one that found the server down,
+            is not answered
 
         Yields
         ------
@@ -51,29 +62,102 @@ class LogReader(Protocol):
         ...
 
 
-TIMEOUT_S = 120.0
+class SkyLogs:
+    """SkyPilot's API server: plain HTTP, and its SDK for the rest where that is not enough."""
+
+    name = "sky"
+
+    def __init__(self, http: LogReader, open_sdk: Callable[[], LogReader]) -> None:
+        self._http = http
+        self._open_sdk = open_sdk
+
+    def read(
+        self, asks: Sequence[LogAsk], *, timeout_s: float
+    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+        """Read logs; see ``LogReader.read``."""
+        until = time.monotonic() + timeout_s
+        for number, (ask, answer) in enumerate(self._http.read(asks, timeout_s=timeout_s)):
+            if isinstance(answer, QueueError) and answer.error_type in SDK_MAY_KNOW:
+                yield from self._open_sdk().read(asks[number:], timeout_s=until - time.monotonic())
+                return
+            yield ask, answer
 
 
-def job_log(job_id: int, *, controller: bool = False) -> str:
-    """Give a job's log as far as it is written, without following it.
+class RecordedLogs:
+    """The logs in a recording: LOGS/<job_id>.log and LOGS/<job_id>.controller.log."""
+
+    name = "recording"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(
+        self, asks: Sequence[LogAsk], *, timeout_s: float
+    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+        """Read logs; see ``LogReader.read``."""
+        del timeout_s
+        for ask in asks:
+            path = self._folder / ask.file_name
+            try:
+                yield ask, _ends_of(path)
+            except OSError as fault:
+                yield ask, LogMissingError(f"the recording has no {path.name} ({fault.strerror})")
+
+
+class NoLogs:
+    """A queue that is read from a file comes without logs."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def read(
+        self, asks: Sequence[LogAsk], *, timeout_s: float
+    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+        """Answer each with that; see ``LogReader.read``."""
+        del timeout_s
+        for ask in asks:
+            yield ask, LogMissingError(f"the queue was read from {self.name}, which has no logs")
+
+
+def open_logs(src: str | None) -> LogReader:
+    """Choose how logs are read, by where the queue is read from.
 
     Parameters
     ----------
-    job_id : the managed job
-    controller : its controller's log instead, which tells of provisioning and recovery
+    src : as in ``open_queue``
+    """
+    if (src or "sky") != "sky":
+        return NoLogs(src or "")
+    from fmon.sky.http_logs import HttpLogs
 
-    Returns
-    -------
-    str
-        Raw text, ANSI codes and SkyPilot's prefixes included, secrets redacted. Of a long log the
-        first 256 K and the last 1 M characters, with the cut marked.
+    return SkyLogs(HttpLogs(), _sdk_logs)
+
+
+def read_log(reader: LogReader, ask: LogAsk, *, timeout_s: float = TIMEOUT_S) -> bytes:
+    """Read one log.
 
     Raises
     ------
     QueueError
-        There is no log to be had: no such job, no server, or out of time.
+        There is none to be had, and why.
     """
-    text = ask_worker("log", str(job_id), *(["controller"] if controller else []), timeout_s=TIMEOUT_S)
-    if not isinstance(text, str):
-        raise QueueError(f"job {job_id} has no log", error_type="BadAnswer")
-    return redact(text)
+    for _, answer in reader.read([ask], timeout_s=timeout_s):
+        if isinstance(answer, QueueError):
+            raise answer
+        return answer
+    message = f"the log of job {ask.job_id} was not given within {timeout_s:g} s"
+    raise QueueError(message, error_type="Timeout")
+
+
+def _ends_of(path: Path) -> bytes:
+    ends = Ends()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            ends.add(chunk)
+    return ends.value()
+
+
+def _sdk_logs() -> LogReader:
+    from fmon.sky.sdk import SdkLogs  # only the few looks that need it pay for it
+
+    return SdkLogs()

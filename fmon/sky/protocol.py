@@ -25,6 +25,7 @@ VERSION = "0.14.1"
 
 QUEUE_PATH = "/jobs/queue/v2"
 COSTS_PATH = "/cost_report"
+LOGS_PATH = "/jobs/logs"
 GET_PATH = "/api/get?request_id="
 REQUEST_ID = "X-SkyPilot-Request-ID"
 
@@ -58,6 +59,14 @@ def queue_body(endpoint: Endpoint) -> bytes:
 def costs_body(endpoint: Endpoint, *, days: int) -> bytes:
     """Ask for the costs of all clusters that were used in the last days."""
     return _body(endpoint, {"days": days})
+
+
+def logs_body(endpoint: Endpoint, job_id: int, *, controller: bool, tail: int | None = None) -> bytes:
+    """Ask for a log as far as it is written; ``tail`` = its last lines only."""
+    question = {
+        "job_id": job_id, "controller": controller, "follow": False, "refresh": False, "tail": tail
+    }  # fmt: skip
+    return _body(endpoint, question)
 
 
 def _body(endpoint: Endpoint, question: dict[str, Any]) -> bytes:
@@ -134,11 +143,16 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> QueueError:
 
 def require_json(headers: Mapping[str, str], body: bytes) -> None:
     """Refuse a login page that came with status 200."""
-    if "html" in headers.get("Content-Type", "").lower() or body.lstrip()[:1] == b"<":
+    if is_page(headers) or body.lstrip()[:1] == b"<":
         message = (
             "a web page answered instead of SkyPilot's API server, probably a login; run `sky api login`"
         )
         raise QueueError(message, error_type="AuthRequired")
+
+
+def is_page(headers: Mapping[str, str]) -> bool:
+    """Tell whether a web page answered."""
+    return "html" in headers.get("Content-Type", "").lower()
 
 
 def one_line(text: str) -> str:
@@ -177,8 +191,7 @@ def _plain(body: bytes, headers: Mapping[str, str]) -> str:
     try:
         value = _loads(body)
     except ValueError:
-        is_page = "html" in headers.get("Content-Type", "").lower()
-        return "" if is_page else one_line(body[: 8 * MAX_TEXT].decode("utf-8", "replace"))
+        return "" if is_page(headers) else one_line(body[: 8 * MAX_TEXT].decode("utf-8", "replace"))
     if isinstance(value, dict):
         words = [value[key] for key in ("error", "message", "detail") if isinstance(value.get(key), str)]
         return one_line(": ".join(words))

@@ -22,9 +22,14 @@ from fmon.sky.queue import Answer
 from fmon.sky.record import parse_records
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
+
+    from fmon.sky.logs import LogAsk
 
 TIMEOUT_S = 60.0
+LEAST_S = 20.0
+"""Its import alone may take 8 s."""
+
 MARK = "fmon-worker-answer:"
 """What follows on this line of stdout is the answer; SkyPilot prints hints and warnings anywhere."""
 
@@ -52,6 +57,28 @@ class SdkQueue:
         records, bad = parse_records(jobs)
         latency_s = time.monotonic() - started
         return Answer(polled_at=datetime.now(UTC), records=records, bad=bad, latency_s=latency_s)
+
+
+class SdkLogs:
+    """Logs as SkyPilot's SDK reads them, all of one call by one process."""
+
+    name = "sky"
+
+    def read(
+        self, asks: Sequence[LogAsk], *, timeout_s: float
+    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+        """Read logs; see ``LogReader.read``."""
+        arguments = [f"{ask.job_id}:controller" if ask.is_controller else str(ask.job_id) for ask in asks]
+        try:
+            answers = ask_worker("logs", *arguments, timeout_s=max(timeout_s, LEAST_S))
+        except QueueError as error:
+            yield asks[0], error
+            return
+        for ask, answer in zip(asks, answers, strict=False):
+            if "text" in answer:
+                yield ask, answer["text"].encode()
+            else:
+                yield ask, QueueError(answer["error"], error_type=answer["type"])
 
 
 def ask_worker(*arguments: str, timeout_s: float = TIMEOUT_S) -> Any:

@@ -1,4 +1,4 @@
-"""Which statuses are terminal: what ``sql/status.sql`` says, read without DuckDB (floor 4)."""
+"""Which statuses are terminal and which failed: what ``sql/status.sql`` says, without DuckDB (floor 4)."""
 
 import re
 from functools import cache
@@ -6,9 +6,31 @@ from importlib import import_module
 from pathlib import Path
 
 
-@cache
 def terminal_statuses() -> frozenset[str]:
-    """Read the terminal statuses out of the rows of ``sql/status.sql``."""
+    """Give the statuses that no further change is possible from."""
+    return _statuses("is_terminal")
+
+
+def failed_statuses() -> frozenset[str]:
+    """Give the statuses of jobs that ended without success; CANCELLED is none of them."""
+    return _statuses("is_failed")
+
+
+def is_terminal(status: str) -> bool:
+    """Tell whether no further change of a status is possible; an unknown status is not terminal."""
+    return status in terminal_statuses()
+
+
+@cache
+def _statuses(column: str) -> frozenset[str]:
+    """Read the statuses of which a column is true out of the rows of ``sql/status.sql``."""
+    columns, rows = _rows()
+    at = columns.index(column)
+    return frozenset(row[0].strip(" '") for row in rows if row[at].strip() == "true")
+
+
+@cache
+def _rows() -> tuple[list[str], list[list[str]]]:
     # Not importlib.resources: it loads tempfile and zipfile, and a poll comes by here.
     folder = Path(str(import_module("fmon.sql").__file__))
     text = folder.with_name("status.sql").read_text(encoding="utf-8")
@@ -16,11 +38,5 @@ def terminal_statuses() -> frozenset[str]:
     if columns is None:
         message = "sql/status.sql does not list the statuses as `values (...) as known (status, ...)`"
         raise RuntimeError(message)
-    at = [name.strip() for name in columns[1].split(",")].index("is_terminal")
     rows = [row.split(",") for row in re.findall(r"^ *\(('[^)]*)\)", text, re.MULTILINE)]
-    return frozenset(row[0].strip(" '") for row in rows if row[at].strip() == "true")
-
-
-def is_terminal(status: str) -> bool:
-    """Tell whether no further change of a status is possible; an unknown status is not terminal."""
-    return status in terminal_statuses()
+    return [name.strip() for name in columns[1].split(",")], rows

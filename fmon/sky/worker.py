@@ -15,16 +15,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fmon.errors import QueueError
+from fmon.sky.ends import Ends
 from fmon.sky.protocol import FIELDS, jobs_of, one_line, refusal, return_value_of
 from fmon.sky.sdk import MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
-HEAD_CHARS = 256 << 10
-TAIL_CHARS = 1 << 20
 SPARE_S = 5.0
-"""Kept of the time allowed, to print the part of a log that came."""
+"""Kept of the time allowed, to print what came of it."""
 
 CONFIG_PRICED = {"slurm", "kubernetes"}
 
@@ -75,39 +74,36 @@ def _result(request: Any, until: float) -> bytes:
     return bytes(response.content)
 
 
-def _log(arguments: list[str], until: float) -> str:
-    """Give the log of a job or of its controller as far as it is written."""
+def _logs(arguments: list[str], until: float) -> list[dict[str, Any]]:
+    """Give logs as far as they are written, JOB_ID or JOB_ID:controller each, while there is time."""
     import sky.jobs
 
-    job_id, is_controller = int(arguments[0]), arguments[1:] == ["controller"]
-    # An iterator: with an output stream the SDK would act on log lines that look like its login dialogue.
-    lines = sky.jobs.tail_logs(job_id=job_id, follow=False, controller=is_controller, preload_content=False)
-    return keep_ends(_until(lines, until), head=HEAD_CHARS, tail=TAIL_CHARS)
-
-
-def _until(lines: Iterable[str | None], until: float) -> Iterator[str]:
-    """Give the lines of a log while there is time."""
-    for line in lines:
-        if line is not None:
-            yield line
+    answers: list[dict[str, Any]] = []
+    for argument in arguments:
         if time.monotonic() > until:
-            yield "\n[fmon: the log did not end in time, the rest is missing]\n"
-            return
+            break
+        job_id, _, which = argument.partition(":")
+        try:
+            # An iterator: with an output stream the SDK acts on log lines that look like its login dialogue.
+            lines = sky.jobs.tail_logs(
+                job_id=int(job_id), follow=False, controller=which == "controller", preload_content=False
+            )
+            answers.append({"text": _whole(lines, until)})
+        except Exception as error:
+            error_type = error.error_type if isinstance(error, QueueError) else type(error).__name__
+            answers.append({"error": one_line(str(error)), "type": error_type})
+    return answers
 
 
-def keep_ends(parts: Iterable[str], *, head: int, tail: int) -> str:
-    """Join text of any length in bounded memory: its first and last characters, the cut marked."""
-    first, last, total = "", "", 0
-    for part in parts:
-        total += len(part)
-        room = head - len(first)
-        first, rest = first + part[:room], part[room:]
-        last += rest
-        if len(last) > 2 * tail:
-            last = last[-tail:]
-    cut = total - len(first) - min(len(last), tail)
-    mark = f"\n[fmon: {cut} characters cut here]\n" if cut else ""
-    return first + mark + last[-tail:]
+def _whole(lines: Iterable[str | None], until: float) -> str:
+    """Join a log, of a long one its two ends."""
+    ends = Ends()
+    for line in lines:
+        ends.add((line or "").encode("utf-8", "replace"))
+        if time.monotonic() > until:
+            message = "SkyPilot's SDK did not give the whole log in time"
+            raise QueueError(message, error_type="Timeout")
+    return ends.value().decode("utf-8", "replace")
 
 
 def _prices(arguments: list[str], until: float) -> dict[str, dict[str, float | None]]:
@@ -164,7 +160,7 @@ def _task(arguments: list[str], until: float) -> int:
 
 COMMANDS: dict[str, Callable[[list[str], float], Any]] = {
     "queue": _queue,
-    "log": _log,
+    "logs": _logs,
     "prices": _prices,
     "costs": _costs,
     "task": _task,

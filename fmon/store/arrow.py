@@ -28,6 +28,7 @@ TYPES = {
     "double": pa.float64(),
     "boolean": pa.bool_(),
     "timestamptz": pa.timestamp("us", tz="UTC"),
+    "varchar[]": pa.list_(pa.string()),
 }
 
 

@@ -51,6 +51,21 @@ class Store:
         return self.path / "events.jsonl"
 
     @property
+    def findings(self) -> Path:
+        """Why each failed attempt failed; rebuildable from the logs of jobs and the state."""
+        return self.path / "findings.parquet"
+
+    @property
+    def job_logs(self) -> Path:
+        """The logs of failed attempts, redacted and compressed."""
+        return self.path / "logs"
+
+    @property
+    def unexamined(self) -> Path:
+        """Stands while a failed attempt may have no complete finding: see ``store.unexamined``."""
+        return self.path / "unexamined"
+
+    @property
     def lock_file(self) -> Path:
         """Held around every storage step."""
         return self.path / ".lock"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from fmon.errors import StoreError
-from fmon.store import compaction, state
+from fmon.store import compaction, state, unexamined
 from fmon.store.arrow import BEAT, LOG, PACKED, SMALL, parquet, read_log_file, table_of, values
 from fmon.store.changes import ROW, changed_rows, fingerprint
 from fmon.store.durable import cannot, lock, make_folder, remove_temps, write_durably
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+_STATUS = ROW.index("status")
 SMALL_ROWS = 1_000
 """Up to here a file is written as fast as can be, above as small as can be."""
 
@@ -59,7 +60,13 @@ class Appended(NamedTuple):
     changed_count: int
 
 
-def append(store: Store, look: Look, records: Sequence[Record] | None) -> Appended:
+def append(
+    store: Store,
+    look: Look,
+    records: Sequence[Record] | None,
+    *,
+    failed: frozenset[str] = frozenset(),
+) -> Appended:
     """Store one poll; when this returns it survives a power cut.
 
     Parameters
@@ -68,6 +75,7 @@ def append(store: Store, look: Look, records: Sequence[Record] | None) -> Append
     look : the look at the queue
     records : the experiment's own, priced, one per job task; None where the look failed, which says
         nothing about any job
+    failed : statuses of jobs to be examined; a change that has one marks the store as unexamined
 
     Raises
     ------
@@ -87,6 +95,8 @@ def append(store: Store, look: Look, records: Sequence[Record] | None) -> Append
             before = state.load(store, known)
             changed = changed_rows(state.rows_of(before), records)
             rows = _job_rows(store, look, poll.hi, changed)
+            if any(row[_STATUS] in failed for row in changed):
+                unexamined.mark(store)
             state.save(store, state.merged(before, rows), state.Header(poll.hi, seen))
         beat = _heartbeat(store, look, poll.hi, None if records is None else len(records), rows.num_rows)
         # A quiet poll leaves the columns of jobs out: a third of the time of its write.

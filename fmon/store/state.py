@@ -8,7 +8,7 @@ So no committed change is ever younger than the state.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -70,6 +70,15 @@ def load(store: Store, found: Header | None) -> pa.Table:
         except (pa.ArrowException, OSError):
             pass
     return steadily(store, rebuild)
+
+
+def read_columns(store: Store, names: list[str]) -> list[list[Any]]:
+    """Read some columns of the state, of the log where the state is missing or damaged; without a lock."""
+    try:
+        table = pq.ParquetFile(store.state).read(columns=names, use_threads=False)
+    except (OSError, pa.ArrowException):
+        table = load(store, None)
+    return [values(table[name]) for name in names]
 
 
 def save(store: Store, table: pa.Table, found: Header) -> None:

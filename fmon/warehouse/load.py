@@ -14,6 +14,7 @@ from fmon.model import level_text
 from fmon.schema import HEARTBEAT, SNAPSHOT, SOURCES
 from fmon.store.arrow import TYPES, read_log_file
 from fmon.store.events import read_events
+from fmon.store.findings import read_table
 from fmon.store.folder import find, stores
 from fmon.store.manifest import read_manifest
 from fmon.store.reading import steadily
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 ARROW = {
     **TYPES,
     "map(varchar, varchar)": pa.map_(pa.string(), pa.string()),
-    "varchar[]": pa.list_(pa.string()),
 }
 LOGS = {"heartbeat": HEARTBEAT, "snapshot": SNAPSHOT}
 IS_JOB = {"heartbeat": ["job_id"], "snapshot": []}
@@ -75,6 +75,8 @@ def fill(
     bind_reported(con, manifests)
     if "firing" in sources:
         bind(con, "firing", (row for item in loaded for row in _firing_rows(item)))
+    if "finding" in sources:
+        _bind_findings(con, [item.store for item in loaded])
     for source in needed:
         tables = [table for item in loaded for table in item.log[source]]
         if tables:
@@ -132,6 +134,20 @@ def _bind_log(con: duckdb.DuckDBPyConnection, source: str, log: pa.Table) -> Non
     kind = "job_id is null" if source == "heartbeat" else "job_id is not null"
     names = ", ".join(column.name for column in LOGS[source])
     con.from_arrow(log).filter(kind).project(names).insert_into(source)
+
+
+def _bind_findings(con: duckdb.DuckDBPyConnection, found: Iterable[Store]) -> None:
+    """Insert the findings; a file that can't be used is no reason to refuse all else: it can be made anew."""
+    for store in found:
+        table = read_table(store.findings)
+        if table is not None:
+            con.from_arrow(table).insert_into("finding")
+        elif store.findings.exists():
+            warnings.warn(
+                f"{store.findings} is damaged or of another fmon, its causes are left out; "
+                f"fmon diagnose {store.experiment_id} makes it anew",
+                stacklevel=4,
+            )
 
 
 def _manifest_row(manifest: Manifest) -> Values:

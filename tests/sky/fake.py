@@ -85,6 +85,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             if self.path == "/jobs/queue/v2" and self.command == "POST":
                 self.server.on_queue(self)
+            elif self.path == "/jobs/logs" and self.command == "POST":
+                self.server.on_logs(self)
             elif self.path == f"/api/get?request_id={REQUEST_ID}" and self.command == "GET":
                 self.server.on_get(self)
             else:
@@ -119,6 +121,22 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(length))
         self.end_headers()
 
+    def stream(self, *chunks: bytes, ends: bool = True) -> None:
+        """Answer 200 in chunks, as the server does with a log."""
+        self.send_response(200)
+        self.send_header("x-skypilot-request-id", REQUEST_ID)
+        self.send_header("content-type", "text/plain; charset=utf-8")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for chunk in chunks:
+            self.chunk(chunk)
+        if ends:
+            self.chunk(b"")
+
+    def chunk(self, data: bytes) -> None:
+        """Send one chunk; an empty one is the last."""
+        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+
     def drip(self, data: bytes) -> None:
         """Send byte after byte, each well within any socket timeout."""
         for at in range(len(data)):
@@ -141,7 +159,7 @@ Script = Callable[[Handler], None]
 
 
 class FakeServer(ThreadingHTTPServer):
-    """Answers right unless ``on_queue`` or ``on_get`` is set; ``requests`` has all it was asked."""
+    """Answers right unless ``on_queue``, ``on_logs`` or ``on_get`` is set; ``requests`` has all it was asked."""
 
     daemon_threads = True
     # Its threads would otherwise be joined while they hang.
@@ -153,6 +171,7 @@ class FakeServer(ThreadingHTTPServer):
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
         self.is_over = threading.Event()
         self.on_queue: Script = lambda handler: handler.send(200, "null")
+        self.on_logs: Script = lambda handler: handler.stream(b"first line\n", b"last line\n")
         self.on_other: Script = lambda handler: handler.send(404, {"detail": "Not Found"})
         self.on_get: Script = lambda handler: handler.send(200, payload(table(self.jobs)))
 

@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import inspect
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,17 +14,25 @@ import fmon.sky
 from fmon.errors import QueueError
 from fmon.sky.file import FileQueue
 from fmon.sky.http import HttpQueue
+from fmon.sky.http_logs import HttpLogs
+from fmon.sky.logs import LogAsk, LogReader, NoLogs, RecordedLogs, SkyLogs, open_logs
 from fmon.sky.queue import QueueReader, SkyQueue, open_queue
-from fmon.sky.sdk import SdkQueue
+from fmon.sky.sdk import SdkLogs, SdkQueue
 from tests.sky.fake import failed, payload, table
 
 FOLDER = Path(fmon.sky.__file__).parent
-READS = {"/jobs/queue/v2", "/cost_report", "/api/get?request_id="}
+READS = {"/jobs/queue/v2", "/jobs/logs", "/cost_report", "/api/get?request_id="}
 HEAVY = "sky yaml requests pyarrow duckdb polars pandas pydantic rich asyncio subprocess json"
 
 
-@pytest.mark.parametrize("reader", [QueueReader, SkyQueue, HttpQueue, SdkQueue, FileQueue])
-def test_a_queue_reader_can_read_and_nothing_else(reader):
+@pytest.mark.parametrize(
+    "reader",
+    [
+        *(QueueReader, SkyQueue, HttpQueue, SdkQueue, FileQueue),
+        *(LogReader, SkyLogs, HttpLogs, SdkLogs, RecordedLogs, NoLogs),
+    ],
+)
+def test_a_reader_can_read_and_nothing_else(reader):
     public = {name for name, _ in inspect.getmembers(reader) if not name.startswith("_")}
     assert public <= {"read", "name"}
 
@@ -90,6 +99,14 @@ def test_a_look_over_http_loads_nothing_heavy(server):
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_opening_the_queue_asks_nothing(server):
+def test_a_log_is_read_without_following_it_or_starting_a_controller(server):
+    list(HttpLogs().read([LogAsk(7, is_controller=True)], timeout_s=5))
+    assert server.asked == ["POST /jobs/logs", "GET /api/get"]
+    asked = json.loads(server.requests[0][3])
+    assert asked == {"job_id": 7, "controller": True, "follow": False, "refresh": False, "tail": None}
+
+
+def test_opening_the_queue_or_the_logs_asks_nothing(server):
     open_queue("sky")
+    open_logs("sky")
     assert server.asked == []

@@ -15,10 +15,9 @@ import pytest
 from fmon.errors import QueueError
 from fmon.sky import sdk
 from fmon.sky.http import HttpQueue
-from fmon.sky.logs import job_log
+from fmon.sky.logs import LogAsk
 from fmon.sky.queue import Answer, SkyQueue, open_queue
-from fmon.sky.sdk import SdkQueue, ask_worker
-from fmon.sky.worker import keep_ends
+from fmon.sky.sdk import SdkLogs, SdkQueue, ask_worker
 from tests.sky.fake import payload, table
 
 RIGHT = payload(table([{"job_id": 1, "status": "RUNNING"}]))
@@ -140,37 +139,44 @@ def test_a_worker_that_hangs_is_killed_with_its_children(stand_in, home):
     assert not is_alive(pid)
 
 
-def test_a_log_is_raw_but_redacted(stand_in):
+def test_logs_of_several_jobs_are_read_by_one_process_and_not_followed(stand_in, home):
     stand_in(
-        logs="return iter(['\\x1b[36m(a, pid=1)\\x1b[0m HF_TOKEN=hf_' + 'a1B2' * 9 + '\\n', None, 'end\\n'])"
+        logs=f"open({str(home / 'asked')!r}, 'a').write(str(__import__('os').getpid()) + '\\n')\n"
+        "return iter([repr(sorted(asked.items())), None, '\\n'])"
     )
-    assert job_log(7) == "\x1b[36m(a, pid=1)\x1b[0m HF_TOKEN=[redacted:huggingface]\nend\n"
+    asks = [LogAsk(7), LogAsk(8, is_controller=True)]
+    answers = dict(SdkLogs().read(asks, timeout_s=30))
+    rest = "('follow', False), ('job_id', {}), ('preload_content', False)]\n"
+    assert answers[asks[0]].decode() == "[('controller', False), " + rest.format(7)
+    assert answers[asks[1]].decode() == "[('controller', True), " + rest.format(8)
+    pids = (home / "asked").read_text().split()
+    assert len(pids) == 2
+    assert len(set(pids)) == 1
 
 
-def test_a_log_is_not_followed_and_the_controllers_can_be_had(stand_in):
-    stand_in(logs="return iter([repr(sorted(asked.items()))])")
-    assert (
-        job_log(7) == "[('controller', False), ('follow', False), ('job_id', 7), ('preload_content', False)]"
+def test_a_log_that_does_not_end_costs_itself_and_those_behind_it(stand_in):
+    stand_in(
+        logs="import time\nyield 'first\\n'\nwhile asked['job_id'] == 8:\n    time.sleep(0.1)\n    yield 'more\\n'"
     )
-    assert "('controller', True)" in job_log(7, controller=True)
+    answer = ask_worker("logs", "7", "8", "9", timeout_s=8)
+    assert answer[0] == {"text": "first\n"}
+    assert answer[1]["type"] == "Timeout"
+    assert len(answer) == 2
 
 
-def test_a_log_that_does_not_end_is_given_as_far_as_it_came(stand_in):
-    stand_in(logs="import time\nyield 'first\\n'\nwhile True:\n    time.sleep(0.1)\n    yield 'more\\n'")
-    text = ask_worker("log", "7", timeout_s=7)
-    assert text.startswith("first\nmore\n")
-    assert text.endswith("[fmon: the log did not end in time, the rest is missing]\n")
+def test_what_one_log_fails_with_is_its_own_answer(stand_in):
+    stand_in(logs="if asked['job_id'] == 7:\n    raise PermissionError('no login')\nreturn iter(['eight'])")
+    (_, first), (_, second) = SdkLogs().read([LogAsk(7), LogAsk(8)], timeout_s=30)
+    assert first.error_type == "PermissionError"
+    assert second == b"eight"
 
 
-def test_a_long_log_keeps_both_ends_in_bounded_memory():
-    parts = (f"{number:09d}\n" for number in range(100_000))
-    text = keep_ends(parts, head=100, tail=200)
-    assert text.startswith("000000000\n")
-    assert text.endswith("000099999\n")
-    assert "\n[fmon: 999700 characters cut here]\n" in text
-    assert len(text) < 400
-    assert keep_ends(iter(["ab", "cd"]), head=3, tail=3) == "abcd"
-    assert keep_ends(iter([]), head=3, tail=3) == ""
+def test_where_no_worker_starts_the_first_log_says_why(home, monkeypatch):
+    (home / "sky.py").write_text("raise ImportError('no sky here')")
+    monkeypatch.setenv("PYTHONPATH", str(home))
+    ((ask, error),) = SdkLogs().read([LogAsk(7), LogAsk(8)], timeout_s=30)
+    assert ask == LogAsk(7)
+    assert "no sky here" in str(error)
 
 
 class Scripted:

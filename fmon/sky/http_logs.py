@@ -1,0 +1,190 @@
+"""Read logs over plain HTTP: one streamed answer a log, bounded in time and size (floor 4).
+
+SkyPilot streams a log as text, and what went wrong on the way only the request's own record tells:
+so that is asked for behind it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from fmon.errors import QueueError
+from fmon.sky.endpoint import Endpoint, find_endpoint
+from fmon.sky.ends import Ends, joined
+from fmon.sky.protocol import (
+    GET_PATH,
+    LOGS_PATH,
+    REQUEST_ID,
+    logs_body,
+    refusal,
+    request_headers,
+    require_json,
+)
+from fmon.sky.wire import body_of, connect, explain, headers_of, refuse_proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from http.client import HTTPConnection, HTTPResponse
+
+    from fmon.sky.logs import LogAsk
+
+EACH_S = 20.0
+"""Time for one log; one that takes longer must not keep those behind it from being read."""
+
+STREAM_BYTES = 32 << 20
+"""Of a longer log only the beginning is streamed, and then its last lines are asked for."""
+
+TAIL_LINES = 10_000
+CHUNK_BYTES = 64 << 10
+MAX_REFUSAL_BYTES = 64 << 10
+
+
+class HttpLogs:
+    """The logs that SkyPilot's API server gives."""
+
+    name = "sky"
+
+    def __init__(self, *, each_s: float = EACH_S, stream_bytes: int = STREAM_BYTES) -> None:
+        self._each_s = each_s
+        self._stream_bytes = stream_bytes
+
+    def read(
+        self, asks: Sequence[LogAsk], *, timeout_s: float
+    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+        """Read logs one after the other; see ``LogReader.read``."""
+        until = time.monotonic() + timeout_s
+        for ask in asks:
+            left_s = until - time.monotonic()
+            if left_s <= 0:
+                return
+            try:
+                endpoint = find_endpoint()
+                refuse_proxy(endpoint.url)
+                yield ask, self._log(endpoint, ask, min(left_s, self._each_s))
+            except QueueError as error:
+                yield ask, error
+                if error.error_type == "ApiServerConnectionError":
+                    return
+
+    def _log(self, endpoint: Endpoint, ask: LogAsk, deadline_s: float) -> bytes:
+        """Read one log; of one that is too long for the time or the size its two ends."""
+        began = time.monotonic()
+        head = _Stream(endpoint, ask, None, self._stream_bytes)
+        head.run_for(deadline_s * 2 / 3)
+        if head.is_whole:
+            return head.ends.value()
+        if not head.ends.total:
+            raise head.timeout(deadline_s)
+        tail = _Stream(endpoint, ask, TAIL_LINES, self._stream_bytes)
+        tail.run_for(deadline_s - (time.monotonic() - began))
+        if not tail.is_whole:
+            raise tail.timeout(deadline_s)
+        return joined(head.ends.head(), tail.ends.tail())
+
+
+class _Stream:
+    """One log on its way, on a thread of its own: the caller's deadline holds whatever the server does."""
+
+    def __init__(self, endpoint: Endpoint, ask: LogAsk, tail: int | None, most_bytes: int) -> None:
+        self.ends = Ends()
+        self.is_whole = False
+        self._endpoint = endpoint
+        self._body = logs_body(endpoint, ask.job_id, controller=ask.is_controller, tail=tail)
+        self._most_bytes = most_bytes
+        self._connection: HTTPConnection | None = None
+        self._error: BaseException | None = None
+
+    def run_for(self, deadline_s: float) -> None:
+        """Stream until the log ends, is too long, or the time is over.
+
+        Raises
+        ------
+        QueueError
+            The server has no log, or broke off in it.
+        """
+        self._connection = connect(self._endpoint.url, max(0.1, deadline_s))
+        thread = threading.Thread(target=self._run, daemon=True)
+        thread.start()
+        thread.join(max(0.0, deadline_s))
+        if thread.is_alive():
+            self._abandon()
+            return
+        if self._error is None or isinstance(self._error, TimeoutError):
+            return
+        if isinstance(self._error, QueueError):
+            raise self._error
+        raise explain(self._error, self._endpoint.url)
+
+    def timeout(self, deadline_s: float) -> QueueError:
+        """Say that the log took too long."""
+        where = f"SkyPilot's API server at {self._endpoint.url}"
+        message = f"{where} did not give the whole log within {deadline_s:g} s"
+        return QueueError(message, error_type="Timeout")
+
+    def _abandon(self) -> None:
+        """End the thread's waiting."""
+        sock = self._connection and self._connection.sock
+        if sock:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def _run(self) -> None:
+        """Stream, then ask how the request ended; what goes wrong is kept for ``run_for``."""
+        assert self._connection is not None
+        try:
+            request_id = self._stream(self._connection)
+            if request_id is not None:
+                self._ask_for_end(self._connection, request_id)
+                self.is_whole = True
+        except Exception as error:
+            self._error = error
+        finally:
+            self._connection.close()
+
+    def _stream(self, connection: HTTPConnection) -> str | None:
+        """Take the log; give the id of its request, None where it is too long to be taken whole."""
+        headers = {"Content-Type": "application/json", **self._headers()}
+        connection.request("POST", self._path(LOGS_PATH), self._body, headers)
+        response = connection.getresponse()
+        self._check(response)
+        while chunk := response.read1(CHUNK_BYTES):
+            self.ends.add(chunk)
+            if self.ends.total > self._most_bytes:
+                return None
+        if response.length:
+            raise ConnectionResetError
+        request_id = response.getheader(REQUEST_ID)
+        if not request_id:
+            message = "what answers at the endpoint is not SkyPilot's API server: it gave no request id"
+            raise QueueError(message, error_type="BadAnswer")
+        return request_id
+
+    def _check(self, response: HTTPResponse) -> None:
+        """Refuse what is no log."""
+        headers = headers_of(response)
+        if response.status != 200:
+            raise refusal(response.status, headers, response.read(MAX_REFUSAL_BYTES))
+        require_json(headers, b"")
+        if response.getheader("Content-Encoding", "identity").lower() != "identity":
+            message = "SkyPilot's API server sends its logs in an encoding that was not asked for"
+            raise QueueError(message, error_type="BadAnswer")
+
+    def _ask_for_end(self, connection: HTTPConnection, request_id: str) -> None:
+        """Raise what the request failed with; a log stream that fails ends like one that is done."""
+        connection.request("GET", self._path(GET_PATH + quote(request_id, safe="")), None, self._headers())
+        response = connection.getresponse()
+        body = body_of(response)
+        if response.status not in (200, 404):  # 404: restarted meanwhile, the log came whole
+            raise refusal(response.status, headers_of(response), body)
+
+    def _headers(self) -> dict[str, str]:
+        # Not zipped: a stream would have to be unpacked in bounded memory.
+        return {**request_headers(self._endpoint), "Accept": "*/*", "Accept-Encoding": "identity"}
+
+    def _path(self, path: str) -> str:
+        return urlsplit(self._endpoint.url).path + path

@@ -1,0 +1,69 @@
+"""``findings.parquet``: why each failed attempt failed (floor 4).
+
+Replaced as a whole; what it says can be found out again from the logs of the jobs and the state.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fmon.schema import FINDING
+from fmon.store.arrow import TYPES, parquet, table_of, values
+from fmon.store.durable import write_durably
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from fmon.store.folder import Store
+
+FINDINGS_SCHEMA = 1
+"""Raised when what a column means changes; findings of another one are made anew."""
+
+Key = tuple[int, int]
+Finding = dict[str, Any]
+
+SCHEMA = pa.schema([(column.name, TYPES[column.type]) for column in FINDING])
+OPTIONS = {"compression": "zstd"}
+
+
+def read_findings(store: Store) -> dict[Key, Finding]:
+    """Give the findings by job_id and task_id; none where the file is missing, damaged or of another fmon.
+
+    Times are microseconds since the epoch.
+    """
+    table = read_table(store.findings)
+    if table is None:
+        return {}
+    rows = zip(*(values(table[name]) for name in SCHEMA.names), strict=True)
+    found = [dict(zip(SCHEMA.names, row, strict=True)) for row in rows]
+    return {(row["job_id"], row["task_id"]): row for row in found}
+
+
+def write_findings(store: Store, findings: Iterable[Finding]) -> None:
+    """Replace the findings durably.
+
+    Raises
+    ------
+    StoreError
+        They can't be written; those of before are untouched.
+    """
+    rows = sorted(findings, key=lambda row: (row["job_id"], row["task_id"]))
+    columns = {name: [row[name] for row in rows] for name in SCHEMA.names}
+    notes = {"findings_schema": str(FINDINGS_SCHEMA)}
+    write_durably(store.findings, parquet(table_of(columns, SCHEMA), options=OPTIONS, notes=notes))
+
+
+def read_table(path: Path) -> pa.Table | None:
+    """Read a file of findings; None where there is none that this fmon can use."""
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        notes = file.metadata.metadata or {}
+        if int(notes.get(b"findings_schema", b"0")) != FINDINGS_SCHEMA:
+            return None
+        return file.read(columns=SCHEMA.names, use_threads=False).select(SCHEMA.names).cast(SCHEMA)
+    except (pa.ArrowException, OSError, ValueError, KeyError):
+        return None
