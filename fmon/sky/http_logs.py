@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 EACH_S = 20.0
 """Time for one log; one that takes longer must not keep those behind it from being read."""
 
+LEAST_SHARE = 0.25
+"""With less of that time left, asking would only count as one more failure."""
+
 STREAM_BYTES = 32 << 20
 """Of a longer log only the beginning is streamed, and then its last lines are asked for."""
 
@@ -60,7 +63,7 @@ class HttpLogs:
         until = time.monotonic() + timeout_s
         for ask in asks:
             left_s = until - time.monotonic()
-            if left_s <= 0:
+            if left_s < self._each_s * LEAST_SHARE:
                 return
             try:
                 endpoint = find_endpoint()
@@ -123,7 +126,7 @@ class _Stream:
     def timeout(self, deadline_s: float) -> QueueError:
         """Say that the log took too long."""
         where = f"SkyPilot's API server at {self._endpoint.url}"
-        message = f"{where} did not give the whole log within {deadline_s:g} s"
+        message = f"{where} did not give the whole log within {deadline_s:.3g} s"
         return QueueError(message, error_type="Timeout")
 
     def _abandon(self) -> None:

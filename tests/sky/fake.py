@@ -159,7 +159,7 @@ Script = Callable[[Handler], None]
 
 
 class FakeServer(ThreadingHTTPServer):
-    """Answers right unless ``on_queue``, ``on_logs`` or ``on_get`` is set; ``requests`` has all it was asked."""
+    """Answers right unless one of the scripts ``on_...`` is set; ``requests`` has all it was asked."""
 
     daemon_threads = True
     # Its threads would otherwise be joined while they hang.

@@ -100,7 +100,7 @@ def test_a_look_over_http_loads_nothing_heavy(server):
 
 
 def test_a_log_is_read_without_following_it_or_starting_a_controller(server):
-    list(HttpLogs().read([LogAsk(7, is_controller=True)], timeout_s=5))
+    list(HttpLogs().read([LogAsk(7, is_controller=True)], timeout_s=30))
     assert server.asked == ["POST /jobs/logs", "GET /api/get"]
     asked = json.loads(server.requests[0][3])
     assert asked == {"job_id": 7, "controller": True, "follow": False, "refresh": False, "tail": None}

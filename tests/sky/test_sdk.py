@@ -156,7 +156,8 @@ def test_logs_of_several_jobs_are_read_by_one_process_and_not_followed(stand_in,
 
 def test_a_log_that_does_not_end_costs_itself_and_those_behind_it(stand_in):
     stand_in(
-        logs="import time\nyield 'first\\n'\nwhile asked['job_id'] == 8:\n    time.sleep(0.1)\n    yield 'more\\n'"
+        logs="import time\nyield 'first\\n'\n"
+        "while asked['job_id'] == 8:\n    time.sleep(0.1)\n    yield 'more\\n'"
     )
     answer = ask_worker("logs", "7", "8", "9", timeout_s=8)
     assert answer[0] == {"text": "first\n"}
