@@ -24,10 +24,12 @@ from fmon.model import Price
 from fmon.sky.endpoint import Endpoint, find_endpoint
 from fmon.sky.file import FileQueue
 from fmon.sky.http import HttpQueue
-from fmon.sky.logs import job_log
+from fmon.sky.http_logs import HttpLogs
+from fmon.sky.lines import cleaned
+from fmon.sky.logs import LogAsk
 from fmon.sky.prices import catalog_prices, parse_resources
 from fmon.sky.protocol import API_VERSION, FIELDS, VERSION, queue_body, request_headers
-from fmon.sky.sdk import SdkQueue
+from fmon.sky.sdk import SdkLogs, SdkQueue
 from fmon.sky.status import terminal_statuses
 from tests.e2e.real_sky import RealSky
 from tests.sky.fake import REQUEST_ID, FakeServer, failed, payload, table
@@ -266,16 +268,15 @@ def test_the_clis_json_has_the_same_states_and_lacks_what_the_docs_say(sky, ende
             assert getattr(printed[job_id], name) is None
 
 
-def test_the_log_of_a_job_is_its_output_without_secrets(ended):
-    text = job_log(ended["ok"])
-    assert "hello" in text
-    assert "HF_TOKEN=[redacted:huggingface]" in text
-    assert SECRET not in text
-    assert "no such package" in job_log(ended["bad"])
-
-
-def test_the_controllers_log_tells_of_provisioning(ended):
-    assert "Launching" in job_log(ended["ok"], controller=True)
+@pytest.mark.parametrize("reader", [HttpLogs(), SdkLogs()], ids=["http", "sdk"])
+def test_the_log_of_a_job_is_its_output_and_its_controllers_tells_of_provisioning(ended, reader):
+    asks = [LogAsk(ended["ok"]), LogAsk(ended["bad"]), LogAsk(ended["ok"], is_controller=True)]
+    output, failed, controllers = (cleaned(log) for _, log in reader.read(asks, timeout_s=90))
+    assert "hello" in output
+    assert "HF_TOKEN=[redacted:huggingface]" in output
+    assert SECRET not in output
+    assert "no such package" in failed
+    assert "Launching" in controllers
 
 
 def test_the_catalog_prices_are_those_of_skypilots_config(sky):
