@@ -168,7 +168,39 @@ RULES = (
         "ghr_",
         "github_pat_",
     ),
-    _token("gitlab", r"glpat-[\w-]{20,}+", "glpat-"),
+    _token(
+        "gitlab",
+        r"(?:gl(?:pat|dt|ft|soat|rt|cbt|imt|ptt|agent)-|gloas-|GR1348941)[\w-]{20,}+",
+        *("glpat-", "gldt-", "glft-", "glsoat-", "glrt-", "glcbt-", "glimt-", "glptt-", "glagent-"),
+        *("gloas-", "gr1348941"),
+    ),
+    _token("pypi", r"pypi-[\w-]{32,}+", "pypi-"),
+    _token("npm", r"npm_[A-Za-z0-9]{36}(?![A-Za-z0-9])", "npm_"),
+    _Rule(
+        (":_authtoken",), re.compile(r"(:_authToken=\s{0,4})(?!\[redacted)[^\s\"']{8,}+"), r"\1[redacted:npm]"
+    ),
+    _token("stripe", r"[rs]k_(?:live|test)_[0-9A-Za-z]{16,}+", "k_live_", "k_test_"),
+    _token("sendgrid", r"SG\.[\w-]{22}\.[\w-]{43}", "sg."),
+    _token("square", r"sq0csp-[\w\\-]{43}", "sq0csp-"),
+    _token("telegram", r"\d{8,10}:AA[\w-]{33}(?![\w-])", ":aa"),
+    # No word tells of these two: with the letter first, looking for it is all that most text costs.
+    _Rule(
+        ("ac", "sk"),
+        re.compile(r"[AS](?<![A-Za-z0-9_-].)[CK][0-9a-f]{32}(?![A-Za-z0-9])"),
+        "[redacted:twilio]",
+    ),
+    _Rule(
+        (".",),
+        re.compile(r"[MNO](?<![A-Za-z0-9_-].)[\w-]{23,25}\.[\w-]{6}\.[\w-]{27}(?![\w-])"),
+        "[redacted:discord]",
+    ),
+    _token("mailchimp", r"[0-9a-f]{32}-us\d{1,2}(?!\w)", "-us"),
+    _token("artifactory", r"(?:AKC|AP[\dA-F])(?=[A-Za-z]{0,63}\d)[A-Za-z0-9]{20,}+", "akc", "ap"),
+    _Rule(
+        ("accountkey=",),
+        re.compile(r"(AccountKey=)[A-Za-z0-9+/]{40,}+={0,2}"),
+        r"\1[redacted:azure]",
+    ),
     _token("docker", r"dckr_pat_[\w-]{20,}+", "dckr_pat_"),
     _token("aws", r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])", "akia", "asia", "abia", "acca"),
     _token("gcp", r"(?:AIza[\w-]{35}|ya29\.[\w.-]{20,}+|GOCSPX-[\w-]{20,}+)", "aiza", "ya29.", "gocspx-"),
