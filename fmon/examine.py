@@ -23,6 +23,7 @@ from fmon.sky.status import failed_statuses
 from fmon.store import unexamined
 from fmon.store.durable import LockTaken, lock
 from fmon.store.findings import Finding, Key, read_findings, write_findings
+from fmon.store.job_logs import remove_torn
 from fmon.store.state import read_columns
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Examined:
         said = []
         if self.categories:
             each = (f"{count} {category}" for category, count in self.categories.items())
-            said.append(f"{sum(self.categories.values())} failures examined: {named(each)}")
+            said.append(f"{_failures(sum(self.categories.values()))} examined: {named(each)}")
         if self.missing:
             each = (
                 f"job {job_id} ({why}{'; given up' if job_id in self.given_up else ''})"
@@ -78,7 +79,7 @@ class Examined:
             )
             said.append(f"no log of {named(each)}")
         if self.left_count:
-            said.append(f"{self.left_count} failures wait for their log")
+            said.append(f"{_failures(self.left_count)} without its log yet")
         return "; ".join(said) or None
 
 
@@ -139,6 +140,7 @@ class _Examination:
 
     def run(self) -> Examined:
         """Examine what is due, and settle the mark."""
+        remove_torn(self._store)
         token = unexamined.token(self._store)  # before the state: who marks later has a newer one
         failed = list(_failed(self._store))
         self._findings = read_findings(self._store)
@@ -235,6 +237,10 @@ def _failed(store: Store) -> Iterator[Attempt]:
     failed = failed_statuses()
     columns = read_columns(store, ["job_id", "task_id", "status", "failure_reason"])
     return (attempt for attempt in map(Attempt._make, zip(*columns, strict=True)) if attempt.status in failed)
+
+
+def _failures(count: int) -> str:
+    return "1 failure" if count == 1 else f"{count} failures"
 
 
 def _version(patterns: Sequence[Pattern]) -> str:

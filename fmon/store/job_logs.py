@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from fmon.store.durable import cannot, write_durably
+from fmon.store.durable import cannot, remove_temps, write_durably
+from fmon.store.reading import listing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,9 +23,10 @@ def log_path(store: Store, name: str) -> Path:
     return store.job_logs / f"{name}.zst"
 
 
-def has_log(store: Store, name: str) -> bool:
-    """Tell whether a log is stored."""
-    return log_path(store, name).exists()
+def remove_torn(store: Store) -> None:
+    """Delete what dead writers left; the caller is the only one that writes logs."""
+    if store.job_logs.is_dir():
+        remove_temps(store.job_logs, listing(store.job_logs))
 
 
 def save_log(store: Store, name: str, text: str) -> None:
