@@ -45,6 +45,28 @@ def followed(server, home):
     return server
 
 
+def test_a_poll_that_sees_a_failure_fetches_its_log_and_names_its_cause(followed):
+    followed.jobs[3] |= {"status": "FAILED", "end_at": START.timestamp() + 60}
+    followed.on_logs = lambda it: it.stream(b"(sam3, pid=7) ModuleNotFoundError: No module named 'monai'\n")
+    done = fmon("poll")
+    assert done.returncode == 0, done.stderr
+    assert "1 failure examined: 1 import_error" in done.stderr
+    assert rows("select job_id, log_state from finding") == [{"job_id": 4, "log_state": "stored"}]
+    assert fmon("logs", "4").stdout == "ModuleNotFoundError: No module named 'monai'\n"
+    followed.requests.clear()
+    assert fmon("poll").returncode == 0
+    assert followed.asked == ["POST /jobs/queue/v2", "GET /api/get"]
+
+
+def test_a_server_that_gives_no_log_costs_the_poll_nothing_else(followed):
+    followed.jobs[3] |= {"status": "FAILED", "end_at": START.timestamp() + 60}
+    followed.on_logs = lambda it: it.send(500, "oops")
+    done = fmon("poll")
+    assert done.returncode == 0, done.stderr
+    assert "no log of job 4 (SkyPilot's API server answered HTTP 500: oops)" in done.stderr
+    assert rows("select status, category from failure") == [{"status": "FAILED", "category": "unknown"}]
+
+
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_poll_that_meets_a_fault_exits_11_and_the_next_one_carries_on(followed, kind):
     stage, fault = FAULTS[kind]
