@@ -145,7 +145,7 @@ def _bind_findings(con: duckdb.DuckDBPyConnection, found: Iterable[Store]) -> No
         elif store.findings.exists():
             warnings.warn(
                 f"{store.findings} is damaged or of another fmon, its causes are left out; "
-                f"fmon diagnose {store.experiment_id} makes it anew",
+                "fmon adopt with the experiment's config and the fmon poll after it make it anew",
                 stacklevel=4,
             )
 
@@ -175,6 +175,7 @@ def _entry_rows(manifest: Manifest) -> Iterator[Values]:
             entry.condition,
             entry.kind,
             [(factor, level_text(level)) for factor, level in entry.factors.items()],
+            list(entry.envs.items()),
             entry.job_name,
             number,
             None if minutes is None else minutes * 60,
