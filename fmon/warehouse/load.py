@@ -175,7 +175,6 @@ def _entry_rows(manifest: Manifest) -> Iterator[Values]:
             entry.condition,
             entry.kind,
             [(factor, level_text(level)) for factor, level in entry.factors.items()],
-            list(entry.envs.items()),
             entry.job_name,
             number,
             None if minutes is None else minutes * 60,
