@@ -25,10 +25,10 @@ from fmon.sky.endpoint import Endpoint, find_endpoint
 from fmon.sky.file import FileQueue
 from fmon.sky.http import HttpQueue
 from fmon.sky.http_logs import HttpLogs
-from fmon.sky.lines import cleaned, is_silent, no_log
+from fmon.sky.lines import cleaned
 from fmon.sky.logs import LogAsk
 from fmon.sky.prices import catalog_prices, parse_resources
-from fmon.sky.protocol import API_VERSION, FIELDS, VERSION, logs_body, queue_body, request_headers
+from fmon.sky.protocol import API_VERSION, FIELDS, VERSION, queue_body, request_headers
 from fmon.sky.sdk import SdkLogs, SdkQueue
 from fmon.sky.status import terminal_statuses
 from tests.e2e.real_sky import RealSky
@@ -277,22 +277,6 @@ def test_the_log_of_a_job_is_its_output_and_its_controllers_tells_of_provisionin
     assert SECRET not in output
     assert "no such package" in failed
     assert "Launching" in controllers
-
-
-def test_of_a_log_the_last_lines_can_be_had_and_no_log_is_told_from_an_empty_one(ended):
-    endpoint = find_endpoint()
-
-    def log(job_id, *, controller=False, tail=None):
-        return ask("POST", "/jobs/logs", logs_body(endpoint, job_id, controller=controller, tail=tail))
-
-    status, headers, whole = log(ended["ok"])
-    assert (status, headers["Content-Type"].partition(";")[0]) == (200, "text/plain")
-    assert ask("GET", "/api/get?request_id=" + headers["X-SkyPilot-Request-ID"])[0] == 200
-    _, _, last = log(ended["ok"], tail=1)
-    assert len(last) < len(whole)
-    assert no_log(cleaned(log(FAR - 1)[2])) == "SkyPilot knows no such job"
-    assert not is_silent(cleaned(whole))
-    assert is_silent(cleaned(log(FAR - 1, controller=True)[2]))
 
 
 def test_the_catalog_prices_are_those_of_skypilots_config(sky):
