@@ -41,7 +41,7 @@ build: .venv/.installed
 	$(BIN)/python -m build --installer uv
 
 lock: .venv/.installed
-	$(BIN)/uv pip compile -q --upgrade pyproject.toml --group dev --universal --python-version 3.11 \
+	$(BIN)/uv pip compile -q --upgrade pyproject.toml --group dev --all-extras --universal --python-version 3.11 \
 	    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" -o requirements.lock
 
 clean:
