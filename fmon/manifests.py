@@ -44,6 +44,8 @@ def new_manifest(
         inner_factors=experiment.inner_factors,
         skypilot_yaml=experiment.skypilot_yaml,
         docker_image=experiment.docker_image,
+        env_names=experiment.env_names,
+        fixed=experiment.fixed,
         kill_switch=experiment.kill_switch,
         max_failed_ratio=experiment.max_failed_ratio,
         since=since,
@@ -56,6 +58,7 @@ def new_manifest(
                 kind=condition.kind,
                 factors=condition.factors,
                 job_name=condition.job_name,
+                envs=condition.envs,
                 expected_minutes=condition.expected_minutes,
             )
             for condition in experiment.conditions
@@ -86,10 +89,11 @@ def extend(manifest: Manifest, fresh: Manifest) -> None:
         )
         raise ConfigError(message)
     for name, entry in old.items():
-        entry.expected_minutes = new[name].expected_minutes
+        entry.expected_minutes, entry.envs = new[name].expected_minutes, new[name].envs
     manifest.jobs = [old.get(name, entry) for name, entry in new.items()]
     manifest.expected_job_count = len(new)
     manifest.factors, manifest.inner_factors = fresh.factors, fresh.inner_factors
+    manifest.env_names, manifest.fixed = fresh.env_names, fresh.fixed
     manifest.kill_switch, manifest.max_failed_ratio = fresh.kill_switch, fresh.max_failed_ratio
     manifest.config_file, manifest.skypilot_yaml = fresh.config_file, fresh.skypilot_yaml
 

@@ -30,6 +30,20 @@ def level_text(level: Level) -> str:
     return str(level)
 
 
+def envs_of(of: "Experiment | Manifest", cell: "Condition | Entry") -> dict[str, str]:
+    """Give the environment variables of a condition's jobs: fixed ones, its factors, its own.
+
+    Parameters
+    ----------
+    of : the experiment, as its config or its manifest says it
+    cell : one of its conditions; a baseline carries only the factors that it has
+    """
+    factors = {
+        of.env_names.get(name, name.upper()): level_text(level) for name, level in cell.factors.items()
+    }
+    return {**of.fixed, **factors, **cell.envs}
+
+
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Price of one accelerator [USD/h]; None where unknown."""
 
@@ -80,6 +94,8 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     expected_minutes: float | None = None
     resources: dict[str, Any] = {}
     """Resources that differ from the task YAML's (the config's ``overrides``); shared, never changed."""
+    envs: dict[str, str] = {}
+    """Environment variables of its own, beside ``fixed`` and its factors; shared, never changed."""
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +110,10 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """Factors that are looped over inside each job: counted, never launched."""
     limits: Limits
     prices: dict[str, Price]
+    env_names: dict[str, str] = {}
+    """The environment variable that carries a factor, by factor."""
+    fixed: dict[str, str] = {}
+    """Environment variables of every job."""
     docker_image: str | None = None
     patterns: list[Pattern] = []
     verify: Verify = Verify()
@@ -121,6 +141,8 @@ class Entry(msgspec.Struct, kw_only=True):
     factors: dict[str, Level]
     job_name: str
     expected_minutes: float | None = None
+    envs: dict[str, str] = {}
+    """As in ``Condition``."""
     job_id: JobId | None = None
     relaunch_batch: Count = 0
     attempts: list[Attempt] = msgspec.field(default_factory=list)
@@ -148,6 +170,9 @@ class Manifest(msgspec.Struct, kw_only=True):
     skypilot_yaml: str
     docker_image: str | None = None
     docker_digest: str | None = None
+    env_names: dict[str, str] = msgspec.field(default_factory=dict)
+    fixed: dict[str, str] = msgspec.field(default_factory=dict)
+    """As in ``Experiment``."""
     patterns: list[Pattern] = msgspec.field(default_factory=list)
     """The user's own failure patterns."""
     kill_switch: Literal["alert", "act"] = "alert"

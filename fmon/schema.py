@@ -112,6 +112,14 @@ ATTEMPT = (
     Column("role", "varchar", "name", "attempt, or superseded: an earlier ended job of the same cycle"),
 )
 
+ENTRY_ENV = (
+    _EXPERIMENT,
+    Column("condition_id", "varchar", "id", "the condition"),
+    Column(
+        "envs", "map(varchar, varchar)", "text", "environment variables of its jobs: fixed, factors, its own"
+    ),
+)
+
 FACTOR_LEVEL = (
     _EXPERIMENT,
     Column("factor", "varchar", "name", "factor"),
@@ -175,6 +183,65 @@ FIRING = (
 )
 """One row per event ``kill_switch``: what the poll that fired saw, never judged again."""
 
+DIAGNOSIS = (
+    _EXPERIMENT,
+    Column("root_cause_ids", "varchar[]", "id", "the root causes that it named"),
+    Column("is_preliminary", "boolean", "bool", "made while jobs were open: it opens no fix"),
+    Column("cycle", "bigint", "count", "cycle of the experiment then"),
+    Column("failed_count", "bigint", "count", "failures that it gathered"),
+    Column("diagnosed_at", "timestamptz", "UTC", "when it was made"),
+)
+
+FIX_RECORD = (
+    _EXPERIMENT,
+    Column("root_cause_id", "varchar", "id", "the root cause that something was done about"),
+    Column("what", "varchar", "text", "what was done, redacted"),
+    Column("person", "varchar", "name", "who did it"),
+    Column("cycle", "bigint", "count", "cycle of the experiment then: the one whose failures were fixed"),
+    Column("fixed_at", "timestamptz", "UTC", "when it was recorded"),
+)
+
+FIX_CHECK = (
+    _EXPERIMENT,
+    Column("image", "varchar", "name", "the image that the next attempts would run with"),
+    Column("digest", "varchar", "id", "its digest in the registry then; null = unknown"),
+    Column("is_ok", "boolean", "bool", "no link of the chain from diagnosis to image was broken (F3)"),
+    Column("cycle", "bigint", "count", "cycle of the experiment then: the one whose failures were fixed"),
+    Column("checked_at", "timestamptz", "UTC", "when it was measured"),
+)
+
+RELAUNCHED = (
+    _EXPERIMENT,
+    Column("condition_ids", "varchar[]", "id", "the conditions that were run again"),
+    Column("cycle", "bigint", "count", "the cycle that this began"),
+    Column("relaunched_at", "timestamptz", "UTC", "when"),
+)
+
+AUTHORIZED = (
+    _EXPERIMENT,
+    Column("person", "varchar", "name", "who let a cycle beyond the last one (F4) be run"),
+    Column("cycle", "bigint", "count", "that cycle"),
+    Column("budget_usd", "double", "USD", "what it may cost"),
+    Column("authorized_at", "timestamptz", "UTC", "when"),
+)
+
+CANCEL_WISH = (
+    _EXPERIMENT,
+    Column("job_id", "bigint", "id", "a job that fmon asked SkyPilot to cancel"),
+    Column("reason", "varchar", "name", "kill_switch, or person"),
+    Column("person", "varchar", "name", "who asked"),
+    Column("wished_at", "timestamptz", "UTC", "when it was first asked for"),
+)
+
+LOST_CLOSURE = (
+    _EXPERIMENT,
+    Column("condition_id", "varchar", "id", "the condition"),
+    Column("job_id", "bigint", "id", "its lost job, which a person found to have ended"),
+    Column("person", "varchar", "name", "who found it"),
+    Column("reason", "varchar", "text", "how"),
+    Column("closed_at", "timestamptz", "UTC", "when"),
+)
+
 CLOCK = (Column("now", "timestamptz", "UTC", "the wall clock when the connection was made"),)
 
 SOURCES = {
@@ -182,10 +249,18 @@ SOURCES = {
     "manifest": MANIFEST,
     "entry": ENTRY,
     "attempt": ATTEMPT,
+    "entry_env": ENTRY_ENV,
     "factor_level": FACTOR_LEVEL,
     "reported_cost": REPORTED_COST,
     "heartbeat": HEARTBEAT,
     "snapshot": SNAPSHOT,
     "finding": FINDING,
     "firing": FIRING,
+    "diagnosis": DIAGNOSIS,
+    "fix_record": FIX_RECORD,
+    "fix_check": FIX_CHECK,
+    "relaunched": RELAUNCHED,
+    "authorized": AUTHORIZED,
+    "cancel_wish": CANCEL_WISH,
+    "lost_closure": LOST_CLOSURE,
 }

@@ -39,6 +39,14 @@ DEFAULTS: dict[str, Row] = {
     "heartbeat": {"source": "sky", "is_ok": "true", "latency_s": "1"},
     "finding": {"job_id": "1", "task_id": "0", "log_state": "stored"},
     "firing": {"trigger": "identical_errors", "cycle": "0"},
+    "entry_env": {"condition_id": "c"},
+    "diagnosis": {"is_preliminary": "false", "cycle": "0"},
+    "fix_record": {"cycle": "0", "person": "someone", "what": "mended"},
+    "fix_check": {"cycle": "0", "is_ok": "true"},
+    "relaunched": {"cycle": "1"},
+    "authorized": {"person": "someone"},
+    "cancel_wish": {"job_id": "1", "reason": "person", "person": "someone"},
+    "lost_closure": {"condition_id": "c", "job_id": "1", "person": "someone", "reason": "looked"},
     "snapshot": {"job_id": "1", "task_id": "0", "job_name": "job-c", "is_seen": "true", "status": "RUNNING"},
 }
 

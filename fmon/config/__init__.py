@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from fmon.config.design import read_design
+from fmon.config.design import read_design, texts
 from fmon.config.grid import expand
 from fmon.config.layered import flatten, is_layered
 from fmon.config.levels import check_factors
@@ -60,6 +60,8 @@ def load_experiment(path: Path, *, max_conditions: int = 100_000, needs_task: bo
         inner_factors=inner,
         limits=Limits(**keys.limits.model_dump()),
         prices={name: Price(**price.model_dump()) for name, price in keys.prices.items()},
+        env_names=keys.envs,
+        fixed=texts(keys.fixed),
         docker_image=keys.docker_image,
         patterns=read_patterns(source, keys.patterns),
         kill_switch=keys.kill_switch,

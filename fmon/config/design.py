@@ -1,13 +1,13 @@
 """What a config says of its levels: the design before it is expanded (floor 3)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from string import Formatter
 from typing import Any, NamedTuple
 
 from fmon.config.levels import check_factor, check_level, exact, find_level, known_levels
-from fmon.config.shape import BaselineKeys, FlatKeys, check_keys, nearest
+from fmon.config.shape import BaselineKeys, FlatKeys, OverrideKeys, check_keys, nearest
 from fmon.config.source import Source
 from fmon.model import Level, level_text
 
@@ -20,6 +20,7 @@ class Cell(NamedTuple):
     text: str
     minutes: float | None
     resources: dict[str, Any] | None
+    envs: dict[str, str] | None
 
 
 class Baseline(NamedTuple):
@@ -71,7 +72,7 @@ def read_design(
     _check_size(source, factors, len(keys.baselines), max_conditions=max_conditions)
     baselines = [_baseline(source, raw, factors, number) for number, raw in enumerate(keys.baselines)]
     cells = _cells(source, keys, _with_baselines(factors, baselines))
-    _check_envs(source, keys.envs, factors)
+    _check_envs(source, keys, baselines, factors)
     by_level = {factor: {exact(cell.level): cell for cell in found} for factor, found in cells.items()}
     return Design(
         grid={factor: cells[factor][: len(levels)] for factor, levels in factors.items()},
@@ -139,32 +140,63 @@ def _cells(
         for level, expected in by_level.items():
             number = find_level(source, factor, level, known, "expect", "by", factor, level)
             minutes[factor, number] = expected
-    resources: dict[tuple[str, int], dict[str, Any]] = {}
+    overrides: dict[tuple[str, int], OverrideKeys] = {}
     for factor, changes in keys.overrides.items():
         check_factor(source, factor, known, "overrides", factor)
         for level, change in changes.items():
             number = find_level(source, factor, level, known, "overrides", factor, level)
-            resources[factor, number] = change.resources
+            overrides[factor, number] = change
     return {
         factor: [
-            Cell(
-                number,
-                level,
-                level_text(level),
-                minutes.get((factor, number)),
-                resources.get((factor, number)),
-            )
+            _cell(number, level, minutes.get((factor, number)), overrides.get((factor, number)))
             for (_, level), number in levels.items()
         ]
         for factor, levels in known.items()
     }
 
 
-def _check_envs(source: Source, envs: Mapping[str, str], factors: Mapping[str, Any]) -> None:
-    """Refuse two factors that would set one environment variable (default: the factor in upper case)."""
-    owner: dict[str, str] = {}
-    for factor in envs:
+def _cell(number: int, level: Level, minutes: float | None, change: OverrideKeys | None) -> Cell:
+    resources, envs = (change.resources, texts(change.envs)) if change else (None, None)
+    return Cell(number, level, level_text(level), minutes, resources, envs)
+
+
+def texts(envs: Mapping[str, Level]) -> dict[str, str]:
+    """Write the values of environment variables as text."""
+    return {name: level_text(value) for name, value in envs.items()}
+
+
+def _check_envs(
+    source: Source,
+    keys: FlatKeys,
+    baselines: list[tuple[dict[str, Level], BaselineKeys]],
+    factors: Mapping[str, Any],
+) -> None:
+    """Refuse a variable that would carry a factor and something else; some job would run as another."""
+    for factor in keys.envs:
         check_factor(source, factor, factors, "envs", factor)
+    owner = _variables(source, keys.envs, factors)
+    given: list[tuple[Iterable[str], Mapping[str, Any], tuple[str | int, ...]]] = [
+        (keys.fixed, factors, ("fixed",)),
+        *(
+            (change.envs, factors, ("overrides", factor, level))
+            for factor, changes in keys.overrides.items()
+            for level, change in changes.items()
+        ),
+        *((own.envs, levels, ("baselines", number)) for number, (levels, own) in enumerate(baselines)),
+    ]
+    for variables, carried, loc in given:
+        for variable in variables:
+            if owner.get(variable) in carried:
+                message = (
+                    f"{variable} carries the factor {owner[variable]} and can't be set here; "
+                    "take it out, or carry the factor by another variable (envs)"
+                )
+                raise source.fault(message, *loc)
+
+
+def _variables(source: Source, envs: Mapping[str, str], factors: Mapping[str, Any]) -> dict[str, str]:
+    """Index the factors by the variable that carries each (default: the factor in upper case)."""
+    owner: dict[str, str] = {}
     for factor in factors:
         variable = envs.get(factor, factor.upper())
         first = owner.setdefault(variable, factor)
@@ -174,6 +206,7 @@ def _check_envs(source: Source, envs: Mapping[str, str], factors: Mapping[str, A
                 "give one of them another in envs"
             )
             raise source.fault(message, "envs" if envs else "factors")
+    return owner
 
 
 def _template(

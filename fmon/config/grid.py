@@ -2,13 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2s
 from itertools import product
 from typing import Any
 
-from fmon.config.design import Cell, Design
+from fmon.config.design import Cell, Design, texts
 from fmon.config.source import Source
 from fmon.model import Condition, Kind, Level, level_text
 
@@ -23,6 +23,7 @@ class _Draft:
     job_name: str | None
     minutes: float | None
     resources: dict[str, Any]
+    envs: dict[str, str]
 
 
 def expand(source: Source, design: Design) -> list[Condition]:
@@ -67,6 +68,7 @@ def _baselines(design: Design) -> Iterator[_Draft]:
             draft,
             job_name=baseline.own.job_name or draft.job_name,
             resources={**draft.resources, **baseline.own.resources},
+            envs={**draft.envs, **texts(baseline.own.envs)},
         )
 
 
@@ -79,7 +81,8 @@ def _draft(design: Design, kind: Kind, cells: dict[str, Cell]) -> _Draft:
         job_name=_job_name(design.template, cells),
         # Where several levels say a time, the longest: an alarm that comes late beats one that is wrong.
         minutes=max(given) if given else design.minutes,
-        resources=_resources(cells),
+        resources=_joined(cell.resources for cell in cells.values()),
+        envs=_joined(cell.envs for cell in cells.values()),
     )
 
 
@@ -93,9 +96,9 @@ def _job_name(template: list[tuple[str, str]] | None, cells: Mapping[str, Cell])
 _NOTHING: dict[str, Any] = {}
 
 
-def _resources(cells: Mapping[str, Cell]) -> dict[str, Any]:
+def _joined(overrides: Iterable[dict[str, Any] | None]) -> dict[str, Any]:
     """Join the overrides of all levels, a later factor's winning."""
-    changes = [cell.resources for cell in cells.values() if cell.resources]
+    changes = [change for change in overrides if change]
     if len(changes) <= 1:
         return changes[0] if changes else _NOTHING
     return {key: value for change in changes for key, value in change.items()}
@@ -115,6 +118,7 @@ def _with_ids(drafts: list[_Draft]) -> list[Condition]:
                 job_name=draft.job_name or condition_id,
                 expected_minutes=draft.minutes,
                 resources=draft.resources,
+                envs=draft.envs,
             )
         )
     return conditions

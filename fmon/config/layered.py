@@ -36,6 +36,8 @@ def flatten(source: Source, *, max_conditions: int) -> tuple[Source, dict[Any, A
     model = next((name for name in ("model_family", "model") if name in training), None)
     flat: dict[Any, Any] = {key: source.value[key] for key in FlatKeys.model_fields if key in source.value}
     flat["factors"] = training
+    if keys.fixed:
+        flat["fixed"] = {key.upper(): value for key, value in keys.fixed.items()}
     flat.setdefault("skypilot_yaml", keys.infrastructure.skypilot_yaml)
     if set(training) == {"model_family", "loss_name", "aux_calibration", "fold"}:
         flat.setdefault("job_name", STUDY_NAME)
@@ -53,6 +55,9 @@ def flatten(source: Source, *, max_conditions: int) -> tuple[Source, dict[Any, A
         match loc:
             case ("inner", factor, *rest):
                 return ("factors", layer_of[factor], factor, *rest)
+            case ("fixed", str(variable), *rest):
+                written = next((key for key in keys.fixed if key.upper() == variable), variable)
+                return ("fixed", written, *rest)
             case ("factors", "fold", *_) if folds is not None:
                 return ("fixed", "num_folds")
             case ("factors", *rest):

@@ -14,6 +14,8 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """A finite number, not negative."""
 Ratio = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+"""A name that a shell takes for an environment variable."""
 
 
 def _scalar(value: Any) -> Any:
@@ -61,7 +63,7 @@ class PriceKeys(_Keys):
 class OverrideKeys(_Keys):
     """What differs for one factor level."""
 
-    envs: dict[str, Scalar] = {}
+    envs: dict[Variable, Scalar] = {}
     resources: dict[str, Any] = {}
 
 
@@ -92,9 +94,9 @@ class FlatKeys(_Keys):
     factors: dict[Any, Any]
     exclude: list[dict[Any, Any]] = []
     baselines: list[dict[Any, Any]] = []
-    envs: dict[str, Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]] = {}
+    envs: dict[str, Variable] = {}
     overrides: dict[str, dict[Scalar, OverrideKeys]] = {}
-    fixed: dict[str, Scalar] = {}
+    fixed: dict[Variable, Scalar] = {}
     expect: ExpectKeys = ExpectKeys()
     limits: LimitsKeys = LimitsKeys()
     prices: dict[Text, PriceKeys] = {}
@@ -112,7 +114,7 @@ class FlatKeys(_Keys):
 class BaselineKeys(_Keys):
     """The keys of a baseline beside its factor levels."""
 
-    envs: dict[str, Scalar] = {}
+    envs: dict[Variable, Scalar] = {}
     resources: dict[str, Any] = {}
     job_name: Text | None = None
 

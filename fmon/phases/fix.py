@@ -135,6 +135,7 @@ def record(
     store = find(data, experiment)
     con = connect(data, store.experiment_id, views=VIEWS)
     guard(con)
+    cycle = read_manifest(store).current_cycle
     known = sorted({row["root_cause_id"] for row in rows(con, FAILURES)})
     if root_cause_id not in known:
         hint = nearest(root_cause_id, known) if known else "there is no failure"
@@ -142,7 +143,8 @@ def record(
         raise ConfigError(message)
     if not what.strip():
         raise ConfigError("--what is empty; say in a few words what was done")
-    append_event(store, "fix", at=now, root_cause_id=root_cause_id, what=redact(what.strip()), by=by)
+    what = redact(what.strip())
+    append_event(store, "fix", at=now, cycle=cycle, root_cause_id=root_cause_id, what=what, by=by)
 
 
 def guard(con: duckdb.DuckDBPyConnection) -> None:

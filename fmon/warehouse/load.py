@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from fmon.errors import FmonError
-from fmon.model import level_text
+from fmon.model import envs_of, level_text
 from fmon.schema import HEARTBEAT, SNAPSHOT, SOURCES
 from fmon.store.arrow import TYPES, read_log_file
 from fmon.store.events import read_events
@@ -18,6 +18,7 @@ from fmon.store.findings import read_table
 from fmon.store.folder import find, stores
 from fmon.store.manifest import read_manifest
 from fmon.store.reading import steadily
+from fmon.warehouse.audit import RELATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -73,8 +74,12 @@ def fill(
     bind(con, "attempt", (row for manifest in manifests for row in _attempt_rows(manifest)))
     bind(con, "factor_level", (row for manifest in manifests for row in _factor_level_rows(manifest)))
     bind_reported(con, manifests)
-    if "firing" in sources:
-        bind(con, "firing", (row for item in loaded for row in _firing_rows(item)))
+    if "entry_env" in sources:
+        bind(con, "entry_env", (row for manifest in manifests for row in _env_rows(manifest)))
+    if audited := sources & RELATIONS.keys():
+        events = [(item.manifest.experiment_id, read_events(item.store)) for item in loaded]
+        for source in audited:
+            bind(con, source, (row for each in events for row in RELATIONS[source](*each)))
     if "finding" in sources:
         _bind_findings(con, [item.store for item in loaded])
     for source in needed:
@@ -181,6 +186,11 @@ def _entry_rows(manifest: Manifest) -> Iterator[Values]:
         )
 
 
+def _env_rows(manifest: Manifest) -> Iterator[Values]:
+    for entry in manifest.jobs:
+        yield manifest.experiment_id, entry.condition, list(envs_of(manifest, entry).items())
+
+
 def _attempt_rows(manifest: Manifest) -> Iterator[Values]:
     for entry in manifest.jobs:
         for attempt in entry.attempts:
@@ -200,28 +210,3 @@ def _factor_level_rows(manifest: Manifest) -> Iterator[Values]:
 def _reported_rows(manifest: Manifest) -> Iterator[Values]:
     for job_id, usd in manifest.reported_costs.items():
         yield manifest.experiment_id, int(job_id), usd, manifest.reported_as_of
-
-
-def _firing_rows(item: Loaded) -> Iterator[Values]:
-    """Give what the kill-switch recorded, in the order in which it fired."""
-    fired = [event for event in read_events(item.store) if event.get("event") == "kill_switch"]
-    for number, event in enumerate(fired, start=1):
-        yield (
-            item.manifest.experiment_id,
-            number,
-            event["trigger"],
-            event["signature"],
-            event["category"],
-            event["cycle"],
-            [str(job_id) for job_id in event["member_job_ids"]],
-            _time(event["first_failed_at"]),
-            _time(event["at"]),
-            event["failure_point_s"],
-            list(event["combination"].items()),
-            [str(job_id) for job_id in event["candidate_job_ids"]],
-            event["why_none"],
-        )
-
-
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmon.config import load_experiment
-from fmon.model import level_text
+from fmon.model import envs_of, level_text
 
 
 def names(experiment):
@@ -221,3 +221,34 @@ def test_any_design_expands_into_its_product_without_the_excluded_plus_its_basel
     for condition, cell in zip(experiment.conditions, left, strict=False):
         assert list(condition.factors) == list(cell)
         assert all(same(condition.factors[factor], level) for factor, level in cell.items())
+
+
+def envs(experiment, condition_id):
+    condition = next(each for each in experiment.conditions if each.condition_id == condition_id)
+    return envs_of(experiment, condition)
+
+
+def test_a_job_is_told_what_is_fixed_its_levels_and_what_overrides_say(folder):
+    experiment = folder.load(
+        """
+        factors: {model: [a, b], calib: [true]}
+        envs: {model: MODEL_FAMILY}
+        fixed: {MAX_EPOCHS: 2, BATCH_SIZE: 8}
+        overrides: {model: {b: {envs: {BATCH_SIZE: "1"}}}}
+        baselines: [{model: plain, envs: {ZERO_SHOT: true, CALIB: none}}]
+        """
+    )
+    assert envs(experiment, "a-true") == {
+        "MAX_EPOCHS": "2",
+        "BATCH_SIZE": "8",
+        "MODEL_FAMILY": "a",
+        "CALIB": "true",
+    }
+    assert envs(experiment, "b-true")["BATCH_SIZE"] == "1"
+    assert envs(experiment, "plain") == {
+        "MAX_EPOCHS": "2",
+        "BATCH_SIZE": "8",
+        "MODEL_FAMILY": "plain",
+        "ZERO_SHOT": "true",
+        "CALIB": "none",
+    }

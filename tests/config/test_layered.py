@@ -4,6 +4,7 @@ import pytest
 
 from fmon.config import load_experiment
 from fmon.errors import ConfigError
+from fmon.model import envs_of
 
 STUDY = """\
 experiment_name: debug_factorial
@@ -97,6 +98,15 @@ def test_model_overrides_reach_the_conditions(study):
     spot = {condition.factors["model_family"]: condition.resources for condition in conditions}
     assert spot["sam3_topolora"] == {"use_spot": False}
     assert spot["dynunet"] == {}
+
+
+def test_what_the_study_fixes_and_overrides_are_environment_variables_in_upper_case(study):
+    experiment = load_experiment(study)
+    by_model = {each.factors["model_family"]: envs_of(experiment, each) for each in experiment.conditions}
+    assert by_model["dynunet"]["BATCH_SIZE"] == "2"
+    assert by_model["sam3_topolora"]["BATCH_SIZE"] == "1"
+    assert by_model["dynunet"]["MAX_EPOCHS"] == "2"
+    assert by_model["dynunet"]["AUX_CALIBRATION"] in ("true", "false")
 
 
 def test_keys_of_the_flat_form_work_beside_the_layers(study):

@@ -1,0 +1,107 @@
+"""Events of the audit (``events.jsonl``) -> the source relations made of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+Event = dict[str, Any]
+Values = tuple[Any, ...]
+
+
+def _of(kind: str, events: Iterable[Event]) -> Iterator[Event]:
+    return (event for event in events if event.get("event") == kind)
+
+
+def _firings(experiment_id: str, events: list[Event]) -> Iterator[Values]:
+    """Give what the kill-switch recorded, in the order in which it fired."""
+    for number, event in enumerate(_of("kill_switch", events), start=1):
+        yield (
+            experiment_id,
+            number,
+            event["trigger"],
+            event["signature"],
+            event["category"],
+            event["cycle"],
+            [str(job_id) for job_id in event["member_job_ids"]],
+            _time(event["first_failed_at"]),
+            _time(event["at"]),
+            event["failure_point_s"],
+            list(event["combination"].items()),
+            [str(job_id) for job_id in event["candidate_job_ids"]],
+            event["why_none"],
+        )
+
+
+def _diagnoses(experiment_id: str, events: list[Event]) -> Iterator[Values]:
+    for event in _of("diagnosis", events):
+        causes = [cause["root_cause_id"] for cause in event["causes"]]
+        yield (
+            experiment_id,
+            causes,
+            event["is_preliminary"],
+            event["cycle"],
+            event["failed_count"],
+            _time(event["at"]),
+        )
+
+
+def _fixes(experiment_id: str, events: list[Event]) -> Iterator[Values]:
+    for event in _of("fix", events):
+        at = _time(event["at"])
+        yield experiment_id, event["root_cause_id"], event["what"], event["by"], event["cycle"], at
+
+
+def _checks(experiment_id: str, events: list[Event]) -> Iterator[Values]:
+    for event in _of("fix_verify", events):
+        at = _time(event["at"])
+        yield experiment_id, event["image"], event["digest"], event["is_ok"], event["cycle"], at
+
+
+def _relaunches(experiment_id: str, events: list[Event]) -> Iterator[Values]:
+    for event in _of("relaunch", events):
+        yield experiment_id, event["condition_ids"], event["cycle"], _time(event["at"])
+
+
+def _authorizations(experiment_id: str, events: list[Event]) -> Iterator[Values]:
+    for event in _of("authorize_cycle", events):
+        yield experiment_id, event["by"], event["cycle"], event["budget_usd"], _time(event["at"])
+
+
+def _cancel_wishes(experiment_id: str, events: list[Event]) -> Iterator[Values]:
+    """Give each job once: whoever asked first decides whether it is to be run again."""
+    first: dict[int, Event] = {}
+    for event in _of("cancel_begin", events):
+        for job_id in event["job_ids"]:
+            first.setdefault(job_id, event)
+    for job_id, event in first.items():
+        yield experiment_id, job_id, event["reason"], event["by"], _time(event["at"])
+
+
+def _closures(experiment_id: str, events: list[Event]) -> Iterator[Values]:
+    """Give each lost job once, as it was closed first."""
+    first: dict[int, Event] = {}
+    for event in _of("close_lost", events):
+        first.setdefault(event["job_id"], event)
+    for job_id, event in first.items():
+        yield experiment_id, event["condition_id"], job_id, event["by"], event["reason"], _time(event["at"])
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+RELATIONS: dict[str, Callable[[str, list[Event]], Iterator[Values]]] = {
+    "firing": _firings,
+    "diagnosis": _diagnoses,
+    "fix_record": _fixes,
+    "fix_check": _checks,
+    "relaunched": _relaunches,
+    "authorized": _authorizations,
+    "cancel_wish": _cancel_wishes,
+    "lost_closure": _closures,
+}
+"""Per source relation: experiment_id and all its events -> rows, in the order of its columns."""
