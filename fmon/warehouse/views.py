@@ -38,6 +38,7 @@ VIEWS = (
     "verdict",
     "verdict_level",
     "failure",
+    "cause",
     "failure_cluster",
     "association",
     "suspect",

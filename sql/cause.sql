@@ -1,0 +1,270 @@
+-- Every root cause that failures of the newest verdicts have: whom it struck, what shows it, what it has
+-- burned, and whether anything shows that it passes by itself. What has succeeded since is no cause any more.
+create or replace view cause as
+with failed as materialized (
+    select
+        failure.experiment_id,
+        failure.root_cause_id,
+        failure.condition_id,
+        failure.job_id,
+        failure.signature,
+        failure.category,
+        failure.subcategory,
+        failure.remedy,
+        failure.root_cause,
+        failure.exception_class,
+        failure.message,
+        failure.evidence,
+        failure.source,
+        failure.rule,
+        failure.runner_up,
+        failure.affected_files,
+        failure.is_newest,
+        failure.cycle,
+        failure.evidence_line,
+        failure.confidence,
+        failure.cost_usd,
+        failure.failed_at,
+        row_number() over (
+            partition by failure.experiment_id, failure.root_cause_id
+            order by
+                failure.is_newest desc,
+                failure.confidence desc,
+                failure.evidence is null asc,
+                failure.failed_at asc,
+                failure.job_id asc
+        ) as sureness
+    from failure
+),
+
+-- That SkyPilot recovered a job says little: it restarts a program that crashes, too. It counts where losing
+-- the machine is what the job died of, or where SkyPilot said so and the error is one of lost peers.
+machine_taken as (
+    select distinct
+        failed.experiment_id,
+        failed.root_cause_id,
+        failed.condition_id
+    from failed
+    inner join snapshot
+        on failed.experiment_id = snapshot.experiment_id and failed.job_id = snapshot.job_id
+    where
+        (failed.category = 'node_lost' and snapshot.recovery_count > 0)
+        or (
+            failed.category in ('node_lost', 'nccl_distributed')
+            and concat_ws(' ', snapshot.details, snapshot.failure_reason) ilike '%preempted%'
+        )
+),
+
+lifetime as (
+    select
+        job.experiment_id,
+        job.condition_id,
+        job.job_id,
+        bool_and(job.state = 'succeeded') as has_succeeded,
+        job.cycle,
+        min(job.submitted_at) as submitted_at,
+        max(job.end_at) as end_at
+    from job
+    group by job.experiment_id, job.condition_id, job.job_id, job.cycle
+),
+
+changing as (
+    select distinct
+        failed.experiment_id,
+        failed.cycle
+    from failed
+    where failed.remedy is distinct from 'auto'
+),
+
+-- The same condition, unchanged: side by side in one cycle, or relaunched where nothing was to be fixed, when
+-- rule F3 holds the image. What somebody restarted by hand may have been changed.
+unchanged as (
+    select distinct
+        failed.experiment_id,
+        failed.root_cause_id,
+        failed.condition_id
+    from failed
+    inner join lifetime as own
+        on failed.experiment_id = own.experiment_id and failed.job_id = own.job_id
+    inner join lifetime as other
+        on
+            failed.experiment_id = other.experiment_id
+            and failed.condition_id = other.condition_id
+            and other.has_succeeded
+    where
+        (own.cycle = other.cycle and own.submitted_at < other.end_at and other.submitted_at < own.end_at)
+        or (
+            own.cycle < other.cycle
+            and not exists (
+                select 1
+                from changing
+                where
+                    changing.experiment_id = failed.experiment_id
+                    and changing.cycle >= own.cycle
+                    and changing.cycle < other.cycle
+            )
+        )
+),
+
+struck as (
+    select
+        failed.experiment_id,
+        failed.root_cause_id,
+        count(distinct failed.condition_id) as condition_count,
+        count(distinct machine_taken.condition_id) as taken_count,
+        count(distinct unchanged.condition_id) as unchanged_count,
+        count(distinct coalesce(machine_taken.condition_id, unchanged.condition_id)) as passed_count
+    from failed
+    left join machine_taken
+        on
+            failed.experiment_id = machine_taken.experiment_id
+            and failed.root_cause_id = machine_taken.root_cause_id
+            and failed.condition_id = machine_taken.condition_id
+    left join unchanged
+        on
+            failed.experiment_id = unchanged.experiment_id
+            and failed.root_cause_id = unchanged.root_cause_id
+            and failed.condition_id = unchanged.condition_id
+    group by failed.experiment_id, failed.root_cause_id
+),
+
+gathered as (
+    select
+        failed.experiment_id,
+        failed.root_cause_id,
+        list(failed.condition_id order by failed.failed_at, failed.job_id) as condition_ids,
+        list(failed.job_id order by failed.failed_at, failed.job_id) as job_ids,
+        list_sort(list_distinct(list(failed.signature))) as signatures,
+        count(*) as failed_count,
+        count(*) filter (where failed.cost_usd is null) as unpriced_count,
+        min(failed.confidence) as confidence,
+        sum(failed.cost_usd) as cost_usd,
+        min(failed.failed_at) as first_failed_at,
+        max(failed.failed_at) as last_failed_at
+    from failed
+    where failed.is_newest
+    group by failed.experiment_id, failed.root_cause_id
+),
+
+named_file as (
+    select
+        failed.experiment_id,
+        failed.root_cause_id,
+        unnest(failed.affected_files) as file,
+        (failed.sureness, generate_subscripts(failed.affected_files, 1)) as depth
+    from failed
+    where failed.is_newest
+),
+
+placed_file as (
+    select
+        named_file.experiment_id,
+        named_file.root_cause_id,
+        named_file.file,
+        min(named_file.depth) as depth
+    from named_file
+    group by named_file.experiment_id, named_file.root_cause_id, named_file.file
+),
+
+files as (
+    select
+        placed_file.experiment_id,
+        placed_file.root_cause_id,
+        list(placed_file.file order by placed_file.depth) as affected_files
+    from placed_file
+    group by placed_file.experiment_id, placed_file.root_cause_id
+)
+
+select
+    gathered.experiment_id,
+    gathered.root_cause_id,
+    failed.category,
+    failed.subcategory,
+    failed.remedy,
+    failed.root_cause,
+    failed.exception_class,
+    failed.message,
+    failed.evidence,
+    failed.source as evidence_source,
+    failed.rule,
+    failed.runner_up,
+    nullif(
+        concat_ws(
+            '; ',
+            case
+                when struck.taken_count > 0
+                    then format(
+                        'SkyPilot recorded a preemption for {} of the {} conditions that failed of it',
+                        struck.taken_count,
+                        struck.condition_count
+                    )
+            end,
+            case
+                when struck.unchanged_count > 0
+                    then format(
+                        '{} of the {} conditions that failed of it succeeded unchanged in another attempt',
+                        struck.unchanged_count,
+                        struck.condition_count
+                    )
+            end
+        ),
+        ''
+    ) as transient_evidence,
+    gathered.condition_ids,
+    gathered.job_ids,
+    gathered.signatures,
+    coalesce(files.affected_files, []) as affected_files,
+    2 * struck.passed_count > struck.condition_count as is_transient,
+    gathered.failed_count,
+    failed.job_id as evidence_job_id,
+    failed.evidence_line,
+    gathered.unpriced_count,
+    gathered.confidence,
+    cast(gathered.cost_usd as decimal(18, 4)) as cost_usd,
+    gathered.first_failed_at,
+    gathered.last_failed_at
+from gathered
+inner join failed
+    on
+        gathered.experiment_id = failed.experiment_id
+        and gathered.root_cause_id = failed.root_cause_id
+        and failed.sureness = 1
+inner join struck
+    on gathered.experiment_id = struck.experiment_id and gathered.root_cause_id = struck.root_cause_id
+left join files
+    on gathered.experiment_id = files.experiment_id and gathered.root_cause_id = files.root_cause_id;
+
+comment on view cause is
+'A root cause of failures that nothing newer has made good; grain: experiment_id, root_cause_id';
+comment on column cause.experiment_id is 'the experiment [id]';
+comment on column cause.root_cause_id is
+'what failures of one root cause share; unknown/unexamined = not looked at yet [id]';
+comment on column cause.category is 'root cause category; unknown where nothing decides [name]';
+comment on column cause.subcategory is 'closer than the category; null = none [name]';
+comment on column cause.remedy is
+'auto, config, code or unrecoverable (needs a person); null = not examined yet [name]';
+comment on column cause.root_cause is 'the cause as one sentence [text]';
+comment on column cause.exception_class is 'the exception that decided; null = none [name]';
+comment on column cause.message is 'its message, with what differs from run to run masked [text]';
+comment on column cause.evidence is 'the line that decided, of the surest failure; null = none [text]';
+comment on column cause.evidence_source is
+'where it stood: log, controller_log, failure_reason or status; null = nowhere [name]';
+comment on column cause.rule is 'the rule that decided [name]';
+comment on column cause.runner_up is 'the second best category/subcategory; null = none [name]';
+comment on column cause.transient_evidence is
+'what shows that it passes by itself, with counts; null = nothing does [text]';
+comment on column cause.condition_ids is 'the conditions, in the order in which they failed [id]';
+comment on column cause.job_ids is 'their jobs, in the same order [id]';
+comment on column cause.signatures is 'the different errors among them [id]';
+comment on column cause.affected_files is 'project files that their logs name, deepest first [text]';
+comment on column cause.is_transient is
+'transient_evidence holds for more than half of the conditions that ever failed of it [bool]';
+comment on column cause.failed_count is 'conditions whose newest verdict is a failure of this cause [count]';
+comment on column cause.evidence_job_id is 'the job whose log has the evidence [id]';
+comment on column cause.evidence_line is 'number of the evidence in its stored log, from 1 [count]';
+comment on column cause.unpriced_count is 'jobs whose cost is unknown [count]';
+comment on column cause.confidence is
+'how sure the rules are of the least sure failure; 0 = one is not examined yet [ratio]';
+comment on column cause.cost_usd is 'known cost of these jobs; null = unknown [USD]';
+comment on column cause.first_failed_at is 'the first of them failed [UTC]';
+comment on column cause.last_failed_at is 'the last of them failed [UTC]';
