@@ -69,14 +69,31 @@ tried as (
     group by ranked.experiment_id, ranked.job_id
 ),
 
-spent as (
+-- A job of several tasks has one cost, and one failed task is enough to burn all of it.
+billed as (
     select
         job.experiment_id,
         job.condition_id,
+        job.job_id,
         sum(job.cost_usd) as cost_usd,
-        count(distinct job.job_id) filter (where job.cost_usd is null) as unpriced_count
+        bool_or(job.cost_usd is null) as is_unpriced,
+        bool_or(job.is_failed and job.role <> 'duplicate') as is_burned
     from job
-    group by job.experiment_id, job.condition_id
+    group by job.experiment_id, job.condition_id, job.job_id
+),
+
+spent as (
+    select
+        billed.experiment_id,
+        billed.condition_id,
+        sum(billed.cost_usd) as cost_usd,
+        case
+            when count(*) filter (where billed.is_burned) = 0 then 0
+            else sum(billed.cost_usd) filter (where billed.is_burned)
+        end as burned_usd,
+        count(*) filter (where billed.is_unpriced) as unpriced_count
+    from billed
+    group by billed.experiment_id, billed.condition_id
 )
 
 select
@@ -100,6 +117,9 @@ select
     entry.expected_s,
     -- All its jobs in all cycles, superseded ones and duplicates too: it is what the condition has cost.
     cast(case when spent.experiment_id is null then 0 else spent.cost_usd end as decimal(18, 4)) as cost_usd,
+    cast(
+        case when spent.experiment_id is null then 0 else spent.burned_usd end as decimal(18, 4)
+    ) as burned_usd,
     tried.submitted_at,
     tried.start_at,
     tried.end_at,
@@ -135,6 +155,8 @@ comment on column condition.run_s is 'run time of the newest attempt, tasks adde
 comment on column condition.expected_s is 'expected run time; null = none given [s]';
 comment on column condition.cost_usd is
 'known cost of all its jobs and cycles, duplicates included; null = all of it unknown [USD]';
+comment on column condition.burned_usd is
+'of it what failed attempts have burned; null = all of it unknown [USD]';
 comment on column condition.submitted_at is 'newest attempt submitted [UTC]';
 comment on column condition.start_at is 'newest attempt first RUNNING [UTC]';
 comment on column condition.end_at is 'newest attempt ended, all tasks [UTC]';

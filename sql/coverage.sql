@@ -15,7 +15,8 @@ select
     count(*) filter (where condition.state = 'lost') as lost_count,
     count(*) filter (where condition.state = 'missing') as missing_count,
     cast(sum(condition.unpriced_count) as bigint) as unpriced_count,
-    cast(sum(condition.cost_usd) as decimal(18, 4)) as cost_usd
+    cast(sum(condition.cost_usd) as decimal(18, 4)) as cost_usd,
+    cast(sum(condition.burned_usd) as decimal(18, 4)) as burned_usd
 from condition_level
 inner join condition
     on
@@ -47,3 +48,5 @@ comment on column coverage.lost_count is 'of them lost [count]';
 comment on column coverage.missing_count is 'of them never launched [count]';
 comment on column coverage.unpriced_count is 'jobs whose cost is unknown [count]';
 comment on column coverage.cost_usd is 'known cost of their jobs; null = all of it unknown [USD]';
+comment on column coverage.burned_usd is
+'of it what failed attempts have burned; null = all of it unknown [USD]';

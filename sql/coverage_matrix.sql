@@ -14,7 +14,11 @@ create or replace macro coverage_matrix(experiment, row_factor, column_factor) a
         count(*) filter (where condition.state = 'running') as running_count,
         count(*) filter (where condition.state = 'pending') as pending_count,
         count(*) filter (where condition.state = 'lost') as lost_count,
-        count(*) filter (where condition.state = 'missing') as missing_count
+        count(*) filter (where condition.state = 'missing') as missing_count,
+        cast(sum(condition.unpriced_count) as bigint) as unpriced_count,
+        median(condition.run_s) as median_run_s,
+        cast(sum(condition.cost_usd) as decimal(18, 4)) as cost_usd,
+        cast(sum(condition.burned_usd) as decimal(18, 4)) as burned_usd
     from condition
     inner join condition_level as row_side
         on
@@ -53,4 +57,8 @@ cancelled_count: of them cancelled [count]
 running_count: of them running [count]
 pending_count: of them pending [count]
 lost_count: of them lost [count]
-missing_count: of them never launched [count]';
+missing_count: of them never launched [count]
+unpriced_count: their jobs whose cost is unknown [count]
+median_run_s: median run time of their newest attempts, so far where they run; null = none has started [s]
+cost_usd: known cost of all their jobs and cycles; null = all of it unknown [USD]
+burned_usd: of it what failed attempts have burned; null = all of it unknown [USD]';

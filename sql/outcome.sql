@@ -29,7 +29,8 @@ spent as (
         cast(sum(cycle_cost.job_count) as bigint) as job_count,
         cast(sum(cycle_cost.unpriced_count) as bigint) as unpriced_count,
         sum(cycle_cost.run_h) as run_h,
-        cast(sum(cycle_cost.cost_usd) as decimal(18, 4)) as cost_usd
+        cast(sum(cycle_cost.cost_usd) as decimal(18, 4)) as cost_usd,
+        cast(sum(cycle_cost.burned_usd) as decimal(18, 4)) as burned_usd
     from cycle_cost
     group by cycle_cost.experiment_id
 ),
@@ -71,6 +72,9 @@ select
     coalesce(spent.run_h, 0) as run_h,
     latency.detection_latency_s,
     cast(case when spent.experiment_id is null then 0 else spent.cost_usd end as decimal(18, 4)) as cost_usd,
+    cast(
+        case when spent.experiment_id is null then 0 else spent.burned_usd end as decimal(18, 4)
+    ) as burned_usd,
     cast(spent.cost_usd / nullif(counted.succeeded_count, 0) as decimal(18, 4)) as cost_per_success_usd
 from experiment
 left join counted on experiment.experiment_id = counted.experiment_id
@@ -96,5 +100,7 @@ comment on column outcome.run_h is 'run time of all jobs as SkyPilot counts it [
 comment on column outcome.detection_latency_s is
 'median time from a failure to the first poll that showed it; null = no failure [s]';
 comment on column outcome.cost_usd is 'cost where it is known; null = all of it unknown [USD]';
+comment on column outcome.burned_usd is
+'of it what failed attempts have burned; null = all of it unknown [USD]';
 comment on column outcome.cost_per_success_usd is
 'cost_usd per succeeded condition; a lower bound while unpriced_count > 0; null = no success [USD]';

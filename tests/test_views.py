@@ -14,7 +14,11 @@ ROOT = Path(__file__).resolve().parents[1]
 UNITS = {"id", "name", "bool", "count", "ratio", "s", "h", "USD", "USD/h", "UTC", "text"}
 CASES = [case for path in sorted(FOLDER.glob("*.md")) for case in cases(path)]
 RELATIONS = {relation.name: relation for relation in relations()}
-CALLS = {"coverage_matrix": "coverage_matrix('e', 'a', 'b')", "fisher": "fisher(1, 1, 1, 1)"}
+CALLS = {
+    "coverage_matrix": "coverage_matrix('e', 'a', 'b')",
+    "cause_matrix": "cause_matrix('e', 'a', 'b')",
+    "fisher": "fisher(1, 1, 1, 1)",
+}
 STANDING = ("status", "fisher")
 """What needs no experiment to have rows."""
 PLAIN = [name for name in VIEWS if name not in (*CALLS, *STANDING)]

@@ -37,6 +37,7 @@ VIEWS = (
     "fisher",
     "verdict",
     "verdict_level",
+    "cause_matrix",
     "failure",
     "cause",
     "failure_cluster",
