@@ -1,0 +1,155 @@
+-- What was done about an experiment, in the order in which it happened: cycles launched, kill-switch firings,
+-- diagnoses, fixes, checks, cancels. From the audit in events.jsonl, launches from the jobs themselves.
+create or replace view history as
+with together as (
+    select
+        job.experiment_id,
+        job.cycle,
+        'launch' as kind,
+        null as person,
+        case when job.cycle = 0 then 'first launch' else format('relaunch, cycle {}', job.cycle) end
+        || format(': {} job{}', count(distinct job.job_id), if(count(distinct job.job_id) = 1, '', 's'))
+            as what,
+        min(coalesce(job.submitted_at, job.first_seen_at)) as happened_at
+    from job
+    group by job.experiment_id, job.cycle
+    union all
+    select
+        kill_switch.experiment_id,
+        kill_switch.cycle,
+        'kill_switch' as kind,
+        null as person,
+        case
+            when kill_switch.trigger = 'failed_ratio'
+                then format('{} failed jobs, too many of all', kill_switch.failed_count)
+            else
+                format('{} failures with the same error ({})', kill_switch.failed_count, kill_switch.category)
+        end
+        || case
+            when cardinality(kill_switch.combination) = 0 then ''
+            else ' at ' || array_to_string(
+                list_transform(
+                    map_entries(kill_switch.combination), lambda pair: pair.key || '=' || pair.value
+                ),
+                ' and '
+            )
+        end
+        || case
+            when kill_switch.why_none is not null then '; nothing proposed: ' || kill_switch.why_none
+            else format(
+                '; proposed to cancel their like, {} of which are still open', len(kill_switch.cancel_job_ids)
+            )
+        end as what,
+        kill_switch.fired_at as happened_at
+    from kill_switch
+    union all
+    select
+        diagnosis.experiment_id,
+        diagnosis.cycle,
+        'diagnosis' as kind,
+        null as person,
+        format(
+            '{} failure{} of {} root cause{}{}',
+            diagnosis.failed_count,
+            if(diagnosis.failed_count = 1, '', 's'),
+            len(diagnosis.root_cause_ids),
+            if(len(diagnosis.root_cause_ids) = 1, '', 's'),
+            if(diagnosis.is_preliminary, '; preliminary, jobs were open', '')
+        ) as what,
+        diagnosis.diagnosed_at as happened_at
+    from diagnosis
+    union all
+    select
+        fix_record.experiment_id,
+        fix_record.cycle,
+        'fix' as kind,
+        fix_record.person,
+        fix_record.root_cause_id || ': ' || fix_record.what as what,
+        fix_record.fixed_at as happened_at
+    from fix_record
+    union all
+    select
+        fix_check.experiment_id,
+        fix_check.cycle,
+        'check' as kind,
+        null as person,
+        if(
+            fix_check.is_ok,
+            'the chain from diagnosis to image held',
+            'the chain from diagnosis to image was broken'
+        )
+        || coalesce(': ' || fix_check.image, '')
+        || coalesce(' at ' || fix_check.digest, '') as what,
+        fix_check.checked_at as happened_at
+    from fix_check
+    union all
+    select
+        authorized.experiment_id,
+        authorized.cycle,
+        'authorization' as kind,
+        authorized.person,
+        format('cycle {} may cost {:.2f} USD', authorized.cycle, authorized.budget_usd) as what,
+        authorized.authorized_at as happened_at
+    from authorized
+    union all
+    select
+        cancel_wish.experiment_id,
+        max(attempt.cycle) as cycle,
+        'cancel' as kind,
+        cancel_wish.person,
+        format(
+            '{} job{} asked to end ({}): {}',
+            count(distinct cancel_wish.job_id),
+            if(count(distinct cancel_wish.job_id) = 1, '', 's'),
+            replace(cancel_wish.reason, '_', '-'),
+            array_to_string(list_sort(list_distinct(list(cancel_wish.job_id)))[:20], ', ')
+        ) as what,
+        cancel_wish.wished_at as happened_at
+    from cancel_wish
+    left join attempt
+        on cancel_wish.experiment_id = attempt.experiment_id and cancel_wish.job_id = attempt.job_id
+    group by cancel_wish.experiment_id, cancel_wish.person, cancel_wish.reason, cancel_wish.wished_at
+    union all
+    select
+        lost_closure.experiment_id,
+        attempt.cycle,
+        'lost' as kind,
+        lost_closure.person,
+        format(
+            'job {} of {} was found to have ended: {}',
+            lost_closure.job_id,
+            lost_closure.condition_id,
+            lost_closure.reason
+        ) as what,
+        lost_closure.closed_at as happened_at
+    from lost_closure
+    left join attempt
+        on
+            lost_closure.experiment_id = attempt.experiment_id
+            and lost_closure.condition_id = attempt.condition_id
+            and lost_closure.job_id = attempt.job_id
+)
+
+select
+    together.experiment_id,
+    row_number() over (
+        partition by together.experiment_id
+        order by together.happened_at, together.cycle, together.kind, together.what
+    ) as event_number,
+    together.kind,
+    together.person,
+    together.what,
+    together.cycle,
+    together.happened_at
+from together;
+
+comment on view history is
+'Something that was done about an experiment; grain: experiment_id, event_number';
+comment on column history.experiment_id is 'the experiment [id]';
+comment on column history.event_number is 'order in which it happened, from 1 [count]';
+comment on column history.kind is
+'launch, kill_switch, diagnosis, fix, check, authorization, cancel or lost [name]';
+comment on column history.person is 'who did it; null = fmon, or nobody said [name]';
+comment on column history.what is 'it in words [text]';
+comment on column history.cycle is 'the cycle it was about; null = unknown [count]';
+comment on column history.happened_at is 'when [UTC]';
