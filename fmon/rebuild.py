@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fmon.errors import RuleError
-from fmon.rules import MAX_NAMED
+from fmon.rules import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,14 +104,14 @@ def _commit_link(chain: Chain) -> Link:
         return Link("commit", "broken", "no commit since the diagnosis; commit the fix of all causes as one")
     if len(chain.commits) == 1:
         return Link("commit", "ok", f"one commit since the diagnosis: {chain.commits[0]}")
-    told = f"{len(chain.commits):,} commits since the diagnosis, not one batch: {_listed(chain.commits)}"
+    told = f"{len(chain.commits):,} commits since the diagnosis, not one batch: {listed(chain.commits)}"
     return Link("commit", "ok", told)
 
 
 def _tree_link(chain: Chain) -> Link:
     if not chain.uncommitted:
         return Link("tree", "ok", "the working tree is clean")
-    return Link("tree", "broken", f"not committed or ignored: {_listed(chain.uncommitted)}")
+    return Link("tree", "broken", f"not committed or ignored: {listed(chain.uncommitted)}")
 
 
 def _tests_link(chain: Chain) -> Link:
@@ -127,7 +127,7 @@ def _digest_link(chain: Chain) -> Link:
     is_settings_only = chain.remedies <= NEEDS_NO_FIX | {"config"}
     has_moved = None not in (chain.old_digest, chain.digest) and chain.old_digest != chain.digest
     if is_settings_only and chain.changed and not has_moved:
-        told = f"only settings were to be changed, and the commit changed {_listed(chain.changed)}"
+        told = f"only settings were to be changed, and the commit changed {listed(chain.changed)}"
         return Link("digest", "skipped", told)
     unknown = _unknown_digest(chain)
     if unknown:
@@ -166,12 +166,7 @@ def _unknown_digest(chain: Chain) -> Link | None:
 
 def _yaml_link(chain: Chain) -> Link:
     if chain.named_in:
-        return Link("yaml", "ok", f"the task YAML names {chain.image} in {_listed(chain.named_in)}")
+        return Link("yaml", "ok", f"the task YAML names {chain.image} in {listed(chain.named_in)}")
     what = chain.image or "the image"
     told = f"the task YAML does not name {what}; write it as image_id: docker:..., or as an env var"
     return Link("yaml", "broken", told)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
-    return ", ".join(names[:MAX_NAMED]) + more

@@ -45,8 +45,8 @@ def f1_wait_for_terminal(unfinished: Iterable[Row]) -> None:
     if not still_open:
         return
     missing = [row["condition_id"] for row in rows if row["job_id"] is None]
-    told = _listed([_open_job(row) for row in still_open])
-    also = f"; never launched, which blocks nothing: {_listed(missing)}" if missing else ""
+    told = listed([_open_job(row) for row in still_open])
+    also = f"; never launched, which blocks nothing: {listed(missing)}" if missing else ""
     raise RuleError(
         1,
         f"{_counted(len(still_open), 'job')} still open: {told}{also}. Wait for the end (fmon watch), or "
@@ -85,7 +85,7 @@ def f2_aggregate_before_fix(failures: Iterable[Row]) -> None:
     if without:
         raise RuleError(
             2,
-            f"{_counted(len(without), 'failed attempt')} without a root cause: {_listed(without)}. "
+            f"{_counted(len(without), 'failed attempt')} without a root cause: {listed(without)}. "
             "Run fmon diagnose again; fmon logs JOB shows what there is",
         )
 
@@ -105,7 +105,8 @@ def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun} is" if count == 1 else f"{count:,} {noun}s are"
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Name the first few, and say how many more there are."""
     shown = ", ".join(names[:MAX_NAMED])
     return shown if len(names) <= MAX_NAMED else f"{shown} and {len(names) - MAX_NAMED:,} more"
 
@@ -253,7 +254,7 @@ def _failed_after_s(job: Row) -> float:
 def _why_none(against: list[Row], shared: Mapping[str, str], *, has_open: bool) -> str | None:
     where = " and ".join(f"{factor}={level}" for factor, level in shared.items()) or "any combination"
     if against:
-        named = _listed([f"{job['condition_id']} (job {job['job_id']})" for job in against])
+        named = listed([f"{job['condition_id']} (job {job['job_id']})" for job in against])
         return f"{where} is not to blame: {named} succeeded or ran past the failure point"
     return None if has_open else f"no job of {where} is open before the failure point"
 

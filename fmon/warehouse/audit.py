@@ -62,8 +62,10 @@ def _checks(experiment_id: str, events: list[Event]) -> Iterator[Values]:
 
 
 def _relaunches(experiment_id: str, events: list[Event]) -> Iterator[Values]:
+    """Give what was really begun: the relaunch of a replay launches nothing."""
     for event in _of("relaunch", events):
-        yield experiment_id, event["condition_ids"], event["cycle"], _time(event["at"])
+        if not event.get("dry_run"):
+            yield experiment_id, event["condition_ids"], event["cycle"], _time(event["at"])
 
 
 def _authorizations(experiment_id: str, events: list[Event]) -> Iterator[Values]:

@@ -45,6 +45,8 @@ VIEWS = (
     "failure_cluster",
     "association",
     "suspect",
+    "relaunch",
+    "audit",
 )
 """Names of the files in ``sql/``; each reads only sources and what stands before it."""
 

@@ -1,0 +1,313 @@
+-- The rules F1 to F5 and five criteria of quality, each held against what really happened: who acted when,
+-- while which attempts were open, and what became of every failure.
+create or replace view audit as
+with criterion as (
+    select
+        known.criterion_number,
+        known.criterion,
+        known.rule,
+        known.claim
+    from (
+        values
+        (1, 'F1 wait for terminal', 1, 'nobody diagnosed, fixed or relaunched while an attempt was open'),
+        (2, 'F2 aggregate before fix', 2, 'every failed attempt has a root cause, named before it was fixed'),
+        (3, 'failures aggregated', 2, 'one diagnosis of each cycle names the causes of all its failures'),
+        (4, 'none dismissed', 2, 'no failure that could be run again was left out of a relaunch'),
+        (5, 'F3 rebuild before relaunch', 3, 'the whole chain was measured and held before each relaunch'),
+        (6, 'selective relaunch', 3, 'no condition ran again that had succeeded'),
+        (7, 'F4 max two cycles', 4, 'no cycle beyond the allowed ones without a person'),
+        (8, 'cost logged', 4, 'the cost of every ended job is known'),
+        (9, 'F5 factorial manifest', 5, 'every attempt is one job that a poll has shown'),
+        (10, 'all jobs tracked', 5, 'every condition has a job, and where it is, is known')
+    ) as known (criterion_number, criterion, rule, claim)
+),
+
+-- Newest first poll that showed an attempt's end; a person may have closed it before that, or instead.
+tried as (
+    select
+        attempt.experiment_id,
+        attempt.condition_id,
+        attempt.job_id,
+        attempt.role,
+        attempt.cycle,
+        count(job.job_id) > 0 as is_seen,
+        coalesce(bool_and(job.state = 'succeeded'), false) as is_succeeded,
+        min(least(job.submitted_at, job.first_seen_at)) as begun_at,
+        min(lost_closure.closed_at) as closed_at,
+        least(
+            case when bool_and(job.is_terminal) then max(job.detected_at) end, min(lost_closure.closed_at)
+        ) as ended_at
+    from attempt
+    left join job on attempt.experiment_id = job.experiment_id and attempt.job_id = job.job_id
+    left join lost_closure
+        on
+            attempt.experiment_id = lost_closure.experiment_id
+            and attempt.condition_id = lost_closure.condition_id
+            and attempt.job_id = lost_closure.job_id
+    group by attempt.experiment_id, attempt.condition_id, attempt.job_id, attempt.role, attempt.cycle
+),
+
+act as (
+    select
+        diagnosis.experiment_id,
+        'diagnosed' as act,
+        diagnosis.cycle,
+        diagnosis.diagnosed_at as acted_at
+    from diagnosis
+    where not diagnosis.is_preliminary
+    union all
+    select
+        fix_record.experiment_id,
+        'fixed' as act,
+        fix_record.cycle,
+        fix_record.fixed_at as acted_at
+    from fix_record
+    union all
+    select
+        relaunched.experiment_id,
+        'relaunched' as act,
+        relaunched.cycle - 1 as cycle,
+        relaunched.relaunched_at as acted_at
+    from relaunched
+),
+
+-- Every cycle after the first, also one that was launched past fmon.
+later_cycle as (
+    select
+        cycles.experiment_id,
+        cycles.cycle,
+        min(cycles.relaunched_at) as relaunched_at
+    from (
+        select
+            relaunched.experiment_id,
+            relaunched.cycle,
+            relaunched.relaunched_at
+        from relaunched
+        union all
+        select
+            tried.experiment_id,
+            tried.cycle,
+            null as relaunched_at
+        from tried
+        where tried.cycle > 0
+    ) as cycles
+    group by cycles.experiment_id, cycles.cycle
+),
+
+checked as (
+    select
+        later_cycle.experiment_id,
+        later_cycle.cycle,
+        arg_max(fix_check.is_ok, fix_check.checked_at) as is_ok
+    from later_cycle
+    inner join fix_check
+        on
+            later_cycle.experiment_id = fix_check.experiment_id
+            and later_cycle.cycle - 1 = fix_check.cycle
+            and later_cycle.relaunched_at >= fix_check.checked_at
+    group by later_cycle.experiment_id, later_cycle.cycle
+),
+
+violation as (
+    select
+        act.experiment_id,
+        1 as criterion_number,
+        act.act || ' in cycle ' || act.cycle || ' while job ' || tried.job_id || ' was open' as what
+    from act
+    inner join tried
+        on
+            act.experiment_id = tried.experiment_id
+            and act.cycle >= tried.cycle
+            and act.acted_at > tried.begun_at
+    where tried.ended_at is null or tried.ended_at > act.acted_at
+    union all
+    select
+        failure.experiment_id,
+        2 as criterion_number,
+        'job '
+        || failure.job_id
+        || ' ('
+        || failure.condition_id
+        || ') failed of what nobody has examined' as what
+    from failure
+    where failure.root_cause_id = 'unknown/unexamined'
+    union all
+    select
+        act.experiment_id,
+        2 as criterion_number,
+        act.act || ' in cycle ' || act.cycle || ' without a diagnosis of it' as what
+    from act
+    where
+        exists (
+            select 1
+            from failure
+            where
+                act.experiment_id = failure.experiment_id
+                and act.cycle = failure.cycle
+                and act.acted_at >= failure.detected_at
+        )
+        and not exists (
+            select 1
+            from diagnosis
+            where
+                act.experiment_id = diagnosis.experiment_id
+                and act.cycle = diagnosis.cycle
+                and act.acted_at >= diagnosis.diagnosed_at
+                and not diagnosis.is_preliminary
+        )
+    union all
+    select distinct
+        failure.experiment_id,
+        3 as criterion_number,
+        'no diagnosis of cycle ' || failure.cycle || ' names ' || failure.root_cause_id as what
+    from failure
+    where
+        not exists (
+            select 1
+            from diagnosis
+            where
+                failure.experiment_id = diagnosis.experiment_id
+                and failure.cycle = diagnosis.cycle
+                and not diagnosis.is_preliminary
+                and list_contains(diagnosis.root_cause_ids, failure.root_cause_id)
+        )
+    union all
+    select
+        relaunch.experiment_id,
+        4 as criterion_number,
+        relaunch.condition_id
+        || ' failed in cycle '
+        || relaunch.ended_cycle
+        || ' and was left out since' as what
+    from relaunch
+    inner join experiment on relaunch.experiment_id = experiment.experiment_id
+    where
+        relaunch.why = 'failed'
+        and relaunch.remedy is distinct from 'unrecoverable'
+        and not relaunch.is_begun
+        and relaunch.ended_cycle < experiment.current_cycle
+    union all
+    select
+        later_cycle.experiment_id,
+        5 as criterion_number,
+        case
+            when later_cycle.relaunched_at is null
+                then 'cycle ' || later_cycle.cycle || ' was not launched by fmon relaunch'
+            when checked.is_ok is null then 'nothing was checked before cycle ' || later_cycle.cycle
+            else 'the last check before cycle ' || later_cycle.cycle || ' found the chain broken'
+        end as what
+    from later_cycle
+    left join checked
+        on later_cycle.experiment_id = checked.experiment_id and later_cycle.cycle = checked.cycle
+    where checked.is_ok is distinct from true
+    union all
+    select distinct
+        later.experiment_id,
+        6 as criterion_number,
+        later.condition_id
+        || ' succeeded in cycle '
+        || tried.cycle
+        || ' and ran again in cycle '
+        || later.cycle
+            as what
+    from tried
+    inner join tried as later
+        on
+            tried.experiment_id = later.experiment_id
+            and tried.condition_id = later.condition_id
+            and tried.cycle < later.cycle
+    where tried.is_succeeded
+    union all
+    select
+        later_cycle.experiment_id,
+        7 as criterion_number,
+        'nobody authorized cycle ' || later_cycle.cycle as what
+    from later_cycle
+    inner join experiment on later_cycle.experiment_id = experiment.experiment_id
+    where
+        later_cycle.cycle > experiment.max_relaunch_cycles
+        and not exists (
+            select 1
+            from authorized
+            where
+                later_cycle.experiment_id = authorized.experiment_id
+                and later_cycle.cycle = authorized.cycle
+                and authorized.authorized_at <= later_cycle.relaunched_at
+        )
+    union all
+    select distinct
+        job.experiment_id,
+        8 as criterion_number,
+        'the cost of job ' || job.job_id || ' is unknown' as what
+    from job
+    where job.is_terminal and job.cost_usd is null
+    union all
+    select distinct
+        job.experiment_id,
+        9 as criterion_number,
+        job.condition_id || ' also had job ' || job.job_id || ' in cycle ' || job.cycle as what
+    from job
+    where job.role = 'duplicate'
+    union all
+    select
+        tried.experiment_id,
+        9 as criterion_number,
+        'no poll has shown job ' || tried.job_id || ' of ' || tried.condition_id as what
+    from tried
+    where not tried.is_seen and tried.closed_at is null
+    union all
+    select
+        condition.experiment_id,
+        10 as criterion_number,
+        condition.condition_id || case
+            when condition.state = 'missing' then ' was never launched'
+            else ' is lost (job ' || condition.job_id || ')'
+        end as what
+    from condition
+    left join tried
+        on condition.experiment_id = tried.experiment_id and condition.job_id = tried.job_id
+    where condition.state = 'missing' or (condition.state = 'lost' and tried.closed_at is null)
+),
+
+counted as (
+    select
+        violation.experiment_id,
+        violation.criterion_number,
+        count(*) as violation_count,
+        list(violation.what order by violation.what) as whats
+    from violation
+    group by violation.experiment_id, violation.criterion_number
+)
+
+select
+    experiment.experiment_id,
+    criterion.criterion,
+    case
+        when counted.violation_count is null then criterion.claim
+        else
+            array_to_string(counted.whats[:5], '; ')
+            || case
+                when counted.violation_count > 5 then ' and ' || (counted.violation_count - 5) || ' more'
+                else ''
+            end
+    end as evidence,
+    counted.violation_count is null as is_ok,
+    cast(criterion.criterion_number as bigint) as criterion_number,
+    cast(criterion.rule as bigint) as rule,
+    coalesce(counted.violation_count, 0) as violation_count
+from experiment
+cross join criterion
+left join counted
+    on
+        experiment.experiment_id = counted.experiment_id
+        and criterion.criterion_number = counted.criterion_number;
+
+comment on view audit is
+'A rule or criterion of quality, and whether it was kept; grain: experiment_id, criterion';
+comment on column audit.experiment_id is 'the experiment [id]';
+comment on column audit.criterion is 'F1 to F5, or one of five criteria of quality [name]';
+comment on column audit.evidence is 'what was found against it, else what was found to hold [text]';
+comment on column audit.is_ok is 'nothing was found against it [bool]';
+comment on column audit.criterion_number is 'order: by rule, the rule itself before its criteria [count]';
+comment on column audit.rule is 'fmon audit exits with 20 + the first rule not kept; 1 to 5 [count]';
+comment on column audit.violation_count is 'findings against it [count]';
