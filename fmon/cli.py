@@ -7,64 +7,30 @@ stdout is data, stderr is words. Every command imports what it needs when it run
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fmon.polling import (
-    DATA_VARIABLE,
-    DEFAULT_DATA,
-    DEFAULT_QUEUE,
-    QUEUE_VARIABLE,
-    PollCall,
-    refuse_bad,
-    run_poll,
-    say,
+from fmon.commands.options import (
+    INTERRUPTED,
+    Config,
+    Data,
+    ExitStatus,
+    Experiment,
+    Interval,
+    MaxConditions,
+    Output,
+    Queue,
+    Rows,
+    now,
+    print_lines,
 )
+from fmon.polling import DEFAULT_DATA, DEFAULT_QUEUE, PollCall, refuse_bad, run_poll, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from fmon.phases.monitor import Polled
     from fmon.phases.status import Status
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it (128 + SIGINT)."""
-
-TIME_FORMATS = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"]
-
-
-class Output(StrEnum):
-    """How rows are printed."""
-
-    table = "table"
-    json = "json"
-
-
-Data = Annotated[Path, typer.Option("--data", envvar=DATA_VARIABLE, help="Folder of the stores.")]
-Queue = Annotated[
-    str,
-    typer.Option("--queue", envvar=QUEUE_VARIABLE, help="sky, file:PATH or file:- (JSON of sky jobs queue)."),
-]
-Rows = Annotated[Output, typer.Option("-o", "--output", help="How rows are printed.")]
-Experiment = Annotated[
-    str | None,
-    typer.Argument(help="Experiment id or a unique start of it; default: the newest.", show_default=False),
-]
-Config = Annotated[Path, typer.Argument(help="The experiment's config (YAML).", show_default=False)]
-MaxConditions = Annotated[
-    int, typer.Option("--max-conditions", help="Most conditions a config may have.", min=1)
-]
-Interval = Annotated[float, typer.Option("--interval", help="Seconds between polls.", min=1)]
-ExitStatus = Annotated[
-    bool,
-    typer.Option(
-        "--exit-status",
-        help="Exit 0: all succeeded, 3: open jobs, 4: ended otherwise, 5: open jobs and a kill-switch fired.",
-    ),
-]
 
 app = typer.Typer(
     name="fmon",
@@ -84,10 +50,6 @@ def prepare() -> None:
 
     import_pyarrow_alone()
     warnings.showwarning = lambda message, *_: say(f"warning: {message}")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @app.command(rich_help_panel="Phase 1: launch")
@@ -117,10 +79,10 @@ def adopt(
 
     since = since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
     adopted = adopt_phase(
-        config, open_queue(queue), data, since=since, now=_now(), max_conditions=max_conditions
+        config, open_queue(queue), data, since=since, now=now(), max_conditions=max_conditions
     )
     say(*adopted.sentences())
-    _print_ids([adopted.experiment_id])
+    print_lines([adopted.experiment_id])
     refuse_bad(adopted.bad)
 
 
@@ -162,7 +124,7 @@ def watch(
                 open_queue(queue),
                 found,
                 interval_s=interval,
-                clock=_now,
+                clock=now,
                 sleep=ctrl_c.sleep,
                 logs=open_logs(queue),
             ):
@@ -214,7 +176,7 @@ def logs(
 
     found = logs_phase(data, experiment, condition_or_job, open_logs(queue), controller=controller)
     say(found.sentence())
-    _print_ids(visible(line) for line in found.text.removesuffix("\n").split("\n"))
+    print_lines(visible(line) for line in found.text.removesuffix("\n").split("\n"))
 
 
 @app.command(rich_help_panel="Phase 6: report")
@@ -231,7 +193,7 @@ def report(
     reported = report_phase(data, experiment, out, ask=reported_costs)
     if reported.unreconciled:
         say(reported.unreconciled)
-    _print_ids([str(reported.jsonl), str(reported.html)])
+    print_lines([str(reported.jsonl), str(reported.html)])
 
 
 @app.command(rich_help_panel="Recordings")
@@ -255,14 +217,14 @@ def record(
                 open_queue(queue),
                 out,
                 interval_s=interval,
-                clock=_now,
+                clock=now,
                 sleep=ctrl_c.sleep,
                 logs=open_logs(queue),
             ):
                 say(sentence)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
-    _print_ids([str(out)])
+    print_lines([str(out)])
 
 
 @app.command(rich_help_panel="Recordings")
@@ -277,7 +239,7 @@ def replay(
 
     replayed = replay_phase(recording, data, max_conditions=max_conditions)
     say(*replayed.sentences())
-    _print_ids([replayed.experiment_id])
+    print_lines([replayed.experiment_id])
 
 
 @app.command(rich_help_panel="Views")
@@ -326,8 +288,3 @@ def _exit_with(seen: Status, *, wanted: bool) -> None:
 
     if wanted:
         raise typer.Exit(exit_status(seen))
-
-
-def _print_ids(lines: Iterable[Any]) -> None:
-    for line in lines:
-        print(line)  # noqa: T201

@@ -69,11 +69,18 @@ lifetime as (
 ),
 
 changing as (
-    select distinct
+    select
         failed.experiment_id,
         failed.cycle
     from failed
     where failed.remedy is distinct from 'auto'
+
+    union
+
+    select
+        fix_record.experiment_id,
+        fix_record.cycle
+    from fix_record
 ),
 
 -- The same condition, unchanged: side by side in one cycle, or relaunched where nothing was to be fixed, when
