@@ -1,8 +1,9 @@
 """Why each failed attempt failed: its log fetched, stored, and classified (floor 5).
 
-Reads the state, the stored logs and, through a ``LogReader``, SkyPilot. Writes ``logs/`` and
-``findings.parquet``. Each step can be done again: whoever is killed leaves the mark of
-``store.unexamined``, and the next one carries on with what is stored.
+Reads the state, the stored logs and, through a ``LogReader``, SkyPilot. Writes ``logs/``,
+``findings.parquet`` and, where the findings fire the kill-switch, that into the audit. Each step can be
+done again: whoever is killed leaves the mark of ``store.unexamined``, and the next one carries on with
+what is stored.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from fmon.claims import EPOCH
 from fmon.fetching import Attempt, Budget, Fetching
+from fmon.firing import record_firings
 from fmon.manifests import named
+from fmon.report.text import firing_sentence
 from fmon.sky.logs import LogMissingError, RecordedLogs
 from fmon.sky.status import failed_statuses
 from fmon.store import unexamined
@@ -56,6 +59,7 @@ class Examined:
     missing : why the log of a job can't be had, those asked for this time
     given_up : jobs among them that will not be asked for again
     left_count : failed attempts that still wait for their log
+    firings : of the kill-switch, that these findings brought; as events
     is_skipped : another process examines the same experiment
     """
 
@@ -64,6 +68,7 @@ class Examined:
     missing: dict[int, str] = field(default_factory=dict)
     given_up: list[int] = field(default_factory=list)
     left_count: int = 0
+    firings: list[dict[str, Any]] = field(default_factory=list)
     is_skipped: bool = False
 
     def sentence(self) -> str | None:
@@ -80,6 +85,11 @@ class Examined:
             said.append(f"no log of {named(each)}")
         if self.left_count:
             said.append(f"{_failures(self.left_count)} without its log yet")
+        for event in self.firings:
+            told = firing_sentence(
+                event, proposed=event["candidate_job_ids"], experiment_id=self.experiment_id
+            )
+            said.append(f"the kill-switch fired: {told}")
         return "; ".join(said) or None
 
 
@@ -89,10 +99,11 @@ def examine(
     reader: LogReader | None,
     *,
     now: datetime,
+    polled_at: datetime | None = None,
     budget: Budget | None = None,
     wait_s: float = 0,
 ) -> Examined:
-    """Bring the findings of an experiment up to date, as far as the budget goes.
+    """Bring the findings of an experiment, and the kill-switch by them, up to date as far as the budget goes.
 
     Examined are failed attempts without a finding, with one of older rules or patterns (from the stored
     log), and with a log that could not be had when it is time to ask again.
@@ -103,6 +114,7 @@ def examine(
     reader : where logs are read from; None = only what is stored. Of a replay only its recording is asked:
         the live queue has other jobs under the same ids
     now : the clock [UTC]
+    polled_at : when the queue showed what is examined [UTC], the time of a firing; None = ``now``
     budget : None = what one poll may take, 20 logs and 60 s
     wait_s : how long to wait for another process that examines the same experiment [s]
 
@@ -115,7 +127,8 @@ def examine(
         reader = None
     try:
         with lock(store.path / ".examine.lock", wait_s=wait_s):
-            return _Examination(store, manifest.patterns, reader, now, budget or Budget()).run()
+            found = _Examination(store, manifest, reader, now, budget or Budget())
+            return found.run(polled_at or now)
     except LockTaken:
         return Examined(experiment_id=store.experiment_id, is_skipped=True)
 
@@ -126,19 +139,19 @@ class _Examination:
     def __init__(
         self,
         store: Store,
-        patterns: Sequence[Pattern],
+        manifest: Manifest,
         reader: LogReader | None,
         now: datetime,
         budget: Budget,
     ) -> None:
-        self._store, self._patterns, self._now = store, patterns, now
+        self._store, self._manifest, self._now = store, manifest, now
         self._can_ask = reader is not None
-        self._version = _version(patterns)
+        self._version = _version(manifest.patterns)
         self._findings: dict[Key, Finding] = {}
         self._fetching = Fetching(store, reader, budget)
         self._categories: Counter[str] = Counter()
 
-    def run(self) -> Examined:
+    def run(self, polled_at: datetime) -> Examined:
         """Examine what is due, and settle the mark."""
         remove_torn(self._store)
         token = unexamined.token(self._store)  # before the state: who marks later has a newer one
@@ -147,6 +160,8 @@ class _Examination:
         due = [attempt for attempt in failed if self._is_due(attempt)]
         for start in range(0, len(due), BATCH):
             self._examine(due[start : start + BATCH])
+        # Before the mark is settled: who dies in between leaves it to the next one.
+        firings = record_firings(self._store, self._manifest, now=polled_at)
         left_count = sum(self._is_due(attempt) for attempt in due)
         waiting = [wait for finding in self._findings.values() if (wait := self._next_ask(finding))]
         not_before = self._now if left_count else min(waiting, default=None)
@@ -159,6 +174,7 @@ class _Examination:
             missing=missing,
             given_up=sorted(given_up & missing.keys()),
             left_count=left_count,
+            firings=firings,
         )
 
     def _is_due(self, attempt: Attempt) -> bool:
@@ -196,7 +212,7 @@ class _Examination:
             attempt.status,
             failure_reason=attempt.failure_reason,
             controller_log=self._fetching.text(controllers),
-            patterns=self._patterns,
+            patterns=self._manifest.patterns,
         )
         self._categories[info.category] += 1
         return {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fmon.rules import kill_switch, too_many_failed
-from fmon.store.durable import write_durably
+from fmon.store.durable import remove, write_durably
 from fmon.store.events import append_event, read_events
 
 if TYPE_CHECKING:
@@ -82,6 +82,11 @@ def record_firings(store: Store, manifest: Manifest, *, now: datetime) -> list[d
         append_event(store, "kill_switch", at=now, **event)
     write_durably(store.path / MARK, seen)
     return events
+
+
+def look_again(store: Store) -> None:
+    """Let the next examination look for firings although the findings are the same: the config is not."""
+    remove(store.path / MARK)
 
 
 def _decide(store: Store, manifest: Manifest, *, now: datetime) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from fmon.config import load_experiment
 from fmon.config.task import Check, accelerator_check, image_check, images_of, read_task
 from fmon.errors import ConfigError
+from fmon.firing import look_again
 from fmon.manifests import extend, jobs_of, named, new_manifest, owned_elsewhere
 from fmon.matching import Match, attach, match
 from fmon.observe import stored_jobs, take
@@ -134,7 +135,8 @@ def adopt(
             append_event(store, "adopt", at=now, config=str(path), source=queue.name, jobs=attached)
         take(store, manifest, found, answer, source=queue.name)
         with lock(store.lock_file, wait_s=LOCK_WAIT_S):
-            mark(store)  # the config's own patterns may be others now
+            mark(store)  # the config's own patterns may be others now, and so may its max_failed_ratio
+            look_again(store)
     return Adopted(
         experiment_id=store.experiment_id,
         is_new=is_new,

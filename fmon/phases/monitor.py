@@ -32,6 +32,7 @@ class Polled:
     Attributes
     ----------
     observed : one item per experiment whose store took the poll
+    polled_at : when the queue answered [UTC]; None = it did not, or was not asked
     is_skipped : another poll was under way, nothing was asked
     examined : one item per experiment that had failures to examine
     error : why the queue could not be read; it stands in the heartbeats as well
@@ -39,6 +40,7 @@ class Polled:
     """
 
     observed: list[Observed] = field(default_factory=list)
+    polled_at: datetime | None = None
     examined: list[Examined] = field(default_factory=list)
     is_skipped: bool = False
     error: QueueError | None = None
@@ -119,9 +121,10 @@ def _look(
 ) -> Polled:
     """Ask the queue once and hand its answer to each store."""
     answer: Answer | QueueError
-    error = None
+    error = polled_at = None
     try:
         answer = queue.read(while_waiting)
+        polled_at = answer.polled_at
     except QueueError as failed:
         answer = error = failed
     from fmon.observe import observe  # loads pyarrow: not before the question went out
@@ -132,7 +135,7 @@ def _look(
             observed.append(observe(store, answer, source=queue.name, now=now))
         except FmonError as fault:
             faults[store.experiment_id] = fault
-    return Polled(observed=observed, error=error, faults=faults)
+    return Polled(observed=observed, polled_at=polled_at, error=error, faults=faults)
 
 
 def _examine(due: list[Store], logs: LogReader, polled: Polled, *, now: datetime) -> None:
@@ -145,6 +148,8 @@ def _examine(due: list[Store], logs: LogReader, polled: Polled, *, now: datetime
         try:
             manifest = read_manifest(store)
             if not manifest.is_replay:  # its jobs are in no queue
-                polled.examined.append(examine(store, manifest, logs, now=now, budget=budget))
+                polled.examined.append(
+                    examine(store, manifest, logs, now=now, polled_at=polled.polled_at, budget=budget)
+                )
         except FmonError as fault:
             polled.faults.setdefault(store.experiment_id, fault)

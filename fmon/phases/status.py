@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fmon.report.eta import ETA, eta_of
 from fmon.report.frozen import freeze
-from fmon.report.text import cost
+from fmon.report.text import cost, firing_sentence
 from fmon.warehouse import rows
 
 if TYPE_CHECKING:
@@ -94,29 +94,14 @@ order by alarm.severity <> 'critical', alarm.raised_at, alarm.kind, alarm.job_id
 # First of all alarms. Only of the present cycle: a relaunch is the answer to an earlier one.
 FIRINGS = """
 select
-    'kill_switch' as kind,
-    'critical' as severity,
-    cast(null as varchar) as condition_id,
-    cast(null as bigint) as job_id,
-    kill_switch.failed_count || ' jobs failed'
-    || case
-        when kill_switch.trigger = 'failed_ratio' then ', more than max_failed_ratio'
-        else ' of the identical error (' || kill_switch.category || ')'
-    end
-    || case
-        when len(kill_switch.cancel_job_ids) > 0
-            then '; better cancelled: job ' || array_to_string(kill_switch.cancel_job_ids[:20], ', ')
-            || case
-                when len(kill_switch.cancel_job_ids) > 20
-                    then ' and ' || (len(kill_switch.cancel_job_ids) - 20) || ' more'
-                else ''
-            end
-        else '; nothing to cancel' || coalesce(': ' || kill_switch.why_none, '')
-    end as message,
-    cast(kill_switch.failed_count as double) as value,
-    cast(null as double) as threshold,
-    kill_switch.first_failed_at as since,
-    kill_switch.fired_at as raised_at
+    kill_switch.trigger,
+    kill_switch.category,
+    kill_switch.combination,
+    kill_switch.why_none,
+    kill_switch.cancel_job_ids,
+    kill_switch.failed_count,
+    kill_switch.first_failed_at,
+    kill_switch.fired_at
 from kill_switch
 inner join experiment on kill_switch.experiment_id = experiment.experiment_id
 where kill_switch.cycle = experiment.current_cycle
@@ -212,7 +197,7 @@ def status(con: duckdb.DuckDBPyConnection) -> Status:
         **experiment,
         poll_error=_joined(error),
         counts=counts,
-        alarms=[*rows(con, FIRINGS), *rows(con, ALARMS)],
+        alarms=[*_firings(con, experiment["experiment_id"]), *rows(con, ALARMS)],
         rows=rows(con, CONDITIONS),
         eta=eta_of(next(iter(rows(con, ETA)), None), experiment["now_at"]),
     )
@@ -223,6 +208,26 @@ def exit_status(seen: Status) -> Literal[0, 3, 4, 5]:
     if seen.open_count:
         return 5 if any(alarm["kind"] == "kill_switch" for alarm in seen.alarms) else 3
     return 0 if seen.counts["succeeded"] == seen.condition_count else 4
+
+
+def _firings(con: duckdb.DuckDBPyConnection, experiment_id: str) -> list[dict[str, Any]]:
+    """Give the firings as alarms."""
+    return [
+        {
+            "kind": "kill_switch",
+            "severity": "critical",
+            "condition_id": None,
+            "job_id": None,
+            "message": firing_sentence(
+                firing, proposed=firing["cancel_job_ids"], experiment_id=experiment_id
+            ),
+            "value": float(firing["failed_count"]),
+            "threshold": None,
+            "since": firing["first_failed_at"],
+            "raised_at": firing["fired_at"],
+        }
+        for firing in rows(con, FIRINGS)
+    ]
 
 
 def _joined(error: list[str]) -> str | None:

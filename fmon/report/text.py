@@ -11,7 +11,10 @@ import re
 import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories that steer instead of show: controls, direction overrides, surrogates, separators."""
@@ -64,6 +67,41 @@ def reconciled(found: dict[str, Any]) -> str:
     if compared < reported:
         return f"{said}; fmon differs by {apart} for the {compared:,} of them that it has a price for"
     return f"{said}; fmon says {money(found['reported_usd'] + difference)} for the same, difference {apart}"
+
+
+def firing_sentence(
+    firing: Mapping[str, Any], *, proposed: Sequence[int], experiment_id: str, most: int = 20
+) -> str:
+    """Say why the kill-switch fired, which jobs are better cancelled, and what to type for it.
+
+    Parameters
+    ----------
+    firing : trigger, category, combination, why_none; as event or as a row of view ``kill_switch``
+    proposed : jobs to cancel as things stand
+    experiment_id : the experiment
+    most : jobs to name; how many more there are is said
+
+    Examples
+    --------
+    >>> firing = {"trigger": "failed_ratio", "why_none": "no job waits for its start"}
+    >>> firing_sentence(firing | {"failed_count": 9}, proposed=[], experiment_id="e")
+    '9 jobs failed, more than max_failed_ratio; nothing to cancel: no job waits for its start'
+    """
+    failed_count = firing.get("failed_count", len(firing.get("member_job_ids", ())))
+    if firing["trigger"] == "failed_ratio":
+        said = f"{failed_count:,} jobs failed, more than max_failed_ratio"
+    else:
+        where = " ".join(f"{factor}={level}" for factor, level in firing["combination"].items())
+        said = f"{failed_count:,} jobs failed of the identical error ({firing['category']})"
+        said += f" at {where}" if where else ""
+    if not proposed:
+        return f"{said}; nothing to cancel" + (f": {firing['why_none']}" if firing["why_none"] else "")
+    more = f" and {len(proposed) - most:,} more" if len(proposed) > most else ""
+    listed = ", ".join(map(str, proposed[:most])) + more
+    return (
+        f"{said}; better cancelled: job {listed}: "
+        f"fmon cancel --kill-switch --yes --experiment {experiment_id}"
+    )
 
 
 def duration(seconds: float | None) -> str:
