@@ -94,6 +94,24 @@ def observe(store: Store, answer: Answer | QueueError, *, source: str, now: date
         look = Look(polled_at=now, source=source, error_type=answer.error_type, error=str(answer))
         append(store, look, None)
         return Observed(experiment_id=store.experiment_id, error=str(answer))
+    manifest, found = claim(store, answer, source=source)
+    return take(store, manifest, found, answer, source=source)
+
+
+def claim(store: Store, answer: Answer, *, source: str) -> tuple[Manifest, Match]:
+    """Attach jobs of the queue to the conditions that they are, in the manifest.
+
+    Parameters
+    ----------
+    store : the experiment; the caller holds the lock of its folder's polls
+    answer : what the queue said
+    source : where it was read from
+
+    Returns
+    -------
+    tuple
+        The manifest as written, and what the records are to the experiment.
+    """
     manifest = read_manifest(store)
     found = _match(store, manifest, answer.records)
     if found.attach:
@@ -101,7 +119,7 @@ def observe(store: Store, answer: Answer | QueueError, *, source: str, now: date
         write_manifest(store, manifest)
         jobs = {each.condition_id: each.job_id for each in found.attach}
         append_event(store, "attach", at=answer.polled_at, jobs=jobs, source=source)
-    return take(store, manifest, found, answer, source=source)
+    return manifest, found
 
 
 def take(store: Store, manifest: Manifest, found: Match, answer: Answer, *, source: str) -> Observed:

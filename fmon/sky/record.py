@@ -107,7 +107,7 @@ def _record(raw: Any) -> Record:
     get = raw.get
     job_id = _id(get("job_id"), "job_id")
     task_id = get("task_id")
-    experiment, condition, cycle = _tags(get("metadata"), get("user_yaml"))
+    experiment, condition, cycle = tags_of(get("metadata"), get("user_yaml"))
     return Record(
         job_id=job_id,
         task_id=0 if task_id is None else _id(task_id, f"task_id of job {job_id}"),
@@ -236,7 +236,7 @@ def _resources(requested: Any, got: Any) -> str | None:
     return text
 
 
-def _tags(metadata: Any, user_yaml: Any) -> tuple[str | None, str | None, int | None]:
+def tags_of(metadata: Any, user_yaml: Any) -> tuple[str | None, str | None, int | None]:
     """Read what fmon wrote on a job that it launched: (experiment, condition, cycle)."""
     if isinstance(metadata, dict):
         tags = metadata.get("fmon")

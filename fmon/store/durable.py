@@ -102,8 +102,10 @@ def remove_temps(folder: Path, names: list[str], *, older_than_s: float = 0) -> 
 
 
 @contextmanager
-def lock(path: Path, *, wait_s: float) -> Iterator[None]:
+def lock(path: Path, *, wait_s: float) -> Iterator[int]:
     """Hold an exclusive lock on a file; the kernel frees it when its holder dies.
+
+    Gives the file descriptor: a child process that inherits it holds the lock as well.
 
     Parameters
     ----------
@@ -123,8 +125,9 @@ def lock(path: Path, *, wait_s: float) -> Iterator[None]:
         # takes again at once (a replay) starves one that sleeps between its tries.
         with ExitStack() as turn:
             _take(_opened(path.with_name(f"{path.name}.queue"), turn), path, wait_s, give_up_at)
-            _take(_opened(path, held), path, wait_s, give_up_at)
-        yield
+            handle = _opened(path, held)
+            _take(handle, path, wait_s, give_up_at)
+        yield handle
 
 
 def cannot(verb: str, path: Path, fault: OSError) -> StoreError:

@@ -92,6 +92,11 @@ def poll_lock(data: Path) -> Path:
     return data / ".poll.lock"
 
 
+def launch_lock(data: Path, experiment_name: str) -> Path:
+    """Name the lock of whoever launches jobs of experiments of one name, relaunches too."""
+    return data / f".launch-{experiment_name}.lock"
+
+
 def stores(data: Path | str) -> list[Store]:
     """List the experiments of a folder by id: its folders with a manifest.json.
 
