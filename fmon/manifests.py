@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError
-from fmon.model import Entry, Experiment, Manifest, Price
+from fmon.model import Attempt, Entry, Experiment, Manifest, Price
 from fmon.store.folder import Store, stores
 from fmon.store.manifest import read_manifest
 
@@ -96,6 +96,19 @@ def extend(manifest: Manifest, fresh: Manifest) -> None:
     manifest.env_names, manifest.fixed = fresh.env_names, fresh.fixed
     manifest.kill_switch, manifest.max_failed_ratio = fresh.kill_switch, fresh.max_failed_ratio
     manifest.config_file, manifest.skypilot_yaml = fresh.config_file, fresh.skypilot_yaml
+
+
+def give(manifest: Manifest, entry: Entry, *, job_id: int, cycle: int) -> None:
+    """Give a condition the job of a cycle (in memory); the one of an earlier cycle joins its attempts.
+
+    One that has a job of this cycle or a later one keeps it: a poll may have attached it meanwhile.
+    """
+    if entry.job_id is not None:
+        if entry.relaunch_batch >= cycle:
+            return
+        entry.attempts = [*entry.attempts, Attempt(cycle=entry.relaunch_batch, job_id=entry.job_id)]
+    entry.job_id, entry.relaunch_batch = job_id, cycle
+    manifest.current_cycle = max(manifest.current_cycle, cycle)
 
 
 def jobs_of(manifest: Manifest) -> set[tuple[int, str]]:

@@ -38,15 +38,18 @@ class Task:
     Attributes
     ----------
     path : where it stands
+    documents : its YAML documents, as they stand there
     resources : the ``resources`` of its tasks, one mapping per task that has any
     node_count : machines per job
-    unset : environment variables that it declares without a value
+    unset, unset_secrets : environment variables, and secrets, that it declares without a value
     """
 
     path: Path
+    documents: list[dict[str, Any]]
     resources: list[dict[str, Any]]
     node_count: int
     unset: list[str]
+    unset_secrets: list[str]
 
 
 def read_task(experiment: Experiment) -> Task:
@@ -71,9 +74,22 @@ def read_task(experiment: Experiment) -> Task:
         raise ConfigError(message)
     resources = [each["resources"] for each in documents if isinstance(each.get("resources"), dict)]
     nodes = [each["num_nodes"] for each in documents if type(each.get("num_nodes")) is int]
-    envs = [each["envs"] for each in documents if isinstance(each.get("envs"), dict)]
-    unset = [str(name) for each in envs for name, value in each.items() if value is None]
-    return Task(path=path, resources=resources, node_count=max(nodes, default=1), unset=unset)
+    return Task(
+        path=path,
+        documents=documents,
+        resources=resources,
+        node_count=max(nodes, default=1),
+        unset=_unset(documents, "envs"),
+        unset_secrets=_unset(documents, "secrets"),
+    )
+
+
+def _unset(documents: list[dict[str, Any]], kind: str) -> list[str]:
+    """List what the tasks declare without a value."""
+    declared = [each[kind] for each in documents if isinstance(each.get(kind), dict)]
+    return list(
+        dict.fromkeys(str(name) for each in declared for name, value in each.items() if value is None)
+    )
 
 
 def images_of(task: Task) -> list[str]:

@@ -163,7 +163,8 @@ def _estimate(
 def _task_check(task: Task) -> Check:
     """Let SkyPilot itself parse the task YAML; it rejects fields that plain YAML does not."""
     try:
-        count = ask_worker("task", str(task.path.absolute()), *task.unset)
+        secrets = [f"secret:{name}" for name in task.unset_secrets]
+        count = ask_worker("task", str(task.path.absolute()), *task.unset, *secrets)
     except QueueError as fault:
         if fault.error_type in SKYPILOT_COULD_NOT_RUN:
             return Check("task", "warn", f"SkyPilot could not look at {task.path.name}: {fault}")

@@ -31,9 +31,7 @@ def launches(requests: list[Any]) -> list[InFlight]:
         It is no such list: to read it as "no launch" could launch a job twice.
     """
     try:
-        return [
-            _launch(each) for each in requests if each["name"] == LAUNCH and each["status"] in ACTIVE
-        ]
+        return [_launch(each) for each in requests if each["name"] == LAUNCH and each["status"] in ACTIVE]
     except (KeyError, TypeError) as fault:
         message = f"SkyPilot's list of requests has another shape ({type(fault).__name__})"
         raise QueueError(message, error_type="BadAnswer") from fault

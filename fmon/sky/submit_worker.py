@@ -191,7 +191,7 @@ def _cancel(question: dict[str, Any]) -> None:
 
 
 def _outcome(request: Any, until: float) -> Any:
-    """Wait for a request to end; to ask for its answer again does no harm, so a lost one is asked for again."""
+    """Wait for a request to end; a lost answer is asked for again, which does no harm."""
     import requests
     from sky.exceptions import ServerTemporarilyUnavailableError
     from sky.server import common

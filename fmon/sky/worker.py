@@ -155,7 +155,9 @@ def _task(arguments: list[str], until: float) -> int:
 
     del until
     path, *unset = arguments
-    return len(dag_utils.load_chain_dag_from_yaml(path, env_overrides=[(name, "-") for name in unset]).tasks)
+    envs = [(name, "-") for name in unset if ":" not in name]
+    secrets = [(name.partition(":")[2], "-") for name in unset if ":" in name]
+    return len(dag_utils.load_chain_dag_from_yaml(path, envs, secrets).tasks)
 
 
 COMMANDS: dict[str, Callable[[list[str], float], Any]] = {
