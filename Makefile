@@ -13,7 +13,7 @@ demo: .venv/.installed  ## replay a recorded experiment, show it, write its repo
 	$(BIN)/fmon report debug_factorial
 
 test: .venv/.installed check  ## all that needs no server, no browser and no root
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 test-real: .venv/.installed  ## against a real SkyPilot; installs it by apt and pip, or says why it can't
 	$(BIN)/pytest -m real
