@@ -11,7 +11,7 @@ from fmon.causes.facts import SUCCESS, of_status
 from fmon.causes.info import FailureInfo, Source
 from fmon.causes.mask import mask
 from fmon.causes.rules import Rule, built_in, own_rules
-from fmon.causes.scan import read_window, release, windows
+from fmon.causes.scan import WINDOW, read_window, release, windows
 from fmon.causes.signature import root_cause_id_of, signature_of
 from fmon.causes.taxonomy import cause_of
 from fmon.causes.text import Line, clean
@@ -225,10 +225,11 @@ def _files(best: Event | None, chains: list[Chain]) -> tuple[str, ...]:
 
 def _line_number(data: Any, start: int, within: int) -> int:
     """Turn a line number within a window into one of the whole text."""
-    count, step = 0, 4 << 20
+    count, step = 0, 1 << 20
     for at in range(0, start, step):
-        count += bytes(data[at : min(start, at + step)]).count(b"\n")
-    release(data)
+        count += data[at : min(start, at + step)].count(b"\n")
+        if at % WINDOW == 0:
+            release(data)
     return count + within
 
 

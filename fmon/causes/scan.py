@@ -1,41 +1,21 @@
-# ruff: noqa: E501 -- a pattern is read better in one line
 """Find the lines worth reading in a log of any size (floor 3).
 
-One re2 alternation of literals over bytes, window by window from the end; only lines around a hit
-are turned into text. A window is at most 8 MB, so a log larger than the memory is no problem.
+Literals are looked for where the log lies, window by window from the end; only lines around a hit are
+copied and turned into text. A window is at most 8 MB, so a log larger than the memory is no problem.
 """
 
 from __future__ import annotations
 
 import mmap
+import re
 from bisect import bisect_right
-from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fmon.causes.literals import LITERALS, PROGRESS, any_of, find
 from fmon.causes.text import MAX_LINE, Line, clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-LITERALS = (
-    "error:", "error ", "error]", "error(", "error)", "error'", 'error"', "error,", "error.", "error-", "error;",
-    "error\n", "error\r", "error>", "error|", "error\x1b", "error/", "error{", "validation error", "errno", "exception", "traceback (", "fatal", "killed", "sigkill", "sigterm", "sigsegv", "sigint", "signal",
-    "oom", "out of memory", "no such", "not found", "does not exist", "missing", "denied", "unauthorized",
-    "forbidden", "cancelled", "canceled", "preempt", "abort", "dumped", "terminate", "nccl", "xid", "quota",
-    "no space", "fail", "unable to", "cannot", "can't", "could not", "couldn't", "invalid", "nan", "interrupt",
-    "timed out", "timeout", "time limit", "refused", "unreachable", "exit code", "exit status", "exitcode",
-    "segmentation", "illegal", "bus error", "evicted", "insufficient", "capacity", "unavailable",
-    "not available", "unbound", "syntax", "substitution", "expected", "unrecognized", "unknown", "exceeded",
-    "toomany", "rate limit", "credential", "api_key", "node_fail", "node fail", "its node", "exhausted",
-    "corrupt", "truncated", "mismatch", "not installed", "required", "singular", "invoked", "walltime",
-    "deadline", "infeasible", "catalog", "imagepull", "not inside", "is not a", "not set", 'file "', "\nfile ",
-    "exited", "no module", "must be", "reclaim", "lost", "resolv", "expired", "login", "is full", "too old",
-    "too many", "diverge", "inf ", "not in", "replace", "stdexcept", "panicked", "dead", "died",
-)  # fmt: skip
-"""What every rule's lines contain, in lower case; upper and lower case count alike.
-
-``error`` needs a mark behind it: ``errors 0`` and ``error_rate=0.1`` stand in every line of many logs.
-"""
+    from collections.abc import Iterable, Iterator
 
 LAST_WINDOW = 1 << 20
 WINDOW = 8 << 20
@@ -43,6 +23,12 @@ BEFORE, AFTER = 1500, 2500
 MAX_SEGMENTS = 40
 MAX_SEEN = 3
 MAX_KINDS = 50_000
+MAX_STEP = 120
+_STEP = re.compile(
+    rb"(?<=\d)%\|[^\r\n]{0,60}\d+/\d+"
+    rb"|\b(?:epoch|step|iter(?:ation)?|batch)s?[ :=#\[(]{1,3}\d+(?:/\d+)?[^\r\n]{0,24}",
+    re.IGNORECASE,
+)
 
 
 class Block(NamedTuple):
@@ -58,47 +44,6 @@ class Block(NamedTuple):
     def goes_on_after(self, index: int) -> int:
         """Count the different steps printed after a line."""
         return len(self.progress) - bisect_right(self.progress, self.offsets[index])
-
-
-@cache
-def trigger() -> Any:
-    """Compile the alternation of all literals."""
-    import re2
-
-    options = _options()
-    return re2.compile("|".join(re2.escape(each) for each in LITERALS).encode("latin-1"), options)
-
-
-@cache
-def line_trigger() -> Any:
-    """Compile the same with the rest of the line: one match a line."""
-    import re2
-
-    options = _options()
-    literals = "|".join(re2.escape(each) for each in LITERALS)
-    return re2.compile(f"(?:{literals})[^\\r\\n]*".encode("latin-1"), options)
-
-
-def _options() -> Any:
-    import re2
-
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
-    options.case_sensitive = False
-    options.never_capture = True
-    options.max_mem = 32 << 20
-    return options
-
-
-@cache
-def _progress() -> Any:
-    import re2
-
-    options = _options()
-    return re2.compile(
-        rb"\d+%\|[^\r\n]{0,60}\d+/\d+|\b(?:epoch|step|iter(?:ation)?|batch)s?[ :=#\[(]{1,3}\d+(?:/\d+)?[^\r\n]{0,24}",
-        options,
-    )
 
 
 def windows(data: Any) -> Iterator[tuple[int, int]]:
@@ -142,84 +87,96 @@ def read_window(
     seen : how often each kind of line was read; what was read often enough is left out. None: nothing is
     goes_on : the program is known to have gone on after it: nobody asks for its steps
     """
-    raw = bytes(data[start:end])
-    spans = _spans(raw, seen)
-    if extra is not None:
-        spans = _merged(
-            sorted([*spans, *((max(0, m.start() - 500), m.end() + 500) for m in extra.finditer(raw))])
-        )
+    with memoryview(data) as whole, whole[start:end] as part:
+        spans = _spans(data, part, start, seen)
+        if extra is not None:
+            own = ((start + found.start() - 500, start + found.end() + 500) for found in extra.finditer(part))
+            spans = _merged(
+                sorted([*spans, *_merged((max(start, low), min(end, high)) for low, high in own)])
+            )
+        progress = [] if goes_on else _steps(data, part, start)
     lines: list[Line] = []
     offsets: list[int] = []
-    number, counted = 1, 0
+    number, counted = 1, start
     for low, high in spans:
-        number += raw.count(b"\n", counted, low)
+        number += data[counted:low].count(b"\n")
         counted = low
         if lines:
             lines.append(Line(number, "", "", is_mild=False))
-            offsets.append(low)
-        _read_span(raw, low, high, number, lines, offsets)
-    return Block(lines, offsets, [] if goes_on else _steps(raw), start)
+            offsets.append(low - start)
+        _read_span(data[low:high], low - start, number, lines, offsets)
+    return Block(lines, offsets, progress, start)
 
 
-def _spans(raw: bytes, seen: dict[bytes, int] | None) -> list[tuple[int, int]]:
+def _spans(data: Any, part: memoryview, start: int, seen: dict[bytes, int] | None) -> list[tuple[int, int]]:
     """Find the hits and what stands around them, merged; kinds of lines seen often enough are left out."""
     spans: list[tuple[int, int]] = []
-    size = len(raw)
-    for where, end in _hits(raw):
-        if seen is not None:
-            kind = raw[where : min(end, where + 200)].translate(None, b"0123456789")
-            count = seen.get(kind, 0)
-            if count >= MAX_SEEN:
-                continue
-            if len(seen) > MAX_KINDS:
-                seen.clear()
-            seen[kind] = count + 1
-        floor = max(0, where - MAX_LINE)
-        low = max(raw.rfind(b"\n", floor, where), floor)
-        spans.append((max(0, low - BEFORE), min(end, where + MAX_LINE) + AFTER))
-    return _merged([(_line_start(raw, low, size), min(size, high)) for low, high in _merged(spans)])
+    end = start + len(part)
+
+    def hit(where: int, last: int) -> int:
+        """Take a literal; the rest of its line, and of a long line what is read with it, says no more."""
+        at, stop = start + where, _line_end(data, start + last - 1, min(end, start + where + MAX_LINE))
+        if seen is None or _is_new(data[at : min(stop, at + 200)], seen):
+            floor = max(start, at - MAX_LINE)
+            low = max(data.rfind(b"\n", floor, at), floor)
+            _join(spans, max(start, low - BEFORE), min(end, stop + AFTER))
+        return stop - start
+
+    find(part, LITERALS, hit)
+    spans.sort()
+    return _merged((_line_start(data, low, start, end), high) for low, high in _merged(spans))
 
 
-def _hits(raw: bytes) -> Iterator[tuple[int, int]]:
-    """Give from where to the line's end the literals are found, once a line; of a long line each part."""
-    for match in line_trigger().finditer(raw):
-        where, end = match.span()
-        while end - where > MAX_LINE:
-            yield where, where + MAX_LINE
-            again = trigger().search(raw, where + MAX_LINE, end)
-            if again is None:
-                break
-            where = again.start()
-        else:
-            yield where, end
+def _line_end(data: Any, at: int, stop: int) -> int:
+    """Give where a line ends, at a line feed or a carriage return."""
+    for mark in (b"\n", b"\r"):
+        found = data.find(mark, at, stop)
+        stop = stop if found < 0 else found
+    return stop
 
 
-def _line_start(raw: bytes, low: int, size: int) -> int:
+def _is_new(line: bytes, seen: dict[bytes, int]) -> bool:
+    """Count a line by what it says without its digits; say whether it was read rarely."""
+    kind = line.translate(None, b"0123456789")
+    count = seen.get(kind, 0)
+    if count >= MAX_SEEN:
+        return False
+    if len(seen) > MAX_KINDS:
+        seen.clear()
+    seen[kind] = count + 1
+    return True
+
+
+def _line_start(data: Any, low: int, start: int, end: int) -> int:
     """Move to where a line begins, unless the lines are long."""
-    found = raw.find(b"\n", low, min(size, low + BEFORE))
-    return found + 1 if low > 0 and found >= 0 else low
+    found = data.find(b"\n", low, min(end, low + BEFORE))
+    return found + 1 if low > start and found >= 0 else low
 
 
-def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """Join spans that touch."""
     joined: list[tuple[int, int]] = []
     for low, high in spans:
-        if joined and low <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(high, joined[-1][1]))
-        else:
-            joined.append((low, high))
+        _join(joined, low, high)
     return joined
 
 
-def _read_span(raw: bytes, low: int, high: int, number: int, lines: list[Line], offsets: list[int]) -> None:
+def _join(joined: list[tuple[int, int]], low: int, high: int) -> None:
+    """Add a span, to the last one where they touch."""
+    if joined and joined[-1][0] <= low <= joined[-1][1]:
+        joined[-1] = (joined[-1][0], max(high, joined[-1][1]))
+    else:
+        joined.append((low, high))
+
+
+def _read_span(raw: bytes, at: int, number: int, lines: list[Line], offsets: list[int]) -> None:
     """Clean the lines of one span; of a line with many carriage returns only what may count."""
-    at = low
-    for part in raw[low:high].split(b"\n"):
+    for part in raw.split(b"\n"):
         segments = part.split(b"\r") if b"\r" in part else [part]
         where = at
         for position, segment in enumerate(segments):
             few = len(segments) <= MAX_SEGMENTS or position >= len(segments) - 3
-            if segment and (few or trigger().search(segment) is not None):
+            if segment and (few or any_of(LITERALS).search(segment) is not None):
                 lines.append(clean(segment, number))
                 offsets.append(where)
             elif len(segments) == 1:
@@ -230,15 +187,24 @@ def _read_span(raw: bytes, low: int, high: int, number: int, lines: list[Line], 
         number += 1
 
 
-def _steps(raw: bytes) -> list[int]:
+def _steps(data: Any, part: memoryview, start: int) -> list[int]:
     """List where steps show that were not printed before, W&B's summary aside."""
     seen: set[bytes] = set()
-    found = []
-    for match in _progress().finditer(raw):
-        text = match.group()
-        where = match.start()
-        if text in seen or b"wandb" in raw[max(0, where - 40) : where]:
-            continue
-        seen.add(text)
-        found.append(where)
-    return found
+    steps = []
+    end = start + len(part)
+
+    def hit(where: int, last: int) -> int:
+        at = start + where
+        found = _STEP.match(data, at, min(end, at + MAX_STEP))
+        if found is None:
+            return last
+        digits = 3 if data[at : at + 1] == b"%" else 0
+        text = data[max(start, at - digits) : found.end()]
+        before = data[max(start, at - 40) : at].rpartition(b"\n")[2]
+        if text not in seen and b"wandb" not in before:
+            seen.add(text)
+            steps.append(where)
+        return found.end() - start
+
+    find(part, PROGRESS, hit)
+    return sorted(steps)
