@@ -18,6 +18,7 @@ CALLS = {
     "coverage_matrix": "coverage_matrix('e', 'a', 'b')",
     "cause_matrix": "cause_matrix('e', 'a', 'b')",
     "fisher": "fisher(1, 1, 1, 1)",
+    **{name: f"{name}('a', 'b')" for name in VIEWS if "(before, after)" in text(name)},
 }
 STANDING = ("status", "fisher")
 """What needs no experiment to have rows."""

@@ -47,6 +47,12 @@ VIEWS = (
     "suspect",
     "relaunch",
     "audit",
+    "counterpart",
+    "flip",
+    "matched_outcome",
+    "coverage_change",
+    "cause_change",
+    "suspect_change",
 )
 """Names of the files in ``sql/``; each reads only sources and what stands before it."""
 
