@@ -196,6 +196,31 @@ def report(
     print_lines([str(reported.jsonl), str(reported.html)])
 
 
+@app.command(rich_help_panel="Phase 6: report")
+def compare(
+    experiments: Annotated[
+        list[str],
+        typer.Argument(
+            help="Two experiments or more, each held against the one before it.", show_default=False
+        ),
+    ],
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for a page of the comparison.", show_default=False)
+    ] = None,
+    output: Rows = Output.table,
+    data: Data = Path(DEFAULT_DATA),
+) -> None:
+    """Hold experiments against each other: outcome, causes fixed, new or recurring, flips, suspects, cost."""
+    from fmon.phases.compare import compare as compare_phase
+    from fmon.terminal import print_comparison
+
+    compared = compare_phase(data, experiments, out=out, now=_now())
+    print_comparison(compared, output)
+    if compared.html:
+        say(f"page: {compared.html}")
+
+
 @app.command(rich_help_panel="Recordings")
 def record(
     config: Config,

@@ -1,0 +1,157 @@
+"""What changed from one experiment to the next, and how it is said to people (floor 4)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from fmon.report.text import cost, duration, money
+
+Row = dict[str, Any]
+Rows = list[Row]
+
+FLIPS = ("recovered", "regressed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Rows of ``compare_queries`` for one pair of experiments; ``experiment_id`` is the later one.
+
+    Attributes
+    ----------
+    conditions : how many match, and how many there are
+    outcome, matched_outcome : before and after; the second over common conditions only, empty without any
+    outside : cells that only one of them has
+    """
+
+    before_experiment_id: str
+    experiment_id: str
+    conditions: Row
+    outcome: Rows
+    matched_outcome: Rows
+    coverage: Rows
+    causes: Rows
+    suspects: Rows
+    flips: Rows
+    outside: Rows
+
+    def row(self) -> Row:
+        """Give it as one object, for JSON."""
+        return asdict(self)
+
+
+class Measure(NamedTuple):
+    """A number of both experiments, as text; of the common conditions too where it can be told."""
+
+    name: str
+    before: str
+    after: str
+    before_matched: str
+    after_matched: str
+
+
+def headline(change: Change) -> str:
+    """Say in one sentence what became of the common conditions."""
+    if not change.matched_outcome:
+        return "no condition in common"
+    before, after = change.matched_outcome
+    flipped = Counter(flip["flip"] for flip in change.flips)
+    flips = ", ".join(f"{flipped[name]:,} {name}" for name in FLIPS)
+    return (
+        f"of the common conditions {before['succeeded_count']:,} of {before['condition_count']:,} succeeded "
+        f"before, {after['succeeded_count']:,} of {after['condition_count']:,} after; {flips}"
+    )
+
+
+def matching(change: Change) -> list[str]:
+    """Say what was matched by what, and what is outside."""
+    found = change.conditions
+    shared = list(dict.fromkeys(row["factor"] for row in change.coverage if row["is_shared"]))
+    said = [
+        f"{found['matched_cell_count']:,} cells in common by {', '.join(shared) or 'no factor'}: "
+        f"{found['before_matched_count']:,} of {found['before_condition_count']:,} conditions before, "
+        f"{found['after_matched_count']:,} of {found['after_condition_count']:,} after"
+    ]
+    for side in ("before", "after"):
+        if projected := _factors(change.coverage, side):
+            said.append(f"projected out, only {side}: {', '.join(projected)}")
+        if levels := _levels(change.coverage, side):
+            said.append(f"outside, only {side}: {', '.join(levels)}")
+    return said
+
+
+def measures(change: Change) -> list[Measure]:
+    """Write the numbers of both experiments, whole and over the common conditions."""
+    rows = [*change.outcome, *(change.matched_outcome or [{}, {}])]
+    counts = ("condition", "succeeded", "failed", "cancelled", "open", "missing", "cycle", "job")
+    listed = [
+        Measure(_plural(name), *(_count(row.get(f"{name}_count")) for row in rows))
+        for name in counts
+        if name in counts[:3] or any(row.get(f"{name}_count") for row in rows)
+    ]
+    return [
+        *listed,
+        Measure("run time", *(_hours(row.get("run_h")) for row in rows)),
+        Measure("run time per success", *(_hours(row.get("run_per_success_h")) for row in rows)),
+        Measure("cost", *(cost(row["cost_usd"], row["unpriced_count"]) if row else "" for row in rows)),
+        Measure("cost per success", *(_per_success(row) for row in rows)),
+        Measure("failures noticed after", *(duration(row.get("detection_latency_s")) for row in rows)),
+    ]
+
+
+def proof(cause: Row) -> str:
+    """Say what speaks for the word that stands before a cause."""
+    change, struck = cause["change"], cause["matched_cell_count"]
+    if change == "fixed":
+        return f"{cause['succeeded_cell_count']:,} of the {struck:,} common cells it struck succeed now"
+    if change == "unproven":
+        none = f"none of the {struck:,} common cells it struck has succeeded"
+        said = none if struck else "it struck no common cell"
+    elif change == "returned":
+        count = cause["earlier_count"]
+        said = f"seen in {count:,} older {'experiment' if count == 1 else 'experiments'}, not before"
+    else:
+        said = ""
+    if cause["root_cause_change"] == change:
+        return said
+    other = f"its root cause is {cause['root_cause_change']}, with another signature"
+    return f"{said}; {other}" if said else other
+
+
+def level_list(levels: dict[str, str]) -> str:
+    """Write factor levels in one line."""
+    return ", ".join(f"{factor}={level}" for factor, level in levels.items()) or "everything"
+
+
+def _factors(coverage: Rows, side: str) -> list[str]:
+    """List the factors that only one side has, with how many levels."""
+    alone = [row for row in coverage if not row["is_shared"] and row[f"{side}_expected_count"]]
+    return [f"{factor} ({count:,})" for factor, count in Counter(row["factor"] for row in alone).items()]
+
+
+def _levels(coverage: Rows, side: str) -> list[str]:
+    other = "after" if side == "before" else "before"
+    return [
+        f"{row['factor']}={row['level']}"
+        for row in coverage
+        if row["is_shared"] and not row[f"{other}_expected_count"]
+    ]
+
+
+def _plural(name: str) -> str:
+    return f"{name}s" if name in ("condition", "cycle", "job") else name
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _hours(value: float | None) -> str:
+    return "" if value is None else duration(value * 3600)
+
+
+def _per_success(row: Row) -> str:
+    if not row or row["cost_per_success_usd"] is None:
+        return ""
+    return money(row["cost_per_success_usd"]) + (" at least" if row["unpriced_count"] else "")

@@ -1,0 +1,135 @@
+"""What changed between experiments, on a screen (floor 7)."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from fmon.report.comparison import headline, level_list, matching, measures, proof
+from fmon.report.text import money
+from fmon.terminal.lines import Grid, emit, line, segment
+from fmon.terminal.rows import print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fmon.phases.compare import Compared
+    from fmon.report.comparison import Change
+    from fmon.terminal.lines import Line, Segment
+
+MAX_ROWS = 100
+"""Rows of each list; how many more there are is said, ``-o json`` has them all."""
+
+STYLES = {
+    "fixed": "green",
+    "recovered": "green",
+    "unproven": "yellow",
+    "unexamined": "yellow",
+    "new": "bold red",
+    "returned": "bold red",
+    "recurring": "red",
+    "regressed": "bold red",
+}
+SIDES = {"both": "in both", "before": "only before", "after": "only after"}
+
+
+def print_comparison(compared: Compared, output: str) -> None:
+    """Print what changed from each experiment to the next.
+
+    Parameters
+    ----------
+    compared : what the phase found
+    output : table, or json: one object per pair of experiments
+    """
+    if output == "json":
+        print_json(compared.objects())
+        return
+    blocks = [list(_change_lines(change)) for change in compared.changes]
+    emit(chain.from_iterable([*([[]] if number else []), *block] for number, block in enumerate(blocks)))
+
+
+def _change_lines(change: Change) -> Iterator[Line]:
+    yield line(f"{change.before_experiment_id} -> {change.experiment_id}", "bold")
+    yield line(headline(change))
+    yield from map(line, matching(change))
+    yield []
+    numbers = frozenset({1, 2, 3, 4})
+    header = ["", "before", "after", "before, in common", "after, in common"]
+    yield from Grid(header, [[segment(text) for text in each] for each in measures(change)], numbers).lines()
+    yield from _section(
+        ["cause", "category", "failed before", "failed after", "cost before", "cost after", "why"],
+        [_cause(cause) for cause in change.causes],
+        frozenset({2, 3, 4, 5}),
+    )
+    yield from _section(
+        ["suspect", "category", "combination", "failed before", "failed after"],
+        [_suspect(row) for row in change.suspects],
+        frozenset({3, 4}),
+    )
+    yield from _section(
+        ["flip", "cell", "before", "after"],
+        [
+            [
+                segment(flip["flip"], STYLES[flip["flip"]]),
+                segment(level_list(flip["cell"])),
+                segment(_state(flip, "before")),
+                segment(_state(flip, "after")),
+            ]
+            for flip in change.flips
+        ],
+    )
+    yield from _section(
+        ["factor", "level", "before", "after"],
+        [
+            [segment(row["factor"]), segment(row["level"]), _covered(row, "before"), _covered(row, "after")]
+            for row in change.coverage
+        ],
+        frozenset({2, 3}),
+    )
+
+
+def _section(header: list[str], cells: list[Line], numbers: frozenset[int] = frozenset()) -> Iterator[Line]:
+    """Lay a list out under an empty line; nothing where it is empty."""
+    if not cells:
+        return
+    yield []
+    yield from Grid(header, cells[:MAX_ROWS], numbers).lines()
+    if len(cells) > MAX_ROWS:
+        yield line(f"... {len(cells) - MAX_ROWS:,} more", "dim")
+
+
+def _cause(cause: dict[str, Any]) -> Line:
+    spent = [
+        money(cause[f"{side}_cost_usd"]) if cause[f"{side}_attempt_count"] else ""
+        for side in ("before", "after")
+    ]
+    why = "; ".join(filter(None, [proof(cause), cause["evidence"] or cause["root_cause"]]))
+    return [
+        segment(cause["change"], STYLES[cause["change"]]),
+        segment(cause["category"]),
+        segment(f"{cause['before_attempt_count']:,}"),
+        segment(f"{cause['after_attempt_count']:,}"),
+        *map(segment, spent),
+        segment(why),
+    ]
+
+
+def _suspect(row: dict[str, Any]) -> Line:
+    counts = [
+        f"{row[f'{side}_failed_count']:,}/{row[f'{side}_total_count']:,}"
+        if row[f"{side}_total_count"]
+        else ""
+        for side in ("before", "after")
+    ]
+    texts = [SIDES[row["side"]], row["category"], level_list(row["combination"]), *counts]
+    return [segment(text) for text in texts]
+
+
+def _state(flip: dict[str, Any], side: str) -> str:
+    categories = ", ".join(flip[f"{side}_categories"])
+    return f"{flip[f'{side}_state']} ({categories})" if categories else str(flip[f"{side}_state"])
+
+
+def _covered(row: dict[str, Any], side: str) -> Segment:
+    expected = row[f"{side}_expected_count"]
+    return segment(f"{row[f'{side}_succeeded_count']:,}/{expected:,}" if expected else "-")
