@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fmon.commands import analysis
 from fmon.commands.options import (
     INTERRUPTED,
     Config,
@@ -196,31 +197,6 @@ def report(
     print_lines([str(reported.jsonl), str(reported.html)])
 
 
-@app.command(rich_help_panel="Phase 6: report")
-def compare(
-    experiments: Annotated[
-        list[str],
-        typer.Argument(
-            help="Two experiments or more, each held against the one before it.", show_default=False
-        ),
-    ],
-    *,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for a page of the comparison.", show_default=False)
-    ] = None,
-    output: Rows = Output.table,
-    data: Data = Path(DEFAULT_DATA),
-) -> None:
-    """Hold experiments against each other: outcome, causes fixed, new or recurring, flips, suspects, cost."""
-    from fmon.phases.compare import compare as compare_phase
-    from fmon.terminal import print_comparison
-
-    compared = compare_phase(data, experiments, out=out, now=_now())
-    print_comparison(compared, output)
-    if compared.html:
-        say(f"page: {compared.html}")
-
-
 @app.command(rich_help_panel="Recordings")
 def record(
     config: Config,
@@ -267,29 +243,9 @@ def replay(
     print_lines([replayed.experiment_id])
 
 
-@app.command(rich_help_panel="Views")
-def sql(
-    query: Annotated[
-        str, typer.Argument(help="SQL over the views; fmon views lists them.", show_default=False)
-    ],
-    *,
-    output: Rows = Output.table,
-    data: Data = Path(DEFAULT_DATA),
-) -> None:
-    """Run a query over the views of all experiments."""
-    from fmon.terminal import print_rows
-    from fmon.warehouse import connect, query_rows
-
-    print_rows(*query_rows(connect(data), query), output)
-
-
-@app.command(rich_help_panel="Views")
-def views(*, output: Rows = Output.table) -> None:
-    """List the views with their columns, units and meanings."""
-    from fmon.terminal import print_rows
-    from fmon.warehouse import dictionary
-
-    print_rows(*dictionary(), output)
+app.command(rich_help_panel="Phase 6: report")(analysis.compare)
+app.command(rich_help_panel="Views")(analysis.sql)
+app.command(rich_help_panel="Views")(analysis.views)
 
 
 def _status(data: Path, experiment: str | None) -> Status:

@@ -1,0 +1,56 @@
+"""Commands for the people who read: comparisons and queries (floor 7)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fmon.commands.options import Data, Output, Rows, now
+from fmon.polling import DEFAULT_DATA, say
+
+
+def compare(
+    experiments: Annotated[
+        list[str],
+        typer.Argument(help="Two or more, each held against the one named before it.", show_default=False),
+    ],
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for a page of the comparison.", show_default=False)
+    ] = None,
+    output: Rows = Output.table,
+    data: Data = Path(DEFAULT_DATA),
+) -> None:
+    """Hold experiments against each other: outcome, causes fixed, new or recurring, flips, suspects, cost."""
+    from fmon.phases.compare import compare as compare_phase
+    from fmon.terminal import print_comparison
+
+    compared = compare_phase(data, experiments, out=out, now=now())
+    print_comparison(compared, output)
+    if compared.html:
+        say(f"page: {compared.html}")
+
+
+def sql(
+    query: Annotated[
+        str, typer.Argument(help="SQL over the views; fmon views lists them.", show_default=False)
+    ],
+    *,
+    output: Rows = Output.table,
+    data: Data = Path(DEFAULT_DATA),
+) -> None:
+    """Run a query over the views of all experiments."""
+    from fmon.terminal import print_rows
+    from fmon.warehouse import connect, query_rows
+
+    print_rows(*query_rows(connect(data), query), output)
+
+
+def views(*, output: Rows = Output.table) -> None:
+    """List the views with their columns, units and meanings."""
+    from fmon.terminal import print_rows
+    from fmon.warehouse import dictionary
+
+    print_rows(*dictionary(), output)
