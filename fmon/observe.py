@@ -11,7 +11,7 @@ from fmon.errors import ManifestError, QueueError
 from fmon.manifests import named, new_manifest, owned_elsewhere
 from fmon.matching import Match, attach, match
 from fmon.sky.status import failed_statuses, is_terminal
-from fmon.store.events import append_event
+from fmon.store.events import append_event, read_events
 from fmon.store.log import Look, append
 from fmon.store.manifest import read_manifest, write_manifest
 from fmon.store.state import read_columns
@@ -203,7 +203,8 @@ def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: date
         return False
     jobs = _state(store)
     needed = {entry.job_id for entry in manifest.jobs if entry.job_id is not None}
-    if not needed <= jobs.keys() or not all(has_ended for has_ended, _ in jobs.values()):
+    lasting = {job_id for job_id, (has_ended, _) in jobs.items() if not has_ended}
+    if not needed <= jobs.keys() or not lasting <= _closed_as_lost(store, lasting):
         return False
     if found.missing:
         changes = [EPOCH + timedelta(microseconds=changed_at) for _, changed_at in jobs.values()]
@@ -211,8 +212,15 @@ def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: date
             return False
     from fmon.warehouse import connect, rows
 
-    con = connect(store.path.parent, store.experiment_id, now=now, views=("condition",))
-    still_open = rows(con, "select 1 from condition where state in ('pending', 'running', 'lost') limit 1")
+    con = connect(store.path.parent, store.experiment_id, now=now, views=("outcome",))
+    still_open = rows(con, "select 1 from outcome where open_count > 0")
     if not still_open:
         store.close()
     return not still_open
+
+
+def _closed_as_lost(store: Store, lasting: set[int]) -> set[int]:
+    """Choose those of some jobs that the queue has lost and a person has closed."""
+    if not lasting:
+        return set()
+    return {event["job_id"] for event in read_events(store) if event.get("event") == "close_lost"}

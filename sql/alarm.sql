@@ -19,8 +19,14 @@ with due as (
         spell.since,
         -- 1e10 s are 300 years: a threshold beyond that must not overflow the calendar.
         spell.since + to_microseconds(cast(least(spell.threshold, 1e10) * 1e6 as bigint)) as due_at,
-        clearing.polled_at as cleared_at
+        case
+            when spell.kind = 'lost' and lost_closure.closed_at is not null
+                then least(clearing.polled_at, greatest(lost_closure.closed_at, spell.seen_at))
+            else clearing.polled_at
+        end as cleared_at
     from spell
+    left join lost_closure
+        on spell.experiment_id = lost_closure.experiment_id and spell.job_id = lost_closure.job_id
     left join heartbeat as clearing
         on spell.experiment_id = clearing.experiment_id and spell.cleared_poll_id = clearing.poll_id
     where spell.threshold is not null

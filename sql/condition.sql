@@ -25,7 +25,8 @@ ranked as (
         job.state,
         job.failure_reason,
         finding.category,
-        job.is_terminal,
+        -- Lost for good: a person has looked, and says that it ended.
+        job.is_terminal or (job.state = 'lost' and lost_closure.job_id is not null) as is_terminal,
         job.recovery_count,
         job.run_s,
         job.submitted_at,
@@ -41,6 +42,8 @@ ranked as (
             job.experiment_id = finding.experiment_id
             and job.job_id = finding.job_id
             and job.task_id = finding.task_id
+    left join lost_closure
+        on job.experiment_id = lost_closure.experiment_id and job.job_id = lost_closure.job_id
     where job.role <> 'duplicate'
 ),
 
@@ -146,7 +149,8 @@ comment on column condition.status is 'SkyPilot''s status of the task that decid
 comment on column condition.category is
 'root cause category of the failure; null = not failed or not examined yet [name]';
 comment on column condition.failure_reason is 'why it failed as SkyPilot says it [text]';
-comment on column condition.is_terminal is 'all tasks of the newest attempt have ended [bool]';
+comment on column condition.is_terminal is
+'all tasks of the newest attempt have ended, or were closed by a person after the queue lost them [bool]';
 comment on column condition.entry_number is 'position in the manifest [count]';
 comment on column condition.cycle is 'cycle of the newest attempt; null = missing [count]';
 comment on column condition.recovery_count is 'recoveries of the newest attempt [count]';

@@ -14,6 +14,11 @@ select
     count(*) filter (where condition.state = 'pending') as pending_count,
     count(*) filter (where condition.state = 'lost') as lost_count,
     count(*) filter (where condition.state = 'missing') as missing_count,
+    count(*) filter (
+        where
+        condition.state in ('pending', 'running')
+        or (condition.state = 'lost' and not condition.is_terminal)
+    ) as open_count,
     cast(sum(condition.unpriced_count) as bigint) as unpriced_count,
     cast(sum(condition.cost_usd) as decimal(18, 4)) as cost_usd,
     cast(sum(condition.burned_usd) as decimal(18, 4)) as burned_usd
@@ -46,6 +51,8 @@ comment on column coverage.running_count is 'of them running [count]';
 comment on column coverage.pending_count is 'of them pending [count]';
 comment on column coverage.lost_count is 'of them lost [count]';
 comment on column coverage.missing_count is 'of them never launched [count]';
+comment on column coverage.open_count is
+'of them pending, running, or lost and not closed by a person [count]';
 comment on column coverage.unpriced_count is 'jobs whose cost is unknown [count]';
 comment on column coverage.cost_usd is 'known cost of their jobs; null = all of it unknown [USD]';
 comment on column coverage.burned_usd is

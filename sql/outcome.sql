@@ -10,6 +10,7 @@ with counted as (
         count(*) filter (where condition.state = 'running') as running_count,
         count(*) filter (where condition.state = 'pending') as pending_count,
         count(*) filter (where condition.state = 'lost') as lost_count,
+        count(*) filter (where condition.state = 'lost' and not condition.is_terminal) as lost_open_count,
         count(*) filter (where condition.state = 'missing') as missing_count
     from condition
     group by condition.experiment_id
@@ -60,8 +61,8 @@ select
     coalesce(counted.succeeded_count, 0) as succeeded_count,
     coalesce(counted.failed_count, 0) as failed_count,
     coalesce(counted.cancelled_count, 0) as cancelled_count,
-    -- A lost job may still run and cost money: until a person has looked it is open.
-    coalesce(counted.pending_count + counted.running_count + counted.lost_count, 0) as open_count,
+    -- A lost job may still run and cost money: until a person has looked and closed it, it is open.
+    coalesce(counted.pending_count + counted.running_count + counted.lost_open_count, 0) as open_count,
     coalesce(counted.pending_count, 0) as pending_count,
     coalesce(counted.running_count, 0) as running_count,
     coalesce(counted.lost_count, 0) as lost_count,
@@ -88,10 +89,12 @@ comment on column outcome.condition_count is 'conditions, launched or not [count
 comment on column outcome.succeeded_count is 'of them succeeded [count]';
 comment on column outcome.failed_count is 'of them failed [count]';
 comment on column outcome.cancelled_count is 'of them cancelled [count]';
-comment on column outcome.open_count is 'of them pending, running or lost [count]';
+comment on column outcome.open_count is
+'of them pending, running, or lost and not closed by a person [count]';
 comment on column outcome.pending_count is 'of them pending [count]';
 comment on column outcome.running_count is 'of them running [count]';
-comment on column outcome.lost_count is 'of them lost: open, yet gone from the queue [count]';
+comment on column outcome.lost_count is
+'of them lost: not ended, yet gone from the queue; those closed by a person too [count]';
 comment on column outcome.missing_count is 'of them never launched [count]';
 comment on column outcome.cycle_count is 'cycles launched; 0 = nothing launched [count]';
 comment on column outcome.job_count is 'jobs seen, superseded ones and duplicates too [count]';

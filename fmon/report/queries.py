@@ -90,7 +90,7 @@ select
     coverage.expected_count,
     coverage.succeeded_count,
     coverage.failed_count,
-    coverage.running_count + coverage.pending_count + coverage.lost_count as open_count,
+    coverage.open_count,
     coverage.cancelled_count,
     coverage.missing_count,
     coverage.unpriced_count,
