@@ -63,6 +63,41 @@ def plan(config: Config, *, max_conditions: MaxConditions = 100_000, output: Row
 
 
 @app.command(rich_help_panel="Phase 1: launch")
+def launch(
+    config: Config,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Look at everything and change nothing.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Launch although it may cost more than the budget.")
+    ] = False,
+    go_on: Annotated[bool, typer.Option("--watch", help="Go on as fmon watch does.")] = False,
+    allow_bare_vm: Annotated[
+        bool, typer.Option("--allow-bare-vm", help="Launch without a container image; the audit records it.")
+    ] = False,
+    interval: Interval = 60,
+    max_conditions: MaxConditions = 100_000,
+    data: Data = Path(DEFAULT_DATA),
+) -> None:
+    """Launch one managed job per condition, exactly once; called again it carries on where it was."""
+    from fmon.commands.launching import run_launch
+
+    launched = run_launch(
+        config,
+        data,
+        is_dry=dry_run,
+        yes=yes,
+        allow_bare_vm=allow_bare_vm,
+        max_conditions=max_conditions,
+    )
+    done = launched.dispatched
+    if go_on and not dry_run and done.error is None:
+        watch(launched.experiment_id, interval=interval, queue="sky", data=data)
+    done.require_all(f"fmon launch {config}")
+
+
+@app.command(rich_help_panel="Phase 1: launch")
 def adopt(
     config: Config,
     *,

@@ -11,8 +11,9 @@ import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from fmon.dispatched import Dispatched, Pace
 from fmon.intents import Attempt, write_dry
-from fmon.launching import Dispatched, Launching, Pace
+from fmon.launching import Launching
 from fmon.store.durable import LockTaken, lock
 from fmon.store.folder import launch_lock
 from fmon.store.manifest import read_manifest

@@ -57,6 +57,12 @@ class StoreError(FmonError):
     exit_code = 14
 
 
+class LaunchError(FmonError):
+    """Some jobs were not launched, or it is unknown whether they were; the others are, and recorded."""
+
+    exit_code = 15
+
+
 class RuleError(FmonError):
     """One of the rules F1 to F5 forbids it; the exit code is 20 + the rule's number.
 

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from fmon.dispatched import Dispatched
 from fmon.errors import QueueError
 from fmon.intents import Attempt, Told, key_of, told, write_intent, write_result
 from fmon.manifests import give
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from fmon.dispatched import Pace
     from fmon.model import Entry
     from fmon.sky.queue import QueueReader
     from fmon.sky.submit import InFlight, Outcome, Submitter
@@ -37,51 +39,6 @@ SERVER_AWAY = frozenset(
     }
 )
 """Failures of a launch that the next one would meet as well: it is not tried."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pace:
-    """How fast, and how patient.
-
-    Attributes
-    ----------
-    parallel : most launches handed over and not answered
-    per_s : most launches handed over in a second
-    look_s : time between two looks at what is uncertain [s]
-    grace_s : how long an uncertain launch must have been in no list before it is launched again [s];
-        longer than a proxy holds a request back (60 s by default)
-    patience_s : after this without any change the uncertain ones are left to the next run [s]
-    tries : how often one attempt is launched in one run where its outcome stays unknown
-    """
-
-    parallel: int = 8
-    per_s: float = 4.0
-    look_s: float = 10.0
-    grace_s: float = 120.0
-    patience_s: float = 900.0
-    tries: int = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dispatched:
-    """What became of the attempts; each condition stands in one of these.
-
-    Attributes
-    ----------
-    launched : job by condition that this run launched
-    found : job by condition that was launched before, or whose launch had been taken unnoticed
-    failed : why not, by condition
-    uncertain : what is known of a launch that may have been taken, by condition
-    left : conditions that were not tried because the server was away
-    error : why the server was away; None = it was not
-    """
-
-    launched: dict[str, int] = field(default_factory=dict)
-    found: dict[str, int] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-    uncertain: dict[str, str] = field(default_factory=dict)
-    left: list[str] = field(default_factory=list)
-    error: QueueError | None = None
 
 
 @dataclass(kw_only=True)

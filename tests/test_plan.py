@@ -2,6 +2,7 @@
 
 import pytest
 
+from fmon import gates
 from fmon.errors import ConfigError, QueueError
 from fmon.model import Price
 from fmon.phases import plan as module
@@ -41,8 +42,13 @@ def skypilot(monkeypatch):
         )
 
     monkeypatch.setattr(module, "ask_worker", worker)
-    monkeypatch.setattr(module, "catalog_prices", catalog)
+    monkeypatch.setattr(gates, "catalog_prices", catalog)
     return asked
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
 
 
 def made(folder, config=CONFIG, task=TASK):
@@ -154,6 +160,33 @@ def test_skypilots_own_parser_decides_about_the_task_yaml(tmp_path, skypilot):
 def test_variables_without_a_value_are_named_to_skypilot(tmp_path, skypilot):
     made(tmp_path, task=TASK + "envs: {HF_TOKEN: , MODEL: x}\n")
     assert skypilot["arguments"] == ("task", str(tmp_path / "train.yaml"), "HF_TOKEN")
+
+
+def test_a_declared_variable_without_a_value_takes_it_from_the_environment_or_is_refused(
+    tmp_path, monkeypatch
+):
+    task = TASK + "envs: {HF_TOKEN: , MODEL: }\nsecrets: {KEY: }\n"
+    (check,) = [check for check in made(tmp_path, task=task).checks if check.name == "variables"]
+    assert (check.result, "HF_TOKEN" in check.sentence, "MODEL" in check.sentence) == ("fail", True, False)
+    monkeypatch.setenv("HF_TOKEN", "x")
+    monkeypatch.setenv("KEY", "y")
+    assert results(made(tmp_path, task=task))["variables"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("mounts", "result"),
+    [
+        ("workdir: code\n", "ok"),
+        ("workdir: gone\n", "fail"),
+        ("workdir: {url: 'https://example.org/x.git'}\n", "ok"),
+        ("file_mounts: {/a: code/, /b: 's3://bucket', /c: {name: bucket, source: gone}}\n", "fail"),
+        ("file_mounts: {/a: code/, /b: 's3://bucket', /c: {name: bucket, mode: MOUNT}}\n", "ok"),
+    ],
+)
+def test_local_files_are_looked_for_where_fmon_is_called(tmp_path, monkeypatch, mounts, result):
+    (tmp_path / "code").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert results(made(tmp_path, task=TASK + mounts))["files"] == result
 
 
 def test_a_pipeline_of_several_documents_is_read(tmp_path):

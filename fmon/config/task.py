@@ -104,6 +104,12 @@ def images_of(task: Task) -> list[str]:
     return list(dict.fromkeys(map(str, flat)))
 
 
+def image_of(experiment: Experiment, task: Task) -> str | None:
+    """Name the container image that the jobs run in, as its registry knows it; None on a bare VM."""
+    images = [image.removeprefix("docker:") for image in images_of(task) if image.startswith("docker:")]
+    return experiment.docker_image or next(iter(images), None)
+
+
 def machines_of(task: Task, condition: Condition) -> list[Machine]:
     """List the machines that a condition's job may get; empty where the task does not say."""
     options = (option for each in task.resources or [{}] for option in _options(each, condition.resources))

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
-from fmon.config.task import Check, accelerator_check, image_check, images_of, read_task
+from fmon.config.task import Check, accelerator_check, image_check, image_of, read_task
 from fmon.errors import ConfigError
 from fmon.firing import look_again
 from fmon.manifests import extend, jobs_of, named, new_manifest, owned_elsewhere
@@ -240,8 +240,7 @@ def _refresh(manifest: Manifest, experiment: Experiment, task: Task, found: Matc
         catalog_prices(name for name in _accelerators(found) if name.lower() not in known) | prices
     )
     manifest.limits = experiment.limits
-    images = [image.removeprefix("docker:") for image in images_of(task) if image.startswith("docker:")]
-    manifest.docker_image = experiment.docker_image or next(iter(images), None)
+    manifest.docker_image = image_of(experiment, task)
 
 
 def _accelerators(found: Match) -> set[str]:

@@ -13,14 +13,24 @@ from fmon.report.text import visible
 
 if TYPE_CHECKING:
     from fmon.terminal.comparison import print_comparison
+    from fmon.terminal.launch import LaunchBar
     from fmon.terminal.plan import print_plan
     from fmon.terminal.rows import print_rows
     from fmon.terminal.status import print_status
     from fmon.terminal.watch import WatchScreen
 
-__all__ = ["WatchScreen", "print_comparison", "print_plan", "print_rows", "print_status", "visible"]
+__all__ = [
+    "LaunchBar",
+    "WatchScreen",
+    "print_comparison",
+    "print_plan",
+    "print_rows",
+    "print_status",
+    "visible",
+]
 
 _HOMES = {
+    "LaunchBar": "launch",
     "WatchScreen": "watch",
     "print_comparison": "comparison",
     "print_plan": "plan",

@@ -1,0 +1,40 @@
+"""The progress of a launch, on stderr (floor 7)."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+
+class LaunchBar:
+    """A bar on a terminal, and nothing in a file: the audit has each launch."""
+
+    def __init__(self) -> None:
+        columns = (TextColumn("launching"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bar = Progress(
+            *columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True
+        )
+        self._task = self._bar.add_task("", total=None, visible=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def show(self, settled: int, total: int) -> None:
+        """Show how many launches are settled; the first call brings the bar up."""
+        self._bar.start()
+        self._bar.update(self._task, completed=settled, total=total, visible=True)
