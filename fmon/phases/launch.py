@@ -19,6 +19,7 @@ from fmon.config.task import image_check, image_of, read_task
 from fmon.dispatch import Attempt, Dispatched, Pace, dispatch, exclusive
 from fmon.gates import checks, cost_of, estimate
 from fmon.manifests import extend, named, new_manifest
+from fmon.matching import attach, match
 from fmon.observe import observe
 from fmon.refusals import confirm_cost, refuse_another_image, refuse_bare_vm, refuse_failed, refuse_open_jobs
 from fmon.store.durable import lock
@@ -180,7 +181,7 @@ def launch(
         exclusive(data, experiment.experiment_name) as hold,
         closing(world.open_submitter(hold)) as submitter,
     ):
-        store, manifest, is_new, records = _experiment(data, experiment, world)
+        store, manifest, is_new, records = _experiment(data, experiment, world, is_dry=wish.is_dry)
         missing = {entry.condition for entry in manifest.jobs if entry.job_id is None}
         launched = Launched(
             experiment_id=store.experiment_id,
@@ -276,9 +277,12 @@ class _Writer:
 
 
 def _experiment(
-    data: Path, experiment: Experiment, world: World
+    data: Path, experiment: Experiment, world: World, *, is_dry: bool
 ) -> tuple[Store, Manifest, bool, list[Record]]:
-    """Find the experiment to continue, after one more look at its jobs, or make one in memory."""
+    """Find the experiment to continue, after one more look at its jobs, or make one in memory.
+
+    A look is a poll, and stored; that of a dry run is not.
+    """
     now = world.clock()
     known = [
         store
@@ -289,7 +293,7 @@ def _experiment(
     with lock(poll_lock(data), wait_s=POLL_WAIT_S):
         answer = world.queue.read()
         newest = known[-1] if known else None
-        if newest is not None and not newest.is_closed:
+        if newest is not None and not newest.is_closed and not is_dry:
             observe(newest, answer, source=world.queue.name, now=now)
         while (store := _store_at(data, experiment, now)) in known:
             now += timedelta(seconds=1)
@@ -299,6 +303,8 @@ def _experiment(
         if newest is None or newest.is_closed:
             return store, fresh, True, answer.records
         manifest = read_manifest(newest)
+        if is_dry:
+            attach(manifest, match(manifest, answer.records))
         extend(manifest, fresh)
         return newest, manifest, False, answer.records
 
