@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fmon.commands import analysis
+from fmon.commands import analysis, outside
 from fmon.commands.options import (
     INTERRUPTED,
     Config,
@@ -279,6 +279,7 @@ def replay(
 
 
 app.command(rich_help_panel="Phase 6: report")(analysis.compare)
+app.command(rich_help_panel="Phase 6: report")(outside.issues)
 app.command(rich_help_panel="Views")(analysis.sql)
 app.command(rich_help_panel="Views")(analysis.views)
 

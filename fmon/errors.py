@@ -39,6 +39,12 @@ class RegistryError(FmonError):
     exit_code = 11
 
 
+class GitHubError(FmonError):
+    """GitHub, or its command line ``gh``, did not do what it was asked; what was done before is recorded."""
+
+    exit_code = 11
+
+
 class SnapshotError(FmonError):
     """A queue record does not fit; everything that fits was stored first."""
 

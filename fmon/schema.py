@@ -242,6 +242,15 @@ LOST_CLOSURE = (
     Column("closed_at", "timestamptz", "UTC", "when"),
 )
 
+FILED_ISSUE = (
+    _EXPERIMENT,
+    Column("root_cause_id", "varchar", "id", "the root cause that an issue is about"),
+    Column("repository", "varchar", "name", "where it was filed"),
+    Column("action", "varchar", "name", "create; comment or find: an earlier experiment had filed it"),
+    Column("url", "varchar", "text", "the issue"),
+    Column("filed_at", "timestamptz", "UTC", "when"),
+)
+
 CLOCK = (Column("now", "timestamptz", "UTC", "the wall clock when the connection was made"),)
 
 SOURCES = {
@@ -263,4 +272,5 @@ SOURCES = {
     "authorized": AUTHORIZED,
     "cancel_wish": CANCEL_WISH,
     "lost_closure": LOST_CLOSURE,
+    "filed_issue": FILED_ISSUE,
 }

@@ -47,6 +47,7 @@ DEFAULTS: dict[str, Row] = {
     "authorized": {"person": "someone"},
     "cancel_wish": {"job_id": "1", "reason": "person", "person": "someone"},
     "lost_closure": {"condition_id": "c", "job_id": "1", "person": "someone", "reason": "looked"},
+    "filed_issue": {"repository": "o/r", "action": "create", "url": "u"},
     "snapshot": {"job_id": "1", "task_id": "0", "job_name": "job-c", "is_seen": "true", "status": "RUNNING"},
 }
 

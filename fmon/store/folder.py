@@ -97,6 +97,11 @@ def launch_lock(data: Path, experiment_name: str) -> Path:
     return data / f".launch-{experiment_name}.lock"
 
 
+def issues_lock(data: Path) -> Path:
+    """Name the lock of whoever files issues about the experiments of a folder."""
+    return data / ".issues.lock"
+
+
 def stores(data: Path | str) -> list[Store]:
     """List the experiments of a folder by id: its folders with a manifest.json.
 

@@ -92,6 +92,14 @@ def _closures(experiment_id: str, events: list[Event]) -> Iterator[Values]:
         yield experiment_id, event["condition_id"], job_id, event["by"], event["reason"], _time(event["at"])
 
 
+def _issues(experiment_id: str, events: list[Event]) -> Iterator[Values]:
+    """Give what was filed; of a recording nothing ever is."""
+    for event in _of("issue", events):
+        if not event.get("dry_run"):
+            where = event["repository"], event["action"], event["url"]
+            yield experiment_id, event["root_cause_id"], *where, _time(event["at"])
+
+
 def _time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
@@ -105,5 +113,6 @@ RELATIONS: dict[str, Callable[[str, list[Event]], Iterator[Values]]] = {
     "authorized": _authorizations,
     "cancel_wish": _cancel_wishes,
     "lost_closure": _closures,
+    "filed_issue": _issues,
 }
 """Per source relation: experiment_id and all its events -> rows, in the order of its columns."""

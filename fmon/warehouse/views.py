@@ -53,6 +53,7 @@ VIEWS = (
     "coverage_change",
     "cause_change",
     "suspect_change",
+    "issue",
 )
 """Names of the files in ``sql/``; each reads only sources and what stands before it."""
 

@@ -1,0 +1,263 @@
+"""The text of an issue about a root cause, as GitHub's Markdown (floor 4).
+
+Whatever comes from jobs, logs, configs and people stands in code: there GitHub makes no mention, reference,
+link or HTML of it. The fence, or the run of backticks, is longer than any inside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from fmon.causes.taxonomy import strategy
+from fmon.report.text import clock, cost, cut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    Row = Mapping[str, Any]
+
+MOST_CONDITIONS = 50
+MOST_SUSPECTS = 5
+MOST_FIXES = 20
+MOST_FILES = 10
+MOST_CHARACTERS = 500
+"""Of one piece of foreign text; together they keep a body far below GitHub's 65,536 characters."""
+TITLE_CHARACTERS = 120
+EXCERPT_CHARACTERS = 300
+"""Of one line of a log excerpt."""
+
+REASONS = {
+    "unrecoverable": "Nothing that fmon may do puts it right: a person has to.",
+    "out_of_cycles": "Its conditions still fail after the last relaunch that is allowed (rule F4).",
+}
+
+_MARKER = re.compile(r"<!-- fmon: root_cause=(\S+) signature=\S+ experiment=(\S+) -->")
+
+
+def key_of(root_cause_id: str) -> str:
+    """Give the word that an issue about a root cause is searched by.
+
+    GitHub's search takes words apart at punctuation and may leave HTML comments out: so it is letters and
+    digits, and stands in plain sight.
+
+    Examples
+    --------
+    >>> key_of("cuda_oom/torch")
+    'fmon97d9cfebea33ba4b'
+    """
+    return f"fmon{hashlib.sha256(root_cause_id.encode('utf-8', 'replace')).hexdigest()[:16]}"
+
+
+def marker(root_cause_id: str, signature: str | None, experiment_id: str) -> str:
+    """Write the hidden line that tells whose issue, and of which experiment, a text is."""
+    parts = map(_quoted, (root_cause_id, signature or "none", experiment_id))
+    return "<!-- fmon: root_cause={} signature={} experiment={} -->".format(*parts)
+
+
+def is_about(text: str, root_cause_id: str) -> bool:
+    """Tell whether a text is the body of an issue about a root cause."""
+    return any(found[0] == _quoted(root_cause_id) for found in _MARKER.findall(text))
+
+
+def tells_of(text: str, root_cause_id: str, experiment_id: str) -> bool:
+    """Tell whether a body or a comment already says that the cause was met in an experiment."""
+    return (_quoted(root_cause_id), _quoted(experiment_id)) in _MARKER.findall(text)
+
+
+def file_name(root_cause_id: str) -> str:
+    """Name the Markdown file of a cause; causes of different names have different files.
+
+    Examples
+    --------
+    >>> file_name("code_bug/shape/ValueError/0badc0de")
+    'code_bug-shape-ValueError-0badc0de.md'
+    """
+    name = root_cause_id.replace("/", "-")
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".")[:100]
+    return f"{plain}.md" if plain == name else f"{plain}-{key_of(root_cause_id)[4:12]}.md"
+
+
+def title(issue: Row) -> str:
+    """Write the title: one line."""
+    named = f"{issue['category']}/{issue['subcategory']}" if issue["subcategory"] else issue["category"]
+    said = " ".join((issue["evidence"] or issue["root_cause"]).split())
+    return f"[fmon] {named}: {cut(said, TITLE_CHARACTERS)}"
+
+
+def body(issue: Row, conditions: Sequence[Row], suspects: Sequence[Row], log: str | None) -> str:
+    """Write the body.
+
+    Parameters
+    ----------
+    issue : row of view ``issue``, with now_at, max_relaunch_cycles and experiment_condition_count
+    conditions : its conditions: condition_id, job_id, cycle, status
+    suspects : rows of view ``suspect`` of this cause: statement
+    log : the stored log that the evidence is of; None = there is none
+    """
+    return "\n".join(
+        [
+            *_opening(issue),
+            REASONS[issue["reason"]],
+            "",
+            *_figures(issue),
+            *_evidence(issue, log),
+            *_conditions(issue, conditions),
+            *_suspects(suspects),
+            *_fixes(issue["fixes"]),
+            "## What to do",
+            "",
+            strategy(issue["category"], issue["subcategory"]),
+            *_files(issue["affected_files"]),
+            "",
+            *_closing(issue),
+        ]
+    )
+
+
+def recurrence(issue: Row, conditions: Sequence[Row], suspects: Sequence[Row], log: str | None) -> str:
+    """Write the comment on a cause that came back in another experiment; arguments as ``body``."""
+    return "\n".join(
+        [
+            *_opening(issue),
+            f"It came back in experiment {code(issue['experiment_id'])}. {REASONS[issue['reason']]}",
+            "",
+            *_figures(issue),
+            *_evidence(issue, log),
+            *_conditions(issue, conditions),
+            *_suspects(suspects),
+            *_fixes(issue["fixes"]),
+            *_closing(issue),
+        ]
+    )
+
+
+def code(text: str) -> str:
+    """Write foreign text as code within a line.
+
+    Examples
+    --------
+    >>> code("ask @ada `now`")
+    '`` ask @ada `now` ``'
+    """
+    shown = _harmless(" ".join(cut(text, MOST_CHARACTERS).split()))
+    ticks = "`" * (_longest_run(shown) + 1)
+    space = " " if shown.startswith("`") or shown.endswith("`") or not shown else ""
+    return f"{ticks}{space}{shown}{space}{ticks}"
+
+
+def fenced(lines: Iterable[str]) -> list[str]:
+    """Write foreign lines as a block of code."""
+    shown = [_harmless(cut(line, EXCERPT_CHARACTERS)) for line in lines]
+    fence = "`" * max(3, 1 + max(map(_longest_run, shown), default=0))
+    return [f"{fence}text", *shown, fence]
+
+
+def _opening(issue: Row) -> list[str]:
+    return [marker(issue["root_cause_id"], issue["signature"], issue["experiment_id"]), ""]
+
+
+def _figures(issue: Row) -> Iterator[str]:
+    """Say whose, how many, when and what it cost."""
+    yield f"- root cause {code(issue['root_cause_id'])}, confidence {issue['confidence']:.2f}"
+    yield f"- experiment {code(issue['experiment_id'])}"
+    yield f"- conditions: {issue['condition_count']:,} of {issue['experiment_condition_count']:,}"
+    yield (
+        f"- failed attempts: {issue['failed_count']:,}, the newest in cycle {issue['cycle']} "
+        f"(relaunches allowed: {issue['max_relaunch_cycles']})"
+    )
+    yield f"- burned by these attempts: {cost(issue['cost_usd'], issue['unpriced_count'])}"
+    yield f"- first {clock(issue['first_failed_at'])}, last {clock(issue['last_failed_at'])}"
+    yield ""
+
+
+def _evidence(issue: Row, log: str | None) -> Iterator[str]:
+    """Show the line that decided, in its log where that is stored."""
+    yield "## Evidence"
+    yield ""
+    line = issue["evidence_line"]
+    where = f", line {line:,}" if line else ""
+    yield f"Job {issue['evidence_job_id']}, {str(issue['source'] or 'nothing').replace('_', ' ')}{where}:"
+    yield ""
+    if issue["evidence"] is None:
+        yield from fenced([issue["root_cause"]])
+    elif log is None or not line:
+        yield from fenced([issue["evidence"]])
+    else:
+        yield from fenced(_around(log, line))
+    yield ""
+
+
+def _around(log: str, number: int, *, before: int = 12, after: int = 6) -> Iterator[str]:
+    """Give the lines around one, which is marked; lines end at a line feed, as the evidence was counted."""
+    lines = log.rstrip("\n").split("\n")
+    first = max(0, number - 1 - before)
+    for at, line in enumerate(lines[first : number + after], start=first + 1):
+        yield f"{'>' if at == number else ' '} {line}"
+
+
+def _conditions(issue: Row, conditions: Sequence[Row]) -> Iterator[str]:
+    yield "## Conditions"
+    yield ""
+    for row in conditions[:MOST_CONDITIONS]:
+        status = code(row["status"])
+        yield f"- {code(row['condition_id'])}: job {row['job_id']}, cycle {row['cycle']}, {status}"
+    yield from _more(issue["condition_count"], MOST_CONDITIONS)
+    yield ""
+
+
+def _suspects(suspects: Sequence[Row]) -> Iterator[str]:
+    yield "## Suspects"
+    yield ""
+    if not suspects:
+        yield "No combination of factor levels explains it."
+    for row in suspects[:MOST_SUSPECTS]:
+        yield f"- {code(row['statement'])}"
+    yield from _more(len(suspects), MOST_SUSPECTS)
+    yield ""
+
+
+def _fixes(fixes: Sequence[str]) -> Iterator[str]:
+    yield "## Fixes tried"
+    yield ""
+    if not fixes:
+        yield "None is recorded (`fmon fix record`)."
+    for fix in fixes[:MOST_FIXES]:
+        yield f"- {code(fix)}"
+    yield from _more(len(fixes), MOST_FIXES)
+    yield ""
+
+
+def _files(files: Sequence[str]) -> Iterator[str]:
+    if files:
+        yield ""
+        yield f"Files that its log names: {', '.join(map(code, files[:MOST_FILES]))}"
+
+
+def _closing(issue: Row) -> Iterator[str]:
+    command = f"fmon logs {issue['evidence_job_id']} --experiment {issue['experiment_id']}"
+    yield f"The whole log: {code(command)}."
+    yield ""
+    yield f"<sub>Written by fmon as of {clock(issue['now_at'])}; key {key_of(issue['root_cause_id'])}.</sub>"
+    yield ""
+
+
+def _more(count: int, shown: int) -> Iterator[str]:
+    if count > shown:
+        yield f"- and {count - shown:,} more"
+
+
+def _longest_run(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)
+
+
+def _harmless(text: str) -> str:
+    """Leave no way to forge a marker: fmon believes the ones it finds in issues."""
+    return text.replace("<!--", "<! --")
+
+
+def _quoted(text: str) -> str:
+    """Write a name so that it can neither end the hidden comment nor hold a blank."""
+    return quote(text, safe="/").replace("--", "-%2D")
