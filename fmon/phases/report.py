@@ -7,19 +7,23 @@ copies status, times and costs into the manifest.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fmon.errors import QueueError
 from fmon.report import queries
+from fmon.report.excerpt import excerpt_of
 from fmon.report.frozen import freeze
+from fmon.report.gather import gather
 from fmon.report.jsonl import LINES, MACROS
-from fmon.report.matrix import pairs_of
-from fmon.report.page import SIZES, Facts, render
+from fmon.report.page import render
 from fmon.report.text import json_text
-from fmon.report.timeline import DENSITY, PARTS, SPANS, TIMELINE
+from fmon.report.timeline import SPANS
+from fmon.sky.logs import LogAsk
 from fmon.store.compaction import LOCK_WAIT_S
 from fmon.store.durable import lock, write_chunks_durably, write_durably
 from fmon.store.folder import find
+from fmon.store.job_logs import load_log
 from fmon.store.manifest import read_manifest, write_manifest
 from fmon.warehouse import connect, rows
 from fmon.warehouse.load import bind_reported
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from fmon.model import Manifest
+    from fmon.report.excerpt import Excerpt
     from fmon.store.folder import Store
 
     Ask = Callable[[Mapping[int, list[str]], int], dict[int, float]]
@@ -89,8 +94,9 @@ def report(
     con.execute(MACROS)
     name = f"factorial_run_{store.experiment_id}"
     reported = Reported(jsonl=out / f"{name}.jsonl", html=out / f"{name}.html", unreconciled=unreconciled)
+    facts = gather(partial(rows, con), partial(_excerpt, store))
     write_chunks_durably(reported.jsonl, _lines(con))
-    write_durably(reported.html, render(_facts(con)).encode())
+    write_durably(reported.html, render(facts).encode())
     _refresh(store, rows(con, queries.LIVE_FIELDS), costs, as_of=as_of)
     return reported
 
@@ -141,54 +147,21 @@ def _summary(con: duckdb.DuckDBPyConnection) -> Row:
     }
 
 
-def _facts(con: duckdb.DuckDBPyConnection) -> Facts:
-    """Ask the views for what the largest page shows."""
-    size = SIZES[0]
-    experiment = rows(con, queries.EXPERIMENT)[0]
-    levels = rows(con, queries.LEVELS, {"most": size.levels})
-    characters = {"most_characters": size.reason_characters}
-    return Facts(
-        experiment=experiment,
-        outcome=rows(con, queries.OUTCOME)[0],
-        polls=rows(con, queries.POLLS)[0],
-        alarms=rows(con, queries.ALARMS, {"most": size.alarms}),
-        alarm_counts=rows(con, queries.ALARM_COUNTS),
-        levels=levels,
-        matrices=_matrices(con, experiment["experiment_id"], levels),
-        cycles=rows(con, queries.CYCLES),
-        reconciled=rows(con, queries.RECONCILED),
-        failures=rows(con, queries.FAILURES, {"most": size.reasons, "most_ids": size.ids, **characters}),
-        gaps=rows(con, queries.GAPS, {"most": size.polls}),
-        failed_polls=rows(con, queries.FAILED_POLLS, {"most": size.polls, **characters}),
-        conditions=rows(
-            con, queries.CONDITIONS, {"most": size.conditions, "most_of_many": size.conditions_of_many}
-        ),
-        spans=rows(con, TIMELINE, {"most": size.bars, "most_of_many": size.bars_of_many}),
-        parts=rows(con, DENSITY, {"parts": PARTS}),
+def _excerpt(store: Store, cause: Row) -> Excerpt | None:
+    """Read the lines of a stored log around the evidence of a cause."""
+    if cause["evidence_source"] not in ("log", "controller_log") or cause["evidence_line"] is None:
+        return None
+    asked = LogAsk(cause["evidence_job_id"], is_controller=cause["evidence_source"] == "controller_log")
+    text = load_log(store, asked.file_name)
+    if text is None:
+        return None
+    return excerpt_of(
+        text,
+        job_id=asked.job_id,
+        is_controller=asked.is_controller,
+        number=cause["evidence_line"],
+        evidence=cause["evidence"] or "",
     )
-
-
-def _matrices(
-    con: duckdb.DuckDBPyConnection, experiment_id: str, levels: list[Row]
-) -> dict[tuple[str, str], list[Row]]:
-    """Ask for the coverage of each pair of factors, at the levels that are shown."""
-    shown: dict[str, list[str]] = {}
-    for row in levels:
-        shown.setdefault(row["factor"], []).append(row["level"])
-    return {
-        (row, column): rows(
-            con,
-            queries.MATRIX,
-            {
-                "experiment": experiment_id,
-                "row": row,
-                "column": column,
-                "row_levels": shown[row],
-                "column_levels": shown[column],
-            },
-        )
-        for row, column in pairs_of(levels)
-    }
 
 
 def _refresh(store: Store, live: list[Row], costs: dict[int, float], *, as_of: datetime) -> None:

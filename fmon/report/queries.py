@@ -14,10 +14,25 @@ FROZEN = (
     "poll",
     "cycle_cost",
     "outcome",
+    "verdict",
+    "verdict_level",
+    "failure",
 )
 """The others in dependency order that are computed once; all queries read them several times."""
 
-VIEWS = ("experiment", "coverage_matrix", *JOBS, *FROZEN)
+VIEWS = (
+    "experiment",
+    "coverage_matrix",
+    "cause_matrix",
+    "cause",
+    "cause_cycle",
+    "failure_cluster",
+    "suspect",
+    "kill_switch",
+    "history",
+    *JOBS,
+    *FROZEN,
+)
 
 EXPERIMENT = """
 select
@@ -47,6 +62,7 @@ select
     outcome.job_count,
     outcome.unpriced_count,
     outcome.cost_usd,
+    outcome.burned_usd,
     outcome.cost_per_success_usd,
     round(outcome.run_h, 6) as run_h,
     outcome.detection_latency_s
@@ -95,6 +111,7 @@ select
     coverage.missing_count,
     coverage.unpriced_count,
     coverage.cost_usd,
+    coverage.burned_usd,
     count(*) over (partition by coverage.factor) as total
 from coverage
 qualify
@@ -112,7 +129,15 @@ select
     matrix.column_level,
     matrix.expected_count,
     matrix.succeeded_count,
-    matrix.failed_count
+    matrix.failed_count,
+    matrix.cancelled_count,
+    matrix.running_count,
+    matrix.pending_count,
+    matrix.lost_count,
+    matrix.missing_count,
+    matrix.unpriced_count,
+    matrix.median_run_s,
+    matrix.cost_usd
 from coverage_matrix($experiment, $row, $column) as matrix
 where list_contains($row_levels, matrix.row_level) and list_contains($column_levels, matrix.column_level)
 """
@@ -123,7 +148,8 @@ select
     cycle_cost.job_count,
     cycle_cost.unpriced_count,
     round(cycle_cost.run_h, 6) as run_h,
-    cycle_cost.cost_usd
+    cycle_cost.cost_usd,
+    cycle_cost.burned_usd
 from cycle_cost
 order by cycle_cost.cycle
 """
@@ -235,6 +261,7 @@ select
     condition.condition_id,
     condition.state,
     condition.status,
+    condition.category,
     condition.job_id,
     condition.cycle,
     condition.recovery_count,

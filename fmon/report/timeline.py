@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from fmon.report.text import cost, cut, duration
 
 if TYPE_CHECKING:
-    from fmon.report.page import Rows, Size
+    from fmon.report.gather import Rows
+    from fmon.report.size import Size
 
 WIDTH = 1000
 HEIGHT = 60

@@ -1,12 +1,18 @@
-
 "use strict";
+// The heat map: two select boxes for the factors, radio buttons for what the cells show.
 (() => {
   const source = document.getElementById("matrices");
   if (!source) return;
   const { factors, pairs } = JSON.parse(source.textContent);
   const rows = document.getElementById("rows");
   const columns = document.getElementById("columns");
-  const steps = 5;
+  const measures = [...document.querySelectorAll("input[name=measure]")];
+  const readings = [
+    document.getElementById("reading").textContent,
+    "Known cost of all attempts of a cell's conditions, failed ones too; the darker, the dearer.",
+    "Median run time of the newest attempts of a cell's conditions; the darker, the longer.",
+    "Conditions that failed of each cause, the most frequent first; the letters are those of the causes.",
+  ];
   const number = new Intl.NumberFormat("en");
 
   // A pair is stored once; the other way round it is the same cells, turned.
@@ -14,7 +20,7 @@
     const straight = pairs[`${row},${column}`];
     if (straight) return straight;
     const turned = pairs[`${column},${row}`];
-    return turned && turned.map(([r, c, ...counts]) => [c, r, ...counts]);
+    return turned && turned.map(([r, c, ...shown]) => [c, r, ...shown]);
   };
 
   const add = (parent, tag, text, scope) => {
@@ -24,39 +30,38 @@
     return node;
   };
 
-  const fill = (node, counts) => {
-    if (!counts) {
-      node.textContent = "-";
-      node.className = "none";
-      return;
-    }
-    const [expected, succeeded, failed] = counts;
-    node.textContent = `${number.format(succeeded)}/${number.format(expected)}`
-      + (failed ? `, ${number.format(failed)} failed` : "");
-    const [kind, part] = failed ? ["bad", failed] : ["good", succeeded];
-    node.className = kind + Math.ceil(part * steps / expected);
+  const fill = (node, [text, note, shade]) => {
+    node.className = shade;
+    add(node, "b", text);
+    if (note) add(node, "span", note);
   };
 
   const draw = () => {
     const row = factors[rows.value];
     const column = factors[columns.value];
-    const found = cellsOf(rows.value, columns.value) || [];
-    const cells = new Map(found.map(([r, c, ...counts]) => [`${r},${c}`, counts]));
+    const measure = measures.findIndex((each) => each.checked);
+    const cells = new Map(
+      cellsOf(rows.value, columns.value).map(([r, c, ...shown]) => [`${r},${c}`, shown[measure]]),
+    );
     const table = document.getElementById("matrix");
+    const caption = `${row.name} by ${column.name}: ${measures[measure].nextElementSibling.textContent}`;
     table.replaceChildren();
+    table.createCaption().textContent = caption;
     const head = table.createTHead().insertRow();
-    add(head, "th", `${row.name} \\ ${column.name}`);
+    head.insertCell();
     column.levels.forEach((level) => add(head, "th", level, "col"));
     const body = table.createTBody();
     row.levels.forEach((level, r) => {
       const line = body.insertRow();
       add(line, "th", level, "row");
-      column.levels.forEach((_, c) => fill(line.insertCell(), cells.get(`${r},${c}`)));
+      column.levels.forEach((_, c) => fill(line.insertCell(), cells.get(`${r},${c}`) || ["-", "", "none"]));
     });
+    document.getElementById("reading").textContent = readings[measure];
     document.getElementById("left").textContent = [row, column]
       .filter((side) => side.more)
       .map((side) => `${number.format(side.more)} more levels of ${side.name}, see the JSONL. `)
       .join("");
+    document.getElementById("said").textContent = `The table now shows ${caption}.`;
   };
 
   // Only pairs that the page carries can be chosen.
@@ -70,13 +75,14 @@
     });
   };
 
-  const [first, second] = Object.keys(pairs)[0].split(",").map(Number);
-  offer(rows, null, first);
-  offer(columns, first, second);
+  const [row, column] = Object.keys(pairs)[0].split(",").map(Number);
+  offer(rows, null, row);
+  offer(columns, row, column);
   rows.addEventListener("change", () => {
     offer(columns, Number(rows.value), Number(columns.value));
     draw();
   });
   columns.addEventListener("change", draw);
+  measures.forEach((each) => each.addEventListener("change", draw));
   document.getElementById("choice").hidden = false;
 })();

@@ -1,0 +1,70 @@
+"""Where each section of the page has its numbers from, as queries to paste into ``fmon sql`` (floor 4).
+
+The page shows what the views say, so these are plain selects; a test runs each of them.
+"""
+
+from __future__ import annotations
+
+import re
+
+NAME = re.compile(r"\$\w+")
+
+SOURCES = {
+    "overview": (
+        "select * from outcome where experiment_id = $experiment",
+        "select * from cause where experiment_id = $experiment order by failed_count desc",
+        "select * from suspect where experiment_id = $experiment order by root_cause_id, round",
+    ),
+    "grid": (
+        "select * from coverage_matrix($experiment, $row, $column)",
+        "select * from cause_matrix($experiment, $row, $column)",
+    ),
+    "causes": (
+        "select * from cause where experiment_id = $experiment order by failed_count desc",
+        "select * from failure where experiment_id = $experiment order by failed_at",
+        "select * from suspect where experiment_id = $experiment order by root_cause_id, round",
+    ),
+    "levels": (
+        "select * from failure_cluster where experiment_id = $experiment and failed_count > 0\n"
+        "order by p_value",
+    ),
+    "reasons": (
+        "select condition_id, status, failure_reason from job\n"
+        "where experiment_id = $experiment and is_failed",
+    ),
+    "cost": (
+        "select * from cycle_cost where experiment_id = $experiment order by cycle",
+        "select * from cause_cycle where experiment_id = $experiment order by burned_usd desc nulls last",
+        "select * from coverage where experiment_id = $experiment order by factor_number, level_number",
+    ),
+    "timeline": ("select * from job where experiment_id = $experiment order by submitted_at",),
+    "history": (
+        "select * from history where experiment_id = $experiment order by event_number",
+        "select * from kill_switch where experiment_id = $experiment order by firing_id",
+    ),
+    "alarms": ("select * from alarm where experiment_id = $experiment order by raised_at",),
+    "polls": (
+        "select * from poll where experiment_id = $experiment order by gap_s desc nulls last",
+        "select detected_at - failed_at as noticed_after, * from failure where experiment_id = $experiment",
+    ),
+    "conditions": ("select * from condition where experiment_id = $experiment order by entry_number",),
+}
+"""Section of the page -> queries; ``$experiment``, ``$row`` and ``$column`` stand for names."""
+
+
+def sources_of(experiment_id: str, pair: tuple[str, str] | None) -> dict[str, tuple[str, ...]]:
+    """Fill in the names.
+
+    Parameters
+    ----------
+    experiment_id : the experiment
+    pair : the factors of the heat map; None = there is none
+    """
+    row, column = pair or ("", "")
+    names = {"$experiment": experiment_id, "$row": row, "$column": column}
+    return {section: tuple(_filled(query, names) for query in found) for section, found in SOURCES.items()}
+
+
+def _filled(query: str, names: dict[str, str]) -> str:
+    """Put names in as SQL strings, in one pass: a name may itself look like a place for one."""
+    return NAME.sub(lambda found: "'" + names[found[0]].replace("'", "''") + "'", query)
