@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from typing import TYPE_CHECKING, NamedTuple
 
 from fmon.report.comparison import headline, level_list, matching, measures, proof
-from fmon.report.text import clock, cut, money, visible
+from fmon.report.html import MAX_BYTES, document
+from fmon.report.text import cut
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fmon.report.comparison import Change
-
-MAX_BYTES = 1_000_000
 
 
 class Size(NamedTuple):
@@ -45,45 +37,20 @@ def render(changes: Sequence[Change]) -> str:
 
 
 def _render(changes: Sequence[Change], size: Size) -> str:
-    style = _asset("page.css") + _asset("comparison.css")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return (
-        _environment(size)
-        .from_string(_asset("comparison.html.j2"))
-        .render(
-            changes=changes[: size.pairs],
-            left=max(0, len(changes) - size.pairs),
-            ids=[changes[0].before_experiment_id, *(change.experiment_id for change in changes)],
-            style=Markup(style),
-            policy=f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-            size=size,
-        )
+    return document(
+        "comparison.html.j2",
+        styles=("base.css", "comparison.css"),
+        filters={
+            "short": lambda text: cut(text or "", size.characters),
+            "levels": level_list,
+            "ids": lambda found: ", ".join([*found[: size.ids], *(["..."] if len(found) > size.ids else [])]),
+        },
+        headline=headline,
+        matching=matching,
+        measures=measures,
+        proof=proof,
+        changes=changes[: size.pairs],
+        left=max(0, len(changes) - size.pairs),
+        ids=[changes[0].before_experiment_id, *(change.experiment_id for change in changes)],
+        size=size,
     )
-
-
-def _environment(size: Size) -> Environment:
-    """Make the template's surroundings: everything that comes out of it is escaped, and shows only itself."""
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
-    )
-    environment.filters.update(
-        clock=clock,
-        money=money,
-        count=lambda number: f"{number:,}",
-        short=lambda text: cut(text or "", size.characters),
-        levels=level_list,
-        ids=lambda found: ", ".join([*found[: size.ids], *(["..."] if len(found) > size.ids else [])]),
-    )
-    environment.globals.update(headline=headline, matching=matching, measures=measures, proof=proof)
-    return environment
-
-
-def _shown(value: Any) -> Any:
-    if value is None:
-        return ""
-    return value if isinstance(value, Markup) or not isinstance(value, str) else visible(value)
-
-
-@cache
-def _asset(name: str) -> str:
-    return files("fmon.report").joinpath(name).read_text(encoding="utf-8")
