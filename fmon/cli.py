@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fmon.commands import analysis, outside
+from fmon.commands.fix import diagnose
 from fmon.commands.options import (
     INTERRUPTED,
     Config,
@@ -213,6 +214,9 @@ def logs(
     found = logs_phase(data, experiment, condition_or_job, open_logs(queue), controller=controller)
     say(found.sentence())
     print_lines(visible(line) for line in found.text.removesuffix("\n").split("\n"))
+
+
+app.command(rich_help_panel="Phase 3: diagnose")(diagnose)
 
 
 @app.command(rich_help_panel="Phase 6: report")

@@ -18,6 +18,7 @@ with failed as materialized (
         failure.source,
         failure.rule,
         failure.runner_up,
+        failure.log_state,
         failure.affected_files,
         failure.is_newest,
         failure.cycle,
@@ -143,6 +144,7 @@ gathered as (
         list(failed.job_id order by failed.failed_at, failed.job_id) as job_ids,
         list_sort(list_distinct(list(failed.signature))) as signatures,
         count(*) as failed_count,
+        count(*) filter (where failed.log_state is distinct from 'stored') as unlogged_count,
         count(*) filter (where failed.cost_usd is null) as unpriced_count,
         min(failed.confidence) as confidence,
         sum(failed.cost_usd) as cost_usd,
@@ -225,6 +227,7 @@ select
     gathered.failed_count,
     failed.job_id as evidence_job_id,
     failed.evidence_line,
+    gathered.unlogged_count,
     gathered.unpriced_count,
     gathered.confidence,
     cast(gathered.cost_usd as decimal(18, 4)) as cost_usd,
@@ -269,6 +272,8 @@ comment on column cause.is_transient is
 comment on column cause.failed_count is 'conditions whose newest verdict is a failure of this cause [count]';
 comment on column cause.evidence_job_id is 'the job whose log has the evidence [id]';
 comment on column cause.evidence_line is 'number of the evidence in its stored log, from 1 [count]';
+comment on column cause.unlogged_count is
+'jobs without a stored log: judged by what the queue said alone, or not yet [count]';
 comment on column cause.unpriced_count is 'jobs whose cost is unknown [count]';
 comment on column cause.confidence is
 'how sure the rules are of the least sure failure; 0 = one is not examined yet [ratio]';

@@ -91,65 +91,91 @@ worded as (
             ', or '
         ) as other_levels
     from listed
+),
+
+claimed as (
+    select
+        worded.experiment_id,
+        worded.root_cause_id,
+        worded.category,
+        worded.combination,
+        worded.equivalents,
+        worded.levels,
+        case
+            when worded.levels = '' and worded.total_count = 1
+                then 'the only condition with a verdict failed of this cause: nothing to compare it with'
+            when worded.levels = ''
+                then format(
+                    'all {} conditions with a verdict failed of this cause: nothing to compare them with',
+                    worded.total_count
+                )
+            else format(
+                '{}{} {} ({} of {} there, {} of {} elsewhere)',
+                case
+                    when worded.rest_failed_count = 1 then 'the only'
+                    when worded.failed_count = worded.rest_failed_count
+                        then format('all {}', worded.rest_failed_count)
+                    else format('{} of {}', worded.failed_count, worded.rest_failed_count)
+                end,
+                case when worded.round > 1 then ' other' else '' end,
+                case
+                    when worded.rest_failed_count = 1 then 'failure is'
+                    else 'failures are'
+                end || ' ' || worded.levels,
+                worded.failed_count,
+                worded.total_count,
+                worded.elsewhere_failed_count,
+                worded.elsewhere_total_count
+            )
+            || case
+                when worded.other_levels = '' then ''
+                else '; the same conditions as ' || worded.other_levels
+            end
+            || case
+                when worded.elsewhere_other_count = 0 then ''
+                else format('; {} elsewhere failed of another cause', worded.elsewhere_other_count)
+            end
+        end as claim,
+        worded.round,
+        worded.failed_count,
+        worded.total_count,
+        worded.elsewhere_failed_count,
+        worded.elsewhere_other_count,
+        worded.elsewhere_total_count,
+        worded.lift,
+        worded.p_value,
+        worded.p_holm
+    from worded
 )
 
 select
-    worded.experiment_id,
-    worded.root_cause_id,
-    worded.category,
-    worded.combination,
-    worded.equivalents,
+    claimed.experiment_id,
+    claimed.root_cause_id,
+    claimed.category,
+    claimed.combination,
+    claimed.equivalents,
     case
-        when worded.levels = '' then 'universal'
-        else 'specific to ' || array_to_string(map_keys(worded.combination), ' x ')
+        when claimed.levels = '' then 'universal'
+        else 'specific to ' || array_to_string(map_keys(claimed.combination), ' x ')
     end as pattern,
-    case
-        when worded.levels = '' and worded.total_count = 1
-            then 'the only condition with a verdict failed of this cause: nothing to compare it with'
-        when worded.levels = ''
-            then format(
-                'all {} conditions with a verdict failed of this cause: nothing to compare them with',
-                worded.total_count
-            )
-        else format(
-            '{}{} {} ({} of {} there, {} of {} elsewhere)',
-            case
-                when worded.rest_failed_count = 1 then 'the only'
-                when worded.failed_count = worded.rest_failed_count
-                    then format('all {}', worded.rest_failed_count)
-                else format('{} of {}', worded.failed_count, worded.rest_failed_count)
-            end,
-            case when worded.round > 1 then ' other' else '' end,
-            case
-                when worded.rest_failed_count = 1 then 'failure is'
-                else 'failures are'
-            end || ' ' || worded.levels,
-            worded.failed_count,
-            worded.total_count,
-            worded.elsewhere_failed_count,
-            worded.elsewhere_total_count
-        )
-        || case
-            when worded.other_levels = '' then ''
-            else '; the same conditions as ' || worded.other_levels
-        end
-        || case
-            when worded.elsewhere_other_count = 0 then ''
-            else format('; {} elsewhere failed of another cause', worded.elsewhere_other_count)
-        end
-        || '; association, family-wise error <= 0.05 per cause in the first round;'
-        || ' later rounds exploratory; not proof'
+    claimed.claim,
+    claimed.claim
+    || case
+        when claimed.levels = '' then ''
+        else
+            '; association, family-wise error <= 0.05 per cause in the first round;'
+            || ' later rounds exploratory; not proof'
     end as statement,
-    worded.round,
-    worded.failed_count,
-    worded.total_count,
-    worded.elsewhere_failed_count,
-    worded.elsewhere_other_count,
-    worded.elsewhere_total_count,
-    worded.lift,
-    worded.p_value,
-    worded.p_holm
-from worded;
+    claimed.round,
+    claimed.failed_count,
+    claimed.total_count,
+    claimed.elsewhere_failed_count,
+    claimed.elsewhere_other_count,
+    claimed.elsewhere_total_count,
+    claimed.lift,
+    claimed.p_value,
+    claimed.p_holm
+from claimed;
 
 comment on view suspect is
 'What levels explain a root cause; grain: experiment_id, root_cause_id, round';
@@ -161,7 +187,8 @@ comment on column suspect.combination is
 comment on column suspect.equivalents is
 'other combinations of exactly the same conditions: the data can''t tell them apart [text]';
 comment on column suspect.pattern is 'specific to which factors, or universal [text]';
-comment on column suspect.statement is 'the suspicion as a sentence, with its counter-evidence [text]';
+comment on column suspect.claim is 'the suspicion as a sentence, with its counter-evidence [text]';
+comment on column suspect.statement is 'claim, and how far it may be trusted [text]';
 comment on column suspect.round is
 '1; after that, what the conditions that earlier rounds did not take away show: exploratory [count]';
 comment on column suspect.failed_count is 'conditions of the combination that failed of this cause [count]';

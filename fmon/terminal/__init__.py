@@ -13,6 +13,7 @@ from fmon.report.text import visible
 
 if TYPE_CHECKING:
     from fmon.terminal.comparison import print_comparison
+    from fmon.terminal.diagnosis import print_diagnosis
     from fmon.terminal.launch import LaunchBar
     from fmon.terminal.plan import print_plan
     from fmon.terminal.rows import print_rows
@@ -23,6 +24,7 @@ __all__ = [
     "LaunchBar",
     "WatchScreen",
     "print_comparison",
+    "print_diagnosis",
     "print_plan",
     "print_rows",
     "print_status",
@@ -33,6 +35,7 @@ _HOMES = {
     "LaunchBar": "launch",
     "WatchScreen": "watch",
     "print_comparison": "comparison",
+    "print_diagnosis": "diagnosis",
     "print_plan": "plan",
     "print_rows": "rows",
     "print_status": "status",

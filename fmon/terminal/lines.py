@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 GAP = "  "
 
+MIN_ROOM = 30
+"""Cells that folded text has at least, however narrow the terminal is."""
+
 
 class Segment(NamedTuple):
     """A piece of a line; make it with ``segment``."""
@@ -97,6 +100,22 @@ def packed(parts: Iterable[Segment], width: int) -> Iterator[Line]:
         used += len(GAP) + cells(part.text)
     if row:
         yield row
+
+
+def folded(label: str, text: str, width: int, *, style: str = "") -> Iterator[Line]:
+    """Write text behind a label, folded between words and indented to stay behind it.
+
+    A word that is longer than a line stays whole: paths and error lines are there to be copied.
+    """
+    room = max(width - cells(label), MIN_ROOM)
+    rows: list[str] = [""]
+    for word in visible(text).split(" "):
+        if rows[-1] and cells(rows[-1]) + 1 + cells(word) > room:
+            rows.append(word)
+        else:
+            rows[-1] = f"{rows[-1]} {word}" if rows[-1] else word
+    for number, row in enumerate(rows):
+        yield [segment(label if number == 0 else " " * cells(label), "dim"), Segment(row, style)]
 
 
 def cells(text: str) -> int:

@@ -1,0 +1,32 @@
+"""Phases 3 and 4 on the command line: ``fmon diagnose`` and ``fmon fix ...`` (floor 7)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fmon.commands.options import Data, Experiment, Output, Queue, Rows, now
+from fmon.polling import DEFAULT_DATA, DEFAULT_QUEUE, say
+
+
+def diagnose(
+    experiment: Experiment = None,
+    *,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Also while jobs are open: preliminary, opens no fix.")
+    ] = False,
+    output: Rows = Output.table,
+    queue: Queue = DEFAULT_QUEUE,
+    data: Data = Path(DEFAULT_DATA),
+) -> None:
+    """Gather all failures into root causes: whom each struck, its evidence, and how to fix it."""
+    from fmon.phases.diagnose import diagnose as diagnose_phase
+    from fmon.sky.logs import open_logs
+    from fmon.terminal import print_diagnosis
+
+    diagnosis = diagnose_phase(data, experiment, is_partial=partial, logs=open_logs(queue), now=now())
+    if sentence := diagnosis.examined.sentence():
+        say(sentence)
+    print_diagnosis(diagnosis, output)

@@ -1,0 +1,152 @@
+"""A diagnosis on a screen: what explains most in the first line, then one block per root cause (floor 7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fmon.manifests import named
+from fmon.report.text import cost, visible
+from fmon.root_causes import ALONE, UNEXPLAINED, transience
+from fmon.terminal.lines import emit, folded, line, segment, terminal_width
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fmon.phases.diagnose import Diagnosis
+    from fmon.terminal.lines import Line
+
+Row = dict[str, Any]
+
+WIDTH = 110
+"""Where text is folded that goes into a pipe or a file; a terminal says how wide it is."""
+
+MAX_NAMED = 12
+"""Conditions and files that a block names; ``-o json`` has them all."""
+
+REMEDY_STYLES = {"auto": "green", "config": "yellow", "code": "yellow", "unrecoverable": "bold red"}
+
+LABEL = 12
+
+
+def print_diagnosis(diagnosis: Diagnosis, output: str) -> None:
+    """Print a diagnosis.
+
+    Parameters
+    ----------
+    diagnosis : what the phase found
+    output : table, or json: one object
+    """
+    if output == "json":
+        from fmon.phases.diagnose import as_json
+        from fmon.report.text import json_text
+
+        print(json_text(as_json(diagnosis)))  # noqa: T201
+        return
+    emit(diagnosis_lines(diagnosis, width=terminal_width() or WIDTH))
+
+
+def diagnosis_lines(diagnosis: Diagnosis, *, width: int) -> Iterator[Line]:
+    """Lay a diagnosis out: what explains most, the counts, a block per root cause, what comes next."""
+    yield from folded("", diagnosis.headline, width, style="bold")
+    yield from folded("", _counts(diagnosis), width)
+    if diagnosis.why_preliminary:
+        yield from folded("", _preliminary(diagnosis), width, style="bold yellow")
+    if diagnosis.missing:
+        yield from folded("", f"never launched: {_names(diagnosis.missing)}", width, style="yellow")
+    for number, cause in enumerate(diagnosis.causes, start=1):
+        yield []
+        yield from cause_lines(cause, number, width)
+    if any(suspect["combination"] for cause in diagnosis.causes for suspect in cause["suspects"]):
+        yield []
+        yield from folded("", _caveat(diagnosis.causes), width, style="dim")
+    yield []
+    yield line(f"next: {diagnosis.next_step}", "bold")
+
+
+def cause_lines(cause: Row, number: int, width: int) -> Iterator[Line]:
+    """Write one root cause as a block of labelled lines."""
+    remedy = cause["remedy"] or "not examined"
+    yield [
+        segment(f"{number}  "),
+        segment(cause["root_cause_id"], "bold"),
+        segment(f"  {_counted(cause['failed_count'], 'condition')}, "),
+        segment(f"{cost(cause['cost_usd'], cause['unpriced_count'])}, remedy "),
+        segment(remedy, REMEDY_STYLES.get(remedy, "")),
+        segment(f", confidence {cause['confidence']:.2f}"),
+    ]
+    for label, text in _labelled(cause):
+        yield from folded(f"   {label:<{LABEL}}", text, width)
+
+
+def _labelled(cause: Row) -> Iterator[tuple[str, str]]:
+    """Give the lines of a block: label and text."""
+    for suspect in cause["suspects"]:
+        yield "where", f"{suspect['pattern']}: {suspect['claim']}"
+    if not cause["suspects"]:
+        yield "where", ALONE if cause["failed_count"] == 1 else UNEXPLAINED
+    yield "evidence", _evidence(cause)
+    if cause["unlogged_count"]:
+        yield "", f"without the log of {_counted(cause['unlogged_count'], 'job')}: judged by the queue alone"
+    yield "fix", cause["fix_strategy"]
+    if told := transience(cause):
+        yield "", told
+    if cause["affected_files"]:
+        yield "files", _names(cause["affected_files"])
+    yield "jobs", _names(map(str, cause["job_ids"]))
+    yield "conditions", _names(cause["condition_ids"])
+
+
+def _evidence(cause: Row) -> str:
+    if cause["evidence"] is None:
+        return "none: no line of a log and no word of the queue decides"
+    job = cause["evidence_job_id"]
+    where = {
+        "log": f"job {job}, line {cause['evidence_line']}",
+        "controller_log": f"job {job}, line {cause['evidence_line']} of its controller's log",
+    }.get(cause["evidence_source"], f"job {job}, in the queue")
+    return f"{where}: {cause['evidence']}"
+
+
+def _counts(diagnosis: Diagnosis) -> str:
+    """Say how many of what."""
+    name = f"{diagnosis.experiment_id}, cycle {diagnosis.cycle}"
+    if not diagnosis.causes:
+        others = _others(diagnosis)
+        return f"{name}{': ' if others else ''}{others}"
+    failed = f"{diagnosis.failed_count:,} of {_counted(diagnosis.condition_count, 'condition')} failed"
+    causes = _counted(len(diagnosis.causes), "root cause")
+    burned = f"burned {cost(diagnosis.cost_usd, diagnosis.unpriced_count)}"
+    others = _others(diagnosis)
+    return f"{name}: {failed} of {causes}, {burned}{'; ' if others else ''}{others}"
+
+
+def _others(diagnosis: Diagnosis) -> str:
+    """Name what has neither failed nor succeeded."""
+    counts = {
+        "still open": len(diagnosis.open_jobs),
+        "cancelled": len(diagnosis.cancelled),
+        "never launched": len(diagnosis.missing),
+    }
+    return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+
+
+def _preliminary(diagnosis: Diagnosis) -> str:
+    """Say why it can't open a fix."""
+    why = "the kill-switch has fired and" if diagnosis.why_preliminary == "kill_switch" else ""
+    jobs = [f"{row['condition_id']} (job {row['job_id']})" for row in diagnosis.open_jobs]
+    told = f"{_counted(len(jobs), 'job')} still open: {named(jobs)}" if jobs else "not all were examined"
+    return f"preliminary, opens no fix: {why}{' ' if why else ''}{told}"
+
+
+def _caveat(causes: list[Row]) -> str:
+    """Say how far the suspects may be trusted, in the words of the view."""
+    suspects = [suspect for cause in causes for suspect in cause["suspects"] if suspect["combination"]]
+    return f"where: {suspects[0]['statement'].removeprefix(suspects[0]['claim']).removeprefix('; ')}"
+
+
+def _names(words: Any) -> str:
+    return visible(named(words, MAX_NAMED))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
