@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fmon.commands import analysis, outside
-from fmon.commands.fix import diagnose
+from fmon.commands import analysis, fix, outside
 from fmon.commands.options import (
     INTERRUPTED,
     Config,
@@ -216,9 +215,6 @@ def logs(
     print_lines(visible(line) for line in found.text.removesuffix("\n").split("\n"))
 
 
-app.command(rich_help_panel="Phase 3: diagnose")(diagnose)
-
-
 @app.command(rich_help_panel="Phase 6: report")
 def report(
     experiment: Experiment = None,
@@ -282,6 +278,7 @@ def replay(
     print_lines([replayed.experiment_id])
 
 
+app.command(rich_help_panel="Phase 3: diagnose")(fix.diagnose)
 app.command(rich_help_panel="Phase 6: report")(analysis.compare)
 app.command(rich_help_panel="Phase 6: report")(outside.issues)
 app.command(rich_help_panel="Views")(analysis.sql)
