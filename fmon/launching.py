@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fmon.dispatched import Dispatched
 from fmon.errors import QueueError
 from fmon.intents import Attempt, Told, key_of, told, write_intent, write_result
-from fmon.manifests import give
+from fmon.manifests import give, jobs_of
 from fmon.observe import claim
 from fmon.sky.submit import Submission
 from fmon.store.durable import lock
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fmon.dispatched import Pace
-    from fmon.model import Entry
+    from fmon.model import Entry, Manifest, Record
     from fmon.sky.queue import QueueReader
     from fmon.sky.submit import InFlight, Outcome, Submitter
     from fmon.store.folder import Store
@@ -124,13 +124,29 @@ class Launching:
         at = self.monotonic()
         flying = self.submitter.in_flight()
         with lock(poll_lock(self.store.path.parent), wait_s=POLL_WAIT_S):
-            manifest, _ = claim(self.store, self.queue.read(), source=self.queue.name)
+            answer = self.queue.read()
+            manifest, _ = claim(self.store, answer, source=self.queue.name)
         self.entries = {entry.condition: entry for entry in manifest.jobs}
         for attempt in [*self.absent, *self.to_launch, *self.failed]:
             entry = self.entries[attempt.condition_id]
             if entry.job_id is not None and entry.relaunch_batch >= attempt.cycle:
                 self._settle(attempt, entry.job_id)
+        self._find_untagged(manifest, answer.records)
         self._compare(flying, at)
+
+    def _find_untagged(self, manifest: Manifest, records: list[Record]) -> None:
+        """Find relaunches whose metadata the server dropped: by name, newer than the job that they follow."""
+        own = {job_id for job_id, _ in jobs_of(manifest)}
+        untagged = [each for each in records if each.fmon_experiment is None and each.job_id not in own]
+        for attempt in [*self.absent, *self.to_launch, *self.failed]:
+            entry = self.entries[attempt.condition_id]
+            if not self.told[attempt].count or attempt.cycle == 0 or entry.job_id is None:
+                continue  # the first job of a name is attached by ``claim``
+            newer = [each.job_id for each in untagged if each.job_name == entry.job_name]
+            job_id = min((each for each in newer if each > entry.job_id), default=None)
+            if job_id is not None:
+                self._settle(attempt, job_id)
+                self.unsaved.add(attempt)
 
     def _compare(self, flying: list[InFlight], at: float) -> None:
         """Hold what has no job against the launches in flight."""

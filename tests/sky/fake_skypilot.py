@@ -92,6 +92,11 @@ class FakeSkyPilot:
             do()
         self.now_s = until
 
+    @property
+    def next_s(self) -> float:
+        """Give the time at which something happens next."""
+        return self._due[0][0] if self._due else float("inf")
+
     def monotonic(self) -> float:
         """Give the time [s]."""
         return self.now_s
@@ -164,7 +169,10 @@ class FakeSubmitter:
         self.submitted: list[Submission] = []
         self.cancelled: list[int] = []
         self.is_closed = False
+        self.lost: set[str] = set()
+        """Launches that had been handed over and never left."""
         self._outcomes: list[Outcome] = []
+        self._unsent: dict[str, float] = {}
 
     def parse(self, task_yaml: str) -> int:
         """Count the tasks of a task YAML."""
@@ -196,16 +204,19 @@ class FakeSubmitter:
             lost = Outcome(attempt_key=key, error_type="ReadTimeout", error="cut off", is_uncertain=True)
             self.server.at(now_s + fate.answer_s, lambda: hear(lost))
         if fate.arrives_s is not None:
-            self.server.at(
-                now_s + fate.arrives_s,
-                lambda: self.server.take(submission.task_yaml, submission.job_name, fate, answer),
-            )
+            self._unsent[key] = now_s + fate.arrives_s
+
+            def arrive() -> None:
+                if key not in self.lost:
+                    self.server.take(submission.task_yaml, submission.job_name, fate, answer)
+
+            self.server.at(now_s + fate.arrives_s, arrive)
 
     def outcome(self, *, timeout_s: float) -> Outcome | None:
         """Wait for the next outcome."""
         until = self.server.now_s + timeout_s
         while not self._outcomes and self.server.now_s < until:
-            self.server.pass_time(min(0.25, until - self.server.now_s))
+            self.server.pass_time(min(self.server.next_s, until) - self.server.now_s)
         return self._outcomes.pop(0) if self._outcomes else None
 
     def in_flight(self) -> list[InFlight]:
@@ -230,6 +241,12 @@ class FakeSubmitter:
         """Cancel jobs."""
         self.cancelled.extend(job_ids)
         self.server.cancel(job_ids)
+
+    def die(self, is_lost: Callable[[], bool]) -> None:
+        """Be killed: what has not arrived may never do so."""
+        unsent = [key for key, at_s in self._unsent.items() if at_s > self.server.now_s]
+        self.lost.update(key for key in unsent if is_lost())
+        self.is_closed = True
 
     def close(self) -> None:
         """End it; what was sent goes on."""
