@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fmon.commands import analysis, fix, outside
+from fmon.commands import analysis, fix, outside, relaunching
 from fmon.commands.options import (
     INTERRUPTED,
     Config,
@@ -279,6 +279,8 @@ def replay(
 
 
 app.command(rich_help_panel="Phase 3: diagnose")(fix.diagnose)
+app.command(rich_help_panel="Phase 5: relaunch")(relaunching.relaunch)
+app.command(rich_help_panel="Phase 6: report")(relaunching.audit)
 app.command(rich_help_panel="Phase 6: report")(analysis.compare)
 app.command(rich_help_panel="Phase 6: report")(outside.issues)
 app.command(rich_help_panel="Views")(analysis.sql)

@@ -58,32 +58,37 @@ def f4_max_two_cycles(
         )
 
 
-def f5_faults(
-    *,
-    configured: Collection[str],
-    entries: Collection[str],
-    expected_count: int,
-    attempts: Iterable[Row],
-    duplicates: Iterable[Row],
+def f5_config_faults(
+    configured: Collection[str], entries: Collection[str], *, expected_count: int
 ) -> list[str]:
-    """Say what the manifest does not track.
+    """Say which conditions the manifest does not track.
 
     Parameters
     ----------
     configured : conditions of the config as it is now
     entries : conditions of the manifest
-    expected_count : the manifest's ``expected_job_count``
+    expected_count : its ``expected_job_count``
+    """
+    faults = []
+    if unknown := sorted({*configured} - {*entries}):
+        faults.append(f"the manifest lacks {listed(unknown)} of the config; fmon adopt CONFIG adds them")
+    if gone := sorted({*entries} - {*configured}):
+        faults.append(f"the config lacks {listed(gone)} of the manifest; put them back")
+    if expected_count != len(entries):
+        faults.append(f"{expected_count:,} jobs are expected, but {len(entries):,} conditions are tracked")
+    return faults
+
+
+def f5_faults(attempts: Iterable[Row], duplicates: Iterable[Row]) -> list[str]:
+    """Say which jobs the manifest does not track.
+
+    Parameters
+    ----------
     attempts : of the manifest, with condition_id, cycle, job_id, is_known (a poll has shown it, or a person
         has closed it as lost)
     duplicates : further jobs of conditions that are still open: condition_id, cycle, job_id
     """
     faults = []
-    if unknown := [name for name in configured if name not in set(entries)]:
-        faults.append(f"the manifest lacks {listed(unknown)} of the config; fmon adopt CONFIG adds them")
-    if gone := [name for name in entries if name not in set(configured)]:
-        faults.append(f"the config lacks {listed(gone)} of the manifest; put them back")
-    if expected_count != len(entries):
-        faults.append(f"{expected_count:,} jobs are expected, but {len(entries):,} conditions are tracked")
     if unseen := [_job(row) for row in attempts if not row["is_known"]]:
         faults.append(f"no poll has shown {listed(unseen)}; poll, or close it: fmon cancel CONDITION --lost")
     if twice := [_job(row) for row in duplicates]:
@@ -99,7 +104,7 @@ def f5_factorial_manifest(faults: Sequence[str]) -> None:
 
     Parameters
     ----------
-    faults : of ``f5_faults``
+    faults : of ``f5_config_faults`` and ``f5_faults``
 
     Raises
     ------

@@ -76,9 +76,14 @@ class RuleError(FmonError):
     ----------
     rule : 1 to 5
     message : what forbids it, which ids, what to do next
+
+    Attributes
+    ----------
+    report : what the person who decides needs to know, where a sentence is not enough (F4); else None
     """
 
     def __init__(self, rule: Literal[1, 2, 3, 4, 5], message: str) -> None:
         super().__init__(f"F{rule}: {message}")
         self.rule = rule
+        self.report: object = None
         self.exit_code = 20 + rule

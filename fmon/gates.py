@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,14 @@ def cost_of(conditions: Iterable[Condition], task: Task, prices: dict[str, Price
         accelerators=sorted(names),
         prices=prices,
     )
+
+
+def one_of_each_kind(conditions: Iterable[Condition]) -> list[Condition]:
+    """Give one condition of each kind of job: they differ in more than values where resources differ."""
+    kinds: dict[str, Condition] = {}
+    for condition in conditions:
+        kinds.setdefault(json.dumps(condition.resources, sort_keys=True, default=str), condition)
+    return list(kinds.values())
 
 
 def checks(

@@ -78,6 +78,24 @@ def f3_links(chain: Chain) -> list[Link]:
     return [_commit_link(chain), _tree_link(chain), _tests_link(chain), digest, yaml]
 
 
+def f3_same_image(chain: Chain, digest: str | None) -> list[Link]:
+    """Judge whether a cycle that was begun can be carried on: all its jobs run with one image.
+
+    Parameters
+    ----------
+    chain : image and digest as they are now
+    digest : of the image that the cycle was begun with; None = it was unknown, and not asked for
+    """
+    if digest is None:
+        return [Link("digest", "skipped", "the cycle was begun without a digest")]
+    if chain.digest is None:
+        return [Link("digest", "broken", chain.registry_fault or "nothing names the image any more")]
+    if chain.digest != digest:
+        told = f"the cycle was begun with {digest}, {chain.image} is {chain.digest} now; push that one again"
+        return [Link("digest", "broken", told)]
+    return [Link("digest", "ok", f"{chain.image} is the image that the cycle was begun with: {digest}")]
+
+
 def f3_rebuild_before_relaunch(links: Iterable[Link]) -> None:
     """F3: nothing is relaunched with the image that failed; tests, commit, image and YAML are looked at.
 

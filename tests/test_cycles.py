@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from fmon.cycles import f4_max_two_cycles, f5_factorial_manifest, f5_faults
+from fmon.cycles import f4_max_two_cycles, f5_config_faults, f5_factorial_manifest, f5_faults
 from fmon.errors import RuleError
 
 USD = Decimal
@@ -17,12 +17,13 @@ def f4(cycle, budgets=None, estimate_usd=None):
 def faults(**changed):
     tracked = {
         "configured": ["a", "b"],
-        "entries": ["a", "b"],
         "expected_count": 2,
         "attempts": [attempt("a", 1), attempt("b", 2)],
         "duplicates": [],
+        **changed,
     }
-    return f5_faults(**{**tracked, **changed})
+    in_config = f5_config_faults(tracked["configured"], ["a", "b"], expected_count=tracked["expected_count"])
+    return in_config + f5_faults(tracked["attempts"], tracked["duplicates"])
 
 
 def attempt(condition_id, job_id, *, cycle=0, is_known=True):

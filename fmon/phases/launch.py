@@ -7,7 +7,6 @@ carries on: the newest open experiment of the config's name is continued, and on
 
 from __future__ import annotations
 
-import json
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -17,7 +16,7 @@ from fmon.config import load_experiment
 from fmon.config.job import job_envs, job_yaml
 from fmon.config.task import image_check, image_of, read_task
 from fmon.dispatch import Attempt, Dispatched, Pace, dispatch, exclusive
-from fmon.gates import checks, cost_of, estimate
+from fmon.gates import checks, cost_of, estimate, one_of_each_kind
 from fmon.manifests import extend, named, new_manifest
 from fmon.matching import attach, match
 from fmon.observe import observe
@@ -335,8 +334,5 @@ def _write(
 
 
 def _parse(submitter: Submitter, writer: _Writer, experiment: Experiment) -> int:
-    """Let SkyPilot parse one job of each kind: they differ in more than values where resources differ."""
-    kinds: dict[str, Condition] = {}
-    for condition in experiment.conditions:
-        kinds.setdefault(json.dumps(condition.resources, sort_keys=True, default=str), condition)
-    return max(submitter.parse(writer.of(condition)) for condition in kinds.values())
+    """Let SkyPilot parse one job of each kind."""
+    return max(submitter.parse(writer.of(condition)) for condition in one_of_each_kind(experiment.conditions))

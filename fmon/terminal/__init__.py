@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fmon.terminal.diagnosis import print_diagnosis
     from fmon.terminal.launch import LaunchBar
     from fmon.terminal.plan import print_plan
+    from fmon.terminal.relaunch import print_escalation, print_relaunched
     from fmon.terminal.rows import print_rows
     from fmon.terminal.status import print_status
     from fmon.terminal.watch import WatchScreen
@@ -25,7 +26,9 @@ __all__ = [
     "WatchScreen",
     "print_comparison",
     "print_diagnosis",
+    "print_escalation",
     "print_plan",
+    "print_relaunched",
     "print_rows",
     "print_status",
     "visible",
@@ -36,7 +39,9 @@ _HOMES = {
     "WatchScreen": "watch",
     "print_comparison": "comparison",
     "print_diagnosis": "diagnosis",
+    "print_escalation": "relaunch",
     "print_plan": "plan",
+    "print_relaunched": "relaunch",
     "print_rows": "rows",
     "print_status": "status",
 }

@@ -1,0 +1,87 @@
+"""What ``fmon relaunch`` prints: the commands, what became of them, and the report of F4 (floor 7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fmon.report.text import json_text, money
+from fmon.terminal.lines import emit, line
+from fmon.terminal.rows import print_rows
+
+if TYPE_CHECKING:
+    from fmon.escalation import Escalation
+    from fmon.phases.relaunch import Relaunched
+
+COLUMNS = ("condition_id", "cycle", "result", "job_id", "former_job_id", "why", "root_cause_id", "remedy")
+CAUSES = ("cycle", "root_cause_id", "remedy", "condition_count", "made_good_count", "burned_usd", "fixes")
+CYCLES = ("cycle", "job_count", "run_h", "cost_usd", "unpriced_count")
+
+Row = dict[str, Any]
+
+
+def print_relaunched(relaunched: Relaunched, output: str) -> None:
+    """Print what would be launched, as commands, or what was.
+
+    Parameters
+    ----------
+    relaunched : what the phase did; of a dry run nothing
+    output : table (of a dry run one command a line), or json: one object per condition
+    """
+    if output == "table" and relaunched.dispatched is None:
+        emit(line(row["command"]) for row in relaunched.again.jobs)
+        return
+    print_rows(COLUMNS, [_told(relaunched, row) for row in relaunched.again.jobs], output)
+
+
+def print_escalation(report: Escalation, output: str) -> None:
+    """Print the report for the person who decides about one more cycle.
+
+    Parameters
+    ----------
+    report : of the phase
+    output : table, or json: one object
+    """
+    if output == "json":
+        print(json_text(report.document()))  # noqa: T201
+        return
+    print_rows(CAUSES, report.causes, output)
+    emit([[]])
+    print_rows(CYCLES, report.cycles, output)
+    count = report.condition_count
+    estimate = "unknown" if report.estimate_usd is None else money(report.estimate_usd)
+    emit(
+        [
+            [],
+            line(f"cycle {report.cycle} would run {count:,} condition{'s' * (count != 1)}, est. {estimate}"),
+            line(f"recommendation: {report.recommendation}", "bold"),
+        ]
+    )
+
+
+def _told(relaunched: Relaunched, row: Row) -> Row:
+    result, job_id = _result(relaunched, row["condition_id"])
+    return {
+        "condition_id": row["condition_id"],
+        "cycle": row["cycle"],
+        "result": result,
+        "job_id": job_id,
+        "former_job_id": row["job_id"],
+        "why": row["why"],
+        "root_cause_id": row["root_cause_id"],
+        "category": row["category"],
+        "remedy": row["remedy"],
+        "command": row["command"],
+    }
+
+
+def _result(relaunched: Relaunched, condition_id: str) -> tuple[str | None, int | None]:
+    """Say what became of one launch; None where nothing was to be launched."""
+    done = relaunched.dispatched
+    if done is None:
+        return None, None
+    for result, jobs in (("launched", done.launched), ("found", done.found)):
+        if condition_id in jobs:
+            return result, jobs[condition_id]
+    if condition_id in done.failed:
+        return "failed", None
+    return ("uncertain" if condition_id in done.uncertain else "left"), None
