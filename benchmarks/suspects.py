@@ -32,7 +32,7 @@ from cell group by i;
 insert into attempt by name
 select 'e' as experiment_id, 'condition-' || i as condition_id, 0 as cycle, i as job_id, 'attempt' as role
 from range({jobs}) as jobs (i);
-create table cause as
+create table truth as
 select
     i,
     case
@@ -43,10 +43,10 @@ from cell group by i;
 insert into snapshot by name
 select 'e' as experiment_id, 1 as poll_id, i as job_id, 0 as task_id, 'job-' || i as job_name,
     true as is_seen, case when cause is null then 'SUCCEEDED' else 'FAILED' end as status
-from cause;
+from truth;
 insert into finding by name
 select 'e' as experiment_id, i as job_id, 0 as task_id, cause as root_cause_id, cause as category
-from cause where cause is not null;
+from truth where cause is not null;
 """
 
 
@@ -81,7 +81,7 @@ def main() -> None:
     con.execute("create table verdicts as from verdict_level")
     con.execute("create or replace view verdict_level as from verdicts")
     timed("  of it the search, levels of the verdicts given", lambda: con.sql(query).fetchall())
-    cell = con.sql("select i, f * 10 + l as item, cause from cell inner join cause using (i)").pl()
+    cell = con.sql("select i, f * 10 + l as item, cause from cell inner join truth using (i)").pl()
     baseline = timed("polars counts the same combinations, levels given", lambda: counted(cell))
     print(f"{whole:.2f} s (goal 1 s), {whole / baseline:.1f} x the baseline")
 

@@ -27,9 +27,12 @@ mark as (
     from verdict_level
     -- Where nothing failed there is nothing to explain.
     where
-        verdict_level.experiment_id in (
-            select verdict.experiment_id from verdict
-            where verdict.is_newest and verdict.is_failed
+        list_contains(
+            (
+                select list(distinct verdict.experiment_id) from verdict
+                where verdict.is_newest and verdict.is_failed
+            ),
+            verdict_level.experiment_id
         )
 ),
 
@@ -99,17 +102,26 @@ combined as (
     inner join item as other on paired.other = other.level_number
 ),
 
-struck as (
+-- Materialised: else the planner may pair the levels of all conditions first, and then look who failed.
+failed_mark as materialized (
     select
         cause.cause_number,
+        mark.condition_number,
+        mark.level_number
+    from mark
+    inner join cause using (experiment_id, root_cause_id)
+),
+
+struck as (
+    select
+        one.cause_number,
         one.level_number as one,
         other.level_number as other,
         count(*) as failed_count
-    from mark as one
-    inner join cause using (experiment_id, root_cause_id)
-    inner join mark as other
+    from failed_mark as one
+    inner join failed_mark as other
         on one.condition_number = other.condition_number and one.level_number <= other.level_number
-    group by cause.cause_number, one.level_number, other.level_number
+    group by one.cause_number, one.level_number, other.level_number
 ),
 
 -- Most causes end here: Holm's first step rejects nothing. Rounded, so that 1/20 is 0.05 here and below.

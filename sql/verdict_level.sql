@@ -7,35 +7,47 @@ with newest as (
         verdict.experiment_id,
         verdict.condition_id,
         verdict.root_cause_id,
-        row_number() over (order by verdict.experiment_id, verdict.condition_id) as condition_number,
+        verdict.region,
+        verdict.zone,
+        row_number() over (order by verdict.experiment_id, verdict.condition_id) as condition_number
+    from verdict
+    where verdict.is_newest
+),
+
+-- After the numbering: to sort the maps along takes three times as long.
+factored as (
+    select
+        newest.experiment_id,
+        newest.condition_id,
+        newest.root_cause_id,
+        newest.condition_number,
         -- Of two of the same name the design's own factor wins.
         list_concat(
             map_entries(entry.factors),
             [
                 struct_pack(
                     key := 'region',
-                    value := case when not map_contains(entry.factors, 'region') then verdict.region end
+                    value := case when not map_contains(entry.factors, 'region') then newest.region end
                 ),
                 struct_pack(
                     key := 'zone',
-                    value := case when not map_contains(entry.factors, 'zone') then verdict.zone end
+                    value := case when not map_contains(entry.factors, 'zone') then newest.zone end
                 )
             ]
         ) as factors
-    from verdict
+    from newest
     inner join entry
-        on verdict.experiment_id = entry.experiment_id and verdict.condition_id = entry.condition_id
-    where verdict.is_newest
+        on newest.experiment_id = entry.experiment_id and newest.condition_id = entry.condition_id
 ),
 
 paired as (
     select
-        newest.experiment_id,
-        newest.condition_id,
-        newest.root_cause_id,
-        newest.condition_number,
-        unnest(newest.factors) as pair
-    from newest
+        factored.experiment_id,
+        factored.condition_id,
+        factored.root_cause_id,
+        factored.condition_number,
+        unnest(factored.factors) as pair
+    from factored
 ),
 
 levelled as (
