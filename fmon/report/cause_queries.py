@@ -166,3 +166,13 @@ select
     max((epoch_us(failure.detected_at) - epoch_us(failure.failed_at)) / 1e6) as longest_s
 from failure
 """
+
+AUDIT = """
+select
+    audit.criterion,
+    audit.is_ok,
+    left(audit.evidence, $most_characters) as evidence,
+    audit.violation_count
+from audit
+order by audit.criterion_number
+"""

@@ -39,7 +39,7 @@ def render(changes: Sequence[Change]) -> str:
 def _render(changes: Sequence[Change], size: Size) -> str:
     return document(
         "comparison.html.j2",
-        styles=("base.css", "comparison.css"),
+        styles=("base.css", "comparison.css", "print.css"),
         filters={
             "short": lambda text: cut(text or "", size.characters),
             "levels": level_list,

@@ -59,6 +59,7 @@ class Facts:
     reconciled: Rows
     history: Rows
     firings: Rows
+    audit: Rows
     gaps: Rows
     failed_polls: Rows
     conditions: Rows
@@ -102,6 +103,7 @@ def gather(ask: Ask, excerpt: Callable[[Row], Excerpt | None]) -> Facts:
         reconciled=ask(queries.RECONCILED),
         history=ask(cause_queries.HISTORY, {"most": size.events, **characters}),
         firings=ask(cause_queries.FIRINGS, {"most": size.polls, "most_ids": size.ids}),
+        audit=ask(cause_queries.AUDIT, characters),
         gaps=ask(queries.GAPS, {"most": size.polls}),
         failed_polls=ask(queries.FAILED_POLLS, {"most": size.polls, **characters}),
         conditions=ask(

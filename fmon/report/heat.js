@@ -44,9 +44,10 @@
       cellsOf(rows.value, columns.value).map(([r, c, ...shown]) => [`${r},${c}`, shown[measure]]),
     );
     const table = document.getElementById("matrix");
+    const title = document.getElementById("caption");
     const caption = `${row.name} by ${column.name}: ${measures[measure].nextElementSibling.textContent}`;
-    table.replaceChildren();
-    table.createCaption().textContent = caption;
+    title.textContent = caption;
+    table.replaceChildren(title);
     const head = table.createTHead().insertRow();
     head.insertCell();
     column.levels.forEach((level) => add(head, "th", level, "col"));

@@ -38,7 +38,7 @@ _OTHERS = ("cancelled", "running", "pending", "lost", "missing")
 
 
 def pairs_of(levels: Rows) -> list[Pair]:
-    """List the pairs of factors, the ones to begin with first: factors with one level tell nothing.
+    """List the pairs of factors, those of one level last: they tell nothing.
 
     A single factor is paired with itself.
 
@@ -74,7 +74,7 @@ def matrix_of(
         ``factors`` (``name``, ``levels``, ``more``), ``pairs`` ("row,column" -> cells) and ``causes``. A cell
         is [row, column, outcome, cost, duration, cause], each of the four [text, note, shade].
     """
-    pairs = [pair for pair in pairs_of(levels) if pair in matrices]
+    pairs = _telling([pair for pair in pairs_of(levels) if pair in matrices], cards)
     if not pairs:
         return None
     tags = {card["root_cause_id"]: card for card in cards}
@@ -97,6 +97,13 @@ def matrix_of(
         found = {"0,1": [[row, 0, *measures] for row, _, *measures in found["0,0"]]}
     data = {"factors": factors, "pairs": found}
     return {"data": data, "first": _table(data), "is_single": is_single, "pair": pairs[0]}
+
+
+def _telling(pairs: list[Pair], cards: Sequence[Row]) -> list[Pair]:
+    """Begin with the pair that shows where the largest cause with a suspect is, if there is one."""
+    found = [suspect["combination"] for card in cards for suspect in card["suspects"]]
+    suspected = next((set(each) for each in found if each), set())
+    return sorted(pairs, key=lambda pair: -len(suspected & set(pair)))
 
 
 def _factor(name: str, shown: Rows, size: Size) -> Row:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fmon.report.gather import Facts
     from fmon.report.size import Size
 
-STYLES = ("base.css", "page.css")
+STYLES = ("base.css", "page.css", "print.css")
 SCRIPTS = ("heat.js", "conditions.js", "print.js")
 
 

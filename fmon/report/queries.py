@@ -30,6 +30,7 @@ VIEWS = (
     "suspect",
     "kill_switch",
     "history",
+    "audit",
     *JOBS,
     *FROZEN,
 )

@@ -42,6 +42,7 @@ SOURCES = {
         "select * from history where experiment_id = $experiment order by event_number",
         "select * from kill_switch where experiment_id = $experiment order by firing_id",
     ),
+    "audit": ("select * from audit where experiment_id = $experiment order by criterion_number",),
     "alarms": ("select * from alarm where experiment_id = $experiment order by raised_at",),
     "polls": (
         "select * from poll where experiment_id = $experiment order by gap_s desc nulls last",

@@ -76,8 +76,21 @@ def readable(root_cause_id: str) -> str:
 
 
 def place(combination: Mapping[str, str]) -> str:
-    """Write a combination of levels: where in the grid."""
-    return TIMES.join(cut(level, NAME_CHARACTERS) for level in combination.values())
+    """Write a combination of levels: where in the grid.
+
+    Examples
+    --------
+    >>> place({"model": "sam3", "fold": "2", "calibrated": "true"}).split(TIMES)
+    ['sam3', 'fold=2', 'calibrated=true']
+    """
+    return TIMES.join(_level(factor, level) for factor, level in combination.items())
+
+
+def _level(factor: str, level: str) -> str:
+    """Write a level; of a number or a truth value nobody knows what it is of."""
+    speaks = level.lower() not in ("true", "false", "null", "none") and any(map(str.isalpha, level))
+    shown = cut(level, NAME_CHARACTERS)
+    return shown if speaks else f"{cut(factor, NAME_CHARACTERS)}={shown}"
 
 
 def _category(root_cause_id: str) -> str:
@@ -110,11 +123,14 @@ def _how(outcome: Row, struck: Row, causes: Sequence[Row]) -> str:
 def _failed(outcome: Row, struck: Row, causes: Sequence[Row]) -> str:
     """Say how many failed, of how many causes; also those that failed and are being run again."""
     failed, again = outcome["failed_count"], struck["failed_count"] - outcome["failed_count"]
-    retried = f"{again:,} that failed before {'has' if again == 1 else 'have'} not succeeded since"
     if not failed:
-        return retried if again > 0 else ""
+        return (
+            f"{again:,} failed before and {'has' if again == 1 else 'have'} not succeeded since"
+            if again > 0
+            else ""
+        )
     said = f"{failed:,} failed {_of_causes(struck, causes)}"
-    return f"{said}, {retried}" if again > 0 else said
+    return f"{said} ({again:,} more failed before)" if again > 0 else said
 
 
 def _of_causes(struck: Row, causes: Sequence[Row]) -> str:

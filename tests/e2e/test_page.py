@@ -1,50 +1,44 @@
-"""The report's page in a real browser: hostile names run nothing and fetch nothing, the select boxes work."""
+"""The report's page in a real browser: hostile text runs nothing, every control works, anyone can read it.
 
-import os
+docs/testing.md lists what each test asserts.
+"""
+
+import json
 import re
-import shutil
-import subprocess
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import permutations
+from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
 
+from fmon.phases.replay import replay
 from fmon.phases.report import report
-from tests.studies import NAME, at, job, poll, study
+from tests.chromium import NoChromiumError, browser
+from tests.factorial import END, make
+from tests.hostile import hostile_study
+from tests.studies import NAME, at, study
 
 pytestmark = pytest.mark.real
-
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--virtual-time-budget=2000",
-    "--dump-dom",
-]
+ROOT = Path(__file__).resolve().parents[2]
+WIDTHS = (390, 900, 1440)
+SCHEMES = ("light", "dark")
 
 
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """Find Chromium, installed by apt where it is missing and can be."""
-    if not (shutil.which("chromium") or shutil.which("google-chrome")):
-        if os.geteuid() != 0 or not shutil.which("apt-get"):
-            pytest.skip("no Chromium here, and installing it needs root and apt")
-        subprocess.run(["apt-get", "update", "-q"], capture_output=True, timeout=300)
-        done = subprocess.run(
-            ["apt-get", "install", "-y", "-q", "chromium"], capture_output=True, text=True, timeout=600
-        )
-        if done.returncode:
-            pytest.skip(f"apt-get install chromium failed: {done.stderr[-300:]}")
-    return shutil.which("chromium") or shutil.which("google-chrome")
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    try:
+        with browser() as started:
+            yield started
+    except NoChromiumError as reason:
+        pytest.skip(str(reason))
 
 
-@pytest.fixture
-def canary():
+@pytest.fixture(scope="module")
+def canary() -> Iterator[tuple[str, list[str]]]:
     """A web server that remembers who asked it for what."""
     asked: list[str] = []
 
@@ -64,67 +58,318 @@ def canary():
     server.server_close()
 
 
-def shown_by(chromium, page, profile) -> str:
-    """Open a file as a person does by a double click; give the document after its scripts ran."""
-    command = [chromium, *FLAGS, f"--user-data-dir={profile}", page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, canary) -> dict[str, Path]:
+    """The pages that are looked at: the demo, a large grid in its second cycle, an attack, nothing at all."""
+    folder = tmp_path_factory.mktemp("pages")
+    replayed = replay(ROOT / "data/demo", folder / "demo")
+    make(folder / "made", folder / "config")
+    hostile_study(folder / "hostile", canary[0])
+    study(folder / "empty", {"fold": [0, 1]})
+    return {
+        "demo": report(folder / "demo", replayed.experiment_id, folder).html,
+        "factorial": report(folder / "made", None, folder, now=END).html,
+        "hostile": report(folder / "hostile", NAME, folder / "attack", now=at(30)).html,
+        "empty": report(folder / "empty", NAME, folder / "nothing", now=at(5)).html,
+    }
 
 
 @pytest.fixture
-def page(tmp_path, canary):
-    """The report of a study whose every name and reason is an attack."""
-    url, _ = canary
-    attack = (
-        f"</script></style></pre><script>document.title='owned';fetch('{url}/script')</script>"
-        f"<img src={url}/image onerror=\"document.title='owned'\"><link rel=stylesheet href={url}/style>"
-        f"<iframe src={url}/frame></iframe><svg onload=\"document.title='owned'\">\"' onclick='x"
+def opened(chromium, files):
+    """Open a page as a person does by a double click; complaints of the page fail the test."""
+    contexts, complaints, requested = [], [], []
+
+    def open_(name: str, *, width: int = 1440, scheme: str = "light") -> Page:
+        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: complaints.append(dialog.message))
+        page.on("request", lambda request: requested.append(request.url))
+        page.goto(files[name].as_uri())
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    assert [url for url in requested if not url.startswith("file://")] == []
+
+
+def cells(page: Page) -> list[list[str]]:
+    """Read the heat map: per row its level and the text of its cells."""
+    return page.locator("#matrix tbody tr").evaluate_all(
+        "rows => rows.map(row => [...row.cells].map(cell => cell.innerText.replace(/\\s+/g, ' ')))"
     )
-    factors = {f"model{attack}": [f"a{attack}", "b"], "fold": [0, 1, 2], "calib": [True, False]}
-    store = study(tmp_path / "data", factors)
-    poll(store, 11, [job(number, "FAILED", failure_reason=attack) for number in range(1, 9)])
-    poll(store, 12, None, error=attack)
-    return report(tmp_path / "data", NAME, tmp_path / "reports", now=at(20)).html
 
 
-def test_hostile_names_and_reasons_run_no_script_and_fetch_nothing(chromium, canary, page, tmp_path):
-    document = shown_by(chromium, page, tmp_path / "profile")
-    assert re.search(r"<title>([^<]*)", document)[1] == NAME
-    assert canary[1] == []
-    assert document.count("<script") == 2
-    assert "<iframe" not in document
-    assert "&lt;iframe src=" in document
+class TestHostile:
+    """A log line, an error text, a level's and a factor's name, a person's words are attacks."""
+
+    def test_nothing_of_it_runs_and_nothing_is_fetched(self, opened, canary):
+        page = opened("hostile")
+        page.wait_for_timeout(300)
+        assert page.title() == NAME
+        assert canary[1] == []
+        assert page.locator("iframe, img, link, object, embed, form").count() == 0
+        assert page.locator("script").count() == 2
+        names = "[...document.querySelectorAll('*')].flatMap(each => [...each.attributes].map(a => a.name))"
+        assert not [name for name in page.evaluate(names) if name.startswith("on") or name == "style"]
+
+    def test_all_of_it_is_shown(self, opened):
+        page = opened("hostile")
+        for where in (".log mark", "#causes .detail", "#matrix", "#history .events", "#polls"):
+            assert "document.title='owned'" in page.locator(where).first.inner_text(), where
+        assert "\\x1b[31m" in page.locator(".log").first.inner_text()
+
+    def test_choosing_hostile_levels_draws_them_as_text(self, opened):
+        page = opened("hostile")
+        for row, column in permutations(range(page.locator("#rows option").count()), 2):
+            page.locator("#rows").select_option(str(row))
+            page.locator("#columns").select_option(str(column))
+            assert page.locator("#matrix :not(caption, thead, tbody, tr, th, td, b, span)").count() == 0
+        assert page.title() == NAME
+
+    def test_the_policy_stops_a_script_that_gets_in_all_the_same(self, chromium, files, canary):
+        html = files["demo"].read_text()
+        attack = f"<script>fetch('{canary[0]}/x');document.title='owned'</script><img src={canary[0]}/y>"
+        broken = files["demo"].with_name("broken.html")
+        broken.write_text(html.replace("</main>", f"{attack}</main>"))
+        page = chromium.new_page()
+        page.goto(broken.as_uri())
+        page.wait_for_timeout(300)
+        assert page.title() != "owned"
+        assert canary[1] == []
+        page.close()
 
 
-def test_the_pages_own_script_runs_under_its_policy(chromium, page, tmp_path):
-    document = shown_by(chromium, page, tmp_path / "profile")
-    assert '<p id="choice">' in document, "the select boxes are no longer hidden"
-    columns = re.search(r'<select id="columns">(.*?)</select>', document, re.DOTALL)[1]
-    assert re.findall(r">([a-z]+)</option>", columns) == ["fold", "calib"]
+class TestHeatMap:
+    def test_every_pair_of_factors_can_be_chosen_and_adds_up(self, opened):
+        page = opened("factorial")
+        names = page.locator("#rows option").all_inner_texts()
+        assert sorted(names) == ["calibrated", "fold", "loss_name", "model_family"]
+        for row, column in permutations(names, 2):
+            page.get_by_label("Rows").select_option(label=row)
+            page.get_by_label("Columns").select_option(label=column)
+            assert page.locator("#caption").inner_text() == f"{row} by {column}: outcome"
+            counts = [re.match(r"(\d+)/(\d+)", cell) for line in cells(page) for cell in line[1:]]
+            assert [sum(int(found[n]) for found in counts) for n in (1, 2)] == [72, 96]
+
+    def test_a_pair_turned_round_is_the_same_table_turned_round(self, opened):
+        page = opened("factorial")
+        page.get_by_label("Rows").select_option(label="fold")
+        page.get_by_label("Columns").select_option(label="calibrated")
+        straight = [line[1:] for line in cells(page)]
+        page.get_by_label("Rows").select_option(label="calibrated")
+        page.get_by_label("Columns").select_option(label="fold")
+        assert [line[1:] for line in cells(page)] == [list(line) for line in zip(*straight, strict=True)]
+
+    @pytest.mark.parametrize(
+        ("measure", "cell", "reading"),
+        [
+            ("outcome", "0/6 3 failed, 3 running", "Succeeded of expected"),
+            ("cost", "$7.30", "Known cost"),
+            ("duration", "36 min 04 s", "Median run time"),
+            ("cause", "B 6", "failed of each cause"),
+        ],
+    )
+    def test_every_measure_shows_its_numbers_and_says_what_they_are(self, opened, measure, cell, reading):
+        page = opened("factorial")
+        page.get_by_label("Rows").select_option(label="model_family")
+        page.get_by_label("Columns").select_option(label="loss_name")
+        page.get_by_role("radio", name=measure).check()
+        assert cells(page)[3][3] == cell
+        assert reading in page.locator("#reading").inner_text()
+        assert page.locator("#caption").inner_text() == f"model_family by loss_name: {measure}"
+        assert measure in page.get_by_role("status").first.inner_text()
+
+    def test_it_is_worked_by_the_keyboard_alone(self, opened):
+        page = opened("factorial")
+        page.locator("#rows").focus()
+        before = page.locator("#caption").inner_text()
+        page.keyboard.press("ArrowDown")
+        assert page.locator("#caption").inner_text() != before
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.id") == "columns"
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.value") == "0"
+        for measure in ("cost", "duration", "cause", "outcome"):
+            page.keyboard.press("ArrowRight")
+            assert page.locator("#caption").inner_text().endswith(measure)
+
+    def test_a_factor_is_never_held_against_itself(self, opened):
+        page = opened("factorial")
+        for name in page.locator("#rows option").all_inner_texts():
+            page.get_by_label("Rows").select_option(label=name)
+            assert name not in page.locator("#columns option").all_inner_texts()
+
+    def test_without_javascript_it_is_a_table(self, chromium, files):
+        context = chromium.new_context(java_script_enabled=False)
+        page = context.new_page()
+        page.goto(files["factorial"].as_uri())
+        assert not page.locator("#choice").is_visible()
+        assert not page.locator("#filter").is_visible()
+        assert page.locator("#matrix tbody th").all_inner_texts() == ["false", "true"]
+        context.close()
+
+    def test_one_factor_is_a_table_of_one_column(self, opened):
+        page = opened("empty")
+        assert [line[0] for line in cells(page)] == ["0", "1"]
+        assert page.locator("#matrix thead th").all_inner_texts() == ["conditions"]
 
 
-def test_choosing_other_factors_redraws_the_matrix(chromium, page, tmp_path):
-    """A script that chooses can only be added where the policy is taken out."""
-    html = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text())
-    choose = """<script>
-    for (const [id, value] of [["rows", "2"], ["columns", "1"]]) {
-      const box = document.getElementById(id);
-      box.value = value;
-      box.dispatchEvent(new Event("change"));
-    }
-    </script></body>"""
-    changed = tmp_path / "changed.html"
-    changed.write_text(html.replace("</body>", choose))
-    document = shown_by(chromium, changed, tmp_path / "profile")
-    table = re.search(r'<table id="matrix".*?</table>', document, re.DOTALL)[0]
-    assert re.findall(r'<th(?: scope="\w+")?>([^<]*)', table) == [
-        "calib \\ fold",
-        "0",
-        "1",
-        "2",
-        "true",
-        "false",
-    ]
-    assert re.findall(r'<td class="(\w+)">([^<]*)', table) == [
-        ("bad5", "0/2, 2 failed"), ("bad3", "0/2, 1 failed"), ("bad3", "0/2, 1 failed"),
-        ("bad5", "0/2, 2 failed"), ("bad3", "0/2, 1 failed"), ("bad3", "0/2, 1 failed"),
-    ]  # fmt: skip
+class TestConditions:
+    @pytest.fixture
+    def page(self, opened):
+        page = opened("factorial")
+        page.locator("#list > summary").click()
+        return page
+
+    @staticmethod
+    def shown(page: Page, column: int = 0) -> list[str]:
+        return page.locator(
+            f"#rows-of-conditions tbody tr:visible > :nth-child({column + 1})"
+        ).all_inner_texts()
+
+    def test_words_and_states_narrow_the_list_and_it_says_how_many_are_left(self, page):
+        assert len(self.shown(page)) == 96
+        page.get_by_label("Search").fill("sam3 CBDICE")
+        assert len(self.shown(page)) == 6
+        assert page.locator("#matching").inner_text() == "6 match"
+        page.get_by_role("combobox", name="State").select_option("failed")
+        assert set(self.shown(page, 2)) == {"cuda_oom"}
+        page.get_by_label("Search").fill("no such words")
+        assert self.shown(page) == []
+        page.get_by_label("Search").fill("")
+        page.get_by_role("combobox", name="State").select_option("")
+        assert len(self.shown(page)) == 96
+
+    @pytest.mark.parametrize("column", range(8))
+    def test_every_column_sorts_both_ways_and_says_so(self, page, column):
+        head = page.locator("#rows-of-conditions thead th").nth(column)
+        head.get_by_role("button").click()
+        assert head.get_attribute("aria-sort") == "ascending"
+        rising = self.shown(page, column)
+        head.get_by_role("button").click()
+        assert head.get_attribute("aria-sort") == "descending"
+        falling = self.shown(page, column)
+        assert sorted(rising) == sorted(falling)
+        filled = [text for text in rising if text]
+        assert filled == [text for text in falling if text][::-1] or len(set(filled)) < len(filled)
+        if column == 7:
+            assert [float(text[1:]) for text in rising] == sorted(float(text[1:]) for text in rising)
+
+    def test_sorting_works_by_keyboard(self, page):
+        page.get_by_role("button", name="cost").focus()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Space")
+        head = page.locator("#rows-of-conditions thead th", has_text="cost")
+        assert head.get_attribute("aria-sort") == "descending"
+
+
+@pytest.mark.parametrize("name", ["demo", "factorial", "hostile"])
+def test_every_details_opens_and_closes_by_keyboard(opened, name):
+    page = opened(name)
+    every = page.locator("details")
+    assert every.count() >= 10
+    for each in every.all():
+        was_open = each.evaluate("each => each.open")
+        each.locator("summary").first.focus()
+        page.keyboard.press("Enter")
+        assert each.evaluate("each => each.open") is not was_open
+        page.keyboard.press("Space")
+        assert each.evaluate("each => each.open") is was_open
+
+
+@pytest.mark.parametrize("name", ["demo", "factorial", "empty"])
+def test_every_link_leads_to_something_on_the_page(opened, name):
+    page = opened(name)
+    targets = page.locator("a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
+    assert len(targets) >= 9
+    for target in targets:
+        assert page.locator(target).count() == 1, target
+
+
+def test_the_first_tab_skips_to_the_report_and_focus_is_seen(opened):
+    page = opened("demo")
+    page.keyboard.press("Tab")
+    skip = page.locator(".skip")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    assert skip.evaluate("each => getComputedStyle(each).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.getElementById('main').contains(document.activeElement)")
+
+
+def test_a_card_leads_to_its_cause_with_the_log_line_marked(opened):
+    page = opened("demo")
+    page.locator("a.cause").first.click()
+    assert page.evaluate("location.hash") == "#cause-A"
+    detail = page.locator("#cause-A")
+    expect(detail.get_by_role("heading", level=3)).to_be_in_viewport()
+    assert detail.locator("mark").inner_text().split(maxsplit=1)[0] == "16torch.OutOfMemoryError:"
+    assert "3 of 3 failed of it" in detail.inner_text()
+
+
+def test_the_first_screen_answers_who_asks_first(opened):
+    page = opened("demo", width=1440)
+    for text in ("11 of 19 conditions succeeded", "cuda_oom is all of sam3_lora", "$1.40 spent in all"):
+        expect(page.get_by_text(text)).to_be_in_viewport(ratio=1)
+    for part in ("svg.states", ".figures", "a.cause >> nth=2"):
+        expect(page.locator(part)).to_be_in_viewport(ratio=1)
+    expect(page.locator("#matrix")).to_be_in_viewport(ratio=0.9)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("name", ["demo", "factorial", "hostile", "empty"])
+def test_axe_has_no_serious_finding(opened, name, scheme):
+    page = opened(name, scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    for measure in page.get_by_role("radio").all():
+        measure.check()
+        found = Axe().run(page).response["violations"]
+        serious = [each for each in found if each["impact"] in ("serious", "critical")]
+        assert serious == [], json.dumps(
+            [(each["id"], [node["html"][:200] for node in each["nodes"][:3]]) for each in serious], indent=1
+        )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("name", ["demo", "factorial", "hostile", "empty"])
+def test_no_width_makes_the_page_scroll_sideways(opened, name, width, scheme, tmp_path):
+    page = opened(name, width=width, scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    picture = page.screenshot(path=tmp_path / "page.png", full_page=True)
+    assert len(picture) > 10_000
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(14, 17, 22)"
+    assert dark is (scheme == "dark")
+
+
+def test_on_paper_everything_is_open_light_and_without_controls(opened, tmp_path):
+    page = opened("factorial", scheme="dark")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.locator("details:not([open]):not(.source)").count() == 0
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    for hidden in ("nav", "#choice", "#filter", ".skip", ".source >> nth=0"):
+        assert not page.locator(hidden).is_visible(), hidden
+    assert page.locator("#rows-of-conditions tbody tr").last.is_visible()
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.locator("#list:not([open])").count() == 1
+    pdf = page.pdf(path=tmp_path / "page.pdf")
+    assert pdf.startswith(b"%PDF")
+
+
+def test_the_open_page_can_be_read_while_the_next_report_is_written(opened, files):
+    """One file: nothing of it is fetched later."""
+    page = opened("demo")
+    files["demo"].rename(files["demo"].with_suffix(".moved"))
+    try:
+        page.get_by_role("radio", name="cost").check()
+        assert "$" in cells(page)[0][1]
+    finally:
+        files["demo"].with_suffix(".moved").rename(files["demo"])

@@ -1,0 +1,41 @@
+"""A study whose every name, error, log line and word of a person is an attack on the page that shows it."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from fmon.examine import examine
+from fmon.store.events import append_event
+from fmon.store.folder import Store
+from fmon.store.job_logs import save_log
+from fmon.store.manifest import read_manifest
+from tests.studies import at, job, poll, study
+
+
+def attack_of(url: str) -> str:
+    """Write what would run, fetch or frame something if it got out of its place."""
+    return (
+        f"\x1b[31m</script></style></pre></mark><script>document.title='owned';fetch('{url}/script')</script>"
+        f"<img src={url}/image onerror=\"document.title='owned'\"><link rel=stylesheet href={url}/style>"
+        f"<iframe src={url}/frame></iframe><svg onload=\"document.title='owned'\">\"' onclick='x'"
+        "{{ 7 * 7 }}"
+    )
+
+
+def hostile_study(data: Path, url: str) -> Store:
+    """Make it; ``url`` is what a successful attack would ask for something."""
+    attack = attack_of(url)
+    factors = {f"model{attack}": [f"a{attack}", "b"], "fold": [0, 1, 2], "calib": [True, False]}
+    store = study(data, factors)
+    failed = [job(number, "FAILED", failure_reason=attack) for number in range(1, 9)]
+    poll(store, 11, [*failed, *(job(number, "SUCCEEDED") for number in range(9, 12))])
+    poll(store, 12, None, error=attack)
+    for number in range(1, 8):
+        log = f'{attack}\nTraceback (most recent call last):\n  File "/app/{attack}.py", line 3, in f\n'
+        save_log(store, f"{number}.log", f"{log}RuntimeError: {attack}\n{attack}\n")
+    examine(store, read_manifest(store), None, now=at(13))
+    append_event(store, "fix", at=at(14), cycle=0, root_cause_id=attack, what=attack, by=attack)
+    signed = {"reason": attack, "by": attack}
+    append_event(
+        store, "close_lost", at=at(14) + timedelta(seconds=1), condition_id=attack, job_id=12, **signed
+    )
+    return store
