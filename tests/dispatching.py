@@ -60,7 +60,7 @@ def launch(
             changes.pop("queue", None) or SkyPilotQueue(server),
             task_yaml=task_yaml,
             clock=server.clock,
-            sleep=server.pass_time,
+            sleep=changes.pop("sleep", server.pass_time),
             monotonic=server.monotonic,
             pace=PACE,
             **changes,

@@ -122,6 +122,21 @@ def test_a_lost_launch_is_repeated_only_after_the_grace(store, server):
     assert_once(store, server)
 
 
+def test_a_late_launch_that_ends_between_the_two_looks_is_seen_by_one_of_them(store, server):
+    submitter, began = FakeSubmitter(server, first(LOST)), []
+
+    def sleep(seconds):
+        began.append(server.now_s)
+        server.pass_time(seconds)
+        if server.now_s - began[0] > PACE.grace_s - 5 and len(server.jobs) == 3 and not server.in_flight:
+            lost = submitter.submitted[0]  # it arrives now, and ends between the looks, which take 0.5 s each
+            server.take(lost.task_yaml, lost.job_name, Fate(takes_s=0.75), lambda said: None)
+
+    done = launch(store, server, submitter, sleep=sleep)
+    assert len(done.found) == 1
+    assert_once(store, server)
+
+
 def test_a_job_that_appears_after_a_restart_of_the_server_is_not_launched_again(store, server):
     late = Fate(makes="late job", late_s=PACE.grace_s - 20)
     done = launch(store, server, FakeSubmitter(server, first(late)))

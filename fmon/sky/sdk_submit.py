@@ -118,7 +118,9 @@ class _Worker:
         self.is_alive = True
         self._waiting: dict[int, Any] = {}
         self._lock = threading.Lock()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._last_words = ""
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def send(self, key: int, question: dict[str, Any], done: Any) -> None:
         """Write a question; ``done`` is called with its answer, or with why there will be none."""
@@ -131,18 +133,19 @@ class _Worker:
                 self._process.stdin.write(line)
                 self._process.stdin.flush()
                 return
-        except OSError:
-            pass
+        except (OSError, ValueError):
+            pass  # it has ended meanwhile
         self._give_up(key)
 
     def end(self) -> None:
-        """Kill it."""
+        """Kill it, and wait until all who waited for it know."""
         self._process.kill()
-        self._process.wait()
+        self._reader.join()
 
     def _read(self) -> None:
         """Hand out answers until the worker has ended, then tell all who still wait."""
         assert self._process.stdout is not None
+        assert self._process.stdin is not None
         for line in self._process.stdout:
             with contextlib.suppress(ValueError):
                 answer = json.loads(line)
@@ -150,25 +153,25 @@ class _Worker:
                     done = self._waiting.pop(answer["key"], None)
                 if done is not None:
                     done(answer)
-        self._process.wait()
+        code = self._process.wait()
+        with self._words:
+            self._words.seek(max(0, self._words.seek(0, os.SEEK_END) - 1000))
+            words = one_line(self._words.read().decode("utf-8", "replace"))
         with self._lock:
-            self.is_alive = False
+            self.is_alive, self._last_words = False, words or f"exit code {code}"
             left = list(self._waiting)
         for key in left:
             self._give_up(key)
+        self._process.stdout.close()
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
 
     def _give_up(self, key: int) -> None:
         with self._lock:
             done = self._waiting.pop(key, None)
         if done is not None:
-            message = f"SkyPilot's SDK ended without an answer: {self._last_words()}"
+            message = f"SkyPilot's SDK ended without an answer: {self._last_words or 'it was killed'}"
             done({"key": key, "error": {"type": "WorkerFailed", "message": message, "is_uncertain": True}})
-
-    def _last_words(self) -> str:
-        self._words.seek(0, os.SEEK_END)
-        self._words.seek(max(0, self._words.tell() - 1000))
-        words = one_line(self._words.read().decode("utf-8", "replace"))
-        return words or f"exit code {self._process.poll()}"
 
 
 def _outcome(attempt_key: str, answer: dict[str, Any]) -> Outcome:
