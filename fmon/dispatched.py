@@ -19,7 +19,8 @@ class Pace:
     look_s : time between two looks at what is uncertain [s]
     grace_s : how long an uncertain launch must have been in no list before it is launched again [s];
         longer than a proxy holds a request back (60 s by default)
-    patience_s : after this without any change the uncertain ones are left to the next run [s]
+    patience_s : after this without any change a launch that has no outcome is uncertain, and the uncertain
+        ones are left to the next run [s]
     tries : how often one attempt is launched in one run where its outcome stays unknown
     """
 

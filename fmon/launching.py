@@ -211,16 +211,19 @@ class Launching:
         self.told[attempt].count += 1
         self.tries[attempt] += 1
         self.running[key] = attempt
-        self.next_at = self.monotonic() + 1 / self.pace.per_s
+        self.changed_at = self.monotonic()
+        self.next_at = self.changed_at + 1 / self.pace.per_s
         self.submitter.submit(Submission(attempt_key=key, job_name=entry.job_name, task_yaml=task_yaml))
 
     def _take_outcome(self) -> None:
         """Wait for an outcome, or for the time of the next launch."""
         is_free = self.to_launch and not self.error and len(self.running) < self.pace.parallel
-        timeout_s = max(0.01, self.next_at - self.monotonic()) if is_free else 1.0
+        timeout_s = max(0.01, self.next_at - self.monotonic()) if is_free else SAVE_S
         outcome = self.submitter.outcome(timeout_s=timeout_s)
         attempt = self.running.pop(outcome.attempt_key, None) if outcome else None
         if outcome is None or attempt is None:
+            if self.running and self.monotonic() - self.changed_at > self.pace.patience_s:
+                self.submitter.close()  # whatever hangs can send nothing any more: its outcomes are uncertain
             return
         write_result(self.store, attempt, outcome, at=self.clock())
         self.changed_at = self.monotonic()

@@ -122,6 +122,15 @@ def test_a_lost_launch_is_repeated_only_after_the_grace(store, server):
     assert_once(store, server)
 
 
+def test_a_launch_that_hangs_is_ended_and_then_uncertain(store, server):
+    submitter = FakeSubmitter(server, first(Fate(arrives_s=None)))
+    done = launch(store, server, submitter)
+    assert submitter.is_closed
+    assert len(done.launched) == 4
+    assert server.now_s > PACE.patience_s + PACE.grace_s
+    assert_once(store, server)
+
+
 def test_a_late_launch_that_ends_between_the_two_looks_is_seen_by_one_of_them(store, server):
     submitter, began = FakeSubmitter(server, first(LOST)), []
 

@@ -71,8 +71,9 @@ class Chaos:
             "restart, late and unheard": Fate(takes_s=takes_s, makes="late job", late_s=LATE_S, answer_s=1.0),
             "restart, forgotten": Fate(takes_s=takes_s, makes="nothing", answer_s=takes_s + 1),
             "nobody listens": Fate(is_away=True),
+            "hung, never sent": Fate(arrives_s=None),
         }
-        weights = [6, 1, 1, 2, 1, 1, 1, 1, 1, 0.5]
+        weights = [6, 1, 1, 2, 1, 1, 1, 1, 1, 0.5, 0.25]
         name = self.random.choices(list(fates), weights)[0] if self.is_on else "fine"
         self.figures[f"launch: {name}"] += 1
         return fates[name]

@@ -58,8 +58,8 @@ class Try:
         self.submitters.append(FakeSubmitter(self.server, lambda submission: self.fate(submission)))
         return self.submitters[-1]
 
-    def launch(self, **wish):
-        world = World(
+    def world(self):
+        return World(
             open_submitter=self.open_submitter,
             queue=SkyPilotQueue(self.server),
             digest_of=self.digest_of,
@@ -69,8 +69,10 @@ class Try:
             sleep=self.server.pass_time,
             monotonic=self.server.monotonic,
         )
-        wished = Wish(by="ada", **wish)
-        return launch(self.folder / "experiment.yaml", self.folder / "data", world, wished, pace=PACE)
+
+    def launch(self, **wish):
+        path, wished = self.folder / "experiment.yaml", Wish(by="ada", **wish)
+        return launch(path, self.folder / "data", self.world(), wished, pace=PACE)
 
     @property
     def stores(self):

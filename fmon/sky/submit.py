@@ -104,5 +104,8 @@ class Submitter(Protocol):
         ...
 
     def close(self) -> None:
-        """End it with whatever it still does; what has no outcome by then is uncertain."""
+        """End it with whatever it still does: from then on nothing is sent.
+
+        What has no outcome by then gets one that is uncertain; what is called after it starts anew.
+        """
         ...

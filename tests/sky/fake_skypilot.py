@@ -173,6 +173,7 @@ class FakeSubmitter:
         """Launches that had been handed over and never left."""
         self._outcomes: list[Outcome] = []
         self._unsent: dict[str, float] = {}
+        self._unheard: set[str] = set()
 
     def parse(self, task_yaml: str) -> int:
         """Count the tasks of a task YAML."""
@@ -180,13 +181,15 @@ class FakeSubmitter:
 
     def submit(self, submission: Submission) -> None:
         """Send a launch on its way."""
-        assert not self.is_closed
         self.submitted.append(submission)
         key, fate, now_s = submission.attempt_key, self.fate(submission), self.server.now_s
         answered: list[Outcome] = []
 
+        self._unheard.add(key)
+
         def hear(outcome: Outcome) -> None:
-            if not answered:
+            if not answered and key in self._unheard:
+                self._unheard.remove(key)
                 answered.append(outcome)
                 self._outcomes.append(outcome)
 
@@ -249,5 +252,10 @@ class FakeSubmitter:
         self.is_closed = True
 
     def close(self) -> None:
-        """End it; what was sent goes on."""
+        """End it; what was sent goes on, and nobody hears of it."""
         self.is_closed = True
+        for key in sorted(self._unheard):
+            self._outcomes.append(
+                Outcome(attempt_key=key, error_type="WorkerFailed", error="ended", is_uncertain=True)
+            )
+        self._unheard.clear()
