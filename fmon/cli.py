@@ -19,6 +19,7 @@ from fmon.commands.options import (
     Data,
     ExitStatus,
     Experiment,
+    ExperimentOption,
     Interval,
     MaxConditions,
     Output,
@@ -195,10 +196,7 @@ def logs(
         str, typer.Argument(help="A condition (its newest job) or a job id.", show_default=False)
     ],
     *,
-    experiment: Annotated[
-        str | None,
-        typer.Option(help="Experiment id or a unique start of it; default: the newest.", show_default=False),
-    ] = None,
+    experiment: ExperimentOption = None,
     controller: Annotated[
         bool, typer.Option("--controller", help="The log of its controller: provisioning and recovery.")
     ] = False,
@@ -279,6 +277,7 @@ def replay(
 
 
 app.command(rich_help_panel="Phase 3: diagnose")(fix.diagnose)
+app.add_typer(fix.app, name="fix", rich_help_panel="Phase 4: fix")
 app.command(rich_help_panel="Phase 5: relaunch")(relaunching.relaunch)
 app.command(rich_help_panel="Phase 6: report")(relaunching.audit)
 app.command(rich_help_panel="Phase 6: report")(analysis.compare)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fmon.errors import RuleError
-from fmon.rules import MAX_NAMED
+from fmon.rules import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -56,8 +56,7 @@ def f2_diagnosed_in_full(events: Sequence[Row], cycle: int, failures: Iterable[R
     wanted = Named(frozenset((row["root_cause_id"], row["job_id"]) for row in failures))
     if newest != wanted:
         changed = sorted({job_id for _, job_id in newest.pairs ^ wanted.pairs})
-        more = f" and {len(changed) - MAX_NAMED:,} more" if len(changed) > MAX_NAMED else ""
-        told = ", ".join(map(str, changed[:MAX_NAMED])) + more
+        told = listed([str(job_id) for job_id in changed])
         raise RuleError(
             2,
             f"the diagnosis of {full[-1]['at']} is out of date: what is known of job {told} has changed; "

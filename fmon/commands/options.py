@@ -35,6 +35,14 @@ Experiment = Annotated[
     str | None,
     typer.Argument(help="Experiment id or a unique start of it; default: the newest.", show_default=False),
 ]
+ExperimentOption = Annotated[
+    str | None,
+    typer.Option(
+        "--experiment",
+        help="Experiment id or a unique start of it; default: the newest.",
+        show_default=False,
+    ),
+]
 Config = Annotated[Path, typer.Argument(help="The experiment's config (YAML).", show_default=False)]
 MaxConditions = Annotated[
     int, typer.Option("--max-conditions", help="Most conditions a config may have.", min=1)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fmon.diagnosed import named_in
 from fmon.examine import Budget, examine
+from fmon.gathered import failures, unfinished
 from fmon.root_causes import FROZEN, headline, root_causes
 from fmon.root_causes import VIEWS as CAUSE_VIEWS
 from fmon.rules import UNEXAMINED, f1_is_lifted, f1_wait_for_terminal, f2_aggregate_before_fix
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
     from pathlib import Path
-
-    import duckdb
 
     from fmon.examine import Examined
     from fmon.model import Manifest
@@ -39,17 +38,6 @@ VIEWS = ("condition", "outcome", *FROZEN, *CAUSE_VIEWS)
 EXAMINE_S = 600.0
 """Longest time for the logs of failures that no poll has examined [s]."""
 
-UNFINISHED = """
-select
-    condition.condition_id,
-    condition.job_id,
-    condition.state,
-    condition.status
-from condition
-where not condition.is_terminal
-order by condition.entry_number
-"""
-
 CANCELLED = """
 select condition.condition_id
 from condition
@@ -62,16 +50,6 @@ select
     outcome.condition_count,
     outcome.succeeded_count
 from outcome
-"""
-
-FAILURES = """
-select
-    failure.condition_id,
-    failure.job_id,
-    failure.root_cause_id
-from failure
-where failure.is_newest
-order by failure.condition_id
 """
 
 
@@ -150,16 +128,20 @@ def diagnose(
     manifest = read_manifest(store)
     cycle = manifest.current_cycle
     is_lifted = is_partial or f1_is_lifted(read_events(store), cycle)
-    _unfinished(connect(data, store.experiment_id, now=now, views=("condition",)), is_lifted=is_lifted)
+    early = unfinished(connect(data, store.experiment_id, now=now, views=("condition",)))
+    if not is_lifted:
+        f1_wait_for_terminal(early)
     budget = Budget(logs=sys.maxsize, seconds=EXAMINE_S)
     examined = examine(store, manifest, logs, now=now, budget=budget, wait_s=EXAMINE_S)
     # A new connection: what the other one holds is as of before the examination.
     con = connect(data, store.experiment_id, now=now, views=VIEWS)
-    unfinished = _unfinished(con, is_lifted=is_lifted)
-    failures = rows(con, FAILURES)
-    open_jobs = [row for row in unfinished if row["job_id"] is not None]
+    left = unfinished(con)
+    if not is_lifted:
+        f1_wait_for_terminal(left)
+    failed = failures(con)
+    open_jobs = [row for row in left if row["job_id"] is not None]
     if not is_partial and not open_jobs:
-        f2_aggregate_before_fix(failures)
+        f2_aggregate_before_fix(failed)
     causes = root_causes(con)
     is_whole = not open_jobs and all(cause["root_cause_id"] != UNEXAMINED for cause in causes)
     known = [cause["cost_usd"] for cause in causes if cause["cost_usd"] is not None]
@@ -168,11 +150,11 @@ def diagnose(
         cycle=cycle,
         why_preliminary=None if is_whole else "partial" if is_partial else "kill_switch",
         **rows(con, OUTCOME)[0],
-        failed_count=len(failures),
+        failed_count=len(failed),
         cost_usd=sum(known[1:], known[0]) if known else None,
         unpriced_count=sum(cause["unpriced_count"] for cause in causes),
         open_jobs=open_jobs,
-        missing=[row["condition_id"] for row in unfinished if row["job_id"] is None],
+        missing=[row["condition_id"] for row in left if row["job_id"] is None],
         cancelled=[row["condition_id"] for row in rows(con, CANCELLED)],
         causes=causes,
         examined=examined,
@@ -200,14 +182,6 @@ def as_json(diagnosis: Diagnosis) -> Row:
         "causes": [_cause_json(cause) for cause in diagnosis.causes],
         "next": diagnosis.next_step,
     }
-
-
-def _unfinished(con: duckdb.DuckDBPyConnection, *, is_lifted: bool) -> list[Row]:
-    """Give the conditions that have not ended; with an open job among them only where F1 is lifted."""
-    unfinished = rows(con, UNFINISHED)
-    if not is_lifted:
-        f1_wait_for_terminal(unfinished)
-    return unfinished
 
 
 def _cause_json(cause: Row) -> Row:

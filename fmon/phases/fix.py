@@ -1,20 +1,24 @@
-"""Phase 4, fix: run the config's own commands for tests, build and push; record what was done (floor 6).
+"""Phase 4, fix: run the config's own commands, record what was done, verify the chain of F3 (floor 6).
 
 Reads the views and the config; writes events. The commands do what the user wrote into the config.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fmon.chain import run_command
+from fmon.chain import measure, run_command
 from fmon.commits import project_folder
 from fmon.config import load_experiment
 from fmon.config.shape import nearest
-from fmon.errors import ConfigError
+from fmon.errors import ConfigError, RegistryError
+from fmon.gathered import VIEWS as GATHERED
+from fmon.gathered import diagnosed_at, failures
+from fmon.rebuild import f3_links
 from fmon.redact import redact
-from fmon.rules import f1_wait_for_terminal, f2_aggregate_before_fix
+from fmon.registry import digest_of
 from fmon.store.events import append_event
 from fmon.store.folder import find
 from fmon.store.manifest import read_manifest
@@ -24,33 +28,41 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    import duckdb
-
     from fmon.chain import Ran
+    from fmon.rebuild import Link
 
-VIEWS = ("condition", "failure")
+VIEWS = (*GATHERED, "relaunch")
 """The views it needs; ``connect`` makes no others."""
 
-UNFINISHED = """
+RERUN = """
 select
-    condition.condition_id,
-    condition.job_id,
-    condition.state,
-    condition.status
-from condition
-where not condition.is_terminal
-order by condition.entry_number
+    relaunch.condition_id,
+    relaunch.remedy
+from relaunch
+order by relaunch.entry_number
 """
 
-FAILURES = """
-select
-    failure.condition_id,
-    failure.job_id,
-    failure.root_cause_id
-from failure
-where failure.is_newest
-order by failure.condition_id
-"""
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """The chain from diagnosis to image as it was measured now (F3).
+
+    Attributes
+    ----------
+    cycle : the one whose failures were fixed
+    rerun_count : conditions to run again; without any the chain has no links
+    links : with what was seen of each, secrets redacted
+    """
+
+    experiment_id: str
+    cycle: int
+    rerun_count: int
+    links: list[Link]
+
+    @property
+    def broken(self) -> list[str]:
+        """Names of the broken links."""
+        return [link.link for link in self.links if link.result == "broken"]
 
 
 def run_commands(
@@ -82,11 +94,15 @@ def run_commands(
     RuleError
         F1 or F2 refuses; nothing was run.
     ConfigError
-        The config has no commands, or is in no git repository.
+        The experiment is a replay, or its config has no commands, or is in no git repository.
     """
     store = find(data, experiment)
-    guard(connect(data, store.experiment_id, views=VIEWS))
-    config = Path(read_manifest(store).config_file)
+    diagnosed_at(connect(data, store.experiment_id, views=VIEWS), store)
+    manifest = read_manifest(store)
+    if manifest.is_replay:
+        message = f"{store.experiment_id} is a replay, and nothing of a replay is built or pushed"
+        raise ConfigError(message)
+    config = Path(manifest.config_file)
     verify = load_experiment(config).verify
     steps = [("tests", verify.tests), ("build", verify.build), ("push", verify.push)]
     if not any(command for _, command in steps):
@@ -134,9 +150,9 @@ def record(
     """
     store = find(data, experiment)
     con = connect(data, store.experiment_id, views=VIEWS)
-    guard(con)
+    diagnosed_at(con, store)
     cycle = read_manifest(store).current_cycle
-    known = sorted({row["root_cause_id"] for row in rows(con, FAILURES)})
+    known = sorted({row["root_cause_id"] for row in failures(con)})
     if root_cause_id not in known:
         hint = nearest(root_cause_id, known) if known else "there is no failure"
         message = f"{store.experiment_id} has no root cause {root_cause_id!r}; {hint}"
@@ -147,7 +163,65 @@ def record(
     append_event(store, "fix", at=now, cycle=cycle, root_cause_id=root_cause_id, what=what, by=by)
 
 
-def guard(con: duckdb.DuckDBPyConnection) -> None:
-    """Call F1 and F2, which every step of a fix stands behind."""
-    f1_wait_for_terminal(rows(con, UNFINISHED))
-    f2_aggregate_before_fix(rows(con, FAILURES))
+def verify(
+    data: Path,
+    experiment: str | None = None,
+    *,
+    now: datetime,
+    run: Callable[..., Ran] = run_command,
+    ask: Callable[[str], str] = digest_of,
+) -> Verified:
+    """Measure the chain from the diagnosis to the image that the next attempts would run with.
+
+    Parameters
+    ----------
+    data : folder of the stores
+    experiment : its id or a unique start of it; None = the newest
+    now : the clock [UTC]
+    run, ask : how the test command is run and a registry asked; no registry is asked for a replay
+
+    Raises
+    ------
+    RuleError
+        F1 or F2 refuses. A broken link is no refusal here: it is what was asked for.
+    ConfigError
+        The config or the task YAML can't be read, or is in no git repository.
+    """
+    store = find(data, experiment)
+    con = connect(data, store.experiment_id, views=VIEWS)
+    since = diagnosed_at(con, store)
+    manifest = read_manifest(store)
+    again = rows(con, RERUN)
+    if not again:
+        return Verified(
+            experiment_id=store.experiment_id, cycle=manifest.current_cycle, rerun_count=0, links=[]
+        )
+    remedies = {row["remedy"] for row in again}
+    ask = _ask_nobody if manifest.is_replay else ask
+    chain = measure(manifest, remedies, diagnosed_at=since, data=data, run=run, ask=ask)
+    links = [link._replace(evidence=redact(link.evidence)) for link in f3_links(chain)]
+    verified = Verified(
+        experiment_id=store.experiment_id,
+        cycle=manifest.current_cycle,
+        rerun_count=len(again),
+        links=links,
+    )
+    dry_run = {"dry_run": True} if manifest.is_replay else {}
+    append_event(
+        store,
+        "fix_verify",
+        at=now,
+        cycle=manifest.current_cycle,
+        is_ok=not verified.broken,
+        links=[link._asdict() for link in links],
+        image=chain.image,
+        digest=chain.digest,
+        commits=list(chain.commits),
+        **dry_run,
+    )
+    return verified
+
+
+def _ask_nobody(reference: str) -> str:
+    message = f"no registry was asked for {reference}: the experiment is a replay"
+    raise RegistryError(message)

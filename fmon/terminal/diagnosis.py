@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fmon.manifests import named
-from fmon.report.text import cost, visible
+from fmon.report.text import cost
 from fmon.root_causes import ALONE, UNEXPLAINED, transience
 from fmon.terminal.lines import emit, folded, line, segment, terminal_width
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from fmon.phases.diagnose import Diagnosis
     from fmon.terminal.lines import Line
@@ -52,7 +52,7 @@ def diagnosis_lines(diagnosis: Diagnosis, *, width: int) -> Iterator[Line]:
     if diagnosis.why_preliminary:
         yield from folded("", _preliminary(diagnosis), width, style="bold yellow")
     if diagnosis.missing:
-        yield from folded("", f"never launched: {_names(diagnosis.missing)}", width, style="yellow")
+        yield from folded("", f"never launched: {names_of(diagnosis.missing)}", width, style="yellow")
     for number, cause in enumerate(diagnosis.causes, start=1):
         yield []
         yield from cause_lines(cause, number, width)
@@ -65,35 +65,49 @@ def diagnosis_lines(diagnosis: Diagnosis, *, width: int) -> Iterator[Line]:
 
 def cause_lines(cause: Row, number: int, width: int) -> Iterator[Line]:
     """Write one root cause as a block of labelled lines."""
+    yield cause_header(cause, number)
+    for label, text in _labelled(cause):
+        yield from labelled(label, text, width)
+
+
+def cause_header(cause: Row, number: int) -> Line:
+    """Write the first line of a root cause's block."""
     remedy = cause["remedy"] or "not examined"
-    yield [
+    return [
         segment(f"{number}  "),
         segment(cause["root_cause_id"], "bold"),
-        segment(f"  {_counted(cause['failed_count'], 'condition')}, "),
+        segment(f"  {counted(cause['failed_count'], 'condition')}, "),
         segment(f"{cost(cause['cost_usd'], cause['unpriced_count'])}, remedy "),
         segment(remedy, REMEDY_STYLES.get(remedy, "")),
         segment(f", confidence {cause['confidence']:.2f}"),
     ]
-    for label, text in _labelled(cause):
-        yield from folded(f"   {label:<{LABEL}}", text, width)
 
 
-def _labelled(cause: Row) -> Iterator[tuple[str, str]]:
-    """Give the lines of a block: label and text."""
+def labelled(label: str, text: str, width: int) -> Iterator[Line]:
+    """Write a labelled line of a block, folded behind its label."""
+    return folded(f"   {label:<{LABEL}}", text, width)
+
+
+def why_lines(cause: Row) -> Iterator[tuple[str, str]]:
+    """Say where a cause strikes and what shows it: label and text."""
     for suspect in cause["suspects"]:
         yield "where", f"{suspect['pattern']}: {suspect['claim']}"
     if not cause["suspects"]:
         yield "where", ALONE if cause["failed_count"] == 1 else UNEXPLAINED
     yield "evidence", _evidence(cause)
     if cause["unlogged_count"]:
-        yield "", f"without the log of {_counted(cause['unlogged_count'], 'job')}: judged by the queue alone"
+        yield "", f"without the log of {counted(cause['unlogged_count'], 'job')}: judged by the queue alone"
+
+
+def _labelled(cause: Row) -> Iterator[tuple[str, str]]:
+    yield from why_lines(cause)
     yield "fix", cause["fix_strategy"]
     if told := transience(cause):
         yield "", told
     if cause["affected_files"]:
-        yield "files", _names(cause["affected_files"])
-    yield "jobs", _names(map(str, cause["job_ids"]))
-    yield "conditions", _names(cause["condition_ids"])
+        yield "files", names_of(cause["affected_files"])
+    yield "jobs", names_of(map(str, cause["job_ids"]))
+    yield "conditions", names_of(cause["condition_ids"])
 
 
 def _evidence(cause: Row) -> str:
@@ -113,8 +127,8 @@ def _counts(diagnosis: Diagnosis) -> str:
     if not diagnosis.causes:
         others = _others(diagnosis)
         return f"{name}{': ' if others else ''}{others}"
-    failed = f"{diagnosis.failed_count:,} of {_counted(diagnosis.condition_count, 'condition')} failed"
-    causes = _counted(len(diagnosis.causes), "root cause")
+    failed = f"{diagnosis.failed_count:,} of {counted(diagnosis.condition_count, 'condition')} failed"
+    causes = counted(len(diagnosis.causes), "root cause")
     burned = f"burned {cost(diagnosis.cost_usd, diagnosis.unpriced_count)}"
     others = _others(diagnosis)
     return f"{name}: {failed} of {causes}, {burned}{'; ' if others else ''}{others}"
@@ -134,7 +148,7 @@ def _preliminary(diagnosis: Diagnosis) -> str:
     """Say why it can't open a fix."""
     why = "the kill-switch has fired and" if diagnosis.why_preliminary == "kill_switch" else ""
     jobs = [f"{row['condition_id']} (job {row['job_id']})" for row in diagnosis.open_jobs]
-    told = f"{_counted(len(jobs), 'job')} still open: {named(jobs)}" if jobs else "not all were examined"
+    told = f"{counted(len(jobs), 'job')} still open: {named(jobs)}" if jobs else "not all were examined"
     return f"preliminary, opens no fix: {why}{' ' if why else ''}{told}"
 
 
@@ -144,9 +158,11 @@ def _caveat(causes: list[Row]) -> str:
     return f"where: {suspects[0]['statement'].removeprefix(suspects[0]['claim']).removeprefix('; ')}"
 
 
-def _names(words: Any) -> str:
-    return visible(named(words, MAX_NAMED))
+def names_of(words: Iterable[str]) -> str:
+    """Name the first of some words, and say how many more there are."""
+    return named(words, MAX_NAMED)
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """Write a count with its noun."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,0 +1,86 @@
+"""A batch plan on a screen: a work order per root cause, then what comes after all of them (floor 7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fmon.report.text import clock
+from fmon.terminal.diagnosis import WIDTH, cause_header, counted, labelled, names_of, why_lines
+from fmon.terminal.lines import emit, folded, line, terminal_width
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fmon.phases.fix_plan import FixPlan
+    from fmon.terminal.lines import Line
+
+Row = dict[str, Any]
+
+
+def print_fix_plan(plan: FixPlan, output: str) -> None:
+    """Print a batch plan.
+
+    Parameters
+    ----------
+    plan : what the phase found
+    output : table, or json: one object
+    """
+    if output == "json":
+        from dataclasses import asdict
+
+        from fmon.report.text import json_text
+
+        print(json_text(asdict(plan)))  # noqa: T201
+        return
+    emit(fix_plan_lines(plan, width=terminal_width() or WIDTH))
+
+
+def fix_plan_lines(plan: FixPlan, *, width: int) -> Iterator[Line]:
+    """Lay a batch plan out: what it stands on, the orders, who needs a person, the commands after them."""
+    orders = plan.orders
+    failed = sum(order["failed_count"] for order in orders)
+    what = "nothing has failed, nothing is to be fixed"
+    if orders:
+        causes = counted(len(orders), "root cause")
+        what = f"{causes} of {counted(failed, 'failed condition')}, to be fixed as one batch"
+    yield from folded("", f"{plan.experiment_id}, cycle {plan.cycle}: {what}", width, style="bold")
+    yield from folded("", f"diagnosed {clock(plan.diagnosed_at)}; {_ran_with(plan)}", width)
+    for number, order in enumerate(orders, start=1):
+        yield []
+        yield cause_header(order, number)
+        for label, text in _order(order):
+            yield from labelled(label, text, width)
+    yield []
+    if persons := [order["root_cause_id"] for order in orders if order["needs_person"]]:
+        told = f"needs a person: {names_of(persons)}; relaunched only once its fix is recorded"
+        yield from folded("", told, width, style="bold red")
+    yield line(f"run again as things are now: {counted(len(plan.rerun), 'condition')}")
+    yield line("then:", "bold")
+    for step in plan.steps:
+        yield line(f"   {step}")
+
+
+def _order(order: Row) -> Iterator[tuple[str, str]]:
+    """Give the lines of a work order: label and text."""
+    yield from why_lines(order)
+    yield "do", order["fix_strategy"]
+    if order["transience"]:
+        yield "", order["transience"]
+    if order["files"]:
+        yield "files", names_of(order["files"])
+    elif order["affected_files"]:
+        yield "files", f"{names_of(order['affected_files'])} (as the logs name them)"
+    yield "affects", names_of(order["condition_ids"])
+    yield "may break", order["could_break"]
+    tests = order["test_command"] or "the config names no test command; write it into verify.tests"
+    yield "tests", tests
+    for done in order["recorded"]:
+        yield "done", f"{done['what']} ({done['by']})"
+    for number, step in enumerate(order["steps"]):
+        yield "next" if number == 0 else "", step
+
+
+def _ran_with(plan: FixPlan) -> str:
+    """Say what the failed jobs ran with."""
+    image = f"{plan.image} ({plan.digest or 'digest not recorded'})" if plan.image else "no image recorded"
+    return f"config {plan.config_file}, task {plan.skypilot_yaml}, {image}"
