@@ -27,6 +27,27 @@ class Named(NamedTuple):
         return frozenset(job_id for _, job_id in self.pairs)
 
 
+def f1_not_cut_short(begun: Sequence[Row]) -> None:
+    """F1, of a cycle that was begun and cut short: its jobs are still to come.
+
+    Parameters
+    ----------
+    begun : conditions that are to have a job of a begun cycle and have none: condition_id, cycle (of view
+        ``relaunch``)
+
+    Raises
+    ------
+    RuleError
+        Exit code 21; names them.
+    """
+    if begun:
+        told = listed([str(row["condition_id"]) for row in begun])
+        raise RuleError(
+            1,
+            f"cycle {begun[0]['cycle']} was begun and has no job yet of {told}; fmon relaunch carries it on",
+        )
+
+
 def f2_diagnosed_in_full(events: Sequence[Row], cycle: int, failures: Iterable[Row]) -> str:
     """F2: a fix and a relaunch follow one full diagnosis of this cycle, with all that has failed.
 

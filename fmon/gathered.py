@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from fmon.diagnosed import f2_diagnosed_in_full
+from fmon.diagnosed import f1_not_cut_short, f2_diagnosed_in_full
 from fmon.rules import f1_wait_for_terminal, f2_aggregate_before_fix
 from fmon.store.events import read_events
 from fmon.warehouse import rows
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-VIEWS = ("condition", "experiment", "failure")
+VIEWS = ("condition", "experiment", "failure", "relaunch")
 """The views it needs."""
 
 UNFINISHED = """
@@ -44,6 +44,15 @@ where failure.is_newest
 order by failure.condition_id
 """
 
+BEGUN = """
+select
+    relaunch.condition_id,
+    relaunch.cycle
+from relaunch
+where relaunch.is_begun
+order by relaunch.entry_number
+"""
+
 CYCLE = "select experiment.current_cycle as cycle from experiment"
 
 
@@ -57,6 +66,11 @@ def failures(con: duckdb.DuckDBPyConnection) -> list[Row]:
     return rows(con, FAILURES)
 
 
+def begun(con: duckdb.DuckDBPyConnection) -> list[Row]:
+    """Give the conditions that have no job yet of a cycle that was begun: for F1."""
+    return rows(con, BEGUN)
+
+
 def diagnosed_at(con: duckdb.DuckDBPyConnection, store: Store) -> datetime:
     """Ask F1 and F2 of what comes after a diagnosis, and give its time [UTC].
 
@@ -68,10 +82,11 @@ def diagnosed_at(con: duckdb.DuckDBPyConnection, store: Store) -> datetime:
     Raises
     ------
     RuleError
-        21: a job is open. 22: a failure is without a root cause, or there is no full diagnosis of the
-        current cycle that names all of them.
+        21: a job is open or still to come. 22: a failure is without a root cause, or there is no full
+        diagnosis of the current cycle that names all of them.
     """
     f1_wait_for_terminal(unfinished(con))
+    f1_not_cut_short(begun(con))
     failed = failures(con)
     f2_aggregate_before_fix(failed)
     cycle = rows(con, CYCLE)[0]["cycle"]

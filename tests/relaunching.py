@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from fmon.again import Authorization
 from fmon.config import load_experiment
 from fmon.manifests import new_manifest
+from fmon.phases.diagnose import diagnose
 from fmon.phases.monitor import poll
 from fmon.phases.relaunch import Relaunched, relaunch
 from fmon.sky.logs import LogAsk
-from fmon.store.events import append_event, read_events
+from fmon.store.events import read_events
 from fmon.store.folder import Store
-from fmon.store.manifest import read_manifest, write_manifest
-from fmon.warehouse import connect, rows
+from fmon.store.manifest import write_manifest
 from tests.dispatching import PACE, launch
 from tests.queues import FakeLogs
 from tests.sky.fake_skypilot import START, FakeSkyPilot, FakeSubmitter, SkyPilotQueue
@@ -114,23 +114,7 @@ class World:
     def diagnose(self) -> None:
         """Gather all failures."""
         self.server.pass_time(60)
-        con = connect(self.data, views=("failure",))
-        failures = rows(con, "select * from failure where is_newest order by job_id")
-        causes: dict[str, dict[str, Any]] = {}
-        for row in failures:
-            known = {"root_cause_id": row["root_cause_id"], "job_ids": [], "condition_ids": []}
-            cause = causes.setdefault(row["root_cause_id"], known)
-            cause["job_ids"].append(row["job_id"])
-            cause["condition_ids"].append(row["condition_id"])
-        append_event(
-            self.store,
-            "diagnosis",
-            at=self.server.clock(),
-            cycle=read_manifest(self.store).current_cycle,
-            is_preliminary=False,
-            failed_count=len(failures),
-            causes=list(causes.values()),
-        )
+        diagnose(self.data, logs=self.logs, now=self.server.clock())
 
     def fix(self, digest: str = NEW) -> None:
         """Commit a fix, build and push the image."""

@@ -25,7 +25,13 @@ def commands():
     """Ask --help which commands there are."""
     from fmon.cli import app
 
-    return sorted(command.callback.__name__ for command in app.registered_commands)
+    alone = [command.callback.__name__ for command in app.registered_commands]
+    grouped = [
+        f"{group.name} {command.callback.__name__}"
+        for group in app.registered_groups
+        for command in group.typer_instance.registered_commands
+    ]
+    return sorted(alone + grouped)
 
 
 @pytest.fixture
@@ -46,7 +52,7 @@ def data(tmp_path, queue):
 
 @pytest.mark.parametrize("command", commands())
 def test_every_command_has_help_and_stands_in_the_readme(command):
-    done = fmon(command, "--help")
+    done = fmon(*command.split(), "--help")
     assert done.returncode == 0
     assert len(done.stdout.split("\n")) > 5
     assert f"fmon {command}" in (ROOT / "README.md").read_text()

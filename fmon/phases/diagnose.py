@@ -9,9 +9,10 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from fmon.diagnosed import named_in
+from fmon.diagnosed import f1_not_cut_short, named_in
 from fmon.examine import Budget, examine
-from fmon.gathered import failures, unfinished
+from fmon.gathered import VIEWS as GATHERED
+from fmon.gathered import begun, failures, unfinished
 from fmon.root_causes import FROZEN, headline, root_causes
 from fmon.root_causes import VIEWS as CAUSE_VIEWS
 from fmon.rules import UNEXAMINED, f1_is_lifted, f1_wait_for_terminal, f2_aggregate_before_fix
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-VIEWS = ("condition", "outcome", *FROZEN, *CAUSE_VIEWS)
+VIEWS = ("outcome", *GATHERED, *FROZEN, *CAUSE_VIEWS)
 """The views it needs; ``connect`` makes no others."""
 
 EXAMINE_S = 600.0
@@ -65,6 +66,7 @@ class Diagnosis:
     condition_count, succeeded_count, failed_count : conditions; failed is whose newest verdict is a failure
     cost_usd, unpriced_count : what the failed jobs have burned, and how many are not in it
     open_jobs : conditions whose newest job has not ended: condition_id, job_id, state, status
+    to_come : conditions that have no job yet of a cycle that was begun
     missing, cancelled : conditions that were never launched, and those cancelled
     causes : of ``root_causes``
     examined : what was examined now
@@ -79,6 +81,7 @@ class Diagnosis:
     cost_usd: Decimal | None
     unpriced_count: int
     open_jobs: list[Row]
+    to_come: list[str]
     missing: list[str]
     cancelled: list[str]
     causes: list[Row]
@@ -89,12 +92,14 @@ class Diagnosis:
         """The first line: what explains most."""
         if told := headline(self.causes):
             return told
-        so_far = " so far" if self.open_jobs else ""
+        so_far = " so far" if self.open_jobs or self.to_come else ""
         return f"nothing has failed{so_far}: {self.succeeded_count:,} of {self.condition_count:,} succeeded"
 
     @property
     def next_step(self) -> str:
         """The command that comes next."""
+        if self.to_come:
+            return "fmon relaunch"
         if self.why_preliminary:
             return "fmon watch" if self.open_jobs else "fmon diagnose"
         return "fmon fix plan" if self.causes else "fmon report"
@@ -135,15 +140,17 @@ def diagnose(
     examined = examine(store, manifest, logs, now=now, budget=budget, wait_s=EXAMINE_S)
     # A new connection: what the other one holds is as of before the examination.
     con = connect(data, store.experiment_id, now=now, views=VIEWS)
-    left = unfinished(con)
+    left, to_come = unfinished(con), begun(con)
     if not is_lifted:
         f1_wait_for_terminal(left)
+        f1_not_cut_short(to_come)
     failed = failures(con)
     open_jobs = [row for row in left if row["job_id"] is not None]
-    if not is_partial and not open_jobs:
+    if not is_partial and not open_jobs and not to_come:
         f2_aggregate_before_fix(failed)
     causes = root_causes(con)
-    is_whole = not open_jobs and all(cause["root_cause_id"] != UNEXAMINED for cause in causes)
+    is_examined = all(cause["root_cause_id"] != UNEXAMINED for cause in causes)
+    is_whole = is_examined and not open_jobs and not to_come
     known = [cause["cost_usd"] for cause in causes if cause["cost_usd"] is not None]
     diagnosis = Diagnosis(
         experiment_id=store.experiment_id,
@@ -154,6 +161,7 @@ def diagnose(
         cost_usd=sum(known[1:], known[0]) if known else None,
         unpriced_count=sum(cause["unpriced_count"] for cause in causes),
         open_jobs=open_jobs,
+        to_come=[row["condition_id"] for row in to_come],
         missing=[row["condition_id"] for row in left if row["job_id"] is None],
         cancelled=[row["condition_id"] for row in rows(con, CANCELLED)],
         causes=causes,
@@ -177,6 +185,7 @@ def as_json(diagnosis: Diagnosis) -> Row:
         "cost_usd": diagnosis.cost_usd,
         "unpriced_count": diagnosis.unpriced_count,
         "open": diagnosis.open_jobs,
+        "to_come": diagnosis.to_come,
         "missing": diagnosis.missing,
         "cancelled": diagnosis.cancelled,
         "causes": [_cause_json(cause) for cause in diagnosis.causes],

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from fmon.chain import Ran
     from fmon.rebuild import Link
 
-VIEWS = (*GATHERED, "relaunch")
-"""The views it needs; ``connect`` makes no others."""
-
 RERUN = """
 select
     relaunch.condition_id,
@@ -97,7 +94,7 @@ def run_commands(
         The experiment is a replay, or its config has no commands, or is in no git repository.
     """
     store = find(data, experiment)
-    diagnosed_at(connect(data, store.experiment_id, views=VIEWS), store)
+    diagnosed_at(connect(data, store.experiment_id, views=GATHERED), store)
     manifest = read_manifest(store)
     if manifest.is_replay:
         message = f"{store.experiment_id} is a replay, and nothing of a replay is built or pushed"
@@ -149,7 +146,7 @@ def record(
         No failure has this root cause (names near ones), or nothing is said.
     """
     store = find(data, experiment)
-    con = connect(data, store.experiment_id, views=VIEWS)
+    con = connect(data, store.experiment_id, views=GATHERED)
     diagnosed_at(con, store)
     cycle = read_manifest(store).current_cycle
     known = sorted({row["root_cause_id"] for row in failures(con)})
@@ -188,7 +185,7 @@ def verify(
         The config or the task YAML can't be read, or is in no git repository.
     """
     store = find(data, experiment)
-    con = connect(data, store.experiment_id, views=VIEWS)
+    con = connect(data, store.experiment_id, views=GATHERED)
     since = diagnosed_at(con, store)
     manifest = read_manifest(store)
     again = rows(con, RERUN)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-VIEWS = (*GATHERED, *FROZEN, *CAUSE_VIEWS, "verdict_level", "relaunch", "outcome")
+VIEWS = (*GATHERED, *FROZEN, *CAUSE_VIEWS, "verdict_level", "outcome")
 """The views it needs; ``connect`` makes no others."""
 
 MOST_NAMED = 50

@@ -148,7 +148,11 @@ def _preliminary(diagnosis: Diagnosis) -> str:
     """Say why it can't open a fix."""
     why = "the kill-switch has fired and" if diagnosis.why_preliminary == "kill_switch" else ""
     jobs = [f"{row['condition_id']} (job {row['job_id']})" for row in diagnosis.open_jobs]
-    told = f"{counted(len(jobs), 'job')} still open: {named(jobs)}" if jobs else "not all were examined"
+    told = "not all failures were examined"
+    if jobs:
+        told = f"{counted(len(jobs), 'job')} still open: {named(jobs)}"
+    elif diagnosis.to_come:
+        told = f"the cycle was begun and has no job yet of {named(diagnosis.to_come)}"
     return f"preliminary, opens no fix: {why}{' ' if why else ''}{told}"
 
 
