@@ -37,7 +37,7 @@ expect: {minutes: 40, by: {model_family: {sam3_lora: 75}}}
 prices: {A100: {spot: 0.60, on_demand: 1.30}}
 """
 START = datetime(2026, 5, 11, 7, 0, tzinfo=UTC)
-DIAGNOSED = START + timedelta(minutes=270)
+DIAGNOSED = START + timedelta(minutes=300)
 RELAUNCHED = DIAGNOSED + timedelta(minutes=40)
 END = RELAUNCHED + timedelta(minutes=52)
 AT_A_TIME = 12

@@ -49,7 +49,9 @@
     title.textContent = caption;
     table.replaceChildren(title);
     const head = table.createTHead().insertRow();
-    head.insertCell();
+    const corner = head.insertCell();
+    corner.className = "quiet";
+    corner.textContent = `${row.name} ↓ ${column.name} →`;
     column.levels.forEach((level) => add(head, "th", level, "col"));
     const body = table.createTBody();
     row.levels.forEach((level, r) => {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from fmon.report.text import cut, duration, money
@@ -172,7 +173,7 @@ def _cause(struck: Sequence[tuple[str, int]], tags: Mapping[str, Row]) -> list[s
 
 def _step(part: Any, whole: Any) -> int:
     """Give the shade: 0 for nothing, else 1 to STEPS."""
-    return min(STEPS, int(-(-part * STEPS // whole))) if whole else 0
+    return min(STEPS, ceil(STEPS * float(part) / float(whole))) if whole else 0
 
 
 def _table(data: Row) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ UNEXAMINED = "unknown/unexamined"
 MOST_NAMED = 2
 """Causes whose place in the grid the verdict names; the cards have them all."""
 NAME_CHARACTERS = 60
+MUTE = re.compile(r"true|false|null|none|[^a-z]*|[-+]?[\d.]+e[-+]?\d+", re.I)
+"""Levels that say nothing without their factor: truth values and numbers."""
 TIMES = " \N{MULTIPLICATION SIGN} "
 
 Row = dict[str, Any]
@@ -88,9 +91,8 @@ def place(combination: Mapping[str, str]) -> str:
 
 def _level(factor: str, level: str) -> str:
     """Write a level; of a number or a truth value nobody knows what it is of."""
-    speaks = level.lower() not in ("true", "false", "null", "none") and any(map(str.isalpha, level))
     shown = cut(level, NAME_CHARACTERS)
-    return shown if speaks else f"{cut(factor, NAME_CHARACTERS)}={shown}"
+    return f"{cut(factor, NAME_CHARACTERS)}={shown}" if MUTE.fullmatch(level) else shown
 
 
 def _category(root_cause_id: str) -> str:
