@@ -99,12 +99,25 @@ def f5_faults(attempts: Iterable[Row], duplicates: Iterable[Row]) -> list[str]:
     return faults
 
 
+def f5_stranger_faults(strangers: Mapping[int, str]) -> list[str]:
+    """Say which open jobs have the names of those to launch, though nobody has asked fmon for them.
+
+    Parameters
+    ----------
+    strangers : job name by job id
+    """
+    if not strangers:
+        return []
+    told = listed([f"{job_id} ({name})" for job_id, name in strangers.items()])
+    return [f"open jobs have the names of conditions to run again: {told}; cancel them (sky jobs cancel JOB)"]
+
+
 def f5_factorial_manifest(faults: Sequence[str]) -> None:
     """F5: every condition has its entry, every attempt its one known job.
 
     Parameters
     ----------
-    faults : of ``f5_config_faults`` and ``f5_faults``
+    faults : of ``f5_config_faults``, ``f5_faults`` and ``f5_stranger_faults``
 
     Raises
     ------

@@ -15,7 +15,7 @@ from fmon.manifests import jobs_of, named
 from fmon.sky.status import is_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from fmon.config.task import Check, Task
     from fmon.gates import Estimate
@@ -47,10 +47,28 @@ def refuse_failed(looked: list[Check]) -> None:
 
 def refuse_open_jobs(manifest: Manifest, records: list[Record]) -> None:
     """Refuse while somebody else's launcher has open jobs of the same names: each would be paid for twice."""
-    names = {entry.job_name for entry in manifest.jobs if entry.job_id is None}
+    found = strangers(manifest, records, {entry.job_name for entry in manifest.jobs if entry.job_id is None})
+    if found:
+        listed = named(f"{job_id} ({name})" for job_id, name in found.items())
+        message = (
+            f"open jobs have the names of conditions without a job and are not of {manifest.experiment_id}: "
+            f"{listed}; take them over (fmon adopt), cancel them (sky jobs cancel), or change job_name"
+        )
+        raise ConfigError(message)
+
+
+def strangers(manifest: Manifest, records: list[Record], names: Collection[str]) -> dict[int, str]:
+    """Find open jobs of the same user that have one of these names and are not the experiment's own.
+
+    Parameters
+    ----------
+    manifest : of the experiment
+    records : the queue
+    names : of the jobs that are to be launched
+    """
     own = {job_id for job_id, _ in jobs_of(manifest)}
     user = current_user()
-    found = {
+    return {
         record.job_id: record.job_name or ""
         for record in records
         if record.job_name in names
@@ -59,13 +77,6 @@ def refuse_open_jobs(manifest: Manifest, records: list[Record]) -> None:
         and not is_terminal(record.status)
         and (user is None or record.user_hash in (None, user))
     }
-    if found:
-        listed = named(f"{job_id} ({name})" for job_id, name in found.items())
-        message = (
-            f"open jobs have the names of conditions without a job and are not of {manifest.experiment_id}: "
-            f"{listed}; take them over (fmon adopt), cancel them (sky jobs cancel), or change job_name"
-        )
-        raise ConfigError(message)
 
 
 def refuse_another_image(manifest: Manifest, image: str | None, digest: str | None) -> None:

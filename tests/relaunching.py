@@ -86,13 +86,23 @@ class World:
         """Launch the first cycle."""
         launch(self.store, self.server, self.submitter)
 
-    def end(self, failed: Collection[str] = (), *, log: str = BUG, status: str = "FAILED") -> None:
-        """Let all open jobs run and end, those of ``failed`` with this log; poll."""
+    def end(
+        self,
+        failed: Collection[str] = (),
+        *,
+        log: str = BUG,
+        status: str = "FAILED",
+        running: Collection[str] = (),
+        is_examined: bool = True,
+    ) -> None:
+        """Let fmon's open jobs run and end, those of ``failed`` with this log, but for ``running``; poll."""
         for job in self.open_jobs():
             job.update(status="RUNNING", start_at=self.server.clock().timestamp())
         self.server.pass_time(RUN_S)
         for job in self.open_jobs():
-            condition = self.server.tags[job["job_id"]]["condition"]
+            condition = self.server.tags[job["job_id"]].get("condition")
+            if condition is None or condition in running:
+                continue
             has_failed = condition in failed
             job.update(
                 status=status if has_failed else "SUCCEEDED",
@@ -101,13 +111,14 @@ class World:
             )
             if has_failed:
                 self.logs.texts[LogAsk(job["job_id"])] = log
-        self.poll()
+        self.poll(is_examined=is_examined)
 
-    def poll(self) -> None:
+    def poll(self, *, is_examined: bool = True) -> None:
         """Poll, and examine what failed."""
         self.server.pass_time(60)
         queue = SkyPilotQueue(self.server)
-        done = poll(self.data, queue, [self.store.experiment_id], now=self.server.clock(), logs=self.logs)
+        logs = self.logs if is_examined else None
+        done = poll(self.data, queue, [self.store.experiment_id], now=self.server.clock(), logs=logs)
         assert not done.error
         assert not done.faults
 
@@ -156,7 +167,7 @@ class World:
 
     def launched(self, cycle: int) -> list[str]:
         """The conditions that have a job of a cycle, one entry a job."""
-        return sorted(tags["condition"] for tags in self.server.tags.values() if tags["cycle"] == cycle)
+        return sorted(tags["condition"] for tags in self.server.tags.values() if tags.get("cycle") == cycle)
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         """The events of a kind."""

@@ -121,6 +121,22 @@ def test_what_passes_by_itself_runs_again_with_the_same_image(world):
     assert world.launched(1) == sorted(FAILED)
 
 
+def test_a_job_of_the_same_name_that_no_poll_has_seen_is_seen_before_the_first_launch(fixed):
+    fixed.server.add(FAILED[0])
+    with pytest.raises(RuleError, match=rf"names of conditions to run again: 5 \({FAILED[0]}\)") as refusal:
+        fixed.relaunch()
+    assert refusal.value.exit_code == 25
+    assert fixed.launched(1) == fixed.events("relaunch") == []
+
+
+def test_a_gate_of_launch_that_refuses_leaves_nothing_begun(failed):
+    failed.config.write_text(failed.config.read_text() + "limits: {max_hourly_usd: 0.1}\n")
+    failed.fix()
+    with pytest.raises(ConfigError, match=r"limits\.max_hourly_usd is 0\.1"):
+        failed.relaunch()
+    assert failed.launched(1) == failed.events("relaunch") == []
+
+
 class TestCancelled:
     @pytest.fixture
     def cancelled(self, world):
@@ -184,6 +200,14 @@ class TestCrash:
         fixed.poll()
         assert fixed.open_jobs()
         fixed.relaunch()
+        assert fixed.launched(1) == sorted(FAILED)
+
+    def test_nor_do_those_that_have_ended_by_then(self, fixed):
+        with pytest.raises(Killed):
+            fixed.relaunch(submitter=killing(fixed, 1))
+        fixed.server.pass_time(60)
+        fixed.end()
+        assert fixed.relaunch().again.condition_ids == [FAILED[1]]
         assert fixed.launched(1) == sorted(FAILED)
 
     def test_not_with_another_image_than_it_was_begun_with(self, fixed):

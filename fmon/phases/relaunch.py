@@ -23,7 +23,7 @@ from fmon.again import Again, Authorization, look
 from fmon.beginning import begin
 from fmon.chain import measure, run_command
 from fmon.config.job import job_yaml
-from fmon.cycles import f4_max_two_cycles, f5_factorial_manifest
+from fmon.cycles import f4_max_two_cycles, f5_factorial_manifest, f5_stranger_faults
 from fmon.diagnosed import f2_diagnosed_in_full
 from fmon.dispatch import Attempt, Dispatched, dispatch, exclusive
 from fmon.errors import ConfigError, RuleError
@@ -31,7 +31,7 @@ from fmon.escalation import VIEWS as ESCALATION
 from fmon.escalation import escalation
 from fmon.gates import checks, cost_of, one_of_each_kind
 from fmon.rebuild import f3_links, f3_rebuild_before_relaunch, f3_same_image
-from fmon.refusals import refuse_failed
+from fmon.refusals import refuse_failed, strangers
 from fmon.registry import digest_of
 from fmon.rules import f1_wait_for_terminal, f2_aggregate_before_fix
 from fmon.store.durable import LockTaken
@@ -159,7 +159,7 @@ def relaunch(
     failures = rows(con, FAILURES, {"cycle": again.cycle})
     f2_aggregate_before_fix(failures)
     diagnosed_at = manifest.created_at
-    if failures:
+    if failures and not again.is_carried_on:  # some that the diagnosis named may be made good already
         diagnosed_at = datetime.fromisoformat(f2_diagnosed_in_full(events, again.cycle - 1, failures))
     if not again.jobs:
         return Relaunched(again=again, is_replay=manifest.is_replay)
@@ -172,7 +172,7 @@ def relaunch(
         return Relaunched(again=again, is_replay=manifest.is_replay)
     with exclusive(data, manifest.experiment_name) as hold, closing(open_submitter(hold)) as submitter:
         _refuse_if_changed(store, again, include_cancelled=include_cancelled, now=clock())
-        _gates(manifest, again, submitter)
+        _gates(manifest, again, submitter, queue)
         begin(store, again, chain, links, authorization, now=clock())
         dispatched = dispatch(
             store,
@@ -261,10 +261,13 @@ def _refuse_if_changed(store: Store, again: Again, *, include_cancelled: bool, n
         raise LockTaken(message)
 
 
-def _gates(manifest: Manifest, again: Again, submitter: Submitter) -> None:
-    """Look at what launch looks at before the first job is paid for: the YAML may have been edited."""
+def _gates(manifest: Manifest, again: Again, submitter: Submitter, queue: QueueReader) -> None:
+    """Look at what launch looks at before the first job is paid for: queue and YAML are not as they were."""
     if manifest.is_replay:
         return
+    if not again.is_carried_on:  # else some are its own, and dispatch tells which
+        names = {again.conditions[condition_id].job_name for condition_id in again.condition_ids}
+        f5_factorial_manifest(f5_stranger_faults(strangers(manifest, queue.read().records, names)))
     chosen = [again.conditions[condition_id] for condition_id in again.condition_ids]
     only = msgspec.structs.replace(again.experiment, conditions=chosen)
 

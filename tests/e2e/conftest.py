@@ -1,8 +1,13 @@
-"""The real SkyPilot of a test session: one bring-up, shared by all test files."""
+"""The real SkyPilot and the real registry of a test session: one of each, shared by all test files."""
 
 import fcntl
+import json
 import os
+import shutil
+import socket
+import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,3 +37,46 @@ def realsky() -> Iterator[RealSky]:
         finally:
             if not keep and os.geteuid() == 0:
                 sky.purge()
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory):
+    """A registry of this test alone on loopback, gone after it."""
+    for program in ("docker-registry", "skopeo"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed: apt-get install docker-registry skopeo")
+    folder = tmp_path_factory.mktemp("registry")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{free.getsockname()[1]}"
+    config = folder / "config.yml"
+    config.write_text(
+        json.dumps(
+            {
+                "version": 0.1,
+                "storage": {"filesystem": {"rootdirectory": str(folder / "images")}},
+                "http": {"addr": host},
+            }
+        )
+    )
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
+        try:
+            _wait_for(host, server, folder / "log")
+            yield host
+        finally:
+            server.terminate()
+            server.wait(10)
+
+
+def _wait_for(host, server, log):
+    address, _, port = host.partition(":")
+    for _ in range(100):
+        assert server.poll() is None, log.read_text()
+        try:
+            socket.create_connection((address, int(port)), timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail(log.read_text())

@@ -1,0 +1,243 @@
+"""A whole study on a real SkyPilot with a real registry: launched, failed, diagnosed, fixed, run again.
+
+Two stories. Twelve conditions, one level of which dies of a fault in its payload: the relaunch is refused
+while the image is the old one, and then runs the failed conditions and no others. Two conditions that ask
+for machines that nobody has: fixed and run again twice in vain, and then it is a person's turn.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.images import __file__ as images
+from tests.e2e.real_sky import RealSky
+
+pytestmark = pytest.mark.real
+
+FMON = str(Path(sys.executable).with_name("fmon"))
+Done = subprocess.CompletedProcess[str]
+
+# The node has sixteen H100, so that four jobs run at a time: starting one takes a CPU for a while.
+TASK = """\
+resources: {{infra: slurm/demo, cpus: 1+, accelerators: "H100:4"}}
+envs: {{IMAGE: {image}, BLOCKS: "{blocks}"}}
+run: |
+  echo "model $MODEL, loss $LOSS, fold $FOLD, image $IMAGE"
+  if [ "$MODEL" = sam3 ]; then
+    python3 -c "import os; {{'1': 'lora'}}[os.environ['BLOCKS']]"
+  fi
+"""
+CONFIG = """\
+experiment_name: rebuilt
+skypilot_yaml: train.yaml
+docker_image: {image}
+factors: {{model: [dynunet, segresnet, sam3], loss: [dice, cldice], fold: [0, 1]}}
+prices: {{H100: {{on_demand: 2.5}}}}
+verify:
+  tests: grep -q 'BLOCKS. "1"' train.yaml
+  build: rm -rf image && {python} {images} image fixed
+  push: skopeo --insecure-policy copy --dest-tls-verify=false oci:image:x docker://{image}
+"""
+INFEASIBLE = """\
+resources: {{infra: slurm/demo, accelerators: "H100:{count}"}}
+envs: {{IMAGE: {image}}}
+run: "true"
+"""
+IN_VAIN = """\
+experiment_name: in_vain
+skypilot_yaml: train.yaml
+docker_image: {image}
+factors: {{fold: [0, 1]}}
+prices: {{H100: {{on_demand: 2.5}}}}
+verify: {{tests: "true"}}
+"""
+SAM3 = [f"sam3-{loss}-{fold}" for loss in ("dice", "cldice") for fold in (0, 1)]
+QUEUE_UNREACHABLE, F3_REFUSED, F4_REFUSED = 11, 23, 24
+LIMIT_S = 1500
+"""Longest time of one command: a busy machine starts jobs slowly [s]."""
+
+
+@dataclass
+class Study:
+    """A project in a git repository, its stores, and what commands of fmon said by name of the step."""
+
+    sky: RealSky
+    folder: Path
+    said: dict[str, Done] = field(default_factory=dict)
+
+    @property
+    def project(self) -> Path:
+        return self.folder / "project"
+
+    def commit(self, message: str, **files: str) -> None:
+        """Write files (``train_yaml=...``) and commit everything."""
+        self.project.mkdir(exist_ok=True)
+        for name, text in files.items():
+            (self.project / name.replace("_", ".")).write_text(text)
+        who = ["-c", "user.name=ada", "-c", "user.email=ada@example.com"]
+        for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", message]):
+            subprocess.run(["git", *command], cwd=self.project, check=True, timeout=20)
+
+    def fmon(self, step: str, *args: str, code: int = 0) -> Done:
+        """Run one command of fmon as a user would: again where a busy server did not answer in time."""
+        for _ in range(3):
+            done = subprocess.run(
+                [FMON, *args, "--data", str(self.folder / "data")],
+                env=self.sky.env | {"DOCKER_CONFIG": str(self.folder / "docker")},
+                cwd=self.project, capture_output=True, text=True, timeout=LIMIT_S,
+            )  # fmt: skip
+            if done.returncode != QUEUE_UNREACHABLE:
+                break
+        self.said[step] = done
+        assert done.returncode == code, (step, done)
+        return done
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        """Ask the views."""
+        return list(json.loads(self.fmon("sql", "sql", query, "-o", "json").stdout))
+
+    def until_ended(self) -> None:
+        """Watch until no job is open."""
+        self.fmon("watch", "watch", "--interval", "5")
+
+
+@pytest.fixture(scope="module")
+def new_study(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Study]:
+    realsky.queue()  # the first answer of a cold server takes its time
+    return lambda: Study(realsky, tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="module")
+def rebuilt(new_study: Callable[[], Study], registry: str) -> Study:
+    study = new_study()
+    stale, fixed = (f"{registry}/study/train:{tag}" for tag in ("v1", "v2"))
+    words = {"python": shlex.quote(sys.executable), "images": shlex.quote(images)}
+    study.commit(
+        "First",
+        _gitignore="image/\n",
+        experiment_yaml=CONFIG.format(image=stale, **words),
+        train_yaml=TASK.format(image=stale, blocks="0"),
+    )
+    build_and_push(study, stale)
+    study.fmon("launch", "launch", "experiment.yaml", "--yes")
+    study.until_ended()
+    study.fmon("diagnose", "diagnose", "-o", "json")
+    study.fmon("too early", "relaunch", "--yes", code=F3_REFUSED)
+    study.commit(
+        "sam3 has one block",
+        experiment_yaml=CONFIG.format(image=fixed, **words),
+        train_yaml=TASK.format(image=fixed, blocks="1"),
+    )
+    study.fmon("not pushed", "relaunch", "--yes", code=F3_REFUSED)
+    study.fmon("fix run", "fix", "run")
+    study.fmon("fix verify", "fix", "verify", "-o", "json")
+    study.fmon("dry run", "relaunch", "--dry-run")
+    study.fmon("relaunch", "relaunch", "--yes", "-o", "json")
+    study.until_ended()
+    study.fmon("report", "report", "--out", str(study.folder / "reports"))
+    study.fmon("audit", "audit", "-o", "json")
+    return study
+
+
+@pytest.fixture(scope="module")
+def in_vain(new_study: Callable[[], Study], registry: str) -> Study:
+    study = new_study()
+    image = f"{registry}/study/other:v1"
+    build_and_push(study, image)
+    experiment = IN_VAIN.format(image=image)
+    task = [INFEASIBLE.format(image=image, count=count) for count in (99, 98, 97)]
+    study.commit("First", experiment_yaml=experiment, train_yaml=task[0])
+    study.fmon("launch", "launch", "experiment.yaml", "--yes")
+    study.until_ended()
+    for cycle in (1, 2):
+        study.fmon("diagnose", "diagnose")
+        study.commit(f"Fewer, try {cycle}", train_yaml=task[cycle])
+        study.fmon(f"relaunch {cycle}", "relaunch", "--yes")
+        study.until_ended()
+    study.fmon("diagnose", "diagnose")
+    study.fmon("third", "relaunch", "--yes", "-o", "json", code=F4_REFUSED)
+    return study
+
+
+def build_and_push(study: Study, image: str) -> None:
+    """Make the first image, as the project's own commands make the second."""
+    study.project.mkdir(exist_ok=True)
+    commands = (
+        f"{shlex.quote(sys.executable)} {shlex.quote(images)} image stale && "
+        f"skopeo --insecure-policy copy -q --dest-tls-verify=false oci:image:x docker://{image} && "
+        "rm -rf image"
+    )
+    subprocess.run(commands, shell=True, cwd=study.project, env=os.environ, check=True, timeout=60)
+
+
+def test_one_level_fails_of_one_cause(rebuilt: Study) -> None:
+    (cause,) = json.loads(rebuilt.said["diagnose"].stdout)["causes"]
+    assert sorted(cause["affected_conditions"]) == sorted(SAM3)
+    assert "KeyError" in cause["root_cause_id"]
+
+
+def test_a_relaunch_with_the_stale_image_is_refused_and_says_what_is_broken(rebuilt: Study) -> None:
+    assert "F3: commit: no commit since the diagnosis" in rebuilt.said["too early"].stderr
+    told = rebuilt.said["not pushed"].stderr
+    assert "digest" in told
+    assert "commit:" not in told
+
+
+def test_the_chain_holds_once_the_image_is_rebuilt_pushed_and_named(rebuilt: Study) -> None:
+    links = {row["link"]: row["result"] for row in json.loads(rebuilt.said["fix verify"].stdout)}
+    assert links == dict.fromkeys(("commit", "tree", "tests", "digest", "yaml"), "ok")
+
+
+def test_the_dry_run_gives_a_command_for_each_failed_condition(rebuilt: Study) -> None:
+    lines = rebuilt.said["dry run"].stdout.splitlines()
+    assert [line.split()[:5] for line in lines] == [["sky", "jobs", "launch", "-n", name] for name in SAM3]
+
+
+def test_only_the_failed_conditions_run_again_and_succeed(rebuilt: Study) -> None:
+    jobs = rebuilt.rows("select condition_id, cycle, status from job order by job_id")
+    by_cycle = {cycle: [job["condition_id"] for job in jobs if job["cycle"] == cycle] for cycle in (0, 1)}
+    assert len(by_cycle[0]) == 12
+    assert sorted(by_cycle[1]) == sorted(SAM3)
+    assert {job["status"] for job in jobs if job["cycle"] == 1} == {"SUCCEEDED"}
+    assert all(row["state"] == "succeeded" for row in rebuilt.rows("select state from condition"))
+
+
+def test_skypilot_itself_has_no_other_job_of_the_study(rebuilt: Study) -> None:
+    tags = [(each.get("metadata") or {}).get("fmon") or {} for each in rebuilt.sky.queue()]
+    own = [
+        (tag["condition"], tag["cycle"])
+        for tag in tags
+        if str(tag.get("experiment", "")).startswith("rebuilt-")
+    ]
+    assert len(own) == len(set(own)) == 16
+
+
+def test_the_report_shows_both_cycles_and_what_they_cost(rebuilt: Study) -> None:
+    jsonl, page = (Path(line) for line in rebuilt.said["report"].stdout.split())
+    summary = json.loads(jsonl.read_text().splitlines()[-1])
+    assert [(row["cycle"], row["job_count"]) for row in summary["cycles"]] == [(0, 12), (1, 4)]
+    assert all(row["cost_usd"] > 0 for row in summary["cycles"])
+    assert "Cycle" in page.read_text()
+
+
+def test_the_audit_holds(rebuilt: Study) -> None:
+    assert [row["criterion"] for row in json.loads(rebuilt.said["audit"].stdout) if not row["is_ok"]] == []
+
+
+def test_what_fails_again_twice_ends_in_24_with_the_report_for_a_person(in_vain: Study) -> None:
+    refused = in_vain.said["third"]
+    assert "F4: 2 relaunches are allowed, this would be number 3" in refused.stderr
+    report = json.loads(refused.stdout)
+    assert [(row["cycle"], row["condition_count"]) for row in report["causes"]] == [(0, 2), (1, 2), (2, 2)]
+    assert (report["cycle"], report["condition_count"]) == (3, 2)
+    assert "came back in spite of its fix" in report["recommendation"]
+    jobs = in_vain.rows("select cycle, count(*) as n from job group by cycle order by cycle")
+    assert [(row["cycle"], row["n"]) for row in jobs] == [(0, 2), (1, 2), (2, 2)]
