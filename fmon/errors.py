@@ -45,6 +45,12 @@ class GitHubError(FmonError):
     exit_code = 11
 
 
+class TrackingError(FmonError):
+    """MLflow can't be reached, or lacks what the config names; a report is made without it."""
+
+    exit_code = 11
+
+
 class SnapshotError(FmonError):
     """A queue record does not fit; everything that fits was stored first."""
 

@@ -48,6 +48,7 @@ def new_manifest(
         fixed=experiment.fixed,
         kill_switch=experiment.kill_switch,
         max_failed_ratio=experiment.max_failed_ratio,
+        mlflow=experiment.mlflow,
         since=since,
         expected_job_count=len(experiment.conditions),
         limits=experiment.limits,
@@ -95,6 +96,7 @@ def extend(manifest: Manifest, fresh: Manifest) -> None:
     manifest.factors, manifest.inner_factors = fresh.factors, fresh.inner_factors
     manifest.env_names, manifest.fixed = fresh.env_names, fresh.fixed
     manifest.kill_switch, manifest.max_failed_ratio = fresh.kill_switch, fresh.max_failed_ratio
+    manifest.mlflow = fresh.mlflow
     manifest.config_file, manifest.skypilot_yaml = fresh.config_file, fresh.skypilot_yaml
 
 

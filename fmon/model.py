@@ -84,6 +84,25 @@ class Verify(msgspec.Struct, frozen=True, kw_only=True):
     push: str | None = None
 
 
+EXPERIMENT_TAG, CONDITION_TAG, CYCLE_TAG = "fmon.experiment", "fmon.condition", "fmon.cycle"
+"""Tags of the MLflow runs of jobs that fmon launched."""
+JOB_TAG = "fmon.job"
+
+
+class Tracking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where MLflow keeps the runs of the jobs (the config's ``mlflow``)."""
+
+    tracking_uri: str | None = None
+    """None = ``$MLFLOW_TRACKING_URI`` of whoever makes the report."""
+    experiment: str
+    metrics: list[str] = []
+    """Those to keep, in the order of the report; empty = all."""
+    condition_tag: str = CONDITION_TAG
+    """The tag with the condition's id or the name of its job."""
+    job_tag: str = JOB_TAG
+    """The tag with the managed job's id, or ``$SKYPILOT_TASK_ID``, which ends with it."""
+
+
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """One cell of the grid, or one baseline beside it."""
 
@@ -119,6 +138,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     verify: Verify = Verify()
     kill_switch: Literal["alert", "act"] = "alert"
     max_failed_ratio: Ratio | None = None
+    mlflow: Tracking | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -179,6 +199,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     """Whether ``watch`` and ``run`` carry out what the kill-switch proposes, or a person does."""
     max_failed_ratio: Ratio | None = None
     """More failed conditions than this stop what has not started; None = no such limit."""
+    mlflow: Tracking | None = None
     user_hash: str | None = None
     """SkyPilot's id of the user whose jobs these are; None until the first job is attached."""
     since: Time | None = None

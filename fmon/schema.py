@@ -251,6 +251,24 @@ FILED_ISSUE = (
     Column("filed_at", "timestamptz", "UTC", "when"),
 )
 
+TRACKED_RUN = (
+    _EXPERIMENT,
+    Column("run_id", "varchar", "id", "the run"),
+    Column("run_name", "varchar", "name", "its name in MLflow"),
+    Column("parent_run_id", "varchar", "id", "the run it is nested in; null = none"),
+    Column("status", "varchar", "name", "MLflow's status of it"),
+    Column("experiment_tag", "varchar", "id", "the experiment it says it is of (tag fmon.experiment)"),
+    Column("condition_tag", "varchar", "name", "the condition, or name of its job, it says it is of"),
+    Column("job_tag", "varchar", "id", "the managed job it says it is of"),
+    Column("url", "varchar", "text", "its page; null = the tracking store has none"),
+    Column("metrics", "map(varchar, double)", "text", "the chosen metrics, their last values"),
+    Column("cycle_tag", "bigint", "count", "the cycle it says it is of (tag fmon.cycle)"),
+    Column("started_at", "timestamptz", "UTC", "when it began"),
+    Column("ended_at", "timestamptz", "UTC", "when it ended; null = it has not"),
+    Column("read_at", "timestamptz", "UTC", "when MLflow was asked"),
+)
+"""One row per MLflow run that says whose it is; ``fmon report`` reads them and keeps them."""
+
 CLOCK = (Column("now", "timestamptz", "UTC", "the wall clock when the connection was made"),)
 
 SOURCES = {
@@ -273,4 +291,5 @@ SOURCES = {
     "cancel_wish": CANCEL_WISH,
     "lost_closure": LOST_CLOSURE,
     "filed_issue": FILED_ISSUE,
+    "tracked_run": TRACKED_RUN,
 }

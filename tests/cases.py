@@ -48,6 +48,7 @@ DEFAULTS: dict[str, Row] = {
     "cancel_wish": {"job_id": "1", "reason": "person", "person": "someone"},
     "lost_closure": {"condition_id": "c", "job_id": "1", "person": "someone", "reason": "looked"},
     "filed_issue": {"repository": "o/r", "action": "create", "url": "u"},
+    "tracked_run": {"status": "FINISHED"},
     "snapshot": {"job_id": "1", "task_id": "0", "job_name": "job-c", "is_seen": "true", "status": "RUNNING"},
 }
 
@@ -139,6 +140,8 @@ def value(text: str, kind: str) -> Any:
     kind = kind.lower()
     if kind.startswith("map") and kind.endswith("[]"):
         return [dict(value(item, kind[:-2])) for item in text.split("; ") if item]
+    if kind == "map(varchar, double)":
+        return [(key, float(number)) for key, number in value(text, "map(varchar, varchar)")]
     if kind.startswith("map"):
         return [tuple(pair.split("=")) for pair in text.split(", ") if pair]
     if kind.endswith("[]"):

@@ -11,7 +11,7 @@ from fmon.warehouse.views import closure, make_views, open_empty, text
 from tests.cases import FOLDER, Case, bag, cases, database, sources_of, value
 
 ROOT = Path(__file__).resolve().parents[1]
-UNITS = {"id", "name", "bool", "count", "ratio", "s", "h", "USD", "USD/h", "UTC", "text"}
+UNITS = {"id", "name", "bool", "count", "ratio", "s", "h", "USD", "USD/h", "UTC", "text", "own"}
 CASES = [case for path in sorted(FOLDER.glob("*.md")) for case in cases(path)]
 RELATIONS = {relation.name: relation for relation in relations()}
 CALLS = {

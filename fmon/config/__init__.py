@@ -10,7 +10,7 @@ from fmon.config.levels import check_factors
 from fmon.config.patterns import read_patterns
 from fmon.config.shape import FlatKeys, check_keys
 from fmon.config.source import Source, read_source
-from fmon.model import Experiment, Limits, Price, Verify
+from fmon.model import Experiment, Limits, Price, Tracking, Verify
 
 __all__ = ["load_experiment"]
 
@@ -67,6 +67,7 @@ def load_experiment(path: Path, *, max_conditions: int = 100_000, needs_task: bo
         kill_switch=keys.kill_switch,
         max_failed_ratio=keys.max_failed_ratio,
         verify=Verify(**keys.verify.model_dump()),
+        mlflow=Tracking(**keys.mlflow.model_dump()) if keys.mlflow else None,
     )
 
 

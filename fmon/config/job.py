@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from fmon.model import envs_of
+from fmon.model import CONDITION_TAG, CYCLE_TAG, EXPERIMENT_TAG, envs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,11 +28,13 @@ def job_envs(
     experiment: Experiment, condition: Condition, *, experiment_id: str, cycle: int
 ) -> dict[str, str]:
     """Give the environment variables that a condition's job is told, who it is among them."""
+    who = (experiment_id, condition.condition_id, str(cycle))
+    tags = dict(zip((EXPERIMENT_TAG, CONDITION_TAG, CYCLE_TAG), who, strict=True))
     return {
+        # MLflow gives these tags to every run, without a line in the training code.
+        **({"MLFLOW_RUN_CONTEXT": json.dumps(tags)} if experiment.mlflow else {}),
         **envs_of(experiment, condition),
-        "FMON_EXPERIMENT": experiment_id,
-        "FMON_CONDITION": condition.condition_id,
-        "FMON_CYCLE": str(cycle),
+        **dict(zip(("FMON_EXPERIMENT", "FMON_CONDITION", "FMON_CYCLE"), who, strict=True)),
     }
 
 

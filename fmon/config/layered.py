@@ -14,6 +14,10 @@ STUDY_NAME = "{model_family}-{loss_name}-calib{aux_calibration}-f{fold}"
 """How the study's script names its jobs; baselines are ``<model>-zeroshot-<dataset>-f<fold>``."""
 
 
+TRACKED = "training_experiment"
+"""What the study calls the MLflow experiment of its jobs."""
+
+
 def is_layered(value: dict[Any, Any]) -> bool:
     """Tell whether a config is in the layered form."""
     factors = value.get("factors")
@@ -38,6 +42,8 @@ def flatten(source: Source, *, max_conditions: int) -> tuple[Source, dict[Any, A
     flat["factors"] = training
     if keys.fixed:
         flat["fixed"] = {key.upper(): value for key, value in keys.fixed.items()}
+    if TRACKED in keys.mlflow:
+        flat["mlflow"] = {"experiment" if key == TRACKED else key: each for key, each in keys.mlflow.items()}
     flat.setdefault("skypilot_yaml", keys.infrastructure.skypilot_yaml)
     if set(training) == {"model_family", "loss_name", "aux_calibration", "fold"}:
         flat.setdefault("job_name", STUDY_NAME)
@@ -58,6 +64,8 @@ def flatten(source: Source, *, max_conditions: int) -> tuple[Source, dict[Any, A
             case ("fixed", str(variable), *rest):
                 written = next((key for key in keys.fixed if key.upper() == variable), variable)
                 return ("fixed", written, *rest)
+            case ("mlflow", "experiment", *rest) if TRACKED in keys.mlflow:
+                return ("mlflow", TRACKED, *rest)
             case ("factors", "fold", *_) if folds is not None:
                 return ("fixed", "num_folds")
             case ("factors", *rest):

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from fmon.config.source import Loc, Source
 from fmon.errors import ConfigError
+from fmon.model import CONDITION_TAG, JOB_TAG
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """A finite number, not negative."""
@@ -75,6 +76,25 @@ class VerifyKeys(_Keys):
     push: Text | None = None
 
 
+def _without_login(uri: str) -> str:
+    if "@" in uri.partition("://")[2].partition("/")[0]:
+        message = (
+            "it must not hold a login: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
+        )
+        raise ValueError(message)
+    return uri
+
+
+class MlflowKeys(_Keys):
+    """Where MLflow keeps the runs of the jobs, and what of them is wanted."""
+
+    tracking_uri: Annotated[Text, AfterValidator(_without_login)] | None = None
+    experiment: Text
+    metrics: list[Text] = []
+    condition_tag: Text = CONDITION_TAG
+    job_tag: Text = JOB_TAG
+
+
 class PatternKeys(_Keys):
     """One failure pattern of the user's own."""
 
@@ -107,7 +127,7 @@ class FlatKeys(_Keys):
     max_failed_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
     patterns: list[dict[str, Any]] = []
     notify: list[Text] = []
-    mlflow: dict[str, Any] = {}
+    mlflow: MlflowKeys | None = None
     registry: dict[str, Any] = {}
 
 
@@ -145,6 +165,7 @@ class LayeredKeys(FlatKeys):
     factors: dict[str, dict[Any, Any]]
     zero_shot_baselines: list[ZeroShotKeys] = []
     model_overrides: dict[Scalar, dict[str, Scalar]] = {}
+    mlflow: dict[str, Any] = {}  # type: ignore[assignment]  # training_experiment stands for experiment
     infrastructure: InfrastructureKeys
     description: Any = None
     debug: Any = None
@@ -163,6 +184,7 @@ _KEYS_OF: dict[str, type[BaseModel]] = {
     "prices": PriceKeys,
     "overrides": OverrideKeys,
     "verify": VerifyKeys,
+    "mlflow": MlflowKeys,
     "zero_shot_baselines": ZeroShotKeys,
     "infrastructure": InfrastructureKeys,
 }

@@ -29,6 +29,7 @@ TYPES = {
     "boolean": pa.bool_(),
     "timestamptz": pa.timestamp("us", tz="UTC"),
     "varchar[]": pa.list_(pa.string()),
+    "map(varchar, double)": pa.map_(pa.string(), pa.float64()),
 }
 
 

@@ -66,6 +66,11 @@ class Store:
         return self.path / "unexamined"
 
     @property
+    def runs(self) -> Path:
+        """What MLflow said of the runs of its jobs when a report last asked."""
+        return self.path / "runs.parquet"
+
+    @property
     def lock_file(self) -> Path:
         """Held around every storage step."""
         return self.path / ".lock"

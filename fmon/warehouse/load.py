@@ -18,6 +18,7 @@ from fmon.store.findings import read_table
 from fmon.store.folder import find, stores
 from fmon.store.manifest import read_manifest
 from fmon.store.reading import steadily
+from fmon.store.runs import read_runs
 from fmon.warehouse.audit import RELATIONS
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ def fill(
             bind(con, source, (row for each in events for row in RELATIONS[source](*each)))
     if "finding" in sources:
         _bind_findings(con, [item.store for item in loaded])
+    if "tracked_run" in sources:
+        bind_runs(con, [item.store for item in loaded])
     for source in needed:
         tables = [table for item in loaded for table in item.log[source]]
         if tables:
@@ -153,6 +156,15 @@ def _bind_findings(con: duckdb.DuckDBPyConnection, found: Iterable[Store]) -> No
                 "fmon adopt with the experiment's config and the fmon poll after it make it anew",
                 stacklevel=4,
             )
+
+
+def bind_runs(con: duckdb.DuckDBPyConnection, found: Iterable[Store]) -> None:
+    """Fill ``tracked_run`` with what the stores keep, in place of what it held."""
+    con.execute("delete from tracked_run")
+    for store in found:
+        table = read_runs(store)
+        if table is not None:
+            con.from_arrow(table).insert_into("tracked_run")
 
 
 def _manifest_row(manifest: Manifest) -> Values:

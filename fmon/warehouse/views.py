@@ -54,6 +54,8 @@ VIEWS = (
     "cause_change",
     "suspect_change",
     "issue",
+    "run",
+    "run_metric",
 )
 """Names of the files in ``sql/``; each reads only sources and what stands before it."""
 

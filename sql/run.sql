@@ -1,0 +1,159 @@
+-- Which attempt each MLflow run is of. A run that names experiment, condition and cycle (fmon's launch sees
+-- to it) is believed. One that names only a condition or a job must have begun while that job could run:
+-- names are used again, and so are job ids where a controller was lost.
+create or replace view run as
+with spanned as (
+    select
+        attempt.experiment_id,
+        attempt.condition_id,
+        attempt.job_id,
+        attempt.cycle,
+        entry.job_name,
+        min(job.submitted_at) as submitted_at,
+        case when bool_and(job.is_terminal) then max(job.end_at) end as end_at
+    from attempt
+    inner join entry
+        on attempt.experiment_id = entry.experiment_id and attempt.condition_id = entry.condition_id
+    left join job
+        on attempt.experiment_id = job.experiment_id and attempt.job_id = job.job_id
+    group by attempt.experiment_id, attempt.condition_id, attempt.job_id, attempt.cycle, entry.job_name
+),
+
+told as (
+    select
+        tracked_run.experiment_id,
+        tracked_run.run_id,
+        tracked_run.condition_tag,
+        tracked_run.experiment_tag,
+        tracked_run.cycle_tag,
+        tracked_run.started_at,
+        -- $SKYPILOT_TASK_ID of a managed job ends in _<job>-<task>.
+        try_cast(
+            case
+                when regexp_full_match(tracked_run.job_tag, '[0-9]+') then tracked_run.job_tag
+                else nullif(regexp_extract(tracked_run.job_tag, '_([0-9]+)-[0-9]+$', 1), '')
+            end as bigint
+        ) as job_id
+    from tracked_run
+    where tracked_run.experiment_tag is null or tracked_run.experiment_tag = tracked_run.experiment_id
+),
+
+paired as (
+    select
+        told.*,
+        spanned.condition_id,
+        spanned.job_id as attempt_job_id,
+        spanned.cycle,
+        'condition' as joined_by,
+        spanned.submitted_at,
+        spanned.end_at
+    from told
+    inner join spanned
+        on told.experiment_id = spanned.experiment_id and told.condition_tag = spanned.condition_id
+
+    union all
+
+    select
+        told.*,
+        spanned.condition_id,
+        spanned.job_id as attempt_job_id,
+        spanned.cycle,
+        'job_name' as joined_by,
+        spanned.submitted_at,
+        spanned.end_at
+    from told
+    inner join spanned
+        on told.experiment_id = spanned.experiment_id and told.condition_tag = spanned.job_name
+
+    union all
+
+    select
+        told.*,
+        spanned.condition_id,
+        spanned.job_id as attempt_job_id,
+        spanned.cycle,
+        'job' as joined_by,
+        spanned.submitted_at,
+        spanned.end_at
+    from told
+    inner join spanned
+        on told.experiment_id = spanned.experiment_id and told.job_id = spanned.job_id
+),
+
+-- Two clocks: five minutes of grace on either side.
+joined as (
+    select
+        paired.experiment_id,
+        paired.run_id,
+        paired.condition_id,
+        paired.attempt_job_id as job_id,
+        paired.cycle,
+        paired.joined_by
+    from paired
+    where
+        coalesce(paired.cycle_tag = paired.cycle, true)
+        and (
+            paired.experiment_tag is not null and paired.cycle_tag is not null
+            or paired.started_at between paired.submitted_at - interval 5 minutes
+            and coalesce(paired.end_at + interval 5 minutes, 'infinity')
+        )
+    qualify
+        row_number() over (
+            partition by paired.experiment_id, paired.run_id
+            order by
+                list_position(['condition', 'job_name', 'job'], paired.joined_by) asc,
+                paired.submitted_at desc nulls last,
+                paired.attempt_job_id desc
+        ) = 1
+)
+
+select
+    tracked_run.experiment_id,
+    tracked_run.run_id,
+    joined.condition_id,
+    joined.job_id,
+    tracked_run.run_name,
+    tracked_run.status,
+    joined.joined_by,
+    tracked_run.parent_run_id,
+    tracked_run.url,
+    tracked_run.metrics,
+    coalesce(
+        row_number() over (
+            partition by joined.experiment_id, joined.condition_id
+            order by
+                tracked_run.parent_run_id is not null asc,
+                joined.cycle desc,
+                tracked_run.started_at desc nulls last,
+                tracked_run.run_id asc
+        ) = 1
+        and joined.condition_id is not null,
+        false
+    ) as is_newest,
+    joined.cycle,
+    tracked_run.started_at,
+    tracked_run.ended_at,
+    tracked_run.read_at
+from tracked_run
+left join joined
+    on tracked_run.experiment_id = joined.experiment_id and tracked_run.run_id = joined.run_id
+where tracked_run.experiment_tag is null or tracked_run.experiment_tag = tracked_run.experiment_id;
+
+comment on view run is
+'An MLflow run that says it is of this experiment, its conditions or its jobs; grain: experiment_id, run_id';
+comment on column run.experiment_id is 'the experiment [id]';
+comment on column run.run_id is 'the run, as MLflow names it [id]';
+comment on column run.condition_id is 'the condition it is of; null = none of the experiment [id]';
+comment on column run.job_id is 'the managed job that wrote it; null = none of the experiment [id]';
+comment on column run.run_name is 'its name in MLflow [name]';
+comment on column run.status is 'MLflow''s status: RUNNING, FINISHED, FAILED, KILLED ... [name]';
+comment on column run.joined_by is
+'condition or job_name (the condition tag), or job (the job tag); null = not joined [name]';
+comment on column run.parent_run_id is 'the run it is nested in; null = none [id]';
+comment on column run.url is 'its page; null = the tracking store has none [text]';
+comment on column run.metrics is 'metric -> last value, the chosen ones [text]';
+comment on column run.is_newest is 'the newest run of its condition, one that is not nested first [bool]';
+comment on column run.cycle is 'cycle of that job [count]';
+comment on column run.started_at is 'when it began [UTC]';
+comment on column run.ended_at is 'when it ended; null = it has not [UTC]';
+comment on column run.read_at is 'when MLflow was asked [UTC]';
