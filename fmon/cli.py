@@ -223,10 +223,13 @@ def report(
     """Write the experiment's JSONL and its HTML page; print their paths."""
     from fmon.phases.report import report as report_phase
     from fmon.sky.costs import reported_costs
+    from fmon.mlflow_runs import tracked_runs
 
-    reported = report_phase(data, experiment, out, ask=reported_costs)
+    reported = report_phase(data, experiment, out, ask=reported_costs, track=tracked_runs)
     if reported.unreconciled:
         say(reported.unreconciled)
+    if reported.untracked:
+        say(reported.untracked)
     print_lines([str(reported.jsonl), str(reported.html)])
 
 

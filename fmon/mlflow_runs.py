@@ -35,7 +35,7 @@ PATIENCE = {
 NAME_TAG, PARENT_TAG = "mlflow.runName", "mlflow.parentRunId"
 
 
-def tracked_runs(settings: Tracking, *, since: datetime) -> list[dict[str, Any]]:
+def tracked_runs(settings: Tracking, since: datetime) -> list[dict[str, Any]]:
     """Ask MLflow for the runs that say whose they are.
 
     Parameters

@@ -21,7 +21,7 @@ standing as (
         failure.root_cause,
         failure.evidence,
         failure.evidence_line,
-        failure.source,
+        failure.source as evidence_source,
         failure.condition_id,
         failure.job_id,
         failure.confidence,
@@ -54,7 +54,7 @@ cause as (
                 root_cause: standing.root_cause,
                 evidence: standing.evidence,
                 evidence_line: standing.evidence_line,
-                source: standing.source,
+                evidence_source: standing.evidence_source,
                 job_id: standing.job_id,
                 affected_files: standing.affected_files
             },
@@ -121,7 +121,7 @@ select
     cause.reason,
     cause.shown.root_cause,
     cause.shown.evidence,
-    cause.shown.source,
+    cause.shown.evidence_source,
     cause.shown.job_id as evidence_job_id,
     cause.shown.affected_files,
     cause.condition_ids,
@@ -158,7 +158,8 @@ comment on column issue.reason is
 'unrecoverable: its remedy is a person; out_of_cycles: still failing after the last allowed cycle [name]';
 comment on column issue.root_cause is 'the cause as one sentence, of the surest failure [text]';
 comment on column issue.evidence is 'the line that decided there, redacted; null = none [text]';
-comment on column issue.source is 'where it stood: log, controller_log, failure_reason or status [name]';
+comment on column issue.evidence_source is
+'where it stood: log, controller_log, failure_reason or status [name]';
 comment on column issue.evidence_job_id is 'the job it is of [id]';
 comment on column issue.affected_files is 'project files that its log names, deepest first [text]';
 comment on column issue.condition_ids is 'conditions whose newest attempt failed of it [id]';

@@ -2,13 +2,14 @@
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fmon.config.design import read_design, texts
 from fmon.config.grid import expand
 from fmon.config.layered import flatten, is_layered
 from fmon.config.levels import check_factors
 from fmon.config.patterns import read_patterns
-from fmon.config.shape import FlatKeys, check_keys
+from fmon.config.shape import FlatKeys, MlflowKeys, check_keys
 from fmon.config.source import Source, read_source
 from fmon.model import Experiment, Limits, Price, Tracking, Verify
 
@@ -67,8 +68,21 @@ def load_experiment(path: Path, *, max_conditions: int = 100_000, needs_task: bo
         kill_switch=keys.kill_switch,
         max_failed_ratio=keys.max_failed_ratio,
         verify=Verify(**keys.verify.model_dump()),
-        mlflow=Tracking(**keys.mlflow.model_dump()) if keys.mlflow else None,
+        mlflow=_tracking(source, keys.mlflow),
     )
+
+
+def _tracking(source: Source, keys: MlflowKeys | None) -> Tracking | None:
+    """Take over where the runs are; a login in it would get into manifests and reports."""
+    if keys is None:
+        return None
+    if "@" in urlsplit(keys.tracking_uri or "").netloc:
+        message = (
+            "mlflow.tracking_uri holds a login; take it out and set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD where fmon runs"
+        )
+        raise source.fault(message, "mlflow", "tracking_uri")
+    return Tracking(**keys.model_dump())
 
 
 def _task_yaml(source: Source, written: str, *, folders: list[Path], is_needed: bool) -> str:

@@ -76,19 +76,10 @@ class VerifyKeys(_Keys):
     push: Text | None = None
 
 
-def _without_login(uri: str) -> str:
-    if "@" in uri.partition("://")[2].partition("/")[0]:
-        message = (
-            "it must not hold a login: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
-        )
-        raise ValueError(message)
-    return uri
-
-
 class MlflowKeys(_Keys):
     """Where MLflow keeps the runs of the jobs, and what of them is wanted."""
 
-    tracking_uri: Annotated[Text, AfterValidator(_without_login)] | None = None
+    tracking_uri: Text | None = None
     experiment: Text
     metrics: list[Text] = []
     condition_tag: Text = CONDITION_TAG

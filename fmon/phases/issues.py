@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fmon.evidence import excerpt
 from fmon.report import issue_text
 from fmon.report.frozen import freeze
 from fmon.rules import f1_wait_for_terminal, f2_aggregate_before_fix
 from fmon.store.durable import lock, write_durably
 from fmon.store.events import append_event, read_events
 from fmon.store.folder import find, issues_lock
-from fmon.store.job_logs import load_log
 from fmon.warehouse import connect, rows
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _written(store: Store, con: duckdb.DuckDBPyConnection, out: Path) -> Iterato
             name: [row for row in listed if row["root_cause_id"] == issue["root_cause_id"]]
             for name, listed in parts.items()
         }
-        texts = (issue, own["conditions"], own["suspects"], _log(store, issue))
+        texts = (issue, own["conditions"], own["suspects"], excerpt(store, issue))
         issue["title"] = issue_text.title(issue)
         issue["body"] = issue_text.body(*texts)
         issue["recurrence"] = issue_text.recurrence(*texts)
@@ -159,13 +159,6 @@ def _written(store: Store, con: duckdb.DuckDBPyConnection, out: Path) -> Iterato
 
 
 _PARTS = {"conditions": CONDITIONS, "suspects": SUSPECTS}
-
-
-def _log(store: Store, issue: Row) -> str | None:
-    """Read the stored log that the evidence stood in."""
-    endings = {"log": "log", "controller_log": "controller.log"}
-    ending = endings.get(issue["source"] or "")
-    return load_log(store, f"{issue['evidence_job_id']}.{ending}") if ending else None
 
 
 def _told(issue: Row, done: str, url: str | None = None) -> Row:

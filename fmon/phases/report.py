@@ -1,7 +1,7 @@
 """Phase 6, report: what became of every condition, as JSONL and as one HTML page (floor 6).
 
-Reads the views and asks SkyPilot what it says that the ended jobs have cost. Writes both files, then
-copies status, times and costs into the manifest.
+Reads the views, asks SkyPilot what it says that the ended jobs have cost and MLflow for their runs. Writes
+both files, then copies status, times, costs and run ids into the manifest.
 """
 
 from __future__ import annotations
@@ -10,53 +10,60 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from fmon.errors import QueueError
+from fmon.errors import QueueError, TrackingError
+from fmon.evidence import excerpt
 from fmon.report import queries
-from fmon.report.excerpt import excerpt_of
 from fmon.report.frozen import freeze
 from fmon.report.gather import gather
 from fmon.report.jsonl import LINES, MACROS
 from fmon.report.page import render
 from fmon.report.text import json_text
 from fmon.report.timeline import SPANS
-from fmon.sky.logs import LogAsk
 from fmon.store.compaction import LOCK_WAIT_S
 from fmon.store.durable import lock, write_chunks_durably, write_durably
 from fmon.store.folder import find
-from fmon.store.job_logs import load_log
 from fmon.store.manifest import read_manifest, write_manifest
+from fmon.store.runs import read_runs, write_runs
 from fmon.warehouse import connect, rows
-from fmon.warehouse.load import bind_reported
+from fmon.warehouse.load import bind_reported, bind_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     import duckdb
 
-    from fmon.model import Manifest
-    from fmon.report.excerpt import Excerpt
+    from fmon.model import Manifest, Tracking
     from fmon.store.folder import Store
 
+    Row = dict[str, Any]
     Ask = Callable[[Mapping[int, list[str]], int], dict[int, float]]
 
-LINES_AT_A_TIME = 1_000
+    Track = Callable[[Tracking, datetime], Sequence[Row]]
 
-Row = dict[str, Any]
+
+LINES_AT_A_TIME = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reported:
-    """The two files of a report, and why SkyPilot's own costs are not in it where they should be."""
+    """The two files of a report, and what is not in it: SkyPilot's own costs, MLflow's runs of today."""
 
     jsonl: Path
     html: Path
     unreconciled: str | None
+    untracked: str | None
 
 
 def report(
-    data: Path, experiment: str | None, out: Path, *, ask: Ask | None = None, now: datetime | None = None
+    data: Path,
+    experiment: str | None,
+    out: Path,
+    *,
+    ask: Ask | None = None,
+    track: Track | None = None,
+    now: datetime | None = None,
 ) -> Reported:
     """Write the report of an experiment, also while its jobs still run.
 
@@ -67,6 +74,8 @@ def report(
     out : folder of the reports; made where it is missing
     ask : ``fmon.sky.costs.reported_costs``; None = SkyPilot is not asked. It never is about a recording,
         nor where it was not what polls looked at.
+    track : ``fmon.mlflow_runs.tracked_runs``, asked where the config names an MLflow; None = it is not asked.
+        Without an answer the report shows the runs of the last one.
     now : the clock that open jobs are measured by [UTC]; None = the wall clock. A replayed experiment has
         its own, so its report is always the same.
 
@@ -89,12 +98,19 @@ def report(
     manifest = read_manifest(store)
     _note(manifest, costs, as_of=as_of)
     bind_reported(con, [manifest])
+    untracked = _track(con, store, manifest.mlflow, track) if manifest.mlflow and track else None
+    bind_runs(con, [store])
     freeze(con, queries.FROZEN)
     con.execute(SPANS)
     con.execute(MACROS)
     name = f"factorial_run_{store.experiment_id}"
-    reported = Reported(jsonl=out / f"{name}.jsonl", html=out / f"{name}.html", unreconciled=unreconciled)
-    facts = gather(partial(rows, con), partial(_excerpt, store))
+    reported = Reported(
+        jsonl=out / f"{name}.jsonl",
+        html=out / f"{name}.html",
+        unreconciled=unreconciled,
+        untracked=untracked,
+    )
+    facts = gather(partial(rows, con), partial(excerpt, store))
     write_chunks_durably(reported.jsonl, _lines(con))
     write_durably(reported.html, render(facts).encode())
     _refresh(store, rows(con, queries.LIVE_FIELDS), costs, as_of=as_of)
@@ -114,6 +130,18 @@ def _ask(con: duckdb.DuckDBPyConnection, ask: Ask, *, as_of: datetime) -> tuple[
     if not costs:
         return {}, f"SkyPilot's cost report has no cost of any of the {len(jobs)} ended jobs"
     return costs, None
+
+
+def _track(con: duckdb.DuckDBPyConnection, store: Store, settings: Tracking, track: Track) -> str | None:
+    """Ask MLflow for the runs and keep them; without an answer those of the last one stay."""
+    if (since := rows(con, queries.RUNS_SINCE)[0]["since"]) is None:
+        return None
+    try:
+        write_runs(store, track(settings, since))
+    except TrackingError as fault:
+        kept = "the runs it told of before" if read_runs(store) else "no runs"
+        return f"the report is made with {kept}: {fault}"
+    return None
 
 
 def _note(manifest: Manifest, costs: dict[int, float], *, as_of: datetime) -> None:
@@ -147,23 +175,6 @@ def _summary(con: duckdb.DuckDBPyConnection) -> Row:
     }
 
 
-def _excerpt(store: Store, cause: Row) -> Excerpt | None:
-    """Read the lines of a stored log around the evidence of a cause."""
-    if cause["evidence_source"] not in ("log", "controller_log") or cause["evidence_line"] is None:
-        return None
-    asked = LogAsk(cause["evidence_job_id"], is_controller=cause["evidence_source"] == "controller_log")
-    text = load_log(store, asked.file_name)
-    if text is None:
-        return None
-    return excerpt_of(
-        text,
-        job_id=asked.job_id,
-        is_controller=asked.is_controller,
-        number=cause["evidence_line"],
-        evidence=cause["evidence"] or "",
-    )
-
-
 def _refresh(store: Store, live: list[Row], costs: dict[int, float], *, as_of: datetime) -> None:
     """Copy status, times and cost into the manifest for those who read only that; no view does."""
     by_condition = {row["condition_id"]: row for row in live}
@@ -176,6 +187,7 @@ def _refresh(store: Store, live: list[Row], costs: dict[int, float], *, as_of: d
             entry.status = row["status"]
             entry.start_time, entry.end_time = row["start_at"], row["end_at"]
             entry.duration_seconds, entry.cost_usd = row["run_s"], row["cost_usd"]
+            entry.mlflow_run_id = row["run_id"]
         manifest.as_of = as_of
         _note(manifest, costs, as_of=as_of)
         write_manifest(store, manifest)

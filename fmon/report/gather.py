@@ -63,6 +63,8 @@ class Facts:
     gaps: Rows
     failed_polls: Rows
     conditions: Rows
+    runs: Rows
+    stray_run_count: int
     spans: Rows
     parts: Rows
 
@@ -109,6 +111,8 @@ def gather(ask: Ask, excerpt: Callable[[Row], Excerpt | None]) -> Facts:
         conditions=ask(
             queries.CONDITIONS, {"most": size.conditions, "most_of_many": size.conditions_of_many}
         ),
+        runs=ask(queries.RUNS, {"most": size.runs}),
+        stray_run_count=ask(queries.STRAY_RUNS)[0]["run_count"],
         spans=ask(TIMELINE, {"most": size.bars, "most_of_many": size.bars_of_many}),
         parts=ask(DENSITY, {"parts": PARTS}),
     )

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from fmon.causes.taxonomy import strategy
+from fmon.report.excerpt import MOST_AROUND, narrowed
 from fmon.report.text import clock, cost, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from fmon.report.excerpt import Excerpt
 
     Row = Mapping[str, Any]
 
@@ -87,7 +90,7 @@ def title(issue: Row) -> str:
     return f"[fmon] {named}: {cut(said, TITLE_CHARACTERS)}"
 
 
-def body(issue: Row, conditions: Sequence[Row], suspects: Sequence[Row], log: str | None) -> str:
+def body(issue: Row, conditions: Sequence[Row], suspects: Sequence[Row], excerpt: Excerpt | None) -> str:
     """Write the body.
 
     Parameters
@@ -95,7 +98,7 @@ def body(issue: Row, conditions: Sequence[Row], suspects: Sequence[Row], log: st
     issue : row of view ``issue``, with now_at, max_relaunch_cycles and experiment_condition_count
     conditions : its conditions: condition_id, job_id, cycle, status
     suspects : rows of view ``suspect`` of this cause: statement
-    log : the stored log that the evidence is of; None = there is none
+    excerpt : the stored log around the evidence; None = there is none
     """
     return "\n".join(
         [
@@ -103,7 +106,7 @@ def body(issue: Row, conditions: Sequence[Row], suspects: Sequence[Row], log: st
             REASONS[issue["reason"]],
             "",
             *_figures(issue),
-            *_evidence(issue, log),
+            *_evidence(issue, excerpt),
             *_conditions(issue, conditions),
             *_suspects(suspects),
             *_fixes(issue["fixes"]),
@@ -117,7 +120,9 @@ def body(issue: Row, conditions: Sequence[Row], suspects: Sequence[Row], log: st
     )
 
 
-def recurrence(issue: Row, conditions: Sequence[Row], suspects: Sequence[Row], log: str | None) -> str:
+def recurrence(
+    issue: Row, conditions: Sequence[Row], suspects: Sequence[Row], excerpt: Excerpt | None
+) -> str:
     """Write the comment on a cause that came back in another experiment; arguments as ``body``."""
     return "\n".join(
         [
@@ -125,7 +130,7 @@ def recurrence(issue: Row, conditions: Sequence[Row], suspects: Sequence[Row], l
             f"It came back in experiment {code(issue['experiment_id'])}. {REASONS[issue['reason']]}",
             "",
             *_figures(issue),
-            *_evidence(issue, log),
+            *_evidence(issue, excerpt),
             *_conditions(issue, conditions),
             *_suspects(suspects),
             *_fixes(issue["fixes"]),
@@ -150,7 +155,7 @@ def code(text: str) -> str:
 
 def fenced(lines: Iterable[str]) -> list[str]:
     """Write foreign lines as a block of code."""
-    shown = [_harmless(cut(line, EXCERPT_CHARACTERS)) for line in lines]
+    shown = [_harmless(cut(line, MOST_CHARACTERS)) for line in lines]
     fence = "`" * max(3, 1 + max(map(_longest_run, shown), default=0))
     return [f"{fence}text", *shown, fence]
 
@@ -173,29 +178,25 @@ def _figures(issue: Row) -> Iterator[str]:
     yield ""
 
 
-def _evidence(issue: Row, log: str | None) -> Iterator[str]:
+def _evidence(issue: Row, excerpt: Excerpt | None) -> Iterator[str]:
     """Show the line that decided, in its log where that is stored."""
     yield "## Evidence"
     yield ""
     line = issue["evidence_line"]
     where = f", line {line:,}" if line else ""
-    yield f"Job {issue['evidence_job_id']}, {str(issue['source'] or 'nothing').replace('_', ' ')}{where}:"
+    source = (issue["evidence_source"] or "nothing").replace("_", " ")
+    yield f"Job {issue['evidence_job_id']}, {source}{where}:"
     yield ""
     if issue["evidence"] is None:
         yield from fenced([issue["root_cause"]])
-    elif log is None or not line:
+    elif excerpt is None:
         yield from fenced([issue["evidence"]])
     else:
-        yield from fenced(_around(log, line))
+        yield from fenced(
+            f"{'>' if line['is_marked'] else ' '} {line['text']}"
+            for line in narrowed(excerpt, around=MOST_AROUND, characters=EXCERPT_CHARACTERS)
+        )
     yield ""
-
-
-def _around(log: str, number: int, *, before: int = 12, after: int = 6) -> Iterator[str]:
-    """Give the lines around one, which is marked; lines end at a line feed, as the evidence was counted."""
-    lines = log.rstrip("\n").split("\n")
-    first = max(0, number - 1 - before)
-    for at, line in enumerate(lines[first : number + after], start=first + 1):
-        yield f"{'>' if at == number else ' '} {line}"
 
 
 def _conditions(issue: Row, conditions: Sequence[Row]) -> Iterator[str]:

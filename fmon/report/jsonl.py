@@ -69,11 +69,20 @@ select
                 recovery_count: condition.recovery_count,
                 category: condition.category,
                 failure_reason: condition.failure_reason,
+                mlflow_run_id: run.run_id,
+                mlflow_url: run.url,
+                metrics: map_from_entries(
+                    list_transform(
+                        map_entries(coalesce(run.metrics, map())),
+                        lambda metric: {key: metric.key, value: number(metric.value)}
+                    )
+                ),
                 attempts: coalesce(tried.attempts, [])
             }
         ) as varchar
     ) as line
 from condition
 left join tried on condition.condition_id = tried.condition_id
+left join run on condition.condition_id = run.condition_id and run.is_newest
 order by condition.entry_number
 """

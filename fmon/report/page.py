@@ -10,6 +10,7 @@ from fmon.report.causes import cards_of, level_matrix_of
 from fmon.report.html import MAX_BYTES, document
 from fmon.report.matrix import matrix_of
 from fmon.report.money import by_cause, by_cycle, by_level
+from fmon.report.runs import metrics_of, number
 from fmon.report.size import SIZES
 from fmon.report.sources import sources_of
 from fmon.report.states import figures_of, states_of
@@ -41,7 +42,7 @@ def _render(facts: Facts, size: Size) -> str:
         "page.html.j2",
         styles=STYLES,
         scripts=SCRIPTS,
-        filters={"name": lambda text: cut(text, size.name_characters)},
+        filters={"name": lambda text: cut(text, size.name_characters), "number": number},
         **_values(facts, size, cards, matrix),
     )
 
@@ -71,6 +72,7 @@ def _values(
             (factor, by_level(list(rows))) for factor, rows in groupby(facts.levels, itemgetter("factor"))
         ],
         "bars": bars_of(facts.spans, size),
+        "metrics": metrics_of(facts.runs, size),
         "strip": strip_of(facts.spans, facts.parts, size),
         "sources": sources_of(experiment["experiment_id"], matrix["pair"] if matrix else None),
         "reconciled": reconciled,

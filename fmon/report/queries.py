@@ -17,6 +17,7 @@ FROZEN = (
     "verdict",
     "verdict_level",
     "failure",
+    "run",
 )
 """The others in dependency order that are computed once; all queries read them several times."""
 
@@ -289,6 +290,37 @@ select
     condition.start_at,
     condition.end_at,
     condition.run_s,
-    cast(condition.cost_usd as double) as cost_usd
+    cast(condition.cost_usd as double) as cost_usd,
+    run.run_id
 from condition
+left join run on condition.condition_id = run.condition_id and run.is_newest
+"""
+
+# Runs of a recording's jobs may be anywhere, and nobody is asked for them.
+RUNS_SINCE = """
+select min(coalesce(job.submitted_at, job.first_seen_at)) - interval 5 minutes as since
+from job
+cross join experiment
+where not experiment.is_replayed
+"""
+
+RUNS = """
+select
+    run.condition_id,
+    run.run_id,
+    run.status,
+    run.url,
+    run.metrics,
+    count(*) over () as total
+from run
+inner join condition on run.condition_id = condition.condition_id
+where run.is_newest
+order by condition.entry_number
+limit $most
+"""
+
+STRAY_RUNS = """
+select count(*) as run_count
+from run
+where run.condition_id is null
 """

@@ -26,6 +26,8 @@ class Size:
     ids: int = 20
     events: int = 200
     polls: int = 30
+    runs: int = 200
+    metrics: int = 6
     cycles: int = 30
     name_characters: int = 100
 
@@ -43,6 +45,7 @@ SIZES = (
         reasons=15,
         reason_characters=500,
         events=100,
+        runs=100,
         name_characters=40,
         cells=1_500,
     ),
@@ -62,6 +65,7 @@ SIZES = (
         reason_characters=200,
         ids=5,
         events=40,
+        runs=40,
         polls=10,
         cycles=10,
         name_characters=20,

@@ -48,6 +48,10 @@ SOURCES = {
         "select * from poll where experiment_id = $experiment order by gap_s desc nulls last",
         "select detected_at - failed_at as noticed_after, * from failure where experiment_id = $experiment",
     ),
+    "runs": (
+        "select * from run where experiment_id = $experiment",
+        "select * from run_metric where experiment_id = $experiment and is_newest",
+    ),
     "conditions": ("select * from condition where experiment_id = $experiment order by entry_number",),
 }
 """Section of the page -> queries; ``$experiment``, ``$row`` and ``$column`` stand for names."""

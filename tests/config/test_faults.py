@@ -14,6 +14,12 @@ from fmon.errors import ConfigError
         ("factors: {m: [a]}\nexpect: {minuts: 3}", ["expect.minuts", "did you mean 'minutes'"]),
         ("factors: {m: [a]}\nprices: {L4: {spott: 3}}", ["prices.L4.spott", "did you mean 'spot'"]),
         ("factors: {m: [a]}\nverify: {test: x}", ["verify.test", "did you mean 'tests'"]),
+        ("factors: {m: [a]}\nmlflow: {metric: [x]}", ["mlflow.metric", "did you mean 'metrics'"]),
+        ("factors: {m: [a]}\nmlflow: {metrics: [x]}", ["mlflow.experiment", "is missing"]),
+        (
+            "factors: {m: [a]}\nmlflow: {experiment: e, tracking_uri: 'https://me:secret@host'}",
+            ["mlflow.tracking_uri holds a login", "MLFLOW_TRACKING_PASSWORD"],
+        ),
         ("factors: {m: [a]}\noverrides: {m: {a: {env: {}}}}", ["overrides.m.a.env", "did you mean 'envs'"]),
         ("factors: {m: [a]}\nbaselines: [{model: x}]", ["line 4", "unknown key 'model'", "m"]),
         ("factors: {m: [a, b, a]}", ["line 3", "factors.m", "'a' twice", "remove"]),
@@ -188,3 +194,10 @@ def test_aliases_that_multiply_are_stopped(folder):
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
     assert "larger than" in folder.refusal("\n".join(lines))
+
+
+def test_a_login_that_a_config_must_not_hold_is_not_repeated(folder):
+    sentence = folder.refusal(
+        "factors: {m: [a]}\nmlflow: {experiment: e, tracking_uri: 'https://me:hidden@host'}"
+    )
+    assert "hidden" not in sentence

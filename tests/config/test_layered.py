@@ -109,6 +109,10 @@ def test_what_the_study_fixes_and_overrides_are_environment_variables_in_upper_c
     assert by_model["dynunet"]["AUX_CALIBRATION"] in ("true", "false")
 
 
+def test_the_mlflow_experiment_is_the_one_of_the_training(study):
+    assert load_experiment(study).mlflow.experiment == "minivess_debug_factorial"
+
+
 def test_keys_of_the_flat_form_work_beside_the_layers(study):
     study.write_text(
         STUDY + "expect: {by: {model_family: {sam3_hybrid: 40}}}\nexclude: [{loss_name: dice_ce}]\n"

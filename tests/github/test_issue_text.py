@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fmon.report.excerpt import excerpt_of
 from fmon.report.issue_text import (
     body,
     code,
@@ -41,7 +42,7 @@ def issue(**changed):
         "evidence": "ValueError: shapes (3,) and (4,)",
         "evidence_line": 3,
         "evidence_job_id": 7,
-        "source": "log",
+        "evidence_source": "log",
         "affected_files": ["train.py"],
         "fixes": ["after cycle 0, 2026-03-22 12:00:00 UTC, by ada: batch size 2"],
         "condition_count": 2,
@@ -64,6 +65,10 @@ SUSPECTS = [{"statement": "all 2 have model=sam3 (2 of 2 there, 0 of 4 elsewhere
 LOG = "first\nsecond\nValueError: shapes (3,) and (4,)\nlast\n\n"
 
 
+def excerpt(log=LOG, number=3, evidence="ValueError: shapes (3,) and (4,)"):
+    return excerpt_of(log, job_id=7, is_controller=False, number=number, evidence=evidence)
+
+
 def outside_of_code(text):
     """Give what GitHub reads as Markdown: the text without fenced blocks and code spans."""
     text = re.sub(r"^(`{3,})[^\n`]*\n.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
@@ -71,7 +76,7 @@ def outside_of_code(text):
 
 
 def test_says_evidence_conditions_suspects_fixes_and_cost():
-    said = body(issue(), CONDITIONS, SUSPECTS, LOG)
+    said = body(issue(), CONDITIONS, SUSPECTS, excerpt())
     for part in (
         "Its conditions still fail after the last relaunch that is allowed (rule F4).",
         "- conditions: 2 of 6",
@@ -88,7 +93,7 @@ def test_says_evidence_conditions_suspects_fixes_and_cost():
 
 
 def test_begins_with_the_hidden_marker_and_shows_the_key_that_search_finds():
-    said = body(issue(), CONDITIONS, SUSPECTS, LOG)
+    said = body(issue(), CONDITIONS, SUSPECTS, excerpt())
     assert said.startswith(
         f"<!-- fmon: root_cause={CAUSE} signature=5f3a experiment=study-20260322T050000Z -->\n"
     )
@@ -97,14 +102,16 @@ def test_begins_with_the_hidden_marker_and_shows_the_key_that_search_finds():
 
 
 def test_without_log_fixes_and_suspects_it_says_so():
-    said = body(issue(evidence=None, evidence_line=None, source=None, fixes=[]), CONDITIONS, [], None)
+    said = body(
+        issue(evidence=None, evidence_line=None, evidence_source=None, fixes=[]), CONDITIONS, [], None
+    )
     assert "```text\nshapes do not fit\n```" in said
     assert "No combination of factor levels explains it." in said
     assert "None is recorded (`fmon fix record`)." in said
 
 
 def test_a_comment_names_the_experiment_it_came_back_in():
-    said = recurrence(issue(), CONDITIONS, SUSPECTS, LOG)
+    said = recurrence(issue(), CONDITIONS, SUSPECTS, excerpt())
     assert "It came back in experiment `study-20260322T050000Z`." in said
     assert tells_of(said, CAUSE, "study-20260322T050000Z")
 
@@ -121,7 +128,7 @@ def test_hostile_text_stays_in_code(write):
     )
     condition = {"condition_id": ATTACK, "job_id": 1, "cycle": 0, "status": ATTACK}
     log = f"a\n{ATTACK}\n```\n{ATTACK}\n"
-    said = write(hostile, [condition], [{"statement": ATTACK}], log)
+    said = write(hostile, [condition], [{"statement": ATTACK}], excerpt(log, 2, ATTACK))
     plain = outside_of_code(said.partition("\n")[2])
     for word in ("@", "#1", "GH-1", "<img", "<!--", "javascript", "issues/1", "# heading"):
         assert word not in plain
@@ -166,7 +173,7 @@ def test_the_largest_body_is_far_below_githubs_limit():
         ),
         many,
         [{"statement": "s" * 9_000}] * 90,
-        "`" * 100_000 + ("\n" + "l" * 9_000) * 90,
+        excerpt("`" * 100_000 + ("\n" + "`" * 9_000) * 90, 50, "`" * 500),
     )
     assert len(said) < 65_536
     assert "- and 9,950 more" in said
