@@ -221,9 +221,9 @@ def report(
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Write the experiment's JSONL and its HTML page; print their paths."""
+    from fmon.mlflow_runs import tracked_runs
     from fmon.phases.report import report as report_phase
     from fmon.sky.costs import reported_costs
-    from fmon.mlflow_runs import tracked_runs
 
     reported = report_phase(data, experiment, out, ask=reported_costs, track=tracked_runs)
     if reported.unreconciled:

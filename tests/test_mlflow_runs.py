@@ -10,11 +10,11 @@ import pytest
 
 from fmon.config.job import job_envs
 from fmon.errors import TrackingError
+from fmon.mlflow_runs import tracked_runs
 from fmon.model import Condition, Experiment, Limits, Tracking
 from fmon.phases.report import report
 from fmon.store.manifest import read_manifest
 from fmon.store.runs import read_runs, write_runs
-from fmon.mlflow_runs import tracked_runs
 from fmon.warehouse import connect, rows
 from tests.studies import FACTORS, NAME, START, at, job, poll, study
 
