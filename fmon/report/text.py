@@ -69,6 +69,23 @@ def reconciled(found: dict[str, Any]) -> str:
     return f"{said}; fmon says {money(found['reported_usd'] + difference)} for the same, difference {apart}"
 
 
+def firing_reason(firing: Mapping[str, Any]) -> str:
+    """Say why the kill-switch fired; ``firing`` is its event, or a row of view ``kill_switch``.
+
+    Examples
+    --------
+    >>> firing_reason({"trigger": "failed_ratio", "failed_count": 9})
+    '9 jobs failed, more than max_failed_ratio'
+    """
+    count = firing["failed_count"] if "failed_count" in firing else len(firing["member_job_ids"])
+    if firing["trigger"] == "failed_ratio":
+        return f"{count:,} jobs failed, more than max_failed_ratio"
+    where = " ".join(f"{factor}={level}" for factor, level in firing["combination"].items())
+    return f"{count:,} jobs failed of the identical error ({firing['category']})" + (
+        f" at {where}" if where else ""
+    )
+
+
 def firing_sentence(
     firing: Mapping[str, Any], *, proposed: Sequence[int], experiment_id: str, most: int = 20
 ) -> str:
@@ -76,32 +93,18 @@ def firing_sentence(
 
     Parameters
     ----------
-    firing : trigger, category, combination, why_none; as event or as a row of view ``kill_switch``
+    firing : as for ``firing_reason``
     proposed : jobs to cancel as things stand
     experiment_id : the experiment
     most : jobs to name; how many more there are is said
-
-    Examples
-    --------
-    >>> firing = {"trigger": "failed_ratio", "why_none": "no job waits for its start"}
-    >>> firing_sentence(firing | {"failed_count": 9}, proposed=[], experiment_id="e")
-    '9 jobs failed, more than max_failed_ratio; nothing to cancel: no job waits for its start'
     """
-    failed_count = firing.get("failed_count", len(firing.get("member_job_ids", ())))
-    if firing["trigger"] == "failed_ratio":
-        said = f"{failed_count:,} jobs failed, more than max_failed_ratio"
-    else:
-        where = " ".join(f"{factor}={level}" for factor, level in firing["combination"].items())
-        said = f"{failed_count:,} jobs failed of the identical error ({firing['category']})"
-        said += f" at {where}" if where else ""
+    said = firing_reason(firing)
     if not proposed:
         return f"{said}; nothing to cancel" + (f": {firing['why_none']}" if firing["why_none"] else "")
     more = f" and {len(proposed) - most:,} more" if len(proposed) > most else ""
     listed = ", ".join(map(str, proposed[:most])) + more
-    return (
-        f"{said}; better cancelled: job {listed}: "
-        f"fmon cancel --kill-switch --yes --experiment {experiment_id}"
-    )
+    command = f"fmon cancel --kill-switch --yes --experiment {experiment_id}"
+    return f"{said}; better cancelled: job {listed}: {command}"
 
 
 def duration(seconds: float | None) -> str:
