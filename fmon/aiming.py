@@ -1,6 +1,6 @@
 """Which jobs are to be cancelled as the store knows them, and why (floor 6).
 
-What the kill-switch proposes says view ``kill_switch``; what a person names is cancelled as long as it is open.
+What the kill-switch proposes says view ``kill_switch``; what a person names is meant while it is open.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fmon.commands import analysis, fix, outside, relaunching
+from fmon.commands import analysis, cancelling, fix, outside, relaunching
 from fmon.commands.options import (
     INTERRUPTED,
     Config,
@@ -146,6 +146,7 @@ def watch(
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Poll until no job is open, with a live table; Ctrl-C leaves a valid store."""
+    from fmon.commands.cancelling import act
     from fmon.phases.monitor import watch as watch_phase
     from fmon.sky.logs import open_logs
     from fmon.sky.queue import open_queue
@@ -165,8 +166,14 @@ def watch(
                 sleep=ctrl_c.sleep,
                 logs=open_logs(queue),
             ):
-                status = _status(data, found)
-                screen.show(status, note=_note(polled))
+                status, note = _status(data, found), _note(polled)
+                if (
+                    queue == DEFAULT_QUEUE
+                    and status.has_fired
+                    and (acted := act(data, found, sleep=ctrl_c.sleep))
+                ):
+                    status, note = _status(data, found), acted
+                screen.show(status, note=note)
                 if status.open_count == 0:
                     break
     except KeyboardInterrupt:
@@ -279,6 +286,7 @@ def replay(
     print_lines([replayed.experiment_id])
 
 
+app.command(rich_help_panel="Phase 2: monitor")(cancelling.cancel)
 app.command(rich_help_panel="Phase 3: diagnose")(fix.diagnose)
 app.add_typer(fix.app, name="fix", rich_help_panel="Phase 4: fix")
 app.command(rich_help_panel="Phase 5: relaunch")(relaunching.relaunch)

@@ -180,6 +180,11 @@ class Status:
         done = f"{self.counts['succeeded']:,}/{self.condition_count:,} succeeded"
         return ", ".join([done, *shown, f"est. {cost(self.cost_usd, self.unpriced_count)}"])
 
+    @property
+    def has_fired(self) -> bool:
+        """Tell whether the kill-switch has fired in the present cycle."""
+        return any(alarm["kind"] == "kill_switch" for alarm in self.alarms)
+
 
 def status(con: duckdb.DuckDBPyConnection) -> Status:
     """Tell where every condition of an experiment stands.
@@ -206,7 +211,7 @@ def status(con: duckdb.DuckDBPyConnection) -> Status:
 def exit_status(seen: Status) -> Literal[0, 3, 4, 5]:
     """Give the exit code: 0 all succeeded, 4 ended otherwise, 3 open jobs, 5 open and a kill-switch fired."""
     if seen.open_count:
-        return 5 if any(alarm["kind"] == "kill_switch" for alarm in seen.alarms) else 3
+        return 5 if seen.has_fired else 3
     return 0 if seen.counts["succeeded"] == seen.condition_count else 4
 
 

@@ -40,7 +40,9 @@ make_venv() {
   rm -rf "$venv"
   env -u VIRTUAL_ENV HOME="$HOME_DIR" timeout 120 "$UV" venv -q --seed --python "$python" "$venv" ||
     cannot "uv could not make a venv with $python"
-  HOME=$HOME_DIR timeout 400 "$UV" pip install -q --python "$venv/bin/python" -c "$LOCK" "${SKYPILOT/skypilot/skypilot$3}" ||
+  # SkyPilot's extra for Slurm wants an older protobuf than MLflow has in fmon's own venv.
+  grep -v '^protobuf==' "$LOCK" >"$R/constraints.txt"
+  HOME=$HOME_DIR timeout 400 "$UV" pip install -q --python "$venv/bin/python" -c "$R/constraints.txt" "${SKYPILOT/skypilot/skypilot$3}" ||
     cannot "pip could not install $SKYPILOT$3"
   bash "$HERE/patch_sky.sh" "$(echo "$venv"/lib/python3*/site-packages/sky)"
   # Once: where PYTHONDONTWRITEBYTECODE is set, each "import sky" would take 8 s instead of 3.
