@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fmon.errors import ConfigError
 from fmon.model import level_text
+from fmon.report.frozen import freeze
 from fmon.report.text import firing_reason
 from fmon.rules import is_past
 from fmon.selection import select
@@ -168,6 +169,7 @@ def aim(store: Store, manifest: Manifest, wish: Wish, *, now: datetime) -> Aim:
     views = ("experiment", "job", "reach", "kill_switch")
     con = connect(store.path.parent, store.experiment_id, now=now, views=views)
     try:
+        freeze(con, ("sighting", "job", "reach"))
         jobs = {row["job_id"]: row for row in rows(con, JOBS)}
         if not wish.selections:
             return _aim_of_firings(con, manifest, jobs)

@@ -132,9 +132,7 @@ def test_the_kill_switch_cancels_what_it_proposes_and_waits_until_it_is_gone(fir
 
 def test_what_the_kill_switch_cancelled_is_run_again_by_relaunch(fired):
     fired.cancel()
-    found = rows(
-        connect(fired.data), "select condition_id, why from relaunch where why = 'kill_switch'"
-    )
+    found = rows(connect(fired.data), "select condition_id, why from relaunch where why = 'kill_switch'")
     assert [row["condition_id"] for row in found] == ["sam3-3", "sam3-4"]
 
 
