@@ -99,6 +99,38 @@ def launch(
 
 
 @app.command(rich_help_panel="Phase 1: launch")
+def run(
+    config: Config,
+    *,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Launch although it may cost more than the budget.")
+    ] = False,
+    interval: Interval = 60,
+    out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports"),
+    output: Rows = Output.json,
+    data: Data = Path(DEFAULT_DATA),
+) -> None:
+    """Launch, watch, diagnose and report, unattended; exits as --exit-status, never fixes or runs again."""
+    import sys
+    from contextlib import redirect_stdout
+
+    from fmon.commands.launching import run_launch
+    from fmon.commands.running import conclude, print_conclusion
+
+    with redirect_stdout(sys.stderr):  # stdout is the conclusion
+        launched = run_launch(
+            config, data, is_dry=False, yes=yes, allow_bare_vm=False, max_conditions=100_000
+        )
+        if launched.dispatched.error is not None:
+            launched.dispatched.require_all(f"fmon run {config}")
+        watch(launched.experiment_id, interval=interval, queue="sky", data=data)
+        seen = _status(data, launched.experiment_id)
+        told = conclude(data, seen, out)
+    print_conclusion(told, output)
+    _exit_with(seen, wanted=True)
+
+
+@app.command(rich_help_panel="Phase 1: launch")
 def adopt(
     config: Config,
     *,
