@@ -71,6 +71,7 @@ def main() -> None:
         "tuned half": [item for item in known if is_tuned(item)],
         "held half": [item for item in known if not is_tuned(item)],
         "unseen set": items("unseen"),
+        "written set": items("written"),
     }
     print(f"{'':34} {'n':>5}  accuracy  macro-F1    hard  subcategory  successful ones classified")
     mistakes = {}

@@ -10,6 +10,7 @@ from fmon.causes.decide import DECISIVE, ENOUGH, MIN_STEPS, Event, choose, read_
 from fmon.causes.facts import SUCCESS, of_status
 from fmon.causes.info import FailureInfo, Source
 from fmon.causes.mask import mask
+from fmon.causes.oom import kind_of_oom
 from fmon.causes.rules import Rule, built_in, own_rules
 from fmon.causes.scan import WINDOW, read_window, release, windows
 from fmon.causes.signature import root_cause_id_of, signature_of
@@ -170,11 +171,14 @@ def _decided(data: Any, found: list[tuple[Event, Source, int]], chains: list[Cha
     cls = raised.cls.partition("(")[0] if raised is not None else None
     frames = _project_frames(best.chain)
     evidence = best.line.text.strip()[:MAX_EVIDENCE] or None
-    cause = cause_of(rule.category, rule.subcategory)
+    subcategory = rule.subcategory  # what the numbers say is no part of the signature
+    if (rule.category, subcategory) == ("cuda_oom", "torch"):
+        subcategory = kind_of_oom(best.text) or subcategory
+    cause = cause_of(rule.category, subcategory)
     remedy = cause.remedy
     return FailureInfo(
         category=rule.category,
-        subcategory=rule.subcategory,
+        subcategory=subcategory,
         root_cause_id=root_cause_id_of(
             rule.category, rule.subcategory, exception_class=cls, message=_head(message)
         ),

@@ -198,13 +198,25 @@ def choose(events: Iterable[Event]) -> tuple[Event | None, Event | None]:
     streams = {event.stream for event in top}
     if len(streams) > 1 and "" not in streams:
         best = top[-1]
-    if best.rule.tier in ("scheduler", "signal"):
-        sure = [
-            each
-            for each in ranked
-            if each.points >= TIERS["hard"][0] and each.rule.category == best.rule.category
-        ]
-        best = min(sure, key=lambda each: each.order, default=best) if best.rule.tier == "signal" else top[-1]
+    if best.rule.tier == "scheduler":
+        best = _worded(top[-1], ranked)
+    elif best.rule.tier == "signal":
+        sure = [each for each in _alike(best, ranked) if each.points >= TIERS["hard"][0]]
+        best = min(sure, key=lambda each: each.order, default=best)
+    elif best.rule.tier == "symptom":  # what was said first the rest followed from
+        best = min(_alike(best, top), key=lambda each: each.order)
     kind = (best.rule.category, best.rule.subcategory)
     second = next((event for event in ranked if (event.rule.category, event.rule.subcategory) != kind), None)
     return best, second
+
+
+def _alike(best: Event, events: Iterable[Event]) -> list[Event]:
+    """List the events of an event's category."""
+    return [event for event in events if event.rule.category == best.rule.category]
+
+
+def _worded(best: Event, events: Iterable[Event]) -> Event:
+    """Prefer to a bare status what a text says of the same category."""
+    if best.text:
+        return best
+    return next((each for each in _alike(best, events) if each.text and each.points >= DECISIVE), best)

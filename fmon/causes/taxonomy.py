@@ -225,7 +225,7 @@ _SUB: dict[str, dict[str, object]] = {
         "retry": "T",
         "strategy": "The GPU is faulty: relaunch on another machine and report this one.",
     },
-    "cuda_runtime/unknown": {
+    "cuda_runtime/unknown_error": {
         "group": "infrastructure",
         "remedy": "auto",
         "retry": "T",
@@ -275,6 +275,10 @@ _SUB: dict[str, dict[str, object]] = {
     "config_error/file_permission": {
         "strategy": "Let the job write to a folder it owns, or correct owner and mode of the path.",
     },
+    "tracking/mlflow_413": {
+        "retry": "D",
+        "strategy": "Raise the server's or proxy's limit of request size, or upload to the store directly.",
+    },
     "tracking/upload_too_large": {
         "retry": "D",
         "strategy": "Raise the server's or proxy's limit of request size, or upload to the store directly.",
@@ -318,7 +322,7 @@ ALIASES: dict[str, str] = {
     "REGISTRY_AUTH": "auth/registry",
     "DVC_PULL_FAIL": "data_missing/dvc_pull",
     "SPOT_PREEMPTION": "node_lost/preempted",
-    "DISK_FULL": "disk_full/no_space",
+    "DISK_FULL": "disk_full/enospc",
     "OOM": "cuda_oom/torch",
 }
 """Upstream's names of causes and what they mean here."""

@@ -59,6 +59,13 @@ def test_distracting_lines_distract_little(results, form):
     assert sum(each.hard_right_count for each in both) >= 0.85 * sum(each.hard_count for each in both)
 
 
+def test_logs_of_many_programs_get_category_and_kind():
+    result = scored(items("written"), lambda item: [item["text"], embed(item, "sky").text])
+    assert result.accuracy >= 0.95, result.confusions
+    assert result.kind_right_count >= 0.9 * result.failed_count
+    assert result.ok_classified_count == 0
+
+
 def test_the_cause_is_found_before_a_megabyte_of_other_output():
     item = next(item for item in items("failures") if item["id"] == "v001")
     wrapped = embed(item, "long")

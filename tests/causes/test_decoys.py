@@ -88,3 +88,39 @@ def test_the_reason_decides_where_there_is_no_log(status):
 def test_an_error_that_a_job_survived_is_no_failure():
     info = analyze_logs(raised(OOM) + STEPS, "SUCCEEDED")
     assert (info.category, info.remedy) == ("none", "none")
+
+
+PRINTED = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 23.64 GiB. "
+OWN = "Including non-PyTorch memory, this process has 11.00 GiB memory in use. "
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("torch", "Process 7 has 23.00 GiB memory in use."),
+        ("torch", "Process 9 has 412.00 MiB memory in use. " + OWN),
+        ("torch_other_process", "Process 9 has 12.00 GiB memory in use. " + OWN),
+        (
+            "torch",
+            OWN
+            + "and 78.23 MiB is reserved by PyTorch but unallocated. If reserved but unallocated memory is large try",
+        ),
+        ("torch_fragmentation", OWN + "and 5.10 GiB is reserved by PyTorch but unallocated."),
+        ("torch_fragmentation", "(4.36 GiB already allocated; 22.27 GiB reserved in total by PyTorch)"),
+        ("torch", "(22.10 GiB already allocated; 22.27 GiB reserved in total by PyTorch)"),
+    ],
+)
+def test_numbers_and_not_hints_say_what_filled_the_gpu(kind, says):
+    info = analyze_logs(raised(PRINTED + says), "FAILED")
+    assert (info.category, info.subcategory) == ("cuda_oom", kind)
+
+
+def test_a_log_words_what_the_bare_status_says():
+    text = "botocore.exceptions.ClientError: An error occurred (VcpuLimitExceeded) when calling the RunInstances operation"
+    info = analyze_logs(text, "FAILED_NO_RESOURCE")
+    assert (info.category, info.subcategory, info.source) == ("no_resource", "quota", "log")
+
+
+def test_of_what_nccl_says_the_first_counts():
+    info = analyze_logs(TIMEOUT + "what():  NCCL error: unhandled system error\n", "FAILED")
+    assert (info.subcategory, info.evidence_line) == ("watchdog_timeout", 1)

@@ -19,7 +19,7 @@ LINES = {
     "./scripts/run_factorial.sh: line 171: sky: command not found": "shell_error/command_not_found",
     "ModuleNotFoundError: No module named 'googleapiclient'": "import_error/module_missing",
     "AttributeError: module 'pyparsing' has no attribute 'DelimitedList'": "import_error/api_version",
-    "requests.exceptions.HTTPError: 413 Client Error: Request Entity Too Large for url: https://host/api/2.0/mlflow-artifacts/": "tracking/upload_too_large",
+    "requests.exceptions.HTTPError: 413 Client Error: Request Entity Too Large for url: https://host/api/2.0/mlflow-artifacts/": "tracking/mlflow_413",
     "TypeError: LoRALinear only supports nn.Linear, got Conv2d.": "code_bug/type",
     "RuntimeError: mamba-ssm not installed.": "import_error/module_missing",
     "pydantic_core._pydantic_core.ValidationError: 1 validation error for TrainingConfig max_epochs": "config_error/pydantic",
@@ -30,7 +30,7 @@ LINES = {
     "FATAL: MLflow server is not reachable. Training would lose all metrics.": "tracking/mlflow_unreachable",
     "ERROR: failed to connect to s3 - Invalid endpoint: ${DVC_S3_ENDPOINT_URL}": "config_error/env_var_literal",
     "RuntimeError: [enforce fail at inline_container.cc:668] . unexpected pos": "disk_full/torch_save",
-    "OSError: [Errno 28] No space left on device": "disk_full/no_space",
+    "OSError: [Errno 28] No space left on device": "disk_full/enospc",
 }  # fmt: skip
 DECOYS = (
     "WARNING | pipeline.metrics - Failed to compute calibration metrics",
