@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -33,19 +35,36 @@ def compare(
         say(f"page: {compared.html}")
 
 
+class RowsOrFile(StrEnum):
+    """How the rows of a query are printed: for people, or for a program behind a pipe."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    parquet = "parquet"
+
+
+FILES: dict[RowsOrFile, Literal["csv", "parquet"]] = {RowsOrFile.csv: "csv", RowsOrFile.parquet: "parquet"}
+
+
 def sql(
     query: Annotated[
         str, typer.Argument(help="SQL over the views; fmon views lists them.", show_default=False)
     ],
     *,
-    output: Rows = Output.table,
+    output: Annotated[
+        RowsOrFile, typer.Option("-o", "--output", help="How rows are printed; csv and parquet go to a file.")
+    ] = RowsOrFile.table,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Run a query over the views of all experiments."""
-    from fmon.terminal import print_rows
-    from fmon.warehouse import connect, query_rows
+    from fmon.terminal import print_exported, print_rows
+    from fmon.warehouse import connect, export, query_rows
 
-    print_rows(*query_rows(connect(data), query), output)
+    if output in FILES:
+        print_exported(partial(export, connect(data), query, FILES[output]), output)
+    else:
+        print_rows(*query_rows(connect(data), query), output)
 
 
 def views(*, output: Rows = Output.table) -> None:

@@ -1,4 +1,7 @@
-"""The JSONL of the report: DuckDB writes the lines, for a million attempts as for ten (floor 4)."""
+"""The JSONL of the report: DuckDB writes the lines, for a million attempts as for ten (floor 4).
+
+What stands in them is promised by ``fmon/report.schema.json`` and told in ``docs/jsonl.md``.
+"""
 
 # DuckDB's own JSON has times with a blank and NaN: neither is JSON as others read it.
 MACROS = """
@@ -36,13 +39,23 @@ with tried as (
                 cloud: job.cloud,
                 region: job.region,
                 zone: job.zone,
-                failure_reason: job.failure_reason
+                failure_reason: job.failure_reason,
+                category: failure.category,
+                subcategory: failure.subcategory,
+                root_cause_id: failure.root_cause_id,
+                signature: failure.signature,
+                root_cause: failure.root_cause,
+                evidence: failure.evidence,
+                remedy: failure.remedy,
+                confidence: number(failure.confidence)
             }
             order by
                 coalesce(job.cycle, attempt.cycle), coalesce(job.job_id, attempt.job_id), job.task_id
         ) as attempts
     from attempt
     full join job on attempt.condition_id = job.condition_id and attempt.job_id = job.job_id
+    -- The task that failed first says why the whole job did; the others have no root cause of their own.
+    left join failure on job.job_id = failure.job_id and job.task_id = failure.task_id
     group by coalesce(job.condition_id, attempt.condition_id)
 )
 

@@ -14,6 +14,7 @@ from fmon.report.text import visible
 if TYPE_CHECKING:
     from fmon.terminal.comparison import print_comparison
     from fmon.terminal.diagnosis import print_diagnosis
+    from fmon.terminal.exported import print_exported
     from fmon.terminal.fix_plan import print_fix_plan
     from fmon.terminal.launch import LaunchBar
     from fmon.terminal.plan import print_plan
@@ -28,6 +29,7 @@ __all__ = [
     "print_comparison",
     "print_diagnosis",
     "print_escalation",
+    "print_exported",
     "print_fix_plan",
     "print_plan",
     "print_relaunched",
@@ -40,6 +42,7 @@ _HOMES = {
     "LaunchBar": "launch",
     "WatchScreen": "watch",
     "print_comparison": "comparison",
+    "print_exported": "exported",
     "print_diagnosis": "diagnosis",
     "print_escalation": "relaunch",
     "print_fix_plan": "fix_plan",

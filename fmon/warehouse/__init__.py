@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fmon.warehouse.dictionary import dictionary, markdown
+from fmon.warehouse.export import export
 from fmon.warehouse.load import fill
 from fmon.warehouse.result import query_rows, rows
 from fmon.warehouse.views import VIEWS, closure, make_views, open_empty
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-__all__ = ["VIEWS", "connect", "dictionary", "markdown", "query_rows", "rows"]
+__all__ = ["VIEWS", "connect", "dictionary", "export", "markdown", "query_rows", "rows"]
 
 
 def connect(

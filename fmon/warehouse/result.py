@@ -54,7 +54,7 @@ def _listed(found: duckdb.DuckDBPyRelation | None) -> tuple[list[str], list[dict
     """Fetch names and rows; a statement without a result has neither."""
     if found is None:
         return [], []
-    names = _distinct(found.columns)
+    names = distinct(found.columns)
     types = [str(kind) for kind in found.types]
     zoned = [name for name, kind in zip(names, types, strict=True) if ZONED in kind]
     if zoned:
@@ -68,7 +68,7 @@ def _listed(found: duckdb.DuckDBPyRelation | None) -> tuple[list[str], list[dict
     return names, listed
 
 
-def _distinct(names: list[str]) -> list[str]:
+def distinct(names: list[str]) -> list[str]:
     """Tell columns of the same name (select * over a join) apart: a row is a dict."""
     distinct: list[str] = []
     for name in names:

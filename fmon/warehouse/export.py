@@ -1,0 +1,69 @@
+"""The rows of a query as a CSV or Parquet file, written by DuckDB (floor 4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import duckdb
+
+from fmon.errors import ConfigError
+from fmon.warehouse.result import distinct
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# RFC 4180 ends lines with CR LF.
+COPY = {
+    "csv": r"copy exported to '{}' (format csv, header, new_line '\r\n')",
+    "parquet": "copy exported to '{}' (format parquet, compression zstd)",
+}
+NESTED = ("MAP(", "STRUCT(", "UNION(")
+
+FileFormat = Literal["csv", "parquet"]
+
+
+def export(con: duckdb.DuckDBPyConnection, query: str, file_format: FileFormat, path: Path) -> None:
+    """Write the rows of a person's query to a file, as they come: they may be more than memory holds.
+
+    Parameters
+    ----------
+    con : what ``connect`` gave
+    query : the query
+    file_format : parquet keeps all types, an integer beyond 64 bits as an exact decimal. csv follows
+        RFC 4180 in UTF-8; times are 2026-03-22T05:08:00Z, maps and lists are JSON, null is an empty field
+        and empty text ``""``.
+    path : the file
+
+    Raises
+    ------
+    ConfigError
+        DuckDB can't run it: what it says; or it is a statement that gives no rows.
+    """
+    try:
+        found = con.sql(query)
+        if found is None:
+            raise ConfigError("the query gives no rows to write; it has to be a select")
+        columns = [
+            f"{_value(n, str(kind), file_format)} as {_quoted(name)}"
+            for n, (name, kind) in enumerate(zip(distinct(found.columns), found.types, strict=True), start=1)
+        ]
+        found.project(", ".join(columns)).create_view("exported")
+        con.execute(COPY[file_format].format(str(path).replace("'", "''")))
+    except duckdb.Error as fault:
+        raise ConfigError(f"the query can't be run: {fault}") from fault
+
+
+def _value(number: int, kind: str, file_format: FileFormat) -> str:
+    """Turn a column into what the format can hold."""
+    column = f"#{number}"
+    if file_format == "parquet":
+        # DuckDB would write the sum of integers as a double.
+        return f"{column}::decimal(38, 0)" if kind in ("HUGEINT", "UHUGEINT") else column
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        text = f"strftime({column}::timestamp, '%Y-%m-%dT%H:%M:%S.%f')"
+        return rf"regexp_replace({text}, '\.?0+$', '') || 'Z'"
+    return f"to_json({column})::varchar" if kind.startswith(NESTED) or kind.endswith("[]") else column
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
