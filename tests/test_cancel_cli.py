@@ -9,6 +9,7 @@ import fmon.sky.queue
 import fmon.sky.sdk_submit
 from fmon.cli import app
 from fmon.errors import ConfigError, QueueError
+from fmon.phases.cancel import Patience
 from tests.bursts import CONFIG, burst, queue_of
 from tests.test_cancel import NAME, WAITING, Study
 
@@ -60,7 +61,7 @@ def test_yes_cancels_and_ends_the_submitter(typed):
 def test_what_is_left_is_exit_code_11(typed, monkeypatch):
     run = typed(burst())
     monkeypatch.setattr(run.study.server, "cancel", lambda job_ids: None)
-    monkeypatch.setattr("fmon.cancelling.Patience.most_s", 20.0)
+    monkeypatch.setattr("fmon.phases.cancel.Patience", lambda: Patience(most_s=0))
     done = run("cancel", "model=sam3", "fold=3", "--yes")
     assert isinstance(done.exception, QueueError)
     assert done.exception.exit_code == 11
