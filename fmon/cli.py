@@ -252,6 +252,13 @@ def logs(
     print_lines(visible(line) for line in found.text.removesuffix("\n").split("\n"))
 
 
+# Here, and not below, for --help lists the phases in the order in which they are registered.
+app.command(rich_help_panel="Phase 2: monitor")(cancelling.cancel)
+app.command(rich_help_panel="Phase 3: diagnose")(fix.diagnose)
+app.add_typer(fix.app, name="fix", rich_help_panel="Phase 4: fix")
+app.command(rich_help_panel="Phase 5: relaunch")(relaunching.relaunch)
+
+
 @app.command(rich_help_panel="Phase 6: report")
 def report(
     experiment: Experiment = None,
@@ -318,10 +325,6 @@ def replay(
     print_lines([replayed.experiment_id])
 
 
-app.command(rich_help_panel="Phase 2: monitor")(cancelling.cancel)
-app.command(rich_help_panel="Phase 3: diagnose")(fix.diagnose)
-app.add_typer(fix.app, name="fix", rich_help_panel="Phase 4: fix")
-app.command(rich_help_panel="Phase 5: relaunch")(relaunching.relaunch)
 app.command(rich_help_panel="Phase 6: report")(relaunching.audit)
 app.command(rich_help_panel="Phase 6: report")(analysis.compare)
 app.command(rich_help_panel="Phase 6: report")(outside.issues)

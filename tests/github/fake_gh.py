@@ -1,6 +1,6 @@
 """A stand-in for ``gh``: the commands and flags that fmon uses, its issues kept in a folder ($FAKE_GH).
 
-test_real_gh.py holds it against the real one. A file of the folder makes it misbehave:
+tests/e2e/test_real_gh.py holds it against the real one. A file of the folder makes it misbehave:
 ``search_lags`` (search knows nothing), ``no_login``, ``fail`` (its text on stderr), ``killed`` (it carries
 the command out, but dies before it says so).
 """
