@@ -22,7 +22,7 @@ def connect(data: Path | str = "data", experiment: str | None = None) -> DuckDBP
 
     Parameters
     ----------
-    data : folder of the stores
+    data : folder of the stores, ``~`` is one's home; $FMON_DATA is the commands' and not read here
     experiment : its id or a unique start of it; None = all experiments
 
     Returns
@@ -40,9 +40,11 @@ def connect(data: Path | str = "data", experiment: str | None = None) -> DuckDBP
     >>> con = fmon.connect("data")  # doctest: +SKIP
     >>> con.sql("from coverage").df()  # doctest: +SKIP
     """
+    from pathlib import Path
+
     from fmon.warehouse import connect as open_views
 
-    return open_views(data, experiment)
+    return open_views(Path(data).expanduser(), experiment)
 
 
 def __getattr__(name: str) -> object:

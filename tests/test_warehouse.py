@@ -241,6 +241,20 @@ def test_docs_views_is_what_the_comments_say():
     assert (ROOT / "docs/views.md").read_text(encoding="utf-8") == markdown()
 
 
+def test_the_picture_hangs_every_view_on_the_closest_keys_it_carries():
+    drawn = markdown()
+    for line in (
+        "experiment ||--o{ condition : has",
+        "experiment ||--o| outcome : has",
+        "condition ||--o{ job : has",
+        "cause ||--o{ failure : has",
+        "job ||--o{ transition : has",
+        "sighting --> transition",
+    ):
+        assert f"    {line}\n" in drawn
+    assert "experiment ||--o{ failure" not in drawn
+
+
 def test_the_public_connect_opens_the_views(store, tmp_path):
     assert rows(fmon.connect(tmp_path, ID), "select count(*) as n from condition") == [{"n": 5}]
 

@@ -145,7 +145,8 @@ def find(data: Path | str, prefix: str | None = None) -> Store:
     """
     known = stores(data)
     if not known:
-        message = f"no experiment in {data}; fmon adopt CONFIG or fmon replay RECORDING makes one"
+        where = data if os.path.isabs(data) else f"{data}, that is {os.path.abspath(data)}"  # noqa: PTH100, PTH117
+        message = f"no experiment in {where}; fmon adopt CONFIG or fmon replay RECORDING makes one"
         raise ConfigError(message)
     if prefix is None:
         return max(known, key=lambda store: (_created_at(store), store.experiment_id))

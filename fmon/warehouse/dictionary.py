@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fmon.warehouse.picture import picture
 from fmon.warehouse.result import rows
 from fmon.warehouse.views import VIEWS, make_views, open_empty, text
 
@@ -68,7 +69,8 @@ def dictionary() -> tuple[list[str], list[dict[str, Any]]]:
 
 def markdown() -> str:
     """Write docs/views.md."""
-    return "\n".join([INTRODUCTION, *map(_section, relations())])
+    described = relations()
+    return "\n".join([INTRODUCTION, picture(described), *map(_section, described)])
 
 
 def relations() -> list[Relation]:
