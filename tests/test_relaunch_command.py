@@ -73,6 +73,13 @@ def test_a_cycle_is_authorized_with_a_sum_or_not_at_all(world, words):
     assert "belong together" in str(done.exception)
 
 
+@pytest.mark.parametrize("budget", ["nan", "inf"])
+def test_a_sum_without_an_end_is_none(world, budget):
+    done = run(world, "relaunch", "--yes", "--authorize-cycle", "3", "--budget", budget)
+    assert isinstance(done.exception, ConfigError)
+    assert "is no sum" in str(done.exception)
+
+
 @pytest.mark.parametrize("output", ["table", "json"])
 def test_after_two_cycles_the_report_stands_on_stdout_beside_the_refusal(world, output):
     for number in (1, 2):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -112,4 +113,6 @@ def _authorization(cycle: int | None, budget_usd: float | None) -> Authorization
         return None
     if cycle is None or budget_usd is None:
         raise ConfigError("--authorize-cycle N and --budget USD belong together")
+    if not math.isfinite(budget_usd):
+        raise ConfigError(f"--budget {budget_usd} is no sum; say what the cycle may cost in USD")
     return Authorization(cycle, Decimal(str(budget_usd)), user())
