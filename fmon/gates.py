@@ -20,6 +20,7 @@ from fmon.sky.prices import catalog_prices
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from fmon.config.job import JobWriter
     from fmon.config.task import Task
     from fmon.model import Condition, Experiment, Limits, Price
 
@@ -108,6 +109,19 @@ def one_of_each_kind(conditions: Iterable[Condition]) -> list[Condition]:
     for condition in conditions:
         kinds.setdefault(json.dumps(condition.resources, sort_keys=True, default=str), condition)
     return list(kinds.values())
+
+
+def parse_kinds(
+    parse: Callable[[str], int], writer: JobWriter, conditions: Iterable[Condition], *, cycle: int
+) -> int:
+    """Let SkyPilot parse one job of each kind; give the number of their tasks.
+
+    Parameters
+    ----------
+    parse : ``Submitter.parse``; raises QueueError
+    writer, conditions, cycle : whose jobs, at least one
+    """
+    return max(parse(writer.of(condition, cycle)) for condition in one_of_each_kind(conditions))
 
 
 def checks(

@@ -30,7 +30,7 @@ select
     condition.state,
     condition.status
 from condition
-where not condition.is_terminal
+where not condition.is_terminal and ($cycle is null or coalesce(condition.cycle, 0) < $cycle)
 order by condition.entry_number
 """
 
@@ -40,7 +40,7 @@ select
     failure.job_id,
     failure.root_cause_id
 from failure
-where failure.is_newest
+where failure.is_newest and ($cycle is null or failure.cycle < $cycle)
 order by failure.condition_id
 """
 
@@ -56,14 +56,26 @@ order by relaunch.entry_number
 CYCLE = "select experiment.current_cycle as cycle from experiment"
 
 
-def unfinished(con: duckdb.DuckDBPyConnection) -> list[Row]:
-    """Give the conditions whose newest job has not ended, and those that have none: for F1."""
-    return rows(con, UNFINISHED)
+def unfinished(con: duckdb.DuckDBPyConnection, *, cycle: int | None = None) -> list[Row]:
+    """Give the conditions whose newest job has not ended, and those that have none: for F1.
+
+    Parameters
+    ----------
+    con : view ``condition``
+    cycle : one that is carried on, whose own jobs may well be open: only those before it; None = all
+    """
+    return rows(con, UNFINISHED, {"cycle": cycle})
 
 
-def failures(con: duckdb.DuckDBPyConnection) -> list[Row]:
-    """Give the failures that nothing newer has made good: for F2."""
-    return rows(con, FAILURES)
+def failures(con: duckdb.DuckDBPyConnection, *, cycle: int | None = None) -> list[Row]:
+    """Give the failures that nothing newer has made good: for F2.
+
+    Parameters
+    ----------
+    con : view ``failure``
+    cycle : as for ``unfinished``
+    """
+    return rows(con, FAILURES, {"cycle": cycle})
 
 
 def begun(con: duckdb.DuckDBPyConnection) -> list[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -74,6 +75,27 @@ def job_yaml(
         if condition.resources:
             body["resources"] = _changed(body.get("resources") or {}, condition.resources)
     return yaml.dump_all(documents, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+
+
+@dataclass(frozen=True)
+class JobWriter:
+    """Writes the task YAMLs of one experiment's jobs; the fields are as in ``job_yaml``."""
+
+    task: Task
+    experiment: Experiment
+    experiment_id: str
+    environ: Mapping[str, str]
+
+    def of(self, condition: Condition, cycle: int) -> str:
+        """Write that of a condition's job in a cycle."""
+        return job_yaml(
+            self.task,
+            self.experiment,
+            condition,
+            experiment_id=self.experiment_id,
+            cycle=cycle,
+            environ=self.environ,
+        )
 
 
 def unset(task: Task, envs: Mapping[str, str], environ: Mapping[str, str]) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fmon.evidence import excerpt
+from fmon.gathered import failures, unfinished
 from fmon.report import issue_text
 from fmon.report.frozen import freeze
 from fmon.rules import f1_wait_for_terminal, f2_aggregate_before_fix
@@ -75,27 +76,6 @@ from suspect
 order by suspect.round, suspect.p_holm, suspect.statement
 """
 
-UNFINISHED = """
-select
-    condition.condition_id,
-    condition.job_id,
-    condition.state,
-    condition.status
-from condition
-where not condition.is_terminal
-order by condition.entry_number
-"""
-
-FAILURES = """
-select
-    failure.condition_id,
-    failure.job_id,
-    failure.root_cause_id
-from failure
-where failure.is_newest
-order by failure.condition_id
-"""
-
 
 def issues(
     data: Path, experiment: str | None, out: Path, *, open_tracker: Callable[[], GitHub] | None, now: datetime
@@ -130,8 +110,8 @@ def issues(
     if open_tracker is None:
         yield from (_told(issue, "written") for issue in written)
         return
-    f1_wait_for_terminal(rows(con, UNFINISHED))
-    f2_aggregate_before_fix(rows(con, FAILURES))
+    f1_wait_for_terminal(unfinished(con))
+    f2_aggregate_before_fix(failures(con))
     if not written:
         return
     tracker = None if written[0]["is_replayed"] else open_tracker()

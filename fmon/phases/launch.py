@@ -10,13 +10,14 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
-from fmon.config.job import job_envs, job_yaml
+from fmon.config.job import JobWriter, job_envs
 from fmon.config.task import image_check, image_of, read_task
 from fmon.dispatch import Attempt, Dispatched, Pace, dispatch, exclusive
-from fmon.gates import checks, cost_of, estimate, one_of_each_kind
+from fmon.gates import checks, cost_of, estimate, parse_kinds
 from fmon.manifests import extend, named, new_manifest
 from fmon.matching import attach, match
 from fmon.observe import observe
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from fmon.config.task import Check, Task
+    from fmon.config.task import Check
     from fmon.gates import Estimate
-    from fmon.model import Condition, Entry, Experiment, Manifest, Record
+    from fmon.model import Experiment, Manifest, Record
     from fmon.sky.queue import QueueReader
     from fmon.sky.submit import Submitter
 
@@ -194,12 +195,12 @@ def launch(
         refuse_open_jobs(manifest, records)
         conditions = {each.condition_id: each for each in experiment.conditions}
         found = estimate(experiment, task)
-        writer = _Writer(task, experiment, conditions, store.experiment_id, world.environ)
+        writer = JobWriter(task, experiment, store.experiment_id, world.environ)
         looked = checks(
             experiment,
             task,
             found,
-            parse=lambda _: _parse(submitter, writer, experiment),
+            parse=lambda _: parse_kinds(submitter.parse, writer, experiment.conditions, cycle=0),
             environ=world.environ,
             folder=world.folder,
         )
@@ -210,9 +211,11 @@ def launch(
         cost_usd = cost_of([conditions[each] for each in sorted(missing)], task, found.prices).cost_usd
         launched = replace(launched, checks=looked, cost_usd=cost_usd)
         if wish.is_dry:
-            return replace(
-                launched, to_launch={each: writer.told(each) for each in conditions if each in missing}
-            )
+            told = partial(job_envs, experiment, experiment_id=store.experiment_id, cycle=0)
+            would = {
+                name: (each.job_name, told(each)) for name, each in conditions.items() if name in missing
+            }
+            return replace(launched, to_launch=would)
         is_confirmed = confirm_cost(experiment.limits, found, wish.confirm, count=len(missing))
         _write(store, manifest, experiment, found, image=image, digest=digest, is_new=is_new)
         append_event(
@@ -234,7 +237,7 @@ def launch(
             [Attempt(each, 0) for each in conditions if each in missing],
             submitter,
             world.queue,
-            task_yaml=writer.task_yaml,
+            task_yaml=lambda entry, cycle: writer.of(conditions[entry.condition], cycle),
             clock=world.clock,
             sleep=world.sleep,
             monotonic=world.monotonic,
@@ -242,37 +245,6 @@ def launch(
             progress=progress,
         )
     return replace(launched, dispatched=dispatched)
-
-
-@dataclass(frozen=True)
-class _Writer:
-    """Writes the task YAMLs of one experiment's jobs."""
-
-    task: Task
-    experiment: Experiment
-    conditions: Mapping[str, Condition]
-    experiment_id: str
-    environ: Mapping[str, str]
-
-    def task_yaml(self, entry: Entry, cycle: int) -> str:
-        """Write one."""
-        return self.of(self.conditions[entry.condition], cycle)
-
-    def of(self, condition: Condition, cycle: int = 0) -> str:
-        return job_yaml(
-            self.task,
-            self.experiment,
-            condition,
-            experiment_id=self.experiment_id,
-            cycle=cycle,
-            environ=self.environ,
-        )
-
-    def told(self, condition_id: str) -> tuple[str, dict[str, str]]:
-        """Give a job's name and what its environment is told."""
-        condition = self.conditions[condition_id]
-        envs = job_envs(self.experiment, condition, experiment_id=self.experiment_id, cycle=0)
-        return condition.job_name, envs
 
 
 def _experiment(
@@ -331,8 +303,3 @@ def _write(
         manifest.docker_image, manifest.docker_digest = image, digest
         manifest.total_estimated_cost = found.cost_usd
         write_manifest(store, manifest)
-
-
-def _parse(submitter: Submitter, writer: _Writer, experiment: Experiment) -> int:
-    """Let SkyPilot parse one job of each kind."""
-    return max(submitter.parse(writer.of(condition)) for condition in one_of_each_kind(experiment.conditions))

@@ -12,7 +12,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +21,15 @@ from fmon.again import VIEWS as AGAIN
 from fmon.again import Again, Authorization, look
 from fmon.beginning import begin
 from fmon.chain import measure, run_command
-from fmon.config.job import job_yaml
+from fmon.config.job import JobWriter
 from fmon.cycles import f4_max_two_cycles, f5_factorial_manifest, f5_stranger_faults
 from fmon.diagnosed import f2_diagnosed_in_full
 from fmon.dispatch import Attempt, Dispatched, dispatch, exclusive
 from fmon.errors import ConfigError, RuleError
 from fmon.escalation import VIEWS as ESCALATION
 from fmon.escalation import escalation
-from fmon.gates import checks, cost_of, one_of_each_kind
+from fmon.gates import checks, cost_of, parse_kinds
+from fmon.gathered import failures, unfinished
 from fmon.rebuild import f3_links, f3_rebuild_before_relaunch, f3_same_image
 from fmon.refusals import refuse_failed, strangers
 from fmon.registry import digest_of
@@ -40,7 +40,7 @@ from fmon.store.folder import find
 from fmon.store.manifest import read_manifest
 from fmon.tracking import VIEWS as TRACKING
 from fmon.tracking import faults
-from fmon.warehouse import connect, rows
+from fmon.warehouse import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,8 +48,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from fmon.chain import Ran
-    from fmon.config.task import Task
-    from fmon.model import Condition, Entry, Manifest
+    from fmon.model import Manifest
     from fmon.rebuild import Chain, Link
     from fmon.sky.queue import QueueReader
     from fmon.sky.submit import Submitter
@@ -57,28 +56,6 @@ if TYPE_CHECKING:
 
 VIEWS = (*AGAIN, *ESCALATION, *TRACKING)
 """The views it needs; ``connect`` makes no others."""
-
-# Of a cycle that is carried on, the jobs it has launched already may well be open.
-UNFINISHED = """
-select
-    condition.condition_id,
-    condition.job_id,
-    condition.state,
-    condition.status
-from condition
-where not condition.is_terminal and coalesce(condition.cycle, 0) < $cycle
-order by condition.entry_number
-"""
-
-FAILURES = """
-select
-    failure.condition_id,
-    failure.job_id,
-    failure.root_cause_id
-from failure
-where failure.is_newest and failure.cycle < $cycle
-order by failure.condition_id
-"""
 
 Row = dict[str, Any]
 
@@ -155,12 +132,12 @@ def relaunch(
     again = look(manifest, con, include_cancelled=include_cancelled)
     events = read_events(store)
 
-    f1_wait_for_terminal(rows(con, UNFINISHED, {"cycle": again.cycle}))
-    failures = rows(con, FAILURES, {"cycle": again.cycle})
-    f2_aggregate_before_fix(failures)
+    f1_wait_for_terminal(unfinished(con, cycle=again.cycle))
+    failed = failures(con, cycle=again.cycle)
+    f2_aggregate_before_fix(failed)
     diagnosed_at = manifest.created_at
-    if failures and not again.is_carried_on:  # some that the diagnosis named may be made good already
-        diagnosed_at = datetime.fromisoformat(f2_diagnosed_in_full(events, again.cycle - 1, failures))
+    if failed and not again.is_carried_on:  # some that the diagnosis named may be made good already
+        diagnosed_at = datetime.fromisoformat(f2_diagnosed_in_full(events, again.cycle - 1, failed))
     if not again.jobs:
         return Relaunched(again=again, is_replay=manifest.is_replay)
     # Before F3: who may not relaunch anyway need not wait for tests, or build an image in vain.
@@ -172,14 +149,15 @@ def relaunch(
         return Relaunched(again=again, is_replay=manifest.is_replay)
     with exclusive(data, manifest.experiment_name) as hold, closing(open_submitter(hold)) as submitter:
         _refuse_if_changed(store, again, include_cancelled=include_cancelled, now=clock())
-        _gates(manifest, again, submitter, queue)
+        writer = JobWriter(again.task, again.experiment, again.experiment_id, os.environ)
+        _gates(manifest, again, writer, submitter, queue)
         begin(store, again, chain, links, authorization, now=clock())
         dispatched = dispatch(
             store,
             [Attempt(condition_id, again.cycle) for condition_id in again.condition_ids],
             submitter,
             queue,
-            task_yaml=partial(_task_yaml, again),
+            task_yaml=lambda entry, cycle: writer.of(again.conditions[entry.condition], cycle),
             clock=clock,
             **dispatching,
         )
@@ -261,7 +239,9 @@ def _refuse_if_changed(store: Store, again: Again, *, include_cancelled: bool, n
         raise LockTaken(message)
 
 
-def _gates(manifest: Manifest, again: Again, submitter: Submitter, queue: QueueReader) -> None:
+def _gates(
+    manifest: Manifest, again: Again, writer: JobWriter, submitter: Submitter, queue: QueueReader
+) -> None:
     """Look at what launch looks at before the first job is paid for: queue and YAML are not as they were."""
     if manifest.is_replay:
         return
@@ -270,26 +250,13 @@ def _gates(manifest: Manifest, again: Again, submitter: Submitter, queue: QueueR
         f5_factorial_manifest(f5_stranger_faults(strangers(manifest, queue.read().records, names)))
     chosen = [again.conditions[condition_id] for condition_id in again.condition_ids]
     only = msgspec.structs.replace(again.experiment, conditions=chosen)
-
-    def parse(_: Task) -> int:
-        yamls = [_yaml(again, condition, again.cycle) for condition in one_of_each_kind(chosen)]
-        return max(submitter.parse(each) for each in yamls)
-
     found = cost_of(chosen, again.task, manifest.prices | again.experiment.prices)
-    looked = checks(only, again.task, found, parse=parse, environ=os.environ, folder=Path.cwd())
-    refuse_failed(looked)
-
-
-def _task_yaml(again: Again, entry: Entry, cycle: int) -> str:
-    return _yaml(again, again.conditions[entry.condition], cycle)
-
-
-def _yaml(again: Again, condition: Condition, cycle: int) -> str:
-    return job_yaml(
+    looked = checks(
+        only,
         again.task,
-        again.experiment,
-        condition,
-        experiment_id=again.experiment_id,
-        cycle=cycle,
+        found,
+        parse=lambda _: parse_kinds(submitter.parse, writer, chosen, cycle=again.cycle),
         environ=os.environ,
+        folder=Path.cwd(),
     )
+    refuse_failed(looked)

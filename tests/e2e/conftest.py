@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.apt import NotInstalledError, program
 from tests.e2e.real_sky import CannotRunError, RealSky
 
 
@@ -42,9 +42,11 @@ def realsky() -> Iterator[RealSky]:
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory):
     """A registry of this test alone on loopback, gone after it."""
-    for program in ("docker-registry", "skopeo"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed: apt-get install docker-registry skopeo")
+    try:
+        for name in ("docker-registry", "skopeo"):
+            program(name)
+    except NotInstalledError as reason:
+        pytest.skip(str(reason))
     folder = tmp_path_factory.mktemp("registry")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -17,7 +17,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from fmon.phases.replay import replay
 from fmon.phases.report import report
-from tests.chromium import NoChromiumError, browser
+from tests.apt import NotInstalledError
+from tests.chromium import browser
 from tests.factorial import END, make
 from tests.hostile import hostile_study
 from tests.studies import NAME, at, study
@@ -33,7 +34,7 @@ def chromium() -> Iterator[Browser]:
     try:
         with browser() as started:
             yield started
-    except NoChromiumError as reason:
+    except NotInstalledError as reason:
         pytest.skip(str(reason))
 
 

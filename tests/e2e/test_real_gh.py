@@ -1,10 +1,11 @@
 """The fake ``gh`` of tests/github against the real one: what fmon uses of it stands in its help."""
 
 import re
-import shutil
 import subprocess
 
 import pytest
+
+from tests.apt import NotInstalledError, program
 
 pytestmark = pytest.mark.real
 
@@ -21,16 +22,10 @@ USED = {
 
 @pytest.fixture(scope="module")
 def gh() -> str:
-    found = shutil.which("gh")
-    if found is None:
-        command = ["apt-get", "install", "-y", "-q", "gh"]
-        try:
-            subprocess.run(command, check=True, capture_output=True, timeout=300)
-        except (OSError, subprocess.SubprocessError) as fault:
-            pytest.skip(f"no gh here, and apt-get does not bring it: {fault}")
-        found = shutil.which("gh")
-    assert found, "apt-get installed gh, and it is not on the PATH"
-    return found
+    try:
+        return program("gh")
+    except NotInstalledError as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.mark.parametrize("command", USED)
