@@ -169,7 +169,7 @@ def aim(store: Store, manifest: Manifest, wish: Wish, *, now: datetime) -> Aim:
     views = ("experiment", "job", "reach", "kill_switch")
     con = connect(store.path.parent, store.experiment_id, now=now, views=views)
     try:
-        freeze(con, ("sighting", "job", "reach"))
+        freeze(con, ("reach",))
         jobs = {row["job_id"]: row for row in rows(con, JOBS)}
         if not wish.selections:
             return _aim_of_firings(con, manifest, jobs)

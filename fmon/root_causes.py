@@ -22,7 +22,7 @@ Row = dict[str, Any]
 VIEWS = ("cause", "suspect")
 """The views it needs, beside those that ``FROZEN`` names."""
 
-FROZEN = ("sighting", "job", "verdict", "failure", "cause")
+FROZEN = ("verdict", "cause")
 """What the queries come down to, each several times; ``freeze`` them, or those that are still missing."""
 
 UNEXPLAINED = "no level or pair of levels explains it"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 VIEWS = ("experiment", "condition", "failure", "suspect", "issue")
 """The views it needs; ``connect`` makes no others."""
 
-FROZEN = ("job", "condition", "verdict", "failure", "issue")
+FROZEN = ("verdict", "issue")
 """What the queries come down to, each several times."""
 
 LOCK_WAIT_S = 600.0

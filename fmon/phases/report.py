@@ -92,7 +92,6 @@ def report(
     """
     store = find(data, experiment)
     con = connect(data, store.experiment_id, now=now, views=queries.VIEWS)
-    freeze(con, queries.JOBS)
     as_of = rows(con, queries.EXPERIMENT)[0]["now_at"]
     costs, unreconciled = _ask(con, ask, as_of=as_of) if ask else ({}, None)
     manifest = read_manifest(store)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from fmon.report.eta import ETA, eta_of
-from fmon.report.frozen import freeze
 from fmon.report.text import cost, firing_sentence
 from fmon.warehouse import rows
 
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
 
 VIEWS = ("sighting", "experiment", "condition", "condition_level", "alarm", "kill_switch", "outcome")
 """The views it needs; ``connect`` makes no others."""
-
-FROZEN = ("sighting", "job", "condition")
-"""What the queries come down to, each several times."""
 
 STATES = ("succeeded", "failed", "running", "pending", "lost", "missing", "cancelled")
 """All states of a condition, in the order of the progress line."""
@@ -193,7 +189,6 @@ def status(con: duckdb.DuckDBPyConnection) -> Status:
     ----------
     con : views of one experiment, at least ``VIEWS``; good for one call
     """
-    freeze(con, FROZEN)
     con.execute(OPEN_SPELLS)
     experiment = rows(con, EXPERIMENT)[0]
     error = [text for text in (experiment.pop("error_type"), experiment.pop("error")) if text]

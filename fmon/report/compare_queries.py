@@ -3,8 +3,8 @@
 Each query takes ``$before`` and ``$after``; what they mean is said in the macros of ``sql/`` that they read.
 """
 
-FROZEN = ("sighting", "job", "condition", "condition_level", "coverage", "verdict", "failure", "outcome")
-"""Views that are computed once, in dependency order: every query reads some of them again."""
+FROZEN = ("condition_level", "coverage", "verdict", "outcome")
+"""Views in dependency order to compute once, beside those of ``connect``: every query reads some of them."""
 
 MACROS = (
     "counterpart",
@@ -15,7 +15,7 @@ MACROS = (
     "suspect_change",
 )
 
-VIEWS = ("experiment", "suspect", *FROZEN, *MACROS)
+VIEWS = ("experiment", "condition", "failure", "suspect", *FROZEN, *MACROS)
 
 CONDITIONS = """
 with cell as (

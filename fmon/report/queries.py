@@ -3,11 +3,7 @@
 Every query runs over one experiment. Lists are bounded here, and each comes with how many there are in all.
 """
 
-JOBS = ("sighting", "job")
-"""Views that are computed once, and before SkyPilot is asked for its costs of the jobs."""
-
 FROZEN = (
-    "condition",
     "condition_level",
     "coverage",
     "alarm",
@@ -16,10 +12,9 @@ FROZEN = (
     "outcome",
     "verdict",
     "verdict_level",
-    "failure",
     "run",
 )
-"""The others in dependency order that are computed once; all queries read them several times."""
+"""Views in dependency order to compute once, beside those of ``connect``: all queries read them several times."""
 
 VIEWS = (
     "experiment",
@@ -32,7 +27,9 @@ VIEWS = (
     "kill_switch",
     "history",
     "audit",
-    *JOBS,
+    "job",
+    "condition",
+    "failure",
     *FROZEN,
 )
 

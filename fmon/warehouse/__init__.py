@@ -11,7 +11,7 @@ from fmon.warehouse.dictionary import dictionary, markdown
 from fmon.warehouse.export import export
 from fmon.warehouse.load import fill
 from fmon.warehouse.result import query_rows, rows
-from fmon.warehouse.views import VIEWS, closure, make_views, open_empty
+from fmon.warehouse.views import COMPUTED, VIEWS, closure, make_views, open_empty
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +40,7 @@ def connect(
     data : folder of the stores
     experiment : its id or a unique start of it; None = all experiments
     now : the clock that open jobs are measured by [UTC]; None = the wall clock
-    views : the views to make, with what they need; None = all
+    views : the views to make, with what they need and without comments; None = all, with their comments
 
     Returns
     -------
@@ -66,7 +66,7 @@ def connect(
     con = open_empty()
     try:
         fill(con, data, experiment, now=now, sources=wanted.sources)
-        make_views(con, wanted.views)
+        make_views(con, wanted.views, computed=COMPUTED, commented=views is None)
     except BaseException:
         con.close()
         raise

@@ -59,8 +59,13 @@ VIEWS = (
 )
 """Names of the files in ``sql/``; each reads only sources and what stands before it."""
 
+COMPUTED = frozenset({"sighting", "job", "condition", "failure"})
+"""What most others come down to: DuckDB writes a view out wherever it is read, and would plan ``audit`` as 4,500
+operators instead of 200. In a connection these are tables, computed once (docs/decisions/0023)."""
+
 READS = re.compile(r"\b(?:from|join)\s+(\w+)")
 COMMENT = re.compile(r"--.*")
+AS_VIEW = re.compile(r"^(create or replace|comment on) view\b", re.MULTILINE)
 
 
 class Closure(NamedTuple):
@@ -76,11 +81,17 @@ def text(view: str) -> str:
     return files("fmon.sql").joinpath(f"{view}.sql").read_text(encoding="utf-8")
 
 
+def made_and_commented(view: str) -> tuple[str, str]:
+    """Part the SQL of a view into what makes it and the comments on it."""
+    made, mark, comments = text(view).partition("comment on ")
+    return made, mark + comments
+
+
 @cache
 def reads(view: str) -> frozenset[str]:
     """Find the views and sources that a view reads: what stands behind its from and join."""
-    code, _, _ = COMMENT.sub("", text(view)).partition("comment on ")
-    found = set(READS.findall(code))
+    made, _ = made_and_commented(view)
+    found = set(READS.findall(COMMENT.sub("", made)))
     return frozenset(found & {*VIEWS[: VIEWS.index(view)], *SOURCES})
 
 
@@ -115,7 +126,23 @@ def open_empty() -> duckdb.DuckDBPyConnection:
     return con
 
 
-def make_views(con: duckdb.DuckDBPyConnection, views: Iterable[str] = VIEWS) -> None:
-    """Run the files of ``sql/``; may be repeated."""
+def make_views(
+    con: duckdb.DuckDBPyConnection,
+    views: Iterable[str] = VIEWS,
+    *,
+    computed: frozenset[str] = frozenset(),
+    commented: bool = True,
+) -> None:
+    """Run the files of ``sql/``; may be repeated.
+
+    Parameters
+    ----------
+    con : has the source relations
+    views : in the order of ``VIEWS``
+    computed : of them, those to make as tables with what the source relations hold by now; not repeatable
+    commented : with the comments, which cost a fifth of it all
+    """
     for view in views:
-        con.execute(text(view))
+        made, comments = made_and_commented(view)
+        sql = made + comments if commented else made
+        con.execute(AS_VIEW.sub(r"\1 table", sql) if view in computed else sql)
