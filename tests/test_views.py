@@ -7,7 +7,7 @@ import pytest
 
 from fmon.warehouse import VIEWS, rows
 from fmon.warehouse.dictionary import relations
-from fmon.warehouse.views import closure, make_views, open_empty, text
+from fmon.warehouse.views import COMPUTED, closure, make_views, open_empty, text
 from tests.cases import FOLDER, Case, bag, cases, database, sources_of, value
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +29,8 @@ PLAIN = [name for name in VIEWS if name not in (*CALLS, *STANDING)]
 def test_case(case: Case):
     assert case.expect, "the case expects nothing"
     con = database(sources_of(case))
-    make_views(con, closure(re.match(r"\w+", table.relation)[0] for table in case.expect).views)
+    views = closure(re.match(r"\w+", table.relation)[0] for table in case.expect).views
+    make_views(con, views, computed=COMPUTED, commented=False)
     for table in case.expect:
         query = f"select {', '.join(table.columns)} from {table.relation}"
         types = [str(kind) for kind in con.sql(query).types]
@@ -56,7 +57,7 @@ def all_cases():
             together.setdefault(name, []).extend(renamed)
     together["clock"] = [{"now": "12:00"}]
     con = database(together)
-    make_views(con)
+    make_views(con, computed=COMPUTED)
     return con
 
 

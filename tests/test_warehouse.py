@@ -15,7 +15,7 @@ from fmon.model import Attempt, Limits
 from fmon.store.folder import Store
 from fmon.store.manifest import write_manifest
 from fmon.store.reading import reading_set
-from fmon.warehouse import VIEWS, connect, dictionary, markdown, query_rows, rows
+from fmon.warehouse import VIEWS, connect, dictionary, markdown, named_in, query_rows, rows
 from tests.store.helpers import ID, START, failed_poll, manifest, new_store, poll, record
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -222,6 +222,33 @@ def test_columns_of_one_name_are_told_apart(store, tmp_path):
     names, [row] = query_rows(connect(tmp_path), "select 1 as a, 2 as a, 3 as a")
     assert len(set(names)) == 3
     assert [row[name] for name in names] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("select count(*) from Job join condition using (condition_id)", ["job", "condition"]),
+        ("from coverage_matrix('e', 'a', 'b')", ["coverage_matrix"]),
+        ("from job join attempt using (job_id)", None),
+        ("select comment from duckdb_columns() where table_name = 'job'", None),
+        ("show tables", None),
+    ],
+)
+def test_a_query_makes_only_the_views_that_it_names_where_that_is_sure(query, named):
+    assert named_in(query) == named
+
+
+def test_every_view_stands_once_in_the_catalog_with_its_comment(store, tmp_path):
+    con = connect(tmp_path)
+    listed = [row["name"] for row in rows(con, "show tables")]
+    assert len(listed) == len({*listed})
+    query = """
+        select table_name from (from duckdb_views() select view_name as table_name, comment
+        union all from duckdb_tables() select table_name, comment) where comment is not null
+    """
+    assert {row["table_name"] for row in rows(con, query)} == {
+        row["view"] for row in dictionary()[1] if "(" not in row["view"]
+    } | {"status"}
 
 
 @pytest.mark.parametrize("query", ["selct", "select nope from job", "select 1/'a' from job"])

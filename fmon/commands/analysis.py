@@ -59,12 +59,13 @@ def sql(
 ) -> None:
     """Run a query over the views of all experiments."""
     from fmon.terminal import print_exported, print_rows
-    from fmon.warehouse import connect, export, query_rows
+    from fmon.warehouse import connect, export, named_in, query_rows
 
+    con = connect(data, views=named_in(query))
     if output in FILES:
-        print_exported(partial(export, connect(data), query, FILES[output]), output)
+        print_exported(partial(export, con, query, FILES[output]), output)
     else:
-        print_rows(*query_rows(connect(data), query), output)
+        print_rows(*query_rows(con, query), output)
 
 
 def views(*, output: Rows = Output.table) -> None:

@@ -11,7 +11,7 @@ from fmon.warehouse.dictionary import dictionary, markdown
 from fmon.warehouse.export import export
 from fmon.warehouse.load import fill
 from fmon.warehouse.result import query_rows, rows
-from fmon.warehouse.views import COMPUTED, VIEWS, closure, make_views, open_empty
+from fmon.warehouse.views import COMPUTED, VIEWS, closure, make_views, named_in, open_empty
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-__all__ = ["VIEWS", "connect", "dictionary", "export", "markdown", "query_rows", "rows"]
+__all__ = ["VIEWS", "connect", "dictionary", "export", "markdown", "named_in", "query_rows", "rows"]
 
 
 def connect(

@@ -64,6 +64,8 @@ COMPUTED = frozenset({"sighting", "job", "condition", "failure"})
 operators instead of 200. In a connection these are tables, computed once (docs/decisions/0023)."""
 
 READS = re.compile(r"\b(?:from|join)\s+(\w+)")
+WORD = re.compile(r"\w+")
+CATALOG = re.compile(r"duckdb_|information_schema|pg_catalog|pragma", re.IGNORECASE)
 COMMENT = re.compile(r"--.*")
 AS_VIEW = re.compile(r"^(create or replace|comment on) view\b", re.MULTILINE)
 
@@ -111,6 +113,13 @@ def closure(views: Iterable[str]) -> Closure:
         if view in needed:
             needed |= reads(view)
     return Closure(tuple(view for view in VIEWS if view in needed), frozenset(needed & SOURCES.keys()))
+
+
+def named_in(query: str) -> list[str] | None:
+    """Find the views that a query names; None where it may mean any: it names a source, the catalog or none."""
+    words = {word.lower() for word in WORD.findall(query)}
+    named = [view for view in VIEWS if view in words]
+    return None if not named or words & SOURCES.keys() or CATALOG.search(query) else named
 
 
 def open_empty() -> duckdb.DuckDBPyConnection:
