@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import shutil
 import subprocess
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from fmon.again import Authorization
@@ -24,7 +28,6 @@ from tests.sky.fake_skypilot import START, FakeSkyPilot, FakeSubmitter, SkyPilot
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from pathlib import Path
 
 IMAGE = "registry.example/study:v1"
 CONFIG = f"""\
@@ -197,6 +200,25 @@ class World:
     def _commit(self, message: str, *, at: datetime) -> None:
         self._git("add", "-A")
         self._git("commit", "-q", "-m", message, at=at)
+
+
+class Stage:
+    """A world at a moment, to be had again and again at the same place: what led there takes seconds."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._kept = Path(mkdtemp(dir=world.root.parent)) / "kept"
+        shutil.copytree(world.root, self._kept)
+
+    def again(self) -> World:
+        """Go back to it."""
+        shutil.rmtree(self._world.root)
+        shutil.copytree(self._kept, self._world.root)
+        world = copy.copy(self._world)
+        world.server = self._world.server.copy()
+        world.logs = FakeLogs(dict(self._world.logs.texts))
+        world.submitter = FakeSubmitter(world.server)
+        return world
 
 
 def allowed(cycle: int, budget_usd: str = "5") -> Authorization:

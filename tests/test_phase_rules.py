@@ -1,6 +1,7 @@
 """Every phase behind every rule it stands behind: it refuses with the rule's code and changes nothing."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import PurePath
 
 import pytest
@@ -11,7 +12,7 @@ from fmon.phases.fix import record, run_commands, verify
 from fmon.phases.fix_plan import fix_plan
 from fmon.store.events import append_event
 from fmon.warehouse import connect, rows
-from tests.relaunching import CONDITIONS, OLD, World
+from tests.relaunching import CONDITIONS, OLD, Stage, World
 
 FAILED = CONDITIONS[2:]
 
@@ -24,6 +25,14 @@ GUARDS = {
     "relaunch": (1, 2, 3, 4, 5),
 }
 """The rules that each phase calls before it acts. ``fix verify`` measures F3 and writes down what it saw."""
+
+
+def all_is_well(world: World) -> None:
+    """Two failed, were diagnosed and fixed."""
+    world.launch()
+    world.end(FAILED)
+    world.diagnose()
+    world.fix()
 
 
 def open_job(world: World) -> None:
@@ -91,7 +100,8 @@ def second_job(world: World) -> None:
 NOTES = ("unexamined", ".examine.lock", ".examine.lock.queue", "findings.parquet", ".kill_switch")
 """What an examination leaves in a store."""
 
-VIOLATIONS: dict[int, Callable[[World], None]] = {
+STATES: dict[int, Callable[[World], None]] = {
+    0: all_is_well,
     1: open_job,
     2: nobody_looked,
     3: stale_image,
@@ -125,18 +135,30 @@ def files_of(world: World, phase: str, rule: int) -> dict[str, bytes]:
     return files
 
 
-@pytest.fixture
-def world(tmp_path, monkeypatch):
-    """No time to examine what the polls have left: else diagnose would make good what F2 refuses."""
+@pytest.fixture(autouse=True)
+def no_time_to_examine(monkeypatch):
+    """Else diagnose would make good what F2 refuses."""
     monkeypatch.setattr("fmon.phases.diagnose.EXAMINE_S", 0.0)
-    return World(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory):
+    """Give the state that violates a rule, 0 = none, made once and put back for every phase."""
+
+    @cache
+    def stage(rule: int) -> Stage:
+        world = World(tmp_path_factory.mktemp("world"))
+        STATES[rule](world)
+        return Stage(world)
+
+    return lambda rule: stage(rule).again()
 
 
 @pytest.mark.parametrize(
     ("phase", "rule"), [(phase, rule) for phase, rules in GUARDS.items() for rule in rules]
 )
-def test_a_phase_refuses_by_each_of_its_rules_and_no_file_and_no_job_is_changed(world, phase, rule):
-    VIOLATIONS[rule](world)
+def test_a_phase_refuses_by_each_of_its_rules_and_no_file_and_no_job_is_changed(state, phase, rule):
+    world = state(rule)
     files, jobs = files_of(world, phase, rule), world.jobs()
     with pytest.raises(RuleError) as refusal:
         call(world, phase)
@@ -146,12 +168,9 @@ def test_a_phase_refuses_by_each_of_its_rules_and_no_file_and_no_job_is_changed(
 
 
 @pytest.mark.parametrize("phase", GUARDS)
-def test_where_all_is_well_no_rule_refuses(world, phase):
+def test_where_all_is_well_no_rule_refuses(state, phase):
     """Else the states above might be refused for something that all of them share."""
-    world.launch()
-    world.end(FAILED)
-    world.diagnose()
-    world.fix()
+    world = state(0)
     if phase == "fix record":
         (cause,) = world.events("diagnosis")[0]["causes"]
         record(world.data, None, cause["root_cause_id"], what="mended", by="ada", now=world.server.clock())

@@ -8,7 +8,7 @@ from fmon.errors import ConfigError, QueueError, RuleError
 from fmon.store.durable import LockTaken
 from fmon.store.events import append_event
 from fmon.store.manifest import read_manifest
-from tests.relaunching import CONDITIONS, NEW, OLD, OUTAGE, World, allowed
+from tests.relaunching import CONDITIONS, NEW, OLD, OUTAGE, Stage, World, allowed
 from tests.sky.fake_skypilot import FINE, FakeSubmitter, Fate
 
 FAILED = CONDITIONS[2:]
@@ -19,13 +19,19 @@ def world(tmp_path):
     return World(tmp_path)
 
 
-@pytest.fixture
-def failed(world):
-    """Two of four failed of a bug, and were diagnosed."""
+@pytest.fixture(scope="module")
+def when_failed(tmp_path_factory):
+    world = World(tmp_path_factory.mktemp("failed"))
     world.launch()
     world.end(FAILED)
     world.diagnose()
-    return world
+    return Stage(world)
+
+
+@pytest.fixture
+def failed(when_failed):
+    """Two of four failed of a bug, and were diagnosed."""
+    return when_failed.again()
 
 
 @pytest.fixture
@@ -245,17 +251,23 @@ class TestCrash:
         assert len(fixed.events("relaunch")) == 1
 
 
+@pytest.fixture(scope="module")
+def when_worn(tmp_path_factory):
+    world = World(tmp_path_factory.mktemp("worn"))
+    world.launch()
+    world.end(FAILED)
+    world.cycle(FAILED, 1)
+    world.cycle(FAILED, 2)
+    world.diagnose()
+    world.fix("sha256:" + "3" * 64)
+    return Stage(world)
+
+
 class TestLastCycle:
     @pytest.fixture
-    def worn(self, failed):
+    def worn(self, when_worn):
         """Fixed and run again twice, and failed of the same each time; fixed once more."""
-        failed.fix("sha256:" + "1" * 64)
-        failed.relaunch()
-        failed.end(FAILED)
-        failed.cycle(FAILED, 2)
-        failed.diagnose()
-        failed.fix("sha256:" + "3" * 64)
-        return failed
+        return when_worn.again()
 
     def test_a_third_relaunch_is_refused_with_the_report_for_the_person_who_decides(self, worn):
         with pytest.raises(RuleError) as refusal:

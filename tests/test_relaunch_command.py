@@ -9,30 +9,57 @@ from fmon import cli
 from fmon.chain import Ran
 from fmon.errors import ConfigError, RuleError
 from fmon.phases.relaunch import relaunch
-from tests.relaunching import CONDITIONS, World
+from tests.relaunching import CONDITIONS, Stage, World
 from tests.sky.fake_skypilot import FakeSubmitter, SkyPilotQueue
 
 FAILED = CONDITIONS[2:]
 CRITERIA = 10
 
 
+@pytest.fixture(scope="module")
+def when_fixed(tmp_path_factory):
+    world = World(tmp_path_factory.mktemp("fixed"))
+    world.launch()
+    world.end(FAILED)
+    world.diagnose()
+    world.fix()
+    world.server.pass_time(60)
+    return Stage(world)
+
+
+@pytest.fixture(scope="module")
+def when_worn(when_fixed):
+    """Run again twice, and failed of the same each time; fixed once more."""
+    world = when_fixed.again()
+    for number in (1, 2):
+        world.relaunch()
+        world.end(FAILED)
+        world.diagnose()
+        world.fix("sha256:" + str(number + 1) * 64)
+    return Stage(world)
+
+
 @pytest.fixture
-def world(tmp_path, monkeypatch):
-    """Two of four failed, were diagnosed and fixed; the commands meet the fake SkyPilot and its clock."""
-    made = World(tmp_path)
-    monkeypatch.setattr("fmon.commands.relaunching.now", made.server.clock)
-    monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(made.server))
-    monkeypatch.setattr("fmon.sky.sdk_submit.SdkSubmitter", lambda hold: FakeSubmitter(made.server))
-    monkeypatch.setitem(relaunch.__kwdefaults__, "ask", lambda reference: made.digest)
-    monkeypatch.setitem(
-        relaunch.__kwdefaults__, "run", lambda step, command, *, folder: Ran(step, command, 0, 0.1)
-    )
-    made.launch()
-    made.end(FAILED)
-    made.diagnose()
-    made.fix()
-    made.server.pass_time(60)
-    return made
+def meet(monkeypatch):
+    """Let the commands meet a world's fake SkyPilot and its clock."""
+
+    def met(world):
+        monkeypatch.setattr("fmon.commands.relaunching.now", world.server.clock)
+        monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(world.server))
+        monkeypatch.setattr("fmon.sky.sdk_submit.SdkSubmitter", lambda hold: FakeSubmitter(world.server))
+        monkeypatch.setitem(relaunch.__kwdefaults__, "ask", lambda reference: world.digest)
+        monkeypatch.setitem(
+            relaunch.__kwdefaults__, "run", lambda step, command, *, folder: Ran(step, command, 0, 0.1)
+        )
+        return world
+
+    return met
+
+
+@pytest.fixture
+def world(when_fixed, meet):
+    """Two of four failed, were diagnosed and fixed."""
+    return meet(when_fixed.again())
 
 
 def run(world, *words):
@@ -82,13 +109,8 @@ def test_a_budget_that_is_no_sum_is_refused(world, budget):
 
 
 @pytest.mark.parametrize("output", ["table", "json"])
-def test_after_two_cycles_the_report_stands_on_stdout_beside_the_refusal(world, output):
-    for number in (1, 2):
-        world.relaunch()
-        world.end(FAILED)
-        world.diagnose()
-        world.fix("sha256:" + str(number + 1) * 64)
-    done = run(world, "relaunch", "--yes", "-o", output)
+def test_after_two_cycles_the_report_stands_on_stdout_beside_the_refusal(when_worn, meet, output):
+    done = run(meet(when_worn.again()), "relaunch", "--yes", "-o", output)
     assert isinstance(done.exception, RuleError)
     assert done.exception.exit_code == 24
     if output == "json":

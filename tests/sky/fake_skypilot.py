@@ -79,6 +79,16 @@ class FakeSkyPilot:
     _due: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _order: Any = field(default_factory=count)
 
+    def copy(self) -> FakeSkyPilot:
+        """Make a second one that has come as far; nothing may be under way."""
+        assert not self._due, "what is under way can't be copied"
+        return FakeSkyPilot(
+            jobs=[dict(job) for job in self.jobs],
+            tags=dict(self.tags),
+            now_s=self.now_s,
+            ids=count(max(self.tags, default=0) + 1),
+        )
+
     def at(self, when_s: float, do: Callable[[], None]) -> None:
         """Let something happen at a time."""
         heapq.heappush(self._due, (when_s, next(self._order), do))
