@@ -116,7 +116,7 @@ def closure(views: Iterable[str]) -> Closure:
 
 
 def named_in(query: str) -> list[str] | None:
-    """Find the views that a query names; None where it may mean any: it names a source, the catalog or none."""
+    """Find the views that a query names; None where it may mean any: it names none, a source, the catalog."""
     words = {word.lower() for word in WORD.findall(query)}
     named = [view for view in VIEWS if view in words]
     return None if not named or words & SOURCES.keys() or CATALOG.search(query) else named
