@@ -14,7 +14,7 @@ FROZEN = (
     "verdict_level",
     "run",
 )
-"""Views in dependency order to compute once, beside those of ``connect``: all queries read them several times."""
+"""Views in dependency order to compute once, beside those of ``connect``: every query reads some of them."""
 
 VIEWS = (
     "experiment",

@@ -60,8 +60,8 @@ VIEWS = (
 """Names of the files in ``sql/``; each reads only sources and what stands before it."""
 
 COMPUTED = frozenset({"sighting", "job", "condition", "failure"})
-"""What most others come down to: DuckDB writes a view out wherever it is read, and would plan ``audit`` as 4,500
-operators instead of 200. In a connection these are tables, computed once (docs/decisions/0023)."""
+"""What most others come down to: DuckDB writes a view out wherever it is read, and would plan ``audit`` as
+4,500 operators instead of 200. In a connection these are tables, computed once (docs/decisions/0023)."""
 
 READS = re.compile(r"\b(?:from|join)\s+(\w+)")
 WORD = re.compile(r"\w+")
