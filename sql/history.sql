@@ -71,7 +71,7 @@ with together as (
     select
         fix_check.experiment_id,
         fix_check.cycle,
-        'check' as kind,
+        if(fix_check.is_ok, 'check', 'failed_check') as kind,
         null as person,
         if(
             fix_check.is_ok,
@@ -148,7 +148,7 @@ comment on view history is
 comment on column history.experiment_id is 'the experiment [id]';
 comment on column history.event_number is 'order in which it happened, from 1 [count]';
 comment on column history.kind is
-'launch, kill_switch, diagnosis, fix, check, authorization, cancel or lost [name]';
+'launch, kill_switch, diagnosis, fix, check, failed_check, authorization, cancel or lost [name]';
 comment on column history.person is 'who did it; null = fmon, or nobody said [name]';
 comment on column history.what is 'it in words [text]';
 comment on column history.cycle is 'the cycle it was about; null = unknown [count]';

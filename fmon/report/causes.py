@@ -64,7 +64,7 @@ def cards_of(
             "tag": tag_of(number),
             "hue": number % HUES + 1,
             "label": labels[cause["root_cause_id"]],
-            "detail": readable(cause["root_cause_id"]),
+            "detail": _beyond(labels[cause["root_cause_id"]], cause["root_cause_id"]),
             "is_examined": cause["root_cause_id"] != UNEXAMINED,
             "strategy": strategy(cause["category"], cause["subcategory"]),
             "suspects": [_suspect(row) for row in suspects if row["root_cause_id"] == cause["root_cause_id"]],
@@ -72,6 +72,12 @@ def cards_of(
         }
         for number, cause in enumerate(causes[: size.causes])
     ]
+
+
+def _beyond(label: str, root_cause_id: str) -> str:
+    """Give what the name of a root cause says beyond its label."""
+    name = readable(root_cause_id)
+    return name.removeprefix(label) if len(name) > len(label) else ""
 
 
 def level_matrix_of(clusters: Sequence[Row], cards: Sequence[Row], size: Size) -> list[Row]:

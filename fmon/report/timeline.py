@@ -66,48 +66,54 @@ order by
 limit case when (select count(*) from span) <= $most then $most else $most_of_many end
 """
 
-# How many attempts had started and not ended, and how many failed, in each of the strip's parts.
+# The most attempts that ran at one moment, and how many failed, in each of the strip's parts.
 DENSITY = """
 with frame as (
     select min(span.from_s) as from_s, greatest(max(span.to_s) - min(span.from_s), 1) as length_s
     from span
 ),
 
-placed as (
-    select
-        case
-            when span.start_s is not null
-                then least(floor((span.start_s - frame.from_s) / frame.length_s * $parts), $parts - 1)
-        end as first,
-        least(floor((span.to_s - frame.from_s) / frame.length_s * $parts), $parts - 1) as last,
-        span.is_failed
+step as (
+    select least(span.start_s, span.to_s) as at_s, 1 as change, 0 as failed_count
     from span
+    where span.start_s is not null
+    union all
+    select span.to_s, if(span.start_s is null, 0, -1), if(span.is_failed, 1, 0)
+    from span
+),
+
+running as (
+    select
+        least(floor((step.at_s - frame.from_s) / frame.length_s * $parts), $parts - 1) as part,
+        step.change,
+        step.failed_count,
+        sum(step.change) over (
+            order by step.at_s, step.change
+            rows between unbounded preceding and current row
+        ) as running_count
+    from step
     cross join frame
 ),
 
-step as (
-    select placed.first as part, 1 as change, 0 as failed_count
-    from placed
-    where placed.first is not null
-    union all
-    select placed.last + 1, -1, 0
-    from placed
-    where placed.first is not null
-    union all
-    select placed.last, 0, 1
-    from placed
-    where placed.is_failed
-),
-
 summed as (
-    select step.part, sum(step.change) as change, sum(step.failed_count) as failed_count
-    from step
-    group by step.part
+    select
+        running.part,
+        sum(running.change) as change,
+        sum(running.failed_count) as failed_count,
+        max(running.running_count) as most_count
+    from running
+    group by running.part
 )
 
 select
     part.number,
-    cast(coalesce(sum(summed.change) over (order by part.number), 0) as bigint) as running_count,
+    cast(greatest(
+        coalesce(summed.most_count, 0),
+        coalesce(sum(summed.change) over (
+            order by part.number
+            rows between unbounded preceding and 1 preceding
+        ), 0)
+    ) as bigint) as running_count,
     cast(coalesce(summed.failed_count, 0) as bigint) as failed_count
 from generate_series(0, $parts - 1) as part (number)
 left join summed on part.number = summed.part

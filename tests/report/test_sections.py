@@ -13,7 +13,7 @@ from fmon.report.html import MAX_BYTES
 from fmon.store.events import append_event
 from fmon.store.job_logs import log_path, save_log
 from fmon.store.manifest import read_manifest, write_manifest
-from tests.factorial import END, make
+from tests.factorial import AT_A_TIME, END, make
 from tests.studies import at, job, poll, relaunched, study
 from tests.test_report import ROOT, Page, written
 
@@ -110,7 +110,7 @@ class TestCauses:
         assert marked == ("5", "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 82.00 MiB.")
         causes = section(html, "causes")
         assert "The log of job 1, 6 lines; all of it: fmon logs 1" in causes
-        for expected in ("remedy config", "confidence 95 %", "runner-up", "Lower the batch", "/app/train.py"):
+        for expected in ("remedy config", "confidence 95%", "runner-up", "Lower the batch", "/app/train.py"):
             assert expected in causes
 
     def test_the_controllers_log_is_shown_where_it_decided(self, tmp_path):
@@ -207,6 +207,9 @@ class TestFactorial:
         audit = section(factorial, "audit")
         assert "1 of 10 rules and criteria was not kept." in audit
         assert re.search(r"failures aggregated . no no diagnosis of cycle 1 names", audit)
+
+    def test_the_timeline_says_how_many_ran_at_a_time(self, factorial):
+        assert f"107 attempts; at most {AT_A_TIME} ran at a time." in section(factorial, "timeline")
 
     def test_gaps_failed_polls_and_detection_are_told(self, factorial):
         polls = section(factorial, "polls")
