@@ -1,4 +1,4 @@
-"""Pictures of the report for the docs, made in Chromium: `make pictures` (apt: chromium, fonts-inter)."""
+"""Pictures of the pages for the docs, made in Chromium: `make pictures` (apt: chromium, fonts-inter)."""
 
 import sys
 import tempfile
@@ -6,10 +6,12 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
+from fmon.phases.compare import compare
 from fmon.phases.replay import replay
 from fmon.phases.report import report
 from tests.chromium import browser
 from tests.factorial import END, make
+from tests.recordings import both_passes
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs/img"
@@ -25,11 +27,16 @@ def main() -> None:
         demo = report(folder / "demo", replayed.experiment_id, folder).html
         make(folder / "made", folder / "config")
         made = report(folder / "made", None, folder, now=END).html
+        for recording in both_passes(folder):
+            replay(recording, folder / "passes")
+        compared = compare(folder / "passes", ["first", "second"], out=folder).html
+        assert compared
         for name, html, width, height, scheme, chosen in (
             ("report-demo", demo, 1280, 800, "light", None),
             ("report-factorial", made, 1280, 980, "light", "cause"),
             ("report-factorial-dark", made, 1280, 980, "dark", "outcome"),
             ("report-factorial-phone", made, 390, 844, "light", None),
+            ("compare", compared, 1280, 980, "light", None),
         ):
             page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
             page.goto(html.as_uri())

@@ -16,6 +16,7 @@ import pytest
 from fmon.errors import ManifestError, StoreError
 from fmon.phases.compare import compare
 from fmon.phases.replay import replay
+from fmon.report.comparison import figures
 from fmon.report.comparison_page import MAX_BYTES, render
 from fmon.store.folder import find
 from tests import golden
@@ -116,6 +117,16 @@ def test_a_suspect_is_the_same_although_the_configs_order_their_factors_otherwis
     ]
 
 
+def test_what_is_looked_for_first_stands_first_and_says_what_it_is_of(change):
+    assert figures(change) == [
+        ("succeeded", "5 of 9 → 12 of 17", "in common"),
+        ("cost per success", "$0.28 → $0.26", "in common"),
+        ("causes fixed", "1 of 3", "2 new, 1 recurring, 1 unproven"),
+        ("conditions recovered", "2", "1 regressed"),
+        ("failures noticed after", "45 s → 48 s", "in all"),
+    ]
+
+
 def test_each_of_several_is_held_against_the_one_before_it_and_old_errors_are_known_again(four, tmp_path):
     compared = compare(four, ["first", "second", "third", "fourth"], out=tmp_path / "out")
     assert [change.experiment_id.split("-")[0] for change in compared.changes] == [
@@ -173,7 +184,7 @@ def test_nothing_in_common_is_said(data, tmp_path):
     (change,) = compared.changes
     assert change.conditions["matched_cell_count"] == 0
     assert (change.matched_outcome, change.flips) == ([], [])
-    assert "no condition in common" in compared.html.read_text()
+    assert "No condition in common." in compared.html.read_text()
 
 
 class TestPage:

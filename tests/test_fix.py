@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,23 +18,13 @@ from fmon.sky.logs import LogAsk
 from fmon.store.events import append_event, read_events
 from fmon.store.manifest import read_manifest
 from fmon.store.unexamined import mark
-from fmon.terminal.fix_plan import fix_plan_lines
-from fmon.terminal.lines import plain
+from tests.fixing import CONFIG, ENDED, NOW, OOM, diagnosed
 from tests.queues import FakeLogs
 from tests.relaunching import CONDITIONS, NEW, OLD, OUTAGE, World
 from tests.studies import job, poll, study
 
 ROOT = Path(__file__).resolve().parents[1]
 FMON = Path(sys.executable).with_name("fmon")
-OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 82.00 MiB.\n"
-
-NOW = datetime(2026, 3, 22, 12, 0, tzinfo=UTC)
-CONFIG = """
-experiment_name: study
-skypilot_yaml: train.yaml
-factors: {model: [dynunet, sam3], fold: [0, 1, 2]}
-"""
-ENDED = [job(number, "SUCCEEDED") for number in range(1, 7)]
 
 
 @pytest.fixture
@@ -60,13 +49,6 @@ def events(store):
         for event in read_events(store)
         if event["event"].startswith("fix_command")
     ]
-
-
-def diagnosed(store, records=ENDED, logs=None):
-    """Poll, and diagnose in full."""
-    poll(store, 20, records)
-    mark(store)
-    return diagnose(store.path.parent, logs=FakeLogs(logs), now=NOW)
 
 
 def test_runs_tests_build_and_push_in_this_order_in_the_root_of_the_repository(store, config, tmp_path):
@@ -210,85 +192,6 @@ class TestRecord:
     def test_nothing_said_is_no_fix(self, examined):
         with pytest.raises(ConfigError, match="--what is empty"):
             self.record(examined, what=" ")
-
-
-class TestPlan:
-    @pytest.fixture
-    def world(self, tmp_path):
-        return World(tmp_path)
-
-    def ended(self, world, **options):
-        """Both jobs of sam3 have failed; diagnosed."""
-        world.launch()
-        world.end(CONDITIONS[2:], **options)
-        world.diagnose()
-        return fix_plan(world.data)
-
-    def test_an_order_says_what_to_do_whom_it_touches_and_what_comes_next(self, world):
-        (world.root / "project" / "train.py").write_text("x = {}\n")
-        plan = self.ended(world)
-        (order,) = plan.orders
-        assert order["affected_files"] == order["files"] == ["train.py"]
-        assert order["condition_ids"] == list(CONDITIONS[2:])
-        assert order["test_command"] == plan.verify["tests"] == "test -f fixed"
-        assert order["could_break"].endswith(
-            "all 2 that succeeded run the same code and are not run again: let the tests cover them"
-        )
-        assert order["steps"][-1] == f"fmon fix record {order['root_cause_id']} --what '...'"
-        assert not order["needs_person"]
-        assert sorted(plan.rerun) == sorted(CONDITIONS[2:])
-        assert plan.steps == [
-            "git commit: the fixes of all causes as one",
-            "fmon fix run",
-            "fmon fix verify",
-            "fmon relaunch --dry-run",
-        ]
-
-    def test_where_a_relaunch_alone_may_do_nothing_is_to_be_built(self, world):
-        plan = self.ended(world, log=OUTAGE)
-        assert plan.steps == ["fmon fix verify", "fmon relaunch --dry-run"]
-        assert plan.orders[0]["could_break"] == "no: a relaunch changes nothing for the 2 that succeeded"
-        assert plan.orders[0]["transience"].startswith("not shown to be transient")
-
-    def test_what_needs_a_person_says_so_and_is_run_again_only_once_it_is_recorded(self, world):
-        missing = "FileNotFoundError: [Errno 2] No such file or directory: 'splits/fold1.json'\n"
-        plan = self.ended(world, log=missing)
-        (order,) = plan.orders
-        assert order["needs_person"]
-        assert "fmon issues" in order["steps"]
-        assert plan.rerun == []
-        record(world.data, None, order["root_cause_id"], what="pushed", by="ada", now=world.server.clock())
-        again = fix_plan(world.data)
-        assert sorted(again.rerun) == sorted(CONDITIONS[2:])
-        assert [done["what"] for done in again.orders[0]["recorded"]] == ["pushed"]
-
-    def test_succeeded_conditions_of_the_same_levels_are_counted(self, tmp_path, config):
-        config.write_text(CONFIG)
-        store = study(
-            tmp_path / "data", {"model": ["dynunet", "sam3"], "fold": list(range(8))}, config_file=str(config)
-        )
-        ids = range(1, 17)
-        failed = {1, *range(9, 16)} | {16}
-        records = [job(n, "FAILED" if n in failed else "SUCCEEDED") for n in ids]
-        diagnosed(store, records, {LogAsk(n): OOM for n in failed})
-        (order,) = fix_plan(store.path.parent).orders
-        assert order["bystanders"] == []
-        assert order["could_break"].startswith("none with model=sam3, or with one of these levels")
-
-    def test_a_file_outside_of_the_project_is_not_looked_for(self, world):
-        log = (
-            "Traceback (most recent call last):\n"
-            '  File "../../../secret/train.py", line 3, in <module>\n'
-            "KeyError: 'lora'\n"
-        )
-        (world.root / "project" / "train.py").write_text("x")
-        assert self.ended(world, log=log).orders[0]["files"] == []
-
-    def test_hostile_text_of_a_log_does_not_steer_the_terminal(self, world):
-        plan = self.ended(world, log="ValueError: \u202eevil\x9b2J [bold]\n")
-        text = "".join(plain(each) for each in fix_plan_lines(plan, width=100))
-        assert "\\u202eevil" in text
-        assert text.isprintable()
 
 
 class TestVerify:

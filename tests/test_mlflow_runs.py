@@ -196,7 +196,9 @@ class TestReport:
         reported(store, lambda settings, since: [ROW])
         done = reported(store, down)
         assert done.untracked == "the report is made with the runs it told of before: it is down"
-        assert "r1</a>" in done.html.read_text()
+        page = done.html.read_text()
+        assert "r1</a>" in page
+        assert "The report is made with the runs it told of before: it is down." in page
         dice = "select condition_id, metric_value from run_metric where metric = 'dice' and is_newest"
         assert rows(connect(store.path.parent), dice) == [{"condition_id": "c1", "metric_value": 0.5}]
 
@@ -204,7 +206,7 @@ class TestReport:
         done = reported(store, down)
         assert done.untracked == "the report is made with no runs: it is down"
         assert done.jsonl.exists()
-        assert "MLflow" not in done.html.read_text()
+        assert "The report is made with no runs: it is down." in done.html.read_text()
 
     def test_without_mlflow_in_the_config_nobody_is_asked(self, tmp_path):
         made = study(tmp_path / "data", FACTORS)

@@ -3,60 +3,27 @@
 import base64
 import hashlib
 import json
-import os
 import re
-import subprocess
-import sys
-from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
-from fmon.errors import QueueError, StoreError
+from fmon.errors import StoreError
 from fmon.phases.replay import replay
-from fmon.phases.report import Reported, report
+from fmon.phases.report import report
 from fmon.report.page import MAX_BYTES, SIZES
 from fmon.store.manifest import read_manifest, write_manifest
 from tests import golden
-from tests.studies import FACTORS, NAME, at, job, poll, relaunched, study
+from tests.reported import ROOT, Page, mixed_study, objects, written
+from tests.studies import FACTORS, NAME, job, poll, relaunched, study
 
-ROOT = Path(__file__).resolve().parents[1]
-FMON = Path(sys.executable).with_name("fmon")
 HOSTILE = (
     "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b[31m\u202e'\"&[bold]"
 )
 
 
-def written(tmp_path: Path, minute: float = 30) -> Reported:
-    return report(tmp_path / "data", NAME, tmp_path / "reports", now=at(minute))
-
-
-def objects(reported: Reported) -> tuple[list[dict], dict]:
-    """Read the JSONL as strict JSON: conditions, and the summary."""
-
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
-
-    text = reported.jsonl.read_text(encoding="utf-8")
-    assert text.endswith("\n")
-    *conditions, summary = [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
-    return conditions, summary
-
-
 @pytest.fixture
 def mixed(tmp_path):
-    """Six conditions: succeeded, failed, running, relaunched, never seen, never launched."""
-    store = study(tmp_path / "data")
-    manifest = read_manifest(store)
-    relaunched(manifest.jobs[3], 14)
-    manifest.jobs[5].job_id = None
-    manifest.current_cycle = 1
-    write_manifest(store, manifest)
-    first = [job(1, "SUCCEEDED"), job(2, "FAILED_SETUP", failure_reason="no disk"), job(3), job(4, "FAILED")]
-    poll(store, 11, first)
-    poll(store, 12, None, error="ClusterNotUpError: gone")
-    poll(store, 25, [*first[:3], first[3], job(14, "SUCCEEDED", minutes=20, price_usd_per_h=None)])
-    return store
+    return mixed_study(tmp_path / "data")
 
 
 class TestJsonl:
@@ -108,45 +75,6 @@ class TestJsonl:
         (condition,), _ = objects(written(tmp_path))
         assert condition["factors"] == {"cell": HOSTILE}
         assert condition["failure_reason"] == HOSTILE + "\nsecond line"
-
-
-class Page(HTMLParser):
-    """Collects what a browser would run or fetch, and the text it would show."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.scripts: list[str] = []
-        self.fetched: list[str] = []
-        self.handlers: list[str] = []
-        self.shown: list[str] = []
-        self.policy = ""
-        self._inside = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag, attrs):
-        self._inside = tag
-        given = dict(attrs)
-        if tag == "script" and given.get("type") != "application/json":
-            self.scripts.append("")
-        if given.get("http-equiv") == "Content-Security-Policy":
-            self.policy = given["content"]
-        self.fetched += [
-            value for name, value in attrs if name in ("src", "href", "data", "action", "srcset")
-        ]
-        self.handlers += [name for name, _ in attrs if name.startswith("on") or name == "style"]
-
-    def handle_data(self, data):
-        if self._inside == "script" and self.scripts and not self.scripts[-1]:
-            self.scripts[-1] = data
-        elif self._inside not in ("script", "style"):
-            self.shown.append(data)
-
-    def handle_endtag(self, tag):
-        self._inside = ""
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.shown).split())
 
 
 class TestPage:
@@ -324,108 +252,6 @@ def test_the_factors_to_begin_with_have_two_levels_or_more(tmp_path):
     store = study(tmp_path / "data", {"fixed": ["only"], **FACTORS})
     poll(store, 11, [job(1, "SUCCEEDED")])
     assert "model by fold: outcome" in Page(written(tmp_path).html.read_text()).text
-
-
-class TestReconciled:
-    """SkyPilot's own costs beside fmon's; of ``mixed`` jobs 1, 2, 4, 14 have ended, 14 has no price."""
-
-    @staticmethod
-    def asked(tmp_path, answer, minute=30):
-        """Report with a scripted SkyPilot; give the report and what was asked."""
-        questions = []
-
-        def ask(jobs, days):
-            questions.append((jobs, days))
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
-
-        return report(tmp_path / "data", NAME, tmp_path / "reports", ask=ask, now=at(minute)), questions
-
-    def test_ended_jobs_are_asked_for_by_the_names_of_their_tasks(self, mixed, tmp_path):
-        _, questions = self.asked(tmp_path, {1: 0.2})
-        assert questions == [({1: ["c1"], 2: ["c2"], 4: ["c4"], 14: ["c14"]}, 2)]
-
-    def test_both_costs_and_their_difference_are_shown(self, mixed, tmp_path):
-        reported, _ = self.asked(tmp_path, {1: 0.3, 4: 0.2})
-        assert reported.unreconciled is None
-        assert objects(reported)[1]["reported"] == {
-            "job_count": 5,
-            "reported_count": 2,
-            "reported_usd": 0.5,
-            "compared_count": 2,
-            "difference_usd": -0.0666,
-            "reported_at": "2026-03-22T05:30:00Z",
-        }
-        said = (
-            "SkyPilot's own cost report of 2026-03-22 05:30:00 UTC: $0.50 for 2 of 5 jobs; "
-            "fmon says $0.43 for the same, difference -$0.07."
-        )
-        assert said in Page(reported.html.read_text()).text
-
-    def test_jobs_without_a_price_are_left_out_of_the_difference(self, mixed, tmp_path):
-        text = Page(self.asked(tmp_path, {1: 0.2, 14: 9.0})[0].html.read_text()).text
-        assert "$9.20 for 2 of 5 jobs; fmon differs by +$0.02 for the 1 of them that it has a price" in text
-
-    def test_where_fmon_has_no_price_at_all_it_says_so(self, mixed, tmp_path):
-        text = Page(self.asked(tmp_path, {14: 9.0})[0].html.read_text()).text
-        assert "$9.00 for 1 of 5 jobs; fmon has a price for none of them." in text
-
-    def test_what_skypilot_said_once_stays_in_the_manifest(self, mixed, tmp_path):
-        self.asked(tmp_path, {1: 0.3, 4: 0.2})
-        reported, _ = self.asked(tmp_path, {1: 0.25}, minute=40)
-        manifest = read_manifest(mixed)
-        assert (manifest.reported_costs, manifest.reported_as_of) == ({"1": 0.25, "4": 0.2}, at(40))
-        assert objects(reported)[1]["reported"]["reported_usd"] == 0.45
-
-    @pytest.mark.parametrize(
-        ("answer", "said"),
-        [
-            (QueueError("the server is down"), "the server is down"),
-            ({}, "no cost of any of the 4 ended jobs"),
-        ],
-    )
-    def test_without_an_answer_the_report_is_made_all_the_same(self, mixed, tmp_path, answer, said):
-        reported, _ = self.asked(tmp_path, answer)
-        assert said in reported.unreconciled
-        assert "reported" not in objects(reported)[1]
-        assert "own cost report" not in reported.html.read_text()
-        assert read_manifest(mixed).reported_as_of is None
-
-    def test_an_old_figure_is_shown_with_its_age_where_there_is_no_new_one(self, mixed, tmp_path):
-        self.asked(tmp_path, {1: 0.3})
-        reported, _ = self.asked(tmp_path, QueueError("down"), minute=90)
-        assert "cost report of 2026-03-22 05:30:00 UTC: $0.30" in Page(reported.html.read_text()).text
-
-    def test_nothing_is_asked_about_a_recording(self, mixed, tmp_path):
-        manifest = read_manifest(mixed)
-        manifest.is_replay = True
-        write_manifest(mixed, manifest)
-        reported, questions = self.asked(tmp_path, {1: 0.3})
-        assert (questions, reported.unreconciled) == ([], None)
-
-    def test_nothing_is_asked_where_the_queue_was_not_skypilots(self, tmp_path):
-        store = study(tmp_path / "data")
-        poll(store, 11, [job(1, "SUCCEEDED")], source="file:queue.json")
-        assert self.asked(tmp_path, {1: 0.3})[1] == []
-
-    def test_nothing_is_asked_while_no_job_has_ended(self, tmp_path):
-        store = study(tmp_path / "data")
-        poll(store, 11, [job(1)])
-        reported, questions = self.asked(tmp_path, {})
-        assert (questions, reported.unreconciled) == ([], None)
-
-
-def test_a_server_that_is_down_costs_the_report_one_sentence_on_stderr(mixed, tmp_path):
-    done = subprocess.run(
-        [FMON, "report", NAME, "--data", tmp_path / "data", "--out", tmp_path / "reports"],
-        env={**os.environ, "HOME": str(tmp_path), "SKYPILOT_API_SERVER_ENDPOINT": "http://127.0.0.1:1"},
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert all(Path(line).is_file() for line in done.stdout.split())
-    assert len(done.stderr.splitlines()) == 1
-    assert "can't be reached" in done.stderr
 
 
 def test_the_report_of_the_demo_is_golden(tmp_path):

@@ -109,7 +109,9 @@ def report(
         unreconciled=unreconciled,
         untracked=untracked,
     )
-    facts = gather(partial(rows, con), partial(excerpt, store))
+    facts = gather(
+        partial(rows, con), partial(excerpt, store), unreconciled=unreconciled, untracked=untracked
+    )
     write_chunks_durably(reported.jsonl, _lines(con))
     write_durably(reported.html, render(facts).encode())
     _refresh(store, rows(con, queries.LIVE_FIELDS), costs, as_of=as_of)

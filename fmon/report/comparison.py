@@ -12,6 +12,8 @@ Row = dict[str, Any]
 Rows = list[Row]
 
 FLIPS = ("recovered", "regressed")
+CHANGES = ("new", "returned", "recurring", "unexamined", "unproven", "fixed")
+"""What became of a cause, the worst first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +102,28 @@ def measures(change: Change) -> list[Measure]:
     ]
 
 
+def figures(change: Change) -> list[tuple[str, str, str]]:
+    """Write what is looked for first: its name, its value before and after, and what it is of.
+
+    Over the common conditions where there are any: of different grids the whole can't be compared.
+    """
+    said = {each.name: each for each in measures(change)}
+    changed = Counter(cause["change"] for cause in change.causes)
+    flipped = Counter(flip["flip"] for flip in change.flips)
+    rest = [f"{changed[name]:,} {name}" for name in CHANGES if name != "fixed" and changed[name]]
+    return [
+        _figure(change, "succeeded", said),
+        _figure(change, "cost per success", said),
+        (
+            "causes fixed",
+            f"{changed['fixed']:,} of {sum(cause['before_attempt_count'] > 0 for cause in change.causes):,}",
+            ", ".join(rest) or "no other",
+        ),
+        ("conditions recovered", f"{flipped['recovered']:,}", f"{flipped['regressed']:,} regressed"),
+        _figure(change, "failures noticed after", said),
+    ]
+
+
 def proof(cause: Row) -> str:
     """Say what speaks for the word that stands before a cause."""
     change, struck = cause["change"], cause["matched_cell_count"]
@@ -122,6 +146,17 @@ def proof(cause: Row) -> str:
 def level_list(levels: dict[str, str]) -> str:
     """Write factor levels in one line."""
     return ", ".join(f"{factor}={level}" for factor, level in levels.items()) or "everything"
+
+
+def _figure(change: Change, name: str, said: dict[str, Measure]) -> tuple[str, str, str]:
+    """Write a measure as before and after, of the common conditions where it can be told of them."""
+    each, total = said[name], said["conditions"]
+    is_common = bool(change.matched_outcome and (each.before_matched or each.after_matched))
+    first = 3 if is_common else 1
+    values = list(each[first : first + 2])
+    if name == "succeeded":
+        values = [f"{value} of {of}" for value, of in zip(values, total[first : first + 2], strict=True)]
+    return name, " → ".join(value or "none" for value in values), "in common" if is_common else "in all"
 
 
 def _factors(coverage: Rows, side: str) -> list[str]:

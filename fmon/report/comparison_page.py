@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fmon.report.comparison import headline, level_list, matching, measures, proof
+from fmon.report.comparison import figures, headline, level_list, matching, measures, proof
 from fmon.report.html import MAX_BYTES, document
+from fmon.report.sources import comparison_sources_of
 from fmon.report.text import cut
 
 if TYPE_CHECKING:
@@ -39,12 +40,14 @@ def render(changes: Sequence[Change]) -> str:
 def _render(changes: Sequence[Change], size: Size) -> str:
     return document(
         "comparison.html.j2",
-        styles=("base.css", "comparison.css", "print.css"),
+        styles=("base.css", "page.css", "comparison.css", "print.css"),
         filters={
             "short": lambda text: cut(text or "", size.characters),
             "levels": level_list,
             "ids": lambda found: ", ".join([*found[: size.ids], *(["..."] if len(found) > size.ids else [])]),
         },
+        sources_of=lambda change: comparison_sources_of(change.before_experiment_id, change.experiment_id),
+        figures=figures,
         headline=headline,
         matching=matching,
         measures=measures,

@@ -67,15 +67,24 @@ class Facts:
     stray_run_count: int
     spans: Rows
     parts: Rows
+    unreconciled: str | None
+    untracked: str | None
 
 
-def gather(ask: Ask, excerpt: Callable[[Row], Excerpt | None]) -> Facts:
+def gather(
+    ask: Ask,
+    excerpt: Callable[[Row], Excerpt | None],
+    *,
+    unreconciled: str | None = None,
+    untracked: str | None = None,
+) -> Facts:
     """Ask for what the largest page shows.
 
     Parameters
     ----------
     ask : runs a query
     excerpt : a row of CAUSES -> the lines of the stored log around its evidence; None = there are none
+    unreconciled, untracked : why SkyPilot's own costs and MLflow's runs of today are missing
     """
     size = SIZES[0]
     characters = {"most_characters": size.reason_characters}
@@ -115,6 +124,8 @@ def gather(ask: Ask, excerpt: Callable[[Row], Excerpt | None]) -> Facts:
         stray_run_count=ask(queries.STRAY_RUNS)[0]["run_count"],
         spans=ask(TIMELINE, {"most": size.bars, "most_of_many": size.bars_of_many}),
         parts=ask(DENSITY, {"parts": PARTS}),
+        unreconciled=unreconciled,
+        untracked=untracked,
     )
 
 

@@ -67,6 +67,11 @@ def multiline(text: str, most: int, length: int | None = None) -> Markup:
     return Markup(escape(shown + more))
 
 
+def sentence(text: str) -> str:
+    """Begin with a capital and end with a full stop."""
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
+
+
 def left(found: Sequence[dict[str, Any]], most: int) -> int:
     """Count what a list leaves out; each row says how many there are in all."""
     return max(0, found[0]["total"] - min(len(found), most)) if found else 0
@@ -90,6 +95,7 @@ def _environment() -> Environment:
         multiline=multiline,
         kept=lambda found, most: found[:most],
         left=left,
+        sentence=sentence,
     )
     environment.globals.update(cost=cost)
     return environment

@@ -72,6 +72,7 @@ def _values(
             (factor, by_level(list(rows))) for factor, rows in groupby(facts.levels, itemgetter("factor"))
         ],
         "bars": bars_of(facts.spans, size),
+        "has_runs": bool(facts.runs or facts.stray_run_count or facts.untracked),
         "metrics": metrics_of(facts.runs, size),
         "strip": strip_of(facts.spans, facts.parts, size),
         "sources": sources_of(experiment["experiment_id"], matrix["pair"] if matrix else None),

@@ -56,6 +56,21 @@ SOURCES = {
 }
 """Section of the page -> queries; ``$experiment``, ``$row`` and ``$column`` stand for names."""
 
+COMPARISON = {
+    "outcome": (
+        "select * from outcome where experiment_id in ($before, $after)",
+        "select * from matched_outcome($before, $after)",
+    ),
+    "causes": ("select * from cause_change($before, $after)",),
+    "suspects": ("select * from suspect_change($before, $after)",),
+    "flips": ("select * from flip($before, $after)",),
+    "coverage": (
+        "select * from coverage_change($before, $after)",
+        "select * from counterpart($before, $after)",
+    ),
+}
+"""Section of the page of a comparison -> queries; ``$before`` and ``$after`` stand for experiments."""
+
 
 def sources_of(experiment_id: str, pair: tuple[str, str] | None) -> dict[str, tuple[str, ...]]:
     """Fill in the names.
@@ -66,8 +81,16 @@ def sources_of(experiment_id: str, pair: tuple[str, str] | None) -> dict[str, tu
     pair : the factors of the heat map; None = there is none
     """
     row, column = pair or ("", "")
-    names = {"$experiment": experiment_id, "$row": row, "$column": column}
-    return {section: tuple(_filled(query, names) for query in found) for section, found in SOURCES.items()}
+    return _all_filled(SOURCES, {"$experiment": experiment_id, "$row": row, "$column": column})
+
+
+def comparison_sources_of(before: str, after: str) -> dict[str, tuple[str, ...]]:
+    """Fill in the experiments that are compared."""
+    return _all_filled(COMPARISON, {"$before": before, "$after": after})
+
+
+def _all_filled(sources: dict[str, tuple[str, ...]], names: dict[str, str]) -> dict[str, tuple[str, ...]]:
+    return {section: tuple(_filled(query, names) for query in found) for section, found in sources.items()}
 
 
 def _filled(query: str, names: dict[str, str]) -> str:

@@ -3,99 +3,83 @@
 docs/testing.md lists what each test asserts.
 """
 
-import json
 import re
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
+from fmon.errors import TrackingError
+from fmon.model import Tracking
 from fmon.phases.replay import replay
 from fmon.phases.report import report
-from tests.apt import NotInstalledError
-from tests.chromium import browser
 from tests.factorial import END, make
-from tests.hostile import hostile_study
-from tests.studies import NAME, at, study
+from tests.hostile import hostile_runs, hostile_study
+from tests.pages import (
+    SCHEMES,
+    WIDTHS,
+    check_axe,
+    check_details,
+    check_inert,
+    check_width,
+    open_details,
+)
+from tests.studies import NAME, at, job, poll, study
 
 pytestmark = pytest.mark.real
+pytest_plugins = ["tests.browsing"]
 ROOT = Path(__file__).resolve().parents[2]
-WIDTHS = (390, 900, 1440)
-SCHEMES = ("light", "dark")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    try:
-        with browser() as started:
-            yield started
-    except NotInstalledError as reason:
-        pytest.skip(str(reason))
-
-
-@pytest.fixture(scope="module")
-def canary() -> Iterator[tuple[str, list[str]]]:
-    """A web server that remembers who asked it for what."""
-    asked: list[str] = []
-
-    class Remember(BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *args):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Remember)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
-    server.shutdown()
-    server.server_close()
+MLFLOW = "http://mlflow.example:5000"
+PAGES = ("demo", "factorial", "hostile", "tracked", "empty")
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory, canary) -> dict[str, Path]:
-    """The pages that are looked at: the demo, a large grid in its second cycle, an attack, nothing at all."""
+    """The pages: the demo, a large grid in its second cycle, an attack, runs of an MLflow, nothing at all."""
     folder = tmp_path_factory.mktemp("pages")
     replayed = replay(ROOT / "data/demo", folder / "demo")
     make(folder / "made", folder / "config")
     hostile_study(folder / "hostile", canary[0])
+    runs = hostile_runs(canary[0])
+    tracked = _tracked(folder / "tracked")
     study(folder / "empty", {"fold": [0, 1]})
     return {
         "demo": report(folder / "demo", replayed.experiment_id, folder).html,
         "factorial": report(folder / "made", None, folder, now=END).html,
-        "hostile": report(folder / "hostile", NAME, folder / "attack", now=at(30)).html,
+        "hostile": report(
+            folder / "hostile", NAME, folder / "attack", track=lambda *_: runs, now=at(30)
+        ).html,
+        "tracked": tracked,
         "empty": report(folder / "empty", NAME, folder / "nothing", now=at(5)).html,
     }
 
 
+def _tracked(folder: Path) -> Path:
+    """Make the page of an experiment whose MLflow has answered before and is down now."""
+    store = study(folder / "data", mlflow=Tracking(tracking_uri=MLFLOW, experiment="study"))
+    poll(store, 20, [job(number, "SUCCEEDED") for number in range(1, 7)])
+    run = {
+        "run_name": None, "parent_run_id": None, "status": "FINISHED", "experiment_tag": NAME,
+        "job_tag": None, "cycle_tag": 0, "started_at": at(1), "ended_at": at(9), "read_at": at(21),
+    }  # fmt: skip
+    runs = [
+        {**run, "run_id": f"run{number}", "condition_tag": f"c{number}",
+         "url": f"{MLFLOW}/#/runs/run{number}", "metrics": {"dice": number / 7, "epochs": 40.0}}
+        for number in (1, 2, 99)
+    ]  # fmt: skip
+
+    def down(*_):
+        raise TrackingError(f"MLflow at {MLFLOW} did not answer")
+
+    report(folder / "data", NAME, folder, track=lambda *_: runs, now=at(25))
+    return report(folder / "data", NAME, folder, track=down, now=at(30)).html
+
+
 @pytest.fixture
-def opened(chromium, files):
-    """Open a page as a person does by a double click; complaints of the page fail the test."""
-    contexts, complaints, requested = [], [], []
-
-    def open_(name: str, *, width: int = 1440, scheme: str = "light") -> Page:
-        context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: complaints.append(dialog.message))
-        page.on("request", lambda request: requested.append(request.url))
-        page.goto(files[name].as_uri())
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert complaints == []
-    assert [url for url in requested if not url.startswith("file://")] == []
+def opened(open_file, files) -> Callable[..., Page]:
+    return lambda name, **how: open_file(files[name], **how)
 
 
 def cells(page: Page) -> list[list[str]]:
@@ -113,14 +97,11 @@ class TestHostile:
         page.wait_for_timeout(300)
         assert page.title() == NAME
         assert canary[1] == []
-        assert page.locator("iframe, img, link, object, embed, form").count() == 0
-        assert page.locator("script").count() == 2
-        names = "[...document.querySelectorAll('*')].flatMap(each => [...each.attributes].map(a => a.name))"
-        assert not [name for name in page.evaluate(names) if name.startswith("on") or name == "style"]
+        check_inert(page, scripts=2)
 
     def test_all_of_it_is_shown(self, opened):
         page = opened("hostile")
-        for where in (".log mark", "#causes .detail", "#matrix", "#history .events", "#polls"):
+        for where in (".log mark", "#causes .detail", "#matrix", "#history .events", "#polls", "#runs"):
             assert "document.title='owned'" in page.locator(where).first.inner_text(), where
         assert "\\x1b[31m" in page.locator(".log").first.inner_text()
 
@@ -220,6 +201,41 @@ class TestHeatMap:
         assert page.locator("#matrix thead th").all_inner_texts() == ["conditions"]
 
 
+class TestRuns:
+    def test_a_run_stands_beside_its_condition_with_its_metrics_and_a_link(self, opened):
+        page = opened("tracked")
+        page.get_by_role("link", name="Runs").click()
+        expect(page.get_by_role("heading", name="MLflow runs")).to_be_in_viewport()
+        table = page.get_by_role("region", name="Runs by condition")
+        assert [head.inner_text() for head in table.locator("thead th").all()] == [
+            "condition", "run", "status", "dice", "epochs",
+        ]  # fmt: skip
+        assert [row.inner_text().split() for row in table.locator("tbody tr").all()] == [
+            ["c1", "run1", "FINISHED", "0.1429", "40"],
+            ["c2", "run2", "FINISHED", "0.2857", "40"],
+        ]
+        assert page.get_by_role("link", name="run2").get_attribute("href") == f"{MLFLOW}/#/runs/run2"
+        assert "1 run says to be of a condition" in page.locator("#runs").inner_text()
+
+    def test_the_keyboard_reaches_table_and_links(self, opened):
+        page = opened("tracked")
+        page.get_by_role("region", name="Runs by condition").focus()
+        for name in ("run1", "run2"):
+            page.keyboard.press("Tab")
+            expect(page.get_by_role("link", name=name)).to_be_focused()
+
+    def test_a_server_that_is_down_is_said_on_the_page(self, opened):
+        said = f"The report is made with the runs it told of before: MLflow at {MLFLOW} did not answer."
+        expect(opened("tracked").locator("#runs").get_by_text(said)).to_be_visible()
+
+    def test_only_addresses_of_the_web_become_links(self, opened, canary):
+        links = opened("hostile").locator("#runs a")
+        assert [link.get_attribute("href") for link in links.all()] == [
+            f'{canary[0]}/#/runs/r2"onmouseover="x'
+        ]
+        assert links.first.get_attribute("onmouseover") is None
+
+
 class TestConditions:
     @pytest.fixture
     def page(self, opened):
@@ -269,24 +285,17 @@ class TestConditions:
         assert head.get_attribute("aria-sort") == "descending"
 
 
-@pytest.mark.parametrize("name", ["demo", "factorial", "hostile"])
+@pytest.mark.parametrize("name", ["demo", "factorial", "hostile", "tracked"])
 def test_every_details_opens_and_closes_by_keyboard(opened, name):
-    page = opened(name)
-    every = page.locator("details")
-    assert every.count() >= 10
-    for each in every.all():
-        was_open = each.evaluate("each => each.open")
-        each.locator("summary").first.focus()
-        page.keyboard.press("Enter")
-        assert each.evaluate("each => each.open") is not was_open
-        page.keyboard.press("Space")
-        assert each.evaluate("each => each.open") is was_open
+    assert check_details(opened(name)) >= 10
 
 
-@pytest.mark.parametrize("name", ["demo", "factorial", "empty"])
+@pytest.mark.parametrize("name", ["demo", "factorial", "empty", "tracked"])
 def test_every_link_leads_to_something_on_the_page(opened, name):
     page = opened(name)
-    targets = page.locator("a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
+    targets = page.locator("a:not([rel])").evaluate_all(
+        "links => links.map(link => link.getAttribute('href'))"
+    )
     assert len(targets) >= 9
     for target in targets:
         assert page.locator(target).count() == 1, target
@@ -324,30 +333,20 @@ def test_the_first_screen_answers_who_asks_first(opened):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("name", ["demo", "factorial", "hostile", "empty"])
+@pytest.mark.parametrize("name", PAGES)
 def test_axe_has_no_serious_finding(opened, name, scheme):
     page = opened(name, scheme=scheme)
-    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
+    open_details(page)
     for measure in page.get_by_role("radio").all():
         measure.check()
-        found = Axe().run(page).response["violations"]
-        serious = [each for each in found if each["impact"] in ("serious", "critical")]
-        assert serious == [], json.dumps(
-            [(each["id"], [node["html"][:200] for node in each["nodes"][:3]]) for each in serious], indent=1
-        )
+        check_axe(page)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("name", ["demo", "factorial", "hostile", "empty"])
+@pytest.mark.parametrize("name", PAGES)
 def test_no_width_makes_the_page_scroll_sideways(opened, name, width, scheme, tmp_path):
-    page = opened(name, width=width, scheme=scheme)
-    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true; })")
-    picture = page.screenshot(path=tmp_path / "page.png", full_page=True)
-    assert len(picture) > 10_000
-    assert page.evaluate("document.documentElement.scrollWidth") == width
-    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(14, 17, 22)"
-    assert dark is (scheme == "dark")
+    check_width(opened(name, width=width, scheme=scheme), width, scheme, tmp_path / "page.png")
 
 
 def test_on_paper_everything_is_open_light_and_without_controls(opened, tmp_path):

@@ -14,8 +14,8 @@ from fmon.store.events import append_event
 from fmon.store.job_logs import log_path, save_log
 from fmon.store.manifest import read_manifest, write_manifest
 from tests.factorial import AT_A_TIME, END, make
+from tests.reported import ROOT, Page, written
 from tests.studies import at, job, poll, relaunched, study
-from tests.test_report import ROOT, Page, written
 
 OOM = """\
 epoch 1

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from fmon.phases.replay import replay
-from fmon.report.sources import SOURCES, sources_of
+from fmon.report.sources import COMPARISON, SOURCES, comparison_sources_of, sources_of
 from fmon.warehouse import connect, rows
-from tests.test_report import ROOT
+from tests.reported import ROOT
 
 PAIR = ("model_family", "loss_name")
 
@@ -28,6 +28,14 @@ def test_every_query_runs_and_has_rows_of_this_experiment(demo, section):
         assert {row.get("experiment_id", experiment_id) for row in found} <= {experiment_id}
 
 
+@pytest.mark.parametrize("section", COMPARISON)
+def test_every_query_of_a_comparison_runs(demo, section):
+    experiment_id, con = demo
+    for query in comparison_sources_of(experiment_id, experiment_id)[section]:
+        assert query.count(f"'{experiment_id}'") == 2
+        rows(con, query)
+
+
 def test_names_are_written_as_sql_strings_whatever_is_in_them():
     hostile = "it's $column; drop table job --"
     (matrix, causes) = sources_of(hostile, ("$experiment", "b'"))["grid"]
@@ -41,4 +49,4 @@ def test_the_templates_have_a_place_for_each_section():
 
     templates = [path for path in files("fmon.report").iterdir() if path.name.endswith(".j2")]
     used = {name for path in templates for name in re.findall(r"sources\.(\w+)", path.read_text())}
-    assert used == set(SOURCES)
+    assert used == {*SOURCES, *COMPARISON}

@@ -12,7 +12,7 @@ PARTS = 10
 
 
 def density(spans):
-    """Ask for the strip of spans (submitted, started or None, ended [s], failed): (running, failed) a part."""
+    """Ask for the strip of spans (submitted, started, ended [s], failed): (running, failed) a part."""
     con = duckdb.connect()
     con.execute("create table span (from_s double, start_s double, to_s double, is_failed boolean)")
     con.executemany("insert into span values (?, ?, ?, ?)", spans)
