@@ -1,4 +1,4 @@
-"""What launch refuses before the first job is paid for (floor 5).
+"""What launch refuses before the first job is paid for, and plan already where it is certain (floor 5).
 
 The budget is no refusal but a question; ``gates`` has what ``plan`` shows as well.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fmon.claims import current_user
+from fmon.config.job_names import misread_names, readable_template
 from fmon.config.task import image_check
 from fmon.errors import ConfigError, QueueError
 from fmon.gates import budget_check
@@ -20,6 +21,27 @@ if TYPE_CHECKING:
     from fmon.config.task import Check, Task
     from fmon.gates import Estimate
     from fmon.model import Experiment, Limits, Manifest, Record
+
+
+def refuse_job_names(experiment: Experiment) -> None:
+    """Refuse names that SkyPilot would read as something else: such a job stays PENDING for ever."""
+    found = misread_names(experiment.conditions)
+    if not found:
+        return
+    condition, read = next(iter(found.values()))
+    others = f" (and those of {len(found) - 1:,} more conditions)" if len(found) > 1 else ""
+    # A baseline that lacks a factor is not named by the template.
+    remedy = (
+        f'job_name: "{readable_template(experiment.factors)}"'
+        if condition.factors.keys() >= experiment.factors.keys()
+        else f'job_name: "baseline-{condition.condition_id}" in that baseline'
+    )
+    message = (
+        f"{experiment.config_file}: the job of condition {condition.condition_id} would be called "
+        f"{condition.job_name!r}{others}, which SkyPilot reads as {read} and not as a name, and it would "
+        f"stay PENDING for ever; write {remedy}"
+    )
+    raise ConfigError(message)
 
 
 def refuse_bare_vm(experiment: Experiment, task: Task, *, is_allowed: bool) -> None:

@@ -21,7 +21,14 @@ from fmon.gates import checks, cost_of, estimate, parse_kinds
 from fmon.manifests import extend, named, new_manifest
 from fmon.matching import attach, match
 from fmon.observe import observe
-from fmon.refusals import confirm_cost, refuse_another_image, refuse_bare_vm, refuse_failed, refuse_open_jobs
+from fmon.refusals import (
+    confirm_cost,
+    refuse_another_image,
+    refuse_bare_vm,
+    refuse_failed,
+    refuse_job_names,
+    refuse_open_jobs,
+)
 from fmon.store.durable import lock
 from fmon.store.events import append_event
 from fmon.store.folder import Store, poll_lock, stores
@@ -175,6 +182,7 @@ def launch(
         Another process launches jobs of this name.
     """
     experiment = load_experiment(path, max_conditions=max_conditions)
+    refuse_job_names(experiment)
     task = read_task(experiment)
     refuse_bare_vm(experiment, task, is_allowed=wish.allow_bare_vm)
     with (

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from fmon.config import load_experiment
 from fmon.config.task import Check, Task, read_task
 from fmon.gates import checks, estimate
+from fmon.refusals import refuse_job_names
 from fmon.sky.sdk import ask_worker
 
 if TYPE_CHECKING:
@@ -60,8 +61,14 @@ def plan(path: Path, *, max_conditions: int = 100_000) -> Plan:
     ----------
     path : the experiment's config
     max_conditions : most conditions it may have
+
+    Raises
+    ------
+    ConfigError
+        The config can't be used, or a job would have a name that SkyPilot does not read as one.
     """
     experiment = load_experiment(path, max_conditions=max_conditions)
+    refuse_job_names(experiment)
     task = read_task(experiment)
     found = estimate(experiment, task)
     counts = [sum(each.kind == kind for each in experiment.conditions) for kind in ("grid", "baseline")]

@@ -31,7 +31,7 @@ from fmon.escalation import escalation
 from fmon.gates import checks, cost_of, parse_kinds
 from fmon.gathered import failures, unfinished
 from fmon.rebuild import f3_links, f3_rebuild_before_relaunch, f3_same_image
-from fmon.refusals import refuse_failed, strangers
+from fmon.refusals import refuse_failed, refuse_job_names, strangers
 from fmon.registry import digest_of
 from fmon.rules import f1_wait_for_terminal, f2_aggregate_before_fix
 from fmon.store.durable import LockTaken
@@ -250,6 +250,7 @@ def _gates(
         f5_factorial_manifest(f5_stranger_faults(strangers(manifest, queue.read().records, names)))
     chosen = [again.conditions[condition_id] for condition_id in again.condition_ids]
     only = msgspec.structs.replace(again.experiment, conditions=chosen)
+    refuse_job_names(only)
     found = cost_of(chosen, again.task, manifest.prices | again.experiment.prices)
     looked = checks(
         only,
