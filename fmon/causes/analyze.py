@@ -195,15 +195,18 @@ def _decided(data: Any, found: list[tuple[Event, Source, int]], chains: list[Cha
         message=mask(_head(message)) or None,
         rule=rule.id,
         confidence=round(rule.confidence * (0.6 if best.points < DECISIVE else 1.0), 3),
-        runner_up=_kind(second) if second is not None and second.points > 0 else None,
+        runner_up=_runner_up(best, second),
         remedy=remedy,
         auto_fixable=remedy == "auto",
         files=files,
     )
 
 
-def _kind(event: Event) -> str:
-    return "/".join(part for part in (event.rule.category, event.rule.subcategory) if part)
+def _runner_up(best: Event, second: Event | None) -> str | None:
+    """Name the second best: what another place says, else what the same exception could be as well."""
+    if second is not None and second.points > 0:
+        return second.rule.kind
+    return best.other.kind if best.other is not None else None
 
 
 def _head(message: str) -> str:
@@ -255,7 +258,7 @@ def _unknown(data: Any, best: Event | None, files: tuple[str, ...]) -> FailureIn
         message=mask(text) or None,
         rule="none",
         confidence=0.1,
-        runner_up=_kind(best) if best is not None and best.points > 0 else None,
+        runner_up=best.rule.kind if best is not None and best.points > 0 else None,
         remedy=cause.remedy,
         auto_fixable=cause.remedy == "auto",
         files=files,

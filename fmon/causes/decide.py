@@ -11,7 +11,7 @@ from fmon.causes.rules import TIERS, Rule, RuleSet
 from fmon.causes.tracebacks import Chain, Raised, read_tracebacks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from fmon.causes.scan import Block
     from fmon.causes.text import Line
@@ -44,6 +44,16 @@ _BOILERPLATE = re.compile(
 )  # fmt: skip
 
 
+_HARMLESS = re.compile(r"(?i)(?:is|was|are|were) not (?:a|an) (?:failure|error|problem)|can (?:be )?(?:safely )?(?:be )?ignored?\b|harmless")
+_ADVICE = re.compile(
+    r"(?i)\bif you(?:'re| are)? (?:see|get|hit|run|encounter|experienc|want|need)|\bin case of\b|\bto (?:avoid|prevent)\b|\b(?:may|might|could|can) (?:cause|lead to|result in|run out|fail)\b"
+)
+SHORTLY_BEFORE = 40
+"""Lines within which a summary's own cause stands before it."""
+_SAY_WHY = frozenset({"auth", "network", "disk_full", "host_oom", "cuda_runtime"})
+"""Categories of what makes an installer, a download or a build give up."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Event:
     """Something a log says that may be the cause."""
@@ -58,6 +68,8 @@ class Event:
     stream: str
     raised: Raised | None = None
     chain: Chain | None = None
+    other: Rule | None = None
+    """The second best of another kind, of the same chain."""
 
 
 def read_events(block: Block, rules: Sequence[RuleSet], *, goes_on: bool) -> tuple[list[Event], list[Chain]]:
@@ -77,8 +89,11 @@ def read_events(block: Block, rules: Sequence[RuleSet], *, goes_on: bool) -> tup
 
 
 def _match(rules: Sequence[RuleSet], text: str, **about: object) -> Rule | None:
-    found = (each.first(text, **about) for each in rules)  # type: ignore[arg-type]
-    return next((rule for rule in found if rule is not None), None)
+    return next(_matches(rules, text, **about), None)
+
+
+def _matches(rules: Sequence[RuleSet], text: str, **about: object) -> Iterator[Rule]:
+    return (rule for each in rules for rule in each.matching(text, **about))  # type: ignore[arg-type]
 
 
 def _of_chain(chain: Chain, block: Block, rules: Sequence[RuleSet]) -> Event | None:
@@ -87,10 +102,13 @@ def _of_chain(chain: Chain, block: Block, rules: Sequence[RuleSet]) -> Event | N
     chosen: tuple[Raised, Rule] | None = None
     last = len(chain.raised) - 1
     is_handling = any(raised.relation == "context" for raised in chain.raised)
+    others: list[Rule] = []
     for number, raised in enumerate(chain.raised):
-        rule = _rule_of(raised, rules)
-        if rule is None:
+        found = _rules_of(raised, rules)
+        others += found
+        if not found:
             continue
+        rule = found[0]
         strength = rule.strength
         probe = number < last and chain.raised[number + 1].relation == "context"
         if probe and rule.category in ("import_error", "code_bug", "data_missing", "config_error"):
@@ -116,26 +134,28 @@ def _of_chain(chain: Chain, block: Block, rules: Sequence[RuleSet]) -> Event | N
         stream=chain.stream,
         raised=raised,
         chain=chain,
+        other=next((each for each in others if each.kind != rule.kind and each.tier != "wrapper"), None),
     )
 
 
-def _rule_of(raised: Raised, rules: Sequence[RuleSet]) -> Rule | None:
+def _rules_of(raised: Raised, rules: Sequence[RuleSet]) -> list[Rule]:
     """Match an exception by its first line, then with what follows it, which may be somebody else's."""
     head = raised.text.partition("\n")[0]
-    rule = _match(rules, head, frames=raised.frames)
-    if (rule is None or rule.is_default) and "\n" in raised.text:
-        longer = _match(rules, raised.text, frames=raised.frames)
-        rule = longer if longer is not None and not longer.is_default else rule
-    return rule
+    found = list(_matches(rules, head, frames=raised.frames))
+    if (not found or found[0].says_little) and "\n" in raised.text:
+        longer = list(_matches(rules, raised.text, frames=raised.frames))
+        found = longer if longer and not longer[0].says_little else found
+    return found
 
 
 def _of_lines(block: Block, used: set[int], rules: Sequence[RuleSet]) -> list[Event]:
     events = []
     for index, line in enumerate(block.lines):
         text = line.text
-        if index in used or len(text) < 3 or _BOILERPLATE.match(text):
+        if index in used or len(text) < 3 or _BOILERPLATE.match(text) or _HARMLESS.search(text[:600]):
             continue
-        rule = _match(rules, text, is_mild=line.is_mild)
+        advice = _ADVICE.search(text[:600])  # what might happen has not happened
+        rule = _match(rules, text if advice is None else text[: advice.start()], is_mild=line.is_mild)
         if rule is None or rule.tier == "wrapper":
             continue
         points = TIERS[rule.tier][0]
@@ -170,7 +190,7 @@ def _is_retried(lines: Sequence[Line], index: int, text: str) -> bool:
     return any(
         _RETRY.search(line.text[:300])
         and not _GIVEN_UP.search(line.text)
-        and not line.text.startswith("Exception ignored")
+        and not line.text.startswith(("Exception ignored", "W: Some index files"))
         for line in following[:2]
     )
 
@@ -198,6 +218,10 @@ def choose(events: Iterable[Event]) -> tuple[Event | None, Event | None]:
     streams = {event.stream for event in top}
     if len(streams) > 1 and "" not in streams:
         best = top[-1]
+    elif best.stream and best.raised is not None and best.points < TIERS["signal"][1]:
+        best = _first_rank(best, ranked)
+    if best.rule.is_summary:
+        best = _said_before(best, ranked)
     if best.rule.tier == "scheduler":
         best = _worded(top[-1], ranked)
     elif best.rule.tier == "signal":
@@ -205,9 +229,25 @@ def choose(events: Iterable[Event]) -> tuple[Event | None, Event | None]:
         best = min(sure, key=lambda each: each.order, default=best)
     elif best.rule.tier == "symptom":  # what was said first the rest followed from
         best = min(_alike(best, top), key=lambda each: each.order)
-    kind = (best.rule.category, best.rule.subcategory)
-    second = next((event for event in ranked if (event.rule.category, event.rule.subcategory) != kind), None)
+    second = next((event for event in ranked if event.rule.kind != best.rule.kind), None)
     return best, second
+
+
+def _first_rank(best: Event, events: Iterable[Event]) -> Event:
+    """Prefer to an exception the one that another rank raised before it."""
+    raised = (each for each in events if each.raised is not None and each.stream not in ("", best.stream))
+    before = [each for each in raised if each.points >= DECISIVE and each.order < best.order]
+    return min([*before, best], key=lambda each: each.order)
+
+
+def _said_before(best: Event, events: Iterable[Event]) -> Event:
+    """Prefer to a summary ("could not install", "failed to pull") the reason printed shortly before it."""
+    reasons = [
+        each
+        for each in events
+        if each.rule.category in _SAY_WHY and 0 < best.order - each.order <= SHORTLY_BEFORE and each.points >= DECISIVE - 8
+    ]
+    return max(reasons, key=lambda each: (each.points, each.order), default=best)
 
 
 def _alike(best: Event, events: Iterable[Event]) -> list[Event]:

@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from fmon.causes.tracebacks import Frame
     from fmon.model import Pattern
@@ -31,6 +31,7 @@ TIERS = {
 """How far a rule is trusted: a scheduler's statement beats any exception, an exception beats a fatal
 line, and what mostly follows from another error (symptom) only counts where there is none."""
 LAST_IN_LIBRARY = "LAST_IN_LIBRARY"
+AT_IMPORT = "AT_IMPORT"
 LIBRARY_MODULE = "LIBRARY_MODULE"
 _PASSES_ON = re.compile(
     r"^(?:__getattr\w*__|_?(?:wrapped_)?call_impl|_wrapped_call_impl|__call__|wrapper|wrapped|inner|decorate_\w+|_fn|apply|call|fetch)$"
@@ -60,12 +61,23 @@ class Rule:
     confidence: float
     frames: Any
     only_last: bool = False
+    is_summary: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Its category and, where there is one, its subcategory."""
+        return f"{self.category}/{self.subcategory}" if self.subcategory else self.category
+
+    @property
+    def says_little(self) -> bool:
+        """Whether it goes by the class alone, or names only what wraps or follows from the error."""
+        return self.is_default or self.is_summary or self.tier == "wrapper"
 
     @property
     def strength(self) -> int:
         """How much it says about an exception beside others of the same chain."""
         by_tier = {"scheduler": 6, "signal": 6, "hard": 7, "symptom": 2, "crash": 1, "weak": 1, "wrapper": 0}
-        return by_tier.get(self.tier, 3 if self.is_default else 5)
+        return 2 if self.is_summary else by_tier.get(self.tier, 3 if self.is_default else 5)
 
 
 class RuleSet:
@@ -86,10 +98,10 @@ class RuleSet:
             self._filter.Add(rule.regex.encode(), options)
         self._filter.Compile()
 
-    def first(
+    def matching(
         self, text: str, *, is_mild: bool = False, frames: Sequence[Frame] | None = None
-    ) -> Rule | None:
-        """Give the first rule that matches.
+    ) -> Iterator[Rule]:
+        """Give the rules that match, in their order.
 
         Parameters
         ----------
@@ -107,8 +119,7 @@ class RuleSet:
                 continue
             if rule.frames is not None and not _frames_fit(rule, text, frames or ()):
                 continue
-            return rule
-        return None
+            yield rule
 
 
 def _frames_fit(rule: Rule, text: str, frames: Sequence[Frame]) -> bool:
@@ -116,10 +127,22 @@ def _frames_fit(rule: Rule, text: str, frames: Sequence[Frame]) -> bool:
     if rule.frames == LAST_IN_LIBRARY:
         called = [f for f in frames if not (_PASSES_ON.search(f.function) or _DISPATCHER.search(f.path))]
         return bool(called) and not called[-1].is_project
+    if rule.frames == AT_IMPORT:
+        return _is_at_import(frames)
     if rule.frames == LIBRARY_MODULE:
         return not _is_own_module(text, frames)
     looked_at = frames[-1:] if rule.only_last else frames
     return any(rule.frames.search(f"{frame.path}:{frame.function}") for frame in looked_at)
+
+
+def _is_at_import(frames: Sequence[Frame]) -> bool:
+    """Say whether a library failed while it was imported: below its module's own lines nothing is the project's."""
+    for before, frame in zip(reversed(frames[:-1]), reversed(frames[1:]), strict=True):
+        if frame.is_project:
+            return False
+        if frame.function == "<module>" and "site-packages" in frame.path:
+            return not before.path.endswith(("runpy.py", "<frozen runpy>"))
+    return False
 
 
 def _is_own_module(text: str, frames: Sequence[Frame]) -> bool:
@@ -156,9 +179,10 @@ def _rule(raw: dict[str, Any], re2: Any) -> Rule:
         veto=re2.compile(raw["veto"]) if "veto" in raw else None,
         mild=raw.get("mild", False),
         is_default=raw.get("default", False),
+        is_summary=raw.get("summary", False),
         confidence=raw.get("p", TIERS[tier][2]),
         frames=frames
-        if frames in (None, LAST_IN_LIBRARY, LIBRARY_MODULE)
+        if frames in (None, LAST_IN_LIBRARY, LIBRARY_MODULE, AT_IMPORT)
         else re2.compile(frames.removeprefix("LAST:")),
     )
 

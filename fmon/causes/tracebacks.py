@@ -22,9 +22,12 @@ Relation = Literal["start", "context", "cause", "inner"]
 MAX_MESSAGE_LINES = 10
 MAX_FOREIGN_LINES = 6
 MAX_CHAIN = 40
+MAX_MARGIN = 120
 
 _FRAME = re.compile(r'\s*File "([^"]{1,1000})", line \d{1,9}(?:, in (.{1,200}))?')
+_RICH_FRAME = re.compile(r"│ (\S{1,500}\.py):\d{1,9} in ([\w<>.]{1,200})\s*│?$")
 _JUPYTER_FRAME = re.compile(r"File ([^\s:]{1,500}):\d{1,9}, in ([\w<>.]{1,200})")
+_OTHER_FRAMES = {"F": _JUPYTER_FRAME, "│": _RICH_FRAME}
 _CLASS = r"(?:[A-Za-z_]\w{0,80}\.){0,12}[A-Za-z_]\w{0,100}(?:\([\w.]{1,100}\))?"
 _FINAL = re.compile(rf"({_CLASS})(?::\s?(.*))?$", re.DOTALL)
 _NAMED = (
@@ -32,7 +35,7 @@ _NAMED = (
     r"(?:Error|Exception|Interrupt|Failure|Failed|Timeout|Expired|Err|Exit)(?:\([\w.]{1,100}\))?"
 )
 _BARE = re.compile(
-    rf"(?:E\s{{1,12}}|[>|]\s{{0,4}}|(?:ERROR|FAILED) \S{{1,200}} - |.{{0,120}}?(?:ERROR|CRITICAL|FATAL|error|Error)\b[^A-Za-z]{{1,8}})?"
+    rf"(?:E\s{{1,12}}|[>|]\s{{0,4}}|(?:ERROR|FAILED) \S{{1,200}} - |(?:\S{{1,60}} )?\S{{1,60}}\[\d{{1,8}}\]: |.{{0,120}}?(?:ERROR|CRITICAL|FATAL|error|Error)\b[^A-Za-z]{{1,8}})?"
     rf"({_NAMED}|SystemExit|KeyboardInterrupt|StopIteration|[a-z]\w{{0,40}}(?:\.\w{{1,60}}){{1,6}}\.(?:NoSuchKey|NotFound|Forbidden|BadZipFile|timeout|error))"
     r"(?::\s?(.*)|\s*)$",
     re.DOTALL,
@@ -51,6 +54,7 @@ _LIBRARY = re.compile(
     r"site-packages[/\\]|dist-packages[/\\]|[/\\]lib(?:64)?[/\\]python\d|^<|[/\\]python\d\.\d+[/\\](?!.*[/\\]projects[/\\])"
     r"|^/usr/(?:local/)?(?:lib|bin)/|[/\\]envs[/\\][^/\\]+[/\\]bin[/\\]|importlib[/\\]_bootstrap"
 )
+_DIGITS = re.compile(r"\d")
 _STAMPED = re.compile(
     r"(?:\[?\d{4}-\d\d-\d\d[ T]|wandb: |srun: |slurmstepd: |\[W|\[I|\[E|INFO|WARNING|DEBUG|ERROR)"
 )
@@ -123,18 +127,20 @@ class _Reader:
         self.foreign = 0
         self.ignored = False
         self.aside = False
+        self.margin = ""
 
     def read(self, index: int, line: Line) -> bool:
         """Take one line; say whether it was part of a traceback."""
-        text = line.text
-        if _HEADER in text:
+        if _HEADER in line.text:
             self._header(index, line)
             return True
+        line = self._unboxed(line)
+        text = line.text
         for words, relation in _LINKS:
             if words in text:
                 self.relation, self.message = relation, None
                 return True
-        frame = _FRAME.match(text) or (_JUPYTER_FRAME.match(text) if text.startswith("File ") else None)
+        frame = _FRAME.match(text) or _OTHER_FRAMES.get(text[:1], _FRAME).match(text)
         if frame is not None:
             self._frame(line, Frame(frame.group(1), (frame.group(2) or "").strip()))
             return True
@@ -144,11 +150,21 @@ class _Reader:
 
     def _header(self, index: int, line: Line) -> None:
         before, _, _ = line.text.partition(_HEADER)
+        self.margin = _DIGITS.sub("0", before.removesuffix("Original "))[:MAX_MARGIN]
         relation: Relation = self.relation or ("inner" if "Original " in before else "start")
         if relation == "start" and self._wraps(index):
             relation = "inner"
         self.open, self.relation, self.message = Raised(line.number, relation), None, None
         self.foreign = 0
+
+    def _unboxed(self, line: Line) -> Line:
+        """Take away what stands before every line of a traceback that is passed on: indent, box, log prefix."""
+        size = len(self.margin)
+        if not size or (self.open is None and self.message is None):
+            return line
+        if _DIGITS.sub("0", line.text[:size]).rstrip() != self.margin.rstrip():
+            return line
+        return line._replace(text=line.text[size:])
 
     def _wraps(self, index: int) -> bool:
         """Say whether the exception just printed announces the traceback that follows it."""
@@ -174,7 +190,7 @@ class _Reader:
     def _inside(self, index: int, line: Line) -> bool:
         text = line.text
         assert self.open is not None
-        if not text.strip() or text[0] in " \t-|^~":
+        if not text.strip() or text[0] in " \t-|^~│╰":
             return True
         found = _FINAL.match(text)
         if found is not None and _looks_raised(found.group(1), found.group(2)):
@@ -234,7 +250,7 @@ class _Reader:
 def _looks_raised(cls: str, message: str | None) -> bool:
     """Say whether a line that ends a traceback's frames is its exception."""
     last = cls.partition("(")[0].rpartition(".")[2]
-    return last[:1].isupper() or ("." in cls and message is not None) or last in ("timeout", "error")
+    return last[:1].isupper() or ("." in cls and (message is not None or last in ("timeout", "error")))
 
 
 def read_tracebacks(lines: Sequence[Line]) -> tuple[list[Chain], set[int]]:
