@@ -72,6 +72,7 @@ def main() -> None:
         "held half": [item for item in known if not is_tuned(item)],
         "unseen set": items("unseen"),
         "written set": items("written"),
+        "produced set": items("produced"),
     }
     print(f"{'':34} {'n':>5}  accuracy  macro-F1    hard  subcategory  successful ones classified")
     mistakes = {}

@@ -38,13 +38,15 @@ _HARSH = re.compile(
     r"(?i)\berror\b|\bfatal\b|fail|denied|cannot|unable|abort|critical|exception|not found|could not|killed|\bE:"
 )
 _BOILERPLATE = re.compile(
-    r"wandb: (?!ERROR)|Set the environment variable HYDRA_FULL_ERROR|Killing subprocess|Sending process \d+ closing signal|"
+    r"frame #\d+: |wandb: (?!ERROR)|Set the environment variable HYDRA_FULL_ERROR|Killing subprocess|Sending process \d+ closing signal|"
     r"ERROR: Job \d+ failed with return code list: ?\[(?:0, )*[12]\b|Job finished \(status|srun: error: .{0,120}Exited with exit code [12]\b|"
     r"For (?:more )?(?:detailed )?(?:information|troubleshooting)|To see the details, run|Shared connection to|✗ Job|traceback : To enable traceback"
 )  # fmt: skip
 
 
-_HARMLESS = re.compile(r"(?i)(?:is|was|are|were) not (?:a|an) (?:failure|error|problem)|can (?:be )?(?:safely )?(?:be )?ignored?\b|harmless")
+_HARMLESS = re.compile(
+    r"(?i)(?:is|was|are|were) not (?:a|an) (?:failure|error|problem)|can (?:be )?(?:safely )?(?:be )?ignored?\b|harmless"
+)
 _ADVICE = re.compile(
     r"(?i)\bif you(?:'re| are)? (?:see|get|hit|run|encounter|experienc|want|need)|\bin case of\b|\bto (?:avoid|prevent)\b|\b(?:may|might|could|can) (?:cause|lead to|result in|run out|fail)\b"
 )
@@ -98,7 +100,7 @@ def _matches(rules: Sequence[RuleSet], text: str, **about: object) -> Iterator[R
 
 def _of_chain(chain: Chain, block: Block, rules: Sequence[RuleSet]) -> Event | None:
     """Pick the exception of a chain that it comes from."""
-    best: tuple[int, int] | None = None
+    best: tuple[int, float, int] | None = None
     chosen: tuple[Raised, Rule] | None = None
     last = len(chain.raised) - 1
     is_handling = any(raised.relation == "context" for raised in chain.raised)
@@ -113,12 +115,12 @@ def _of_chain(chain: Chain, block: Block, rules: Sequence[RuleSet]) -> Event | N
         probe = number < last and chain.raised[number + 1].relation == "context"
         if probe and rule.category in ("import_error", "code_bug", "data_missing", "config_error"):
             strength -= 2  # tried, and then something else was tried
-        key = (strength, number if is_handling else -number)
+        key = (strength, rule.confidence, number if is_handling else -number)
         if chain.raised[number].relation == "inner":
-            key = (strength + 1 if strength else 0, number)
+            key = (strength + 1 if strength else 0, 1.0, number)
         if best is None or key > best:
             best, chosen = key, (raised, rule)
-    if chosen is None or _is_retried(block.lines, chain.end, chosen[0].text):
+    if chosen is None or _is_retried(block.lines, chain.end, chosen[0].message, chosen[0].cls):
         return None
     raised, rule = chosen
     points = TIERS[rule.tier][1] - (2 if rule.is_default else 0)
@@ -151,7 +153,7 @@ def _rules_of(raised: Raised, rules: Sequence[RuleSet]) -> list[Rule]:
 def _of_lines(block: Block, used: set[int], rules: Sequence[RuleSet]) -> list[Event]:
     events = []
     for index, line in enumerate(block.lines):
-        text = line.text
+        text = line.text.strip("│ ") if line.text.startswith("│") else line.text
         if index in used or len(text) < 3 or _BOILERPLATE.match(text) or _HARMLESS.search(text[:600]):
             continue
         advice = _ADVICE.search(text[:600])  # what might happen has not happened
@@ -176,13 +178,14 @@ def _of_lines(block: Block, used: set[int], rules: Sequence[RuleSet]) -> list[Ev
 def _offline(lines: Sequence[Line], index: int, rules: Sequence[RuleSet]) -> Rule | None:
     """Give the rule of the connection that an installer tried in vain just before it gave up."""
     tried = [line.text for line in lines[max(0, index - 8) : index] if "Retrying (" in line.text]
-    rule = _match(rules, re.sub("Retrying", "", tried[-1])) if len(tried) >= MIN_TRIES else None
+    is_last = len(tried) >= MIN_TRIES or any("total=0," in each for each in tried)
+    rule = _match(rules, re.sub("Retrying", "", tried[-1])) if is_last else None
     return rule if rule is not None and rule.category == "network" else None
 
 
-def _is_retried(lines: Sequence[Line], index: int, text: str) -> bool:
-    """Say whether an error was tried again, by its own words or those right after it."""
-    if _GIVEN_UP.search(text):
+def _is_retried(lines: Sequence[Line], index: int, text: str, cls: str = "") -> bool:
+    """Say whether an error was tried again, by its own words (not its class's) or those right after it."""
+    if _GIVEN_UP.search(text) or _GIVEN_UP.search(cls):
         return False
     if _RETRY.search(text[:600]):
         return True
@@ -245,7 +248,9 @@ def _said_before(best: Event, events: Iterable[Event]) -> Event:
     reasons = [
         each
         for each in events
-        if each.rule.category in _SAY_WHY and 0 < best.order - each.order <= SHORTLY_BEFORE and each.points >= DECISIVE - 8
+        if each.rule.category in _SAY_WHY
+        and 0 < best.order - each.order <= SHORTLY_BEFORE
+        and each.points >= DECISIVE - 8
     ]
     return max(reasons, key=lambda each: (each.points, each.order), default=best)
 

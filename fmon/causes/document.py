@@ -48,10 +48,17 @@ because of its category.
    status) > deaths by signal (exit code 137, torchelastic's first observed failure) > exceptions > fatal lines of
    the shell, Docker, Kubernetes > what mostly follows from another error (NCCL timeouts, aborts, interrupts).
 3. Of a chain of exceptions the origin counts: what a data loader, `mp.spawn`, ray or a launcher wraps, what was
-   raised first and not merely tried. A missing module that was tried before something else is no cause.
+   raised first and not merely tried. A missing module that was tried before something else is no cause. Of several
+   ranks the one that raised first counts.
 4. What was retried, what calls itself a warning, and an error after which three or more different steps were
    printed count only where nothing else does, or not at all. Closing lines of W&B, Hydra, srun and SkyPilot never.
-5. A job that succeeded has category `none`, at most a note that an upload failed. Where nothing decides, the
+5. A general class (ValueError, KeyError, AssertionError, ...) says little. First its words are asked, then who raised
+   it: a config library, a library's constructor, a reader of images, a library while it is imported. Only where
+   neither says anything is it `code_bug`, with a confidence of 0.5 or less; the runner-up is the second best reading.
+6. What only says that something failed ("could not install", "failed to pull") gives way to a refused login, a dead
+   network, a full disk, exhausted memory or a missing CUDA toolkit of the 40 lines before it. What stands behind
+   "if you see" or "to avoid" is advice and never a cause.
+7. A job that succeeded has category `none`, at most a note that an upload failed. Where nothing decides, the
    category is `unknown`; it keeps a signature and is grouped like any other.
 
 Two errors are identical where their signature is: rule-set version, category, subcategory, exception class, the

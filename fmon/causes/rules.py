@@ -7,6 +7,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ TIERS = {
 line, and what mostly follows from another error (symptom) only counts where there is none."""
 LAST_IN_LIBRARY = "LAST_IN_LIBRARY"
 AT_IMPORT = "AT_IMPORT"
+IN_CONSTRUCTOR = "IN_CONSTRUCTOR"
 LIBRARY_MODULE = "LIBRARY_MODULE"
+NAMED_FRAMES = (None, LAST_IN_LIBRARY, LIBRARY_MODULE, AT_IMPORT, IN_CONSTRUCTOR)
 _PASSES_ON = re.compile(
     r"^(?:__getattr\w*__|_?(?:wrapped_)?call_impl|_wrapped_call_impl|__call__|wrapper|wrapped|inner|decorate_\w+|_fn|apply|call|fetch)$"
 )
@@ -42,6 +45,9 @@ _DISPATCHER = re.compile(
     r"|(?:runpy|functools|threading|cli)\.py$"
 )
 """Libraries that call what the project gives them."""
+_CONSTRUCTOR = re.compile(
+    r"^(?:__init__|__post_init__|__new__|_?(?:validate|check|verify)\w*|(?:create|build|make)_\w+)$"
+)
 _MODULE = re.compile(r"module '([\w.]{1,200})' has no attribute")
 
 
@@ -70,8 +76,8 @@ class Rule:
 
     @property
     def says_little(self) -> bool:
-        """Whether it goes by the class alone, or names only what wraps or follows from the error."""
-        return self.is_default or self.is_summary or self.tier == "wrapper"
+        """Whether it goes by the class or by who raised it, or names what wraps or follows from the error."""
+        return self.is_default or self.is_summary or self.tier == "wrapper" or self.frames is not None
 
     @property
     def strength(self) -> int:
@@ -129,6 +135,9 @@ def _frames_fit(rule: Rule, text: str, frames: Sequence[Frame]) -> bool:
         return bool(called) and not called[-1].is_project
     if rule.frames == AT_IMPORT:
         return _is_at_import(frames)
+    if rule.frames == IN_CONSTRUCTOR:
+        below = takewhile(lambda frame: not frame.is_project, reversed(frames))
+        return any(_CONSTRUCTOR.match(frame.function) for frame in below)
     if rule.frames == LIBRARY_MODULE:
         return not _is_own_module(text, frames)
     looked_at = frames[-1:] if rule.only_last else frames
@@ -136,7 +145,7 @@ def _frames_fit(rule: Rule, text: str, frames: Sequence[Frame]) -> bool:
 
 
 def _is_at_import(frames: Sequence[Frame]) -> bool:
-    """Say whether a library failed while it was imported: below its module's own lines nothing is the project's."""
+    """Say whether a library failed while it was imported, nothing of the project's below it."""
     for before, frame in zip(reversed(frames[:-1]), reversed(frames[1:]), strict=True):
         if frame.is_project:
             return False
@@ -181,9 +190,7 @@ def _rule(raw: dict[str, Any], re2: Any) -> Rule:
         is_default=raw.get("default", False),
         is_summary=raw.get("summary", False),
         confidence=raw.get("p", TIERS[tier][2]),
-        frames=frames
-        if frames in (None, LAST_IN_LIBRARY, LIBRARY_MODULE, AT_IMPORT)
-        else re2.compile(frames.removeprefix("LAST:")),
+        frames=frames if frames in NAMED_FRAMES else re2.compile(frames.removeprefix("LAST:")),
     )
 
 

@@ -66,6 +66,15 @@ def test_logs_of_many_programs_get_category_and_kind():
     assert result.ok_classified_count == 0
 
 
+def test_programs_that_were_made_to_fail_get_category_and_kind():
+    result = scored(items("produced"), lambda item: [item["text"]])
+    assert result.accuracy >= 0.97, result.confusions
+    assert result.macro_f1 >= 0.97, result.confusions
+    assert result.hard_accuracy >= 0.95, result.confusions
+    assert result.kind_right_count >= 0.8 * result.failed_count
+    assert result.ok_classified_count == 0
+
+
 def test_the_cause_is_found_before_a_megabyte_of_other_output():
     item = next(item for item in items("failures") if item["id"] == "v001")
     wrapped = embed(item, "long")

@@ -17,7 +17,7 @@ Classifier = Callable[[str, Item], Answer]
 
 
 def items(name: str) -> list[Item]:
-    """Read ``failures``, ``unseen`` or ``written``."""
+    """Read ``failures``, ``unseen``, ``written`` or ``produced``."""
     return [json.loads(line) for line in (FOLDER / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
