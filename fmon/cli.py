@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from fmon.commands import analysis, cancelling, fix, outside, relaunching
 from fmon.commands.options import (
@@ -34,8 +35,21 @@ if TYPE_CHECKING:
     from fmon.phases.monitor import Polled
     from fmon.phases.status import Status
 
+
+class InOrder(TyperGroup):
+    """Lists commands by their panel: Typer lists groups, as ``fix``, behind all commands."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Name the commands, those of a phase together and in the order of the phases."""
+        return sorted(super().list_commands(ctx), key=self._panel)
+
+    def _panel(self, name: str) -> str:
+        return str(getattr(self.commands[name], "rich_help_panel", ""))
+
+
 app = typer.Typer(
     name="fmon",
+    cls=InOrder,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

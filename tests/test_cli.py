@@ -34,6 +34,11 @@ def commands():
     return sorted(alone + grouped)
 
 
+def test_help_has_the_phases_in_their_order():
+    panels = re.findall(r"Phase (\d)|─ (Recordings|Views) ─", fmon("--help").stdout)
+    assert ["".join(found) for found in panels] == [*"123456", "Recordings", "Views"]
+
+
 @pytest.fixture
 def queue(tmp_path):
     """A queue file of four running jobs, as `sky jobs queue -a -o json` prints it."""
