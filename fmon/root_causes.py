@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fmon.causes.taxonomy import strategy
+from fmon.report.cause_queries import SUSPECT
 from fmon.report.frozen import freeze
 from fmon.warehouse import rows
 
@@ -60,26 +61,7 @@ from cause
 order by cause.failed_count desc, cause.cost_usd desc nulls last, cause.root_cause_id
 """
 
-SUSPECTS = """
-select
-    suspect.root_cause_id,
-    suspect.combination,
-    suspect.equivalents,
-    suspect.pattern,
-    suspect.claim,
-    suspect.statement,
-    suspect.round,
-    suspect.failed_count,
-    suspect.total_count,
-    suspect.elsewhere_failed_count,
-    suspect.elsewhere_other_count,
-    suspect.elsewhere_total_count,
-    suspect.lift,
-    suspect.p_value,
-    suspect.p_holm
-from suspect
-order by suspect.root_cause_id, suspect.round, suspect.p_holm
-"""
+SUSPECTS = f"{SUSPECT} order by suspect.root_cause_id, suspect.round, suspect.p_holm"
 
 
 def root_causes(con: duckdb.DuckDBPyConnection) -> list[Row]:

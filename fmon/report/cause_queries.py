@@ -49,11 +49,13 @@ select
 from cause
 """
 
-SUSPECTS = """
+SUSPECT = """
 select
     suspect.root_cause_id,
     suspect.combination,
+    suspect.equivalents,
     suspect.pattern,
+    suspect.claim,
     suspect.statement,
     suspect.round,
     suspect.failed_count,
@@ -65,6 +67,11 @@ select
     suspect.p_value,
     suspect.p_holm
 from suspect
+"""
+"""What is known of a suspect."""
+
+SUSPECTS = f"""
+{SUSPECT}
 where list_contains($root_cause_ids, suspect.root_cause_id)
 order by suspect.root_cause_id, suspect.round
 """

@@ -13,7 +13,6 @@ from fmon.terminal.lines import emit, is_terminal, line, styled
 from fmon.terminal.status import alarm_lines, status_lines
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Any, Self
 
     from fmon.phases.status import Status
@@ -41,12 +40,7 @@ class WatchScreen:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live:
             self._live.stop()
 
