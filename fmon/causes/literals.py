@@ -20,7 +20,7 @@ LITERALS = (
     "error:", "error ", "error]", "error(", "error)", "error'", 'error"', "error,", "error.", "error-", "error;",
     "error\n", "error\r", "error>", "error|", "error\x1b", "error/", "error{", "validation error", "errno", "exception", "traceback (", "fatal", "killed", "sigkill", "sigterm", "sigsegv", "sigint", "signal",
     "oom", "out of memory", "no such", "not found", "does not exist", "missing", "denied", "unauthorized",
-    "forbidden", "cancelled", "canceled", "preempt", "abort", "dumped", "terminate", "nccl", "xid", "quota",
+    "forbidden", "cancelled", "canceled", "preempt", "abort", "dumped", "terminat", "nccl", "xid", "quota",
     "no space", "fail", "unable to", "cannot", "can't", "could not", "couldn't", "invalid", "nan", "interrupt",
     "timed out", "timeout", "time limit", "refused", "unreachable", "exit code", "exit status", "exitcode",
     "segmentation", "illegal", "bus error", "evicted", "insufficient", "capacity", "unavailable",
