@@ -76,7 +76,7 @@ def test_adopt_prints_the_experiment_id_and_nothing_else_on_stdout(tmp_path, que
         (["adopt", "{tmp}/none.yaml"], 2),
         (["status", "nobody"], 2),
         (["sql", "select nonsense"], 2),
-        (["sql", "select 1; drop view job"], 0),
+        (["sql", "select 1; drop view coverage"], 0),
         (["poll", "--queue", "ftp:x"], 2),
         (["poll", "--queue", "file:{tmp}/none.json"], 11),
         (["replay", "{tmp}"], 2),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fmon.schema import SOURCES
 from fmon.warehouse import rows
-from fmon.warehouse.views import make_views, open_empty
+from fmon.warehouse.views import COMPUTED, VIEWS, make_views, open_empty
 from tests.cases import bag, complete, database, load
 
 STATUSES = ["PENDING", "STARTING", "RUNNING", "RECOVERING", "HIBERNATING", "SUCCEEDED", "FAILED", "CANCELLED"]
@@ -78,7 +78,7 @@ def sources_of(experiment) -> dict:
 def shared() -> Any:
     """One database for all examples: making the views costs more than looking at them."""
     con = open_empty()
-    make_views(con)
+    make_views(con, computed=COMPUTED)
     return con
 
 
@@ -88,6 +88,7 @@ def views_of(sources, *views: str) -> list[list[dict]]:
     for name in SOURCES:
         con.execute(f"truncate {name}")
     load(con, sources)
+    make_views(con, [view for view in VIEWS if view in COMPUTED], computed=COMPUTED)
     return [rows(con, f"select * from {view}") for view in views]
 
 
