@@ -96,6 +96,7 @@ def test_post_mortem_runs_from_a_clean_kernel_and_compares(data, tmp_path):
     assert len(charts(notebook)) == 3
 
 
+@pytest.mark.real  # for its time only
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_single_experiment_without_failures_is_no_error(path, tmp_path):
     config = "experiment_name: calm\nskypilot_yaml: t.yaml\nfactors: {a: [1, 2], b: [x]}\n"

@@ -158,29 +158,29 @@ class TestPage:
         assert "No job has been seen yet." in text
         assert "cell by all: outcome" in text
 
-    def test_twenty_thousand_hostile_conditions_stay_below_a_megabyte_and_nothing_is_dropped_silently(
+    def test_six_thousand_hostile_conditions_stay_below_a_megabyte_and_nothing_is_dropped_silently(
         self, tmp_path
     ):
         levels = [f"{number:03d}" + HOSTILE * 3 for number in range(100)]
-        store = study(tmp_path / "data", {"a": levels, "b": levels, "c": [HOSTILE * 4, "x"]})
+        store = study(tmp_path / "data", {"a": levels, "b": levels[:30], "c": [HOSTILE * 4, "x"]})
         reasons = [f"{number}{HOSTILE * 100}"[:10_000] for number in range(500)]
         records = [job(number + 1, "FAILED", failure_reason=reason) for number, reason in enumerate(reasons)]
-        records += [job(number, "SUCCEEDED") for number in range(501, 15_001)]
+        records += [job(number, "SUCCEEDED") for number in range(501, 5_001)]
         poll(store, 11, records)
         reported = written(tmp_path)
         assert reported.html.stat().st_size <= MAX_BYTES
         text = Page(reported.html.read_text()).text
         for pattern in (
-            r"14,500 of 20,000 conditions succeeded",
-            r"15,000 attempts; .* more, see the JSONL",
+            r"4,500 of 6,000 conditions succeeded",
+            r"5,000 attempts; .* more, see the JSONL",
             r"\d+ more levels, see the JSONL",
             r"4\d\d more reasons, see the JSONL",
-            r"of 20,000 conditions, those that want attention first",
+            r"of 6,000 conditions, those that want attention first",
             r"\d more, see the JSONL",
         ):
             assert re.search(pattern, text), pattern
         conditions, summary = objects(reported)
-        assert (len(conditions), summary["failed_count"]) == (20_000, 500)
+        assert (len(conditions), summary["failed_count"]) == (6_000, 500)
 
     def test_five_thousand_ordinary_conditions_are_all_listed(self, tmp_path):
         store = study(tmp_path / "data", {"a": list(range(50)), "b": list(range(100))})

@@ -1,6 +1,5 @@
 """``fmon poll`` and ``fmon watch`` as whole processes against a server that misbehaves."""
 
-import json
 import os
 import signal
 import subprocess
@@ -9,6 +8,7 @@ import time
 
 import pytest
 
+from fmon import warehouse
 from tests.queues import START, job, write_config
 from tests.sky.fake import failed
 
@@ -31,7 +31,7 @@ def fmon(*args):
 
 
 def rows(query):
-    return json.loads(fmon("sql", query, "-o", "json").stdout)
+    return warehouse.rows(warehouse.connect(), query)
 
 
 @pytest.fixture
