@@ -235,6 +235,13 @@ def test_a_report_again_gives_the_same_bytes(mixed, tmp_path):
     assert [again.jsonl.read_bytes(), again.html.read_bytes()] == kept
 
 
+@pytest.mark.parametrize("at_a_time", [1, 4, 6])
+def test_lines_are_the_same_however_many_are_asked_for_at_a_time(mixed, tmp_path, monkeypatch, at_a_time):
+    whole = written(tmp_path).jsonl.read_bytes()
+    monkeypatch.setattr("fmon.phases.report.LINES_AT_A_TIME", at_a_time)
+    assert written(tmp_path).jsonl.read_bytes() == whole
+
+
 def test_a_folder_that_cannot_be_written_is_a_sentence(mixed, tmp_path):
     (tmp_path / "reports").write_text("a file stands here")
     with pytest.raises(StoreError, match="reports"):

@@ -13,9 +13,17 @@ end;
 create or replace temp macro number(x) as case when isfinite(x) then x end;
 """
 
-# An attempt that no poll has shown yet has an id and nothing more.
+LAST = "select max(entry_number) as last from condition"
+
+# The conditions from $first to $last. An attempt that no poll has shown yet has an id and nothing more.
 LINES = """
-with tried as (
+with batch as (
+    select *
+    from condition
+    where condition.entry_number between $first and $last
+),
+
+tried as (
     select
         coalesce(job.condition_id, attempt.condition_id) as condition_id,
         list(
@@ -56,6 +64,7 @@ with tried as (
     full join job on attempt.condition_id = job.condition_id and attempt.job_id = job.job_id
     -- The task that failed first says why the whole job did; the others have no root cause of their own.
     left join failure on job.job_id = failure.job_id and job.task_id = failure.task_id
+    where coalesce(job.condition_id, attempt.condition_id) in (select batch.condition_id from batch)
     group by coalesce(job.condition_id, attempt.condition_id)
 )
 
@@ -94,7 +103,7 @@ select
             }
         ) as varchar
     ) as line
-from condition
+from batch as condition
 left join tried on condition.condition_id = tried.condition_id
 left join run on condition.condition_id = run.condition_id and run.is_newest
 order by condition.entry_number
