@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from fmon.commits import commits_after, project_folder, text_at, uncommitted
+from fmon.commits import commits_after, has_changed, project_folder, text_at, uncommitted
 from fmon.config import load_experiment
 from fmon.config.source import check_depth, read_text
-from fmon.config.task import images_of, read_task
+from fmon.config.task import image_check, images_of, read_task
 from fmon.errors import RegistryError
 from fmon.rebuild import NEEDS_NO_FIX, Chain
 from fmon.registry import digest_of, parse_reference
@@ -66,6 +66,7 @@ def measure(
     *,
     diagnosed_at: datetime,
     data: Path,
+    bare_vm: dict[str, Any] | None = None,
     run: Callable[..., Ran] = run_command,
     ask: Callable[[str], str] = digest_of,
 ) -> Chain:
@@ -77,6 +78,7 @@ def measure(
     remedies : of the conditions to run again, see ``Chain``
     diagnosed_at : when the diagnosis that the fix follows was finished [UTC]
     data : folder of the stores; files in it are no change of the project
+    bare_vm : the launch without an image that a person allowed (``rebuild.bare_vm_launch``); None = none
     run : how the test command is run
     ask : how a registry is asked for the digest of a reference
 
@@ -90,6 +92,8 @@ def measure(
     task = read_task(experiment)
     image = _image(experiment, task)
     digest, fault = _digest(image, ask)
+    # Once a cycle has had an image, it is the image that counts.
+    allowed = bare_vm if manifest.docker_digest is None else None
     known = Chain(
         remedies=frozenset(remedies),
         image=image,
@@ -97,6 +101,8 @@ def measure(
         digest=digest,
         registry_fault=fault,
         named_in=tuple(_named_in(experiment, task, image, digest)),
+        bare_vm=f"{allowed['by']} at {allowed['at']}" if allowed else None,
+        is_bare=image_check(task, experiment.docker_image).result != "ok",
     )
     if known.remedies <= NEEDS_NO_FIX:
         return known
@@ -112,6 +118,7 @@ def measure(
         test_command=command,
         test_status=ran.exit_status if ran else None,
         changed=tuple(_changed(project, before, config, task)) if before else (),
+        is_empty=before is not None and not has_changed(project, before),
     )
 
 

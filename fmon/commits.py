@@ -91,6 +91,11 @@ def uncommitted(project: Path, *, besides: Iterable[Path]) -> list[str]:
     return [entry[3:] for entry in told.split("\0") if entry]
 
 
+def has_changed(project: Path, commit_id: str) -> bool:
+    """Tell whether any file is another at HEAD than it was at a commit; empty commits change none."""
+    return _git(project, "diff", "--name-only", commit_id, "HEAD") != ""
+
+
 def text_at(project: Path, commit_id: str, path: Path) -> str | None:
     """Read a file as it was at a commit; None where it was not there, or is outside of the project."""
     root, file = project.resolve(), path.resolve()

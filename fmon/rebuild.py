@@ -13,6 +13,7 @@ from fmon.rules import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,9 @@ class Chain:
     registry_fault : why the registry does not say
     named_in : where the task YAML names the image
     changed : files whose settings for the jobs the commits changed: the task YAML, the config's overrides
+    bare_vm : who allowed the first launch without an image, and when; None = the failed attempts had one
+    is_bare : the next attempts would run without an image as well
+    is_empty : the commits together change no file
     """
 
     remedies: frozenset[str | None]
@@ -44,6 +48,9 @@ class Chain:
     registry_fault: str | None = None
     named_in: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    bare_vm: str | None = None
+    is_bare: bool = False
+    is_empty: bool = False
 
 
 class Link(NamedTuple):
@@ -58,11 +65,24 @@ NEEDS_NO_FIX = frozenset({"auto", "cancelled", "lost"})
 """Remedies that change nothing: the same image again."""
 
 
+def bare_vm_launch(events: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """Find the launch without an image that a person allowed, the first one; None where there was none."""
+    return next(
+        (
+            event
+            for event in events
+            if event.get("event") == "launch" and event["is_bare_vm"] and event["image"] is None
+        ),
+        None,
+    )
+
+
 def f3_links(chain: Chain) -> list[Link]:
     """Judge each link of the chain from diagnosis to image, in order; pure.
 
     Where nothing was to be fixed, the image must be the same one. Where only settings were to be changed
-    and the commit changed them, the image may stay.
+    and the commit changed them, the image may stay. On a bare VM that a person allowed at launch there is
+    no image to look at: a commit that changes something, a clean tree and green tests are what is left.
     """
     if chain.remedies <= NEEDS_NO_FIX:
         why = "nothing is to be fixed: all conditions to run again are auto, cancelled or lost"
@@ -78,14 +98,19 @@ def f3_links(chain: Chain) -> list[Link]:
     return [_commit_link(chain), _tree_link(chain), _tests_link(chain), digest, yaml]
 
 
-def f3_same_image(chain: Chain, digest: str | None) -> list[Link]:
+def f3_same_image(chain: Chain, *, image: str | None, digest: str | None) -> list[Link]:
     """Judge whether a cycle that was begun can be carried on: all its jobs run with one image.
 
     Parameters
     ----------
     chain : image and digest as they are now
-    digest : of the image that the cycle was begun with; None = it was unknown, and not asked for
+    image, digest : that the cycle was begun with; None = a bare VM, or a digest that was not asked for
     """
+    if image is None and chain.bare_vm and chain.is_bare:
+        return [Link("digest", "skipped", _no_image(chain))]
+    if image is None and chain.image is not None:
+        told = f"the cycle was begun without an image; take {chain.image} out until it has ended"
+        return [Link("digest", "broken", told)]
     if digest is None:
         return [Link("digest", "skipped", "the cycle was begun without a digest")]
     if chain.digest is None:
@@ -120,6 +145,11 @@ def f3_rebuild_before_relaunch(links: Iterable[Link]) -> None:
 def _commit_link(chain: Chain) -> Link:
     if not chain.commits:
         return Link("commit", "broken", "no commit since the diagnosis; commit the fix of all causes as one")
+    if chain.bare_vm and chain.is_bare and chain.is_empty:
+        told = (
+            f"{listed(chain.commits)} change no file, and on a bare VM nothing else shows that a fix is there"
+        )
+        return Link("commit", "broken", told)
     if len(chain.commits) == 1:
         return Link("commit", "ok", f"one commit since the diagnosis: {chain.commits[0]}")
     told = f"{len(chain.commits):,} commits since the diagnosis, not one batch: {listed(chain.commits)}"
@@ -142,14 +172,19 @@ def _tests_link(chain: Chain) -> Link:
 
 
 def _digest_link(chain: Chain) -> Link:
+    if chain.bare_vm and chain.is_bare:
+        return Link("digest", "skipped", _no_image(chain))
     is_settings_only = chain.remedies <= NEEDS_NO_FIX | {"config"}
     has_moved = None not in (chain.old_digest, chain.digest) and chain.old_digest != chain.digest
-    if is_settings_only and chain.changed and not has_moved:
+    if is_settings_only and chain.changed and not has_moved and not chain.bare_vm:
         told = f"only settings were to be changed, and the commit changed {listed(chain.changed)}"
         return Link("digest", "skipped", told)
     unknown = _unknown_digest(chain)
     if unknown:
         return unknown
+    if chain.bare_vm:
+        told = f"launched on a bare VM, allowed by {chain.bare_vm}; {chain.image} is {chain.digest} now"
+        return Link("digest", "ok", told)
     if not has_moved:
         told = (
             f"{chain.image} is still the image that failed ({chain.digest}); build and push it: fmon fix run"
@@ -159,6 +194,14 @@ def _digest_link(chain: Chain) -> Link:
 
 
 def _unchanged_link(chain: Chain) -> Link:
+    if chain.bare_vm and chain.is_bare:
+        return Link("digest", "skipped", _no_image(chain))
+    if chain.bare_vm:
+        told = (
+            f"the attempts ran on a bare VM, allowed at launch by {chain.bare_vm}, and the next ones would "
+            f"run in {chain.image or 'several images'}, though nothing was to be fixed; take it out"
+        )
+        return Link("digest", "broken", told)
     unknown = _unknown_digest(chain)
     if unknown:
         return unknown
@@ -168,13 +211,17 @@ def _unchanged_link(chain: Chain) -> Link:
     return Link("digest", "ok", f"{chain.image} is recorded and unchanged: {chain.digest}")
 
 
+def _no_image(chain: Chain) -> str:
+    return f"bare VM, allowed at launch by {chain.bare_vm}: no image to verify"
+
+
 def _unknown_digest(chain: Chain) -> Link | None:
     if chain.image is None:
         told = "neither the task YAML (image_id: docker:...) nor the config (docker_image) names one image"
         return Link("digest", "broken", told)
     if chain.digest is None:
         return Link("digest", "broken", chain.registry_fault or f"no registry was asked for {chain.image}")
-    if chain.old_digest is None:
+    if chain.old_digest is None and not chain.bare_vm:
         told = (
             f"the digest that the failed attempts ran with is not recorded; {chain.image} is {chain.digest}"
         )

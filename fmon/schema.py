@@ -242,6 +242,12 @@ LOST_CLOSURE = (
     Column("closed_at", "timestamptz", "UTC", "when"),
 )
 
+BARE_VM = (
+    _EXPERIMENT,
+    Column("person", "varchar", "name", "who allowed its first launch without a container image"),
+    Column("allowed_at", "timestamptz", "UTC", "when"),
+)
+
 FILED_ISSUE = (
     _EXPERIMENT,
     Column("root_cause_id", "varchar", "id", "the root cause that an issue is about"),
@@ -290,6 +296,7 @@ SOURCES = {
     "authorized": AUTHORIZED,
     "cancel_wish": CANCEL_WISH,
     "lost_closure": LOST_CLOSURE,
+    "bare_vm": BARE_VM,
     "filed_issue": FILED_ISSUE,
     "tracked_run": TRACKED_RUN,
 }

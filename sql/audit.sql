@@ -283,6 +283,14 @@ select
     experiment.experiment_id,
     criterion.criterion,
     case
+        when counted.violation_count is null and criterion.criterion_number = 5 and bare_vm.person is not null
+            then
+                criterion.claim
+                || '; launched on a bare VM, allowed by '
+                || bare_vm.person
+                || ' at '
+                || strftime(bare_vm.allowed_at, '%Y-%m-%dT%H:%M:%SZ')
+                || ': no image to verify'
         when counted.violation_count is null then criterion.claim
         else
             array_to_string(counted.whats[:5], '; ')
@@ -300,7 +308,8 @@ cross join criterion
 left join counted
     on
         experiment.experiment_id = counted.experiment_id
-        and criterion.criterion_number = counted.criterion_number;
+        and criterion.criterion_number = counted.criterion_number
+left join bare_vm on experiment.experiment_id = bare_vm.experiment_id;
 
 comment on view audit is
 'A rule or criterion of quality, and whether it was kept; grain: experiment_id, criterion';

@@ -16,10 +16,10 @@ from fmon.config.shape import nearest
 from fmon.errors import ConfigError, RegistryError
 from fmon.gathered import VIEWS as GATHERED
 from fmon.gathered import diagnosed_at, failures
-from fmon.rebuild import f3_links
+from fmon.rebuild import bare_vm_launch, f3_links
 from fmon.redact import redact
 from fmon.registry import digest_of
-from fmon.store.events import append_event
+from fmon.store.events import append_event, read_events
 from fmon.store.folder import find
 from fmon.store.manifest import read_manifest
 from fmon.warehouse import connect, rows
@@ -195,7 +195,8 @@ def verify(
         )
     remedies = {row["remedy"] for row in again}
     ask = _ask_nobody if manifest.is_replay else ask
-    chain = measure(manifest, remedies, diagnosed_at=since, data=data, run=run, ask=ask)
+    bare_vm = bare_vm_launch(read_events(store))
+    chain = measure(manifest, remedies, diagnosed_at=since, data=data, bare_vm=bare_vm, run=run, ask=ask)
     links = [link._replace(evidence=redact(link.evidence)) for link in f3_links(chain)]
     verified = Verified(
         experiment_id=store.experiment_id,

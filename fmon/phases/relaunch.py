@@ -30,7 +30,7 @@ from fmon.escalation import VIEWS as ESCALATION
 from fmon.escalation import escalation
 from fmon.gates import checks, cost_of, parse_kinds
 from fmon.gathered import failures, unfinished
-from fmon.rebuild import f3_links, f3_rebuild_before_relaunch, f3_same_image
+from fmon.rebuild import bare_vm_launch, f3_links, f3_rebuild_before_relaunch, f3_same_image
 from fmon.refusals import refuse_failed, refuse_job_names, strangers
 from fmon.registry import digest_of
 from fmon.rules import f1_wait_for_terminal, f2_aggregate_before_fix
@@ -213,8 +213,16 @@ def _f3(
     """Measure the chain now; of a cycle that is carried on only whether the image is still its own."""
     begun = next((event for event in reversed(events) if _begins(event, again)), None)
     remedies = frozenset() if begun else again.remedies
-    chain = measure(manifest, remedies, diagnosed_at=diagnosed_at, data=data, run=run, ask=ask)
-    links = f3_same_image(chain, begun["digest"]) if begun else f3_links(chain)
+    chain = measure(
+        manifest,
+        remedies,
+        diagnosed_at=diagnosed_at,
+        data=data,
+        bare_vm=bare_vm_launch(events),
+        run=run,
+        ask=ask,
+    )
+    links = f3_same_image(chain, image=begun["image"], digest=begun["digest"]) if begun else f3_links(chain)
     f3_rebuild_before_relaunch(links)
     return chain, links
 

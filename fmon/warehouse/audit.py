@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from fmon.rebuild import bare_vm_launch
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -92,6 +94,12 @@ def _closures(experiment_id: str, events: list[Event]) -> Iterator[Values]:
         yield experiment_id, event["condition_id"], job_id, event["by"], event["reason"], _time(event["at"])
 
 
+def _bare_vms(experiment_id: str, events: list[Event]) -> Iterator[Values]:
+    launch = bare_vm_launch(events)
+    if launch:
+        yield experiment_id, launch["by"], _time(launch["at"])
+
+
 def _issues(experiment_id: str, events: list[Event]) -> Iterator[Values]:
     """Give what was filed; of a recording nothing ever is."""
     for event in _of("issue", events):
@@ -113,6 +121,7 @@ RELATIONS: dict[str, Callable[[str, list[Event]], Iterator[Values]]] = {
     "authorized": _authorizations,
     "cancel_wish": _cancel_wishes,
     "lost_closure": _closures,
+    "bare_vm": _bare_vms,
     "filed_issue": _issues,
 }
 """Per source relation: experiment_id and all its events -> rows, in the order of its columns."""
