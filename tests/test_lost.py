@@ -4,13 +4,19 @@ from datetime import timedelta
 
 import pytest
 
-from fmon.errors import ConfigError
+from fmon.errors import ConfigError, RuleError
 from fmon.phases.adopt import adopt
+from fmon.phases.diagnose import diagnose
+from fmon.phases.fix import verify
 from fmon.phases.lost import close_lost, lost
 from fmon.phases.monitor import poll
+from fmon.phases.relaunch import relaunch
 from fmon.phases.status import VIEWS, exit_status, status
+from fmon.report.text import clock
 from fmon.store.events import read_events
 from fmon.store.folder import stores
+from fmon.store.manifest import read_manifest, write_manifest
+from fmon.terminal.status import status_lines
 from fmon.warehouse import connect, rows
 from tests.queues import START, FakeQueue, job, write_config
 from tests.test_monitor import NAMES, RUNNING, ended
@@ -64,6 +70,55 @@ def test_closed_it_is_recorded_terminal_relaunchable_and_alarms_no_more(data):
         {"state": "lost", "is_terminal": True}
     ]
     assert rows(con, "select condition_id, why from relaunch") == [{"condition_id": NAMES[0], "why": "lost"}]
+
+
+@pytest.fixture
+def table(data):
+    def lines():
+        return "\n".join(
+            "".join(each.text for each in line)
+            for line in status_lines(seen(data), width=None, max_rows=9, max_alarms=9)
+        )
+
+    return lines
+
+
+def test_the_status_says_who_closed_it_and_when(data, table):
+    assert "lost, was RUNNING" in table()
+    assert "closed by" not in table()
+    close(data)
+    assert f"lost, was RUNNING, closed by anna {clock(NOW)}" in table()
+    row = seen(data).rows[0]
+    assert (row["closed_by"], row["closed_reason"], row["closed_at"]) == ("anna", "the node is gone", NOW)
+    assert {other["closed_by"] for other in seen(data).rows[1:]} == {None}
+
+
+def test_f1_holds_diagnosis_fix_and_relaunch_until_it_is_closed_and_no_longer(data):
+    queue, never = FakeQueue(REST), lambda *_: pytest.fail("nothing may be launched")
+    steps = {
+        "diagnose": lambda: diagnose(data, logs=None, now=NOW),
+        "fix verify": lambda: verify(data, now=NOW, run=never, ask=lambda _: "sha256:1"),
+        "relaunch": lambda: relaunch(
+            data,
+            queue=queue,
+            open_submitter=never,
+            agree=lambda again: False,
+            clock=lambda: NOW,
+            run=never,
+            ask=lambda _: "sha256:1",
+        ),
+    }
+    for step in steps.values():
+        with pytest.raises(RuleError) as refusal:
+            step()
+        assert refusal.value.exit_code == 21
+    close(data)
+    manifest = read_manifest(stores(data)[0])
+    manifest.docker_digest = "sha256:1"
+    write_manifest(stores(data)[0], manifest)
+    steps["diagnose"]()
+    assert steps["fix verify"]().broken == []
+    assert steps["relaunch"]().again.condition_ids == [NAMES[0]]
 
 
 def test_the_next_poll_closes_the_experiment(data):

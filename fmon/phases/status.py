@@ -122,8 +122,16 @@ select
     condition.submitted_at,
     condition.start_at,
     condition.end_at,
-    condition.since_at
+    condition.since_at,
+    lost_closure.person as closed_by,
+    lost_closure.reason as closed_reason,
+    lost_closure.closed_at
 from condition
+left join lost_closure
+    on
+        condition.state = 'lost'
+        and condition.experiment_id = lost_closure.experiment_id
+        and condition.job_id = lost_closure.job_id
 order by condition.entry_number
 """
 

@@ -165,7 +165,8 @@ def _cells(row: dict[str, Any], factors: list[str]) -> Line:
 def _status_text(row: dict[str, Any]) -> str:
     """Write SkyPilot's status; fmon's own word where SkyPilot has none."""
     if row["state"] == "lost":
-        return f"lost, was {row['status']}"
+        closed = f", closed by {row['closed_by']} {clock(row['closed_at'])}" if row["closed_by"] else ""
+        return f"lost, was {row['status']}{closed}"
     status = row["status"] or row["state"]
     recoveries = row["recovery_count"]
     return f"{status}, {recoveries} recovered" if recoveries else status
