@@ -119,6 +119,9 @@ def run(
     yes: Annotated[
         bool, typer.Option("--yes", help="Launch although it may cost more than the budget.")
     ] = False,
+    allow_bare_vm: Annotated[
+        bool, typer.Option("--allow-bare-vm", help="Launch without a container image; the audit records it.")
+    ] = False,
     interval: Interval = 60,
     out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports"),
     output: Rows = Output.json,
@@ -133,7 +136,12 @@ def run(
 
     with redirect_stdout(sys.stderr):  # stdout is the conclusion
         launched = run_launch(
-            config, data, is_dry=False, yes=yes, allow_bare_vm=False, max_conditions=100_000
+            config,
+            data,
+            is_dry=False,
+            yes=yes,
+            allow_bare_vm=allow_bare_vm,
+            max_conditions=100_000,
         )
         if launched.dispatched.error is not None:
             launched.dispatched.require_all(f"fmon run {config}")
