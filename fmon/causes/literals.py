@@ -29,7 +29,7 @@ LITERALS = (
     "corrupt", "truncated", "mismatch", "not installed", "required", "singular", "invoked", "walltime",
     "deadline", "infeasible", "catalog", "imagepull", "not inside", "is not a", "not set", 'file "', "\nfile ",
     "exited", "no module", "must be", "reclaim", "lost", "resolv", "expired", "login", "is full", "too old",
-    "no match", "too many", "diverge", "inf ", "not in", "replace", "stdexcept", "panicked", "dead", "died",
+    "no match", "same file", "too many", "diverge", "inf ", "not in", "replace", "stdexcept", "panicked", "dead", "died",
 )  # fmt: skip
 """What every rule's lines contain, in lower case; upper and lower case count alike.
 

@@ -46,6 +46,10 @@ def test_each_line_is_known_beside_both_decoys(line, cause):
     assert info.evidence_line == 3
 
 
+def test_a_copy_onto_itself_is_found_without_other_lines():
+    assert analyze_logs("cp: 'a/x.json' and 'b/x.json' are the same file", "FAILED").category == "shell_error"
+
+
 @pytest.mark.parametrize("decoy", DECOYS)
 def test_a_decoy_alone_decides_nothing(decoy):
     assert analyze_logs(decoy, "FAILED").category == "unknown"
