@@ -16,7 +16,7 @@ test: .venv/.installed check  ## all that needs no server, no browser and no roo
 	$(BIN)/pytest -n auto --dist loadfile
 
 test-real: .venv/.installed  ## against a real SkyPilot; installs it by apt and pip, or says why it can't
-	$(BIN)/pytest -m real
+	$(BIN)/pytest -m real -n 2 --dist loadgroup
 
 check: .venv/.installed  ## formatting, lint, types, floors
 	$(BIN)/ruff format --check -q .

@@ -1,4 +1,8 @@
-"""The real SkyPilot and the real registry of a test session: one of each, shared by all test files."""
+"""The real SkyPilot and the real registry of a test session: one of each, shared by all test files.
+
+``make test-real`` runs two pytest processes, and session fixtures are of one: ``tests/conftest.py`` gives all
+files that ask for the server to the same one.
+"""
 
 import fcntl
 import json
@@ -13,11 +17,26 @@ from pathlib import Path
 import pytest
 
 from tests.apt import NotInstalledError, program
+from tests.e2e.early import TASKS
 from tests.e2e.real_sky import CannotRunError, RealSky
 
 
 @pytest.fixture(scope="session")
-def realsky() -> Iterator[RealSky]:
+def realsky(request: pytest.FixtureRequest, skypilot: RealSky) -> RealSky:
+    """A real SkyPilot; where a test of the session wants the early jobs, they are under way."""
+    if any("early" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("early")
+    return skypilot
+
+
+@pytest.fixture(scope="session")
+def early(skypilot: RealSky) -> dict[str, int]:
+    """The ids of the early jobs by name; wait for those that you look at."""
+    return dict(zip((task["name"] for task in TASKS), skypilot.launch(TASKS), strict=True))
+
+
+@pytest.fixture(scope="session")
+def skypilot() -> Iterator[RealSky]:
     """A real SkyPilot without any jobs; FMON_KEEP_REALSKY=1 reuses it with its jobs and leaves it up."""
     root = Path(os.environ.get("REALSKY") or Path(tempfile.gettempdir()) / "fmon-realsky").resolve()
     keep = bool(os.environ.get("FMON_KEEP_REALSKY"))

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,11 @@ from typing import Any
 import pytest
 
 import fmon
-from tests.e2e.real_sky import TERMINAL, RealSky
+from tests.e2e.early import DYING
+from tests.e2e.real_sky import RealSky
 
 pytestmark = pytest.mark.real
 
-FMON = str(Path(sys.executable).with_name("fmon"))
 USD_PER_H = 2.5
 """As in the pricing of the server's own config (tests/e2e/realsky/up.sh)."""
 CONFIG = """\
@@ -40,21 +39,19 @@ class Costed:
 
 
 @pytest.fixture(scope="module")
-def costed(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Costed:
-    """Adopt the newest ended jobs that ran, one is launched where there is none, and report."""
-    jobs = ended(realsky)
-    if not jobs:
-        realsky.wait(realsky.launch([{"name": "costs", "run": "sleep 5"}]), timeout=400)
-        jobs = ended(realsky)
-    clusters = settled(realsky)
+def costed(realsky: RealSky, early: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> Costed:
+    """Adopt jobs that ran and ended, and report."""
+    records = realsky.wait([early[name] for name in DYING], timeout=600)
+    jobs = {record["job_name"]: record["job_id"] for record in records if record["start_at"]}
+    clusters = settled(realsky, {f"{name}-{job_id}" for name, job_id in jobs.items()})
     folder = tmp_path_factory.mktemp("costed")
     (folder / "experiment.yaml").write_text(CONFIG.format(names=json.dumps(list(jobs)), price=USD_PER_H))
     (folder / "train.yaml").write_text(
         "resources: {infra: slurm/demo, accelerators: 'H100:1'}\nrun: 'true'\n"
     )
-    adopted = call(realsky, folder, "adopt", "experiment.yaml")
+    adopted = realsky.fmon(folder, "adopt", "experiment.yaml")
     assert adopted.returncode == 0, adopted.stderr
-    done = call(realsky, folder, "report", "--out", "reports")
+    done = realsky.fmon(folder, "report", "--out", "reports")
     assert done.returncode == 0, done.stderr
     *_, summary = (folder / done.stdout.split()[0]).read_text().splitlines()
     by_cluster: dict[str, float] = {}
@@ -63,37 +60,19 @@ def costed(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Costed
     return Costed(done, folder / "data", json.loads(summary), by_cluster)
 
 
-def ended(sky: RealSky) -> dict[str, int]:
-    """Give the newest job of each name, where it ran in one go and has ended."""
-    records = sorted(sky.queue(), key=lambda record: record["job_id"])
-    newest = {record["job_name"]: record for record in records}
-    return {
-        name: record["job_id"]
-        for name, record in newest.items()
-        if record["status"].startswith(TERMINAL)
-        and record["start_at"]
-        and not record["recovery_count"]
-        and not record["metadata"]  # another test's experiment claims it
-    }
+def settled(sky: RealSky, names: set[str]) -> list[dict[str, Any]]:
+    """Give SkyPilot's costs of some clusters when they have stopped growing: billed until they are gone."""
 
+    def look() -> list[dict[str, Any]]:
+        return [row for row in sky.cost() if row["name"] in names]
 
-def settled(sky: RealSky) -> list[dict[str, Any]]:
-    """Give SkyPilot's costs when they have stopped growing: a machine is billed until it is gone."""
     until = time.monotonic() + TEARDOWN_S
-    before, now = None, sky.cost()
+    before, now = None, look()
     while now != before:
         assert time.monotonic() < until, f"a machine does not go: {now}"
         time.sleep(5)
-        before, now = now, sky.cost()
+        before, now = now, look()
     return now
-
-
-def call(sky: RealSky, folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    """Run fmon as a user would."""
-    return subprocess.run(
-        [FMON, *args, "--data", str(folder / "data")],
-        env=sky.env, cwd=folder, capture_output=True, text=True, timeout=180,
-    )  # fmt: skip
 
 
 def test_skypilots_figure_of_every_job_is_what_its_sdk_says(costed: Costed) -> None:

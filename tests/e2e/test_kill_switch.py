@@ -6,7 +6,6 @@ there is; jobs of the other level run until the two are cancelled, so nothing wa
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,11 +15,10 @@ import pytest
 
 from fmon.store.events import read_events
 from fmon.store.folder import stores
-from tests.e2e.real_sky import RESOURCES, RealSky
+from tests.e2e.real_sky import FMON, RESOURCES, RealSky
 
 pytestmark = pytest.mark.real
 
-FMON = str(Path(sys.executable).with_name("fmon"))
 CONFIG = """\
 experiment_name: burst
 skypilot_yaml: train.yaml
@@ -34,7 +32,7 @@ WAITING = ["sam3-3", "sam3-4"]
 OTHERS = ["dynunet-0", "dynunet-1"]
 WHOLE_MACHINE = {**RESOURCES, "accelerators": "H100:16"}
 NOT_ALL_SUCCEEDED = 4
-LIMIT_S = 300
+LIMIT_S = 600
 
 
 @dataclass
@@ -72,7 +70,7 @@ def story(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         told.ids = dict(zip([*OTHERS, *FAILED, *WAITING], ids, strict=True))
         fmon(realsky, folder, "adopt", "experiment.yaml")
         watch = subprocess.Popen(
-            [FMON, "watch", "--interval", "5", "--exit-status"],
+            [FMON, "watch", "--interval", "10", "--exit-status"],
             cwd=folder, env=realsky.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         try:
@@ -94,9 +92,7 @@ def story(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def fmon(sky: RealSky, folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [FMON, *arguments], cwd=folder, env=sky.env, capture_output=True, text=True, timeout=120
-    )
+    done = sky.fmon(folder, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

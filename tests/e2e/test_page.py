@@ -30,6 +30,7 @@ from tests.studies import NAME, at, job, poll, study
 
 pytestmark = pytest.mark.real
 pytest_plugins = ["tests.browsing"]
+expect.set_options(timeout=30_000)  # [ms]; five seconds are short where jobs start beside
 ROOT = Path(__file__).resolve().parents[2]
 MLFLOW = "http://mlflow.example:5000"
 PAGES = ("demo", "factorial", "hostile", "tracked", "empty")

@@ -1,8 +1,9 @@
 """A whole study on a real SkyPilot with a real registry: launched, failed, diagnosed, fixed, run again.
 
-Two stories. Twelve conditions, one level of which dies of a fault in its payload: the relaunch is refused
-while the image is the old one, and then runs the failed conditions and no others. Two conditions that ask
-for machines that nobody has: fixed and run again twice in vain, and then it is a person's turn.
+Three stories, told at the same time. Twelve conditions, one level of which dies of a fault in its payload:
+the relaunch is refused while the image is the old one, and then runs the failed conditions and no others.
+Two conditions that ask for machines that nobody has: fixed and run again twice in vain, and then it is a
+person's turn. Four conditions, one of which dies, in the hands of ``fmon run`` alone.
 """
 
 import json
@@ -10,7 +11,8 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,6 @@ from tests.e2e.real_sky import RealSky
 
 pytestmark = pytest.mark.real
 
-FMON = str(Path(sys.executable).with_name("fmon"))
 Done = subprocess.CompletedProcess[str]
 
 # The node has sixteen H100, so that four jobs run at a time: starting one takes a CPU for a while.
@@ -60,8 +61,24 @@ job_name: in-vain-{{fold}}
 prices: {{H100: {{on_demand: 2.5}}}}
 verify: {{tests: "true"}}
 """
+UNATTENDED = """\
+experiment_name: unattended
+skypilot_yaml: train.yaml
+docker_image: {image}
+factors: {{loss: [dice, cldice], fold: [0, 1]}}
+job_name: unattended-{{loss}}-{{fold}}
+prices: {{H100: {{on_demand: 2.5}}}}
+"""
+ONE_DIES = """\
+resources: {{infra: slurm/demo, cpus: 1+, accelerators: "H100:4"}}
+envs: {{IMAGE: {image}}}
+run: |
+  if [ "$LOSS-$FOLD" = cldice-1 ]; then
+    python3 -c "open('data/splits.json')"
+  fi
+"""
 SAM3 = [f"sam3-{loss}-{fold}" for loss in ("dice", "cldice") for fold in (0, 1)]
-QUEUE_UNREACHABLE, F3_REFUSED, F4_REFUSED = 11, 23, 24
+NOT_ALL_SUCCEEDED, F3_REFUSED, F4_REFUSED = 4, 23, 24
 LIMIT_S = 1500
 """Longest time of one command: a busy machine starts jobs slowly [s]."""
 
@@ -88,15 +105,11 @@ class Study:
             subprocess.run(["git", *command], cwd=self.project, check=True, timeout=20)
 
     def fmon(self, step: str, *args: str, code: int = 0) -> Done:
-        """Run one command of fmon as a user would: again where a busy server did not answer in time."""
-        for _ in range(3):
-            done = subprocess.run(
-                [FMON, *args, "--data", str(self.folder / "data")],
-                env=self.sky.env | {"DOCKER_CONFIG": str(self.folder / "docker")},
-                cwd=self.project, capture_output=True, text=True, timeout=LIMIT_S,
-            )  # fmt: skip
-            if done.returncode != QUEUE_UNREACHABLE:
-                break
+        """Run one command of fmon as a user would."""
+        done = self.sky.fmon(
+            self.project, *args, "--data", str(self.folder / "data"),
+            timeout=LIMIT_S, DOCKER_CONFIG=str(self.folder / "docker"),
+        )  # fmt: skip
         self.said[step] = done
         assert done.returncode == code, (step, done)
         return done
@@ -107,18 +120,38 @@ class Study:
 
     def until_ended(self) -> None:
         """Watch until no job is open."""
-        self.fmon("watch", "watch", "--interval", "5")
+        self.fmon("watch", "watch", "--interval", "10")
 
 
 @pytest.fixture(scope="module")
-def new_study(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Study]:
+def stories(
+    realsky: RealSky, registry: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, "Future[Study]"]]:
+    """All begin with the first test that asks for one: most of their time is waiting."""
     realsky.queue()  # the first answer of a cold server takes its time
-    return lambda: Study(realsky, tmp_path_factory.mktemp("study"))
+    with ThreadPoolExecutor() as pool:
+        yield {
+            tell.__name__: pool.submit(tell, Study(realsky, tmp_path_factory.mktemp("study")), registry)
+            for tell in (tell_rebuilt, tell_in_vain, tell_unattended)
+        }
 
 
 @pytest.fixture(scope="module")
-def rebuilt(new_study: Callable[[], Study], registry: str) -> Study:
-    study = new_study()
+def rebuilt(stories: dict[str, "Future[Study]"]) -> Study:
+    return stories["tell_rebuilt"].result()
+
+
+@pytest.fixture(scope="module")
+def in_vain(stories: dict[str, "Future[Study]"]) -> Study:
+    return stories["tell_in_vain"].result()
+
+
+@pytest.fixture(scope="module")
+def unattended(stories: dict[str, "Future[Study]"]) -> Study:
+    return stories["tell_unattended"].result()
+
+
+def tell_rebuilt(study: Study, registry: str) -> Study:
     stale, fixed = (f"{registry}/study/train:{tag}" for tag in ("v1", "v2"))
     words = {"python": shlex.quote(sys.executable), "images": shlex.quote(images)}
     study.commit(
@@ -148,9 +181,7 @@ def rebuilt(new_study: Callable[[], Study], registry: str) -> Study:
     return study
 
 
-@pytest.fixture(scope="module")
-def in_vain(new_study: Callable[[], Study], registry: str) -> Study:
-    study = new_study()
+def tell_in_vain(study: Study, registry: str) -> Study:
     image = f"{registry}/study/other:v1"
     build_and_push(study, image)
     experiment = IN_VAIN.format(image=image)
@@ -165,6 +196,19 @@ def in_vain(new_study: Callable[[], Study], registry: str) -> Study:
         study.until_ended()
     study.fmon("diagnose", "diagnose")
     study.fmon("third", "relaunch", "--yes", "-o", "json", code=F4_REFUSED)
+    return study
+
+
+def tell_unattended(study: Study, registry: str) -> Study:
+    image = f"{registry}/study/unattended:v1"
+    build_and_push(study, image)
+    study.commit(
+        "First", experiment_yaml=UNATTENDED.format(image=image), train_yaml=ONE_DIES.format(image=image)
+    )
+    study.fmon(
+        "run", "run", "experiment.yaml", "--yes", "--interval", "10", "--out", str(study.folder / "reports"),
+        code=NOT_ALL_SUCCEEDED,
+    )  # fmt: skip
     return study
 
 
@@ -243,3 +287,33 @@ def test_what_fails_again_twice_ends_in_24_with_the_report_for_a_person(in_vain:
     assert "came back in spite of its fix" in report["recommendation"]
     jobs = in_vain.rows("select cycle, count(*) as n from job group by cycle order by cycle")
     assert [(row["cycle"], row["n"]) for row in jobs] == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_run_says_in_one_object_what_a_parent_batch_asks(unattended: Study) -> None:
+    told = json.loads(unattended.said["run"].stdout)
+    assert told["experiment_id"].startswith("unattended-")
+    assert (told["outcome"]["condition_count"], told["outcome"]["succeeded"], told["outcome"]["failed"]) == (
+        4, 3, 1,
+    )  # fmt: skip
+    (cause,) = told["causes"]
+    assert cause["root_cause_id"].startswith("data_missing/")
+    assert cause["affected_conditions"] == ["cldice-1"]
+
+
+def test_run_leaves_a_report(unattended: Study) -> None:
+    told = json.loads(unattended.said["run"].stdout)
+    *conditions, summary = [json.loads(line) for line in Path(told["jsonl"]).read_text().splitlines()]
+    assert len(conditions) == 4
+    assert summary["cycles"][0]["cost_usd"] > 0
+    assert "FileNotFoundError" in Path(told["html"]).read_text()
+
+
+def test_run_fixes_nothing_and_runs_nothing_again(unattended: Study) -> None:
+    jobs = unattended.rows("select condition_id, cycle from job")
+    assert sorted((job["condition_id"], job["cycle"]) for job in jobs) == [
+        (f"{loss}-{fold}", 0) for loss in ("cldice", "dice") for fold in (0, 1)
+    ]
+    (path,) = unattended.folder.glob("data/*/events.jsonl")
+    kinds = {json.loads(line)["event"] for line in path.read_text().splitlines()}
+    assert kinds >= {"launch", "diagnosis"}
+    assert not kinds & {"fix", "fix_command_begin", "fix_verify", "relaunch", "cancel_begin"}

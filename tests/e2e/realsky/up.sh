@@ -21,6 +21,7 @@ install_packages() {
   [ ${#missing[@]} -gt 0 ] || return 0
   command -v apt-get >/dev/null || cannot "${missing[*]} missing, and no apt-get here to install them (not a Debian)"
   say "apt-get install (missing: ${missing[*]})"
+  exec 8>"${TMPDIR:-/tmp}/fmon-apt.lock"; timeout 300 flock 8 || true # tests/apt.py may run beside this
   # Packages must not start their own daemons.
   [ -e /usr/sbin/policy-rc.d ] || { printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; blocked=1; }
   export DEBIAN_FRONTEND=noninteractive
@@ -28,6 +29,7 @@ install_packages() {
   timeout 120 apt-get -o DPkg::Lock::Timeout=60 update -qq >"$R/log/apt.log" 2>&1 </dev/null || true # old lists may do
   timeout 300 apt-get -o DPkg::Lock::Timeout=60 install -y -qq --no-install-recommends slurmctld slurmd slurm-client \
     munge openssh-server openssh-client rsync socat curl procps util-linux iproute2 python3 >>"$R/log/apt.log" 2>&1 </dev/null || ok=
+  exec 8>&-
   [ -z "$blocked" ] || rm -f /usr/sbin/policy-rc.d
   [ -n "$ok" ] || cannot "apt-get could not install ${missing[*]}: $(grep -m1 '^E:' "$R/log/apt.log" || tail -1 "$R/log/apt.log")"
 }
@@ -40,7 +42,7 @@ make_venv() {
   rm -rf "$venv"
   env -u VIRTUAL_ENV HOME="$HOME_DIR" timeout 120 "$UV" venv -q --seed --python "$python" "$venv" ||
     cannot "uv could not make a venv with $python"
-  # SkyPilot's extra for Slurm wants an older protobuf than MLflow has in fmon's own venv.
+  # skypilot[slurm] requires protobuf < 7; fmon, which needs no extra of it, has 7 in its lock: left out here.
   grep -v '^protobuf==' "$LOCK" >"$R/constraints.txt"
   HOME=$HOME_DIR timeout 400 "$UV" pip install -q --python "$venv/bin/python" -c "$R/constraints.txt" "${SKYPILOT/skypilot/skypilot$3}" ||
     cannot "pip could not install $SKYPILOT$3"
