@@ -1,9 +1,9 @@
 """A whole study on a real SkyPilot with a real registry: launched, failed, diagnosed, fixed, run again.
 
-Three stories, told at the same time. Twelve conditions, one level of which dies of a fault in its payload:
+Three stories, the first beside the others. Twelve conditions, one level of which dies of a fault in its payload:
 the relaunch is refused while the image is the old one, and then runs the failed conditions and no others.
 Two conditions that ask for machines that nobody has: fixed and run again twice in vain, and then it is a
-person's turn. Four conditions, one of which dies, in the hands of ``fmon run`` alone.
+person's turn. Four conditions, one of which can't run, in the hands of ``fmon run`` alone.
 """
 
 import json
@@ -65,20 +65,18 @@ UNATTENDED = """\
 experiment_name: unattended
 skypilot_yaml: train.yaml
 docker_image: {image}
-factors: {{loss: [dice, cldice], fold: [0, 1]}}
-job_name: unattended-{{loss}}-{{fold}}
+factors: {{fold: [0, 1, 2, 3]}}
+overrides: {{fold: {{3: {{resources: {{accelerators: "H100:99"}}}}}}}}
+job_name: unattended-{{fold}}
 prices: {{H100: {{on_demand: 2.5}}}}
 """
-ONE_DIES = """\
+PLAIN = """\
 resources: {{infra: slurm/demo, cpus: 1+, accelerators: "H100:4"}}
 envs: {{IMAGE: {image}}}
-run: |
-  if [ "$LOSS-$FOLD" = cldice-1 ]; then
-    python3 -c "open('data/splits.json')"
-  fi
+run: echo "fold $FOLD"
 """
 SAM3 = [f"sam3-{loss}-{fold}" for loss in ("dice", "cldice") for fold in (0, 1)]
-NOT_ALL_SUCCEEDED, F3_REFUSED, F4_REFUSED = 4, 23, 24
+NOT_ALL_SUCCEEDED, NOT_ALL_LAUNCHED, F3_REFUSED, F4_REFUSED = 4, 15, 23, 24
 LIMIT_S = 1500
 """Longest time of one command: a busy machine starts jobs slowly [s]."""
 
@@ -106,10 +104,13 @@ class Study:
 
     def fmon(self, step: str, *args: str, code: int = 0) -> Done:
         """Run one command of fmon as a user would."""
-        done = self.sky.fmon(
-            self.project, *args, "--data", str(self.folder / "data"),
-            timeout=LIMIT_S, DOCKER_CONFIG=str(self.folder / "docker"),
-        )  # fmt: skip
+        for _ in range(3):
+            done = self.sky.fmon(
+                self.project, *args, "--data", str(self.folder / "data"),
+                timeout=LIMIT_S, DOCKER_CONFIG=str(self.folder / "docker"),
+            )  # fmt: skip
+            if done.returncode != NOT_ALL_LAUNCHED:
+                break  # else the server was too busy for some, and the same command carries on
         self.said[step] = done
         assert done.returncode == code, (step, done)
         return done
@@ -127,13 +128,11 @@ class Study:
 def stories(
     realsky: RealSky, registry: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, "Future[Study]"]]:
-    """All begin with the first test that asks for one: most of their time is waiting."""
+    """Begin with the first test that asks for one; of two threads, as starting a job takes a CPU."""
     realsky.queue()  # the first answer of a cold server takes its time
-    with ThreadPoolExecutor() as pool:
-        yield {
-            tell.__name__: pool.submit(tell, Study(realsky, tmp_path_factory.mktemp("study")), registry)
-            for tell in (tell_rebuilt, tell_in_vain, tell_unattended)
-        }
+    studies = {tell: Study(realsky, tmp_path_factory.mktemp("study")) for tell in STORIES}
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        yield {tell.__name__: pool.submit(tell, study, registry) for tell, study in studies.items()}
 
 
 @pytest.fixture(scope="module")
@@ -203,13 +202,16 @@ def tell_unattended(study: Study, registry: str) -> Study:
     image = f"{registry}/study/unattended:v1"
     build_and_push(study, image)
     study.commit(
-        "First", experiment_yaml=UNATTENDED.format(image=image), train_yaml=ONE_DIES.format(image=image)
+        "First", experiment_yaml=UNATTENDED.format(image=image), train_yaml=PLAIN.format(image=image)
     )
     study.fmon(
         "run", "run", "experiment.yaml", "--yes", "--interval", "10", "--out", str(study.folder / "reports"),
         code=NOT_ALL_SUCCEEDED,
     )  # fmt: skip
     return study
+
+
+STORIES = (tell_rebuilt, tell_in_vain, tell_unattended)
 
 
 def build_and_push(study: Study, image: str) -> None:
@@ -296,8 +298,8 @@ def test_run_says_in_one_object_what_a_parent_batch_asks(unattended: Study) -> N
         4, 3, 1,
     )  # fmt: skip
     (cause,) = told["causes"]
-    assert cause["root_cause_id"].startswith("data_missing/")
-    assert cause["affected_conditions"] == ["cldice-1"]
+    assert cause["root_cause_id"] == "no_resource/infeasible"
+    assert cause["affected_conditions"] == ["3"]
 
 
 def test_run_leaves_a_report(unattended: Study) -> None:
@@ -305,14 +307,12 @@ def test_run_leaves_a_report(unattended: Study) -> None:
     *conditions, summary = [json.loads(line) for line in Path(told["jsonl"]).read_text().splitlines()]
     assert len(conditions) == 4
     assert summary["cycles"][0]["cost_usd"] > 0
-    assert "FileNotFoundError" in Path(told["html"]).read_text()
+    assert "no_resource" in Path(told["html"]).read_text()
 
 
 def test_run_fixes_nothing_and_runs_nothing_again(unattended: Study) -> None:
     jobs = unattended.rows("select condition_id, cycle from job")
-    assert sorted((job["condition_id"], job["cycle"]) for job in jobs) == [
-        (f"{loss}-{fold}", 0) for loss in ("cldice", "dice") for fold in (0, 1)
-    ]
+    assert sorted((job["condition_id"], job["cycle"]) for job in jobs) == [(each, 0) for each in "0123"]
     (path,) = unattended.folder.glob("data/*/events.jsonl")
     kinds = {json.loads(line)["event"] for line in path.read_text().splitlines()}
     assert kinds >= {"launch", "diagnosis"}
