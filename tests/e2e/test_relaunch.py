@@ -1,6 +1,6 @@
 """A whole study on a real SkyPilot with a real registry: launched, failed, diagnosed, fixed, run again.
 
-Three stories, the first beside the others. Twelve conditions, one level of which dies of a fault in its payload:
+Three stories, the first beside the others. Twelve conditions, one level of which dies of a payload fault:
 the relaunch is refused while the image is the old one, and then runs the failed conditions and no others.
 Two conditions that ask for machines that nobody has: fixed and run again twice in vain, and then it is a
 person's turn. Four conditions, one of which can't run, in the hands of ``fmon run`` alone.
