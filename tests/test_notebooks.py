@@ -64,6 +64,7 @@ def charts(notebook: nbformat.NotebookNode) -> list[dict]:
     return [json.loads(chart[1]) for chart in found if chart]
 
 
+@pytest.mark.real  # for its time only
 def test_coverage_runs_from_a_clean_kernel(data, tmp_path):
     notebook = executed(ROOT / "notebooks/coverage.ipynb", data, tmp_path)
     text = shown(notebook)
@@ -81,6 +82,7 @@ def test_coverage_runs_from_a_clean_kernel(data, tmp_path):
     assert all(row["usd"] > 0 for row in levels)
 
 
+@pytest.mark.real  # for its time only
 def test_post_mortem_runs_from_a_clean_kernel_and_compares(data, tmp_path):
     notebook = executed(ROOT / "notebooks/post_mortem.ipynb", data, tmp_path)
     text = shown(notebook)
