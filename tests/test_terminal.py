@@ -38,6 +38,8 @@ def row(number: int, state: str = "running", **changed) -> dict:
         "recovery_count": 0,
         "run_s": 61.0,
         "cost_usd": Decimal("0.4200"),
+        "closed_by": None,
+        "closed_at": None,
     }
     return {**fields, **changed}
 
@@ -156,6 +158,11 @@ class TestStatus:
         assert "lost, was RUNNING" in out
         assert "missing" in out
 
+    def test_a_lost_condition_that_a_person_closed_names_the_person(self, capsys):
+        closed = row(1, "lost", status="RUNNING", closed_by="anna", closed_at=at(20))
+        print_status(seen([closed]), "table")
+        assert "lost, was RUNNING, closed by anna" in capsys.readouterr().out
+
     def test_five_thousand_conditions_are_summed_up_with_failures_and_alarms_first(self, capsys):
         rows = [row(number, "succeeded") for number in range(4_950)]
         rows += [row(number, "running") for number in range(4_950, 4_990)]
@@ -174,7 +181,7 @@ class TestStatus:
         print_status(seen([row(number) for number in range(300)]), "json")
         out = capsys.readouterr().out
         assert len(json.loads(out)) == 300
-        assert '"cost_usd": 0.42}' in out
+        assert '"cost_usd": 0.42,' in out
 
     def test_hostile_names_show_themselves_and_do_nothing(self, capsys):
         hostile = row(1, condition_id=HOSTILE, status=HOSTILE, factors={HOSTILE: HOSTILE})
