@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fmon.report.excerpt import excerpt_of
+from fmon.diagnose.excerpt import excerpt_of
 from fmon.sky.logs import LogAsk
 from fmon.store.job_logs import load_log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fmon.report.excerpt import Excerpt
+    from fmon.diagnose.excerpt import Excerpt
     from fmon.store.folder import Store
 
 

@@ -162,7 +162,7 @@ FINDING = (
     Column("ask_count", "bigint", "count", "how often the log was asked for"),
     Column("examined_at", "timestamptz", "UTC", "when the log was last asked for or read"),
 )
-"""One row per failed job task; ``fmon.examine`` writes them, from the stored logs and the snapshots."""
+"""One row per failed job task; ``fmon.monitor.classify`` writes them, from the stored logs and the snapshots."""
 
 FIRING = (
     _EXPERIMENT,

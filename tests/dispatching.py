@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from fmon.config import load_experiment
-from fmon.dispatch import Attempt, Dispatched, Pace, dispatch, exclusive
-from fmon.manifests import new_manifest
+from fmon.launch.dispatch import Attempt, Dispatched, Pace, dispatch, exclusive
+from fmon.manifest.build import new_manifest
+from fmon.manifest.file import read_manifest, write_manifest
 from fmon.store.folder import Store
-from fmon.store.manifest import read_manifest, write_manifest
 from tests.queues import write_config
 from tests.sky.fake_skypilot import START, FakeSkyPilot, FakeSubmitter, SkyPilotQueue
 

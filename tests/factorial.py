@@ -12,15 +12,15 @@ from typing import Any
 
 from fmon.config import load_experiment
 from fmon.errors import QueueError
-from fmon.manifests import new_manifest
+from fmon.manifest.build import new_manifest
+from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import Attempt, Entry
-from fmon.phases.monitor import poll
+from fmon.monitor.poll import poll
 from fmon.sky.logs import LogAsk
 from fmon.sky.queue import Answer
 from fmon.sky.record import parse_records
 from fmon.store.events import append_event
 from fmon.store.folder import Store
-from fmon.store.manifest import read_manifest, write_manifest
 from fmon.warehouse import connect, rows
 from tests.queues import FakeLogs, write_config
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from fmon.diagnose.diagnose import Diagnosis, diagnose
 from fmon.model import Record
-from fmon.phases.diagnose import Diagnosis, diagnose
 from fmon.sky.logs import LogAsk
 from fmon.store.folder import Store
 from fmon.store.unexamined import mark

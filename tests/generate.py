@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from fmon.causes.document import markdown as causes
-from fmon.store.manifest import manifest_schema
+from fmon.manifest.file import manifest_schema
 from fmon.warehouse import markdown
 from tests import readme
 

@@ -4,12 +4,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from fmon.examine import examine
+from fmon.manifest.file import read_manifest
 from fmon.model import Tracking
+from fmon.monitor.classify import examine
 from fmon.store.events import append_event
 from fmon.store.folder import Store
 from fmon.store.job_logs import save_log
-from fmon.store.manifest import read_manifest
 from tests.studies import NAME, at, job, poll, study
 
 

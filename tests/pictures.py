@@ -6,9 +6,9 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from fmon.phases.compare import compare
-from fmon.phases.replay import replay
-from fmon.phases.report import report
+from fmon.monitor.replay import replay
+from fmon.report.compare import compare
+from fmon.report.report import report
 from tests.chromium import browser
 from tests.factorial import END, make
 from tests.recordings import both_passes

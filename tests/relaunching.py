@@ -12,16 +12,16 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
-from fmon.again import Authorization
 from fmon.config import load_experiment
-from fmon.manifests import new_manifest
-from fmon.phases.diagnose import diagnose
-from fmon.phases.monitor import poll
-from fmon.phases.relaunch import Relaunched, relaunch
+from fmon.diagnose.diagnose import diagnose
+from fmon.manifest.build import new_manifest
+from fmon.manifest.file import write_manifest
+from fmon.monitor.poll import poll
+from fmon.relaunch.plan import Authorization
+from fmon.relaunch.relaunch import Relaunched, relaunch
 from fmon.sky.logs import LogAsk
 from fmon.store.events import read_events
 from fmon.store.folder import Store
-from fmon.store.manifest import write_manifest
 from tests.dispatching import PACE, launch
 from tests.queues import FakeLogs
 from tests.sky.fake_skypilot import START, FakeSkyPilot, FakeSubmitter, SkyPilotQueue

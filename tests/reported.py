@@ -4,9 +4,9 @@ import json
 from html.parser import HTMLParser
 from pathlib import Path
 
-from fmon.phases.report import Reported, report
+from fmon.manifest.file import read_manifest, write_manifest
+from fmon.report.report import Reported, report
 from fmon.store.folder import Store
-from fmon.store.manifest import read_manifest, write_manifest
 from tests.studies import NAME, at, job, poll, relaunched, study
 
 ROOT = Path(__file__).resolve().parents[1]

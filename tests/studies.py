@@ -6,10 +6,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from fmon.manifest.file import write_manifest
 from fmon.model import Attempt, Entry, Level, Manifest, Record
 from fmon.store.folder import Store
 from fmon.store.log import EPOCH, Look, append
-from fmon.store.manifest import write_manifest
 
 START = datetime(2026, 3, 22, 5, 0, tzinfo=UTC)
 NAME = "study-20260322T050000Z"

@@ -7,13 +7,13 @@ import sys
 import pytest
 
 from fmon.errors import ConfigError, ManifestError, QueueError
+from fmon.launch import adopt as module
+from fmon.launch.adopt import adopt
+from fmon.manifest.file import read_manifest
 from fmon.model import Price
-from fmon.observe import observe
-from fmon.phases import adopt as module
-from fmon.phases.adopt import adopt
+from fmon.monitor.ingest import observe
 from fmon.store.events import read_events
 from fmon.store.folder import find, stores
-from fmon.store.manifest import read_manifest
 from fmon.warehouse import connect, rows
 from tests.queues import CONFIG, START, FakeQueue, job, write_config
 
@@ -336,7 +336,7 @@ from pathlib import Path
 from datetime import datetime, UTC
 from fmon.store.lean import import_pyarrow_alone
 import_pyarrow_alone()
-from fmon.observe import observe
+from fmon.monitor.ingest import observe
 from fmon.store.folder import find
 from tests.queues import FakeQueue, job
 jobs = [job(int(number), name, sys.argv[2]) for number, name in enumerate(sys.argv[3:], start=1)]

@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from fmon import cli
-from fmon.chain import Ran
+from fmon.cli import app as cli
 from fmon.errors import RuleError
-from fmon.phases.fix import verify
-from fmon.phases.relaunch import relaunch
-from fmon.rebuild import Chain, bare_vm_launch, f3_links, f3_same_image
+from fmon.fix.chain import Ran
+from fmon.fix.steps import verify
+from fmon.manifest.file import read_manifest, write_manifest
+from fmon.relaunch.relaunch import relaunch
+from fmon.rules.f3_rebuild_before_relaunch import Chain, bare_vm_launch, f3_links, f3_same_image
 from fmon.store.events import append_event
-from fmon.store.manifest import read_manifest, write_manifest
 from tests.relaunching import CONDITIONS, IMAGE, NEW, World
 from tests.sky.fake_skypilot import FakeSubmitter, SkyPilotQueue
 
@@ -113,10 +113,10 @@ def world(failed, monkeypatch):
     jobs, tags = failed.jobs(), dict(failed.server.tags)
     kept = root.with_name(f"{root.name}-kept")
     shutil.copytree(root, kept)
-    monkeypatch.setattr("fmon.commands.relaunching.now", failed.server.clock)
-    monkeypatch.setattr("fmon.commands.fix.now", failed.server.clock)
+    monkeypatch.setattr("fmon.cli.relaunch.now", failed.server.clock)
+    monkeypatch.setattr("fmon.cli.fix.now", failed.server.clock)
     monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(failed.server))
-    monkeypatch.setattr("fmon.sky.sdk_submit.SdkSubmitter", lambda hold: FakeSubmitter(failed.server))
+    monkeypatch.setattr("fmon.sky.submit.sdk.SdkSubmitter", lambda hold: FakeSubmitter(failed.server))
     monkeypatch.setitem(relaunch.__kwdefaults__, "ask", lambda reference: failed.digest)
     for phase in (relaunch, verify):  # the runner's stderr is no file that a command could write to
         green = lambda step, command, *, folder: Ran(step, command, 0, 0.1)  # noqa: E731

@@ -6,16 +6,16 @@ from itertools import count
 
 import pytest
 
+from fmon.cancel.cancel import Patience, Wish, cancel, is_to_act, proposed
 from fmon.errors import ConfigError, QueueError
-from fmon.phases.adopt import adopt
-from fmon.phases.cancel import Patience, Wish, cancel, is_to_act, proposed
-from fmon.phases.monitor import poll
-from fmon.phases.replay import replay
-from fmon.selection import select
-from fmon.sky.submit import InFlight
+from fmon.launch.adopt import adopt
+from fmon.manifest.file import read_manifest
+from fmon.manifest.select import select
+from fmon.monitor.poll import poll
+from fmon.monitor.replay import replay
+from fmon.sky.submit.submitter import InFlight
 from fmon.store.events import read_events
 from fmon.store.folder import stores
-from fmon.store.manifest import read_manifest
 from fmon.warehouse import connect, rows
 from tests.bursts import CONFIG, JOB_OF, LOGS, burst, logs, queue_of, running
 from tests.queues import START, write_config

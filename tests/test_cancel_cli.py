@@ -6,10 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 import fmon.sky.queue
-import fmon.sky.sdk_submit
-from fmon.cli import app
+import fmon.sky.submit.sdk
+from fmon.cancel.cancel import Patience
+from fmon.cli.app import app
 from fmon.errors import ConfigError, QueueError
-from fmon.phases.cancel import Patience
 from tests.bursts import CONFIG, burst, queue_of
 from tests.test_cancel import NAME, WAITING, Study
 
@@ -23,10 +23,10 @@ def typed(tmp_path, monkeypatch):
     def make(jobs, config=CONFIG):
         study = Study(tmp_path, jobs, config)
         monkeypatch.setattr(fmon.sky.queue, "open_queue", lambda *_, **__: study.queue)
-        monkeypatch.setattr(fmon.sky.sdk_submit, "SdkSubmitter", lambda: study.submitter)
+        monkeypatch.setattr(fmon.sky.submit.sdk, "SdkSubmitter", lambda: study.submitter)
         monkeypatch.setattr("time.sleep", study.server.pass_time)
-        monkeypatch.setattr("fmon.commands.cancelling.now", study.server.clock)
-        monkeypatch.setattr("fmon.cli.now", study.server.clock)
+        monkeypatch.setattr("fmon.cli.cancel.now", study.server.clock)
+        monkeypatch.setattr("fmon.cli.app.now", study.server.clock)
 
         def run(*words):
             return CliRunner().invoke(app, [*words, "--data", str(study.data)])
@@ -61,7 +61,7 @@ def test_yes_cancels_and_ends_the_submitter(typed):
 def test_what_is_left_is_exit_code_11(typed, monkeypatch):
     run = typed(burst())
     monkeypatch.setattr(run.study.server, "cancel", lambda job_ids: None)
-    monkeypatch.setattr("fmon.phases.cancel.Patience", lambda: Patience(most_s=0))
+    monkeypatch.setattr("fmon.cancel.cancel.Patience", lambda: Patience(most_s=0))
     done = run("cancel", "model=sam3", "fold=3", "--yes")
     assert isinstance(done.exception, QueueError)
     assert done.exception.exit_code == 11
@@ -139,5 +139,5 @@ def test_watch_without_a_firing_asks_no_submitter(typed, monkeypatch):
     run = typed(queue_of(), ACT)
     for record in run.study.server.jobs:
         run.study.server.at(run.study.server.now_s + 100, lambda record=record: end(record))
-    monkeypatch.setattr(fmon.sky.sdk_submit, "SdkSubmitter", None)
+    monkeypatch.setattr(fmon.sky.submit.sdk, "SdkSubmitter", None)
     assert run("watch", "--exit-status").exit_code == 0

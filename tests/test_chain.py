@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fmon.chain import measure, run_command
-from fmon.commits import project_folder
+from fmon.clients.git import project_folder
 from fmon.errors import ConfigError, RegistryError
-from fmon.rebuild import f3_links
-from fmon.store.manifest import read_manifest
+from fmon.fix.chain import measure, run_command
+from fmon.manifest.file import read_manifest
+from fmon.rules.f3_rebuild_before_relaunch import f3_links
 from tests.studies import study
 
 DIAGNOSED = datetime(2026, 3, 22, 12, 0, tzinfo=UTC)

@@ -23,7 +23,7 @@ def fmon(*args, env=None, cwd=None, stdin=None):
 
 def commands():
     """Ask --help which commands there are."""
-    from fmon.cli import app
+    from fmon.cli.app import app
 
     alone = [command.callback.__name__ for command in app.registered_commands]
     grouped = [

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from fmon.errors import ManifestError, StoreError
-from fmon.phases.compare import compare
-from fmon.phases.replay import replay
+from fmon.monitor.replay import replay
+from fmon.report.compare import compare
 from fmon.report.comparison import figures
-from fmon.report.comparison_page import MAX_BYTES, render
+from fmon.report.page.comparison import MAX_BYTES, render
 from fmon.store.folder import find
 from tests import golden
 from tests.recordings import NAN, SECOND, both_passes, write_recording

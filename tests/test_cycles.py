@@ -4,8 +4,13 @@ from decimal import Decimal
 
 import pytest
 
-from fmon.cycles import f4_max_two_cycles, f5_config_faults, f5_factorial_manifest, f5_faults
 from fmon.errors import RuleError
+from fmon.rules.f5_factorial_manifest import (
+    f4_max_two_cycles,
+    f5_config_faults,
+    f5_factorial_manifest,
+    f5_faults,
+)
 
 USD = Decimal
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from fmon.diagnose.diagnose import as_json, diagnose
 from fmon.errors import QueueError, RuleError
-from fmon.phases.diagnose import as_json, diagnose
-from fmon.phases.replay import replay
+from fmon.manifest.file import read_manifest, write_manifest
+from fmon.monitor.replay import replay
 from fmon.sky.logs import LogAsk
 from fmon.store.events import append_event, read_events
 from fmon.store.folder import find
-from fmon.store.manifest import read_manifest, write_manifest
 from fmon.store.unexamined import mark
 from fmon.terminal.diagnosis import diagnosis_lines
 from fmon.terminal.lines import plain
@@ -122,7 +122,7 @@ class TestRules:
 
     def test_what_was_left_unexamined_is_refused_and_only_partial_shows_it(self, store, monkeypatch):
         seen(store, **failed(9, 10))
-        monkeypatch.setattr("fmon.phases.diagnose.EXAMINE_S", 0.0)
+        monkeypatch.setattr("fmon.diagnose.diagnose.EXAMINE_S", 0.0)
         with pytest.raises(RuleError, match="2 failed attempts are without a root cause") as refusal:
             look(store, oom_of(9, 10))
         assert code(refusal) == 22

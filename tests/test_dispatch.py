@@ -5,12 +5,12 @@ from itertools import pairwise
 
 import pytest
 
-from fmon.dispatch import Attempt
 from fmon.errors import QueueError
-from fmon.observe import observe
+from fmon.launch.dispatch import Attempt
+from fmon.manifest.file import read_manifest
+from fmon.monitor.ingest import observe
 from fmon.store.durable import LockTaken
 from fmon.store.events import read_events
-from fmon.store.manifest import read_manifest
 from tests.dispatching import PACE, all_of, launch, launched_jobs, make_store
 from tests.sky.fake_skypilot import FINE, FakeSkyPilot, FakeSubmitter, Fate, SkyPilotQueue
 

@@ -11,13 +11,13 @@ from contextlib import suppress
 
 import pytest
 
-import fmon.launching
-import fmon.observe
-from fmon.dispatch import Attempt
+import fmon.launch.dispatcher
+import fmon.monitor.ingest
 from fmon.errors import QueueError
-from fmon.observe import claim
+from fmon.launch.dispatch import Attempt
+from fmon.manifest.file import read_manifest
+from fmon.monitor.ingest import claim
 from fmon.store.durable import LockTaken
-from fmon.store.manifest import read_manifest
 from tests.dispatching import PACE, all_of, launch, launched_jobs, make_store
 from tests.sky.fake_skypilot import FakeSkyPilot, FakeSubmitter, Fate, SkyPilotQueue
 
@@ -161,10 +161,10 @@ def wrap(monkeypatch):
 
         monkeypatch.setattr(module, name, stepping)
 
-    around(fmon.launching, "write_intent", "the intent")
-    around(fmon.launching, "write_result", "the result")
-    around(fmon.launching, "write_manifest", "the manifest (poll lock)")
-    around(fmon.observe, "write_manifest", "the manifest of a look (poll lock)")
+    around(fmon.launch.dispatcher, "write_intent", "the intent")
+    around(fmon.launch.dispatcher, "write_result", "the result")
+    around(fmon.launch.dispatcher, "write_manifest", "the manifest (poll lock)")
+    around(fmon.monitor.ingest, "write_manifest", "the manifest of a look (poll lock)")
     return current
 
 

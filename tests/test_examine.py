@@ -10,20 +10,20 @@ from itertools import count
 
 import pytest
 
-import fmon.examine
+import fmon.monitor.classify
 from fmon.errors import QueueError
-from fmon.examine import MOST_ASKS, Budget, examine
+from fmon.launch.adopt import adopt
+from fmon.manifest.file import read_manifest
 from fmon.model import Pattern
-from fmon.phases.adopt import adopt
-from fmon.phases.monitor import poll
-from fmon.phases.replay import replay
+from fmon.monitor.classify import MOST_ASKS, Budget, examine
+from fmon.monitor.poll import poll
+from fmon.monitor.replay import replay
 from fmon.sky.logs import LogAsk, LogMissingError, NoLogs
 from fmon.store import unexamined
 from fmon.store.durable import lock
 from fmon.store.findings import read_findings
 from fmon.store.folder import Store, stores
 from fmon.store.job_logs import load_log
-from fmon.store.manifest import read_manifest
 from fmon.warehouse import connect, rows
 from tests.queues import CONFIG, START, FakeLogs, FakeQueue, job, write_config
 from tests.store.test_crash import Death, Killed
@@ -103,7 +103,7 @@ def test_no_secret_reaches_the_disk(store, data):
 
 def test_a_quiet_poll_asks_for_no_log_and_reads_no_findings(store, data, monkeypatch):
     look(data, oom_logs())
-    monkeypatch.setattr(fmon.examine, "examine", pytest.fail)
+    monkeypatch.setattr(fmon.monitor.classify, "examine", pytest.fail)
     logs = FakeLogs()
     assert look(data, logs, minute=2).examined == []
     assert logs.asked == []
@@ -370,9 +370,9 @@ def test_a_quiet_poll_loads_no_re2_and_no_examination(config, data, tmp_path):
     look(data, FakeLogs(), queue=FakeQueue(RUNNING))
     (tmp_path / "queue.json").write_text(json.dumps(RUNNING))
     script = (
-        "import sys\nfrom fmon.polling import PollCall, run_poll\n"
+        "import sys\nfrom fmon.cli.poll import PollCall, run_poll\n"
         f"run_poll(PollCall([], {str(data)!r}, {'file:' + str(tmp_path / 'queue.json')!r}))\n"
-        "print(sorted({'re2', 'fmon.examine', 'fmon.causes.analyze', 'duckdb', 'numpy'} & set(sys.modules)))"
+        "print(sorted({'re2', 'fmon.monitor.classify', 'fmon.causes.analyze', 'duckdb', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 import pytest
 
 import fmon.warehouse
-from fmon import firing
 from fmon.config import load_experiment
 from fmon.errors import StoreError
-from fmon.firing import record_firings
-from fmon.manifests import new_manifest
+from fmon.manifest.build import new_manifest
+from fmon.manifest.file import read_manifest, write_manifest
+from fmon.monitor import kill_switch as firing
+from fmon.monitor.kill_switch import record_firings
 from fmon.store.events import append_event, read_events
 from fmon.store.folder import Store
-from fmon.store.manifest import read_manifest, write_manifest
 from fmon.warehouse import connect, rows
 from fmon.warehouse.views import make_views
 from tests.cases import complete, database
@@ -156,7 +156,7 @@ def test_the_view_reads_what_was_recorded(store, examined, monkeypatch):
 
 
 def test_status_shows_a_firing_first_and_ends_with_5(store, examined, monkeypatch):
-    from fmon.phases.status import VIEWS, exit_status, status
+    from fmon.monitor.status import VIEWS, exit_status, status
 
     examined([1, 2, 3], [4])
     look(store)

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from fmon.errors import StoreError
-from fmon.phases.adopt import adopt
-from fmon.phases.monitor import poll, watch
-from fmon.phases.replay import replay
-from fmon.phases.status import VIEWS, exit_status, status
+from fmon.launch.adopt import adopt
+from fmon.monitor.poll import poll, watch
+from fmon.monitor.replay import replay
+from fmon.monitor.status import VIEWS, exit_status, status
 from fmon.store.events import read_events
 from fmon.store.folder import stores
 from fmon.warehouse import connect
@@ -92,7 +92,10 @@ def test_adopting_a_lower_ratio_fires_although_no_failure_is_new(config, data):
 def test_a_poll_that_dies_before_the_firing_is_recorded_leaves_it_to_the_next(config, data, monkeypatch):
     queue = adopted(config, data, queue_of(), burst())
     with monkeypatch.context() as patch:
-        patch.setattr("fmon.firing.append_event", lambda *_, **__: (_ for _ in ()).throw(StoreError("full")))
+        patch.setattr(
+            "fmon.monitor.kill_switch.append_event",
+            lambda *_, **__: (_ for _ in ()).throw(StoreError("full")),
+        )
         assert poll(data, queue, now=START, logs=logs()).faults
     poll(data, queue, now=START, logs=logs())
     assert len(firings(data)) == 1

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from fmon.chain import run_command
+from fmon.diagnose.diagnose import diagnose
 from fmon.errors import ConfigError, RuleError
-from fmon.examine import examine
-from fmon.phases.diagnose import diagnose
-from fmon.phases.fix import record, run_commands, verify
-from fmon.phases.fix_plan import fix_plan
-from fmon.phases.replay import replay
+from fmon.fix.chain import run_command
+from fmon.fix.plan import fix_plan
+from fmon.fix.steps import record, run_commands, verify
+from fmon.manifest.file import read_manifest
+from fmon.monitor.classify import examine
+from fmon.monitor.replay import replay
 from fmon.sky.logs import LogAsk
 from fmon.store.events import append_event, read_events
-from fmon.store.manifest import read_manifest
 from fmon.store.unexamined import mark
 from tests.fixing import CONFIG, ENDED, NOW, OOM, diagnosed
 from tests.queues import FakeLogs

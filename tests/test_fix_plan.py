@@ -2,8 +2,8 @@
 
 import pytest
 
-from fmon.phases.fix import record
-from fmon.phases.fix_plan import fix_plan
+from fmon.fix.plan import fix_plan
+from fmon.fix.steps import record
 from fmon.sky.logs import LogAsk
 from fmon.terminal.fix_plan import fix_plan_lines
 from fmon.terminal.lines import plain

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from fmon.cli import app
+from fmon.cli.app import app
 from tests.readme import BLOCK, ROOT, commands, run
 
 SKILL = ROOT / "skills/factorial-monitor/SKILL.md"

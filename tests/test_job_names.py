@@ -3,13 +3,13 @@
 import pytest
 
 from fmon.config import load_experiment
-from fmon.config.job_names import misread, misread_names, readable_template
 from fmon.errors import ConfigError
-from fmon.phases.adopt import adopt
-from fmon.phases.plan import plan
-from fmon.phases.replay import replay
+from fmon.launch.adopt import adopt
+from fmon.launch.job_names import misread, misread_names, readable_template
+from fmon.launch.plan import plan
+from fmon.manifest.file import read_manifest
+from fmon.monitor.replay import replay
 from fmon.store.folder import stores
-from fmon.store.manifest import read_manifest
 from tests.queues import START, FakeQueue, job, write_config
 from tests.test_launch import CONFIG, Try
 

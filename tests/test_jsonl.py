@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 from jsonschema import Draft202012Validator
 
-from fmon.phases.replay import replay
-from fmon.phases.report import report
-from fmon.store.manifest import read_manifest, write_manifest
+from fmon.manifest.file import read_manifest, write_manifest
+from fmon.monitor.replay import replay
+from fmon.report.report import report
 from tests.studies import NAME, at, job, poll, relaunched, study
 
 ROOT = Path(__file__).resolve().parents[1]

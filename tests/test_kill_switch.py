@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmon.rules import is_past, kill_switch, names_an_error, too_many_failed
+from fmon.rules.kill_switch import is_past, kill_switch, names_an_error, too_many_failed
 
 NOON = datetime(2026, 3, 22, 12, tzinfo=UTC)
 MODELS, FOLDS = ["dynunet", "sam3", "it's ; \x1b[2J<b>"], ["0", "1", "2"]

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 import pytest
 import yaml
 
-from fmon import gates
 from fmon.errors import ConfigError, LaunchError, QueueError, RegistryError
+from fmon.launch import preflight as gates
+from fmon.launch.launch import Wish, World, launch
+from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import Price
-from fmon.observe import observe
-from fmon.phases.launch import Wish, World, launch
+from fmon.monitor.ingest import observe
 from fmon.store.events import read_events
 from fmon.store.folder import stores
-from fmon.store.manifest import read_manifest, write_manifest
 from tests.dispatching import PACE
 from tests.sky.fake_skypilot import FINE, FakeSkyPilot, FakeSubmitter, Fate, SkyPilotQueue
 

@@ -14,8 +14,8 @@ from tests.test_launch import Try
 COMMAND = """
 import os, signal, sys, time
 from pathlib import Path
-from fmon import cli
-from fmon.commands import launching
+from fmon.cli import app as cli
+from fmon.cli import launch as launching
 from tests.sky.fake_skypilot import FINE
 from tests.test_launch import Try
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from fmon import cli
-from fmon.commands import launching
+from fmon.cli import app as cli
+from fmon.cli import launch as launching
 from fmon.errors import LaunchError
 from tests.sky.fake_skypilot import Fate
 from tests.test_launch import CONFIG, Try

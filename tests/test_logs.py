@@ -4,11 +4,11 @@ import pytest
 from typer.testing import CliRunner
 
 import fmon.sky.logs
-from fmon.cli import app
+from fmon.cli.app import app
 from fmon.errors import ConfigError, QueueError
-from fmon.phases.adopt import adopt
-from fmon.phases.logs import logs
-from fmon.phases.monitor import poll
+from fmon.launch.adopt import adopt
+from fmon.monitor.poll import poll
+from fmon.monitor.show_log import logs
 from fmon.sky.logs import LogAsk
 from tests.queues import START, FakeLogs, FakeQueue, job, write_config
 

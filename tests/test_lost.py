@@ -4,19 +4,19 @@ from datetime import timedelta
 
 import pytest
 
+from fmon.cancel.close_lost import close_lost, lost
+from fmon.diagnose.diagnose import diagnose
 from fmon.errors import ConfigError, RuleError
-from fmon.phases.adopt import adopt
-from fmon.phases.diagnose import diagnose
-from fmon.phases.fix import verify
-from fmon.phases.lost import close_lost, lost
-from fmon.phases.monitor import poll
-from fmon.phases.relaunch import relaunch
-from fmon.phases.status import VIEWS, exit_status, status
-from fmon.report.text import clock
+from fmon.fix.steps import verify
+from fmon.launch.adopt import adopt
+from fmon.manifest.file import read_manifest, write_manifest
+from fmon.monitor.poll import poll
+from fmon.monitor.status import VIEWS, exit_status, status
+from fmon.relaunch.relaunch import relaunch
 from fmon.store.events import read_events
 from fmon.store.folder import stores
-from fmon.store.manifest import read_manifest, write_manifest
 from fmon.terminal.status import status_lines
+from fmon.text import clock
 from fmon.warehouse import connect, rows
 from tests.queues import START, FakeQueue, job, write_config
 from tests.test_monitor import NAMES, RUNNING, ended

@@ -8,12 +8,12 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from fmon.config.job import job_envs
+from fmon.clients.mlflow import tracked_runs
 from fmon.errors import TrackingError
-from fmon.mlflow_runs import tracked_runs
+from fmon.launch.job_yaml import job_envs
+from fmon.manifest.file import read_manifest
 from fmon.model import Condition, Experiment, Limits, Tracking
-from fmon.phases.report import report
-from fmon.store.manifest import read_manifest
+from fmon.report.report import report
 from fmon.store.runs import read_runs, write_runs
 from fmon.warehouse import connect, rows
 from tests.studies import FACTORS, NAME, START, at, job, poll, study

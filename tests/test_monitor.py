@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from fmon.errors import ManifestError, QueueError
-from fmon.phases.adopt import adopt
-from fmon.phases.monitor import poll, watch
+from fmon.launch.adopt import adopt
+from fmon.monitor.poll import poll, watch
 from fmon.store.durable import lock
 from fmon.store.folder import poll_lock, stores
 from fmon.warehouse import connect, rows

@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from fmon.phases.replay import replay
+from fmon.monitor.replay import replay
 from tests.recordings import write_recording
 
 ROOT = Path(__file__).resolve().parents[1]

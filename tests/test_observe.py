@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fmon import claims as claims_module
-from fmon.matching import attach, match
+from fmon.manifest import claims as claims_module
+from fmon.manifest.match import attach, match
 from fmon.model import Entry, Manifest, Record
 from fmon.sky.status import is_terminal
 

@@ -6,10 +6,10 @@ from pathlib import PurePath
 
 import pytest
 
+from fmon.diagnose.diagnose import diagnose
 from fmon.errors import RuleError
-from fmon.phases.diagnose import diagnose
-from fmon.phases.fix import record, run_commands, verify
-from fmon.phases.fix_plan import fix_plan
+from fmon.fix.plan import fix_plan
+from fmon.fix.steps import record, run_commands, verify
 from fmon.store.events import append_event
 from fmon.warehouse import connect, rows
 from tests.relaunching import CONDITIONS, OLD, Stage, World
@@ -138,7 +138,7 @@ def files_of(world: World, phase: str, rule: int) -> dict[str, bytes]:
 @pytest.fixture(autouse=True)
 def no_time_to_examine(monkeypatch):
     """Else diagnose would make good what F2 refuses."""
-    monkeypatch.setattr("fmon.phases.diagnose.EXAMINE_S", 0.0)
+    monkeypatch.setattr("fmon.diagnose.diagnose.EXAMINE_S", 0.0)
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from fmon import gates
 from fmon.errors import ConfigError, QueueError
+from fmon.launch import plan as module
+from fmon.launch import preflight as gates
+from fmon.launch.plan import plan
 from fmon.model import Price
-from fmon.phases import plan as module
-from fmon.phases.plan import plan
 from fmon.sky import sdk
 
 CONFIG = """\

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fmon.errors import RuleError
-from fmon.rebuild import Chain, f3_links, f3_rebuild_before_relaunch
+from fmon.rules.f3_rebuild_before_relaunch import Chain, f3_links, f3_rebuild_before_relaunch
 
 WHOLE = Chain(
     remedies=frozenset({"code"}),

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from fmon.errors import ConfigError, QueueError
-from fmon.phases.record import record
-from fmon.phases.replay import replay
+from fmon.monitor.record import record
+from fmon.monitor.replay import replay
 from fmon.sky.logs import LogAsk
 from fmon.warehouse import connect, rows
 from tests.queues import START, FakeLogs, FakeQueue, job, write_config

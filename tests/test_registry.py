@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, urlparse
 
 import pytest
 
+from fmon.clients.registry import credentials_of, digest_of, parse_reference
 from fmon.errors import RegistryError
-from fmon.registry import credentials_of, digest_of, parse_reference
 
 INDEX = "sha256:" + "a" * 64
 USER = "Basic " + base64.b64encode(b"ada:s3cret").decode()

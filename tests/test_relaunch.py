@@ -5,9 +5,9 @@ from decimal import Decimal
 import pytest
 
 from fmon.errors import ConfigError, QueueError, RuleError
+from fmon.manifest.file import read_manifest
 from fmon.store.durable import LockTaken
 from fmon.store.events import append_event
-from fmon.store.manifest import read_manifest
 from tests.relaunching import CONDITIONS, NEW, OLD, OUTAGE, Stage, World, allowed
 from tests.sky.fake_skypilot import FINE, FakeSubmitter, Fate
 
@@ -191,7 +191,7 @@ class TestCrash:
             raise Killed
 
         with monkeypatch.context() as patched:
-            patched.setattr("fmon.beginning.write_manifest", die)
+            patched.setattr("fmon.relaunch.begin.write_manifest", die)
             with pytest.raises(Killed):
                 fixed.relaunch()
         assert read_manifest(fixed.store).docker_digest == OLD

@@ -5,10 +5,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from fmon import cli
-from fmon.chain import Ran
+from fmon.cli import app as cli
 from fmon.errors import ConfigError, RuleError
-from fmon.phases.relaunch import relaunch
+from fmon.fix.chain import Ran
+from fmon.relaunch.relaunch import relaunch
 from tests.relaunching import CONDITIONS, Stage, World
 from tests.sky.fake_skypilot import FakeSubmitter, SkyPilotQueue
 
@@ -44,9 +44,9 @@ def meet(monkeypatch):
     """Let the commands meet a world's fake SkyPilot and its clock."""
 
     def met(world):
-        monkeypatch.setattr("fmon.commands.relaunching.now", world.server.clock)
+        monkeypatch.setattr("fmon.cli.relaunch.now", world.server.clock)
         monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(world.server))
-        monkeypatch.setattr("fmon.sky.sdk_submit.SdkSubmitter", lambda hold: FakeSubmitter(world.server))
+        monkeypatch.setattr("fmon.sky.submit.sdk.SdkSubmitter", lambda hold: FakeSubmitter(world.server))
         monkeypatch.setitem(relaunch.__kwdefaults__, "ask", lambda reference: world.digest)
         monkeypatch.setitem(
             relaunch.__kwdefaults__, "run", lambda step, command, *, folder: Ran(step, command, 0, 0.1)

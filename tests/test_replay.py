@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fmon.errors import ConfigError
-from fmon.phases.replay import replay
+from fmon.monitor.replay import replay
 from fmon.store.folder import stores
 from fmon.warehouse import connect, rows
 from tests.queues import START, job, write_config

@@ -2,10 +2,10 @@
 
 import json
 
-from fmon.commands.options import Output
-from fmon.commands.running import conclude, print_conclusion
-from fmon.phases.replay import replay
-from fmon.phases.status import VIEWS, exit_status, status
+from fmon.cli.options import Output
+from fmon.cli.run import conclude, print_conclusion
+from fmon.monitor.replay import replay
+from fmon.monitor.status import VIEWS, exit_status, status
 from fmon.warehouse import connect
 from tests.readme import ROOT
 

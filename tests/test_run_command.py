@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 from typer.testing import CliRunner
 
-from fmon import cli
-from fmon.commands import launching
+from fmon.cli import app as cli
+from fmon.cli import launch as launching
 from fmon.errors import ConfigError
 from fmon.sky.logs import LogAsk
 from tests.queues import FakeLogs
@@ -59,11 +59,11 @@ def batch(tmp_path, monkeypatch):
     made = Batch(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(launching, "world", made.world)
-    for module in ("fmon.cli", "fmon.commands.running", "fmon.commands.cancelling"):
+    for module in ("fmon.cli.app", "fmon.cli.run", "fmon.cli.cancel"):
         monkeypatch.setattr(f"{module}.now", made.server.clock)
     monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(made.server))
     monkeypatch.setattr("fmon.sky.logs.open_logs", lambda source: made.logs)
-    monkeypatch.setattr("fmon.sky.sdk_submit.SdkSubmitter", lambda: FakeSubmitter(made.server))
+    monkeypatch.setattr("fmon.sky.submit.sdk.SdkSubmitter", lambda: FakeSubmitter(made.server))
     monkeypatch.setattr("fmon.sky.costs.reported_costs", lambda jobs, days, **_: {})
     monkeypatch.setattr("fmon.terminal.interrupt.Interrupts.sleep", lambda self, seconds: made.wait(seconds))
     return made

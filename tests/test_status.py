@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
+from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import Entry
-from fmon.phases.status import VIEWS, Status, exit_status, status
-from fmon.store.manifest import read_manifest, write_manifest
+from fmon.monitor.status import VIEWS, Status, exit_status, status
 from fmon.warehouse import connect
 from tests.studies import FACTORS, NAME, at, job, poll, study
 

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmon.config.task import Check
-from fmon.phases.plan import Plan
-from fmon.phases.status import STATES, Status
-from fmon.report.eta import Eta
-from fmon.report.text import HIDDEN, duration, json_text
+from fmon.launch.plan import Plan
+from fmon.monitor.eta import Eta
+from fmon.monitor.status import STATES, Status
 from fmon.terminal import WatchScreen, print_plan, print_rows, print_status, visible
+from fmon.text import HIDDEN, duration, json_text
 from tests.studies import at
 
 HOSTILE = "[bold]x[/] \x1b]0;owned\x07 \x1b[31m \u202eevil\u202c \x9b2J \r\n\u2028"

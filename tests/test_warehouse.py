@@ -11,9 +11,9 @@ import pytest
 
 import fmon
 from fmon.errors import ConfigError, ManifestError, StoreError
+from fmon.manifest.file import write_manifest
 from fmon.model import Attempt, Limits
 from fmon.store.folder import Store
-from fmon.store.manifest import write_manifest
 from fmon.store.reading import reading_set
 from fmon.warehouse import VIEWS, connect, dictionary, markdown, named_in, query_rows, rows
 from tests.store.helpers import ID, START, failed_poll, manifest, new_store, poll, record

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fmon.report.size import Size
+    from fmon.report.page.budget import Size
 
 
 def metrics_of(runs: Sequence[dict[str, Any]], size: Size) -> list[str]:

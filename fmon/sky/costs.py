@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmon.errors import QueueError
 from fmon.sky.endpoint import find_endpoint
-from fmon.sky.http import Question, ask_once
+from fmon.sky.http_queue import Question, ask_once
 from fmon.sky.protocol import COSTS_PATH, costs_body, return_value_of
 from fmon.sky.queue import SDK_MAY_KNOW
 from fmon.sky.sdk import ask_worker

@@ -15,7 +15,8 @@ from urllib.parse import quote, urlsplit
 
 from fmon.errors import QueueError
 from fmon.sky.endpoint import Endpoint, find_endpoint
-from fmon.sky.ends import Ends, joined
+from fmon.sky.head_and_tail import Ends, joined
+from fmon.sky.http_wire import body_of, connect, explain, headers_of, refuse_proxy
 from fmon.sky.protocol import (
     GET_PATH,
     LOGS_PATH,
@@ -25,7 +26,6 @@ from fmon.sky.protocol import (
     request_headers,
     require_json,
 )
-from fmon.sky.wire import body_of, connect, explain, headers_of, refuse_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from fmon.errors import QueueError
-from fmon.sky.ends import Ends
+from fmon.sky.head_and_tail import Ends
 from fmon.sky.queue import SDK_MAY_KNOW
 
 if TYPE_CHECKING:

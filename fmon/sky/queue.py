@@ -104,11 +104,11 @@ def open_queue(src: str | None, *, memo: Path | None = None) -> QueueReader:
     """
     kind, _, path = (src or "sky").partition(":")
     if kind == "sky" and not path:
-        from fmon.sky.http import HttpQueue
+        from fmon.sky.http_queue import HttpQueue
 
         return SkyQueue(HttpQueue(memo=memo), _sdk_queue)
     if kind == "file" and path:
-        from fmon.sky.file import FileQueue
+        from fmon.sky.file_queue import FileQueue
 
         return FileQueue(path)
     message = f"--queue {src!r} is no source of jobs; give sky, file:PATH or file:- (standard input)"

@@ -167,7 +167,7 @@ def _created_at(store: Store) -> datetime:
     try:
         if stamp:
             return datetime.strptime(f"{stamp[1]}+0000", "%Y%m%dT%H%M%S%z")
-        from fmon.store.manifest import read_manifest  # loads msgspec; ids made by fmon never need it
+        from fmon.manifest.file import read_manifest  # loads msgspec; ids made by fmon never need it
 
         return read_manifest(store).created_at
     except (FmonError, ValueError):

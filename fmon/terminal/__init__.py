@@ -9,12 +9,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fmon.report.text import visible
+from fmon.text import visible
 
 if TYPE_CHECKING:
     from fmon.terminal.comparison import print_comparison
     from fmon.terminal.diagnosis import print_diagnosis
-    from fmon.terminal.exported import print_exported
+    from fmon.terminal.export import print_exported
     from fmon.terminal.fix_plan import print_fix_plan
     from fmon.terminal.launch import LaunchBar
     from fmon.terminal.plan import print_plan

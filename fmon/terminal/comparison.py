@@ -6,14 +6,14 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from fmon.report.comparison import headline, level_list, matching, measures, proof
-from fmon.report.text import money
 from fmon.terminal.lines import Grid, emit, line, segment
 from fmon.terminal.rows import print_json
+from fmon.text import money
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fmon.phases.compare import Compared
+    from fmon.report.compare import Compared
     from fmon.report.comparison import Change
     from fmon.terminal.lines import Line, Segment
 

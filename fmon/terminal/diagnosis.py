@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fmon.manifests import named
-from fmon.report.text import cost
-from fmon.root_causes import ALONE, UNEXPLAINED, transience
+from fmon.diagnose.root_causes import ALONE, UNEXPLAINED, transience
+from fmon.manifest.build import named
 from fmon.terminal.lines import emit, folded, line, segment, terminal_width
+from fmon.text import cost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from fmon.phases.diagnose import Diagnosis
+    from fmon.diagnose.diagnose import Diagnosis
     from fmon.terminal.lines import Line
 
 Row = dict[str, Any]
@@ -37,8 +37,8 @@ def print_diagnosis(diagnosis: Diagnosis, output: str) -> None:
     output : table, or json: one object
     """
     if output == "json":
-        from fmon.phases.diagnose import as_json
-        from fmon.report.text import json_text
+        from fmon.diagnose.diagnose import as_json
+        from fmon.text import json_text
 
         print(json_text(as_json(diagnosis)))  # noqa: T201
         return

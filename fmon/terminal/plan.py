@@ -6,14 +6,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fmon.model import level_text
-from fmon.report.text import money
 from fmon.terminal.lines import Grid, emit, line, segment, terminal_width
 from fmon.terminal.rows import print_json
+from fmon.text import money
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fmon.phases.plan import Plan
+    from fmon.launch.plan import Plan
     from fmon.terminal.lines import Line
 
 MAX_LEVELS = 20

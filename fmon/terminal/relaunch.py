@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fmon.report.text import json_text, money
 from fmon.terminal.lines import emit, line
 from fmon.terminal.rows import print_rows
+from fmon.text import json_text, money
 
 if TYPE_CHECKING:
-    from fmon.escalation import Escalation
-    from fmon.phases.relaunch import Relaunched
+    from fmon.relaunch.escalation import Escalation
+    from fmon.relaunch.relaunch import Relaunched
 
 COLUMNS = ("condition_id", "cycle", "result", "job_id", "former_job_id", "why", "root_cause_id", "remedy")
 CAUSES = ("cycle", "root_cause_id", "remedy", "condition_count", "made_good_count", "burned_usd", "fixes")

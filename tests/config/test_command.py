@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from fmon.config import load_experiment
-from fmon.config.command import typed_launch
-from fmon.config.job import job_envs
 from fmon.config.task import read_task
+from fmon.launch.job_yaml import job_envs
+from fmon.relaunch.command import typed_launch
 
 TASK = {
     "resources": {"accelerators": "L4"},

@@ -3,8 +3,8 @@
 import yaml
 
 from fmon.config import load_experiment
-from fmon.config.job import job_yaml, unset
 from fmon.config.task import read_task
+from fmon.launch.job_yaml import job_yaml, unset
 from fmon.sky.record import parse_records
 
 CONFIG = """\

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from fmon.phases.compare import compare
-from fmon.phases.replay import replay
-from fmon.report.comparison_page import render
+from fmon.monitor.replay import replay
+from fmon.report.compare import compare
+from fmon.report.page.comparison import render
 from tests.hostile import attack_of
 from tests.pages import (
     SCHEMES,

@@ -21,11 +21,11 @@ import pytest
 import yaml
 
 from fmon.model import Price
+from fmon.sky.clean_log import cleaned
 from fmon.sky.endpoint import Endpoint, find_endpoint
-from fmon.sky.file import FileQueue
-from fmon.sky.http import HttpQueue
+from fmon.sky.file_queue import FileQueue
 from fmon.sky.http_logs import HttpLogs
-from fmon.sky.lines import cleaned
+from fmon.sky.http_queue import HttpQueue
 from fmon.sky.logs import LogAsk
 from fmon.sky.prices import catalog_prices, parse_resources
 from fmon.sky.protocol import API_VERSION, FIELDS, VERSION, queue_body, request_headers

@@ -13,8 +13,8 @@ from playwright.sync_api import Page, expect
 
 from fmon.errors import TrackingError
 from fmon.model import Tracking
-from fmon.phases.replay import replay
-from fmon.phases.report import report
+from fmon.monitor.replay import replay
+from fmon.report.report import report
 from tests.factorial import END, make
 from tests.hostile import hostile_runs, hostile_study
 from tests.pages import (

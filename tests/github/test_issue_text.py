@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmon.report.excerpt import excerpt_of
+from fmon.diagnose.excerpt import excerpt_of
 from fmon.report.issue_text import (
     body,
     code,

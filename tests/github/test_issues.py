@@ -8,13 +8,13 @@ from functools import partial
 
 import pytest
 
+from fmon.clients.github import GitHub, open_github
 from fmon.errors import ConfigError, GitHubError, RuleError
-from fmon.examine import examine
-from fmon.github import GitHub, open_github
-from fmon.phases.issues import issues
+from fmon.manifest.file import read_manifest
+from fmon.monitor.classify import examine
+from fmon.report.issues import issues
 from fmon.sky.logs import RecordedLogs
 from fmon.store.events import append_event, read_events
-from fmon.store.manifest import read_manifest
 from fmon.store.unexamined import mark
 from fmon.warehouse import connect, rows
 from tests.github import fake_gh
@@ -237,7 +237,7 @@ class TestGh:
 
     def test_that_hangs_is_given_up(self, store, tmp_path, github, monkeypatch):
         (tmp_path / "bin/gh").write_text("#!/bin/sh\nexec sleep 60\n")
-        monkeypatch.setattr("fmon.github.TIMEOUT_S", 0.2)
+        monkeypatch.setattr("fmon.clients.github.TIMEOUT_S", 0.2)
         with pytest.raises(GitHubError, match=r"did not end within 0\.2 s"):
             file(store, tmp_path / "reports")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fmon.report.excerpt import MOST_AROUND, excerpt_of, narrowed
+from fmon.diagnose.excerpt import MOST_AROUND, excerpt_of, narrowed
 
 
 def cut_out(text, number, evidence="", **room):

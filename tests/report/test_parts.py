@@ -3,11 +3,11 @@
 from decimal import Decimal
 from string import ascii_uppercase
 
-from fmon.report.causes import cards_of, tag_of
-from fmon.report.matrix import matrix_of, pairs_of
-from fmon.report.money import by_cause, by_cycle
-from fmon.report.size import SIZES, Size
-from fmon.report.states import SYMBOLS, WIDTH, states_of
+from fmon.report.page.budget import SIZES, Size
+from fmon.report.page.cause_cards import cards_of, tag_of
+from fmon.report.page.cost_bars import by_cause, by_cycle
+from fmon.report.page.heat_map import matrix_of, pairs_of
+from fmon.report.page.key_figures import SYMBOLS, WIDTH, states_of
 
 COUNTS = ("cancelled", "running", "pending", "lost", "missing")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fmon.errors import QueueError
-from fmon.phases.report import report
-from fmon.store.manifest import read_manifest, write_manifest
+from fmon.manifest.file import read_manifest, write_manifest
+from fmon.report.report import report
 from tests.reported import Page, mixed_study, objects
 from tests.studies import NAME, at, job, poll, study
 

@@ -5,14 +5,14 @@ import re
 
 import pytest
 
-from fmon.examine import examine
+from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import Entry
-from fmon.phases.replay import replay
-from fmon.phases.report import report
-from fmon.report.html import MAX_BYTES
+from fmon.monitor.classify import examine
+from fmon.monitor.replay import replay
+from fmon.report.page.document import MAX_BYTES
+from fmon.report.report import report
 from fmon.store.events import append_event
 from fmon.store.job_logs import log_path, save_log
-from fmon.store.manifest import read_manifest, write_manifest
 from tests.factorial import AT_A_TIME, END, make
 from tests.reported import ROOT, Page, written
 from tests.studies import at, job, poll, relaunched, study

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from fmon.phases.replay import replay
-from fmon.report.sources import COMPARISON, SOURCES, comparison_sources_of, sources_of
+from fmon.monitor.replay import replay
+from fmon.report.page.sources import COMPARISON, SOURCES, comparison_sources_of, sources_of
 from fmon.warehouse import connect, rows
 from tests.reported import ROOT
 

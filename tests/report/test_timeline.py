@@ -5,7 +5,7 @@ import random
 import duckdb
 import pytest
 
-from fmon.report.timeline import DENSITY
+from fmon.report.page.timeline import DENSITY
 from fmon.warehouse import rows
 
 PARTS = 10

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from fmon.report.verdict import UNEXAMINED, labels_of, place, readable, verdict_of
+from fmon.report.page.verdict import UNEXAMINED, labels_of, place, readable, verdict_of
 
 STATES = ("succeeded", "failed", "cancelled", "running", "pending", "lost", "missing")
 

@@ -17,7 +17,7 @@ import yaml
 from fmon.errors import QueueError
 from fmon.sky.queue import Answer
 from fmon.sky.record import parse_records
-from fmon.sky.submit import InFlight, Outcome, Submission
+from fmon.sky.submit.submitter import InFlight, Outcome, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from fmon.errors import ConfigError, QueueError
-from fmon.sky.file import FileQueue
+from fmon.sky.file_queue import FileQueue
 from fmon.sky.queue import open_queue
 
 JOB = {

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from fmon.errors import QueueError
-from fmon.sky import wire
-from fmon.sky.http import HttpQueue
+from fmon.sky import http_wire as wire
+from fmon.sky.http_queue import HttpQueue
 from fmon.sky.protocol import FIELDS
 from tests.sky.fake import REQUEST_ID, failed, payload, table
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fmon.errors import QueueError
-from fmon.sky.in_flight import launches
+from fmon.sky.submit.in_flight import launches
 
 TASK = "name: job\nrun: x\n_metadata: {fmon: {experiment: e-1, condition: c, cycle: 1}}\n"
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmon.sky.ends import Ends
-from fmon.sky.lines import cleaned, is_silent, no_log
+from fmon.sky.clean_log import cleaned, is_silent, no_log
+from fmon.sky.head_and_tail import Ends
 
 BODY = "".join(random.Random(1).choices(string.ascii_letters + string.digits + "+/", k=64 * 25))
 LINES = [BODY[start : start + 64] for start in range(0, len(BODY), 64)]

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from fmon.errors import QueueError
-from fmon.sky.ends import MARK, Ends
+from fmon.sky.head_and_tail import MARK, Ends
 from fmon.sky.http_logs import HttpLogs
 from fmon.sky.logs import LogAsk, LogMissingError, NoLogs, RecordedLogs, SkyLogs, open_logs, read_log
 from tests.queues import FakeLogs

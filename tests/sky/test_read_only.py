@@ -12,9 +12,9 @@ import pytest
 
 import fmon.sky
 from fmon.errors import QueueError
-from fmon.sky.file import FileQueue
-from fmon.sky.http import HttpQueue
+from fmon.sky.file_queue import FileQueue
 from fmon.sky.http_logs import HttpLogs
+from fmon.sky.http_queue import HttpQueue
 from fmon.sky.logs import LogAsk, LogReader, NoLogs, RecordedLogs, SkyLogs, open_logs
 from fmon.sky.queue import QueueReader, SkyQueue, open_queue
 from fmon.sky.sdk import SdkLogs, SdkQueue
@@ -68,8 +68,9 @@ def test_the_worker_calls_only_what_reads():
 
 def test_polling_watching_and_reading_never_load_what_launches():
     script = (
-        "import sys, fmon.polling, fmon.observe, fmon.examine, fmon.sky.logs, fmon.sky.http, fmon.sky.sdk\n"
-        "import fmon.phases.monitor, fmon.phases.status, fmon.phases.adopt, fmon.phases.record\n"
+        "import sys, fmon.cli.poll, fmon.monitor.ingest, fmon.monitor.classify, fmon.sky.logs\n"
+        "import fmon.sky.http_queue, fmon.sky.sdk\n"
+        "import fmon.monitor.poll, fmon.monitor.status, fmon.launch.adopt, fmon.monitor.record\n"
         "print([name for name in sys.modules if 'submit' in name or 'dispatch' in name])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)

@@ -14,7 +14,7 @@ import pytest
 
 from fmon.errors import QueueError
 from fmon.sky import sdk
-from fmon.sky.http import HttpQueue
+from fmon.sky.http_queue import HttpQueue
 from fmon.sky.logs import LogAsk
 from fmon.sky.queue import Answer, SkyQueue, open_queue
 from fmon.sky.sdk import SdkLogs, SdkQueue, ask_worker

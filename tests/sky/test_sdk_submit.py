@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from fmon.dispatch import exclusive
 from fmon.errors import QueueError
-from fmon.sky.sdk_submit import SdkSubmitter
-from fmon.sky.submit import Submission
+from fmon.launch.dispatch import exclusive
+from fmon.sky.submit.sdk import SdkSubmitter
+from fmon.sky.submit.submitter import Submission
 from fmon.store.durable import LockTaken
 from tests.sky.fake import FakeServer, failed, payload
 
@@ -199,8 +199,8 @@ def test_where_nobody_listens_it_is_certain_that_nothing_was_sent(server, home):
 KILLED = """
 import sys, time
 from pathlib import Path
-from fmon.dispatch import exclusive
-from fmon.sky.sdk_submit import SdkSubmitter
+from fmon.launch.dispatch import exclusive
+from fmon.sky.submit.sdk import SdkSubmitter
 with exclusive(Path(sys.argv[1]), "small") as hold:
     submitter = SdkSubmitter(hold)
     submitter.parse("run: x")

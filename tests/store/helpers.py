@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from fmon.manifest.file import write_manifest
 from fmon.model import Entry, Manifest, Record
 from fmon.store.arrow import LOG, read_log_file, values
 from fmon.store.changes import ROW
 from fmon.store.folder import Store
 from fmon.store.log import EPOCH, Appended, Look, append
-from fmon.store.manifest import write_manifest
 from fmon.store.reading import reading_set, steadily
 
 START = datetime(2026, 3, 22, 5, 0, tzinfo=UTC)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import fmon
 from fmon.errors import ManifestError
+from fmon.manifest.file import manifest_schema, read_manifest, write_manifest
 from fmon.model import Attempt, Entry, Limits, Price
 from fmon.store.folder import Store
-from fmon.store.manifest import manifest_schema, read_manifest, write_manifest
 from tests.store.helpers import START, manifest
 
 

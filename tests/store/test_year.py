@@ -5,9 +5,9 @@ import time
 import pytest
 
 from benchmarks.year import build_year, manifest, records_at
+from fmon.manifest.file import read_manifest
 from fmon.store import state
 from fmon.store.log import append
-from fmon.store.manifest import read_manifest
 from fmon.store.reading import reading_set
 from tests.store.helpers import beats, look, poll, record, rows
 

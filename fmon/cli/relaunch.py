@@ -1,0 +1,118 @@
+"""Phase 5 on the command line, ``fmon relaunch``, and ``fmon audit`` (floor 7)."""
+
+from __future__ import annotations
+
+import math
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fmon.cli.launch import user
+from fmon.cli.options import INTERRUPTED, Data, Experiment, Output, Queue, Rows, now
+from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE, say
+from fmon.errors import ConfigError, RuleError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fmon.relaunch.plan import Again, Authorization
+
+
+def relaunch(
+    experiment: Experiment = None,
+    *,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print the commands as a person would type them; change nothing."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Launch without asking.")] = False,
+    include_cancelled: Annotated[
+        bool, typer.Option("--include-cancelled", help="Also what a person cancelled.")
+    ] = False,
+    authorize_cycle: Annotated[
+        int | None,
+        typer.Option(
+            help="A person's word for exactly this cycle beyond the two allowed.", show_default=False
+        ),
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="What that cycle may cost [USD].", min=0, show_default=False)
+    ] = None,
+    output: Rows = Output.table,
+    queue: Queue = DEFAULT_QUEUE,
+    data: Data = Path(DEFAULT_DATA),
+) -> None:
+    """Run again what failed or was stopped, as the next cycle, and only that; rules F1 to F5 allowing."""
+    from fmon.relaunch.escalation import Escalation
+    from fmon.relaunch.relaunch import relaunch as relaunch_phase
+    from fmon.sky.queue import open_queue
+    from fmon.sky.submit.sdk import SdkSubmitter
+    from fmon.terminal import LaunchBar, print_escalation, print_relaunched
+
+    try:
+        with LaunchBar() as bar:
+            done = relaunch_phase(
+                data,
+                experiment,
+                queue=open_queue(queue),
+                open_submitter=SdkSubmitter,
+                agree=_asking(is_dry=dry_run, yes=yes),
+                clock=now,
+                include_cancelled=include_cancelled,
+                authorization=_authorization(authorize_cycle, budget),
+                progress=bar.show,
+            )
+    except RuleError as refusal:
+        if isinstance(refusal.report, Escalation):
+            print_escalation(refusal.report, output)
+        raise
+    except KeyboardInterrupt:
+        say("interrupted; the same command carries on with the same cycle and launches nothing twice")
+        raise typer.Exit(INTERRUPTED) from None
+    print_relaunched(done, output)
+    say(*done.sentences(is_dry=dry_run))
+    if done.dispatched is not None:
+        done.dispatched.require_all(f"fmon relaunch {done.again.experiment_id}")
+
+
+def audit(
+    experiment: Experiment = None, *, output: Rows = Output.table, data: Data = Path(DEFAULT_DATA)
+) -> None:
+    """Hold F1 to F5 and five criteria of quality against what happened; exit 0 only if all were kept."""
+    from fmon.report.audit import COLUMNS, exit_status
+    from fmon.report.audit import audit as audit_phase
+    from fmon.terminal import print_rows
+
+    found = audit_phase(data, experiment)
+    print_rows(COLUMNS, found, output)
+    raise typer.Exit(exit_status(found))
+
+
+def _asking(*, is_dry: bool, yes: bool) -> Callable[[Again], bool]:
+    """Give what decides once every rule has passed: a dry run, ``--yes``, or whoever sits at the terminal."""
+
+    def agree(again: Again) -> bool:
+        if is_dry or yes:
+            return not is_dry
+        say(*again.sentences())
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise ConfigError("nobody is there to ask; say --yes to launch, --dry-run to look")
+        return typer.confirm("Launch?", err=True)
+
+    return agree
+
+
+def _authorization(cycle: int | None, budget_usd: float | None) -> Authorization | None:
+    """Read a person's word for a cycle; its sum belongs to it."""
+    from fmon.relaunch.plan import Authorization
+
+    if cycle is None and budget_usd is None:
+        return None
+    if cycle is None or budget_usd is None:
+        raise ConfigError("--authorize-cycle N and --budget USD belong together")
+    if not math.isfinite(budget_usd):
+        raise ConfigError(f"--budget {budget_usd} is no sum; say what the cycle may cost in USD")
+    return Authorization(cycle, Decimal(str(budget_usd)), user())

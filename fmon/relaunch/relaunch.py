@@ -1,0 +1,276 @@
+"""Phase 5, relaunch: what view ``relaunch`` lists, and only that, in one more cycle, under F1..F5 (floor 6).
+
+Reads the views, the config, git and the registry; launches through ``fmon.launch.dispatch``; writes events and
+the manifest. The event ``relaunch`` comes before the first launch: whoever comes after a crash finds the
+cycle begun and carries it on (docs/decisions/0017).
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from fmon.clients.registry import digest_of
+from fmon.diagnose.gate import failures, unfinished
+from fmon.errors import ConfigError, RuleError
+from fmon.fix.chain import measure, run_command
+from fmon.launch.dispatch import Attempt, Dispatched, dispatch, exclusive
+from fmon.launch.job_yaml import JobWriter
+from fmon.launch.preflight import checks, cost_of, parse_kinds
+from fmon.launch.refusals import refuse_failed, refuse_job_names, strangers
+from fmon.manifest.file import read_manifest
+from fmon.relaunch.begin import begin
+from fmon.relaunch.escalation import VIEWS as ESCALATION
+from fmon.relaunch.escalation import escalation
+from fmon.relaunch.plan import VIEWS as AGAIN
+from fmon.relaunch.plan import Again, Authorization, look
+from fmon.relaunch.untracked import VIEWS as TRACKING
+from fmon.relaunch.untracked import faults
+from fmon.rules.f2_aggregate_before_fix import f2_diagnosed_in_full
+from fmon.rules.f3_rebuild_before_relaunch import (
+    bare_vm_launch,
+    f3_links,
+    f3_rebuild_before_relaunch,
+    f3_same_image,
+)
+from fmon.rules.f5_factorial_manifest import f4_max_two_cycles, f5_factorial_manifest, f5_stranger_faults
+from fmon.rules.kill_switch import f1_wait_for_terminal, f2_aggregate_before_fix
+from fmon.store.durable import LockTaken
+from fmon.store.events import read_events
+from fmon.store.folder import find
+from fmon.warehouse import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import duckdb
+
+    from fmon.fix.chain import Ran
+    from fmon.model import Manifest
+    from fmon.rules.f3_rebuild_before_relaunch import Chain, Link
+    from fmon.sky.queue import QueueReader
+    from fmon.sky.submit.submitter import Submitter
+    from fmon.store.folder import Store
+
+VIEWS = (*AGAIN, *ESCALATION, *TRACKING)
+"""The views it needs; ``connect`` makes no others."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relaunched:
+    """What was to be run again, and what became of it; ``dispatched`` is None where nothing was launched."""
+
+    again: Again
+    is_replay: bool
+    dispatched: Dispatched | None = None
+
+    def sentences(self, *, is_dry: bool) -> list[str]:
+        """Say what was done and what comes next, for stderr."""
+        said = self.again.sentences()
+        if not self.again.jobs:
+            return [*said, "next: fmon report"]
+        if self.dispatched is None:
+            return [*said, "a dry run: nothing was changed" if is_dry else "nothing was launched"]
+        if self.is_replay:
+            return [*said, "a replay: written down in events.jsonl, nothing was launched"]
+        count = len(self.dispatched.launched)
+        found = f", {len(self.dispatched.found)} were up already" if self.dispatched.found else ""
+        return [*said, f"{count:,} launched{found}; next: fmon watch {self.again.experiment_id}"]
+
+
+def relaunch(
+    data: Path,
+    experiment: str | None = None,
+    *,
+    queue: QueueReader,
+    open_submitter: Callable[[int], Submitter],
+    agree: Callable[[Again], bool],
+    clock: Callable[[], datetime],
+    include_cancelled: bool = False,
+    authorization: Authorization | None = None,
+    run: Callable[..., Ran] = run_command,
+    ask: Callable[[str], str] = digest_of,
+    **dispatching: Any,
+) -> Relaunched:
+    """Run again what failed, what the kill-switch cancelled and what was closed as lost, as the next cycle.
+
+    A cycle that was begun and cut short is carried on: it does not count as another, and its image must be
+    the one that it was begun with.
+
+    Parameters
+    ----------
+    data : folder of the stores
+    experiment : its id or a unique start of it; None = the newest
+    queue : where jobs are read from
+    open_submitter : opens what launches; takes the lock's file descriptor
+    agree : asked once every rule has passed; False = nothing is done (a dry run)
+    clock : the clock [UTC]
+    include_cancelled : also what a person cancelled
+    authorization : a person's word for one cycle beyond the allowed ones
+    run, ask : how the test command is run, and a registry asked
+    dispatching : passed on to ``fmon.launch.dispatch.dispatch``
+
+    Raises
+    ------
+    RuleError
+        F1 to F5; nothing was launched or written. F4 carries the report for the person who decides.
+    ConfigError
+        The config can't be used, a gate of launch refuses, or an authorization fits no cycle that could
+        come now; nothing was launched or written.
+    LockTaken
+        Another process launches jobs of this experiment.
+    QueueError
+        SkyPilot did not answer; a cycle that was begun is carried on by the next call.
+    """
+    store = find(data, experiment)
+    manifest = read_manifest(store)
+    con = connect(data, store.experiment_id, now=clock(), views=VIEWS)
+    again = look(manifest, con, include_cancelled=include_cancelled)
+    events = read_events(store)
+
+    f1_wait_for_terminal(unfinished(con, cycle=again.cycle))
+    failed = failures(con, cycle=again.cycle)
+    f2_aggregate_before_fix(failed)
+    diagnosed_at = manifest.created_at
+    if failed and not again.is_carried_on:  # some that the diagnosis named may be made good already
+        diagnosed_at = datetime.fromisoformat(f2_diagnosed_in_full(events, again.cycle - 1, failed))
+    if not again.jobs:
+        return Relaunched(again=again, is_replay=manifest.is_replay)
+    # Before F3: who may not relaunch anyway need not wait for tests, or build an image in vain.
+    _f4(store, manifest, con, again, events, authorization)
+    chain, links = _f3(manifest, again, events, diagnosed_at=diagnosed_at, data=data, run=run, ask=ask)
+    f5_factorial_manifest(faults(manifest, con, cycle=again.cycle))
+
+    if not agree(again):
+        return Relaunched(again=again, is_replay=manifest.is_replay)
+    with exclusive(data, manifest.experiment_name) as hold, closing(open_submitter(hold)) as submitter:
+        _refuse_if_changed(store, again, include_cancelled=include_cancelled, now=clock())
+        writer = JobWriter(again.task, again.experiment, again.experiment_id, os.environ)
+        _gates(manifest, again, writer, submitter, queue)
+        begin(store, again, chain, links, authorization, now=clock())
+        dispatched = dispatch(
+            store,
+            [Attempt(condition_id, again.cycle) for condition_id in again.condition_ids],
+            submitter,
+            queue,
+            task_yaml=lambda entry, cycle: writer.of(again.conditions[entry.condition], cycle),
+            clock=clock,
+            **dispatching,
+        )
+    return Relaunched(again=again, is_replay=manifest.is_replay, dispatched=dispatched)
+
+
+def _f4(
+    store: Store,
+    manifest: Manifest,
+    con: duckdb.DuckDBPyConnection,
+    again: Again,
+    events: list[Row],
+    authorization: Authorization | None,
+) -> None:
+    """Let a cycle beyond the allowed ones pass only on a person's word; else give the report."""
+    budgets = {
+        event["cycle"]: Decimal(str(event["budget_usd"]))
+        for event in events
+        if event.get("event") == "authorize_cycle"
+    }
+    most = manifest.max_relaunch_cycles
+    if authorization is not None:
+        if authorization.cycle != again.cycle:
+            message = (
+                f"--authorize-cycle {authorization.cycle} fits no cycle that could come now; "
+                f"the next one is {again.cycle}"
+            )
+            raise ConfigError(message)
+        budgets[authorization.cycle] = authorization.budget_usd
+    try:
+        f4_max_two_cycles(again.cycle, most=most, budgets=budgets, estimate_usd=again.estimate_usd)
+    except RuleError as refusal:
+        refusal.report = escalation(
+            con,
+            store.experiment_id,
+            cycle=again.cycle,
+            condition_count=len(again.jobs),
+            estimate_usd=again.estimate_usd,
+        )
+        raise
+
+
+def _f3(
+    manifest: Manifest,
+    again: Again,
+    events: list[Row],
+    *,
+    diagnosed_at: datetime,
+    data: Path,
+    run: Callable[..., Ran],
+    ask: Callable[[str], str],
+) -> tuple[Chain, list[Link]]:
+    """Measure the chain now; of a cycle that is carried on only whether the image is still its own."""
+    begun = next((event for event in reversed(events) if _begins(event, again)), None)
+    remedies = frozenset() if begun else again.remedies
+    chain = measure(
+        manifest,
+        remedies,
+        diagnosed_at=diagnosed_at,
+        data=data,
+        bare_vm=bare_vm_launch(events),
+        run=run,
+        ask=ask,
+    )
+    links = f3_same_image(chain, image=begun["image"], digest=begun["digest"]) if begun else f3_links(chain)
+    f3_rebuild_before_relaunch(links)
+    return chain, links
+
+
+def _begins(event: Row, again: Again) -> bool:
+    return (
+        again.is_carried_on
+        and event.get("event") == "relaunch"
+        and event.get("cycle") == again.cycle
+        and not event.get("dry_run")
+    )
+
+
+def _refuse_if_changed(store: Store, again: Again, *, include_cancelled: bool, now: datetime) -> None:
+    """Look again under the lock: whoever held it before may have launched the same."""
+    con = connect(store.path.parent, store.experiment_id, now=now, views=VIEWS)
+    then = look(read_manifest(store), con, include_cancelled=include_cancelled)
+    if (then.cycle, then.condition_ids) != (again.cycle, again.condition_ids):
+        message = (
+            f"another fmon has relaunched jobs of {store.experiment_id} meanwhile; look at fmon status first"
+        )
+        raise LockTaken(message)
+
+
+def _gates(
+    manifest: Manifest, again: Again, writer: JobWriter, submitter: Submitter, queue: QueueReader
+) -> None:
+    """Look at what launch looks at before the first job is paid for: queue and YAML are not as they were."""
+    if manifest.is_replay:
+        return
+    if not again.is_carried_on:  # else some are its own, and dispatch tells which
+        names = {again.conditions[condition_id].job_name for condition_id in again.condition_ids}
+        f5_factorial_manifest(f5_stranger_faults(strangers(manifest, queue.read().records, names)))
+    chosen = [again.conditions[condition_id] for condition_id in again.condition_ids]
+    only = msgspec.structs.replace(again.experiment, conditions=chosen)
+    refuse_job_names(only)
+    found = cost_of(chosen, again.task, manifest.prices | again.experiment.prices)
+    looked = checks(
+        only,
+        again.task,
+        found,
+        parse=lambda _: parse_kinds(submitter.parse, writer, chosen, cycle=again.cycle),
+        environ=os.environ,
+        folder=Path.cwd(),
+    )
+    refuse_failed(looked)
