@@ -1,9 +1,18 @@
-"""How values are written for people and as JSON (floor 4); standard library only.
+"""How values are written for people and as JSON; standard library only.
 
 Names, levels and reasons come from jobs and their logs: hostile text.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    Row = Mapping[str, Any]
+    from collections.abc import Mapping
+    from datetime import datetime
 
 import json
 import math
@@ -11,10 +20,8 @@ import re
 import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories that steer instead of show: controls, direction overrides, surrogates, separators."""
@@ -51,60 +58,6 @@ def money(usd: Decimal | float | None) -> str:
 def cost(usd: Decimal | float | None, unpriced_count: int) -> str:
     """Write what is known of a cost, and how many jobs are not in it."""
     return money(usd) + (f" ({unpriced_count:,} unpriced)" if unpriced_count else "")
-
-
-def reconciled(found: dict[str, Any]) -> str:
-    """Hold fmon's cost against SkyPilot's own, in a sentence; ``found`` is a row of RECONCILED."""
-    reported, compared = found["reported_count"], found["compared_count"]
-    said = (
-        f"SkyPilot's own cost report of {clock(found['reported_at'])}: {money(found['reported_usd'])}"
-        f" for {reported:,} of {found['job_count']:,} jobs"
-    )
-    if not compared:
-        return f"{said}; fmon has a price for none of them"
-    difference = found["difference_usd"]
-    apart = ("-" if difference < 0 else "+") + money(abs(difference))
-    if compared < reported:
-        return f"{said}; fmon differs by {apart} for the {compared:,} of them that it has a price for"
-    return f"{said}; fmon says {money(found['reported_usd'] + difference)} for the same, difference {apart}"
-
-
-def firing_reason(firing: Mapping[str, Any]) -> str:
-    """Say why the kill-switch fired; ``firing`` is its event, or a row of view ``kill_switch``.
-
-    Examples
-    --------
-    >>> firing_reason({"trigger": "failed_ratio", "failed_count": 9})
-    '9 jobs failed, more than max_failed_ratio'
-    """
-    count = firing["failed_count"] if "failed_count" in firing else len(firing["member_job_ids"])
-    if firing["trigger"] == "failed_ratio":
-        return f"{count:,} jobs failed, more than max_failed_ratio"
-    where = " ".join(f"{factor}={level}" for factor, level in firing["combination"].items())
-    return f"{count:,} jobs failed of the identical error ({firing['category']})" + (
-        f" at {where}" if where else ""
-    )
-
-
-def firing_sentence(
-    firing: Mapping[str, Any], *, proposed: Sequence[int], experiment_id: str, most: int = 20
-) -> str:
-    """Say why the kill-switch fired, which jobs are better cancelled, and what to type for it.
-
-    Parameters
-    ----------
-    firing : as for ``firing_reason``
-    proposed : jobs to cancel as things stand
-    experiment_id : the experiment
-    most : jobs to name; how many more there are is said
-    """
-    said = firing_reason(firing)
-    if not proposed:
-        return f"{said}; nothing to cancel" + (f": {firing['why_none']}" if firing["why_none"] else "")
-    more = f" and {len(proposed) - most:,} more" if len(proposed) > most else ""
-    listed = ", ".join(map(str, proposed[:most])) + more
-    command = f"fmon cancel --kill-switch --yes --experiment {experiment_id}"
-    return f"{said}; better cancelled: job {listed}: {command}"
 
 
 def duration(seconds: float | None) -> str:
@@ -174,3 +127,38 @@ def _timestamp(time: datetime) -> str:
         return time.isoformat()
     text = time.astimezone(UTC).replace(tzinfo=None).isoformat()
     return f"{text.rstrip('0')}Z" if time.microsecond else f"{text}Z"
+
+
+def nearest(word: object, known: Iterable[object]) -> str:
+    """Name the known word that is nearest to an unknown one."""
+    words = [str(each) for each in known]
+    found = get_close_matches(str(word), words, n=1, cutoff=0.5)
+    return f"did you mean {found[0]!r}?" if found else f"known are: {', '.join(words)}"
+
+
+MAX_NAMED = 5
+"""Names that a sentence lists before it only counts the rest."""
+
+
+def listed(names: Iterable[object], most: int = MAX_NAMED) -> str:
+    """List the first few names, and how many more there are.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    words = [str(name) for name in names]
+    shown = ", ".join(words[:most])
+    return shown if len(words) <= most else f"{shown} and {len(words) - most:,} more"
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """Write a count with its noun.
+
+    Examples
+    --------
+    >>> counted(1, "job"), counted(1200, "relaunch", "relaunches")
+    ('1 job', '1,200 relaunches')
+    """
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fmon.sky.logs import LogAsk
+from fmon.sky.reader import LogAsk
 from tests.queues import START, FakeLogs, job
 
 CONFIG = """\

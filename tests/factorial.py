@@ -16,8 +16,7 @@ from fmon.manifest.build import new_manifest
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import Attempt, Entry
 from fmon.monitor.poll import poll
-from fmon.sky.logs import LogAsk
-from fmon.sky.queue import Answer
+from fmon.sky.reader import Answer, LogAsk
 from fmon.sky.record import parse_records
 from fmon.store.events import append_event
 from fmon.store.folder import Store

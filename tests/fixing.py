@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from fmon.diagnose.diagnose import Diagnosis, diagnose
 from fmon.model import Record
-from fmon.sky.logs import LogAsk
+from fmon.sky.reader import LogAsk
 from fmon.store.folder import Store
 from fmon.store.unexamined import mark
 from tests.queues import FakeLogs

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fmon.errors import QueueError
-from fmon.sky.logs import LogAsk
-from fmon.sky.queue import Answer
+from fmon.sky.reader import Answer, LogAsk
 from fmon.sky.record import parse_records
 
 START = datetime(2026, 3, 22, 5, 0, tzinfo=UTC)

@@ -19,7 +19,7 @@ from fmon.manifest.file import write_manifest
 from fmon.monitor.poll import poll
 from fmon.relaunch.plan import Authorization
 from fmon.relaunch.relaunch import Relaunched, relaunch
-from fmon.sky.logs import LogAsk
+from fmon.sky.reader import LogAsk
 from fmon.store.events import read_events
 from fmon.store.folder import Store
 from tests.dispatching import PACE, launch

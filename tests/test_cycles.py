@@ -5,12 +5,8 @@ from decimal import Decimal
 import pytest
 
 from fmon.errors import RuleError
-from fmon.rules.f5_factorial_manifest import (
-    f4_max_two_cycles,
-    f5_config_faults,
-    f5_factorial_manifest,
-    f5_faults,
-)
+from fmon.rules.f4_max_two_cycles import f4_max_two_cycles
+from fmon.rules.f5_factorial_manifest import f5_config_faults, f5_factorial_manifest, f5_faults
 
 USD = Decimal
 

@@ -13,7 +13,7 @@ from fmon.diagnose.diagnose import as_json, diagnose
 from fmon.errors import QueueError, RuleError
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.monitor.replay import replay
-from fmon.sky.logs import LogAsk
+from fmon.sky.reader import LogAsk
 from fmon.store.events import append_event, read_events
 from fmon.store.folder import find
 from fmon.store.unexamined import mark

@@ -9,6 +9,7 @@ from fmon.errors import QueueError
 from fmon.launch.dispatch import Attempt
 from fmon.manifest.file import read_manifest
 from fmon.monitor.ingest import observe
+from fmon.store.compaction import close
 from fmon.store.durable import LockTaken
 from fmon.store.events import read_events
 from tests.dispatching import PACE, all_of, launch, launched_jobs, make_store
@@ -264,7 +265,7 @@ def test_a_job_of_that_name_from_before_the_experiment_is_another_s(store, serve
 
 
 def test_a_closed_experiment_is_open_again(store, server):
-    store.close()
+    close(store)
     launch(store, server)
     assert not store.is_closed
 

@@ -18,7 +18,8 @@ from fmon.model import Pattern
 from fmon.monitor.classify import MOST_ASKS, Budget, examine
 from fmon.monitor.poll import poll
 from fmon.monitor.replay import replay
-from fmon.sky.logs import LogAsk, LogMissingError, NoLogs
+from fmon.sky.logs import NoLogs
+from fmon.sky.reader import LogAsk, LogMissingError
 from fmon.store import unexamined
 from fmon.store.durable import lock
 from fmon.store.findings import read_findings
@@ -372,7 +373,8 @@ def test_a_quiet_poll_loads_no_re2_and_no_examination(config, data, tmp_path):
     script = (
         "import sys\nfrom fmon.cli.poll import PollCall, run_poll\n"
         f"run_poll(PollCall([], {str(data)!r}, {'file:' + str(tmp_path / 'queue.json')!r}))\n"
-        "print(sorted({'re2', 'fmon.monitor.classify', 'fmon.causes.analyze', 'duckdb', 'numpy'} & set(sys.modules)))"
+        "unwanted = {'re2', 'fmon.monitor.classify', 'fmon.causes.analyze', 'duckdb', 'numpy'}\n"
+        "print(sorted(unwanted & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr

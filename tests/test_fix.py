@@ -15,7 +15,7 @@ from fmon.fix.steps import record, run_commands, verify
 from fmon.manifest.file import read_manifest
 from fmon.monitor.classify import examine
 from fmon.monitor.replay import replay
-from fmon.sky.logs import LogAsk
+from fmon.sky.reader import LogAsk
 from fmon.store.events import append_event, read_events
 from fmon.store.unexamined import mark
 from tests.fixing import CONFIG, ENDED, NOW, OOM, diagnosed

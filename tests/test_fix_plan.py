@@ -4,7 +4,7 @@ import pytest
 
 from fmon.fix.plan import fix_plan
 from fmon.fix.steps import record
-from fmon.sky.logs import LogAsk
+from fmon.sky.reader import LogAsk
 from fmon.terminal.fix_plan import fix_plan_lines
 from fmon.terminal.lines import plain
 from tests.fixing import CONFIG, OOM, diagnosed

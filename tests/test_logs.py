@@ -9,7 +9,7 @@ from fmon.errors import ConfigError, QueueError
 from fmon.launch.adopt import adopt
 from fmon.monitor.poll import poll
 from fmon.monitor.show_log import logs
-from fmon.sky.logs import LogAsk
+from fmon.sky.reader import LogAsk
 from tests.queues import START, FakeLogs, FakeQueue, job, write_config
 
 NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce"]

@@ -7,7 +7,7 @@ import pytest
 from fmon.errors import ConfigError, QueueError
 from fmon.monitor.record import record
 from fmon.monitor.replay import replay
-from fmon.sky.logs import LogAsk
+from fmon.sky.reader import LogAsk
 from fmon.warehouse import connect, rows
 from tests.queues import START, FakeLogs, FakeQueue, job, write_config
 

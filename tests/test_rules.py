@@ -3,7 +3,8 @@
 import pytest
 
 from fmon.errors import RuleError
-from fmon.rules.kill_switch import f1_is_lifted, f1_wait_for_terminal, f2_aggregate_before_fix
+from fmon.rules.f1_wait_for_terminal import f1_is_lifted, f1_wait_for_terminal
+from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix
 
 
 def condition(name: str, job_id: int | None, state: str, status: str | None) -> dict:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from fmon.cli import app as cli
 from fmon.cli import launch as launching
 from fmon.errors import ConfigError
-from fmon.sky.logs import LogAsk
+from fmon.sky.reader import LogAsk
 from tests.queues import FakeLogs
 from tests.relaunching import BUG
 from tests.sky.fake_skypilot import FINE, FakeSubmitter, SkyPilotQueue

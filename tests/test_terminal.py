@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmon.config.task import Check
 from fmon.launch.plan import Plan
+from fmon.launch.preflight import Check
 from fmon.monitor.eta import Eta
 from fmon.monitor.status import STATES, Status
 from fmon.terminal import WatchScreen, print_plan, print_rows, print_status, visible

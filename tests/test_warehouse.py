@@ -13,6 +13,7 @@ import fmon
 from fmon.errors import ConfigError, ManifestError, StoreError
 from fmon.manifest.file import write_manifest
 from fmon.model import Attempt, Limits
+from fmon.store.compaction import close
 from fmon.store.folder import Store
 from fmon.store.reading import reading_set
 from fmon.warehouse import VIEWS, connect, dictionary, markdown, named_in, query_rows, rows
@@ -153,7 +154,7 @@ def test_a_file_that_compaction_takes_away_is_read_from_its_successor(store, tmp
     from fmon.warehouse import load
 
     def compacted_meanwhile(path, columns, **wanted):
-        store.close()
+        close(store)
         return real(path, columns, **wanted)
 
     real = load.read_log_file

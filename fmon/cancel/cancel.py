@@ -1,4 +1,4 @@
-"""The one phase that cancels: what the kill-switch proposes, or what a person names (floor 7).
+"""The one phase that cancels: what the kill-switch proposes, or what a person names.
 
 Without ``cancel`` nothing is changed: ``proposed`` only says what it would do.
 """
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from fmon.cancel.canceller import Cancelling, Patience
 from fmon.cancel.targets import Aim, Target, Wish, aim
 from fmon.errors import QueueError
-from fmon.manifest.build import named
 from fmon.manifest.file import read_manifest
 from fmon.store.events import append_event
 from fmon.store.folder import find
+from fmon.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fmon.model import Manifest
-    from fmon.sky.queue import QueueReader
+    from fmon.sky.reader import QueueReader
     from fmon.sky.submit.submitter import Submitter
     from fmon.store.folder import Store
 
@@ -60,7 +60,7 @@ class Cancelled:
         """Say what happened, for stderr."""
         said = []
         if self.spared:
-            jobs = named(map(str, self.spared))
+            jobs = listed(map(str, self.spared))
             said.append(f"spared, they got past the failure point meanwhile: job {jobs}")
         gone = len(self.targets) - len(self.left)
         if not self.targets:
@@ -75,10 +75,10 @@ class Cancelled:
 
     def fault(self) -> QueueError | None:
         """Say what is left; None where all are gone."""
-        why = [_jobs(len(self.left)) + f" not known to have ended: {named(map(_told, self.left))}"]
+        why = [_jobs(len(self.left)) + f" not known to have ended: {listed(map(_told, self.left))}"]
         why = why if self.left else []
         if self.flying:
-            why.append(f"launches still in flight: {named(self.flying)}")
+            why.append(f"launches still in flight: {listed(self.flying)}")
         if self.error:
             why.append(str(self.error))
         if not why:

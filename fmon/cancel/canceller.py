@@ -1,4 +1,4 @@
-"""One cancellation under way: asked for, and looked at until the jobs are gone (floor 6).
+"""One cancellation under way: asked for, and looked at until the jobs are gone.
 
 A launch in flight escapes a cancel: its job is in no queue yet. So every round lists the launches in flight,
 then looks at the queue, then asks for the end of what has appeared; a launch that ends between the two
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from fmon.sky.queue import QueueReader
+    from fmon.sky.reader import QueueReader
     from fmon.sky.submit.submitter import InFlight, Submitter
     from fmon.store.folder import Store
 

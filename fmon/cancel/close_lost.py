@@ -1,4 +1,4 @@
-"""A person closes attempts that the queue has lost: who looked, and how they know (floor 7).
+"""A person closes attempts that the queue has lost: who looked, and how they know.
 
 Reads view ``job``; writes the audit. From then on the condition is terminal, and may be run again.
 """
@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError
-from fmon.manifest.build import named
 from fmon.manifest.file import read_manifest
 from fmon.manifest.select import select
 from fmon.store.events import append_event
 from fmon.store.folder import find
+from fmon.text import listed
 from fmon.warehouse import connect, rows
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def lost(data: Path, experiment: str | None, selections: Sequence[str], *, now: 
     if others:
         told = sorted(f"{row['condition_id']} ({_told(row)})" for row in others)
         message = (
-            f"only lost conditions can be closed, and these are not: {named(told)}. "
+            f"only lost conditions can be closed, and these are not: {listed(told)}. "
             "fmon cancel without --lost ends jobs that are open"
         )
         raise ConfigError(message)

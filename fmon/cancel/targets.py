@@ -1,4 +1,4 @@
-"""Which jobs are to be cancelled as the store knows them, and why (floor 6).
+"""Which jobs are to be cancelled as the store knows them, and why.
 
 What the kill-switch proposes says view ``kill_switch``; what a person names is meant while it is open.
 """
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fmon.errors import ConfigError
 from fmon.manifest.select import select
 from fmon.model import level_text
-from fmon.report.frozen import freeze
+from fmon.monitor.kill_switch import firing_reason
 from fmon.rules.kill_switch import is_past
-from fmon.text import firing_reason
 from fmon.warehouse import connect, rows
+from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Why a job failed, read from its log, its status and SkyPilot's reason (floor 3). Pure.
+"""Why a job failed, read from its log, its status and SkyPilot's reason. Pure.
 
 Read in this order: ``taxonomy`` (the categories), ``text`` (lines as a person reads them),
 ``tracebacks``, ``rules`` (patterns.toml), ``decide`` (which of them wins).

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 -- a pattern is read better in one line
-"""From the texts of one ended job to its root cause (floor 3)."""
+"""From the texts of one ended job to its root cause."""
 
 from __future__ import annotations
 

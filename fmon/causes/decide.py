@@ -1,5 +1,5 @@
 # ruff: noqa: E501 -- a pattern is read better in one line
-"""Which of the things a log says is the cause (floor 3)."""
+"""Which of the things a log says is the cause."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 -- the page has lines of its own length
-"""The taxonomy as Markdown, for docs/causes.md (floor 3)."""
+"""The taxonomy as Markdown, for docs/causes.md."""
 
 from fmon.causes.taxonomy import ALIAS_NOTES, ALIASES, CAUSES, Cause, cause_of, differing
 

@@ -1,4 +1,4 @@
-"""What the scheduler says besides the log: the status (floor 3)."""
+"""What the scheduler says besides the log: the status."""
 
 from __future__ import annotations
 

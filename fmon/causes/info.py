@@ -1,4 +1,4 @@
-"""What a classification says, and what a user's own pattern is (floor 3)."""
+"""What a classification says, and what a user's own pattern is."""
 
 from typing import Literal
 

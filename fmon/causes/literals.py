@@ -1,5 +1,5 @@
 # ruff: noqa: E501 -- a pattern is read better in one line
-"""Where a log holds one of many words, at the speed of its reading (floor 3).
+"""Where a log holds one of many words, at the speed of its reading.
 
 Hyperscan looks at many bytes at once, re2's automaton at one after the other: 6 x as fast. Where there is no
 wheel of it (Linux on ARM), re2 finds the same (docs/decisions/0018).

@@ -1,4 +1,4 @@
-"""Mask what differs between two runs of one error (floor 3).
+"""Mask what differs between two runs of one error.
 
 Masked are numbers, hex, uuids, hosts, times, folders of paths, pids and ranks. Never masked are
 names: exception class, module, key, file basename.

@@ -1,4 +1,4 @@
-"""What filled the GPU, by the numbers of torch's own message (floor 3).
+"""What filled the GPU, by the numbers of torch's own message.
 
 The hints in the message tell nothing: torch prints the one about fragmentation every time, and in a
 container it calls the job itself "Process 4711".

@@ -1,4 +1,4 @@
-"""The rules of patterns.toml and the user's own, ready to match (floor 3)."""
+"""The rules of patterns.toml and the user's own, ready to match."""
 
 from __future__ import annotations
 

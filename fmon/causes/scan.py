@@ -1,4 +1,4 @@
-"""Find the lines worth reading in a log of any size (floor 3).
+"""Find the lines worth reading in a log of any size.
 
 Literals are looked for where the log lies, window by window from the end; only lines around a hit are
 copied and turned into text. A window is at most 8 MB, so a log larger than the memory is no problem.

@@ -1,4 +1,4 @@
-"""What makes two errors identical (floor 3)."""
+"""What makes two errors identical."""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The taxonomy of root causes as data: what each is, who puts it right, and how (floor 3).
+"""The taxonomy of root causes as data: what each is, who puts it right, and how.
 
 A category may differ by subcategory; then the subcategory's row counts.
 """

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 -- a pattern is read better in one line
-"""Lines of a log as a person reads them: without colours, timestamps, rank and pid prefixes (floor 3).
+"""Lines of a log as a person reads them: without colours, timestamps, rank and pid prefixes.
 
 Every pattern here is anchored or begins with a fixed character, and is possessive or bounded:
 the time is linear in the length of the text whatever stands in it.

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 -- a pattern is read better in one line
-"""Tracebacks in lines: chains of exceptions with their frames (floor 3).
+"""Tracebacks in lines: chains of exceptions with their frames.
 
 Also truncated ones (only frames, only the last line), pytest's and Jupyter's forms, and several
 processes printing at once, as long as each line says whose it is.

@@ -1,4 +1,4 @@
-"""``fmon cancel``, and how ``fmon watch`` and ``fmon run`` act on the kill-switch (floor 7)."""
+"""``fmon cancel``, and how ``fmon watch`` and ``fmon run`` act on the kill-switch."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fmon.cli.launch import user
-from fmon.cli.options import INTERRUPTED, Data, Output, Rows, now
-from fmon.cli.poll import DEFAULT_DATA, say
+from fmon.cli.options import INTERRUPTED, Data, Output, Rows, now, user
+from fmon.cli.poll import DEFAULT_DATA
+from fmon.cli.stderr import say
 from fmon.errors import ConfigError, FmonError
 
 if TYPE_CHECKING:

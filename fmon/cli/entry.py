@@ -1,9 +1,10 @@
-"""Where a process starts; the only place that turns a refusal into a sentence and an exit code (floor 9)."""
+"""Where a process starts; the only place that turns a refusal into a sentence and an exit code."""
 
 import os
 import sys
 
-from fmon.cli.poll import plain_call, run_poll, say
+from fmon.cli.poll import plain_call, run_poll
+from fmon.cli.stderr import say
 from fmon.errors import FmonError
 
 

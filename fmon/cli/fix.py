@@ -1,4 +1,4 @@
-"""Phases 3 and 4 on the command line: ``fmon diagnose`` and ``fmon fix ...`` (floor 7)."""
+"""Phases 3 and 4 on the command line: ``fmon diagnose`` and ``fmon fix ...``."""
 
 from __future__ import annotations
 
@@ -13,36 +13,15 @@ from fmon.cli.options import (
     Experiment,
     ExperimentOption,
     Output,
-    Queue,
     Rows,
     now,
 )
-from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE, say
+from fmon.cli.poll import DEFAULT_DATA
+from fmon.cli.stderr import say
 
 RAN = ("step", "exit_status", "duration_s")
 LINKS = ("link", "result", "evidence")
 """Columns of what is printed."""
-
-
-def diagnose(
-    experiment: Experiment = None,
-    *,
-    partial: Annotated[
-        bool, typer.Option("--partial", help="Also while jobs are open: preliminary, opens no fix.")
-    ] = False,
-    output: Rows = Output.table,
-    queue: Queue = DEFAULT_QUEUE,
-    data: Data = Path(DEFAULT_DATA),
-) -> None:
-    """Gather all failures into root causes: whom each struck, its evidence, and how to fix it."""
-    from fmon.diagnose.diagnose import diagnose as diagnose_phase
-    from fmon.sky.logs import open_logs
-    from fmon.terminal import print_diagnosis
-
-    diagnosis = diagnose_phase(data, experiment, is_partial=partial, logs=open_logs(queue), now=now())
-    if sentence := diagnosis.examined.sentence():
-        say(sentence)
-    print_diagnosis(diagnosis, output)
 
 
 app = typer.Typer(no_args_is_help=True, help="Fix what a diagnosis has named, as one batch.")

@@ -1,22 +1,103 @@
-"""What commands that launch share: the world outside, the question about the budget, a bar (floor 7)."""
+"""What commands that launch share: the world outside, the question about the budget, a bar."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fmon.cli.options import INTERRUPTED, now, print_lines
-from fmon.cli.poll import say
+from fmon.cli.monitor import watch
+from fmon.cli.options import (
+    INTERRUPTED,
+    Config,
+    Data,
+    Interval,
+    MaxConditions,
+    Output,
+    Queue,
+    Rows,
+    now,
+    print_lines,
+    user,
+)
+from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE
+from fmon.cli.stderr import refuse_bad, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fmon.launch.launch import Launched, World
+
+
+def plan(config: Config, *, max_conditions: MaxConditions = 100_000, output: Rows = Output.table) -> None:
+    """Print the grid, its counts, checks and estimated cost; changes nothing."""
+    from fmon.launch.plan import plan as plan_phase
+    from fmon.terminal import print_plan
+
+    print_plan(plan_phase(config, max_conditions=max_conditions), output)
+
+
+def launch(
+    config: Config,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Look at everything and change nothing.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Launch although it may cost more than the budget.")
+    ] = False,
+    go_on: Annotated[bool, typer.Option("--watch", help="Go on as fmon watch does.")] = False,
+    allow_bare_vm: Annotated[
+        bool, typer.Option("--allow-bare-vm", help="Launch without a container image; the audit records it.")
+    ] = False,
+    interval: Interval = 60,
+    max_conditions: MaxConditions = 100_000,
+    data: Data = Path(DEFAULT_DATA),
+) -> None:
+    """Launch one managed job per condition, exactly once; called again it carries on where it was."""
+    from fmon.cli.launch import run_launch
+
+    launched = run_launch(
+        config,
+        data,
+        is_dry=dry_run,
+        yes=yes,
+        allow_bare_vm=allow_bare_vm,
+        max_conditions=max_conditions,
+    )
+    done = launched.dispatched
+    if go_on and not dry_run and done.error is None:
+        watch(launched.experiment_id, interval=interval, queue="sky", data=data)
+    done.require_all(f"fmon launch {config}")
+
+
+def adopt(
+    config: Config,
+    *,
+    since: Annotated[
+        datetime | None,
+        typer.Option(help="Leave out jobs submitted before this time (UTC).", show_default=False),
+    ] = None,
+    max_conditions: MaxConditions = 100_000,
+    queue: Queue = DEFAULT_QUEUE,
+    data: Data = Path(DEFAULT_DATA),
+) -> None:
+    """Watch jobs that already run: match their names to the config's conditions."""
+    from fmon.launch.adopt import adopt as adopt_phase
+    from fmon.sky.queue import open_queue
+
+    since = since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
+    adopted = adopt_phase(
+        config, open_queue(queue), data, since=since, now=now(), max_conditions=max_conditions
+    )
+    say(*adopted.sentences())
+    print_lines([adopted.experiment_id])
+    refuse_bad(adopted.bad)
 
 
 def run_launch(
@@ -64,13 +145,3 @@ def asking(*, yes: bool) -> Callable[[str], bool] | None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
     return lambda question: typer.confirm(question, err=True)
-
-
-def user() -> str:
-    """Name who does it, for the audit."""
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"  # a uid without a name, as in some containers

@@ -1,7 +1,8 @@
-"""The options and arguments that commands share (floor 7)."""
+"""The options and arguments that commands share."""
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -66,3 +67,13 @@ def print_lines(lines: Iterable[Any]) -> None:
     """Print ids, paths and the like, one a line."""
     for line in lines:
         print(line)  # noqa: T201
+
+
+def user() -> str:
+    """Name who does it, for the audit."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"  # a uid without a name, as in some containers

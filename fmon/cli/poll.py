@@ -1,4 +1,4 @@
-"""``fmon poll`` itself, without Typer: what cron starts every minute for years (floor 7).
+"""``fmon poll`` itself, without Typer: what cron starts every minute for years.
 
 Typer 0.29 loads pydantic to read a single option: 0.1 s and 20 MB, several times what a quiet poll
 needs. So the plain forms of the command are read here, and ``fmon.cli.app`` calls the same
@@ -8,17 +8,16 @@ needs. So the plain forms of the command are read here, and ``fmon.cli.app`` cal
 from __future__ import annotations
 
 import os
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from fmon.errors import SnapshotError
+from fmon.cli.stderr import refuse_bad, say
 from fmon.store.folder import stores
 from fmon.store.unexamined import is_due
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from fmon.monitor.poll import Polled
 
@@ -96,25 +95,6 @@ def _load_storage() -> None:
 
     import_pyarrow_alone()
     import fmon.monitor.ingest  # noqa: F401
-
-
-def say(*sentences: str) -> None:
-    """Print words to stderr, with control characters of hostile text made visible."""
-    from fmon.terminal import visible
-
-    for sentence in sentences:
-        print(visible(" ".join(sentence.split())), file=sys.stderr)  # noqa: T201
-
-
-def refuse_bad(bad: Iterable[str]) -> None:
-    """Fail for records that did not fit, after everything else is stored."""
-    sentences = list(bad)
-    if sentences:
-        shown = "; ".join(sentences[:5])
-        message = (
-            f"{len(sentences)} queue record(s) do not fit and were left out, the rest is stored: {shown}"
-        )
-        raise SnapshotError(message)
 
 
 def _report(polled: Polled) -> None:

@@ -1,4 +1,4 @@
-"""Commands for the people who read: comparisons and queries (floor 7)."""
+"""Commands for the people who read: comparisons and queries."""
 
 from __future__ import annotations
 
@@ -9,30 +9,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from fmon.cli.options import Data, Output, Rows, now
-from fmon.cli.poll import DEFAULT_DATA, say
-
-
-def compare(
-    experiments: Annotated[
-        list[str],
-        typer.Argument(help="Two or more, each held against the one named before it.", show_default=False),
-    ],
-    *,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for a page of the comparison.", show_default=False)
-    ] = None,
-    output: Rows = Output.table,
-    data: Data = Path(DEFAULT_DATA),
-) -> None:
-    """Hold experiments against each other: outcome, causes fixed, new or recurring, flips, suspects, cost."""
-    from fmon.report.compare import compare as compare_phase
-    from fmon.terminal import print_comparison
-
-    compared = compare_phase(data, experiments, out=out, now=now())
-    print_comparison(compared, output)
-    if compared.html:
-        say(f"page: {compared.html}")
+from fmon.cli.options import Data, Output, Rows
+from fmon.cli.poll import DEFAULT_DATA
 
 
 class RowsOrFile(StrEnum):

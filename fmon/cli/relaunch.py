@@ -1,4 +1,4 @@
-"""Phase 5 on the command line, ``fmon relaunch``, and ``fmon audit`` (floor 7)."""
+"""Phase 5 on the command line, ``fmon relaunch``, and ``fmon audit``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fmon.cli.launch import user
-from fmon.cli.options import INTERRUPTED, Data, Experiment, Output, Queue, Rows, now
-from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE, say
+from fmon.cli.options import INTERRUPTED, Data, Experiment, Output, Queue, Rows, now, user
+from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE
+from fmon.cli.stderr import say
 from fmon.errors import ConfigError, RuleError
 
 if TYPE_CHECKING:
@@ -76,19 +76,6 @@ def relaunch(
     say(*done.sentences(is_dry=dry_run))
     if done.dispatched is not None:
         done.dispatched.require_all(f"fmon relaunch {done.again.experiment_id}")
-
-
-def audit(
-    experiment: Experiment = None, *, output: Rows = Output.table, data: Data = Path(DEFAULT_DATA)
-) -> None:
-    """Hold F1 to F5 and five criteria of quality against what happened; exit 0 only if all were kept."""
-    from fmon.report.audit import COLUMNS, exit_status
-    from fmon.report.audit import audit as audit_phase
-    from fmon.terminal import print_rows
-
-    found = audit_phase(data, experiment)
-    print_rows(COLUMNS, found, output)
-    raise typer.Exit(exit_status(found))
 
 
 def _asking(*, is_dry: bool, yes: bool) -> Callable[[Again], bool]:

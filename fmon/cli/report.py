@@ -1,14 +1,42 @@
-"""Commands that tell others: issues (floor 7)."""
+"""Commands that tell others: issues."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from fmon.cli.options import Data, Experiment, Output, Rows, now
+from fmon.cli.options import (
+    Data,
+    Experiment,
+    Output,
+    Rows,
+    now,
+    print_lines,
+)
 from fmon.cli.poll import DEFAULT_DATA
+from fmon.cli.stderr import say
+
+
+def report(
+    experiment: Experiment = None,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports"),
+    data: Data = Path(DEFAULT_DATA),
+) -> None:
+    """Write the experiment's JSONL and its HTML page; print their paths."""
+    from fmon.clients.mlflow import tracked_runs
+    from fmon.report.report import report as report_phase
+    from fmon.sky.costs import reported_costs
+
+    reported = report_phase(data, experiment, out, ask=reported_costs, track=tracked_runs)
+    if reported.unreconciled:
+        say(reported.unreconciled)
+    if reported.untracked:
+        say(reported.untracked)
+    print_lines([str(reported.jsonl), str(reported.html)])
 
 
 def issues(
@@ -26,8 +54,6 @@ def issues(
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Write a text for each root cause that a person has to see to, and file them where asked."""
-    from functools import partial
-
     from fmon.clients.github import open_github
     from fmon.report.issues import COLUMNS
     from fmon.report.issues import issues as issues_phase
@@ -39,3 +65,38 @@ def issues(
         done.extend(issues_phase(data, experiment, out, open_tracker=tracker, now=now()))
     finally:
         print_rows(COLUMNS, done, output)  # what was filed before a fault is said too
+
+
+def compare(
+    experiments: Annotated[
+        list[str],
+        typer.Argument(help="Two or more, each held against the one named before it.", show_default=False),
+    ],
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for a page of the comparison.", show_default=False)
+    ] = None,
+    output: Rows = Output.table,
+    data: Data = Path(DEFAULT_DATA),
+) -> None:
+    """Hold experiments against each other: outcome, causes fixed, new or recurring, flips, suspects, cost."""
+    from fmon.report.compare import compare as compare_phase
+    from fmon.terminal import print_comparison
+
+    compared = compare_phase(data, experiments, out=out, now=now())
+    print_comparison(compared, output)
+    if compared.html:
+        say(f"page: {compared.html}")
+
+
+def audit(
+    experiment: Experiment = None, *, output: Rows = Output.table, data: Data = Path(DEFAULT_DATA)
+) -> None:
+    """Hold F1 to F5 and five criteria of quality against what happened; exit 0 only if all were kept."""
+    from fmon.report.audit import COLUMNS, exit_status
+    from fmon.report.audit import audit as audit_phase
+    from fmon.terminal import print_rows
+
+    found = audit_phase(data, experiment)
+    print_rows(COLUMNS, found, output)
+    raise typer.Exit(exit_status(found))

@@ -1,15 +1,70 @@
-"""What ``fmon run`` says at its end: outcome, root causes and reports, for a parent batch (floor 7)."""
+"""What ``fmon run`` says at its end: outcome, root causes and reports, for a parent batch."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fmon.cli.options import Output, now
+import typer
+
+from fmon.cli.options import (
+    Config,
+    Data,
+    Interval,
+    Output,
+    Rows,
+    now,
+)
+from fmon.cli.poll import DEFAULT_DATA
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fmon.monitor.status import Status
+
+from typing import TYPE_CHECKING
+
+from fmon.cli.monitor import current_status, exit_with, watch
+
+if TYPE_CHECKING:
+    from fmon.monitor.status import Status
+
+
+def run(
+    config: Config,
+    *,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Launch although it may cost more than the budget.")
+    ] = False,
+    allow_bare_vm: Annotated[
+        bool, typer.Option("--allow-bare-vm", help="Launch without a container image; the audit records it.")
+    ] = False,
+    interval: Interval = 60,
+    out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports"),
+    output: Rows = Output.json,
+    data: Data = Path(DEFAULT_DATA),
+) -> None:
+    """Launch, watch, diagnose and report, unattended; exits as --exit-status, never fixes or runs again."""
+    import sys
+    from contextlib import redirect_stdout
+
+    from fmon.cli.launch import run_launch
+    from fmon.cli.run import conclude, print_conclusion
+
+    with redirect_stdout(sys.stderr):  # stdout is the conclusion
+        launched = run_launch(
+            config,
+            data,
+            is_dry=False,
+            yes=yes,
+            allow_bare_vm=allow_bare_vm,
+            max_conditions=100_000,
+        )
+        if launched.dispatched.error is not None:
+            launched.dispatched.require_all(f"fmon run {config}")
+        watch(launched.experiment_id, interval=interval, queue="sky", data=data)
+        seen = current_status(data, launched.experiment_id)
+        told = conclude(data, seen, out)
+    print_conclusion(told, output)
+    exit_with(seen, wanted=True)
 
 
 def conclude(data: Path, seen: Status, out: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the project's git says of a fix: its commits, its tree (floor 4).
+"""What the project's git says of a fix: its commits, its tree.
 
 Through the ``git`` command, which is there wherever a commit was made; never through a shell. Only reads.
 """

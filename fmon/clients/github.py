@@ -1,4 +1,4 @@
-"""Issues on GitHub through its own command line, ``gh`` (floor 4).
+"""Issues on GitHub through its own command line, ``gh``.
 
 gh has the user's login, hosts and proxies; fmon holds no token. Never through a shell.
 """

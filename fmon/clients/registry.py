@@ -1,4 +1,4 @@
-"""The digest that an image has in its registry now, asked of the registry itself (floor 4).
+"""The digest that an image has in its registry now, asked of the registry itself.
 
 python-dxf speaks the protocol (docs/decisions/0012); here stands what Docker's command line adds to it:
 how a reference is read, and where the user's credentials are.

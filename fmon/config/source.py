@@ -1,4 +1,4 @@
-"""A YAML file as plain values, read strictly: what YAML would change in silence is refused (floor 3).
+"""A YAML file as plain values, read strictly: what YAML would change in silence is refused.
 
 PyYAML keeps the last of two equal keys, reads ``on`` as true and ``12:30`` as 750, and its C parser
 crashes on deep nesting; a config decides what money is spent on, so each of these is an error here.

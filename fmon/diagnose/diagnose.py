@@ -1,4 +1,4 @@
-"""Phase 3, diagnose: every failure of the cycle gathered into root causes, in one report (floor 6).
+"""Phase 3, diagnose: every failure of the cycle gathered into root causes, in one report.
 
 Examines what nobody has examined yet, reads the views, writes the event. Changes nothing else.
 """
@@ -15,8 +15,8 @@ from fmon.diagnose.root_causes import FROZEN, headline, root_causes
 from fmon.diagnose.root_causes import VIEWS as CAUSE_VIEWS
 from fmon.manifest.file import read_manifest
 from fmon.monitor.classify import Budget, examine
-from fmon.rules.f2_aggregate_before_fix import f1_not_cut_short, named_in
-from fmon.rules.kill_switch import UNEXAMINED, f1_is_lifted, f1_wait_for_terminal, f2_aggregate_before_fix
+from fmon.rules.f1_wait_for_terminal import f1_is_lifted, f1_not_cut_short, f1_wait_for_terminal
+from fmon.rules.f2_aggregate_before_fix import UNEXAMINED, f2_aggregate_before_fix, named_in
 from fmon.store.events import append_event, read_events
 from fmon.store.folder import find
 from fmon.warehouse import connect, rows
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from fmon.model import Manifest
     from fmon.monitor.classify import Examined
-    from fmon.sky.logs import LogReader
+    from fmon.sky.reader import LogReader
     from fmon.store.folder import Store
 
 Row = dict[str, Any]

@@ -1,6 +1,16 @@
-"""The lines of a stored log around the one that decided (floor 4); standard library only."""
+"""The lines of a stored log around the one that decided; standard library only."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fmon.sky.reader import LogAsk
+from fmon.store.job_logs import load_log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fmon.store.folder import Store
 
 from dataclasses import dataclass
 
@@ -94,3 +104,31 @@ def _evident(line: str, evidence: str) -> str:
     """Give the line that decided; where it is long, or has several parts, the part that did."""
     is_plain = "\r" not in line and len(line) <= MOST_CHARACTERS
     return line if is_plain or not evidence else evidence[:MOST_CHARACTERS]
+
+
+def excerpt(store: Store, cause: Mapping[str, Any]) -> Excerpt | None:
+    """Read the lines around the evidence of a cause.
+
+    Parameters
+    ----------
+    store : the experiment
+    cause : evidence, evidence_source, evidence_job_id, evidence_line (of views ``cause`` and ``issue``)
+
+    Returns
+    -------
+    Excerpt or None
+        None where it stood in no log, or the log is not stored.
+    """
+    if cause["evidence_source"] not in ("log", "controller_log") or cause["evidence_line"] is None:
+        return None
+    asked = LogAsk(cause["evidence_job_id"], is_controller=cause["evidence_source"] == "controller_log")
+    text = load_log(store, asked.file_name)
+    if text is None:
+        return None
+    return excerpt_of(
+        text,
+        job_id=asked.job_id,
+        is_controller=asked.is_controller,
+        number=cause["evidence_line"],
+        evidence=cause["evidence"] or "",
+    )

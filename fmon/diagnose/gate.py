@@ -1,4 +1,4 @@
-"""What has ended and what has failed, and the diagnosis that a fix and a relaunch stand on (floor 5).
+"""What has ended and what has failed, and the diagnosis that a fix and a relaunch stand on.
 
 Rules F1 and F2 asked of the views and the audit, for every phase that comes after the diagnosis.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from fmon.rules.f2_aggregate_before_fix import f1_not_cut_short, f2_diagnosed_in_full
-from fmon.rules.kill_switch import f1_wait_for_terminal, f2_aggregate_before_fix
+from fmon.rules.f1_wait_for_terminal import f1_not_cut_short, f1_wait_for_terminal
+from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix, f2_diagnosed_in_full
 from fmon.store.events import read_events
 from fmon.warehouse import rows
 

@@ -1,4 +1,4 @@
-"""The root causes of an experiment as the views have them, in rows and in words (floor 5).
+"""The root causes of an experiment as the views have them, in rows and in words.
 
 What a diagnosis says, a fix plans and an issue describes is the same row of view ``cause``, with its
 suspects and the strategy of the taxonomy.
@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fmon.causes.taxonomy import strategy
-from fmon.report.failure_queries import SUSPECT
-from fmon.report.frozen import freeze
 from fmon.warehouse import rows
+from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -59,6 +58,26 @@ select
     cause.last_failed_at
 from cause
 order by cause.failed_count desc, cause.cost_usd desc nulls last, cause.root_cause_id
+"""
+
+SUSPECT = """
+select
+    suspect.root_cause_id,
+    suspect.combination,
+    suspect.equivalents,
+    suspect.pattern,
+    suspect.claim,
+    suspect.statement,
+    suspect.round,
+    suspect.failed_count,
+    suspect.total_count,
+    suspect.elsewhere_failed_count,
+    suspect.elsewhere_other_count,
+    suspect.elsewhere_total_count,
+    suspect.lift,
+    suspect.p_value,
+    suspect.p_holm
+from suspect
 """
 
 SUSPECTS = f"{SUSPECT} order by suspect.root_cause_id, suspect.round, suspect.p_holm"
@@ -146,3 +165,6 @@ def _failures(causes: Iterable[Row]) -> str:
 
 def _kinds(causes: Sequence[Row]) -> str:
     return f"1 root cause ({causes[0]['category']})" if len(causes) == 1 else f"{len(causes):,} root causes"
+
+
+"""What is known of a suspect."""

@@ -1,1 +1,1 @@
-"""Phase 4: the batch plan, the project's own commands, and the measured chain from diagnosis to image (F3)."""
+"""Phase 4: the batch plan, the project's commands, and the chain from diagnosis to image (F3)."""

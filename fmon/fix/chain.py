@@ -1,4 +1,4 @@
-"""The way from a diagnosis to a new image, measured: git, the test command, the registry, the YAML (floor 5).
+"""The way from a diagnosis to a new image, measured: git, the test command, the registry, the YAML.
 
 Used by ``fix verify``, and again by ``relaunch``: what a verification once saw is never believed.
 """
@@ -18,8 +18,9 @@ from fmon.clients.git import commits_after, has_changed, project_folder, text_at
 from fmon.clients.registry import digest_of, parse_reference
 from fmon.config import load_experiment
 from fmon.config.source import check_depth, read_text
-from fmon.config.task import image_check, images_of, read_task
+from fmon.config.task import images_of, read_task
 from fmon.errors import RegistryError
+from fmon.launch.preflight import image_check
 from fmon.rules.f3_rebuild_before_relaunch import NEEDS_NO_FIX, Chain
 
 if TYPE_CHECKING:

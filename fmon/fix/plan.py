@@ -1,4 +1,4 @@
-"""Phase 4, fix: one batch plan over all root causes of a full diagnosis, a work order for each (floor 6).
+"""Phase 4, fix: one batch plan over all root causes of a full diagnosis, a work order for each.
 
 Reads the views, the audit, the config and names of files in the project. Writes nothing.
 """
@@ -19,9 +19,9 @@ from fmon.diagnose.root_causes import VIEWS as CAUSE_VIEWS
 from fmon.errors import ConfigError
 from fmon.manifest.file import read_manifest
 from fmon.redact import redact
-from fmon.rules.kill_switch import MAX_NAMED
 from fmon.store.events import read_events
 from fmon.store.folder import find
+from fmon.text import MAX_NAMED
 from fmon.warehouse import connect, rows
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Phase 4, fix: run the config's own commands, record what was done, verify the chain of F3 (floor 6).
+"""Phase 4, fix: run the config's own commands, record what was done, verify the chain of F3.
 
 Reads the views and the config; writes events. The commands do what the user wrote into the config.
 """
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from fmon.clients.git import project_folder
 from fmon.clients.registry import digest_of
 from fmon.config import load_experiment
-from fmon.config.shape import nearest
 from fmon.diagnose.gate import VIEWS as GATHERED
 from fmon.diagnose.gate import diagnosed_at, failures
 from fmon.errors import ConfigError, RegistryError
@@ -22,6 +21,7 @@ from fmon.redact import redact
 from fmon.rules.f3_rebuild_before_relaunch import bare_vm_launch, f3_links
 from fmon.store.events import append_event, read_events
 from fmon.store.folder import find
+from fmon.text import nearest
 from fmon.warehouse import connect, rows
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Phase 1 for jobs that already run: which job is which condition (floor 6).
+"""Phase 1 for jobs that already run: which job is which condition.
 
 Reads the config and the queue once; writes the experiment's manifest, its first poll and the event.
 """
@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
-from fmon.config.task import Check, accelerator_check, image_check, image_of, read_task
+from fmon.config.task import image_of, read_task
 from fmon.errors import ConfigError
-from fmon.manifest.build import extend, jobs_of, named, new_manifest, owned_elsewhere
+from fmon.launch.preflight import Check, accelerator_check, image_check
+from fmon.manifest.build import extend, jobs_of, new_manifest, owned_elsewhere
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.manifest.match import Match, attach, match
 from fmon.monitor.ingest import stored_jobs, take
@@ -23,13 +24,14 @@ from fmon.store.durable import lock
 from fmon.store.events import append_event
 from fmon.store.folder import Store, poll_lock, stores
 from fmon.store.unexamined import mark
+from fmon.text import listed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from fmon.config.task import Task
     from fmon.model import Experiment, Manifest, Record
-    from fmon.sky.queue import Answer, QueueReader
+    from fmon.sky.reader import Answer, QueueReader
 
 _ID = re.compile(r"(?P<name>.+)-(?P<start>[0-9]{8}T[0-9]{6})Z")
 LOCK_WAIT_S = 300.0
@@ -71,17 +73,17 @@ class Adopted:
             f"{len(self.attached)} of them new"
         ]
         if self.missing:
-            said.append(f"{len(self.missing)} conditions without a job: {named(self.missing)}")
+            said.append(f"{len(self.missing)} conditions without a job: {listed(self.missing)}")
         for condition, jobs in self.duplicates.items():
             said.append(
-                f"{condition} has the further job {named(map(str, jobs))}; one of them is paid for twice"
+                f"{condition} has the further job {listed(map(str, jobs))}; one of them is paid for twice"
             )
         if self.superseded:
             said.append(
                 f"{len(self.superseded)} earlier jobs of these conditions had ended: the newest counts"
             )
         if self.strangers:
-            said.append(f"{len(self.strangers)} other jobs in the queue: {named(self.strangers)}")
+            said.append(f"{len(self.strangers)} other jobs in the queue: {listed(self.strangers)}")
         return [*said, *(f"warning: {warning}" for warning in self.warnings)]
 
 
@@ -210,7 +212,7 @@ def _refuse_unclear(found: Match, manifest: Manifest, answer: Answer, source: st
     """Refuse where it can't be told which jobs are meant."""
     if found.ambiguous:
         message = (
-            f"jobs of several users have the names of {manifest.config_file} ({named(found.ambiguous)}) and "
+            f"jobs of several users have the names of {manifest.config_file} ({listed(found.ambiguous)}) and "
             "none is yours; set SKYPILOT_USER_ID to the user whose jobs are meant"
         )
         raise ConfigError(message)
@@ -221,12 +223,12 @@ def _refuse_unclear(found: Match, manifest: Manifest, answer: Answer, source: st
     if any(name in expected for name in seen):
         message = (
             f"the jobs named as in {manifest.config_file} are another user's or experiment's, or older than "
-            f"--since: {named(name for name in seen if name in expected)}; adopt by the config they are of"
+            f"--since: {listed(name for name in seen if name in expected)}; adopt by the config they are of"
         )
         raise ConfigError(message)
     message = (
         f"no job in the queue ({source}) has the name of a condition of {manifest.config_file}: expected "
-        f"{named(expected, 3)}; the queue has {named(seen, 3) or 'none'}; correct job_name"
+        f"{listed(expected, 3)}; the queue has {listed(seen, 3) or 'none'}; correct job_name"
     )
     raise ConfigError(message)
 

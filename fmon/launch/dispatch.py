@@ -1,4 +1,4 @@
-"""Launch jobs exactly once per condition and cycle, whatever dies in between (floor 6).
+"""Launch jobs exactly once per condition and cycle, whatever dies in between.
 
 Whoever comes after a crash looks at the launches still in flight, then at the queue, before it launches
 anything: an intent without a job may be one that SkyPilot has taken. Why in this order, and with which
@@ -11,9 +11,9 @@ import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from fmon.launch.dispatcher import Launching
+from fmon.launch.dispatcher import Launching, Pace
 from fmon.launch.intent_log import Attempt, write_dry
-from fmon.launch.outcome import Dispatched, Pace
+from fmon.launch.outcome import Dispatched
 from fmon.manifest.file import read_manifest
 from fmon.store.durable import LockTaken, lock
 from fmon.store.folder import launch_lock
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fmon.model import Entry
-    from fmon.sky.queue import QueueReader
+    from fmon.sky.reader import QueueReader
     from fmon.sky.submit.submitter import Submitter
     from fmon.store.folder import Store
 

@@ -1,4 +1,4 @@
-"""One dispatch under way: what has a job, what may have one, what is to be launched (floor 6)."""
+"""One dispatch under way: what has a job, what may have one, what is to be launched."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from fmon.launch.outcome import Pace
+    pass
     from fmon.model import Entry, Manifest, Record
-    from fmon.sky.queue import QueueReader
+    from fmon.sky.reader import QueueReader
     from fmon.sky.submit.submitter import InFlight, Outcome, Submitter
     from fmon.store.folder import Store
 
@@ -276,3 +276,27 @@ class Launching:
             left=[each.condition_id for each in self.to_launch],
             error=self.error,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How fast, and how patient.
+
+    Attributes
+    ----------
+    parallel : most launches handed over and not answered
+    per_s : most launches handed over in a second
+    look_s : time between two looks at what is uncertain [s]
+    grace_s : how long an uncertain launch must have been in no list before it is launched again [s];
+        longer than a proxy holds a request back (60 s by default)
+    patience_s : after this without any change a launch that has no outcome is uncertain, and the uncertain
+        ones are left to the next run [s]
+    tries : how often one attempt is launched in one run where its outcome stays unknown
+    """
+
+    parallel: int = 8
+    per_s: float = 4.0
+    look_s: float = 10.0
+    grace_s: float = 120.0
+    patience_s: float = 900.0
+    tries: int = 3

@@ -1,4 +1,4 @@
-"""What the audit says of launches: which have left, and what came of each (floor 5).
+"""What the audit says of launches: which have left, and what came of each.
 
 An intent is written before a launch leaves, its result behind it; an intent without a result was cut off
 by a crash, and nobody knows whether the server has taken it.

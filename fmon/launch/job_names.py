@@ -1,4 +1,4 @@
-"""Job names that SkyPilot would lose: it writes them into a YAML of its own without quotes (floor 3).
+"""Job names that SkyPilot would lose: it writes them into a YAML of its own without quotes.
 
 Measured with SkyPilot 0.14.1: a job called ``1`` is taken, its controller is refused
 (``1 is not of type 'string'``), and the job stays PENDING for ever.

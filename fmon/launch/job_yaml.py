@@ -1,4 +1,4 @@
-"""The task YAML of one condition's job: the experiment's, with what makes the condition (floor 3)."""
+"""The task YAML of one condition's job: the experiment's, with what makes the condition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Phase 1: the manifest first, then one managed job per condition, exactly once (floor 6).
+"""Phase 1: the manifest first, then one managed job per condition, exactly once.
 
 Reads config, task YAML, registry and queue; writes manifest and audit, and launches. Called again it
 carries on: the newest open experiment of the config's name is continued, and only when that one is over
@@ -14,10 +14,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
-from fmon.config.task import image_check, image_of, read_task
+from fmon.config.task import image_of, read_task
 from fmon.launch.dispatch import Attempt, Dispatched, Pace, dispatch, exclusive
+from fmon.launch.estimate import cost_of, estimate
 from fmon.launch.job_yaml import JobWriter, job_envs
-from fmon.launch.preflight import checks, cost_of, estimate, parse_kinds
+from fmon.launch.preflight import checks, image_check, parse_kinds
 from fmon.launch.refusals import (
     confirm_cost,
     refuse_another_image,
@@ -26,23 +27,24 @@ from fmon.launch.refusals import (
     refuse_job_names,
     refuse_open_jobs,
 )
-from fmon.manifest.build import extend, named, new_manifest
+from fmon.manifest.build import extend, new_manifest
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.manifest.match import attach, match
 from fmon.monitor.ingest import observe
 from fmon.store.durable import lock
 from fmon.store.events import append_event
 from fmon.store.folder import Store, poll_lock, stores
+from fmon.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
     from pathlib import Path
 
-    from fmon.config.task import Check
-    from fmon.launch.preflight import Estimate
+    from fmon.launch.estimate import Estimate
+    from fmon.launch.preflight import Check
     from fmon.model import Experiment, Manifest, Record
-    from fmon.sky.queue import QueueReader
+    from fmon.sky.reader import QueueReader
     from fmon.sky.submit.submitter import Submitter
 
 POLL_WAIT_S = 300.0
@@ -138,7 +140,7 @@ class Launched:
             "have a job"
         )
         if done.found:
-            said.append(f"{len(done.found)} had been launched already, unnoticed: {named(done.found)}")
+            said.append(f"{len(done.found)} had been launched already, unnoticed: {listed(done.found)}")
         return said
 
     def lines(self) -> list[str]:

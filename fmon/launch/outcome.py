@@ -1,35 +1,11 @@
-"""How fast jobs are launched, and what became of them: what goes into a dispatch and comes out (floor 5)."""
+"""How fast jobs are launched, and what became of them: what goes into a dispatch and comes out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from fmon.errors import LaunchError, QueueError
-from fmon.manifest.build import named
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pace:
-    """How fast, and how patient.
-
-    Attributes
-    ----------
-    parallel : most launches handed over and not answered
-    per_s : most launches handed over in a second
-    look_s : time between two looks at what is uncertain [s]
-    grace_s : how long an uncertain launch must have been in no list before it is launched again [s];
-        longer than a proxy holds a request back (60 s by default)
-    patience_s : after this without any change a launch that has no outcome is uncertain, and the uncertain
-        ones are left to the next run [s]
-    tries : how often one attempt is launched in one run where its outcome stays unknown
-    """
-
-    parallel: int = 8
-    per_s: float = 4.0
-    look_s: float = 10.0
-    grace_s: float = 120.0
-    patience_s: float = 900.0
-    tries: int = 3
+from fmon.text import listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +49,7 @@ class Dispatched:
         ]
         said = [
             f"{len(of)} {'condition' if len(of) == 1 else 'conditions'} {what}: "
-            + named(f"{condition} ({why})" for condition, why in of.items())
+            + listed(f"{condition} ({why})" for condition, why in of.items())
             for of, what in without
             if of
         ]

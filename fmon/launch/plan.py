@@ -1,4 +1,4 @@
-"""Phase 1, before anything is launched: what a config amounts to (floor 6).
+"""Phase 1, before anything is launched: what a config amounts to.
 
 Reads the config, its task YAML and, for prices, SkyPilot's catalog; changes nothing.
 """
@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
-from fmon.config.task import Check, Task, read_task
-from fmon.launch.preflight import checks, estimate
+from fmon.config.task import Task, read_task
+from fmon.launch.estimate import estimate
+from fmon.launch.preflight import Check, checks
 from fmon.launch.refusals import refuse_job_names
 from fmon.sky.sdk import ask_worker
 

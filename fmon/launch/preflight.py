@@ -1,4 +1,4 @@
-"""What is looked at before the first job is paid for: checks, prices and the estimate (floor 5).
+"""What is looked at before the first job is paid for: checks, prices and the estimate.
 
 ``plan`` shows them; ``launch`` refuses by them.
 """
@@ -6,101 +6,26 @@
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from fmon.config.task import Check, accelerator_check, hourly_price, image_check, machines_of
+from fmon.config.task import images_of
 from fmon.errors import QueueError
 from fmon.launch.job_yaml import job_envs, unset
-from fmon.manifest.build import named
-from fmon.sky.prices import catalog_prices
+from fmon.model import Condition, Experiment, Limits
+from fmon.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from fmon.config.task import Task
+    from fmon.launch.estimate import Estimate
     from fmon.launch.job_yaml import JobWriter
-    from fmon.model import Condition, Experiment, Limits, Price
+    from fmon.model import Condition, Experiment, Limits
 
 SKYPILOT_COULD_NOT_RUN = {"Timeout", "WorkerFailed", "ImportError", "ModuleNotFoundError", "KeyError"}
 """Failures of asking SkyPilot that say nothing about the task YAML."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """Sums over conditions.
-
-    Attributes
-    ----------
-    expected_h : expected run times [h]; None = the config says none
-    cost_usd : expected hours x price, over the conditions where both are known; None = for none
-    dearest_usd_per_h : of one job; None = no price is known
-    sources : where the prices are from
-    unpriced : conditions that are not in ``cost_usd``
-    unpriced_machines : accelerators without a price
-    accelerators : all that a job may get
-    prices : of them, by accelerator
-    """
-
-    expected_h: float | None
-    cost_usd: float | None
-    dearest_usd_per_h: float | None
-    sources: list[str]
-    unpriced: list[str]
-    unpriced_machines: list[str]
-    accelerators: list[str]
-    prices: dict[str, Price]
-
-
-def estimate(experiment: Experiment, task: Task) -> Estimate:
-    """Add up what all jobs may cost; where the config has no price, SkyPilot's catalog is asked."""
-    names = sorted(
-        {
-            machine.accelerator
-            for condition in experiment.conditions
-            for machine in machines_of(task, condition)
-        }
-    )
-    known = {name.lower() for name in experiment.prices}
-    prices = catalog_prices(name for name in names if name.lower() not in known) | experiment.prices
-    return cost_of(experiment.conditions, task, prices)
-
-
-def cost_of(conditions: Iterable[Condition], task: Task, prices: dict[str, Price]) -> Estimate:
-    """Add up what the jobs of some conditions may cost, at known prices by accelerator."""
-    hours: list[float] = []
-    costs: list[float] = []
-    hourly: list[tuple[float, str]] = []
-    unpriced: list[str] = []
-    without_price: set[str] = set()
-    names: set[str] = set()
-    for condition in conditions:
-        found = machines_of(task, condition)
-        names.update(machine.accelerator for machine in found)
-        price = hourly_price(found, prices, node_count=task.node_count)
-        expected_h = None if condition.expected_minutes is None else condition.expected_minutes / 60
-        if price is not None:
-            hourly.append(price)
-        else:
-            without_price.update(machine.accelerator for machine in found)
-        if expected_h is not None:
-            hours.append(expected_h)
-        if price is not None and expected_h is not None:
-            costs.append(price[0] * expected_h)
-        else:
-            unpriced.append(condition.condition_id)
-    return Estimate(
-        expected_h=math.fsum(hours) if hours else None,
-        cost_usd=math.fsum(costs) if costs else None,
-        dearest_usd_per_h=max((price for price, _ in hourly), default=None),
-        sources=sorted({source for _, source in hourly}),
-        unpriced=unpriced,
-        unpriced_machines=sorted(without_price),
-        accelerators=sorted(names),
-        prices=prices,
-    )
 
 
 def one_of_each_kind(conditions: Iterable[Condition]) -> list[Condition]:
@@ -174,9 +99,9 @@ def _variables_check(experiment: Experiment, task: Task, environ: Mapping[str, s
             without.setdefault(name, condition.condition_id)
     if not without:
         return Check("variables", "ok", f"every variable that {task.path.name} declares has a value")
-    listed = named(f"{name} (of {condition})" for name, condition in without.items())
+    names = listed(f"{name} (of {condition})" for name, condition in without.items())
     sentence = (
-        f"{task.path.name} declares {listed} without a value; set it in the environment of fmon, or in the "
+        f"{task.path.name} declares {names} without a value; set it in the environment of fmon, or in the "
         "config (fixed, envs, overrides)"
     )
     return Check("variables", "fail", sentence)
@@ -187,7 +112,7 @@ def _files_check(task: Task, folder: Path) -> Check:
     missing = [path for path in _local_paths(task) if not (folder / Path(path).expanduser()).exists()]
     if missing:
         sentence = (
-            f"{task.path.name} takes {named(missing)} along, which is not in {folder}; such paths are "
+            f"{task.path.name} takes {listed(missing)} along, which is not in {folder}; such paths are "
             "relative to the folder that fmon is called in, as for sky jobs launch"
         )
         return Check("files", "fail", sentence)
@@ -239,3 +164,39 @@ def budget_check(found: Estimate, limits: Limits) -> Check:
         return Check("budget", "warn", sentence)
     sentence = f"about {cost:.2f} USD{without}, limits.budget_usd is {budget:g}"
     return Check("budget", "fail" if cost > budget else "warn" if without else "ok", sentence)
+
+
+class Check(NamedTuple):
+    """One thing that was looked at before anything is launched."""
+
+    name: str
+    result: Literal["ok", "warn", "fail"]
+    sentence: str
+
+
+def image_check(task: Task, docker_image: str | None) -> Check:
+    """Look for a container image: on a bare VM nothing says what code a job ran."""
+    images = images_of(task)
+    bare = [image for image in images if not image.startswith("docker:")]
+    if images and not bare:
+        return Check("image", "ok", f"{task.path.name} runs in {', '.join(images)}")
+    if docker_image and not bare:
+        return Check("image", "ok", f"{task.path.name} has no image_id; docker_image is {docker_image}")
+    what = f"image_id {bare[0]} is no container" if bare else "there is no image_id"
+    sentence = (
+        f"{what} in {task.path.name}: a bare VM; write image_id: docker:IMAGE, or docker_image in the config"
+    )
+    return Check("image", "warn", sentence)
+
+
+def accelerator_check(names: Iterable[str], limits: Limits) -> Check:
+    """Hold accelerators against the ones that are allowed."""
+    wanted = sorted(set(names))
+    if limits.accelerators is None:
+        return Check("accelerators", "ok", f"{', '.join(wanted) or 'none asked for'}; limits allow any")
+    allowed = {name.lower() for name in limits.accelerators}
+    outside = [name for name in wanted if name.lower() not in allowed and name != "CPU"]
+    if outside:
+        sentence = f"{', '.join(outside)} is not in limits.accelerators ({', '.join(limits.accelerators)})"
+        return Check("accelerators", "fail", f"{sentence}; change the task YAML or the limits")
+    return Check("accelerators", "ok", f"{', '.join(wanted) or 'none'} asked for, allowed")

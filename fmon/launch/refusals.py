@@ -1,4 +1,4 @@
-"""What launch refuses before the first job is paid for, and plan already where it is certain (floor 5).
+"""What launch refuses before the first job is paid for, and plan already where it is certain.
 
 The budget is no refusal but a question; ``gates`` has what ``plan`` shows as well.
 """
@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fmon.config.task import image_check
 from fmon.errors import ConfigError, QueueError
 from fmon.launch.job_names import misread_names, readable_template
-from fmon.launch.preflight import budget_check
-from fmon.manifest.build import jobs_of, named
-from fmon.manifest.claims import current_user
+from fmon.launch.preflight import budget_check, image_check
+from fmon.manifest.build import jobs_of
+from fmon.sky.endpoint import current_user
 from fmon.sky.status import is_terminal
+from fmon.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from fmon.config.task import Check, Task
-    from fmon.launch.preflight import Estimate
+    from fmon.config.task import Task
+    from fmon.launch.estimate import Estimate
+    from fmon.launch.preflight import Check
     from fmon.model import Experiment, Limits, Manifest, Record
 
 
@@ -71,10 +72,10 @@ def refuse_open_jobs(manifest: Manifest, records: list[Record]) -> None:
     """Refuse while somebody else's launcher has open jobs of the same names: each would be paid for twice."""
     found = strangers(manifest, records, {entry.job_name for entry in manifest.jobs if entry.job_id is None})
     if found:
-        listed = named(f"{job_id} ({name})" for job_id, name in found.items())
+        jobs = listed(f"{job_id} ({name})" for job_id, name in found.items())
         message = (
             f"open jobs have the names of conditions without a job and are not of {manifest.experiment_id}: "
-            f"{listed}; take them over (fmon adopt), cancel them (sky jobs cancel), or change job_name"
+            f"{jobs}; take them over (fmon adopt), cancel them (sky jobs cancel), or change job_name"
         )
         raise ConfigError(message)
 

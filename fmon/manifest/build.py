@@ -1,4 +1,4 @@
-"""Manifests in memory: made of a config, extended by it, and the jobs they own (floor 5)."""
+"""Manifests in memory: made of a config, extended by it, and the jobs they own."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from fmon.errors import ConfigError
 from fmon.manifest.file import read_manifest
 from fmon.model import Attempt, Entry, Experiment, Manifest, Price
 from fmon.store.folder import Store, stores
+from fmon.text import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
 
@@ -85,7 +86,7 @@ def extend(manifest: Manifest, fresh: Manifest) -> None:
     lost = [name for name, entry in old.items() if name not in new or new[name].job_name != entry.job_name]
     if lost:
         message = (
-            f"{manifest.experiment_id} has some of these jobs, but its conditions {named(lost)} are gone "
+            f"{manifest.experiment_id} has some of these jobs, but its conditions {listed(lost)} are gone "
             f"from {fresh.config_file} or have another job name; give the new design another experiment_name"
         )
         raise ConfigError(message)
@@ -132,10 +133,3 @@ def owned_elsewhere(store: Store, manifest: Manifest) -> set[tuple[int, str]]:
         return set()
     others = [read_manifest(other) for other in stores(store.path.parent) if other.path != store.path]
     return {job for other in others if not other.is_replay for job in jobs_of(other)}
-
-
-def named(words: Iterable[str], most: int = 5) -> str:
-    """Join the first few of some words, and say how many more there are."""
-    listed = list(words)
-    more = f" and {len(listed) - most} more" if len(listed) > most else ""
-    return ", ".join(listed[:most]) + more

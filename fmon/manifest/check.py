@@ -1,4 +1,4 @@
-"""What a manifest may not say although every key has the right type (floor 4)."""
+"""What a manifest may not say although every key has the right type."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""Which jobs say, or are named as if, they were an experiment's: the claims on its conditions (floor 5)."""
+"""Which jobs say, or are named as if, they were an experiment's: the claims on its conditions."""
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fmon.model import EPOCH
+from fmon.sky.endpoint import current_user
 from fmon.sky.status import is_terminal
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from fmon.model import Entry, Manifest, Record
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -138,14 +137,3 @@ def _choose_user(
     if manifest.is_replay and most > second:
         return first, []  # a recording was made for this experiment: most of its jobs are the experiment's
     return None, sorted(user for user in users if user)
-
-
-def current_user() -> str | None:
-    """Give SkyPilot's id of the user who runs fmon."""
-    user = os.environ.get("SKYPILOT_USER_ID")
-    if user:
-        return user
-    try:
-        return (Path.home() / ".sky" / "user_hash").read_text(encoding="utf-8").strip() or None
-    except (OSError, UnicodeDecodeError, RuntimeError):
-        return None

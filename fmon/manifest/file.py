@@ -1,4 +1,4 @@
-"""``manifest.json``: read, check, write (floor 4).
+"""``manifest.json``: read, check, write.
 
 In the file each factor is a key of its own beside the known keys of an entry (the seed's schema);
 in ``model.Entry`` they are a dict.

@@ -1,4 +1,4 @@
-"""Which job is which condition: by exact names and ids, never by substring (floor 5).
+"""Which job is which condition: by exact names and ids, never by substring.
 
 Pure: manifest and queue records in, a decision out. ``observe`` and ``adopt`` carry it out.
 """

@@ -1,4 +1,4 @@
-"""Which conditions a person means: by id, or as factor=level, exact (floor 5)."""
+"""Which conditions a person means: by id, or as factor=level, exact."""
 
 from __future__ import annotations
 
@@ -71,6 +71,6 @@ def _refuse_unknown_level(entries: Mapping[str, Entry], factor: str, level: str)
 
 
 def _near(word: str, known: Iterable[str]) -> str:
-    from fmon.config.shape import nearest  # loads pydantic
+    from fmon.text import nearest
 
     return nearest(word, known)

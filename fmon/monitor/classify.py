@@ -1,4 +1,4 @@
-"""Why each failed attempt failed: its log fetched, stored, and classified (floor 5).
+"""Why each failed attempt failed: its log fetched, stored, and classified.
 
 Reads the state, the stored logs and, through a ``LogReader``, SkyPilot. Writes ``logs/``,
 ``findings.parquet`` and, where the findings fire the kill-switch, that into the audit. Each step can be
@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from fmon.manifest.build import named
-from fmon.manifest.claims import EPOCH
+from fmon.model import EPOCH
 from fmon.monitor.fetch_logs import Attempt, Budget, Fetching
-from fmon.monitor.kill_switch import record_firings
-from fmon.sky.logs import LogMissingError, RecordedLogs
+from fmon.monitor.kill_switch import firing_sentence, record_firings
+from fmon.sky.logs import RecordedLogs
+from fmon.sky.reader import LogMissingError
 from fmon.sky.status import failed_statuses
 from fmon.store import unexamined
 from fmon.store.durable import LockTaken, lock
 from fmon.store.findings import Finding, Key, read_findings, write_findings
 from fmon.store.job_logs import remove_torn
 from fmon.store.state import read_columns
-from fmon.text import firing_sentence
+from fmon.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from fmon.causes import FailureInfo
     from fmon.model import Manifest, Pattern
-    from fmon.sky.logs import LogReader
+    from fmon.sky.reader import LogReader
     from fmon.store.folder import Store
 
 __all__ = ["Budget", "Examined", "examine"]
@@ -76,13 +76,13 @@ class Examined:
         said = []
         if self.categories:
             each = (f"{count} {category}" for category, count in self.categories.items())
-            said.append(f"{_failures(sum(self.categories.values()))} examined: {named(each)}")
+            said.append(f"{_failures(sum(self.categories.values()))} examined: {listed(each)}")
         if self.missing:
             each = (
                 f"job {job_id} ({why}{'; given up' if job_id in self.given_up else ''})"
                 for job_id, why in self.missing.items()
             )
-            said.append(f"no log of {named(each)}")
+            said.append(f"no log of {listed(each)}")
         if self.left_count:
             said.append(f"{_failures(self.left_count)} without its log yet")
         for event in self.firings:

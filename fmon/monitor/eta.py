@@ -1,4 +1,4 @@
-"""When the open jobs may have ended: the query over the views, and its answer in words (floor 4)."""
+"""When the open jobs may have ended: the query over the views, and its answer in words."""
 
 from __future__ import annotations
 

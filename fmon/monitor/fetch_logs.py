@@ -1,4 +1,4 @@
-"""The logs of failed attempts, from SkyPilot into the store (floor 5).
+"""The logs of failed attempts, from SkyPilot into the store.
 
 A log is cleaned and redacted in memory; only then it is written.
 """
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fmon.errors import QueueError
 from fmon.sky.clean_log import cleaned, is_silent, no_log
-from fmon.sky.logs import LogAsk, LogMissingError
+from fmon.sky.reader import LogAsk, LogMissingError
 from fmon.store.job_logs import load_log, save_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fmon.sky.logs import LogReader
+    from fmon.sky.reader import LogReader
     from fmon.store.folder import Store
 
 CONTROLLER_KNOWS = frozenset({"FAILED_SETUP", "FAILED_PRECHECKS", "FAILED_NO_RESOURCE", "FAILED_CONTROLLER"})

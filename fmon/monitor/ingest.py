@@ -1,4 +1,4 @@
-"""One answer of the queue into one experiment's store: match, attach, price, append (floor 5)."""
+"""One answer of the queue into one experiment's store: match, attach, price, append."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fmon.errors import ManifestError, QueueError
-from fmon.manifest.build import named, new_manifest, owned_elsewhere
-from fmon.manifest.claims import EPOCH
+from fmon.manifest.build import new_manifest, owned_elsewhere
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.manifest.match import Match, attach, match
+from fmon.model import EPOCH
 from fmon.sky.status import failed_statuses, is_terminal
+from fmon.store.compaction import close
 from fmon.store.events import append_event, read_events
 from fmon.store.log import Look, append
 from fmon.store.state import read_columns
+from fmon.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from fmon.model import Manifest, Price, Record
-    from fmon.sky.queue import Answer
+    from fmon.sky.reader import Answer
     from fmon.store.folder import Store
 
 __all__ = ["Match", "Observed", "is_terminal", "match", "new_manifest", "observe"]
@@ -62,14 +64,14 @@ class Observed:
             return f"heartbeat written, the queue did not answer: {self.error}"
         said = [f"{self.own_count} job tasks seen, {self.changed_count} changed"]
         if self.attached:
-            said.append(f"attached {named(f'{name} -> job {job}' for name, job in self.attached.items())}")
+            said.append(f"attached {listed(f'{name} -> job {job}' for name, job in self.attached.items())}")
         if self.duplicates:
             each = (
                 f"{name} also has job {', '.join(map(str, ids))}" for name, ids in self.duplicates.items()
             )
-            said.append(f"duplicates: {named(each)}")
+            said.append(f"duplicates: {listed(each)}")
         if self.ambiguous:
-            said.append(f"jobs of several users fit ({named(self.ambiguous)}), none attached")
+            said.append(f"jobs of several users fit ({listed(self.ambiguous)}), none attached")
         if self.is_closed:
             said.append("all ended, closed")
         return "; ".join(said)
@@ -215,7 +217,7 @@ def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: date
     con = connect(store.path.parent, store.experiment_id, now=now, views=("outcome",))
     still_open = rows(con, "select 1 from outcome where open_count > 0")
     if not still_open:
-        store.close()
+        close(store)
     return not still_open
 
 

@@ -1,4 +1,4 @@
-"""The kill-switch's firings: looked for after failures were examined, and recorded once (floor 5).
+"""The kill-switch's firings: looked for after failures were examined, and recorded once.
 
 Cancels nothing. A mark in the store names the findings that were looked at: a poll that examined nothing
 new compares two file times, and one that died between examining and recording is made up for by the next.
@@ -6,17 +6,24 @@ new compares two file times, and one that died between examining and recording i
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from fmon.rules.kill_switch import kill_switch, too_many_failed
-from fmon.store.durable import remove, write_durably
-from fmon.store.events import append_event, read_events
+from fmon.model import Manifest
+from fmon.store.folder import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from fmon.model import Manifest
     from fmon.store.folder import Store
+
+from typing import TYPE_CHECKING
+
+from fmon.rules.kill_switch import kill_switch, too_many_failed
+from fmon.store.durable import remove, write_durably
+from fmon.store.events import append_event, read_events
 
 FINDINGS, MARK = "findings.parquet", ".kill_switch"
 
@@ -128,3 +135,41 @@ def _looked_at(store: Store) -> bytes | None:
         return (store.path / MARK).read_bytes()
     except FileNotFoundError:
         return None
+
+
+def firing_reason(firing: Mapping[str, Any]) -> str:
+    """Say why the kill-switch fired; ``firing`` is its event, or a row of view ``kill_switch``.
+
+    Examples
+    --------
+    >>> firing_reason({"trigger": "failed_ratio", "failed_count": 9})
+    '9 jobs failed, more than max_failed_ratio'
+    """
+    count = firing["failed_count"] if "failed_count" in firing else len(firing["member_job_ids"])
+    if firing["trigger"] == "failed_ratio":
+        return f"{count:,} jobs failed, more than max_failed_ratio"
+    where = " ".join(f"{factor}={level}" for factor, level in firing["combination"].items())
+    return f"{count:,} jobs failed of the identical error ({firing['category']})" + (
+        f" at {where}" if where else ""
+    )
+
+
+def firing_sentence(
+    firing: Mapping[str, Any], *, proposed: Sequence[int], experiment_id: str, most: int = 20
+) -> str:
+    """Say why the kill-switch fired, which jobs are better cancelled, and what to type for it.
+
+    Parameters
+    ----------
+    firing : as for ``firing_reason``
+    proposed : jobs to cancel as things stand
+    experiment_id : the experiment
+    most : jobs to name; how many more there are is said
+    """
+    said = firing_reason(firing)
+    if not proposed:
+        return f"{said}; nothing to cancel" + (f": {firing['why_none']}" if firing["why_none"] else "")
+    more = f" and {len(proposed) - most:,} more" if len(proposed) > most else ""
+    listed = ", ".join(map(str, proposed[:most])) + more
+    command = f"fmon cancel --kill-switch --yes --experiment {experiment_id}"
+    return f"{said}; better cancelled: job {listed}: {command}"

@@ -1,4 +1,4 @@
-"""Phase 2, monitor: look at the queue and remember what it said (floor 6).
+"""Phase 2, monitor: look at the queue and remember what it said.
 
 Reads the queue through a ``QueueReader``, which has nothing that launches or cancels.
 Writes snapshots into the stores of the experiments it looked for.
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from fmon.monitor.classify import Examined
     from fmon.monitor.ingest import Observed
-    from fmon.sky.logs import LogReader
-    from fmon.sky.queue import Answer, QueueReader
+    from fmon.sky.reader import Answer, LogReader, QueueReader
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Record a live queue into a folder that ``fmon replay`` reads (floor 6).
+"""Record a live queue into a folder that ``fmon replay`` reads.
 
 Writes OUT/experiment.yaml, the task YAML, queue.jsonl and logs/; only jobs of the experiment,
 only allow-listed fields, secrets redacted: a recording is made to be passed on.
@@ -14,7 +14,7 @@ from fmon.config import load_experiment
 from fmon.errors import ConfigError, QueueError
 from fmon.monitor.ingest import is_terminal, match, new_manifest
 from fmon.redact import redact
-from fmon.sky.logs import LogAsk
+from fmon.sky.reader import LogAsk
 from fmon.sky.record import queue_record
 from fmon.store.durable import write_durably
 
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fmon.model import Manifest, Record
-    from fmon.sky.logs import LogReader
-    from fmon.sky.queue import QueueReader
+    from fmon.sky.reader import LogReader, QueueReader
 
 TORN = b"\n"
 EACH_S = 20.0

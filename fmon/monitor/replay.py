@@ -1,4 +1,4 @@
-"""Replay a recording: the same code as a live poll, with the recorded clock (floor 6).
+"""Replay a recording: the same code as a live poll, with the recorded clock.
 
 Reads RECORDING/experiment.yaml, queue.jsonl and logs/; asks no network and no catalog.
 """
@@ -18,8 +18,9 @@ from fmon.manifest.file import read_manifest, write_manifest
 from fmon.monitor.classify import Budget, examine
 from fmon.monitor.ingest import new_manifest, observe
 from fmon.sky.logs import RecordedLogs
-from fmon.sky.queue import Answer
+from fmon.sky.reader import Answer
 from fmon.sky.record import parse_records
+from fmon.store.compaction import close
 from fmon.store.durable import lock
 from fmon.store.folder import Store
 from fmon.store.log import polls_of
@@ -95,7 +96,7 @@ def replay(recording: Path, data: Path, *, max_conditions: int = 100_000) -> Rep
                 _examine(store, logs, now=polled_at)
         if is_due(store, polls[-1][0]):  # an earlier replay died between its last poll and its findings
             _examine(store, logs, now=polls[-1][0])
-        store.close()
+        close(store)
     return Replayed(experiment_id=store.experiment_id, poll_count=len(polls), new_count=new_count, bad=bad)
 
 

@@ -1,4 +1,4 @@
-"""Show the log of a job: the stored one, else as far as it is written by now (floor 6).
+"""Show the log of a job: the stored one, else as far as it is written by now.
 
 Reads the manifest, the stored logs and, where there is none, SkyPilot; writes nothing.
 """
@@ -8,20 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fmon.config.shape import nearest
 from fmon.errors import ConfigError, QueueError
-from fmon.manifest.build import named
 from fmon.manifest.file import read_manifest
 from fmon.sky.clean_log import cleaned, is_silent, no_log
-from fmon.sky.logs import LogAsk, LogMissingError, read_log
+from fmon.sky.logs import read_log
+from fmon.sky.reader import LogAsk, LogMissingError
 from fmon.store.folder import Store, find
 from fmon.store.job_logs import load_log
+from fmon.text import listed, nearest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from fmon.model import Entry, Manifest
-    from fmon.sky.logs import LogReader
+    from fmon.sky.reader import LogReader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class JobLog:
         since = "stored" if self.is_stored else "live"
         said = f"{whose} of job {self.ask.job_id} ({self.condition_id}), {since}"
         if self.others:
-            said += f"; the condition has also job {named(map(str, self.others))}"
+            said += f"; the condition has also job {listed(map(str, self.others))}"
         return said
 
 

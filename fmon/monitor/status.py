@@ -1,4 +1,4 @@
-"""Phase 2, monitor: where every condition stands (floor 6).
+"""Phase 2, monitor: where every condition stands.
 
 Reads the views; writes nothing.
 """
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from fmon.monitor.eta import ETA, eta_of
-from fmon.text import cost, firing_sentence
+from fmon.monitor.kill_switch import firing_sentence
+from fmon.text import cost
 from fmon.warehouse import rows
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The begin of a cycle: written down before its first launch, in the audit and in the manifest (floor 5)."""
+"""The begin of a cycle: written down before its first launch, in the audit and in the manifest."""
 
 from __future__ import annotations
 

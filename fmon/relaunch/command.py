@@ -1,4 +1,4 @@
-"""The launch of a condition's job as a person would type it (floor 3)."""
+"""The launch of a condition's job as a person would type it."""
 
 from __future__ import annotations
 

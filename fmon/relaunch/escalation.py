@@ -1,4 +1,4 @@
-"""What a person needs who decides about a cycle beyond the allowed ones (F4): story and advice (floor 5)."""
+"""What a person needs who decides about a cycle beyond the allowed ones (F4): story and advice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What would be run again, in which cycle, by which commands and for how much (floor 5)."""
+"""What would be run again, in which cycle, by which commands and for how much."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fmon.config import load_experiment
 from fmon.config.task import read_task
 from fmon.launch.job_yaml import job_envs
-from fmon.manifest.build import named
 from fmon.relaunch.command import typed_launch
-from fmon.text import money
+from fmon.text import listed, money
 from fmon.warehouse import rows
 
 if TYPE_CHECKING:
@@ -158,10 +157,10 @@ class Again:
         if not self.jobs:
             said = [f"{self.experiment_id}: nothing to run again"]
         if self.left_out:
-            told = named(self.left_out)
+            told = listed(self.left_out)
             said.append(f"cancelled by a person, only with --include-cancelled: {told}")
         if self.unmended:
-            told = named(self.unmended)
+            told = listed(self.unmended)
             said.append(f"unrecoverable, only once its fix is recorded (fmon fix record): {told}")
         return said
 

@@ -1,8 +1,8 @@
-"""Phase 5, relaunch: what view ``relaunch`` lists, and only that, in one more cycle, under F1..F5 (floor 6).
+"""Phase 5, relaunch: what view ``relaunch`` lists, and only that, in one more cycle, under F1..F5.
 
-Reads the views, the config, git and the registry; launches through ``fmon.launch.dispatch``; writes events and
-the manifest. The event ``relaunch`` comes before the first launch: whoever comes after a crash finds the
-cycle begun and carries it on (docs/decisions/0017).
+Reads the views, the config, git and the registry; launches through ``fmon.launch.dispatch``; writes
+events and the manifest. The event ``relaunch`` comes before the first launch: after a crash the next call
+finds the cycle started and resumes it (docs/decisions/0017).
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from fmon.diagnose.gate import failures, unfinished
 from fmon.errors import ConfigError, RuleError
 from fmon.fix.chain import measure, run_command
 from fmon.launch.dispatch import Attempt, Dispatched, dispatch, exclusive
+from fmon.launch.estimate import cost_of
 from fmon.launch.job_yaml import JobWriter
-from fmon.launch.preflight import checks, cost_of, parse_kinds
+from fmon.launch.preflight import checks, parse_kinds
 from fmon.launch.refusals import refuse_failed, refuse_job_names, strangers
 from fmon.manifest.file import read_manifest
 from fmon.relaunch.begin import begin
@@ -33,15 +34,16 @@ from fmon.relaunch.plan import VIEWS as AGAIN
 from fmon.relaunch.plan import Again, Authorization, look
 from fmon.relaunch.untracked import VIEWS as TRACKING
 from fmon.relaunch.untracked import faults
-from fmon.rules.f2_aggregate_before_fix import f2_diagnosed_in_full
+from fmon.rules.f1_wait_for_terminal import f1_wait_for_terminal
+from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix, f2_diagnosed_in_full
 from fmon.rules.f3_rebuild_before_relaunch import (
     bare_vm_launch,
     f3_links,
     f3_rebuild_before_relaunch,
     f3_same_image,
 )
-from fmon.rules.f5_factorial_manifest import f4_max_two_cycles, f5_factorial_manifest, f5_stranger_faults
-from fmon.rules.kill_switch import f1_wait_for_terminal, f2_aggregate_before_fix
+from fmon.rules.f4_max_two_cycles import f4_max_two_cycles
+from fmon.rules.f5_factorial_manifest import f5_factorial_manifest, f5_stranger_faults
 from fmon.store.durable import LockTaken
 from fmon.store.events import read_events
 from fmon.store.folder import find
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
     from fmon.fix.chain import Ran
     from fmon.model import Manifest
     from fmon.rules.f3_rebuild_before_relaunch import Chain, Link
-    from fmon.sky.queue import QueueReader
+    from fmon.sky.reader import QueueReader
     from fmon.sky.submit.submitter import Submitter
     from fmon.store.folder import Store
 

@@ -1,4 +1,4 @@
-"""Compare: what changed from one experiment to the next (floor 6).
+"""Compare: what changed from one experiment to the next.
 
 Reads the views of all experiments of the folder: an error is new only where none of the older ones had it.
 Writes the page where one is asked for, and nothing else.
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from fmon.errors import ConfigError
 from fmon.report import compare_queries as queries
 from fmon.report.comparison import Change
-from fmon.report.frozen import freeze
 from fmon.report.page.comparison import render
 from fmon.store.durable import write_durably
 from fmon.store.folder import find
 from fmon.warehouse import connect, rows
+from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What ``fmon compare`` asks of the views about two experiments (floor 4).
+"""What ``fmon compare`` asks of the views about two experiments.
 
 Each query takes ``$before`` and ``$after``; what they mean is said in the macros of ``sql/`` that they read.
 """

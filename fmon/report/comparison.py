@@ -1,4 +1,4 @@
-"""What changed from one experiment to the next, and how it is said to people (floor 4)."""
+"""What changed from one experiment to the next, and how it is said to people."""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 As in ``queries``: selects, bounded here, each with how many rows there are in all.
 """
 
+from fmon.diagnose.root_causes import SUSPECT
+
 CAUSES = """
 select
     cause.root_cause_id,
@@ -49,26 +51,6 @@ select
 from cause
 """
 
-SUSPECT = """
-select
-    suspect.root_cause_id,
-    suspect.combination,
-    suspect.equivalents,
-    suspect.pattern,
-    suspect.claim,
-    suspect.statement,
-    suspect.round,
-    suspect.failed_count,
-    suspect.total_count,
-    suspect.elsewhere_failed_count,
-    suspect.elsewhere_other_count,
-    suspect.elsewhere_total_count,
-    suspect.lift,
-    suspect.p_value,
-    suspect.p_holm
-from suspect
-"""
-"""What is known of a suspect."""
 
 SUSPECTS = f"""
 {SUSPECT}

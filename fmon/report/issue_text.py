@@ -1,4 +1,4 @@
-"""The text of an issue about a root cause, as GitHub's Markdown (floor 4).
+"""The text of an issue about a root cause, as GitHub's Markdown.
 
 Whatever comes from jobs, logs, configs and people stands in code: there GitHub makes no mention, reference,
 link or HTML of it. The fence, or the run of backticks, is longer than any inside.

@@ -1,4 +1,4 @@
-"""Phase 6, issues: a text per root cause that a person has to see to, filed where asked (floor 6).
+"""Phase 6, issues: a text per root cause that a person has to see to, filed where asked.
 
 Reads view ``issue``; writes Markdown files and events. Filing looks before it acts, so that it may be killed
 between any two steps and called again (docs/decisions/0021).
@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fmon.diagnose.excerpt import excerpt
 from fmon.diagnose.gate import failures, unfinished
-from fmon.evidence import excerpt
 from fmon.report import issue_text
-from fmon.report.frozen import freeze
-from fmon.rules.kill_switch import f1_wait_for_terminal, f2_aggregate_before_fix
+from fmon.rules.f1_wait_for_terminal import f1_wait_for_terminal
+from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix
 from fmon.store.durable import lock, write_durably
 from fmon.store.events import append_event, read_events
 from fmon.store.folder import find, issues_lock
 from fmon.warehouse import connect, rows
+from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

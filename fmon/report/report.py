@@ -1,4 +1,4 @@
-"""Phase 6, report: what became of every condition, as JSONL and as one HTML page (floor 6).
+"""Phase 6, report: what became of every condition, as JSONL and as one HTML page.
 
 Reads the views, asks SkyPilot what it says that the ended jobs have cost and MLflow for their runs. Writes
 both files, then copies status, times, costs and run ids into the manifest.
@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from fmon.diagnose.excerpt import excerpt
 from fmon.errors import QueueError, TrackingError
-from fmon.evidence import excerpt
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.report import queries
-from fmon.report.frozen import freeze
 from fmon.report.jsonl import LAST, LINES, MACROS
 from fmon.report.page.facts import gather
 from fmon.report.page.render import render
@@ -26,6 +25,7 @@ from fmon.store.runs import read_runs, write_runs
 from fmon.text import json_text
 from fmon.warehouse import connect, rows
 from fmon.warehouse.load import bind_reported, bind_runs
+from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -75,8 +75,8 @@ def report(
     out : folder of the reports; made where it is missing
     ask : ``fmon.sky.costs.reported_costs``; None = SkyPilot is not asked. It never is about a recording,
         nor where it was not what polls looked at.
-    track : ``fmon.clients.mlflow.tracked_runs``, asked where the config names an MLflow; None = it is not asked.
-        Without an answer the report shows the runs of the last one.
+    track : ``fmon.clients.mlflow.tracked_runs``, asked where the config names an MLflow; None = it is not
+        asked. Without an answer the report shows the runs of the last one.
     now : the clock that open jobs are measured by [UTC]; None = the wall clock. A replayed experiment has
         its own, so its report is always the same.
 

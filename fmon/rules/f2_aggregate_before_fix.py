@@ -1,19 +1,25 @@
-"""Which diagnosis a fix and a relaunch stand on, as a pure decision over the audit (floor 2).
+"""Which diagnosis a fix and a relaunch stand on, as a pure decision over the audit.
 
 Beside ``fmon.rules.kill_switch``, for its size: what F1 and F2 ask for once the jobs have ended.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fmon.errors import RuleError
-from fmon.rules.kill_switch import listed
+from fmon.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     Row = Mapping[str, Any]
+    from collections.abc import Mapping
+
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fmon.text import listed
 
 
 class Named(NamedTuple):
@@ -25,27 +31,6 @@ class Named(NamedTuple):
     def jobs(self) -> frozenset[int]:
         """The jobs alone."""
         return frozenset(job_id for _, job_id in self.pairs)
-
-
-def f1_not_cut_short(begun: Sequence[Row]) -> None:
-    """F1, of a cycle that was begun and cut short: its jobs are still to come.
-
-    Parameters
-    ----------
-    begun : conditions that are to have a job of a begun cycle and have none: condition_id, cycle (of view
-        ``relaunch``)
-
-    Raises
-    ------
-    RuleError
-        Exit code 21; names them.
-    """
-    if begun:
-        told = listed([str(row["condition_id"]) for row in begun])
-        raise RuleError(
-            1,
-            f"cycle {begun[0]['cycle']} was begun and has no job yet of {told}; fmon relaunch carries it on",
-        )
 
 
 def f2_diagnosed_in_full(events: Sequence[Row], cycle: int, failures: Iterable[Row]) -> str:
@@ -97,3 +82,37 @@ def named_in(event: Row) -> Named:
 
 def _is_of(event: Row, cycle: int) -> bool:
     return event.get("event") == "diagnosis" and event.get("cycle") == cycle
+
+
+UNEXAMINED = "unknown/unexamined"
+"""The root cause that view ``failure`` gives to an attempt that nobody has looked at yet."""
+
+
+def f2_aggregate_before_fix(failures: Iterable[Row]) -> None:
+    """F2: all failures are gathered, each with a root cause, before any is fixed; unknown is one too.
+
+    Parameters
+    ----------
+    failures : failed attempts with condition_id, job_id, root_cause_id (of view ``failure``)
+
+    Raises
+    ------
+    RuleError
+        Exit code 22; names the attempts that nobody has examined.
+
+    Notes
+    -----
+    Prevents a rebuild and relaunch for one cause while another still waits to be found.
+    """
+    without = [f"{row['condition_id']} (job {row['job_id']})" for row in failures if is_unexamined(row)]
+    if without:
+        raise RuleError(
+            2,
+            f"{counted(len(without), 'failed attempt is', 'failed attempts are')} without a root cause: "
+            f"{listed(without)}. Run fmon diagnose again; fmon logs JOB shows what there is",
+        )
+
+
+def is_unexamined(failure: Row) -> bool:
+    """Tell whether a failed attempt has no finding yet."""
+    return bool(failure["root_cause_id"] == UNEXAMINED)

@@ -1,4 +1,4 @@
-"""Rule F3 as a pure decision: what was measured of a fix in, judged links and a refusal out (floor 2).
+"""Rule F3 as a pure decision: what was measured of a fix in, judged links and a refusal out.
 
 Beside ``fmon.rules.kill_switch``, for its size; ``fmon.fix.chain`` measures.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fmon.errors import RuleError
-from fmon.rules.kill_switch import listed
+from fmon.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Rules F4 and F5 as pure decisions: how often may be relaunched, and what must be tracked for it (floor 2).
+"""Rules F4 and F5 as pure decisions: how often may be relaunched, and what must be tracked for it.
 
 Beside ``fmon.rules.kill_switch``, for its size.
 """
@@ -8,54 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fmon.errors import RuleError
-from fmon.rules.kill_switch import listed
+from fmon.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
-    from decimal import Decimal
 
     Row = Mapping[str, Any]
-
-
-def f4_max_two_cycles(
-    cycle: int,
-    *,
-    most: int,
-    budgets: Mapping[int, Decimal],
-    estimate_usd: Decimal | None,
-) -> None:
-    """F4: after two relaunches a person decides, cycle by cycle and for a stated sum.
-
-    Parameters
-    ----------
-    cycle : the one to launch
-    most : relaunches allowed without a person
-    budgets : what a person has authorized, by cycle [USD]
-    estimate_usd : what this cycle will cost; None = unknown
-
-    Raises
-    ------
-    RuleError
-        Exit code 24; nobody has authorized this cycle, or for less than it will cost.
-
-    Notes
-    -----
-    Prevents fixing and relaunching without end, and the bill for it.
-    """
-    if cycle <= most:
-        return
-    if cycle not in budgets:
-        raise RuleError(
-            4,
-            f"{_counted(most, 'relaunch', 'relaunches')} allowed, this would be number {cycle}. A person may "
-            f"authorize exactly this one: fmon relaunch --authorize-cycle {cycle} --budget USD",
-        )
-    if estimate_usd is not None and estimate_usd > budgets[cycle]:
-        raise RuleError(
-            4,
-            f"cycle {cycle} is authorized for ${budgets[cycle]:,.2f} and will cost about "
-            f"${estimate_usd:,.2f}; authorize it for more, or cancel conditions that need not run",
-        )
 
 
 def f5_config_faults(
@@ -134,7 +92,3 @@ def f5_factorial_manifest(faults: Sequence[str]) -> None:
 
 def _job(row: Row) -> str:
     return f"{row['condition_id']} (job {row['job_id']}, cycle {row['cycle']})"
-
-
-def _counted(count: int, one: str, many: str) -> str:
-    return f"{count} {one} is" if count == 1 else f"{count} {many} are"

@@ -1,4 +1,4 @@
-"""SkyPilot's own marks out of a log, and secrets: what is left may be stored and shown (floor 4)."""
+"""SkyPilot's own marks out of a log, and secrets: what is left may be stored and shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read the queue from a file: what ``sky jobs queue -a -o json`` printed (floor 4).
+"""Read the queue from a file: what ``sky jobs queue -a -o json`` printed.
 
 Such a file lacks start_at, region, failure_reason and metadata: they stay unknown. It has no time
 of its own either, so an answer counts as of the moment it is read.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmon.errors import QueueError
 from fmon.sky.protocol import one_line
-from fmon.sky.queue import Answer
+from fmon.sky.reader import Answer
 from fmon.sky.record import parse_records
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Text of any length in bounded memory: its beginning and its end (floor 4)."""
+"""Text of any length in bounded memory: its beginning and its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read logs over plain HTTP: one streamed answer a log, bounded in time and size (floor 4).
+"""Read logs over plain HTTP: one streamed answer a log, bounded in time and size.
 
 SkyPilot streams a log as text, and what went wrong on the way only the request's own record tells:
 so that is asked for behind it.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from http.client import HTTPConnection, HTTPResponse
 
-    from fmon.sky.logs import LogAsk
+    from fmon.sky.reader import LogAsk
 
 EACH_S = 20.0
 """Time for one log; one that takes longer must not keep those behind it from being read."""

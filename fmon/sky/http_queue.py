@@ -1,4 +1,4 @@
-"""Ask over plain HTTP: the hot path of ``fmon poll``, and the costs for a report (floor 4).
+"""Ask over plain HTTP: the hot path of ``fmon poll``, and the costs for a report.
 
 Two requests on one connection; nothing that changes a job can be asked from here. Importing
 SkyPilot's SDK alone takes longer than all of this.
@@ -34,7 +34,7 @@ from fmon.sky.protocol import (
     request_headers,
     require_json,
 )
-from fmon.sky.queue import Answer
+from fmon.sky.reader import Answer
 from fmon.sky.record import parse_records
 
 if TYPE_CHECKING:

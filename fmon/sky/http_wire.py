@@ -1,4 +1,4 @@
-"""HTTP as such: connections, bodies, and what goes wrong on the way (floor 4).
+"""HTTP as such: connections, bodies, and what goes wrong on the way.
 
 The standard library's client: urllib3 and requests would double the time that a poll takes to start.
 """

@@ -1,4 +1,4 @@
-"""Which statuses are terminal and which failed: what ``sql/status.sql`` says, without DuckDB (floor 4)."""
+"""Which statuses are terminal and which failed: what ``sql/status.sql`` says, without DuckDB."""
 
 import re
 from functools import cache

@@ -1,4 +1,4 @@
-"""What SkyPilot's SDK is asked, in a process of its own (floor 4).
+"""What SkyPilot's SDK is asked, in a process of its own.
 
 ``python -m fmon.sky.worker SECONDS COMMAND ...``. Reads only, and never calls ``sky.get``, which
 unpickles what the server sent. Prints one marked line: ``{"answer": ...}`` or

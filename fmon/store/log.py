@@ -1,4 +1,4 @@
-"""Append one poll to an experiment's log (floor 4).
+"""Append one poll to an experiment's log.
 
 The commit is one rename: a poll's heartbeat and its changed rows are one file. Everything before it
 can be thrown away, everything after it can be done again.
@@ -6,12 +6,13 @@ can be thrown away, everything after it can be done again.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
 from fmon.errors import StoreError
+from fmon.model import EPOCH
 from fmon.store import compaction, state, unexamined
 from fmon.store.arrow import BEAT, LOG, PACKED, SMALL, parquet, read_log_file, table_of, values
 from fmon.store.changes import ROW, changed_rows, fingerprint
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from fmon.store.changes import Row
     from fmon.store.folder import Store
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 _STATUS = ROW.index("status")
 SMALL_ROWS = 1_000

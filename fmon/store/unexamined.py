@@ -1,4 +1,4 @@
-"""The mark that a failed attempt may be without a complete finding (floor 4).
+"""The mark that a failed attempt may be without a complete finding.
 
 Set before the poll that saw the failure is committed, taken away when all findings are complete: a crash
 leaves it too long, never too short, and a quiet poll pays one look at the folder. Standard library only.

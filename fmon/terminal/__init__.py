@@ -1,4 +1,4 @@
-"""What people see in a terminal (floor 7).
+"""What people see in a terminal.
 
 ``visible`` costs nothing to import: a poll under cron says its sentences through it. Everything else loads
 rich, or prepares for it, and comes when it is asked for.

@@ -1,4 +1,4 @@
-"""What changed between experiments, on a screen (floor 7)."""
+"""What changed between experiments, on a screen."""
 
 from __future__ import annotations
 

@@ -1,13 +1,12 @@
-"""A diagnosis on a screen: what explains most in the first line, then one block per root cause (floor 7)."""
+"""A diagnosis on a screen: what explains most in the first line, then one block per root cause."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from fmon.diagnose.root_causes import ALONE, UNEXPLAINED, transience
-from fmon.manifest.build import named
 from fmon.terminal.lines import emit, folded, line, segment, terminal_width
-from fmon.text import cost
+from fmon.text import cost, counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -150,9 +149,9 @@ def _preliminary(diagnosis: Diagnosis) -> str:
     jobs = [f"{row['condition_id']} (job {row['job_id']})" for row in diagnosis.open_jobs]
     told = "not all failures were examined"
     if jobs:
-        told = f"{counted(len(jobs), 'job')} still open: {named(jobs)}"
+        told = f"{counted(len(jobs), 'job')} still open: {listed(jobs)}"
     elif diagnosis.to_come:
-        told = f"the cycle was begun and has no job yet of {named(diagnosis.to_come)}"
+        told = f"the cycle was begun and has no job yet of {listed(diagnosis.to_come)}"
     return f"preliminary, opens no fix: {why}{' ' if why else ''}{told}"
 
 
@@ -164,9 +163,4 @@ def _caveat(causes: list[Row]) -> str:
 
 def names_of(words: Iterable[str]) -> str:
     """Name the first of some words, and say how many more there are."""
-    return named(words, MAX_NAMED)
-
-
-def counted(count: int, noun: str) -> str:
-    """Write a count with its noun."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    return listed(words, MAX_NAMED)

@@ -1,4 +1,4 @@
-"""A file that is made and goes to stdout (floor 7)."""
+"""A file that is made and goes to stdout."""
 
 from __future__ import annotations
 

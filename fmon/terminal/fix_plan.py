@@ -1,12 +1,12 @@
-"""A batch plan on a screen: a work order per root cause, then what comes after all of them (floor 7)."""
+"""A batch plan on a screen: a work order per root cause, then what comes after all of them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fmon.terminal.diagnosis import WIDTH, cause_header, counted, labelled, names_of, why_lines
+from fmon.terminal.diagnosis import WIDTH, cause_header, labelled, names_of, why_lines
 from fmon.terminal.lines import emit, folded, line, terminal_width
-from fmon.text import clock
+from fmon.text import clock, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Lines of styled text, tables made of them, and the one place that prints (floor 7).
+"""Lines of styled text, tables made of them, and the one place that prints.
 
 All text passes through ``visible`` on its way into a segment: what a job or a config calls itself never
 steers the terminal. rich only brings the colours; its markup is never read.

@@ -1,4 +1,4 @@
-"""What a config amounts to, on a screen (floor 7)."""
+"""What a config amounts to, on a screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``fmon relaunch`` prints: the commands, what became of them, and the report of F4 (floor 7)."""
+"""What ``fmon relaunch`` prints: the commands, what became of them, and the report of F4."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of a query as a table or as JSON (floor 7)."""
+"""Rows of a query as a table or as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of an experiment on a screen: alarms, progress, conditions (floor 7)."""
+"""The state of an experiment on a screen: alarms, progress, conditions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The live view of ``fmon watch`` (floor 7)."""
+"""The live view of ``fmon watch``."""
 
 from __future__ import annotations
 

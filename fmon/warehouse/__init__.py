@@ -1,4 +1,4 @@
-"""The stores as DuckDB views, in memory (floor 4).
+"""The stores as DuckDB views, in memory.
 
 Reads manifests and logs through ``fmon.store``, makes the views of ``sql/`` over them; writes nothing.
 """

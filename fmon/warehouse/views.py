@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import duckdb
+
 import re
 from functools import cache
 from importlib.resources import files
@@ -11,9 +18,6 @@ import duckdb
 
 from fmon.errors import ConfigError
 from fmon.schema import SOURCES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 VIEWS = (
     "status",
@@ -155,3 +159,15 @@ def make_views(
         made, comments = made_and_commented(view)
         sql = made + comments if commented else made
         con.execute(AS_VIEW.sub(r"\1 table", sql) if view in computed else sql)
+
+
+def freeze(con: duckdb.DuckDBPyConnection, views: Iterable[str]) -> None:
+    """Put the rows of views into temp tables of the same names, which hide the views, from other views too.
+
+    Parameters
+    ----------
+    con : views of ``warehouse.connect``; what they read does not change while it is open
+    views : in dependency order
+    """
+    for view in views:
+        con.execute(f"create temp table {view} as select * from main.{view}")  # noqa: S608 - our own names

@@ -26,9 +26,9 @@ from fmon.sky.endpoint import Endpoint, find_endpoint
 from fmon.sky.file_queue import FileQueue
 from fmon.sky.http_logs import HttpLogs
 from fmon.sky.http_queue import HttpQueue
-from fmon.sky.logs import LogAsk
 from fmon.sky.prices import catalog_prices, parse_resources
 from fmon.sky.protocol import API_VERSION, FIELDS, VERSION, queue_body, request_headers
+from fmon.sky.reader import LogAsk
 from fmon.sky.sdk import SdkLogs, SdkQueue
 from fmon.sky.status import terminal_statuses
 from tests.e2e.early import SECRET, TAGS

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from fmon.errors import QueueError
-from fmon.sky.queue import Answer
+from fmon.sky.reader import Answer
 from fmon.sky.record import parse_records
 from fmon.sky.submit.submitter import InFlight, Outcome, Submission
 

@@ -7,7 +7,8 @@ import pytest
 from fmon.errors import QueueError
 from fmon.sky.head_and_tail import MARK, Ends
 from fmon.sky.http_logs import HttpLogs
-from fmon.sky.logs import LogAsk, LogMissingError, NoLogs, RecordedLogs, SkyLogs, open_logs, read_log
+from fmon.sky.logs import NoLogs, RecordedLogs, SkyLogs, open_logs, read_log
+from fmon.sky.reader import LogAsk, LogMissingError
 from tests.queues import FakeLogs
 from tests.sky.fake import failed
 

@@ -15,8 +15,9 @@ from fmon.errors import QueueError
 from fmon.sky.file_queue import FileQueue
 from fmon.sky.http_logs import HttpLogs
 from fmon.sky.http_queue import HttpQueue
-from fmon.sky.logs import LogAsk, LogReader, NoLogs, RecordedLogs, SkyLogs, open_logs
-from fmon.sky.queue import QueueReader, SkyQueue, open_queue
+from fmon.sky.logs import NoLogs, RecordedLogs, SkyLogs, open_logs
+from fmon.sky.queue import SkyQueue, open_queue
+from fmon.sky.reader import LogAsk, LogReader, QueueReader
 from fmon.sky.sdk import SdkLogs, SdkQueue
 from tests.sky.fake import failed, payload, table
 

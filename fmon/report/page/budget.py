@@ -1,4 +1,4 @@
-"""How much of each list a page shows, largest first (floor 4)."""
+"""How much of each list a page shows, largest first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The root causes as the page shows them: cards, and the matrix of causes and levels (floor 4)."""
+"""The root causes as the page shows them: cards, and the matrix of causes and levels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of ``fmon compare``: one self-contained file in the look of the report, no script (floor 4)."""
+"""The page of ``fmon compare``: one self-contained file in the look of the report, no script."""
 
 from __future__ import annotations
 

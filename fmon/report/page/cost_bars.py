@@ -1,13 +1,17 @@
-"""What was spent, and what failed attempts burned of it, as bars beside their numbers (floor 4)."""
+"""What was spent, and what failed attempts burned of it, as bars beside their numbers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fmon.report.page.verdict import readable
+from fmon.text import clock, money
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+from typing import TYPE_CHECKING
+
+from fmon.report.page.verdict import readable
 
 Row = dict[str, Any]
 
@@ -46,3 +50,19 @@ def _with_bars(rows: Sequence[Row], whole: str) -> list[Row]:
         }
         for row in rows
     ]
+
+
+def reconciled(found: dict[str, Any]) -> str:
+    """Hold fmon's cost against SkyPilot's own, in a sentence; ``found`` is a row of RECONCILED."""
+    reported, compared = found["reported_count"], found["compared_count"]
+    said = (
+        f"SkyPilot's own cost report of {clock(found['reported_at'])}: {money(found['reported_usd'])}"
+        f" for {reported:,} of {found['job_count']:,} jobs"
+    )
+    if not compared:
+        return f"{said}; fmon has a price for none of them"
+    difference = found["difference_usd"]
+    apart = ("-" if difference < 0 else "+") + money(abs(difference))
+    if compared < reported:
+        return f"{said}; fmon differs by {apart} for the {compared:,} of them that it has a price for"
+    return f"{said}; fmon says {money(found['reported_usd'] + difference)} for the same, difference {apart}"

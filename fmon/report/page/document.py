@@ -1,4 +1,4 @@
-"""Templates -> a page of one file that runs nothing but its own script and asks no network (floor 4).
+"""Templates -> a page of one file that runs nothing but its own script and asks no network.
 
 Everything that comes out of a template is escaped, and text shows only itself: names, levels, reasons and
 logs are hostile.

@@ -1,4 +1,4 @@
-"""What the page is made of: the queries of this package, asked of the views (floor 4)."""
+"""What the page is made of: the queries of this package, asked of the views."""
 
 from __future__ import annotations
 

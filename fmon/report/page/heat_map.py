@@ -1,4 +1,4 @@
-"""The heat maps of the page: any two factors, and what of them is shown (floor 4)."""
+"""The heat maps of the page: any two factors, and what of them is shown."""
 
 from __future__ import annotations
 

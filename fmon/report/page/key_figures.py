@@ -1,4 +1,4 @@
-"""The first screen's bar of states and its key figures (floor 4)."""
+"""The first screen's bar of states and its key figures."""
 
 from __future__ import annotations
 

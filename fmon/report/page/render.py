@@ -1,26 +1,29 @@
-"""The HTML page: facts in, one self-contained file out, never above a megabyte (floor 4)."""
+"""The HTML page: facts in, one self-contained file out, never above a megabyte."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fmon.report.page.budget import Size
+    from fmon.report.page.facts import Facts
+
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fmon.report.page.budget import SIZES
 from fmon.report.page.cause_cards import cards_of, level_matrix_of
-from fmon.report.page.cost_bars import by_cause, by_cycle, by_level
+from fmon.report.page.cost_bars import by_cause, by_cycle, by_level, reconciled
 from fmon.report.page.document import MAX_BYTES, document
 from fmon.report.page.heat_map import matrix_of
 from fmon.report.page.key_figures import figures_of, states_of
 from fmon.report.page.sources import sources_of
 from fmon.report.page.timeline import bars_of, strip_of
 from fmon.report.page.verdict import verdict_of
-from fmon.report.runs import metrics_of, number
-from fmon.text import cut, reconciled
-
-if TYPE_CHECKING:
-    from fmon.report.page.budget import Size
-    from fmon.report.page.facts import Facts
+from fmon.text import cut
 
 STYLES = ("base.css", "page.css", "print.css")
 SCRIPTS = ("heat.js", "conditions.js", "print.js")
@@ -78,3 +81,19 @@ def _values(
         "sources": sources_of(experiment["experiment_id"], matrix["pair"] if matrix else None),
         "reconciled": reconciled,
     }
+
+
+def metrics_of(runs: Sequence[dict[str, Any]], size: Size) -> list[str]:
+    """Name the metrics that there is room for, in the order in which the runs have them."""
+    return list(dict.fromkeys(name for run in runs for name in run["metrics"]))[: size.metrics]
+
+
+def number(value: float | None) -> str:
+    """Write a metric; empty where the run has none.
+
+    Examples
+    --------
+    >>> number(0.8571428), number(1234567.0), number(3e-05), number(float("nan")), number(None)
+    ('0.8571', '1.235e+06', '3e-05', 'nan', '')
+    """
+    return "" if value is None else f"{value:.4g}"

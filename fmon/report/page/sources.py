@@ -1,4 +1,4 @@
-"""Where each section of the page has its numbers from, as queries to paste into ``fmon sql`` (floor 4).
+"""Where each section of the page has its numbers from, as queries to paste into ``fmon sql``.
 
 The page shows what the views say, so these are plain selects; a test runs each of them.
 """

@@ -1,4 +1,4 @@
-"""The attempts over time: the queries, and positions on a scale of 0 to 1000 (floor 4)."""
+"""The attempts over time: the queries, and positions on a scale of 0 to 1000."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An experiment in a few sentences (floor 4): what became of it, why, where in the grid, for how much."""
+"""An experiment in a few sentences: what became of it, why, where in the grid, for how much."""
 
 from __future__ import annotations
 

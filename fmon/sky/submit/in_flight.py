@@ -1,4 +1,4 @@
-"""SkyPilot's list of requests -> the launches among them that have not ended (floor 4)."""
+"""SkyPilot's list of requests -> the launches among them that have not ended."""
 
 from __future__ import annotations
 

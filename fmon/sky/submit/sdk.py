@@ -1,4 +1,4 @@
-"""Launching and cancelling through SkyPilot's SDK, all in one worker process (floor 4)."""
+"""Launching and cancelling through SkyPilot's SDK, all in one worker process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What launches and cancels: the only way from fmon to a change in SkyPilot (floor 4).
+"""What launches and cancels: the only way from fmon to a change in SkyPilot.
 
 Nothing that polls may import this module: tests/sky/test_read_only.py holds it.
 """

@@ -1,4 +1,4 @@
-"""What changes something in SkyPilot, through its SDK, in a process of its own (floor 4).
+"""What changes something in SkyPilot, through its SDK, in a process of its own.
 
 ``python -m fmon.sky.submit.worker PARENT_PID``: one JSON question a line on stdin, one JSON answer a line on
 stdout, in any order; it imports the SDK once and works on several launches side by side. It ends with
