@@ -19,7 +19,7 @@ from fmon.mlflow_runs import tracked_runs
 from fmon.model import Condition, Experiment, Limits, Tracking
 from fmon.phases.report import report
 from fmon.warehouse import connect, rows
-from tests.studies import NAME, START, job, poll, study
+from tests.support.studies import NAME, START, job, poll, study
 
 pytestmark = pytest.mark.real
 

@@ -8,8 +8,8 @@ from fmon.errors import QueueError
 from fmon.sky.ends import MARK, Ends
 from fmon.sky.http_logs import HttpLogs
 from fmon.sky.logs import LogAsk, LogMissingError, NoLogs, RecordedLogs, SkyLogs, open_logs, read_log
-from tests.queues import FakeLogs
-from tests.sky.fake import failed
+from tests.support.fake_server import failed
+from tests.support.queues import FakeLogs
 
 MB = 1 << 20
 

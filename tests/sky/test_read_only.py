@@ -18,7 +18,7 @@ from fmon.sky.http_logs import HttpLogs
 from fmon.sky.logs import LogAsk, LogReader, NoLogs, RecordedLogs, SkyLogs, open_logs
 from fmon.sky.queue import QueueReader, SkyQueue, open_queue
 from fmon.sky.sdk import SdkLogs, SdkQueue
-from tests.sky.fake import failed, payload, table
+from tests.support.fake_server import failed, payload, table
 
 FOLDER = Path(fmon.sky.__file__).parent
 READS = {"/jobs/queue/v2", "/jobs/logs", "/cost_report", "/api/get?request_id=", "/api/status"}

@@ -9,7 +9,7 @@ from fmon.store import state
 from fmon.store.log import append
 from fmon.store.manifest import read_manifest
 from fmon.store.reading import reading_set
-from tests.store.helpers import beats, look, poll, record, rows
+from tests.support.stores import beats, look, poll, record, rows
 
 
 def check(store, days):
