@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.queues import job, write_config
+from tests.support.queues import job, write_config
 
 HEAVY = {"sky", "polars", "duckdb", "pandas", "pyarrow", "pydantic", "rich", "yaml", "jinja2", "numpy"}
 

@@ -10,7 +10,7 @@ import yaml
 from typer.main import get_command
 
 from fmon.cli.app import app
-from tests.readme import BLOCK, ROOT, commands, run
+from tests.support.readme import BLOCK, ROOT, commands, run
 
 SKILL = ROOT / "skills/factorial-monitor/SKILL.md"
 DOCUMENT = ROOT / "docs/integrations.md"

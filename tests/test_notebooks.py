@@ -12,7 +12,7 @@ import nbformat
 import pytest
 
 from fmon.monitor.replay import replay
-from tests.recordings import write_recording
+from tests.support.recordings import write_recording
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

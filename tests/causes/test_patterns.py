@@ -12,7 +12,7 @@ from fmon.causes.rules import TIERS
 from fmon.causes.taxonomy import ALIAS_NOTES, ALIASES, CAUSES, cause_of, differing
 from fmon.config import load_experiment
 from fmon.errors import ConfigError
-from tests.readme import ROOT
+from tests.support.readme import ROOT
 
 RULES = tomllib.loads(files("fmon.causes").joinpath("patterns.toml").read_text())["rules"]
 OWN = Pattern(name="licence", regex="no licence left", category="auth", subcategory="licence")

@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 from fmon.monitor.replay import replay
 from fmon.report.compare import compare
 from fmon.report.page.comparison import render
-from tests.hostile import attack_of
-from tests.pages import (
+from tests.support.hostile import attack_of
+from tests.support.pages import (
     SCHEMES,
     WIDTHS,
     check_axe,
@@ -21,10 +21,10 @@ from tests.pages import (
     check_width,
     open_details,
 )
-from tests.recordings import both_passes
+from tests.support.recordings import both_passes
 
 pytestmark = pytest.mark.real
-pytest_plugins = ["tests.browsing"]
+pytest_plugins = ["tests.support.browsing"]
 PAGES = ("passes", "hostile")
 
 

@@ -1,7 +1,7 @@
 """Each fact about SkyPilot that fmon relies on, asked of the real one of the pinned version.
 
 Where one of these fails after an upgrade, the code that relies on it is in ``fmon/sky``, and
-``tests/sky/fake.py`` has to learn it too.
+``tests/support/fake_server.py`` has to learn it too.
 """
 
 import gzip
@@ -33,7 +33,7 @@ from fmon.sky.sdk import SdkLogs, SdkQueue
 from fmon.sky.status import terminal_statuses
 from tests.e2e.early import SECRET, TAGS
 from tests.e2e.real_sky import RealSky
-from tests.sky.fake import REQUEST_ID, FakeServer, failed, payload, table
+from tests.support.fake_server import REQUEST_ID, FakeServer, failed, payload, table
 
 pytestmark = pytest.mark.real
 

@@ -19,7 +19,7 @@ from fmon.launch.job_yaml import job_envs
 from fmon.model import Condition, Experiment, Limits, Tracking
 from fmon.report.report import report
 from fmon.warehouse import connect, rows
-from tests.studies import NAME, START, job, poll, study
+from tests.support.studies import NAME, START, job, poll, study
 
 pytestmark = pytest.mark.real
 

@@ -10,8 +10,8 @@ import pytest
 from fmon.errors import QueueError
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.report.report import report
-from tests.reported import Page, mixed_study, objects
-from tests.studies import NAME, at, job, poll, study
+from tests.support.reported import Page, mixed_study, objects
+from tests.support.studies import NAME, at, job, poll, study
 
 FMON = Path(sys.executable).with_name("fmon")
 

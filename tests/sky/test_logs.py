@@ -9,8 +9,8 @@ from fmon.sky.head_and_tail import MARK, Ends
 from fmon.sky.http_logs import HttpLogs
 from fmon.sky.logs import NoLogs, RecordedLogs, SkyLogs, open_logs, read_log
 from fmon.sky.reader import LogAsk, LogMissingError
-from tests.queues import FakeLogs
-from tests.sky.fake import failed
+from tests.support.fake_server import failed
+from tests.support.queues import FakeLogs
 
 MB = 1 << 20
 

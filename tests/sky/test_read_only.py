@@ -19,7 +19,7 @@ from fmon.sky.logs import NoLogs, RecordedLogs, SkyLogs, open_logs
 from fmon.sky.queue import SkyQueue, open_queue
 from fmon.sky.reader import LogAsk, LogReader, QueueReader
 from fmon.sky.sdk import SdkLogs, SdkQueue
-from tests.sky.fake import failed, payload, table
+from tests.support.fake_server import failed, payload, table
 
 FOLDER = Path(fmon.sky.__file__).parent
 READS = {"/jobs/queue/v2", "/jobs/logs", "/cost_report", "/api/get?request_id=", "/api/status"}

@@ -18,7 +18,7 @@ from fmon.model import Record  # noqa: E402
 from fmon.store import compaction  # noqa: E402
 from fmon.store.folder import Store  # noqa: E402
 from fmon.store.log import EPOCH, Look, append  # noqa: E402
-from tests.store.helpers import beats  # noqa: E402
+from tests.support.stores import beats  # noqa: E402
 
 STOP = "stop"
 

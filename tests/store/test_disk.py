@@ -13,7 +13,7 @@ from fmon.store.compaction import close
 from fmon.store.events import append_event, read_events
 from fmon.store.log import polls_of
 from fmon.store.reading import listing
-from tests.store.helpers import START, failed_poll, manifest, new_store, poll, record, rows
+from tests.support.stores import START, failed_poll, manifest, new_store, poll, record, rows
 
 
 def run(*command):

@@ -11,8 +11,8 @@ from fmon.store import state
 from fmon.store.events import read_events
 from fmon.store.folder import Store
 from fmon.store.log import polls_of
-from tests.store.helpers import ID, START, beats, files, micros, poll, record, rows
-from tests.store.test_manifest import full
+from tests.manifest.test_file import full
+from tests.support.stores import ID, START, beats, files, micros, poll, record, rows
 
 FIXTURE = Path(__file__).parent / "fixtures" / "schema1" / ID
 

@@ -9,7 +9,7 @@ import pytest
 from fmon.errors import ConfigError
 from fmon.store.compaction import close
 from fmon.store.folder import Store, find, stores
-from tests.store.helpers import manifest, new_store
+from tests.support.stores import manifest, new_store
 
 
 def ids(data):

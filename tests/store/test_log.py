@@ -12,7 +12,7 @@ from fmon.store.compaction import close
 from fmon.store.durable import LockTaken, lock
 from fmon.store.log import append, polls_of
 from fmon.store.reading import reading_set, steadily
-from tests.store.helpers import START, beats, failed_poll, files, look, poll, record, rows
+from tests.support.stores import START, beats, failed_poll, files, look, poll, record, rows
 
 
 def test_an_empty_store_has_no_polls(store):

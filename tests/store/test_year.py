@@ -10,7 +10,7 @@ from fmon.store import state
 from fmon.store.compaction import close
 from fmon.store.log import append
 from fmon.store.reading import reading_set
-from tests.store.helpers import beats, look, poll, record, rows
+from tests.support.stores import beats, look, poll, record, rows
 
 
 def check(store, days):
