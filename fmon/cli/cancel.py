@@ -123,7 +123,7 @@ def _close(
 
 def _print_cancelled(done: Cancelled, output: str) -> None:
     """Print the jobs, then fail for what is left."""
-    from fmon.terminal import print_rows
+    from fmon.terminal.rows import print_rows
 
     columns = ("condition_id", "job_id", "status", "why")
     print_rows(columns, [target._asdict() for target in done.targets], output)
@@ -133,7 +133,7 @@ def _print_cancelled(done: Cancelled, output: str) -> None:
 
 
 def _print_lost(done: Lost, output: str) -> None:
-    from fmon.terminal import print_rows
+    from fmon.terminal.rows import print_rows
 
     print_rows(("condition_id", "job_id", "status", "last_seen_at"), done.rows, output)
     say(*done.sentences())

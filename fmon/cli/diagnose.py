@@ -32,7 +32,7 @@ def diagnose(
     """Gather all failures into root causes: whom each struck, its evidence, and how to fix it."""
     from fmon.diagnose.diagnose import diagnose as diagnose_phase
     from fmon.sky.logs import open_logs
-    from fmon.terminal import print_diagnosis
+    from fmon.terminal.diagnosis import print_diagnosis
 
     diagnosis = diagnose_phase(data, experiment, is_partial=partial, logs=open_logs(queue), now=now())
     if sentence := diagnosis.examined.sentence():

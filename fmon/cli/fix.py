@@ -33,7 +33,7 @@ def plan(
 ) -> None:
     """Print one batch plan: a work order for each root cause, ready to be handed on."""
     from fmon.fix.plan import fix_plan
-    from fmon.terminal import print_fix_plan
+    from fmon.terminal.fix_plan import print_fix_plan
 
     print_fix_plan(fix_plan(data, experiment), output)
 
@@ -65,7 +65,7 @@ def run(
     """Run the config's tests, build and push in this order, up to the first that fails."""
     from fmon.errors import RuleError
     from fmon.fix.steps import run_commands
-    from fmon.terminal import print_rows
+    from fmon.terminal.rows import print_rows
 
     done = []
     try:
@@ -92,7 +92,7 @@ def verify(
     """Measure the chain from diagnosis to image now: commit, tree, tests, digest, task YAML (F3)."""
     from fmon.errors import RuleError
     from fmon.fix.steps import verify as verify_phase
-    from fmon.terminal import print_rows
+    from fmon.terminal.rows import print_rows
 
     verified = verify_phase(data, experiment, now=now())
     print_rows(LINKS, [link._asdict() for link in verified.links], output)

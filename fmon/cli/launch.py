@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def plan(config: Config, *, max_conditions: MaxConditions = 100_000, output: Rows = Output.table) -> None:
     """Print the grid, its counts, checks and estimated cost; changes nothing."""
     from fmon.launch.plan import plan as plan_phase
-    from fmon.terminal import print_plan
+    from fmon.terminal.plan import print_plan
 
     print_plan(plan_phase(config, max_conditions=max_conditions), output)
 
@@ -105,7 +105,7 @@ def run_launch(
 ) -> Launched:
     """Launch and say what was done; what could not be launched is left to the caller to refuse."""
     from fmon.launch.launch import Wish, launch
-    from fmon.terminal import LaunchBar
+    from fmon.terminal.launch import LaunchBar
 
     wish = Wish(by=user(), is_dry=is_dry, allow_bare_vm=allow_bare_vm, confirm=asking(yes=yes))
     try:

@@ -56,8 +56,8 @@ def watch(
     from fmon.sky.logs import open_logs
     from fmon.sky.queue import open_queue
     from fmon.store.folder import find
-    from fmon.terminal import WatchScreen
     from fmon.terminal.interrupt import Interrupts
+    from fmon.terminal.watch import WatchScreen
 
     found = find(data, experiment).experiment_id
     try:
@@ -94,7 +94,7 @@ def status(
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Show alarms, progress and every condition as of the last poll."""
-    from fmon.terminal import print_status
+    from fmon.terminal.status import print_status
 
     seen = current_status(data, experiment)
     print_status(seen, output)
@@ -116,7 +116,7 @@ def logs(
     """Print the stored log of a job, else as far as it is written by now."""
     from fmon.monitor.show_log import logs as logs_phase
     from fmon.sky.logs import open_logs
-    from fmon.terminal import visible
+    from fmon.text import visible
 
     found = logs_phase(data, experiment, condition_or_job, open_logs(queue), controller=controller)
     say(found.sentence())

@@ -36,7 +36,8 @@ def sql(
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Run a query over the views of all experiments."""
-    from fmon.terminal import print_exported, print_rows
+    from fmon.terminal.export import print_exported
+    from fmon.terminal.rows import print_rows
     from fmon.warehouse import connect, export, named_in, query_rows
 
     con = connect(data, views=named_in(query))
@@ -48,7 +49,7 @@ def sql(
 
 def views(*, output: Rows = Output.table) -> None:
     """List the views with their columns, units and meanings."""
-    from fmon.terminal import print_rows
+    from fmon.terminal.rows import print_rows
     from fmon.warehouse import dictionary
 
     print_rows(*dictionary(), output)

@@ -50,7 +50,8 @@ def relaunch(
     from fmon.relaunch.relaunch import relaunch as relaunch_phase
     from fmon.sky.queue import open_queue
     from fmon.sky.submit.sdk import SdkSubmitter
-    from fmon.terminal import LaunchBar, print_escalation, print_relaunched
+    from fmon.terminal.launch import LaunchBar
+    from fmon.terminal.relaunch import print_escalation, print_relaunched
 
     try:
         with LaunchBar() as bar:

@@ -57,7 +57,7 @@ def issues(
     from fmon.clients.github import open_github
     from fmon.report.issues import COLUMNS
     from fmon.report.issues import issues as issues_phase
-    from fmon.terminal import print_rows
+    from fmon.terminal.rows import print_rows
 
     tracker = partial(open_github, repo) if create else None
     done: list[dict[str, Any]] = []
@@ -81,7 +81,7 @@ def compare(
 ) -> None:
     """Hold experiments against each other: outcome, causes fixed, new or recurring, flips, suspects, cost."""
     from fmon.report.compare import compare as compare_phase
-    from fmon.terminal import print_comparison
+    from fmon.terminal.comparison import print_comparison
 
     compared = compare_phase(data, experiments, out=out, now=now())
     print_comparison(compared, output)
@@ -95,7 +95,7 @@ def audit(
     """Hold F1 to F5 and five criteria of quality against what happened; exit 0 only if all were kept."""
     from fmon.report.audit import COLUMNS, exit_status
     from fmon.report.audit import audit as audit_phase
-    from fmon.terminal import print_rows
+    from fmon.terminal.rows import print_rows
 
     found = audit_phase(data, experiment)
     print_rows(COLUMNS, found, output)

@@ -100,8 +100,7 @@ def conclude(data: Path, seen: Status, out: Path) -> dict[str, Any]:
 
 def print_conclusion(told: dict[str, Any], output: Output) -> None:
     """Print one JSON object, or what a person wants to know first."""
-    from fmon.terminal import visible
-    from fmon.text import json_text
+    from fmon.text import json_text, visible
 
     if output == Output.json:
         print(json_text(told))  # noqa: T201

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def say(*sentences: str) -> None:
     """Print words to stderr, with control characters of hostile text made visible."""
-    from fmon.terminal import visible
+    from fmon.text import visible
 
     for sentence in sentences:
         print(visible(" ".join(sentence.split())), file=sys.stderr)  # noqa: T201

@@ -26,7 +26,7 @@ def typed(tmp_path, monkeypatch):
         monkeypatch.setattr(fmon.sky.submit.sdk, "SdkSubmitter", lambda: study.submitter)
         monkeypatch.setattr("time.sleep", study.server.pass_time)
         monkeypatch.setattr("fmon.cli.cancel.now", study.server.clock)
-        monkeypatch.setattr("fmon.cli.app.now", study.server.clock)
+        monkeypatch.setattr("fmon.cli.monitor.now", study.server.clock)
 
         def run(*words):
             return CliRunner().invoke(app, [*words, "--data", str(study.data)])

@@ -58,7 +58,7 @@ def test_what_was_not_launched_is_refused_after_everything_else_is_said(sky):
 def test_watch_goes_on_with_the_experiment_that_was_launched(sky, monkeypatch):
     watched = []
     monkeypatch.setattr(
-        cli, "watch", lambda experiment, **options: watched.append((experiment, options["queue"]))
+        launching, "watch", lambda experiment, **options: watched.append((experiment, options["queue"]))
     )
     assert run("--watch").exit_code == 0
     assert run("--watch", "--dry-run").exit_code == 0

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from fmon.errors import ConfigError, LaunchError, QueueError, RegistryError
-from fmon.launch import preflight as gates
+from fmon.launch import estimate
 from fmon.launch.launch import Wish, World, launch
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import Price
@@ -105,7 +105,9 @@ class Try:
 
 @pytest.fixture
 def sky(tmp_path, monkeypatch):
-    monkeypatch.setattr(gates, "catalog_prices", lambda names: {name: Price(on_demand=2.0) for name in names})
+    monkeypatch.setattr(
+        estimate, "catalog_prices", lambda names: {name: Price(on_demand=2.0) for name in names}
+    )
     return Try(tmp_path)
 
 
@@ -278,7 +280,7 @@ def test_what_a_gate_finds_is_refused_before_anything_is_made(sky, config, task,
 
 
 def test_a_limit_that_an_unknown_price_can_t_be_held_against_is_refused(sky, monkeypatch):
-    monkeypatch.setattr(gates, "catalog_prices", lambda names: {})
+    monkeypatch.setattr(estimate, "catalog_prices", lambda names: {})
     sky.write(CONFIG + "limits: {max_hourly_usd: 5}\n", TASK.replace("L4", "T4"))
     with sky.refused(ConfigError, "no price known for T4"):
         sky.launch()

@@ -3,8 +3,8 @@
 import pytest
 
 from fmon.errors import ConfigError, QueueError
+from fmon.launch import estimate
 from fmon.launch import plan as module
-from fmon.launch import preflight as gates
 from fmon.launch.plan import plan
 from fmon.model import Price
 from fmon.sky import sdk
@@ -42,7 +42,7 @@ def skypilot(monkeypatch):
         )
 
     monkeypatch.setattr(module, "ask_worker", worker)
-    monkeypatch.setattr(gates, "catalog_prices", catalog)
+    monkeypatch.setattr(estimate, "catalog_prices", catalog)
     return asked
 
 

@@ -18,8 +18,11 @@ from fmon.launch.plan import Plan
 from fmon.launch.preflight import Check
 from fmon.monitor.eta import Eta
 from fmon.monitor.status import STATES, Status
-from fmon.terminal import WatchScreen, print_plan, print_rows, print_status, visible
-from fmon.text import HIDDEN, duration, json_text
+from fmon.terminal.plan import print_plan
+from fmon.terminal.rows import print_rows
+from fmon.terminal.status import print_status
+from fmon.terminal.watch import WatchScreen
+from fmon.text import HIDDEN, duration, json_text, visible
 from tests.support.studies import at
 
 HOSTILE = "[bold]x[/] \x1b]0;owned\x07 \x1b[31m \u202eevil\u202c \x9b2J \r\n\u2028"
@@ -85,7 +88,8 @@ MIXED = [row(1, "succeeded"), row(2, "failed"), row(3), row(4, "lost"), row(5, "
 
 EXAMPLE = """\
 import sys
-from fmon.terminal import WatchScreen, print_status
+from fmon.terminal.watch import WatchScreen
+from fmon.terminal.status import print_status
 from tests.terminal.test_terminal import MIXED, alarm, seen
 status = seen(MIXED, [alarm(3)])
 if sys.argv[1] == "watch":
@@ -294,7 +298,7 @@ class TestRows:
         assert capsys.readouterr().out == "name    n\na       1\n      100\n"
 
     def test_a_pipe_that_knows_only_ascii_gets_escapes(self):
-        code = "from fmon.terminal import print_rows; print_rows(['a'], [{'a': '数'}], 'table')"
+        code = "from fmon.terminal.rows import print_rows; print_rows(['a'], [{'a': '数'}], 'table')"
         env = {**os.environ, "PYTHONIOENCODING": "ascii"}
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
         assert done.stdout == "a\n\\u6570\n", done.stderr
