@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fmon.cancel.canceller import Cancelling, Patience
-from fmon.cancel.targets import Aim, Target, Wish, aim
+from fmon.cancel.canceller import Canceller, WaitLimits
+from fmon.cancel.targets import CancelRequest, CancelTargets, Target, find_targets
 from fmon.errors import QueueError
 from fmon.manifest.file import read_manifest
 from fmon.store.events import append_event
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fmon.sky.submit.submitter import Submitter
     from fmon.store.folder import Store
 
-__all__ = ["Cancelled", "Patience", "Target", "Wish", "cancel", "is_to_act", "proposed"]
+__all__ = ["CancelRequest", "Cancelled", "Target", "WaitLimits", "cancel", "is_to_act", "proposed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +87,13 @@ class Cancelled:
         return QueueError(message, error_type=self.error.error_type if self.error else "StillOpen")
 
 
-def proposed(data: Path, experiment: str | None, wish: Wish, *, now: datetime) -> Cancelled:
+def proposed(data: Path, experiment: str | None, request: CancelRequest, *, now: datetime) -> Cancelled:
     """Tell which jobs would be cancelled as of the last poll, and why; changes nothing.
 
     Parameters
     ----------
     data, experiment : folder of the stores; the experiment's id or a unique start of it
-    wish : what is to end
+    request : what is to end
     now : the clock [UTC]
 
     Raises
@@ -102,29 +102,29 @@ def proposed(data: Path, experiment: str | None, wish: Wish, *, now: datetime) -
         There is no such experiment or condition.
     """
     store = find(data, experiment)
-    return _proposed(store, aim(store, read_manifest(store), wish, now=now))
+    return _proposed(store, find_targets(store, read_manifest(store), request, now=now))
 
 
 def cancel(
     data: Path,
     experiment: str | None,
-    wish: Wish,
+    request: CancelRequest,
     submitter: Submitter,
     queue: QueueReader,
     *,
     clock: Callable[[], datetime],
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
-    patience: Patience | None = None,
+    limits: WaitLimits | None = None,
 ) -> Cancelled:
     """Cancel what a fresh look at the queue still shows, and look again until it is gone.
 
     Parameters
     ----------
-    data, experiment, wish : as for ``proposed``
+    data, experiment, request : as for ``proposed``
     submitter, queue : what cancels, and where the jobs are read from
     clock, sleep, monotonic : the clock [UTC], how to wait [s], a clock that never steps [s]
-    patience : how long to wait
+    limits : how long to wait
 
     Returns
     -------
@@ -141,26 +141,26 @@ def cancel(
     store = find(data, experiment)
     manifest = read_manifest(store)
     if manifest.is_replay:
-        return _write_dry(store, manifest, wish, now=clock())
-    cancelling = Cancelling(
+        return _write_dry(store, manifest, request, now=clock())
+    canceller = Canceller(
         store=store,
-        wish=wish,
+        request=request,
         submitter=submitter,
         queue=queue,
         clock=clock,
         sleep=sleep,
         monotonic=monotonic,
-        patience=patience or Patience(),
+        limits=limits or WaitLimits(),
     )
-    cancelling.run()
+    canceller.run()
     return Cancelled(
         experiment_id=store.experiment_id,
-        targets=cancelling.now,
-        left=cancelling.left,
-        flying=cancelling.flying,
-        spared=[job_id for job_id in cancelling.aimed.spared if job_id not in cancelling.targets],
-        why_none=cancelling.aimed.why_none,
-        error=cancelling.error,
+        targets=canceller.now,
+        left=canceller.left,
+        flying=canceller.flying,
+        spared=[job_id for job_id in canceller.found.spared if job_id not in canceller.targets],
+        why_none=canceller.found.why_none,
+        error=canceller.error,
     )
 
 
@@ -175,29 +175,32 @@ def is_to_act(data: Path, experiment: str, *, now: datetime) -> bool:
     manifest = read_manifest(store)
     if manifest.kill_switch != "act":
         return False
-    return bool(aim(store, manifest, Wish(by=""), now=now).targets)
+    return bool(find_targets(store, manifest, CancelRequest(by=""), now=now).targets)
 
 
-def _proposed(store: Store, aimed: Aim) -> Cancelled:
+def _proposed(store: Store, found: CancelTargets) -> Cancelled:
     return Cancelled(
         experiment_id=store.experiment_id,
-        targets=aimed.targets,
-        spared=aimed.spared,
-        why_none=aimed.why_none,
+        targets=found.targets,
+        spared=found.spared,
+        why_none=found.why_none,
         is_proposal=True,
     )
 
 
-def _write_dry(store: Store, manifest: Manifest, wish: Wish, *, now: datetime) -> Cancelled:
+def _write_dry(store: Store, manifest: Manifest, request: CancelRequest, *, now: datetime) -> Cancelled:
     """Write down what would be cancelled: the jobs of a replay are in no queue."""
-    aimed = aim(store, manifest, wish, now=now)
-    if aimed.targets:
-        job_ids = sorted(target.job_id for target in aimed.targets)
-        fields = {"job_ids": job_ids, "reason": wish.reason, "by": wish.by, "dry_run": True}
-        append_event(store, "cancel_begin", at=now, firing_ids=aimed.firing_ids, **fields)
+    found = find_targets(store, manifest, request, now=now)
+    if found.targets:
+        job_ids = sorted(target.job_id for target in found.targets)
+        fields = {"job_ids": job_ids, "reason": request.reason, "by": request.by, "dry_run": True}
+        append_event(store, "cancel_begin", at=now, firing_ids=found.firing_ids, **fields)
         append_event(store, "cancel", at=now, left_job_ids=[], **fields)
     return Cancelled(
-        experiment_id=store.experiment_id, targets=aimed.targets, why_none=aimed.why_none, is_dry=True
+        experiment_id=store.experiment_id,
+        targets=found.targets,
+        why_none=found.why_none,
+        is_dry=True,
     )
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fmon.cancel.targets import Aim, Target, Wish, aim
+from fmon.cancel.targets import CancelRequest, CancelTargets, Target, find_targets
 from fmon.errors import QueueError
 from fmon.manifest.file import read_manifest
-from fmon.monitor.ingest import observe
+from fmon.monitor.ingest import ingest
 from fmon.store.durable import lock
 from fmon.store.events import append_event
 from fmon.store.folder import poll_lock
@@ -31,7 +31,7 @@ POLL_WAIT_S = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class WaitLimits:
     """How often to look, and for how long.
 
     Attributes
@@ -47,19 +47,19 @@ class Patience:
 
 
 @dataclass(kw_only=True)
-class Cancelling:
+class Canceller:
     """What a cancellation knows and does; ``asked_at`` has every job that SkyPilot was asked to end."""
 
     store: Store
-    wish: Wish
+    request: CancelRequest
     submitter: Submitter
     queue: QueueReader
     clock: Callable[[], datetime]
     sleep: Callable[[float], None]
     monotonic: Callable[[], float]
-    patience: Patience
+    limits: WaitLimits
 
-    aimed: Aim = field(default_factory=Aim)
+    found: CancelTargets = field(default_factory=CancelTargets)
     targets: dict[int, Target] = field(default_factory=dict)
     asked_at: dict[int, float] = field(default_factory=dict)
     firing_ids: set[int] = field(default_factory=set)
@@ -76,17 +76,17 @@ class Cancelling:
         QueueError
             The first look failed: nothing was cancelled.
         """
-        known = set(self._aim().jobs)
-        give_up_at = self.monotonic() + self.patience.most_s
+        known = set(self._find_targets().jobs)
+        give_up_at = self.monotonic() + self.limits.most_s
         self._look()
-        self._take(self.aimed.targets)
+        self._take(self.found.targets)
         try:
             while True:
-                self._take(self.aimed.newcomers(known))
+                self._take(self.found.newcomers(known))
                 self._ask()
                 if self.is_done or self.monotonic() >= give_up_at:
                     break
-                self.sleep(self.patience.look_s)
+                self.sleep(self.limits.look_s)
                 try:
                     self._look()
                 except QueueError as error:
@@ -97,13 +97,13 @@ class Cancelling:
     @property
     def left(self) -> list[Target]:
         """Give the jobs that are not known to have ended, as they are now."""
-        return [target for target in self.now if not self.aimed.jobs[target.job_id]["has_ended"]]
+        return [target for target in self.now if not self.found.jobs[target.job_id]["has_ended"]]
 
     @property
     def now(self) -> list[Target]:
         """Give all jobs of this cancellation with their present status."""
         return [
-            target._replace(status=self.aimed.jobs[job_id]["status"])
+            target._replace(status=self.found.jobs[job_id]["status"])
             for job_id, target in sorted(self.targets.items())
         ]
 
@@ -119,17 +119,17 @@ class Cancelling:
             try:
                 answer: Any = self.queue.read()
             except QueueError as error:
-                observe(self.store, error, source=self.queue.name, now=self.clock())
+                ingest(self.store, error, source=self.queue.name, now=self.clock())
                 raise
-            observe(self.store, answer, source=self.queue.name, now=self.clock())
-        self._aim()
+            ingest(self.store, answer, source=self.queue.name, now=self.clock())
+        self._find_targets()
         self.flying = self._meant(flying)
         self.error = None
 
-    def _aim(self) -> Aim:
-        self.aimed = aim(self.store, read_manifest(self.store), self.wish, now=self.clock())
-        self.firing_ids |= set(self.aimed.firing_ids)
-        return self.aimed
+    def _find_targets(self) -> CancelTargets:
+        self.found = find_targets(self.store, read_manifest(self.store), self.request, now=self.clock())
+        self.firing_ids |= set(self.found.firing_ids)
+        return self.found
 
     def _meant(self, flying: list[InFlight]) -> list[str]:
         """Name the launches in flight whose jobs are to be cancelled, or may be."""
@@ -138,14 +138,14 @@ class Cancelling:
         names = {
             entry.job_name: entry.condition
             for entry in read_manifest(self.store).jobs
-            if entry.condition in self.aimed.blamed
+            if entry.condition in self.found.blamed
         }
         found = []
         for each in flying:
             if not each.is_readable:
                 found += [f"request {each.request_id}"] if each.request_id in self.hidden else []
             elif each.experiment_id == self.store.experiment_id:
-                found += [each.condition_id] if each.condition_id in self.aimed.blamed else []
+                found += [each.condition_id] if each.condition_id in self.found.blamed else []
             elif each.experiment_id is None and each.job_name in names:
                 found.append(names[each.job_name])
         return [name for name in found if name]
@@ -158,9 +158,9 @@ class Cancelling:
             self._write(
                 "cancel_begin",
                 job_ids=sorted(fresh),
-                reason=self.wish.reason,
+                reason=self.request.reason,
                 firing_ids=sorted(self.firing_ids),
-                by=self.wish.by,
+                by=self.request.by,
             )
 
     def _ask(self) -> None:
@@ -169,7 +169,7 @@ class Cancelling:
         due = [
             target.job_id
             for target in self.left
-            if now - self.asked_at.get(target.job_id, -self.patience.repeat_s) >= self.patience.repeat_s
+            if now - self.asked_at.get(target.job_id, -self.limits.repeat_s) >= self.limits.repeat_s
         ]
         if not due:
             return
@@ -188,8 +188,8 @@ class Cancelling:
                 "cancel",
                 job_ids=sorted(self.targets.keys() - left),
                 left_job_ids=sorted(left),
-                reason=self.wish.reason,
-                by=self.wish.by,
+                reason=self.request.reason,
+                by=self.request.by,
             )
 
     def _write(self, kind: str, **fields: Any) -> None:

@@ -80,7 +80,7 @@ order by kill_switch.firing_id
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class CancelRequest:
     """Whose end is wished for, and by whom.
 
     Attributes
@@ -107,7 +107,7 @@ class Target(NamedTuple):
     why: str
 
 
-class Blame(NamedTuple):
+class BlamedCondition(NamedTuple):
     """Why further jobs of a condition are to be cancelled too, should they appear.
 
     ``failure_point_s``: where a firing blames it, the run time beyond which its job is spared.
@@ -119,7 +119,7 @@ class Blame(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Aim:
+class CancelTargets:
     """What a wish comes to.
 
     Attributes
@@ -134,7 +134,7 @@ class Aim:
 
     targets: list[Target] = field(default_factory=list)
     jobs: dict[int, dict[str, Any]] = field(default_factory=dict)
-    blamed: dict[str, list[Blame]] = field(default_factory=dict)
+    blamed: dict[str, list[BlamedCondition]] = field(default_factory=dict)
     firing_ids: list[int] = field(default_factory=list)
     spared: list[int] = field(default_factory=list)
     why_none: str = "no job of these conditions is open"
@@ -144,20 +144,20 @@ class Aim:
         before = set(known)
         found = []
         for job_id, job in self.jobs.items():
-            blames = self.blamed.get(job["condition_id"], [])
-            why = next((blame.why for blame in blames if _is_meant(job, blame)), None)
+            blamed = self.blamed.get(job["condition_id"], [])
+            why = next((each.why for each in blamed if _is_meant(job, each)), None)
             if job_id not in before and job["is_open"] and why:
                 found.append(Target(job["condition_id"], job_id, job["status"], f"{why}; appeared meanwhile"))
         return found
 
 
-def aim(store: Store, manifest: Manifest, wish: Wish, *, now: datetime) -> Aim:
+def find_targets(store: Store, manifest: Manifest, request: CancelRequest, *, now: datetime) -> CancelTargets:
     """Find the jobs that a wish means, as of the last poll.
 
     Parameters
     ----------
     store, manifest : the experiment
-    wish : what is to end
+    request : what is to end
     now : the clock [UTC]; it decides how long a job has run
 
     Raises
@@ -165,14 +165,14 @@ def aim(store: Store, manifest: Manifest, wish: Wish, *, now: datetime) -> Aim:
     ConfigError
         A selection names no condition.
     """
-    chosen = select(manifest, wish.selections)
+    chosen = select(manifest, request.selections)
     views = ("experiment", "job", "reach", "kill_switch")
     con = connect(store.path.parent, store.experiment_id, now=now, views=views)
     try:
         freeze(con, ("reach",))
         jobs = {row["job_id"]: row for row in rows(con, JOBS)}
-        if not wish.selections:
-            return _aim_of_firings(con, manifest, jobs)
+        if not request.selections:
+            return _targets_of_firings(con, manifest, jobs)
     finally:
         con.close()
     targets = [
@@ -180,7 +180,9 @@ def aim(store: Store, manifest: Manifest, wish: Wish, *, now: datetime) -> Aim:
         for job_id, job in jobs.items()
         if job["is_open"] and job["condition_id"] in chosen
     ]
-    return Aim(targets=targets, jobs=jobs, blamed={name: [Blame(why)] for name, why in chosen.items()})
+    return CancelTargets(
+        targets=targets, jobs=jobs, blamed={name: [BlamedCondition(why)] for name, why in chosen.items()}
+    )
 
 
 def refuse_unclear(selections: Iterable[str], *, is_kill_switch: bool) -> None:
@@ -200,13 +202,13 @@ def refuse_unclear(selections: Iterable[str], *, is_kill_switch: bool) -> None:
         raise ConfigError(message)
 
 
-def _aim_of_firings(
+def _targets_of_firings(
     con: duckdb.DuckDBPyConnection, manifest: Manifest, jobs: dict[int, dict[str, Any]]
-) -> Aim:
+) -> CancelTargets:
     """Ask the view; what it does not know are jobs that appear after the firing."""
     firings = rows(con, FIRINGS)
     targets: dict[int, Target] = {}
-    blamed: dict[str, list[Blame]] = {}
+    blamed: dict[str, list[BlamedCondition]] = {}
     spared: set[int] = set()
     for firing in firings:
         why = firing_reason(firing)
@@ -216,10 +218,10 @@ def _aim_of_firings(
         if firing["why_none"] is None:
             for entry in manifest.jobs:
                 if _is_at(entry, firing["combination"]):
-                    blame = Blame(why, firing["cycle"], firing["failure_point_s"])
-                    blamed.setdefault(entry.condition, []).append(blame)
+                    condition = BlamedCondition(why, firing["cycle"], firing["failure_point_s"])
+                    blamed.setdefault(entry.condition, []).append(condition)
         spared |= {int(job_id) for job_id in firing["candidate_job_ids"]}
-    return Aim(
+    return CancelTargets(
         targets=list(targets.values()),
         jobs=jobs,
         blamed=blamed,
@@ -241,7 +243,7 @@ def _is_at(entry: Entry, combination: Mapping[str, str]) -> bool:
     return combination.items() <= texts.items()
 
 
-def _is_meant(job: dict[str, Any], blame: Blame) -> bool:
-    if blame.failure_point_s is None:
+def _is_meant(job: dict[str, Any], condition: BlamedCondition) -> bool:
+    if condition.failure_point_s is None:
         return True
-    return job["cycle"] == blame.cycle and not is_past(job, blame.failure_point_s)
+    return job["cycle"] == condition.cycle and not is_past(job, condition.failure_point_s)

@@ -17,7 +17,7 @@ from fmon.errors import ConfigError, FmonError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fmon.cancel.cancel import Cancelled, Wish
+    from fmon.cancel.cancel import Cancelled, CancelRequest
     from fmon.cancel.close_lost import Lost
 
 
@@ -52,7 +52,7 @@ def cancel(
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Cancel jobs and look until they are gone; without --yes only show which, and why."""
-    from fmon.cancel.cancel import Wish
+    from fmon.cancel.cancel import CancelRequest
     from fmon.cancel.targets import refuse_unclear
 
     named = tuple(selections or ())
@@ -63,7 +63,7 @@ def cancel(
         return
     if reason is not None:
         raise ConfigError("--reason goes with --lost")
-    _print_cancelled(_cancel(data, experiment, Wish(selections=named, by=person), yes=yes), output)
+    _print_cancelled(_cancel(data, experiment, CancelRequest(selections=named, by=person), yes=yes), output)
 
 
 def act(data: Path, experiment: str, *, sleep: Callable[[float], None]) -> str | None:
@@ -74,36 +74,38 @@ def act(data: Path, experiment: str, *, sleep: Callable[[float], None]) -> str |
     data, experiment : folder of the stores; the experiment's id
     sleep : how to wait [s]
     """
-    from fmon.cancel.cancel import Wish, is_to_act
+    from fmon.cancel.cancel import CancelRequest, is_to_act
 
     if not is_to_act(data, experiment, now=now()):
         return None
     try:
-        done = _act(data, experiment, Wish(by="fmon watch"), sleep=sleep)
+        done = _act(data, experiment, CancelRequest(by="fmon watch"), sleep=sleep)
     except FmonError as fault:
         return f"the kill-switch could not act, the next poll tries again: {fault}"
     return "the kill-switch acted: " + "; ".join([*done.sentences(), *filter(None, [_text(done.fault())])])
 
 
-def _cancel(data: Path, experiment: str | None, wish: Wish, *, yes: bool) -> Cancelled:
+def _cancel(data: Path, experiment: str | None, request: CancelRequest, *, yes: bool) -> Cancelled:
     from fmon.cancel.cancel import proposed
 
     if not yes:
-        return proposed(data, experiment, wish, now=now())
+        return proposed(data, experiment, request, now=now())
     try:
-        return _act(data, experiment, wish, sleep=time.sleep)
+        return _act(data, experiment, request, sleep=time.sleep)
     except KeyboardInterrupt:
         say("interrupted; what SkyPilot was asked to cancel is on its way")
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _act(data: Path, experiment: str | None, wish: Wish, *, sleep: Callable[[float], None]) -> Cancelled:
+def _act(
+    data: Path, experiment: str | None, request: CancelRequest, *, sleep: Callable[[float], None]
+) -> Cancelled:
     from fmon.cancel.cancel import cancel as cancel_phase
     from fmon.sky.queue import open_queue
     from fmon.sky.submit.sdk import SdkSubmitter
 
     with closing(SdkSubmitter()) as submitter:
-        return cancel_phase(data, experiment, wish, submitter, open_queue("sky"), clock=now, sleep=sleep)
+        return cancel_phase(data, experiment, request, submitter, open_queue("sky"), clock=now, sleep=sleep)
 
 
 def _close(

@@ -31,7 +31,7 @@ from fmon.cli.stderr import refuse_bad, say
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fmon.launch.launch import Launched, World
+    from fmon.launch.launch import LaunchDependencies, Launched
 
 
 def plan(config: Config, *, max_conditions: MaxConditions = 100_000, output: Rows = Output.table) -> None:
@@ -104,13 +104,15 @@ def run_launch(
     config: Path, data: Path, *, is_dry: bool, yes: bool, allow_bare_vm: bool, max_conditions: int
 ) -> Launched:
     """Launch and say what was done; what could not be launched is left to the caller to refuse."""
-    from fmon.launch.launch import Wish, launch
+    from fmon.launch.launch import LaunchOptions, launch
     from fmon.terminal.launch import LaunchBar
 
-    wish = Wish(by=user(), is_dry=is_dry, allow_bare_vm=allow_bare_vm, confirm=asking(yes=yes))
+    options = LaunchOptions(by=user(), is_dry=is_dry, allow_bare_vm=allow_bare_vm, confirm=asking(yes=yes))
     try:
         with LaunchBar() as bar:
-            launched = launch(config, data, world(), wish, max_conditions=max_conditions, progress=bar.show)
+            launched = launch(
+                config, data, dependencies(), options, max_conditions=max_conditions, progress=bar.show
+            )
     except KeyboardInterrupt:
         say("interrupted; the same command carries on and launches nothing twice")
         raise typer.Exit(INTERRUPTED) from None
@@ -119,14 +121,14 @@ def run_launch(
     return launched
 
 
-def world() -> World:
+def dependencies() -> LaunchDependencies:
     """Give the real world: SkyPilot, the image's registry, this machine."""
     from fmon.clients.registry import digest_of
-    from fmon.launch.launch import World
+    from fmon.launch.launch import LaunchDependencies
     from fmon.sky.queue import open_queue
     from fmon.sky.submit.sdk import SdkSubmitter
 
-    return World(
+    return LaunchDependencies(
         open_submitter=SdkSubmitter,
         queue=open_queue("sky"),
         digest_of=digest_of,

@@ -18,7 +18,7 @@ from fmon.errors import ConfigError, RuleError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fmon.relaunch.plan import Again, Authorization
+    from fmon.relaunch.plan import Authorization, RelaunchPlan
 
 
 def relaunch(
@@ -76,16 +76,16 @@ def relaunch(
     print_relaunched(done, output)
     say(*done.sentences(is_dry=dry_run))
     if done.dispatched is not None:
-        done.dispatched.require_all(f"fmon relaunch {done.again.experiment_id}")
+        done.dispatched.require_all(f"fmon relaunch {done.plan.experiment_id}")
 
 
-def _asking(*, is_dry: bool, yes: bool) -> Callable[[Again], bool]:
+def _asking(*, is_dry: bool, yes: bool) -> Callable[[RelaunchPlan], bool]:
     """Give what decides once every rule has passed: a dry run, ``--yes``, or whoever sits at the terminal."""
 
-    def agree(again: Again) -> bool:
+    def agree(plan: RelaunchPlan) -> bool:
         if is_dry or yes:
             return not is_dry
-        say(*again.sentences())
+        say(*plan.sentences())
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise ConfigError("nobody is there to ask; say --yes to launch, --dry-run to look")
         return typer.confirm("Launch?", err=True)

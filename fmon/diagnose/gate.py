@@ -83,7 +83,7 @@ def begun(con: duckdb.DuckDBPyConnection) -> list[Row]:
     return rows(con, BEGUN)
 
 
-def diagnosed_at(con: duckdb.DuckDBPyConnection, store: Store) -> datetime:
+def require_full_diagnosis(con: duckdb.DuckDBPyConnection, store: Store) -> datetime:
     """Ask F1 and F2 of what comes after a diagnosis, and give its time [UTC].
 
     Parameters

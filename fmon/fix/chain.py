@@ -21,7 +21,7 @@ from fmon.config.source import check_depth, read_text
 from fmon.config.task import images_of, read_task
 from fmon.errors import RegistryError
 from fmon.launch.preflight import image_check
-from fmon.rules.f3_rebuild_before_relaunch import NEEDS_NO_FIX, Chain
+from fmon.rules.f3_rebuild_before_relaunch import NEEDS_NO_FIX, BuildChain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -70,13 +70,13 @@ def measure(
     bare_vm: dict[str, Any] | None = None,
     run: Callable[..., Ran] = run_command,
     ask: Callable[[str], str] = digest_of,
-) -> Chain:
+) -> BuildChain:
     """Measure every link of F3 that these remedies ask for.
 
     Parameters
     ----------
     manifest : of the experiment; ``docker_digest`` is what its failed attempts ran with
-    remedies : of the conditions to run again, see ``Chain``
+    remedies : of the conditions to run again, see ``BuildChain``
     diagnosed_at : when the diagnosis that the fix follows was finished [UTC]
     data : folder of the stores; files in it are no change of the project
     bare_vm : the launch without an image that a person allowed (``rebuild.bare_vm_launch``); None = none
@@ -95,7 +95,7 @@ def measure(
     digest, fault = _digest(image, ask)
     # Once a cycle has had an image, it is the image that counts.
     allowed = bare_vm if manifest.docker_digest is None else None
-    known = Chain(
+    known = BuildChain(
         remedies=frozenset(remedies),
         image=image,
         old_digest=manifest.docker_digest,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fmon.clients.git import project_folder
 from fmon.config import load_experiment
 from fmon.diagnose.gate import VIEWS as GATHERED
-from fmon.diagnose.gate import diagnosed_at
+from fmon.diagnose.gate import require_full_diagnosis
 from fmon.diagnose.root_causes import FROZEN, root_causes, transience
 from fmon.diagnose.root_causes import VIEWS as CAUSE_VIEWS
 from fmon.errors import ConfigError
@@ -139,7 +139,7 @@ def fix_plan(data: Path, experiment: str | None = None) -> FixPlan:
     """
     store = find(data, experiment)
     con = connect(data, store.experiment_id, views=VIEWS)
-    since = diagnosed_at(con, store)
+    since = require_full_diagnosis(con, store)
     manifest = read_manifest(store)
     config = Path(manifest.config_file)
     verify = load_experiment(config, needs_task=False).verify

@@ -13,7 +13,7 @@ from fmon.clients.git import project_folder
 from fmon.clients.registry import digest_of
 from fmon.config import load_experiment
 from fmon.diagnose.gate import VIEWS as GATHERED
-from fmon.diagnose.gate import diagnosed_at, failures
+from fmon.diagnose.gate import failures, require_full_diagnosis
 from fmon.errors import ConfigError, RegistryError
 from fmon.fix.chain import measure, run_command
 from fmon.manifest.file import read_manifest
@@ -94,7 +94,7 @@ def run_commands(
         The experiment is a replay, or its config has no commands, or is in no git repository.
     """
     store = find(data, experiment)
-    diagnosed_at(connect(data, store.experiment_id, views=GATHERED), store)
+    require_full_diagnosis(connect(data, store.experiment_id, views=GATHERED), store)
     manifest = read_manifest(store)
     if manifest.is_replay:
         message = f"{store.experiment_id} is a replay, and nothing of a replay is built or pushed"
@@ -147,7 +147,7 @@ def record(
     """
     store = find(data, experiment)
     con = connect(data, store.experiment_id, views=GATHERED)
-    diagnosed_at(con, store)
+    require_full_diagnosis(con, store)
     cycle = read_manifest(store).current_cycle
     known = sorted({row["root_cause_id"] for row in failures(con)})
     if root_cause_id not in known:
@@ -186,7 +186,7 @@ def verify(
     """
     store = find(data, experiment)
     con = connect(data, store.experiment_id, views=GATHERED)
-    since = diagnosed_at(con, store)
+    since = require_full_diagnosis(con, store)
     manifest = read_manifest(store)
     again = rows(con, RERUN)
     if not again:

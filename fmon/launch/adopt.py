@@ -17,13 +17,13 @@ from fmon.launch.preflight import Check, accelerator_check, image_check
 from fmon.manifest.build import extend, jobs_of, new_manifest, owned_elsewhere
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.manifest.match import Match, attach, match
-from fmon.monitor.ingest import stored_jobs, take
+from fmon.monitor.ingest import store_records, stored_jobs
 from fmon.monitor.kill_switch import look_again
 from fmon.sky.prices import catalog_prices, parse_resources
 from fmon.store.durable import lock
 from fmon.store.events import append_event
 from fmon.store.folder import Store, poll_lock, stores
-from fmon.store.unexamined import mark
+from fmon.store.unexamined import mark_pending
 from fmon.text import listed
 
 if TYPE_CHECKING:
@@ -135,9 +135,11 @@ def adopt(
         attached = {each.condition_id: each.job_id for each in found.attach}
         if is_new or attached:
             append_event(store, "adopt", at=now, config=str(path), source=queue.name, jobs=attached)
-        take(store, manifest, found, answer, source=queue.name)
+        store_records(store, manifest, found, answer, source=queue.name)
         with lock(store.lock_file, wait_s=LOCK_WAIT_S):
-            mark(store)  # the config's own patterns may be others now, and so may its max_failed_ratio
+            mark_pending(
+                store
+            )  # the config's own patterns may be others now, and so may its max_failed_ratio
             look_again(store)
     return Adopted(
         experiment_id=store.experiment_id,

@@ -11,9 +11,9 @@ import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from fmon.launch.dispatcher import Launching, Pace
-from fmon.launch.intent_log import Attempt, write_dry
-from fmon.launch.outcome import Dispatched
+from fmon.launch.dispatcher import Dispatcher, DispatchLimits
+from fmon.launch.intent_log import LaunchKey, write_dry
+from fmon.launch.outcome import DispatchOutcome
 from fmon.manifest.file import read_manifest
 from fmon.store.durable import LockTaken, lock
 from fmon.store.folder import launch_lock
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fmon.sky.submit.submitter import Submitter
     from fmon.store.folder import Store
 
-__all__ = ["Attempt", "Dispatched", "Pace", "dispatch", "exclusive"]
+__all__ = ["DispatchLimits", "DispatchOutcome", "LaunchKey", "dispatch", "exclusive"]
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def exclusive(data: Path, experiment_name: str, *, wait_s: float = 5.0) -> Itera
 
 def dispatch(
     store: Store,
-    attempts: Iterable[Attempt],
+    attempts: Iterable[LaunchKey],
     submitter: Submitter,
     queue: QueueReader,
     *,
@@ -70,9 +70,9 @@ def dispatch(
     clock: Callable[[], datetime],
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
-    pace: Pace | None = None,
+    limits: DispatchLimits | None = None,
     progress: Callable[[int, int], None] = lambda settled, total: None,
-) -> Dispatched:
+) -> DispatchOutcome:
     """Launch what has no job yet, and write it into manifest and audit; the caller holds ``exclusive``.
 
     Parameters
@@ -82,7 +82,7 @@ def dispatch(
     submitter, queue : what launches, and where the jobs are read from
     task_yaml : the whole task YAML of a condition's job in a cycle, metadata included
     clock, sleep, monotonic : the clock [UTC], how to wait [s], a clock that never steps [s]
-    pace : how fast
+    limits : how fast
     progress : called with (attempts that are settled, all)
 
     Returns
@@ -99,8 +99,8 @@ def dispatch(
     wanted = list(dict.fromkeys(attempts))
     if manifest.is_replay:
         write_dry(store, manifest, wanted, at=clock())
-        return Dispatched()
-    return Launching(
+        return DispatchOutcome()
+    return Dispatcher(
         store=store,
         wanted=wanted,
         submitter=submitter,
@@ -109,6 +109,6 @@ def dispatch(
         clock=clock,
         sleep=sleep,
         monotonic=monotonic,
-        pace=pace or Pace(),
+        limits=limits or DispatchLimits(),
         progress=progress,
     ).run()

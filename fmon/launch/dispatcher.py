@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fmon.errors import QueueError
-from fmon.launch.intent_log import Attempt, Told, key_of, told, write_intent, write_result
-from fmon.launch.outcome import Dispatched
-from fmon.manifest.build import give, jobs_of
+from fmon.launch.intent_log import LaunchHistory, LaunchKey, key_of, read_history, write_intent, write_result
+from fmon.launch.outcome import DispatchOutcome
+from fmon.manifest.build import assign_job, jobs_of
 from fmon.manifest.file import read_manifest, write_manifest
-from fmon.monitor.ingest import claim
+from fmon.monitor.ingest import attach_jobs
 from fmon.sky.submit.submitter import Submission
 from fmon.store.durable import lock
 from fmon.store.folder import poll_lock
@@ -42,7 +42,7 @@ SERVER_AWAY = frozenset(
 
 
 @dataclass(kw_only=True)
-class Launching:
+class Dispatcher:
     """What a dispatch knows and does.
 
     An attempt is in one place: ``to_launch``, ``running`` (handed over), ``absent`` (uncertain, with the
@@ -51,26 +51,26 @@ class Launching:
     """
 
     store: Store
-    wanted: list[Attempt]
+    wanted: list[LaunchKey]
     submitter: Submitter
     queue: QueueReader
     task_yaml: Callable[[Entry, int], str]
     clock: Callable[[], datetime]
     sleep: Callable[[float], None]
     monotonic: Callable[[], float]
-    pace: Pace
+    limits: DispatchLimits
     progress: Callable[[int, int], None]
 
     entries: dict[str, Entry] = field(default_factory=dict)
-    told: dict[Attempt, Told] = field(default_factory=dict)
-    to_launch: deque[Attempt] = field(default_factory=deque)
-    running: dict[str, Attempt] = field(default_factory=dict)
-    absent: dict[Attempt, float | None] = field(default_factory=dict)
-    job_ids: dict[Attempt, int] = field(default_factory=dict)
-    failed: dict[Attempt, str] = field(default_factory=dict)
-    launched: set[Attempt] = field(default_factory=set)
-    unsaved: set[Attempt] = field(default_factory=set)
-    tries: Counter[Attempt] = field(default_factory=Counter)
+    history: dict[LaunchKey, LaunchHistory] = field(default_factory=dict)
+    to_launch: deque[LaunchKey] = field(default_factory=deque)
+    running: dict[str, LaunchKey] = field(default_factory=dict)
+    absent: dict[LaunchKey, float | None] = field(default_factory=dict)
+    job_ids: dict[LaunchKey, int] = field(default_factory=dict)
+    failed: dict[LaunchKey, str] = field(default_factory=dict)
+    launched: set[LaunchKey] = field(default_factory=set)
+    unsaved: set[LaunchKey] = field(default_factory=set)
+    tries: Counter[LaunchKey] = field(default_factory=Counter)
     hidden: set[str] = field(default_factory=set)
     """Requests seen before the grace was over whose task the server does not show: they may be ours."""
     error: QueueError | None = None
@@ -78,7 +78,7 @@ class Launching:
     saved_at: float = 0.0
     next_at: float = 0.0
 
-    def run(self) -> Dispatched:
+    def run(self) -> DispatchOutcome:
         """Look, launch, and look again until nothing is uncertain or nothing changes any more."""
         self._read_audit()
         self._look()
@@ -99,15 +99,15 @@ class Launching:
                 self.error = error
                 return
             self._launch_all()
-            if not self.absent or self.monotonic() - self.changed_at > self.pace.patience_s:
+            if not self.absent or self.monotonic() - self.changed_at > self.limits.patience_s:
                 return
-            self.sleep(self.pace.look_s)
+            self.sleep(self.limits.look_s)
 
     def _read_audit(self) -> None:
         """Sort the attempts by what the audit tells of them."""
-        self.told = told(self.store)
+        self.history = read_history(self.store)
         for attempt in self.wanted:
-            of = self.told.setdefault(attempt, Told())
+            of = self.history.setdefault(attempt, LaunchHistory())
             if of.job_id is not None:
                 self.job_ids[attempt] = of.job_id
                 self.unsaved.add(attempt)
@@ -125,7 +125,7 @@ class Launching:
         flying = self.submitter.in_flight()
         with lock(poll_lock(self.store.path.parent), wait_s=POLL_WAIT_S):
             answer = self.queue.read()
-            manifest, _ = claim(self.store, answer, source=self.queue.name)
+            manifest, _ = attach_jobs(self.store, answer, source=self.queue.name)
         self.entries = {entry.condition: entry for entry in manifest.jobs}
         for attempt in [*self.absent, *self.to_launch, *self.failed]:
             entry = self.entries[attempt.condition_id]
@@ -140,8 +140,8 @@ class Launching:
         untagged = [each for each in records if each.fmon_experiment is None and each.job_id not in own]
         for attempt in [*self.absent, *self.to_launch, *self.failed]:
             entry = self.entries[attempt.condition_id]
-            if not self.told[attempt].count or attempt.cycle == 0 or entry.job_id is None:
-                continue  # the first job of a name is attached by ``claim``
+            if not self.history[attempt].count or attempt.cycle == 0 or entry.job_id is None:
+                continue  # the first job of a name is attached by ``attach_jobs``
             newer = [each.job_id for each in untagged if each.job_name == entry.job_name]
             job_id = min((each for each in newer if each > entry.job_id), default=None)
             if job_id is not None:
@@ -154,7 +154,7 @@ class Launching:
         names = {each.job_name for each in flying if each.experiment_id is None and each.is_readable}
         hidden = {each.request_id for each in flying if not each.is_readable}
 
-        def is_flying(attempt: Attempt) -> bool:
+        def is_flying(attempt: LaunchKey) -> bool:
             key = (self.store.experiment_id, attempt.condition_id, attempt.cycle)
             return key in tagged or self.entries[attempt.condition_id].job_name in names
 
@@ -167,14 +167,14 @@ class Launching:
             elif since is None:
                 self.absent[attempt] = at
                 self.hidden |= hidden
-            elif at - since < self.pace.grace_s:
+            elif at - since < self.limits.grace_s:
                 self.hidden |= hidden
-            elif not hidden & self.hidden and self.tries[attempt] < self.pace.tries:
+            elif not hidden & self.hidden and self.tries[attempt] < self.limits.tries:
                 del self.absent[attempt]
                 self.to_launch.append(attempt)
                 self.changed_at = at
 
-    def _settle(self, attempt: Attempt, job_id: int) -> None:
+    def _settle(self, attempt: LaunchKey, job_id: int) -> None:
         """Note that an attempt has its job."""
         self.job_ids[attempt] = job_id
         self.changed_at = self.monotonic()
@@ -197,32 +197,32 @@ class Launching:
         self._save()
 
     def _may_launch(self) -> bool:
-        has_room = len(self.running) < self.pace.parallel and self.monotonic() >= self.next_at
+        has_room = len(self.running) < self.limits.parallel and self.monotonic() >= self.next_at
         return bool(self.to_launch) and has_room and not self.error
 
-    def _launch(self, attempt: Attempt) -> None:
+    def _launch(self, attempt: LaunchKey) -> None:
         """Write the intent, then hand the launch over."""
         entry = self.entries[attempt.condition_id]
         if self.store.is_closed:
             self.store.reopen()
-        key = key_of(attempt, self.told[attempt].count)
+        key = key_of(attempt, self.history[attempt].count)
         task_yaml = self.task_yaml(entry, attempt.cycle)
         write_intent(self.store, attempt, key=key, job_name=entry.job_name, at=self.clock())
-        self.told[attempt].count += 1
+        self.history[attempt].count += 1
         self.tries[attempt] += 1
         self.running[key] = attempt
         self.changed_at = self.monotonic()
-        self.next_at = self.changed_at + 1 / self.pace.per_s
+        self.next_at = self.changed_at + 1 / self.limits.per_s
         self.submitter.submit(Submission(attempt_key=key, job_name=entry.job_name, task_yaml=task_yaml))
 
     def _take_outcome(self) -> None:
         """Wait for an outcome, or for the time of the next launch."""
-        is_free = self.to_launch and not self.error and len(self.running) < self.pace.parallel
+        is_free = self.to_launch and not self.error and len(self.running) < self.limits.parallel
         timeout_s = max(0.01, self.next_at - self.monotonic()) if is_free else SAVE_S
         outcome = self.submitter.outcome(timeout_s=timeout_s)
         attempt = self.running.pop(outcome.attempt_key, None) if outcome else None
         if outcome is None or attempt is None:
-            if self.running and self.monotonic() - self.changed_at > self.pace.patience_s:
+            if self.running and self.monotonic() - self.changed_at > self.limits.patience_s:
                 self.submitter.close()  # whatever hangs can send nothing any more: its outcomes are uncertain
             return
         write_result(self.store, attempt, outcome, at=self.clock())
@@ -235,11 +235,11 @@ class Launching:
             self._note_failure(attempt, outcome)
         self._tell()
 
-    def _note_failure(self, attempt: Attempt, outcome: Outcome) -> None:
+    def _note_failure(self, attempt: LaunchKey, outcome: Outcome) -> None:
         why = f"{outcome.error_type}: {outcome.error}"
         if outcome.is_uncertain:
             self.absent[attempt] = None
-            self.told[attempt].why = why
+            self.history[attempt].why = why
         elif outcome.error_type in SERVER_AWAY:
             self.to_launch.append(attempt)
             self.error = self.error or QueueError(why, error_type=outcome.error_type)
@@ -256,15 +256,15 @@ class Launching:
             entries = {entry.condition: entry for entry in manifest.jobs}
             for attempt in self.unsaved:
                 entry = entries[attempt.condition_id]
-                give(manifest, entry, job_id=self.job_ids[attempt], cycle=attempt.cycle)
+                assign_job(manifest, entry, job_id=self.job_ids[attempt], cycle=attempt.cycle)
             write_manifest(self.store, manifest)
         self.unsaved.clear()
 
     def _tell(self) -> None:
         self.progress(len(self.job_ids) + len(self.failed), len(self.wanted))
 
-    def _dispatched(self) -> Dispatched:
-        return Dispatched(
+    def _dispatched(self) -> DispatchOutcome:
+        return DispatchOutcome(
             launched={each.condition_id: self.job_ids[each] for each in self.wanted if each in self.launched},
             found={
                 each.condition_id: self.job_ids[each]
@@ -272,14 +272,14 @@ class Launching:
                 if each in self.job_ids and each not in self.launched
             },
             failed={each.condition_id: why for each, why in self.failed.items()},
-            uncertain={each.condition_id: self.told[each].why for each in self.absent},
+            uncertain={each.condition_id: self.history[each].why for each in self.absent},
             left=[each.condition_id for each in self.to_launch],
             error=self.error,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
+class DispatchLimits:
     """How fast, and how patient.
 
     Attributes

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fmon.store.folder import Store
 
 
-class Attempt(NamedTuple):
+class LaunchKey(NamedTuple):
     """What is launched exactly once: a condition in a cycle."""
 
     condition_id: str
@@ -28,7 +28,7 @@ class Attempt(NamedTuple):
 
 
 @dataclass
-class Told:
+class LaunchHistory:
     """What the audit tells of one attempt.
 
     Attributes
@@ -45,13 +45,13 @@ class Told:
     why: str = ""
 
 
-def told(store: Store) -> dict[Attempt, Told]:
+def read_history(store: Store) -> dict[LaunchKey, LaunchHistory]:
     """Read what the audit tells of every attempt that has ever left."""
-    known: dict[Attempt, Told] = {}
+    known: dict[LaunchKey, LaunchHistory] = {}
     for event in read_events(store):
         if event.get("event") not in ("launch_intent", "launch_result") or event.get("dry_run"):
             continue
-        of = known.setdefault(Attempt(event["condition_id"], event["cycle"]), Told())
+        of = known.setdefault(LaunchKey(event["condition_id"], event["cycle"]), LaunchHistory())
         if event["event"] == "launch_intent":
             of.count += 1
             of.is_uncertain, of.why = True, "fmon ended before it had the answer"
@@ -61,7 +61,7 @@ def told(store: Store) -> dict[Attempt, Told]:
     return known
 
 
-def write_intent(store: Store, attempt: Attempt, *, key: str, job_name: str, at: datetime) -> None:
+def write_intent(store: Store, attempt: LaunchKey, *, key: str, job_name: str, at: datetime) -> None:
     """Say that a launch is about to leave."""
     append_event(
         store,
@@ -74,7 +74,7 @@ def write_intent(store: Store, attempt: Attempt, *, key: str, job_name: str, at:
     )
 
 
-def write_result(store: Store, attempt: Attempt, outcome: Outcome, *, at: datetime) -> None:
+def write_result(store: Store, attempt: LaunchKey, outcome: Outcome, *, at: datetime) -> None:
     """Say what came of a launch."""
     append_event(
         store,
@@ -90,7 +90,7 @@ def write_result(store: Store, attempt: Attempt, outcome: Outcome, *, at: dateti
     )
 
 
-def write_dry(store: Store, manifest: Manifest, attempts: Iterable[Attempt], *, at: datetime) -> None:
+def write_dry(store: Store, manifest: Manifest, attempts: Iterable[LaunchKey], *, at: datetime) -> None:
     """Say which launches a replayed experiment would make; none ever leaves."""
     names = {entry.condition: entry.job_name for entry in manifest.jobs}
     for attempt in attempts:
@@ -106,6 +106,6 @@ def write_dry(store: Store, manifest: Manifest, attempts: Iterable[Attempt], *, 
         )
 
 
-def key_of(attempt: Attempt, number: int) -> str:
+def key_of(attempt: LaunchKey, number: int) -> str:
     """Name the number-th launch of an attempt."""
     return f"{attempt.condition_id}/{attempt.cycle}/{number}"

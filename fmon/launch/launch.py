@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
 from fmon.config.task import image_of, read_task
-from fmon.launch.dispatch import Attempt, Dispatched, Pace, dispatch, exclusive
+from fmon.launch.dispatch import DispatchLimits, DispatchOutcome, LaunchKey, dispatch, exclusive
 from fmon.launch.estimate import cost_of, estimate
 from fmon.launch.job_yaml import JobWriter, job_envs
 from fmon.launch.preflight import checks, image_check, parse_kinds
@@ -30,7 +30,7 @@ from fmon.launch.refusals import (
 from fmon.manifest.build import extend, new_manifest
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.manifest.match import attach, match
-from fmon.monitor.ingest import observe
+from fmon.monitor.ingest import ingest
 from fmon.store.durable import lock
 from fmon.store.events import append_event
 from fmon.store.folder import Store, poll_lock, stores
@@ -51,7 +51,7 @@ POLL_WAIT_S = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class World:
+class LaunchDependencies:
     """Everything outside that a launch asks or changes.
 
     Attributes
@@ -75,7 +75,7 @@ class World:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class LaunchOptions:
     """How a person wants it.
 
     Attributes
@@ -115,7 +115,7 @@ class Launched:
     to_launch: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
     cost_usd: float | None = None
-    dispatched: Dispatched = field(default_factory=Dispatched)
+    dispatched: DispatchOutcome = field(default_factory=DispatchOutcome)
 
     def sentences(self) -> list[str]:
         """Say what was done, for stderr."""
@@ -156,11 +156,11 @@ class Launched:
 def launch(
     path: Path,
     data: Path,
-    world: World,
-    wish: Wish,
+    dependencies: LaunchDependencies,
+    options: LaunchOptions,
     *,
     max_conditions: int = 100_000,
-    pace: Pace | None = None,
+    limits: DispatchLimits | None = None,
     progress: Callable[[int, int], None] = lambda settled, total: None,
 ) -> Launched:
     """Launch one managed job per condition that has none.
@@ -169,9 +169,9 @@ def launch(
     ----------
     path : the experiment's config
     data : folder of the stores
-    world, wish : what is asked and changed, and how it is wanted
+    dependencies, options : what is asked and changed, and how it is wanted
     max_conditions : most conditions the config may have
-    pace : how fast
+    limits : how fast
     progress : called with (jobs settled, jobs in all)
 
     Raises
@@ -186,17 +186,17 @@ def launch(
     experiment = load_experiment(path, max_conditions=max_conditions)
     refuse_job_names(experiment)
     task = read_task(experiment)
-    refuse_bare_vm(experiment, task, is_allowed=wish.allow_bare_vm)
+    refuse_bare_vm(experiment, task, is_allowed=options.allow_bare_vm)
     with (
         exclusive(data, experiment.experiment_name) as hold,
-        closing(world.open_submitter(hold)) as submitter,
+        closing(dependencies.open_submitter(hold)) as submitter,
     ):
-        store, manifest, is_new, records = _experiment(data, experiment, world, is_dry=wish.is_dry)
+        store, manifest, is_new, records = _experiment(data, experiment, dependencies, is_dry=options.is_dry)
         missing = {entry.condition for entry in manifest.jobs if entry.job_id is None}
         launched = Launched(
             experiment_id=store.experiment_id,
             is_new=is_new,
-            is_dry=wish.is_dry,
+            is_dry=options.is_dry,
             condition_count=len(manifest.jobs),
             had_count=len(manifest.jobs) - len(missing),
         )
@@ -205,35 +205,35 @@ def launch(
         refuse_open_jobs(manifest, records)
         conditions = {each.condition_id: each for each in experiment.conditions}
         found = estimate(experiment, task)
-        writer = JobWriter(task, experiment, store.experiment_id, world.environ)
+        writer = JobWriter(task, experiment, store.experiment_id, dependencies.environ)
         looked = checks(
             experiment,
             task,
             found,
             parse=lambda _: parse_kinds(submitter.parse, writer, experiment.conditions, cycle=0),
-            environ=world.environ,
-            folder=world.folder,
+            environ=dependencies.environ,
+            folder=dependencies.folder,
         )
         refuse_failed(looked)
         image = image_of(experiment, task)
-        digest = None if image is None else world.digest_of(image)
+        digest = None if image is None else dependencies.digest_of(image)
         refuse_another_image(manifest, image, digest)
         cost_usd = cost_of([conditions[each] for each in sorted(missing)], task, found.prices).cost_usd
         launched = replace(launched, checks=looked, cost_usd=cost_usd)
-        if wish.is_dry:
+        if options.is_dry:
             told = partial(job_envs, experiment, experiment_id=store.experiment_id, cycle=0)
             would = {
                 name: (each.job_name, told(each)) for name, each in conditions.items() if name in missing
             }
             return replace(launched, to_launch=would)
-        is_confirmed = confirm_cost(experiment.limits, found, wish.confirm, count=len(missing))
+        is_confirmed = confirm_cost(experiment.limits, found, options.confirm, count=len(missing))
         _write(store, manifest, experiment, found, image=image, digest=digest, is_new=is_new)
         append_event(
             store,
             "launch",
-            at=world.clock(),
+            at=dependencies.clock(),
             config=str(path),
-            by=wish.by,
+            by=options.by,
             condition_count=len(missing),
             image=image,
             digest=digest,
@@ -244,27 +244,27 @@ def launch(
         )
         dispatched = dispatch(
             store,
-            [Attempt(each, 0) for each in conditions if each in missing],
+            [LaunchKey(each, 0) for each in conditions if each in missing],
             submitter,
-            world.queue,
+            dependencies.queue,
             task_yaml=lambda entry, cycle: writer.of(conditions[entry.condition], cycle),
-            clock=world.clock,
-            sleep=world.sleep,
-            monotonic=world.monotonic,
-            pace=pace,
+            clock=dependencies.clock,
+            sleep=dependencies.sleep,
+            monotonic=dependencies.monotonic,
+            limits=limits,
             progress=progress,
         )
     return replace(launched, dispatched=dispatched)
 
 
 def _experiment(
-    data: Path, experiment: Experiment, world: World, *, is_dry: bool
+    data: Path, experiment: Experiment, dependencies: LaunchDependencies, *, is_dry: bool
 ) -> tuple[Store, Manifest, bool, list[Record]]:
     """Find the experiment to continue, after one more look at its jobs, or make one in memory.
 
     A look is a poll, and stored; that of a dry run is not.
     """
-    now = world.clock()
+    now = dependencies.clock()
     known = [
         store
         for store in stores(data)
@@ -272,10 +272,10 @@ def _experiment(
         and not read_manifest(store).is_replay
     ]
     with lock(poll_lock(data), wait_s=POLL_WAIT_S):
-        answer = world.queue.read()
+        answer = dependencies.queue.read()
         newest = known[-1] if known else None
         if newest is not None and not newest.is_closed and not is_dry:
-            observe(newest, answer, source=world.queue.name, now=now)
+            ingest(newest, answer, source=dependencies.queue.name, now=now)
         while (store := _store_at(data, experiment, now)) in known:
             now += timedelta(seconds=1)
         fresh = new_manifest(

@@ -9,7 +9,7 @@ from fmon.text import listed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dispatched:
+class DispatchOutcome:
     """What became of the attempts; each condition stands in one of these.
 
     Attributes

@@ -101,7 +101,7 @@ def extend(manifest: Manifest, fresh: Manifest) -> None:
     manifest.config_file, manifest.skypilot_yaml = fresh.config_file, fresh.skypilot_yaml
 
 
-def give(manifest: Manifest, entry: Entry, *, job_id: int, cycle: int) -> None:
+def assign_job(manifest: Manifest, entry: Entry, *, job_id: int, cycle: int) -> None:
     """Give a condition the job of a cycle (in memory); the one of an earlier cycle joins its attempts.
 
     One that has a job of this cycle or a later one keeps it: a poll may have attached it meanwhile.

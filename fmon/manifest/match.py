@@ -1,6 +1,6 @@
 """Which job is which condition: by exact names and ids, never by substring.
 
-Pure: manifest and queue records in, a decision out. ``observe`` and ``adopt`` carry it out.
+Pure: manifest and queue records in, a decision out. ``ingest`` and ``adopt`` carry it out.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from fmon.model import EPOCH
-from fmon.monitor.fetch_logs import Attempt, Budget, Fetching
+from fmon.monitor.fetch_logs import Budget, FailedTask, Fetching
 from fmon.monitor.kill_switch import firing_sentence, record_firings
 from fmon.sky.logs import RecordedLogs
 from fmon.sky.reader import LogMissingError
@@ -154,7 +154,7 @@ class _Examination:
     def run(self, polled_at: datetime) -> Examined:
         """Examine what is due, and settle the mark."""
         remove_torn(self._store)
-        token = unexamined.token(self._store)  # before the state: who marks later has a newer one
+        token = unexamined.pending_token(self._store)  # before the state: who marks later has a newer one
         failed = list(_failed(self._store))
         self._findings = read_findings(self._store)
         due = [attempt for attempt in failed if self._is_due(attempt)]
@@ -165,7 +165,7 @@ class _Examination:
         left_count = sum(self._is_due(attempt) for attempt in due)
         waiting = [wait for finding in self._findings.values() if (wait := self._next_ask(finding))]
         not_before = self._now if left_count else min(waiting, default=None)
-        unexamined.settle(self._store, token, not_before=not_before)
+        unexamined.clear_pending(self._store, token, not_before=not_before)
         missing = {ask.job_id: str(fault) for ask, fault in self._fetching.faults.items()}
         given_up = {key[0] for key, finding in self._findings.items() if finding["is_given_up"]}
         return Examined(
@@ -177,7 +177,7 @@ class _Examination:
             firings=firings,
         )
 
-    def _is_due(self, attempt: Attempt) -> bool:
+    def _is_due(self, attempt: FailedTask) -> bool:
         finding = self._findings.get((attempt.job_id, attempt.task_id))
         if finding is None or finding["rules_version"] != self._version:
             return True
@@ -193,7 +193,7 @@ class _Examination:
         last: datetime = EPOCH + finding["examined_at"] * MICROSECOND
         return last + wait if last <= self._now else self._now  # clocks step backwards
 
-    def _examine(self, attempts: list[Attempt]) -> None:
+    def _examine(self, attempts: list[FailedTask]) -> None:
         """Fetch what is not stored, classify, and write what was found."""
         self._fetching.fetch(attempts)
         self._fetching.fetch(attempts)  # only now it is known who printed nothing
@@ -202,7 +202,7 @@ class _Examination:
                 self._findings[attempt.job_id, attempt.task_id] = self._judge(attempt)
         write_findings(self._store, self._findings.values())
 
-    def _judge(self, attempt: Attempt) -> Finding:
+    def _judge(self, attempt: FailedTask) -> Finding:
         """Make the finding of an attempt out of what is stored."""
         from fmon.causes import analyze_logs  # loads re2
 
@@ -225,7 +225,7 @@ class _Examination:
             **_columns(info),
         }
 
-    def _logs_of(self, attempt: Attempt) -> Finding:
+    def _logs_of(self, attempt: FailedTask) -> Finding:
         """Say what became of the logs: which are missing, why, and whether they are asked for again."""
         before = self._findings.get((attempt.job_id, attempt.task_id), {})
         ask_count = before.get("ask_count", 0) + (attempt.job_id in self._fetching.asked)
@@ -248,11 +248,13 @@ class _Examination:
         }
 
 
-def _failed(store: Store) -> Iterator[Attempt]:
+def _failed(store: Store) -> Iterator[FailedTask]:
     """List the failed job tasks, by the state."""
     failed = failed_statuses()
     columns = read_columns(store, ["job_id", "task_id", "status", "failure_reason"])
-    return (attempt for attempt in map(Attempt._make, zip(*columns, strict=True)) if attempt.status in failed)
+    return (
+        attempt for attempt in map(FailedTask._make, zip(*columns, strict=True)) if attempt.status in failed
+    )
 
 
 def _failures(count: int) -> str:

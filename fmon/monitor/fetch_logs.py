@@ -23,7 +23,7 @@ CONTROLLER_KNOWS = frozenset({"FAILED_SETUP", "FAILED_PRECHECKS", "FAILED_NO_RES
 """Statuses whose cause may stand in the controller's log; else only a silent job's is read."""
 
 
-class Attempt(NamedTuple):
+class FailedTask(NamedTuple):
     """A failed job task as the queue last showed it."""
 
     job_id: int
@@ -64,7 +64,7 @@ class Fetching:
         self.faults: dict[LogAsk, QueueError] = {}
         self._store, self._reader, self._budget = store, reader, budget
 
-    def fetch(self, attempts: Iterable[Attempt]) -> None:
+    def fetch(self, attempts: Iterable[FailedTask]) -> None:
         """Ask for the missing logs within the budget, and store each as soon as it is there."""
         asks = dict.fromkeys(ask for attempt in attempts for ask in self.missing(attempt))
         wanted = [ask for ask in asks if ask not in self.faults][: self._budget.logs]
@@ -82,7 +82,7 @@ class Fetching:
             else:
                 save_log(self._store, ask.file_name, text)
 
-    def missing(self, attempt: Attempt) -> list[LogAsk]:
+    def missing(self, attempt: FailedTask) -> list[LogAsk]:
         """List the logs that are to be read and not stored; the controller's of who printed nothing too."""
         own, controllers = attempt.logs
         text = self.text(own)
@@ -92,7 +92,7 @@ class Fetching:
             missing.append(controllers)
         return missing
 
-    def is_waiting(self, attempt: Attempt) -> bool:
+    def is_waiting(self, attempt: FailedTask) -> bool:
         """Tell whether a log that could be asked for was not, for want of time."""
         return self._reader is not None and any(ask not in self.faults for ask in self.missing(attempt))
 

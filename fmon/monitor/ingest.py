@@ -14,7 +14,7 @@ from fmon.model import EPOCH
 from fmon.sky.status import failed_statuses, is_terminal
 from fmon.store.compaction import close
 from fmon.store.events import append_event, read_events
-from fmon.store.log import Look, append
+from fmon.store.log import Poll, append
 from fmon.store.state import read_columns
 from fmon.text import listed
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from fmon.sky.reader import Answer
     from fmon.store.folder import Store
 
-__all__ = ["Match", "Observed", "is_terminal", "match", "new_manifest", "observe"]
+__all__ = ["Ingested", "Match", "ingest", "is_terminal", "match", "new_manifest"]
 
 QUIET_DAY = timedelta(hours=24)
 """After so long without a change an experiment with missing conditions is closed; ``adopt`` reopens it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Observed:
+class Ingested:
     """What one look at the queue did to one experiment.
 
     Attributes
@@ -77,7 +77,7 @@ class Observed:
         return "; ".join(said)
 
 
-def observe(store: Store, answer: Answer | QueueError, *, source: str, now: datetime) -> Observed:
+def ingest(store: Store, answer: Answer | QueueError, *, source: str, now: datetime) -> Ingested:
     """Store one look at the queue for one experiment.
 
     Parameters
@@ -93,14 +93,14 @@ def observe(store: Store, answer: Answer | QueueError, *, source: str, now: date
         The experiment's files can't be read or written; nothing half-done is left.
     """
     if isinstance(answer, QueueError):
-        look = Look(polled_at=now, source=source, error_type=answer.error_type, error=str(answer))
-        append(store, look, None)
-        return Observed(experiment_id=store.experiment_id, error=str(answer))
-    manifest, found = claim(store, answer, source=source)
-    return take(store, manifest, found, answer, source=source)
+        poll = Poll(polled_at=now, source=source, error_type=answer.error_type, error=str(answer))
+        append(store, poll, None)
+        return Ingested(experiment_id=store.experiment_id, error=str(answer))
+    manifest, found = attach_jobs(store, answer, source=source)
+    return store_records(store, manifest, found, answer, source=source)
 
 
-def claim(store: Store, answer: Answer, *, source: str) -> tuple[Manifest, Match]:
+def attach_jobs(store: Store, answer: Answer, *, source: str) -> tuple[Manifest, Match]:
     """Attach jobs of the queue to the conditions that they are, in the manifest.
 
     Parameters
@@ -124,7 +124,7 @@ def claim(store: Store, answer: Answer, *, source: str) -> tuple[Manifest, Match
     return manifest, found
 
 
-def take(store: Store, manifest: Manifest, found: Match, answer: Answer, *, source: str) -> Observed:
+def store_records(store: Store, manifest: Manifest, found: Match, answer: Answer, *, source: str) -> Ingested:
     """Price and append the records that are the experiment's own, and close it where all have ended.
 
     Parameters
@@ -135,11 +135,11 @@ def take(store: Store, manifest: Manifest, found: Match, answer: Answer, *, sour
     source : where it was read from
     """
     _price(found.own, manifest.prices)
-    look = Look(
+    poll = Poll(
         polled_at=answer.polled_at, source=source, latency_s=answer.latency_s, job_count=len(answer.records)
     )
-    appended = append(store, look, found.own, failed=failed_statuses())
-    return Observed(
+    appended = append(store, poll, found.own, failed=failed_statuses())
+    return Ingested(
         experiment_id=store.experiment_id,
         own_count=len(found.own),
         changed_count=appended.changed_count,

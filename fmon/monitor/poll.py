@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fmon.monitor.classify import Examined
-    from fmon.monitor.ingest import Observed
+    from fmon.monitor.ingest import Ingested
     from fmon.sky.reader import Answer, LogReader, QueueReader
 
 
@@ -38,7 +38,7 @@ class Polled:
     faults : what kept single experiments from being stored, by experiment_id
     """
 
-    observed: list[Observed] = field(default_factory=list)
+    observed: list[Ingested] = field(default_factory=list)
     polled_at: datetime | None = None
     examined: list[Examined] = field(default_factory=list)
     is_skipped: bool = False
@@ -126,12 +126,12 @@ def _look(
         polled_at = answer.polled_at
     except QueueError as failed:
         answer = error = failed
-    from fmon.monitor.ingest import observe  # loads pyarrow: not before the question went out
+    from fmon.monitor.ingest import ingest  # loads pyarrow: not before the question went out
 
     observed, faults = [], {}
     for store in wanted:
         try:
-            observed.append(observe(store, answer, source=queue.name, now=now))
+            observed.append(ingest(store, answer, source=queue.name, now=now))
         except FmonError as fault:
             faults[store.experiment_id] = fault
     return Polled(observed=observed, polled_at=polled_at, error=error, faults=faults)

@@ -16,7 +16,7 @@ from fmon.config import load_experiment
 from fmon.errors import ConfigError, QueueError
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.monitor.classify import Budget, examine
-from fmon.monitor.ingest import new_manifest, observe
+from fmon.monitor.ingest import ingest, new_manifest
 from fmon.sky.logs import RecordedLogs
 from fmon.sky.reader import Answer
 from fmon.sky.record import parse_records
@@ -90,7 +90,7 @@ def replay(recording: Path, data: Path, *, max_conditions: int = 100_000) -> Rep
         for polled_at, answer in polls:
             if (SOURCE, polled_at) in known:
                 continue
-            bad += observe(store, answer, source=SOURCE, now=polled_at).bad
+            bad += ingest(store, answer, source=SOURCE, now=polled_at).bad
             new_count += 1
             if is_due(store, polled_at):
                 _examine(store, logs, now=polled_at)

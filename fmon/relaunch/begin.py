@@ -13,8 +13,8 @@ from fmon.store.folder import poll_lock
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from fmon.relaunch.plan import Again, Authorization
-    from fmon.rules.f3_rebuild_before_relaunch import Chain, Link
+    from fmon.relaunch.plan import Authorization, RelaunchPlan
+    from fmon.rules.f3_rebuild_before_relaunch import BuildChain, Link
     from fmon.store.folder import Store
 
 POLL_WAIT_S = 300.0
@@ -23,8 +23,8 @@ POLL_WAIT_S = 300.0
 
 def begin(
     store: Store,
-    again: Again,
-    chain: Chain,
+    plan: RelaunchPlan,
+    chain: BuildChain,
     links: list[Link],
     authorization: Authorization | None,
     *,
@@ -37,29 +37,29 @@ def begin(
     Parameters
     ----------
     store : the experiment; the caller is the only one who launches its jobs
-    again : what is run again
+    plan : what is run again
     chain, links : what was measured of F3, and how it was judged
     authorization : a person's word for this cycle; None = it needs none, or has one in the audit
     now : the clock [UTC]
     """
     manifest = read_manifest(store)
     dry_run = {"dry_run": True} if manifest.is_replay else {}
-    if not again.is_carried_on:
-        _record(store, again, chain, links, authorization, now=now, dry_run=dry_run)
+    if not plan.is_carried_on:
+        _record(store, plan, chain, links, authorization, now=now, dry_run=dry_run)
     if manifest.is_replay:
         return
     with lock(poll_lock(store.path.parent), wait_s=POLL_WAIT_S):
         manifest = read_manifest(store)
         fresh = new_manifest(
-            again.experiment,
+            plan.experiment,
             manifest.experiment_id,
             created_at=manifest.created_at,
             is_replay=False,
             prices=manifest.prices,
         )
         extend(manifest, fresh)
-        manifest.limits = again.experiment.limits
-        manifest.current_cycle = max(manifest.current_cycle, again.cycle)
+        manifest.limits = plan.experiment.limits
+        manifest.current_cycle = max(manifest.current_cycle, plan.cycle)
         manifest.docker_image = chain.image or manifest.docker_image
         manifest.docker_digest = chain.digest or manifest.docker_digest
         write_manifest(store, manifest)
@@ -68,8 +68,8 @@ def begin(
 
 def _record(
     store: Store,
-    again: Again,
-    chain: Chain,
+    plan: RelaunchPlan,
+    chain: BuildChain,
     links: list[Link],
     authorization: Authorization | None,
     *,
@@ -90,7 +90,7 @@ def _record(
         store,
         "fix_verify",
         at=now,
-        cycle=again.cycle - 1,
+        cycle=plan.cycle - 1,
         is_ok=True,
         links=[link._asdict() for link in links],
         image=chain.image,
@@ -102,8 +102,8 @@ def _record(
         store,
         "relaunch",
         at=now,
-        cycle=again.cycle,
-        condition_ids=again.condition_ids,
+        cycle=plan.cycle,
+        condition_ids=plan.condition_ids,
         image=chain.image,
         digest=chain.digest,
         former_digest=chain.old_digest,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fmon.model import Condition, Experiment, Manifest
 
 VIEWS = ("relaunch", "condition", "cycle_cost", "failure")
-"""The views that ``look`` needs."""
+"""The views that ``plan_relaunch`` needs."""
 
 LISTED = """
 select
@@ -118,7 +118,7 @@ class Authorization(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Again:
+class RelaunchPlan:
     """What would be run again.
 
     Attributes
@@ -175,7 +175,9 @@ class Again:
         return frozenset(row["remedy"] for row in self.jobs)
 
 
-def look(manifest: Manifest, con: duckdb.DuckDBPyConnection, *, include_cancelled: bool) -> Again:
+def plan_relaunch(
+    manifest: Manifest, con: duckdb.DuckDBPyConnection, *, include_cancelled: bool
+) -> RelaunchPlan:
     """Find out what would be run again.
 
     Parameters
@@ -197,7 +199,7 @@ def look(manifest: Manifest, con: duckdb.DuckDBPyConnection, *, include_cancelle
     experiment = load_experiment(Path(manifest.config_file), max_conditions=most)
     task = read_task(experiment)
     by_id = {condition.condition_id: condition for condition in experiment.conditions}
-    return Again(
+    return RelaunchPlan(
         experiment_id=manifest.experiment_id,
         cycle=cycle,
         is_carried_on=bool(begun),

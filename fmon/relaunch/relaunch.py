@@ -21,7 +21,7 @@ from fmon.clients.registry import digest_of
 from fmon.diagnose.gate import failures, unfinished
 from fmon.errors import ConfigError, RuleError
 from fmon.fix.chain import measure, run_command
-from fmon.launch.dispatch import Attempt, Dispatched, dispatch, exclusive
+from fmon.launch.dispatch import DispatchOutcome, LaunchKey, dispatch, exclusive
 from fmon.launch.estimate import cost_of
 from fmon.launch.job_yaml import JobWriter
 from fmon.launch.preflight import checks, parse_kinds
@@ -31,9 +31,9 @@ from fmon.relaunch.begin import begin
 from fmon.relaunch.escalation import VIEWS as ESCALATION
 from fmon.relaunch.escalation import escalation
 from fmon.relaunch.plan import VIEWS as AGAIN
-from fmon.relaunch.plan import Again, Authorization, look
+from fmon.relaunch.plan import Authorization, RelaunchPlan, plan_relaunch
 from fmon.relaunch.untracked import VIEWS as TRACKING
-from fmon.relaunch.untracked import faults
+from fmon.relaunch.untracked import untracked_faults
 from fmon.rules.f1_wait_for_terminal import f1_wait_for_terminal
 from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix, f2_diagnosed_in_full
 from fmon.rules.f3_rebuild_before_relaunch import (
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
     from fmon.fix.chain import Ran
     from fmon.model import Manifest
-    from fmon.rules.f3_rebuild_before_relaunch import Chain, Link
+    from fmon.rules.f3_rebuild_before_relaunch import BuildChain, Link
     from fmon.sky.reader import QueueReader
     from fmon.sky.submit.submitter import Submitter
     from fmon.store.folder import Store
@@ -71,14 +71,14 @@ Row = dict[str, Any]
 class Relaunched:
     """What was to be run again, and what became of it; ``dispatched`` is None where nothing was launched."""
 
-    again: Again
+    plan: RelaunchPlan
     is_replay: bool
-    dispatched: Dispatched | None = None
+    dispatched: DispatchOutcome | None = None
 
     def sentences(self, *, is_dry: bool) -> list[str]:
         """Say what was done and what comes next, for stderr."""
-        said = self.again.sentences()
-        if not self.again.jobs:
+        said = self.plan.sentences()
+        if not self.plan.jobs:
             return [*said, "next: fmon report"]
         if self.dispatched is None:
             return [*said, "a dry run: nothing was changed" if is_dry else "nothing was launched"]
@@ -86,7 +86,7 @@ class Relaunched:
             return [*said, "a replay: written down in events.jsonl, nothing was launched"]
         count = len(self.dispatched.launched)
         found = f", {len(self.dispatched.found)} were up already" if self.dispatched.found else ""
-        return [*said, f"{count:,} launched{found}; next: fmon watch {self.again.experiment_id}"]
+        return [*said, f"{count:,} launched{found}; next: fmon watch {self.plan.experiment_id}"]
 
 
 def relaunch(
@@ -95,7 +95,7 @@ def relaunch(
     *,
     queue: QueueReader,
     open_submitter: Callable[[int], Submitter],
-    agree: Callable[[Again], bool],
+    agree: Callable[[RelaunchPlan], bool],
     clock: Callable[[], datetime],
     include_cancelled: bool = False,
     authorization: Authorization | None = None,
@@ -136,46 +136,46 @@ def relaunch(
     store = find(data, experiment)
     manifest = read_manifest(store)
     con = connect(data, store.experiment_id, now=clock(), views=VIEWS)
-    again = look(manifest, con, include_cancelled=include_cancelled)
+    plan = plan_relaunch(manifest, con, include_cancelled=include_cancelled)
     events = read_events(store)
 
-    f1_wait_for_terminal(unfinished(con, cycle=again.cycle))
-    failed = failures(con, cycle=again.cycle)
+    f1_wait_for_terminal(unfinished(con, cycle=plan.cycle))
+    failed = failures(con, cycle=plan.cycle)
     f2_aggregate_before_fix(failed)
     diagnosed_at = manifest.created_at
-    if failed and not again.is_carried_on:  # some that the diagnosis named may be made good already
-        diagnosed_at = datetime.fromisoformat(f2_diagnosed_in_full(events, again.cycle - 1, failed))
-    if not again.jobs:
-        return Relaunched(again=again, is_replay=manifest.is_replay)
+    if failed and not plan.is_carried_on:  # some that the diagnosis named may be made good already
+        diagnosed_at = datetime.fromisoformat(f2_diagnosed_in_full(events, plan.cycle - 1, failed))
+    if not plan.jobs:
+        return Relaunched(plan=plan, is_replay=manifest.is_replay)
     # Before F3: who may not relaunch anyway need not wait for tests, or build an image in vain.
-    _f4(store, manifest, con, again, events, authorization)
-    chain, links = _f3(manifest, again, events, diagnosed_at=diagnosed_at, data=data, run=run, ask=ask)
-    f5_factorial_manifest(faults(manifest, con, cycle=again.cycle))
+    _f4(store, manifest, con, plan, events, authorization)
+    chain, links = _f3(manifest, plan, events, diagnosed_at=diagnosed_at, data=data, run=run, ask=ask)
+    f5_factorial_manifest(untracked_faults(manifest, con, cycle=plan.cycle))
 
-    if not agree(again):
-        return Relaunched(again=again, is_replay=manifest.is_replay)
+    if not agree(plan):
+        return Relaunched(plan=plan, is_replay=manifest.is_replay)
     with exclusive(data, manifest.experiment_name) as hold, closing(open_submitter(hold)) as submitter:
-        _refuse_if_changed(store, again, include_cancelled=include_cancelled, now=clock())
-        writer = JobWriter(again.task, again.experiment, again.experiment_id, os.environ)
-        _gates(manifest, again, writer, submitter, queue)
-        begin(store, again, chain, links, authorization, now=clock())
+        _refuse_if_changed(store, plan, include_cancelled=include_cancelled, now=clock())
+        writer = JobWriter(plan.task, plan.experiment, plan.experiment_id, os.environ)
+        _gates(manifest, plan, writer, submitter, queue)
+        begin(store, plan, chain, links, authorization, now=clock())
         dispatched = dispatch(
             store,
-            [Attempt(condition_id, again.cycle) for condition_id in again.condition_ids],
+            [LaunchKey(condition_id, plan.cycle) for condition_id in plan.condition_ids],
             submitter,
             queue,
-            task_yaml=lambda entry, cycle: writer.of(again.conditions[entry.condition], cycle),
+            task_yaml=lambda entry, cycle: writer.of(plan.conditions[entry.condition], cycle),
             clock=clock,
             **dispatching,
         )
-    return Relaunched(again=again, is_replay=manifest.is_replay, dispatched=dispatched)
+    return Relaunched(plan=plan, is_replay=manifest.is_replay, dispatched=dispatched)
 
 
 def _f4(
     store: Store,
     manifest: Manifest,
     con: duckdb.DuckDBPyConnection,
-    again: Again,
+    plan: RelaunchPlan,
     events: list[Row],
     authorization: Authorization | None,
 ) -> None:
@@ -187,39 +187,39 @@ def _f4(
     }
     most = manifest.max_relaunch_cycles
     if authorization is not None:
-        if authorization.cycle != again.cycle:
+        if authorization.cycle != plan.cycle:
             message = (
                 f"--authorize-cycle {authorization.cycle} fits no cycle that could come now; "
-                f"the next one is {again.cycle}"
+                f"the next one is {plan.cycle}"
             )
             raise ConfigError(message)
         budgets[authorization.cycle] = authorization.budget_usd
     try:
-        f4_max_two_cycles(again.cycle, most=most, budgets=budgets, estimate_usd=again.estimate_usd)
+        f4_max_two_cycles(plan.cycle, most=most, budgets=budgets, estimate_usd=plan.estimate_usd)
     except RuleError as refusal:
         refusal.report = escalation(
             con,
             store.experiment_id,
-            cycle=again.cycle,
-            condition_count=len(again.jobs),
-            estimate_usd=again.estimate_usd,
+            cycle=plan.cycle,
+            condition_count=len(plan.jobs),
+            estimate_usd=plan.estimate_usd,
         )
         raise
 
 
 def _f3(
     manifest: Manifest,
-    again: Again,
+    plan: RelaunchPlan,
     events: list[Row],
     *,
     diagnosed_at: datetime,
     data: Path,
     run: Callable[..., Ran],
     ask: Callable[[str], str],
-) -> tuple[Chain, list[Link]]:
+) -> tuple[BuildChain, list[Link]]:
     """Measure the chain now; of a cycle that is carried on only whether the image is still its own."""
-    begun = next((event for event in reversed(events) if _begins(event, again)), None)
-    remedies = frozenset() if begun else again.remedies
+    begun = next((event for event in reversed(events) if _begins(event, plan)), None)
+    remedies = frozenset() if begun else plan.remedies
     chain = measure(
         manifest,
         remedies,
@@ -234,20 +234,20 @@ def _f3(
     return chain, links
 
 
-def _begins(event: Row, again: Again) -> bool:
+def _begins(event: Row, plan: RelaunchPlan) -> bool:
     return (
-        again.is_carried_on
+        plan.is_carried_on
         and event.get("event") == "relaunch"
-        and event.get("cycle") == again.cycle
+        and event.get("cycle") == plan.cycle
         and not event.get("dry_run")
     )
 
 
-def _refuse_if_changed(store: Store, again: Again, *, include_cancelled: bool, now: datetime) -> None:
+def _refuse_if_changed(store: Store, plan: RelaunchPlan, *, include_cancelled: bool, now: datetime) -> None:
     """Look again under the lock: whoever held it before may have launched the same."""
     con = connect(store.path.parent, store.experiment_id, now=now, views=VIEWS)
-    then = look(read_manifest(store), con, include_cancelled=include_cancelled)
-    if (then.cycle, then.condition_ids) != (again.cycle, again.condition_ids):
+    then = plan_relaunch(read_manifest(store), con, include_cancelled=include_cancelled)
+    if (then.cycle, then.condition_ids) != (plan.cycle, plan.condition_ids):
         message = (
             f"another fmon has relaunched jobs of {store.experiment_id} meanwhile; look at fmon status first"
         )
@@ -255,23 +255,23 @@ def _refuse_if_changed(store: Store, again: Again, *, include_cancelled: bool, n
 
 
 def _gates(
-    manifest: Manifest, again: Again, writer: JobWriter, submitter: Submitter, queue: QueueReader
+    manifest: Manifest, plan: RelaunchPlan, writer: JobWriter, submitter: Submitter, queue: QueueReader
 ) -> None:
     """Look at what launch looks at before the first job is paid for: queue and YAML are not as they were."""
     if manifest.is_replay:
         return
-    if not again.is_carried_on:  # else some are its own, and dispatch tells which
-        names = {again.conditions[condition_id].job_name for condition_id in again.condition_ids}
+    if not plan.is_carried_on:  # else some are its own, and dispatch tells which
+        names = {plan.conditions[condition_id].job_name for condition_id in plan.condition_ids}
         f5_factorial_manifest(f5_stranger_faults(strangers(manifest, queue.read().records, names)))
-    chosen = [again.conditions[condition_id] for condition_id in again.condition_ids]
-    only = msgspec.structs.replace(again.experiment, conditions=chosen)
+    chosen = [plan.conditions[condition_id] for condition_id in plan.condition_ids]
+    only = msgspec.structs.replace(plan.experiment, conditions=chosen)
     refuse_job_names(only)
-    found = cost_of(chosen, again.task, manifest.prices | again.experiment.prices)
+    found = cost_of(chosen, plan.task, manifest.prices | plan.experiment.prices)
     looked = checks(
         only,
-        again.task,
+        plan.task,
         found,
-        parse=lambda _: parse_kinds(submitter.parse, writer, chosen, cycle=again.cycle),
+        parse=lambda _: parse_kinds(submitter.parse, writer, chosen, cycle=plan.cycle),
         environ=os.environ,
         folder=Path.cwd(),
     )

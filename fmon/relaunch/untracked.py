@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fmon.model import Manifest
 
 VIEWS = ("job", "relaunch")
-"""The views that ``faults`` needs: ``relaunch`` brings what a person closed as lost."""
+"""The views that ``untracked_faults`` needs: ``relaunch`` brings what a person closed as lost."""
 
 ATTEMPTS = """
 select
@@ -44,7 +44,7 @@ order by job.job_id
 """
 
 
-def faults(manifest: Manifest, con: duckdb.DuckDBPyConnection, *, cycle: int) -> list[str]:
+def untracked_faults(manifest: Manifest, con: duckdb.DuckDBPyConnection, *, cycle: int) -> list[str]:
     """Say what the manifest does not track.
 
     Parameters

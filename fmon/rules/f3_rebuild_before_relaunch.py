@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chain:
+class BuildChain:
     """What was measured of the way from a diagnosis to a new image; nothing in it is believed.
 
     Attributes
@@ -77,7 +77,7 @@ def bare_vm_launch(events: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
     )
 
 
-def f3_links(chain: Chain) -> list[Link]:
+def f3_links(chain: BuildChain) -> list[Link]:
     """Judge each link of the chain from diagnosis to image, in order; pure.
 
     Where nothing was to be fixed, the image must be the same one. Where only settings were to be changed
@@ -98,7 +98,7 @@ def f3_links(chain: Chain) -> list[Link]:
     return [_commit_link(chain), _tree_link(chain), _tests_link(chain), digest, yaml]
 
 
-def f3_same_image(chain: Chain, *, image: str | None, digest: str | None) -> list[Link]:
+def f3_same_image(chain: BuildChain, *, image: str | None, digest: str | None) -> list[Link]:
     """Judge whether a cycle that was begun can be carried on: all its jobs run with one image.
 
     Parameters
@@ -142,7 +142,7 @@ def f3_rebuild_before_relaunch(links: Iterable[Link]) -> None:
         raise RuleError(3, f"{'; '.join(broken)}. fmon fix verify shows the whole chain")
 
 
-def _commit_link(chain: Chain) -> Link:
+def _commit_link(chain: BuildChain) -> Link:
     if not chain.commits:
         return Link("commit", "broken", "no commit since the diagnosis; commit the fix of all causes as one")
     if chain.bare_vm and chain.is_bare and chain.is_empty:
@@ -156,13 +156,13 @@ def _commit_link(chain: Chain) -> Link:
     return Link("commit", "ok", told)
 
 
-def _tree_link(chain: Chain) -> Link:
+def _tree_link(chain: BuildChain) -> Link:
     if not chain.uncommitted:
         return Link("tree", "ok", "the working tree is clean")
     return Link("tree", "broken", f"not committed or ignored: {listed(chain.uncommitted)}")
 
 
-def _tests_link(chain: Chain) -> Link:
+def _tests_link(chain: BuildChain) -> Link:
     if chain.test_command is None:
         return Link("tests", "broken", "the config names no test command; write it into verify.tests")
     if chain.test_status is None:
@@ -171,7 +171,7 @@ def _tests_link(chain: Chain) -> Link:
     return Link("tests", result, f"{chain.test_command} ended with exit status {chain.test_status}")
 
 
-def _digest_link(chain: Chain) -> Link:
+def _digest_link(chain: BuildChain) -> Link:
     if chain.bare_vm and chain.is_bare:
         return Link("digest", "skipped", _no_image(chain))
     is_settings_only = chain.remedies <= NEEDS_NO_FIX | {"config"}
@@ -193,7 +193,7 @@ def _digest_link(chain: Chain) -> Link:
     return Link("digest", "ok", f"{chain.image} was {chain.old_digest} and is {chain.digest}")
 
 
-def _unchanged_link(chain: Chain) -> Link:
+def _unchanged_link(chain: BuildChain) -> Link:
     if chain.bare_vm and chain.is_bare:
         return Link("digest", "skipped", _no_image(chain))
     if chain.bare_vm:
@@ -211,11 +211,11 @@ def _unchanged_link(chain: Chain) -> Link:
     return Link("digest", "ok", f"{chain.image} is recorded and unchanged: {chain.digest}")
 
 
-def _no_image(chain: Chain) -> str:
+def _no_image(chain: BuildChain) -> str:
     return f"bare VM, allowed at launch by {chain.bare_vm}: no image to verify"
 
 
-def _unknown_digest(chain: Chain) -> Link | None:
+def _unknown_digest(chain: BuildChain) -> Link | None:
     if chain.image is None:
         told = "neither the task YAML (image_id: docker:...) nor the config (docker_image) names one image"
         return Link("digest", "broken", told)
@@ -229,7 +229,7 @@ def _unknown_digest(chain: Chain) -> Link | None:
     return None
 
 
-def _yaml_link(chain: Chain) -> Link:
+def _yaml_link(chain: BuildChain) -> Link:
     if chain.named_in:
         return Link("yaml", "ok", f"the task YAML names {chain.image} in {listed(chain.named_in)}")
     what = chain.image or "the image"

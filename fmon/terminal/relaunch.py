@@ -28,9 +28,9 @@ def print_relaunched(relaunched: Relaunched, output: str) -> None:
     output : table (of a dry run one command a line), or json: one object per condition
     """
     if output == "table" and relaunched.dispatched is None:
-        emit(line(row["command"]) for row in relaunched.again.jobs)
+        emit(line(row["command"]) for row in relaunched.plan.jobs)
         return
-    print_rows(COLUMNS, [_told(relaunched, row) for row in relaunched.again.jobs], output)
+    print_rows(COLUMNS, [_told(relaunched, row) for row in relaunched.plan.jobs], output)
 
 
 def print_escalation(report: Escalation, output: str) -> None:

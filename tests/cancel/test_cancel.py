@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from fmon.cancel.cancel import Patience, Wish, cancel, is_to_act, proposed
+from fmon.cancel.cancel import CancelRequest, WaitLimits, cancel, is_to_act, proposed
 from fmon.errors import ConfigError, QueueError
 from fmon.launch.adopt import adopt
 from fmon.manifest.file import read_manifest
@@ -21,7 +21,7 @@ from tests.support.bursts import CONFIG, JOB_OF, LOGS, burst, logs, queue_of, ru
 from tests.support.fake_skypilot import FakeSkyPilot, FakeSubmitter, SkyPilotQueue
 from tests.support.queues import START, write_config
 
-FIRED, LEVEL = Wish(by="anna"), Wish(selections=("model=sam3",), by="anna")
+FIRED, LEVEL = CancelRequest(by="anna"), CancelRequest(selections=("model=sam3",), by="anna")
 WAITING = [JOB_OF["sam3-3"], JOB_OF["sam3-4"]]
 NAME = "burst-20260322T050000Z"
 
@@ -45,7 +45,7 @@ class Study:
     def poll(self):
         poll(self.data, self.queue, now=self.server.clock(), logs=logs())
 
-    def cancel(self, wish=FIRED, **patience):
+    def cancel(self, wish=FIRED, **limits):
         return cancel(
             self.data,
             None,
@@ -55,7 +55,7 @@ class Study:
             clock=self.server.clock,
             sleep=self.server.pass_time,
             monotonic=self.server.monotonic,
-            patience=Patience(**patience),
+            limits=WaitLimits(**limits),
         )
 
     def proposed(self, wish=FIRED):
@@ -288,13 +288,13 @@ def test_a_person_cancels_a_level_running_jobs_and_duplicates_too(tmp_path):
 
 
 def test_a_person_cancels_one_condition(fired):
-    done = fired.cancel(Wish(selections=("dynunet-2",), by="anna"))
+    done = fired.cancel(CancelRequest(selections=("dynunet-2",), by="anna"))
     assert fired.submitter.cancelled == [JOB_OF["dynunet-2"]]
     assert done.targets[0].why == "dynunet-2"
 
 
 def test_a_condition_that_has_ended_is_nothing_to_cancel(fired):
-    done = fired.cancel(Wish(selections=("sam3-0",), by="anna"))
+    done = fired.cancel(CancelRequest(selections=("sam3-0",), by="anna"))
     assert done.sentences() == [f"{NAME}: nothing to cancel: no job of these conditions is open"]
     assert done.fault() is None
 
@@ -302,7 +302,7 @@ def test_a_condition_that_has_ended_is_nothing_to_cancel(fired):
 def test_a_named_condition_in_flight_without_a_job_is_cancelled_when_it_appears(tmp_path):
     study = Study(tmp_path, [job for job in queue_of() if job["job_name"] != "sam3-4"])
     study.fly("sam3-4", seconds=20)
-    done = study.cancel(Wish(selections=("sam3-4",), by="anna"))
+    done = study.cancel(CancelRequest(selections=("sam3-4",), by="anna"))
     assert [target.job_id for target in done.targets] == [11]
     assert study.statuses()["sam3-4"] == "CANCELLED"
 
@@ -388,5 +388,5 @@ def test_factors_narrow_each_other_and_levels_and_conditions_add_up(fired, words
 )
 def test_a_selection_that_means_nothing_is_refused(fired, word, sentence):
     with pytest.raises(ConfigError) as fault:
-        fired.proposed(Wish(selections=(word,), by="anna"))
+        fired.proposed(CancelRequest(selections=(word,), by="anna"))
     assert sentence in str(fault.value)

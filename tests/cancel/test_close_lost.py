@@ -102,7 +102,7 @@ def test_f1_holds_diagnosis_fix_and_relaunch_until_it_is_closed_and_no_longer(da
             data,
             queue=queue,
             open_submitter=never,
-            agree=lambda again: False,
+            agree=lambda plan: False,
             clock=lambda: NOW,
             run=never,
             ask=lambda _: "sha256:1",
@@ -118,7 +118,7 @@ def test_f1_holds_diagnosis_fix_and_relaunch_until_it_is_closed_and_no_longer(da
     write_manifest(stores(data)[0], manifest)
     steps["diagnose"]()
     assert steps["fix verify"]().broken == []
-    assert steps["relaunch"]().again.condition_ids == [NAMES[0]]
+    assert steps["relaunch"]().plan.condition_ids == [NAMES[0]]
 
 
 def test_the_next_poll_closes_the_experiment(data):

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 import fmon.sky.queue
 import fmon.sky.submit.sdk
-from fmon.cancel.cancel import Patience
+from fmon.cancel.cancel import WaitLimits
 from fmon.cli.app import app
 from fmon.errors import ConfigError, QueueError
 from tests.cancel.test_cancel import NAME, WAITING, Study
@@ -61,7 +61,7 @@ def test_yes_cancels_and_ends_the_submitter(typed):
 def test_what_is_left_is_exit_code_11(typed, monkeypatch):
     run = typed(burst())
     monkeypatch.setattr(run.study.server, "cancel", lambda job_ids: None)
-    monkeypatch.setattr("fmon.cancel.cancel.Patience", lambda: Patience(most_s=0))
+    monkeypatch.setattr("fmon.cancel.cancel.WaitLimits", lambda: WaitLimits(most_s=0))
     done = run("cancel", "model=sam3", "fold=3", "--yes")
     assert isinstance(done.exception, QueueError)
     assert done.exception.exit_code == 11

@@ -16,7 +16,7 @@ from fmon.monitor.replay import replay
 from fmon.sky.reader import LogAsk
 from fmon.store.events import append_event, read_events
 from fmon.store.folder import find
-from fmon.store.unexamined import mark
+from fmon.store.unexamined import mark_pending
 from fmon.terminal.diagnosis import diagnosis_lines
 from fmon.terminal.lines import plain
 from tests import golden
@@ -48,7 +48,7 @@ def store(tmp_path):
 def seen(store, minute=20, /, **statuses):
     """Poll: everything has succeeded but what is told otherwise, as j9="FAILED"."""
     poll(store, minute, [job(n, statuses.get(f"j{n}", "SUCCEEDED")) for n in range(1, 17)])
-    mark(store)
+    mark_pending(store)
 
 
 def look(store, logs=None, **options):
@@ -237,7 +237,7 @@ class TestTransient:
         told = "Recovering: Cluster preempted or failed, recovering"
         poll(store, 10, [*others, job(9, "RECOVERING", recovery_count=0, details=told)])
         poll(store, 20, [*others, job(9, "FAILED", recovery_count=1)])
-        mark(store)
+        mark_pending(store)
         diagnosis = look(store, FakeLogs({LogAsk(9): self.LOST}))
         assert diagnosis.causes[0]["category"] == "node_lost"
         assert diagnosis.causes[0]["is_transient"]
@@ -246,7 +246,7 @@ class TestTransient:
     def test_recoveries_are_no_evidence_for_an_error_of_the_program(self, store):
         poll(store, 20, [job(n, "SUCCEEDED") for n in range(1, 9)] + [job(9, "FAILED", recovery_count=3)])
         poll(store, 21, [job(n, "SUCCEEDED") for n in range(1, 17) if n != 9] + [job(9, "FAILED")])
-        mark(store)
+        mark_pending(store)
         diagnosis = look(store, oom_of(9))
         assert not diagnosis.causes[0]["is_transient"]
         assert "transient" not in text(diagnosis)

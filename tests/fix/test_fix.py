@@ -17,7 +17,7 @@ from fmon.monitor.classify import examine
 from fmon.monitor.replay import replay
 from fmon.sky.reader import LogAsk
 from fmon.store.events import append_event, read_events
-from fmon.store.unexamined import mark
+from fmon.store.unexamined import mark_pending
 from tests.support.fixing import CONFIG, ENDED, NOW, OOM, diagnosed
 from tests.support.queues import FakeLogs
 from tests.support.relaunching import CONDITIONS, NEW, OLD, OUTAGE, World
@@ -156,7 +156,7 @@ class TestDiagnosis:
         diagnosed(store, self.FAILED, {LogAsk(1): OOM})
         fix_plan(store.path.parent)
         poll(store, 30, [*ENDED[2:], job(1, "FAILED"), job(2, "FAILED")])
-        mark(store)
+        mark_pending(store)
         examine(store, read_manifest(store), FakeLogs({LogAsk(2): OOM}), now=NOW)
         with pytest.raises(RuleError, match="what is known of job 2 has changed; run fmon diagnose again"):
             fix_plan(store.path.parent)

@@ -11,7 +11,7 @@ from fmon.launch import adopt as module
 from fmon.launch.adopt import adopt
 from fmon.manifest.file import read_manifest
 from fmon.model import Price
-from fmon.monitor.ingest import observe
+from fmon.monitor.ingest import ingest
 from fmon.store.events import read_events
 from fmon.store.folder import find, stores
 from fmon.warehouse import connect, rows
@@ -105,7 +105,7 @@ def test_adopting_again_attaches_the_jobs_that_were_missing(config, data):
 def test_a_relaunch_by_hand_is_a_duplicate_to_a_poll_and_the_newest_attempt_to_adopt(config, data):
     adopt(config, FakeQueue(RUNNING), data, now=START)
     again = [ended(RUNNING[0]), *RUNNING[1:], job(9, NAMES[0], minutes=40)]
-    seen = observe(find(data), FakeQueue(again).read(), source="sky", now=START)
+    seen = ingest(find(data), FakeQueue(again).read(), source="sky", now=START)
     assert seen.duplicates == {NAMES[0]: [9]}
     assert "dynunet-dice_ce also has job 9" in seen.sentence()
     adopted = adopt(config, FakeQueue(again), data, now=START)
@@ -208,7 +208,7 @@ def test_jobs_before_since_are_left_out(config, data):
     old = [ended(job(number, name, minutes=-600)) for number, name in enumerate(NAMES, start=1)]
     adopted = adopt(config, FakeQueue([*old, job(9, NAMES[0])]), data, since=START, now=START)
     assert adopted.attached == {NAMES[0]: 9}
-    seen = observe(find(data), FakeQueue([*old, job(9, NAMES[0])]).read(), source="sky", now=START)
+    seen = ingest(find(data), FakeQueue([*old, job(9, NAMES[0])]).read(), source="sky", now=START)
     assert seen.attached == {}
     with pytest.raises(ConfigError, match="--since"):
         adopt(config, FakeQueue(old), data / "none", since=START, now=START)
@@ -298,7 +298,7 @@ def test_a_broken_manifest_of_another_experiment_stops_adopting_but_not_polling(
     broken.mkdir()
     (broken / "manifest.json").write_text("{")
     store = find(data, "small")
-    seen = observe(store, FakeQueue(RUNNING).read(), source="sky", now=START)
+    seen = ingest(store, FakeQueue(RUNNING).read(), source="sky", now=START)
     assert (seen.own_count, seen.attached) == (3, {})
     with pytest.raises(ManifestError, match="other-20260101T000000Z"):
         adopt(config, FakeQueue(RUNNING), data, now=START)
@@ -308,9 +308,9 @@ def test_a_duplicate_that_ends_is_still_followed(config, data):
     adopt(config, FakeQueue([*RUNNING, job(9, NAMES[0], minutes=5)]), data, now=START)
     store = find(data)
     later = FakeQueue([*RUNNING, ended(job(9, NAMES[0], minutes=5))])
-    assert observe(store, later.read(), source="sky", now=START).changed_count == 1
+    assert ingest(store, later.read(), source="sky", now=START).changed_count == 1
     store.state.unlink()
-    assert observe(store, later.read(), source="sky", now=START).changed_count == 0
+    assert ingest(store, later.read(), source="sky", now=START).changed_count == 0
     assert query(data, "select status from job where job_id = 9") == [{"status": "FAILED"}]
 
 
@@ -336,11 +336,11 @@ from pathlib import Path
 from datetime import datetime, UTC
 from fmon.store.lean import import_pyarrow_alone
 import_pyarrow_alone()
-from fmon.monitor.ingest import observe
+from fmon.monitor.ingest import ingest
 from fmon.store.folder import find
 from tests.support.queues import FakeQueue, job
 jobs = [job(int(number), name, sys.argv[2]) for number, name in enumerate(sys.argv[3:], start=1)]
-seen = observe(find(Path(sys.argv[1])), FakeQueue(jobs).read(), source="sky", now=datetime.now(UTC))
+seen = ingest(find(Path(sys.argv[1])), FakeQueue(jobs).read(), source="sky", now=datetime.now(UTC))
 heavy = {"duckdb", "polars", "pandas", "pydantic", "rich", "yaml", "sky"} & set(sys.modules)
 print(seen.changed_count, seen.is_closed, sorted(heavy))
 """

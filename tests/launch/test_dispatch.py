@@ -6,9 +6,9 @@ from itertools import pairwise
 import pytest
 
 from fmon.errors import QueueError
-from fmon.launch.dispatch import Attempt
+from fmon.launch.dispatch import LaunchKey
 from fmon.manifest.file import read_manifest
-from fmon.monitor.ingest import observe
+from fmon.monitor.ingest import ingest
 from fmon.store.compaction import close
 from fmon.store.durable import LockTaken
 from fmon.store.events import read_events
@@ -233,7 +233,7 @@ def test_a_relaunch_makes_the_new_job_the_condition_s_and_keeps_the_former(store
     manifest = read_manifest(store)
     assert manifest.current_cycle == 1
     for entry in manifest.jobs:
-        is_chosen = Attempt(entry.condition, 1) in chosen
+        is_chosen = LaunchKey(entry.condition, 1) in chosen
         assert [each.job_id for each in entry.attempts] == [former[entry.condition]] * is_chosen
         assert entry.relaunch_batch == is_chosen
         assert (entry.job_id != former[entry.condition]) == is_chosen
@@ -243,7 +243,7 @@ def test_a_poll_that_attaches_the_job_first_changes_nothing(store, server):
     class Polls(FakeSubmitter):
         def outcome(self, *, timeout_s):
             found = super().outcome(timeout_s=timeout_s)
-            observe(store, SkyPilotQueue(server).read(), source="sky", now=server.clock())
+            ingest(store, SkyPilotQueue(server).read(), source="sky", now=server.clock())
             return found
 
     launch(store, server, Polls(server))

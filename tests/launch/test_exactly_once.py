@@ -14,9 +14,9 @@ import pytest
 import fmon.launch.dispatcher
 import fmon.monitor.ingest
 from fmon.errors import QueueError
-from fmon.launch.dispatch import Attempt
+from fmon.launch.dispatch import LaunchKey
 from fmon.manifest.file import read_manifest
-from fmon.monitor.ingest import claim
+from fmon.monitor.ingest import attach_jobs
 from fmon.store.durable import LockTaken
 from tests.support.dispatching import PACE, all_of, launch, launched_jobs, make_store
 from tests.support.fake_skypilot import FakeSkyPilot, FakeSubmitter, Fate, SkyPilotQueue
@@ -105,7 +105,7 @@ class Chaos:
     def poll(self):
         """Do what a poll does to a manifest; what else it stores, launching never reads."""
         with suppress(QueueError):
-            claim(self.store, SkyPilotQueue(self.server).read(), source="sky")
+            attach_jobs(self.store, SkyPilotQueue(self.server).read(), source="sky")
 
 
 class ChaoticSubmitter(FakeSubmitter):
@@ -208,7 +208,7 @@ def trial(folder, seed, figures, current):
     if not server.keeps_metadata:
         figures["trials without metadata"] += 1
     run_until_done(chaos, all_of(store))
-    chosen = [Attempt(each.condition_id, 1) for each in all_of(store) if chaos.random.random() < 0.6]
+    chosen = [LaunchKey(each.condition_id, 1) for each in all_of(store) if chaos.random.random() < 0.6]
     server.pass_time(SETTLED_S)
     for job in server.jobs:
         job.update(status="FAILED", end_at=server.clock().timestamp())

@@ -9,10 +9,10 @@ import yaml
 
 from fmon.errors import ConfigError, LaunchError, QueueError, RegistryError
 from fmon.launch import estimate
-from fmon.launch.launch import Wish, World, launch
+from fmon.launch.launch import LaunchDependencies, LaunchOptions, launch
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import Price
-from fmon.monitor.ingest import observe
+from fmon.monitor.ingest import ingest
 from fmon.store.events import read_events
 from fmon.store.folder import stores
 from tests.support.dispatching import PACE
@@ -59,7 +59,7 @@ class Try:
         return self.submitters[-1]
 
     def world(self):
-        return World(
+        return LaunchDependencies(
             open_submitter=self.open_submitter,
             queue=SkyPilotQueue(self.server),
             digest_of=self.digest_of,
@@ -71,8 +71,8 @@ class Try:
         )
 
     def launch(self, **wish):
-        path, wished = self.folder / "experiment.yaml", Wish(by="ada", **wish)
-        return launch(path, self.folder / "data", self.world(), wished, pace=PACE)
+        path, wished = self.folder / "experiment.yaml", LaunchOptions(by="ada", **wish)
+        return launch(path, self.folder / "data", self.world(), wished, limits=PACE)
 
     @property
     def stores(self):
@@ -352,5 +352,5 @@ def test_while_the_queue_is_away_nothing_is_made(sky):
 
 def test_a_poll_attaches_what_was_launched_without_a_duplicate(sky):
     sky.launch()
-    seen = observe(sky.stores[-1], SkyPilotQueue(sky.server).read(), source="sky", now=sky.server.clock())
+    seen = ingest(sky.stores[-1], SkyPilotQueue(sky.server).read(), source="sky", now=sky.server.clock())
     assert (seen.own_count, seen.attached, seen.duplicates) == (4, {}, {})

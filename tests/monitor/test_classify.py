@@ -313,7 +313,7 @@ def test_a_replay_examines_with_the_recordings_logs_and_clock(tmp_path, data):
         assert "the recording has no 4.log" in found[1]["log_error"]
     store = stores(data)[0]
     logs = oom_logs()
-    unexamined.mark(store)
+    unexamined.mark_pending(store)
     look(data, logs, queue=FakeQueue([]))
     examine(store, read_manifest(store), logs, now=START)
     assert logs.asked == [], "the live queue has other jobs under these ids"

@@ -13,14 +13,14 @@ from fmon.fix.chain import Ran
 from fmon.fix.steps import verify
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.relaunch.relaunch import relaunch
-from fmon.rules.f3_rebuild_before_relaunch import Chain, bare_vm_launch, f3_links, f3_same_image
+from fmon.rules.f3_rebuild_before_relaunch import BuildChain, bare_vm_launch, f3_links, f3_same_image
 from fmon.store.events import append_event
 from tests.support.fake_skypilot import FakeSubmitter, SkyPilotQueue
 from tests.support.relaunching import CONDITIONS, IMAGE, NEW, World
 
 FAILED = CONDITIONS[2:]
 SAID = "bare VM, allowed at launch by ada at 2026-03-22T05:00:00Z: no image to verify"
-BARE = Chain(
+BARE = BuildChain(
     remedies=frozenset({"code"}),
     commits=("Fix the loss",),
     test_command="make test",

@@ -31,7 +31,7 @@ def when_failed(tmp_path_factory):
 @pytest.fixture
 def failed(when_failed):
     """Two of four failed of a bug, and were diagnosed."""
-    return when_failed.again()
+    return when_failed.plan()
 
 
 @pytest.fixture
@@ -93,14 +93,14 @@ def test_nothing_to_run_again_is_no_error(world):
     world.launch()
     world.end()
     done = world.relaunch()
-    assert (done.again.jobs, done.dispatched) == ([], None)
+    assert (done.plan.jobs, done.dispatched) == ([], None)
     assert world.events("relaunch") == []
 
 
 def test_a_dry_run_gives_the_commands_and_changes_nothing(fixed):
     files, jobs = fixed.files(), fixed.jobs()
-    done = fixed.relaunch(agree=lambda again: False)
-    assert [row["command"] for row in done.again.jobs] == [
+    done = fixed.relaunch(agree=lambda plan: False)
+    assert [row["command"] for row in done.plan.jobs] == [
         f"sky jobs launch -n {name} --env MODEL=sam3 --env LOSS={name.removeprefix('sam3-')} "
         f"--env FMON_EXPERIMENT={fixed.store.experiment_id} --env FMON_CONDITION={name} --env FMON_CYCLE=1 "
         f"{fixed.task}"
@@ -123,7 +123,7 @@ def test_what_passes_by_itself_runs_again_with_the_same_image(world):
     world.end(FAILED, log=OUTAGE)
     world.diagnose()
     done = world.relaunch()
-    assert {row["remedy"] for row in done.again.jobs} == {"auto"}
+    assert {row["remedy"] for row in done.plan.jobs} == {"auto"}
     assert world.launched(1) == sorted(FAILED)
 
 
@@ -167,7 +167,7 @@ class TestCancelled:
     def test_what_the_kill_switch_cancelled_runs_again_what_a_person_did_does_not(self, cancelled):
         done = cancelled.relaunch()
         assert cancelled.launched(1) == [FAILED[0]]
-        assert done.again.left_out == [FAILED[1]]
+        assert done.plan.left_out == [FAILED[1]]
 
     def test_on_request_what_a_person_cancelled_runs_again_too(self, cancelled):
         cancelled.relaunch(include_cancelled=True)
@@ -181,7 +181,7 @@ class TestCrash:
             fixed.relaunch(submitter=killing(fixed, after))
         fixed.server.pass_time(60)
         done = fixed.relaunch()
-        assert (done.again.cycle, done.again.is_carried_on) == (1, True)
+        assert (done.plan.cycle, done.plan.is_carried_on) == (1, True)
         assert fixed.launched(1) == sorted(FAILED)
         assert len(fixed.events("relaunch")) == 1
         assert read_manifest(fixed.store).current_cycle == 1
@@ -213,7 +213,7 @@ class TestCrash:
             fixed.relaunch(submitter=killing(fixed, 1))
         fixed.server.pass_time(60)
         fixed.end()
-        assert fixed.relaunch().again.condition_ids == [FAILED[1]]
+        assert fixed.relaunch().plan.condition_ids == [FAILED[1]]
         assert fixed.launched(1) == sorted(FAILED)
 
     def test_not_with_another_image_than_it_was_begun_with(self, fixed):
@@ -229,7 +229,7 @@ class TestCrash:
         refusing = FakeSubmitter(fixed.server, lambda submission: fates.pop() if fates else FINE)
         done = fixed.relaunch(submitter=refusing)
         assert len(done.dispatched.failed) == 1
-        assert fixed.relaunch().again.is_carried_on
+        assert fixed.relaunch().plan.is_carried_on
         assert fixed.launched(1) == sorted(FAILED)
 
     def test_of_two_at_once_only_one_launches(self, fixed):
@@ -267,7 +267,7 @@ class TestLastCycle:
     @pytest.fixture
     def worn(self, when_worn):
         """Fixed and run again twice, and failed of the same each time; fixed once more."""
-        return when_worn.again()
+        return when_worn.plan()
 
     def test_a_third_relaunch_is_refused_with_the_report_for_the_person_who_decides(self, worn):
         with pytest.raises(RuleError) as refusal:

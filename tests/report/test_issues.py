@@ -15,7 +15,7 @@ from fmon.monitor.classify import examine
 from fmon.report.issues import issues
 from fmon.sky.logs import RecordedLogs
 from fmon.store.events import append_event, read_events
-from fmon.store.unexamined import mark
+from fmon.store.unexamined import mark_pending
 from fmon.warehouse import connect, rows
 from tests.cli.test_entry import fmon
 from tests.support import fake_gh
@@ -41,7 +41,7 @@ def failed_study(data, logs, records=FAILED, **changed):
     """Make a study whose failures are examined."""
     store = study(data, **changed)
     poll(store, 20, records)
-    mark(store)
+    mark_pending(store)
     examine(store, read_manifest(store), RecordedLogs(logs), now=NOW)
     return store
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from fmon.errors import RuleError
-from fmon.rules.f3_rebuild_before_relaunch import Chain, f3_links, f3_rebuild_before_relaunch
+from fmon.rules.f3_rebuild_before_relaunch import BuildChain, f3_links, f3_rebuild_before_relaunch
 
-WHOLE = Chain(
+WHOLE = BuildChain(
     remedies=frozenset({"code"}),
     commits=("Fix the loss",),
     test_command="make test",
@@ -64,7 +64,7 @@ def test_several_commits_pass_and_are_said():
 
 def test_all_broken_links_are_named_at_once():
     with pytest.raises(RuleError, match=r"commit: .*tree: .*tests: .*digest: .*yaml: "):
-        f3_rebuild_before_relaunch(f3_links(Chain(remedies=frozenset({"code"}), uncommitted=("x",))))
+        f3_rebuild_before_relaunch(f3_links(BuildChain(remedies=frozenset({"code"}), uncommitted=("x",))))
 
 
 class TestSettingsOnly:
@@ -98,12 +98,14 @@ class TestSettingsOnly:
 class TestNothingToFix:
     @pytest.mark.parametrize("remedies", [{"auto"}, {"cancelled", "lost"}, {"auto", "lost"}, set()])
     def test_only_the_digest_is_asked_for_and_must_be_the_same(self, remedies):
-        chain = Chain(remedies=frozenset(remedies), image="x:1", old_digest="sha256:a", digest="sha256:a")
+        chain = BuildChain(
+            remedies=frozenset(remedies), image="x:1", old_digest="sha256:a", digest="sha256:a"
+        )
         assert skipped(chain) == ["commit", "tree", "tests", "yaml"]
         f3_rebuild_before_relaunch(f3_links(chain))
         assert broken(replace(chain, digest="sha256:b")) == ["digest"]
         assert broken(replace(chain, old_digest=None)) == ["digest"]
 
     def test_one_failure_to_fix_asks_for_the_full_chain(self):
-        chain = Chain(remedies=frozenset({"auto", "code"}), image="x:1", old_digest="a", digest="a")
+        chain = BuildChain(remedies=frozenset({"auto", "code"}), image="x:1", old_digest="a", digest="a")
         assert broken(chain) == ["commit", "tests", "digest", "yaml"]

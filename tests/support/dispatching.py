@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from fmon.config import load_experiment
-from fmon.launch.dispatch import Attempt, Dispatched, Pace, dispatch, exclusive
+from fmon.launch.dispatch import DispatchLimits, DispatchOutcome, LaunchKey, dispatch, exclusive
 from fmon.manifest.build import new_manifest
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.store.folder import Store
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fmon.model import Entry
 
-PACE = Pace(parallel=3, per_s=2, look_s=10, grace_s=120, patience_s=900)
+PACE = DispatchLimits(parallel=3, per_s=2, look_s=10, grace_s=120, patience_s=900)
 
 
 def make_store(folder: Path, *, is_replay: bool = False) -> Store:
@@ -34,18 +34,18 @@ def make_store(folder: Path, *, is_replay: bool = False) -> Store:
     return store
 
 
-def all_of(store: Store, cycle: int = 0) -> list[Attempt]:
+def all_of(store: Store, cycle: int = 0) -> list[LaunchKey]:
     """List the attempts of all conditions."""
-    return [Attempt(entry.condition, cycle) for entry in read_manifest(store).jobs]
+    return [LaunchKey(entry.condition, cycle) for entry in read_manifest(store).jobs]
 
 
 def launch(
     store: Store,
     server: FakeSkyPilot,
     submitter: FakeSubmitter | None = None,
-    attempts: Sequence[Attempt] | None = None,
+    attempts: Sequence[LaunchKey] | None = None,
     **changes: Any,
-) -> Dispatched:
+) -> DispatchOutcome:
     """Dispatch on the fake, as a phase would."""
 
     def task_yaml(entry: Entry, cycle: int) -> str:
@@ -62,7 +62,7 @@ def launch(
             clock=server.clock,
             sleep=changes.pop("sleep", server.pass_time),
             monotonic=server.monotonic,
-            pace=PACE,
+            limits=PACE,
             **changes,
         )
 

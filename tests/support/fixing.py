@@ -7,7 +7,7 @@ from fmon.diagnose.diagnose import Diagnosis, diagnose
 from fmon.model import Record
 from fmon.sky.reader import LogAsk
 from fmon.store.folder import Store
-from fmon.store.unexamined import mark
+from fmon.store.unexamined import mark_pending
 from tests.support.queues import FakeLogs
 from tests.support.studies import job, poll
 
@@ -26,5 +26,5 @@ def diagnosed(
 ) -> Diagnosis:
     """Poll, and diagnose in full."""
     poll(store, 20, records)
-    mark(store)
+    mark_pending(store)
     return diagnose(store.path.parent, logs=FakeLogs(logs), now=NOW)

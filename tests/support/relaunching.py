@@ -151,7 +151,7 @@ class World:
             ask=changes.pop("ask", lambda reference: self.digest),
             sleep=self.server.pass_time,
             monotonic=self.server.monotonic,
-            pace=PACE,
+            limits=PACE,
             **changes,
         )
 

@@ -10,7 +10,7 @@ from fmon.model import Entry, Manifest, Record
 from fmon.store.arrow import LOG, read_log_file, values
 from fmon.store.changes import ROW
 from fmon.store.folder import Store
-from fmon.store.log import EPOCH, Appended, Look, append
+from fmon.store.log import EPOCH, Appended, Poll, append
 from fmon.store.reading import reading_set, steadily
 
 START = datetime(2026, 3, 22, 5, 0, tzinfo=UTC)
@@ -58,8 +58,8 @@ def record(job_id: int, status: str = "RUNNING", **fields) -> Record:
     return Record(job_id=job_id, status=status, **fields)
 
 
-def look(minute: float = 0, **fields) -> Look:
-    return Look(
+def look(minute: float = 0, **fields) -> Poll:
+    return Poll(
         **{"polled_at": START + timedelta(minutes=minute), "source": "sky", "latency_s": 0.1, **fields}
     )
 

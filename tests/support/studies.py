@@ -9,7 +9,7 @@ from typing import Any
 from fmon.manifest.file import write_manifest
 from fmon.model import Attempt, Entry, Level, Manifest, Record
 from fmon.store.folder import Store
-from fmon.store.log import EPOCH, Look, append
+from fmon.store.log import EPOCH, Poll, append
 
 START = datetime(2026, 3, 22, 5, 0, tzinfo=UTC)
 NAME = "study-20260322T050000Z"
@@ -68,7 +68,7 @@ def poll(
 ) -> None:
     """Append a poll; None = the queue did not answer."""
     listed = None if records is None else list(records)
-    look = Look(
+    look = Poll(
         polled_at=at(minute),
         source=source,
         latency_s=0.1,

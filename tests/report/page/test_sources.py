@@ -47,6 +47,8 @@ def test_names_are_written_as_sql_strings_whatever_is_in_them():
 def test_the_templates_have_a_place_for_each_section():
     from importlib.resources import files
 
-    templates = [path for path in files("fmon.report.page").joinpath("assets").iterdir() if path.name.endswith(".j2")]
+    templates = [
+        path for path in files("fmon.report.page").joinpath("assets").iterdir() if path.name.endswith(".j2")
+    ]
     used = {name for path in templates for name in re.findall(r"sources\.(\w+)", path.read_text())}
     assert used == {*SOURCES, *COMPARISON}
