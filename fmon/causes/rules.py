@@ -11,7 +11,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from fmon.causes.tracebacks import Frame
     from fmon.model import Pattern
@@ -35,7 +35,6 @@ LAST_IN_LIBRARY = "LAST_IN_LIBRARY"
 AT_IMPORT = "AT_IMPORT"
 IN_CONSTRUCTOR = "IN_CONSTRUCTOR"
 LIBRARY_MODULE = "LIBRARY_MODULE"
-NAMED_FRAMES = (None, LAST_IN_LIBRARY, LIBRARY_MODULE, AT_IMPORT, IN_CONSTRUCTOR)
 _PASSES_ON = re.compile(
     r"^(?:__getattr\w*__|_?(?:wrapped_)?call_impl|_wrapped_call_impl|__call__|wrapper|wrapped|inner|decorate_\w+|_fn|apply|call|fetch)$"
 )
@@ -115,7 +114,7 @@ class RuleSet:
         is_mild : the line calls itself a warning or less
         frames : the exception's frames; None for a line
         """
-        other = "exc" if frames is None else "line"
+        other = "exception" if frames is None else "line"
         text = text[:MAX_TEXT].replace("\n", " ")
         for number in sorted(self._filter.Match(text.encode("utf-8", "replace")) or ()):
             rule: Rule = self.rules[number]
@@ -173,25 +172,29 @@ def built_in() -> RuleSet:
 
 
 def _rule(raw: dict[str, Any], re2: Any) -> Rule:
-    category, _, subcategory = raw["is"].partition("/")
+    category, _, subcategory = raw["cause"].partition("/")
     tier = raw.get("tier", "error")
-    frames = raw.get("frames")
-    only_last = (frames or "").startswith("LAST:")
+    frames = raw.get("last_frame", raw.get("frames"))
     return Rule(
-        only_last=only_last,
+        only_last="last_frame" in raw,
         id=raw["id"],
         category=category,
         subcategory=subcategory or None,
-        regex=raw["re"],
+        regex=_any_of(match for match, _example in raw["any"]),
         on=raw.get("on", "any"),
         tier=tier,
-        veto=re2.compile(raw["veto"]) if "veto" in raw else None,
+        veto=re2.compile(_any_of(raw["veto"])) if "veto" in raw else None,
         mild=raw.get("mild", False),
         is_default=raw.get("default", False),
         is_summary=raw.get("summary", False),
-        confidence=raw.get("p", TIERS[tier][2]),
-        frames=frames if frames in NAMED_FRAMES else re2.compile(frames.removeprefix("LAST:")),
+        confidence=raw.get("confidence", TIERS[tier][2]),
+        frames=re2.compile(_any_of(frames)) if isinstance(frames, list) else frames,
     )
+
+
+def _any_of(expressions: Iterable[str]) -> str:
+    """Join expressions into one that matches where any of them does; flags stay with their own."""
+    return "|".join(f"(?:{each})" for each in expressions)
 
 
 def own_rules(patterns: Sequence[Pattern]) -> RuleSet | None:
