@@ -180,19 +180,19 @@ def _rule(raw: dict[str, Any], re2: Any) -> Rule:
         id=raw["id"],
         category=category,
         subcategory=subcategory or None,
-        regex=_any_of(match for match, _example in raw["any"]),
+        regex=joined_expressions(match for match, _example in raw["any"]),
         on=raw.get("on", "any"),
         tier=tier,
-        veto=re2.compile(_any_of(raw["veto"])) if "veto" in raw else None,
+        veto=re2.compile(joined_expressions(raw["veto"])) if "veto" in raw else None,
         mild=raw.get("mild", False),
         is_default=raw.get("default", False),
         is_summary=raw.get("summary", False),
         confidence=raw.get("confidence", TIERS[tier][2]),
-        frames=re2.compile(_any_of(frames)) if isinstance(frames, list) else frames,
+        frames=re2.compile(joined_expressions(frames)) if isinstance(frames, list) else frames,
     )
 
 
-def _any_of(expressions: Iterable[str]) -> str:
+def joined_expressions(expressions: Iterable[str]) -> str:
     """Join expressions into one that matches where any of them does; flags stay with their own."""
     return "|".join(f"(?:{each})" for each in expressions)
 
