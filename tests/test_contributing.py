@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.readme import BLOCK, ROOT
+from tests.support.readme import BLOCK, ROOT
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 _, *PARTS = re.split(r"^## (Add .+)\n", PAGE, flags=re.MULTILINE)
