@@ -181,7 +181,7 @@ class TestStatus:
         print_status(seen([row(number) for number in range(300)]), "json")
         out = capsys.readouterr().out
         assert len(json.loads(out)) == 300
-        assert '"cost_usd": 0.42,' in out
+        assert '"cost_usd": 0.4200,' in out
 
     def test_hostile_names_show_themselves_and_do_nothing(self, capsys):
         hostile = row(1, condition_id=HOSTILE, status=HOSTILE, factors={HOSTILE: HOSTILE})
@@ -264,6 +264,7 @@ class TestRows:
             "fraction": datetime(2026, 3, 22, 5, 8, 0, 250_000, tzinfo=UTC),
             "map": {"a": None},
             "list": [1, 0.1],
+            "large": 2**70 + 1,
             "nan": float("nan"),
             "infinite": float("inf"),
             "yes": True,
@@ -275,9 +276,10 @@ class TestRows:
             "exact": Decimal("1234567890123.45"),
             "whole": 300,
             "at": "2026-03-22T05:08:00Z",
-            "fraction": "2026-03-22T05:08:00.25Z",
+            "fraction": "2026-03-22T05:08:00.250000Z",
             "map": {"a": None},
             "list": [1, Decimal("0.1")],
+            "large": 2**70 + 1,
             "nan": None,
             "infinite": None,
             "yes": True,
