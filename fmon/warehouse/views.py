@@ -11,6 +11,7 @@ import duckdb
 
 from fmon.errors import ConfigError
 from fmon.schema import SOURCES
+from fmon.sky.status import STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -123,12 +124,14 @@ def named_in(query: str) -> list[str] | None:
 
 
 def open_empty() -> duckdb.DuckDBPyConnection:
-    """Open an in-memory database in UTC with the source relations as empty tables.
+    """Open an in-memory database in UTC with the known statuses, and the source relations as empty tables.
 
     The views work on them as they are, so no store has to have polls.
     """
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'")
+    known = [status._asdict() for status in STATUSES]
+    con.execute("create table known_status as select unnest($known, recursive := true)", {"known": known})
     for name, columns in SOURCES.items():
         listed = ", ".join(f"{column.name} {column.type}" for column in columns)
         con.execute(f"create table {name} ({listed})")
