@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from fmon.config.task import Task
     from fmon.model import Condition, Experiment, Manifest
 
-VIEWS = ("relaunch", "condition", "cycle_cost", "failure")
-"""The views that ``look`` needs."""
-
 LISTED = """
 select
     relaunch.condition_id,
@@ -98,6 +95,9 @@ left join relaunch on condition.condition_id = relaunch.condition_id
 where failure.remedy = 'unrecoverable' and relaunch.condition_id is null
 order by condition.entry_number
 """
+
+QUERIES = (LISTED, NEXT, ESTIMATES, SPENT, UNMENDED)
+"""What is asked here; ``connect`` makes the views for it."""
 
 WORDS = {
     "failed": "failed",
@@ -182,7 +182,7 @@ def look(manifest: Manifest, con: duckdb.DuckDBPyConnection, *, include_cancelle
     Parameters
     ----------
     manifest : of the experiment
-    con : its views, at least ``VIEWS``
+    con : its views, at least for ``QUERIES``
     include_cancelled : also what a person cancelled
 
     Raises

@@ -355,12 +355,12 @@ app.command(rich_help_panel="Views")(analysis.views)
 
 
 def _status(data: Path, experiment: str | None) -> Status:
-    from fmon.phases.status import VIEWS
+    from fmon.phases.status import QUERIES
     from fmon.phases.status import status as status_phase
     from fmon.store.folder import find
     from fmon.warehouse import connect
 
-    return status_phase(connect(data, find(data, experiment).experiment_id, views=VIEWS))
+    return status_phase(connect(data, find(data, experiment).experiment_id, queries=QUERIES))
 
 
 def _note(polled: Polled) -> str | None:

@@ -11,7 +11,7 @@ from fmon.phases.fix import verify
 from fmon.phases.lost import close_lost, lost
 from fmon.phases.monitor import poll
 from fmon.phases.relaunch import relaunch
-from fmon.phases.status import VIEWS, exit_status, status
+from fmon.phases.status import QUERIES, exit_status, status
 from fmon.report.text import clock
 from fmon.store.events import read_events
 from fmon.store.folder import stores
@@ -39,7 +39,7 @@ def close(data, *names, reason="the node is gone"):
 
 
 def seen(data):
-    return status(connect(data, views=VIEWS, now=NOW))
+    return status(connect(data, queries=QUERIES, now=NOW))
 
 
 def test_before_it_is_closed_a_lost_job_is_open_and_alarms(data):

@@ -6,14 +6,14 @@ from decimal import Decimal
 import pytest
 
 from fmon.model import Entry
-from fmon.phases.status import VIEWS, Status, exit_status, status
+from fmon.phases.status import QUERIES, Status, exit_status, status
 from fmon.store.manifest import read_manifest, write_manifest
 from fmon.warehouse import connect
 from tests.studies import FACTORS, NAME, at, job, poll, study
 
 
 def seen(data, minute: float = 20) -> Status:
-    return status(connect(data, NAME, views=VIEWS, now=at(minute)))
+    return status(connect(data, NAME, queries=QUERIES, now=at(minute)))
 
 
 def test_the_progress_line_has_the_form_that_scripts_read(tmp_path):

@@ -8,8 +8,10 @@ import pytest
 from fmon.sky.status import STATUSES
 from fmon.warehouse import VIEWS, rows
 from fmon.warehouse.dictionary import relations
+from fmon.warehouse.reads import READS
 from fmon.warehouse.views import COMPUTED, closure, make_views, open_empty, text
 from tests.cases import FOLDER, Case, bag, cases, database, sources_of, value
+from tests.generate import parsed_reads
 
 ROOT = Path(__file__).resolve().parents[1]
 UNITS = {"id", "name", "bool", "count", "ratio", "s", "h", "USD", "USD/h", "UTC", "text", "own"}
@@ -145,6 +147,10 @@ def test_a_view_can_be_made_alone_with_what_it_reads(view):
     con = open_empty()
     make_views(con, closure([view]).views)
     assert (rows(con, f"select * from {CALLS.get(view, view)}") == []) == (view not in STANDING)
+
+
+def test_what_the_views_read_is_what_duckdbs_parser_finds():
+    assert parsed_reads() == READS, "make docs rewrites fmon/warehouse/reads.py"
 
 
 def test_a_view_brings_nothing_that_it_does_not_read():

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fmon.diagnosed import f1_not_cut_short, named_in
 from fmon.examine import Budget, examine
-from fmon.gathered import VIEWS as GATHERED
-from fmon.gathered import begun, failures, unfinished
-from fmon.root_causes import FROZEN, headline, root_causes
-from fmon.root_causes import VIEWS as CAUSE_VIEWS
+from fmon.gathered import QUERIES as GATHERED
+from fmon.gathered import UNFINISHED, begun, failures, unfinished
+from fmon.root_causes import QUERIES as CAUSES
+from fmon.root_causes import headline, root_causes
 from fmon.rules import UNEXAMINED, f1_is_lifted, f1_wait_for_terminal, f2_aggregate_before_fix
 from fmon.store.events import append_event, read_events
 from fmon.store.folder import find
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-VIEWS = ("outcome", *GATHERED, *FROZEN, *CAUSE_VIEWS)
-"""The views it needs; ``connect`` makes no others."""
-
 EXAMINE_S = 600.0
 """Longest time for the logs of failures that no poll has examined [s]."""
 
@@ -52,6 +49,9 @@ select
     outcome.succeeded_count
 from outcome
 """
+
+QUERIES = (CANCELLED, OUTCOME, *GATHERED, *CAUSES)
+"""What is asked; ``connect`` makes the views for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,13 +133,13 @@ def diagnose(
     manifest = read_manifest(store)
     cycle = manifest.current_cycle
     is_lifted = is_partial or f1_is_lifted(read_events(store), cycle)
-    early = unfinished(connect(data, store.experiment_id, now=now, views=("condition",)))
+    early = unfinished(connect(data, store.experiment_id, now=now, queries=(UNFINISHED,)))
     if not is_lifted:
         f1_wait_for_terminal(early)
     budget = Budget(logs=sys.maxsize, seconds=EXAMINE_S)
     examined = examine(store, manifest, logs, now=now, budget=budget, wait_s=EXAMINE_S)
     # A new connection: what the other one holds is as of before the examination.
-    con = connect(data, store.experiment_id, now=now, views=VIEWS)
+    con = connect(data, store.experiment_id, now=now, queries=QUERIES)
     left, to_come = unfinished(con), begun(con)
     if not is_lifted:
         f1_wait_for_terminal(left)

@@ -14,7 +14,7 @@ from fmon.commits import project_folder
 from fmon.config import load_experiment
 from fmon.config.shape import nearest
 from fmon.errors import ConfigError, RegistryError
-from fmon.gathered import VIEWS as GATHERED
+from fmon.gathered import QUERIES as GATHERED
 from fmon.gathered import diagnosed_at, failures
 from fmon.rebuild import bare_vm_launch, f3_links
 from fmon.redact import redact
@@ -94,7 +94,7 @@ def run_commands(
         The experiment is a replay, or its config has no commands, or is in no git repository.
     """
     store = find(data, experiment)
-    diagnosed_at(connect(data, store.experiment_id, views=GATHERED), store)
+    diagnosed_at(connect(data, store.experiment_id, queries=GATHERED), store)
     manifest = read_manifest(store)
     if manifest.is_replay:
         message = f"{store.experiment_id} is a replay, and nothing of a replay is built or pushed"
@@ -146,7 +146,7 @@ def record(
         No failure has this root cause (names near ones), or nothing is said.
     """
     store = find(data, experiment)
-    con = connect(data, store.experiment_id, views=GATHERED)
+    con = connect(data, store.experiment_id, queries=GATHERED)
     diagnosed_at(con, store)
     cycle = read_manifest(store).current_cycle
     known = sorted({row["root_cause_id"] for row in failures(con)})
@@ -185,7 +185,7 @@ def verify(
         The config or the task YAML can't be read, or is in no git repository.
     """
     store = find(data, experiment)
-    con = connect(data, store.experiment_id, views=GATHERED)
+    con = connect(data, store.experiment_id, queries=(*GATHERED, RERUN))
     since = diagnosed_at(con, store)
     manifest = read_manifest(store)
     again = rows(con, RERUN)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from fmon.commits import project_folder
 from fmon.config import load_experiment
 from fmon.errors import ConfigError
-from fmon.gathered import VIEWS as GATHERED
+from fmon.gathered import QUERIES as GATHERED
 from fmon.gathered import diagnosed_at
 from fmon.redact import redact
-from fmon.root_causes import FROZEN, root_causes, transience
-from fmon.root_causes import VIEWS as CAUSE_VIEWS
+from fmon.root_causes import QUERIES as CAUSES
+from fmon.root_causes import root_causes, transience
 from fmon.rules import MAX_NAMED
 from fmon.store.events import read_events
 from fmon.store.folder import find
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from fmon.store.folder import Store
 
 Row = dict[str, Any]
-
-VIEWS = (*GATHERED, *FROZEN, *CAUSE_VIEWS, "verdict_level", "outcome")
-"""The views it needs; ``connect`` makes no others."""
 
 MOST_NAMED = 50
 """Succeeded conditions that an order names; how many there are is counted."""
@@ -93,6 +90,9 @@ order by relaunch.entry_number
 
 SUCCEEDED = "select outcome.succeeded_count from outcome"
 
+QUERIES = (BYSTANDERS, RERUN, SUCCEEDED, *GATHERED, *CAUSES)
+"""What is asked; ``connect`` makes the views for it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FixPlan:
@@ -138,7 +138,7 @@ def fix_plan(data: Path, experiment: str | None = None) -> FixPlan:
         The config can't be read.
     """
     store = find(data, experiment)
-    con = connect(data, store.experiment_id, views=VIEWS)
+    con = connect(data, store.experiment_id, queries=QUERIES)
     since = diagnosed_at(con, store)
     manifest = read_manifest(store)
     config = Path(manifest.config_file)

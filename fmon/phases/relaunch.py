@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from fmon.again import VIEWS as AGAIN
+from fmon.again import QUERIES as AGAIN
 from fmon.again import Again, Authorization, look
 from fmon.beginning import begin
 from fmon.chain import measure, run_command
@@ -26,9 +26,10 @@ from fmon.cycles import f4_max_two_cycles, f5_factorial_manifest, f5_stranger_fa
 from fmon.diagnosed import f2_diagnosed_in_full
 from fmon.dispatch import Attempt, Dispatched, dispatch, exclusive
 from fmon.errors import ConfigError, RuleError
-from fmon.escalation import VIEWS as ESCALATION
+from fmon.escalation import QUERIES as ESCALATION
 from fmon.escalation import escalation
 from fmon.gates import checks, cost_of, parse_kinds
+from fmon.gathered import QUERIES as GATHERED
 from fmon.gathered import failures, unfinished
 from fmon.rebuild import bare_vm_launch, f3_links, f3_rebuild_before_relaunch, f3_same_image
 from fmon.refusals import refuse_failed, refuse_job_names, strangers
@@ -38,7 +39,7 @@ from fmon.store.durable import LockTaken
 from fmon.store.events import read_events
 from fmon.store.folder import find
 from fmon.store.manifest import read_manifest
-from fmon.tracking import VIEWS as TRACKING
+from fmon.tracking import QUERIES as TRACKING
 from fmon.tracking import faults
 from fmon.warehouse import connect
 
@@ -54,8 +55,8 @@ if TYPE_CHECKING:
     from fmon.sky.submit import Submitter
     from fmon.store.folder import Store
 
-VIEWS = (*AGAIN, *ESCALATION, *TRACKING)
-"""The views it needs; ``connect`` makes no others."""
+QUERIES = (*AGAIN, *GATHERED, *ESCALATION, *TRACKING)
+"""What is asked; ``connect`` makes the views for it."""
 
 Row = dict[str, Any]
 
@@ -128,7 +129,7 @@ def relaunch(
     """
     store = find(data, experiment)
     manifest = read_manifest(store)
-    con = connect(data, store.experiment_id, now=clock(), views=VIEWS)
+    con = connect(data, store.experiment_id, now=clock(), queries=QUERIES)
     again = look(manifest, con, include_cancelled=include_cancelled)
     events = read_events(store)
 
@@ -238,7 +239,7 @@ def _begins(event: Row, again: Again) -> bool:
 
 def _refuse_if_changed(store: Store, again: Again, *, include_cancelled: bool, now: datetime) -> None:
     """Look again under the lock: whoever held it before may have launched the same."""
-    con = connect(store.path.parent, store.experiment_id, now=now, views=VIEWS)
+    con = connect(store.path.parent, store.experiment_id, now=now, queries=AGAIN)
     then = look(read_manifest(store), con, include_cancelled=include_cancelled)
     if (then.cycle, then.condition_ids) != (again.cycle, again.condition_ids):
         message = (

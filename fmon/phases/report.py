@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmon.errors import QueueError, TrackingError
 from fmon.evidence import excerpt
-from fmon.report import queries
+from fmon.report import cause_queries, jsonl, queries, timeline
 from fmon.report.frozen import freeze
 from fmon.report.gather import gather
 from fmon.report.jsonl import LAST, LINES, MACROS
@@ -42,6 +42,14 @@ if TYPE_CHECKING:
 
     Track = Callable[[Tracking, datetime], Sequence[Row]]
 
+
+QUERIES = [
+    text
+    for module in (queries, cause_queries, timeline, jsonl)
+    for name, text in vars(module).items()
+    if name.isupper() and isinstance(text, str) and "select" in text
+]
+"""What is asked; ``connect`` makes the views for it."""
 
 LINES_AT_A_TIME = 20_000
 """Conditions; each batch of them looks through all jobs once, all in one would take half a gigabyte more."""
@@ -92,7 +100,7 @@ def report(
         A file can't be written; what stood there before is intact.
     """
     store = find(data, experiment)
-    con = connect(data, store.experiment_id, now=now, views=queries.VIEWS)
+    con = connect(data, store.experiment_id, now=now, queries=QUERIES)
     as_of = rows(con, queries.EXPERIMENT)[0]["now_at"]
     costs, unreconciled = _ask(con, ask, as_of=as_of) if ask else ({}, None)
     manifest = read_manifest(store)
