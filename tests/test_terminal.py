@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import unicodedata
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -20,6 +21,8 @@ from fmon.phases.status import STATES, Status
 from fmon.report.eta import Eta
 from fmon.report.text import HIDDEN, duration, json_text
 from fmon.terminal import WatchScreen, print_plan, print_rows, print_status, visible
+from fmon.terminal.lines import Grid, cells, plain, segment
+from fmon.terminal.plan import plan_lines
 from tests.studies import at
 
 HOSTILE = "[bold]x[/] \x1b]0;owned\x07 \x1b[31m \u202eevil\u202c \x9b2J \r\n\u2028"
@@ -302,6 +305,32 @@ class TestRows:
         assert done.stdout == "a\n\\u6570\n", done.stderr
 
 
+class TestGrid:
+    GRID = Grid(
+        ("condition", "n", "why"),
+        [
+            [segment("a"), segment("7"), segment("word " * 20 + HOSTILE + "数" * 40, "red")],
+            [segment("b"), segment("1000"), segment("")],
+        ],
+        frozenset({1}),
+    )
+
+    def test_a_table_wider_than_the_terminal_folds_its_long_cells_and_cuts_nothing(self):
+        lines = list(self.GRID.lines(60))
+        assert all(sum(cells(part.text) for part in line) <= 60 for line in lines)
+        shown = re.sub(r"\s", "", "".join(map(plain, lines)))
+        assert re.sub(r"\s", "", "word" * 20 + visible(HOSTILE) + "数" * 40) in shown
+        assert plain(lines[0]) == "condition     n  why"
+        assert plain(lines[-1]) == "b          1000"
+
+    def test_a_folded_table_keeps_the_styles(self):
+        styles = {part.style for line in self.GRID.lines(60) for part in line}
+        assert {"bold", "red"} <= styles
+
+    def test_a_table_that_fits_and_one_for_a_pipe_are_not_folded(self):
+        assert len(list(self.GRID.lines())) == len(list(self.GRID.lines(self.GRID.width()))) == 3
+
+
 class TestPlan:
     PLAN = Plan(
         experiment_name="study",
@@ -329,6 +358,13 @@ class TestPlan:
         assert "est. $3.25 (2 conditions without price or expected time), 2.5 h" in out
         assert re.search(r"calib +2 +true, false", out)
         assert "\x1b" not in out
+
+    def test_a_narrow_terminal_folds_the_levels(self):
+        plan = replace(self.PLAN, factors={"model": [f"level-{n}" for n in range(15)]}, checks=[])
+        lines = [plain(each) for each in plan_lines(plan, width=60)]
+        header = next(number for number, each in enumerate(lines) if each.startswith("factor"))
+        assert max(map(len, lines[header:])) <= 60
+        assert all(f"level-{n}" in " ".join(lines) for n in range(15))
 
     def test_json_is_one_object_with_the_checks(self, capsys):
         print_plan(self.PLAN, "json")
