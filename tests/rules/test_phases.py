@@ -151,7 +151,7 @@ def state(tmp_path_factory):
         STATES[rule](world)
         return Stage(world)
 
-    return lambda rule: stage(rule).plan()
+    return lambda rule: stage(rule).again()
 
 
 @pytest.mark.parametrize(
