@@ -261,15 +261,19 @@ def test_a_query_may_read_the_table_that_one_before_it_makes():
 
 
 ASKING = [
-    "again",
-    "escalation",
-    "gathered",
-    "root_causes",
-    "tracking",
+    "diagnose.diagnose",
+    "diagnose.gate",
+    "diagnose.root_causes",
+    "fix.plan",
+    "monitor.status",
+    "relaunch.escalation",
+    "relaunch.plan",
+    "relaunch.relaunch",
+    "relaunch.untracked",
     "report.compare_queries",
-    "phases.report",
+    "report.issues",
+    "report.report",
 ]
-ASKING += [f"phases.{phase}" for phase in ("diagnose", "fix_plan", "issues", "relaunch", "status")]
 
 
 @pytest.mark.parametrize("module", ASKING)
