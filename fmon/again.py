@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from fmon.config.task import Task
     from fmon.model import Condition, Experiment, Manifest
 
-VIEWS = ("relaunch", "condition", "cycle_cost", "failure")
+VIEWS = ("relaunch_candidate", "condition", "cycle_cost", "failure")
 """The views that ``look`` needs."""
 
 LISTED = """
 select
-    relaunch.condition_id,
-    relaunch.job_id,
-    relaunch.why,
-    relaunch.root_cause_id,
-    relaunch.category,
-    relaunch.remedy,
-    relaunch.is_on_request,
-    relaunch.is_begun,
-    relaunch.cycle
-from relaunch
-order by relaunch.entry_number
+    relaunch_candidate.condition_id,
+    relaunch_candidate.job_id,
+    relaunch_candidate.reason,
+    relaunch_candidate.root_cause_id,
+    relaunch_candidate.category,
+    relaunch_candidate.remedy,
+    relaunch_candidate.requires_request,
+    relaunch_candidate.is_in_progress,
+    relaunch_candidate.cycle
+from relaunch_candidate
+order by relaunch_candidate.manifest_position
 """
 
 NEXT = """
@@ -48,8 +48,8 @@ from (
     select experiment.current_cycle as cycle
     from experiment
     union all
-    select relaunched.cycle
-    from relaunched
+    select cycle_start.cycle
+    from cycle_start
 ) as cycles
 """
 
@@ -94,9 +94,9 @@ UNMENDED = """
 select condition.condition_id
 from condition
 inner join failure on condition.job_id = failure.job_id
-left join relaunch on condition.condition_id = relaunch.condition_id
-where failure.remedy = 'unrecoverable' and relaunch.condition_id is null
-order by condition.entry_number
+left join relaunch_candidate on condition.condition_id = relaunch_candidate.condition_id
+where failure.remedy = 'unrecoverable' and relaunch_candidate.condition_id is null
+order by condition.manifest_position
 """
 
 WORDS = {
@@ -105,7 +105,7 @@ WORDS = {
     "cancelled": "cancelled by a person",
     "lost": "closed as lost",
 }
-"""How ``relaunch.why`` is said."""
+"""How ``relaunch_candidate.reason`` is worded."""
 
 Row = dict[str, Any]
 
@@ -126,7 +126,7 @@ class Again:
     ----------
     cycle : the cycle that it would be
     is_carried_on : that cycle was begun already, and cut short
-    jobs : condition_id, job_id (of its newest attempt), why, root_cause_id, category, remedy, cycle,
+    jobs : condition_id, job_id (of its newest attempt), reason, root_cause_id, category, remedy, cycle,
         command, in the order of the manifest
     left_out : conditions that a person cancelled, which run again only on request
     unmended : conditions that failed of something unrecoverable about which no fix is recorded
@@ -149,8 +149,8 @@ class Again:
 
     def sentences(self) -> list[str]:
         """Say what would be run again, and what not and why, for stderr."""
-        why = Counter(row["why"] for row in self.jobs)
-        kinds = ", ".join(f"{count:,} {WORDS[each]}" for each, count in why.items())
+        reasons = Counter(row["reason"] for row in self.jobs)
+        kinds = ", ".join(f"{count:,} {WORDS[each]}" for each, count in reasons.items())
         estimate = "of unknown cost" if self.estimate_usd is None else f"about {money(self.estimate_usd)}"
         spent = "" if self.spent_usd is None else f"; spent so far: {money(self.spent_usd)}"
         begun = ", carried on" if self.is_carried_on else ""
@@ -191,8 +191,8 @@ def look(manifest: Manifest, con: duckdb.DuckDBPyConnection, *, include_cancelle
         The config or the task YAML can't be read.
     """
     listed = rows(con, LISTED)
-    begun = [row for row in listed if row["is_begun"]]
-    jobs = begun or [row for row in listed if include_cancelled or not row["is_on_request"]]
+    begun = [row for row in listed if row["is_in_progress"]]
+    jobs = begun or [row for row in listed if include_cancelled or not row["requires_request"]]
     cycle = jobs[0]["cycle"] if jobs else rows(con, NEXT)[0]["cycle"]
     most = max(100_000, 2 * len(manifest.jobs))
     experiment = load_experiment(Path(manifest.config_file), max_conditions=most)
@@ -206,7 +206,7 @@ def look(manifest: Manifest, con: duckdb.DuckDBPyConnection, *, include_cancelle
             {**row, "command": _command(experiment, task, by_id.get(row["condition_id"]), manifest, cycle)}
             for row in jobs
         ],
-        left_out=[row["condition_id"] for row in listed if row["is_on_request"] and row not in jobs],
+        left_out=[row["condition_id"] for row in listed if row["requires_request"] and row not in jobs],
         unmended=[row["condition_id"] for row in rows(con, UNMENDED)],
         estimate_usd=_estimate(rows(con, ESTIMATES), {row["condition_id"] for row in jobs}),
         spent_usd=rows(con, SPENT)[0]["spent_usd"],

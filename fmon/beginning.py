@@ -79,7 +79,7 @@ def _record(
     if authorization is not None:
         append_event(
             store,
-            "authorize_cycle",
+            "cycle_authorized",
             at=now,
             cycle=authorization.cycle,
             budget_usd=float(authorization.budget_usd),
@@ -88,7 +88,7 @@ def _record(
         )
     append_event(
         store,
-        "fix_verify",
+        "fix_verified",
         at=now,
         cycle=again.cycle - 1,
         is_ok=True,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-VIEWS = ("cause_cycle", "cycle_cost", "failure", "relaunch")
+VIEWS = ("cause_cycle", "cycle_cost", "failure", "relaunch_candidate")
 
 CAUSES = """
 with remedied as (
@@ -41,8 +41,8 @@ select
     remedied.remedy,
     remedied.root_cause,
     cause_cycle.condition_count,
-    cause_cycle.made_good_count,
-    cause_cycle.burned_usd,
+    cause_cycle.recovered_count,
+    cause_cycle.wasted_usd,
     coalesce(fixed.fixes, []) as fixes
 from cause_cycle
 left join remedied
@@ -65,11 +65,11 @@ order by cycle_cost.cycle
 
 LEFT = """
 select distinct
-    relaunch.root_cause_id,
-    relaunch.remedy
-from relaunch
-where relaunch.why = 'failed'
-order by relaunch.root_cause_id
+    relaunch_candidate.root_cause_id,
+    relaunch_candidate.remedy
+from relaunch_candidate
+where relaunch_candidate.reason = 'failed'
+order by relaunch_candidate.root_cause_id
 """
 
 Row = dict[str, Any]
@@ -82,7 +82,7 @@ class Escalation:
     Attributes
     ----------
     cycle : the one that nobody has authorized
-    causes : per cycle and root cause: condition_count, made_good_count (succeeded since), burned_usd, fixes
+    causes : per cycle and root cause: condition_count, recovered_count (succeeded since), wasted_usd, fixes
     cycles : what each cycle has cost
     condition_count : conditions that would run again
     estimate_usd : what they would cost; None = unknown

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-VIEWS = ("condition", "experiment", "failure", "relaunch")
+VIEWS = ("condition", "experiment", "failure", "relaunch_candidate")
 """The views it needs."""
 
 UNFINISHED = """
@@ -31,7 +31,7 @@ select
     condition.status
 from condition
 where not condition.is_terminal and ($cycle is null or coalesce(condition.cycle, 0) < $cycle)
-order by condition.entry_number
+order by condition.manifest_position
 """
 
 FAILURES = """
@@ -46,11 +46,11 @@ order by failure.condition_id
 
 BEGUN = """
 select
-    relaunch.condition_id,
-    relaunch.cycle
-from relaunch
-where relaunch.is_begun
-order by relaunch.entry_number
+    relaunch_candidate.condition_id,
+    relaunch_candidate.cycle
+from relaunch_candidate
+where relaunch_candidate.is_in_progress
+order by relaunch_candidate.manifest_position
 """
 
 CYCLE = "select experiment.current_cycle as cycle from experiment"

@@ -212,8 +212,8 @@ def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: date
             return False
     from fmon.warehouse import connect, rows
 
-    con = connect(store.path.parent, store.experiment_id, now=now, views=("outcome",))
-    still_open = rows(con, "select 1 from outcome where open_count > 0")
+    con = connect(store.path.parent, store.experiment_id, now=now, views=("experiment_summary",))
+    still_open = rows(con, "select 1 from experiment_summary where open_count > 0")
     if not still_open:
         store.close()
     return not still_open
@@ -223,4 +223,4 @@ def _closed_as_lost(store: Store, lasting: set[int]) -> set[int]:
     """Choose those of some jobs that the queue has lost and a person has closed."""
     if not lasting:
         return set()
-    return {event["job_id"] for event in read_events(store) if event.get("event") == "close_lost"}
+    return {event["job_id"] for event in read_events(store) if event.get("event") == "lost_job_closed"}

@@ -23,7 +23,7 @@ Row = dict[str, Any]
 VIEWS = ("cause", "suspect")
 """The views it needs, beside those that ``FROZEN`` names."""
 
-FROZEN = ("verdict", "cause")
+FROZEN = ("attempt_result", "cause")
 """What the queries come down to, each several times; ``freeze`` them, or those that are still missing."""
 
 UNEXPLAINED = "no level or pair of levels explains it"
@@ -52,7 +52,7 @@ select
     cause.condition_ids,
     cause.affected_files,
     cause.signatures,
-    cause.unlogged_count,
+    cause.missing_log_count,
     cause.cost_usd,
     cause.unpriced_count,
     cause.first_failed_at,
@@ -129,13 +129,13 @@ def _told(cause: Row, suspect: Row) -> str:
     failed, total = suspect["failed_count"], suspect["total_count"]
     if not suspect["combination"]:
         return f"all {total:,} conditions that have ended failed of {cause['category']}"
-    gathered = failed + suspect["elsewhere_failed_count"]
+    gathered = failed + suspect["outside_failed_count"]
     who = f"all {gathered:,} failures" if failed == gathered else f"{failed:,} of {gathered:,} failures"
     if gathered == 1:
         who = "the only failure"
     levels = " and ".join(f"{factor}={level}" for factor, level in suspect["combination"].items())
     there = "" if failed == total else f"{failed:,} of {total:,} there, "
-    elsewhere = f"{suspect['elsewhere_failed_count']:,} of {suspect['elsewhere_total_count']:,} elsewhere"
+    elsewhere = f"{suspect['outside_failed_count']:,} of {suspect['outside_total_count']:,} elsewhere"
     return f"{who} of {cause['category']} {'is' if gathered == 1 else 'are'} {levels}, {there}{elsewhere}"
 
 

@@ -205,7 +205,7 @@ class TestVerify:
         return verify(world.data, now=world.server.clock(), ask=lambda _: world.digest)
 
     def checks(self, world):
-        return [event for event in read_events(world.store) if event["event"] == "fix_verify"]
+        return [event for event in read_events(world.store) if event["event"] == "fix_verified"]
 
     def test_a_chain_without_a_fix_is_broken_where_nothing_was_done(self, world):
         world.end(CONDITIONS[2:])

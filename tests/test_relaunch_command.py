@@ -105,7 +105,7 @@ def test_a_budget_that_is_no_sum_is_refused(world, budget):
     done = run(world, "relaunch", "--yes", "--authorize-cycle", "3", "--budget", budget)
     code = done.exit_code if isinstance(done.exception, SystemExit) else done.exception.exit_code
     assert code == 2
-    assert world.events("authorize_cycle") == []
+    assert world.events("cycle_authorized") == []
 
 
 @pytest.mark.parametrize("output", ["table", "json"])

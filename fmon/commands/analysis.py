@@ -25,7 +25,7 @@ def compare(
     output: Rows = Output.table,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Hold experiments against each other: outcome, causes fixed, new or recurring, flips, suspects, cost."""
+    """Compare experiments: outcome, causes fixed, new or recurring, state changes, suspects, cost."""
     from fmon.phases.compare import compare as compare_phase
     from fmon.terminal import print_comparison
 

@@ -125,7 +125,7 @@ def _print_cancelled(done: Cancelled, output: str) -> None:
     """Print the jobs, then fail for what is left."""
     from fmon.terminal import print_rows
 
-    columns = ("condition_id", "job_id", "status", "why")
+    columns = ("condition_id", "job_id", "status", "reason")
     print_rows(columns, [target._asdict() for target in done.targets], output)
     say(*done.sentences())
     if fault := done.fault():

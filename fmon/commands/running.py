@@ -24,7 +24,8 @@ def conclude(data: Path, seen: Status, out: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        experiment_id, outcome (conditions by state), progress, causes as of ``fmon diagnose``, jsonl, html.
+        experiment_id, experiment_summary (conditions by state), progress, causes as of ``fmon diagnose``,
+        jsonl, html.
     """
     from fmon.phases.diagnose import as_json, diagnose
     from fmon.phases.report import report
@@ -35,7 +36,7 @@ def conclude(data: Path, seen: Status, out: Path) -> dict[str, Any]:
     reported = report(data, seen.experiment_id, out, ask=reported_costs)
     return {
         "experiment_id": seen.experiment_id,
-        "outcome": {"condition_count": seen.condition_count, **seen.counts},
+        "experiment_summary": {"condition_count": seen.condition_count, **seen.counts},
         "progress": seen.progress,
         "causes": as_json(diagnosis)["causes"],
         "jsonl": str(reported.jsonl),

@@ -40,7 +40,7 @@ class Cancelled:
     left : those of them that are not known to have ended
     flying : conditions whose launch is still in flight: its job would escape
     spared : jobs that the kill-switch proposed, and that have got past the failure point since
-    why_none : why there is nothing to cancel
+    no_action_reason : why there is nothing to cancel
     is_proposal : nothing was done
     is_dry : of a replay: written down, nothing left this machine
     error : why the last look, or the last wish, failed
@@ -51,7 +51,7 @@ class Cancelled:
     left: list[Target] = field(default_factory=list)
     flying: list[str] = field(default_factory=list)
     spared: list[int] = field(default_factory=list)
-    why_none: str = ""
+    no_action_reason: str = ""
     is_proposal: bool = False
     is_dry: bool = False
     error: QueueError | None = None
@@ -64,7 +64,7 @@ class Cancelled:
             said.append(f"spared, they got past the failure point meanwhile: job {jobs}")
         gone = len(self.targets) - len(self.left)
         if not self.targets:
-            said.append(f"{self.experiment_id}: nothing to cancel: {self.why_none}")
+            said.append(f"{self.experiment_id}: nothing to cancel: {self.no_action_reason}")
         elif self.is_proposal:
             said.append(f"{self.experiment_id}: {_jobs(gone)} would be cancelled; --yes does it")
         elif self.is_dry:
@@ -159,7 +159,7 @@ def cancel(
         left=cancelling.left,
         flying=cancelling.flying,
         spared=[job_id for job_id in cancelling.aimed.spared if job_id not in cancelling.targets],
-        why_none=cancelling.aimed.why_none,
+        no_action_reason=cancelling.aimed.no_action_reason,
         error=cancelling.error,
     )
 
@@ -183,7 +183,7 @@ def _proposed(store: Store, aimed: Aim) -> Cancelled:
         experiment_id=store.experiment_id,
         targets=aimed.targets,
         spared=aimed.spared,
-        why_none=aimed.why_none,
+        no_action_reason=aimed.no_action_reason,
         is_proposal=True,
     )
 
@@ -194,10 +194,13 @@ def _write_dry(store: Store, manifest: Manifest, wish: Wish, *, now: datetime) -
     if aimed.targets:
         job_ids = sorted(target.job_id for target in aimed.targets)
         fields = {"job_ids": job_ids, "reason": wish.reason, "by": wish.by, "dry_run": True}
-        append_event(store, "cancel_begin", at=now, firing_ids=aimed.firing_ids, **fields)
+        append_event(store, "cancel_requested", at=now, firing_ids=aimed.firing_ids, **fields)
         append_event(store, "cancel", at=now, left_job_ids=[], **fields)
     return Cancelled(
-        experiment_id=store.experiment_id, targets=aimed.targets, why_none=aimed.why_none, is_dry=True
+        experiment_id=store.experiment_id,
+        targets=aimed.targets,
+        no_action_reason=aimed.no_action_reason,
+        is_dry=True,
     )
 
 

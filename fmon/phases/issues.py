@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 VIEWS = ("experiment", "condition", "failure", "suspect", "issue")
 """The views it needs; ``connect`` makes no others."""
 
-FROZEN = ("verdict", "issue")
+FROZEN = ("attempt_result", "issue")
 """What the queries come down to, each several times."""
 
 LOCK_WAIT_S = 600.0
@@ -65,7 +65,7 @@ from issue
 inner join condition
     on issue.experiment_id = condition.experiment_id
     and list_contains(issue.condition_ids, condition.condition_id)
-order by condition.entry_number
+order by condition.manifest_position
 """
 
 SUSPECTS = """

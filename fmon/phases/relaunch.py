@@ -1,4 +1,4 @@
-"""Phase 5, relaunch: what view ``relaunch`` lists, and only that, in one more cycle, under F1..F5 (floor 6).
+"""Phase 5, relaunch: what view ``relaunch_candidate`` lists, and only that, as the next cycle (floor 6).
 
 Reads the views, the config, git and the registry; launches through ``fmon.dispatch``; writes events and
 the manifest. The event ``relaunch`` comes before the first launch: whoever comes after a crash finds the
@@ -176,7 +176,7 @@ def _f4(
     budgets = {
         event["cycle"]: Decimal(str(event["budget_usd"]))
         for event in events
-        if event.get("event") == "authorize_cycle"
+        if event.get("event") == "cycle_authorized"
     }
     most = manifest.max_relaunch_cycles
     if authorization is not None:

@@ -138,7 +138,7 @@ def _suspect(row: Row) -> Row:
         "caveat": f"{comma}{caveat}".lstrip("; "),
         "place": place(row["combination"]),
         "there": _percent(row["failed_count"], row["total_count"]),
-        "elsewhere": _percent(row["elsewhere_failed_count"], row["elsewhere_total_count"]),
+        "elsewhere": _percent(row["outside_failed_count"], row["outside_total_count"]),
     }
 
 

@@ -95,7 +95,7 @@ def gather(
     matrices, cause_matrices = _matrices(ask, experiment["experiment_id"], levels)
     return Facts(
         experiment=experiment,
-        outcome=ask(queries.OUTCOME)[0],
+        outcome=ask(queries.SUMMARY)[0],
         polls=ask(queries.POLLS)[0],
         struck=ask(cause_queries.STRUCK)[0],
         detection=ask(cause_queries.DETECTION)[0],

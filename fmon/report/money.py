@@ -29,7 +29,7 @@ def by_cause(cause_cycles: Sequence[Row], tags: Mapping[str, Row]) -> list[Row]:
     """Give the rows of CAUSE_CYCLES their bars, a name, and the card of the cause (None = made good)."""
     return [
         {**row, "name": readable(row["root_cause_id"]), "card": tags.get(row["root_cause_id"])}
-        for row in _with_bars(cause_cycles, "burned_usd")
+        for row in _with_bars(cause_cycles, "wasted_usd")
     ]
 
 
@@ -40,8 +40,8 @@ def _with_bars(rows: Sequence[Row], whole: str) -> list[Row]:
         {
             **row,
             "bar": {
-                "used": f"{(float(row[whole] or 0) - float(row['burned_usd'] or 0)) * scale:.1f}",
-                "burned": f"{float(row['burned_usd'] or 0) * scale:.1f}",
+                "used": f"{(float(row[whole] or 0) - float(row['wasted_usd'] or 0)) * scale:.1f}",
+                "burned": f"{float(row['wasted_usd'] or 0) * scale:.1f}",
             },
         }
         for row in rows

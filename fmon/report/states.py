@@ -29,7 +29,7 @@ def states_of(outcome: Row) -> list[Row]:
 
     Parameters
     ----------
-    outcome : the row of OUTCOME
+    outcome : the row of SUMMARY
 
     Returns
     -------
@@ -58,7 +58,7 @@ def states_of(outcome: Row) -> list[Row]:
 
 def figures_of(outcome: Row, experiment: Row) -> list[tuple[str, str, str]]:
     """Write the key figures: label, value, note; what nobody can know yet is left out."""
-    burned, spent, budget = outcome["burned_usd"], outcome["cost_usd"], experiment["budget_usd"]
+    burned, spent, budget = outcome["wasted_usd"], outcome["cost_usd"], experiment["budget_usd"]
     is_known = burned is not None and spent
     figures = [
         ("succeeded", f"{outcome['succeeded_count']:,}", f"of {outcome['condition_count']:,} conditions"),

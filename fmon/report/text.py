@@ -100,7 +100,9 @@ def firing_sentence(
     """
     said = firing_reason(firing)
     if not proposed:
-        return f"{said}; nothing to cancel" + (f": {firing['why_none']}" if firing["why_none"] else "")
+        return f"{said}; nothing to cancel" + (
+            f": {firing['no_action_reason']}" if firing["no_action_reason"] else ""
+        )
     more = f" and {len(proposed) - most:,} more" if len(proposed) > most else ""
     listed = ", ".join(map(str, proposed[:most])) + more
     command = f"fmon cancel --kill-switch --yes --experiment {experiment_id}"

@@ -39,7 +39,7 @@ def verdict_of(
 
     Parameters
     ----------
-    outcome, struck : the rows of OUTCOME and STRUCK
+    outcome, struck : the rows of SUMMARY and STRUCK
     causes, suspects : rows of CAUSES, the largest causes first, and SUSPECTS
     budget_usd : None = there is none
     """
@@ -165,12 +165,12 @@ def _where(suspect: Row) -> str:
         return f"struck every condition that has ended ({failed:,} of {whole:,})"
     verb = "is all of" if failed == whole else "is at"
     there = f"{failed:,} of {whole:,} there"
-    elsewhere = f"{suspect['elsewhere_failed_count']:,} of {suspect['elsewhere_total_count']:,} elsewhere"
+    elsewhere = f"{suspect['outside_failed_count']:,} of {suspect['outside_total_count']:,} elsewhere"
     return f"{verb} {place(suspect['combination'])} ({there}, {elsewhere})"
 
 
 def _cost(outcome: Row, budget_usd: Any) -> str:
-    usd, burned, unpriced = outcome["cost_usd"], outcome["burned_usd"], outcome["unpriced_count"]
+    usd, burned, unpriced = outcome["cost_usd"], outcome["wasted_usd"], outcome["unpriced_count"]
     if not outcome["job_count"]:
         return "Nothing has been spent yet"
     if usd is None:

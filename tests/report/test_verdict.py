@@ -10,12 +10,12 @@ STATES = ("succeeded", "failed", "cancelled", "running", "pending", "lost", "mis
 
 
 def outcome(usd="1.40", burned="0.38", unpriced=0, **counts):
-    """Make the row of OUTCOME of an experiment with so many conditions in each state."""
+    """Make the row of SUMMARY of an experiment with so many conditions in each state."""
     row = {f"{state}_count": counts.get(state, 0) for state in STATES}
     row["condition_count"] = sum(row.values())
     row["open_count"] = sum(row[f"{state}_count"] for state in ("running", "pending", "lost"))
     row["job_count"] = counts.get("jobs", row["condition_count"] - row["missing_count"])
-    money = {"cost_usd": usd, "burned_usd": burned}
+    money = {"cost_usd": usd, "wasted_usd": burned}
     row |= {name: None if value is None else Decimal(value) for name, value in money.items()}
     return row | {"unpriced_count": unpriced}
 
@@ -36,7 +36,7 @@ def struck(*causes):
 
 def suspect(root_cause_id, combination, there=(3, 3), elsewhere=(0, 15)):
     counts = dict(zip(("failed_count", "total_count"), there, strict=True))
-    counts |= dict(zip(("elsewhere_failed_count", "elsewhere_total_count"), elsewhere, strict=True))
+    counts |= dict(zip(("outside_failed_count", "outside_total_count"), elsewhere, strict=True))
     return {"root_cause_id": root_cause_id, "combination": combination, "round": 1, **counts}
 
 
