@@ -125,11 +125,11 @@ class Again:
     Attributes
     ----------
     cycle : the cycle that it would be
-    is_carried_on : that cycle was begun already, and cut short
+    is_carried_on : that cycle was started already, and interrupted
     jobs : condition_id, job_id (of its newest attempt), reason, root_cause_id, category, remedy, cycle,
         command, in the order of the manifest
     left_out : conditions that a person cancelled, which run again only on request
-    unmended : conditions that failed of something unrecoverable about which no fix is recorded
+    unfixed : conditions that failed with something unrecoverable about which no fix is recorded
     estimate_usd : what the jobs will cost; None = unknown
     spent_usd : what all jobs so far have cost; None = unknown
     experiment, task, conditions : the config as it is now, its task YAML, its conditions by id
@@ -140,7 +140,7 @@ class Again:
     is_carried_on: bool
     jobs: list[Row]
     left_out: list[str]
-    unmended: list[str]
+    unfixed: list[str]
     estimate_usd: Decimal | None
     spent_usd: Decimal | None
     experiment: Experiment
@@ -153,15 +153,15 @@ class Again:
         kinds = ", ".join(f"{count:,} {WORDS[each]}" for each, count in reasons.items())
         estimate = "of unknown cost" if self.estimate_usd is None else f"about {money(self.estimate_usd)}"
         spent = "" if self.spent_usd is None else f"; spent so far: {money(self.spent_usd)}"
-        begun = ", carried on" if self.is_carried_on else ""
+        begun = ", resumed" if self.is_carried_on else ""
         said = [f"{self.experiment_id}: cycle {self.cycle}{begun}: {kinds}; {estimate}{spent}"]
         if not self.jobs:
             said = [f"{self.experiment_id}: nothing to run again"]
         if self.left_out:
             told = named(self.left_out)
             said.append(f"cancelled by a person, only with --include-cancelled: {told}")
-        if self.unmended:
-            told = named(self.unmended)
+        if self.unfixed:
+            told = named(self.unfixed)
             said.append(f"unrecoverable, only once its fix is recorded (fmon fix record): {told}")
         return said
 
@@ -207,7 +207,7 @@ def look(manifest: Manifest, con: duckdb.DuckDBPyConnection, *, include_cancelle
             for row in jobs
         ],
         left_out=[row["condition_id"] for row in listed if row["requires_request"] and row not in jobs],
-        unmended=[row["condition_id"] for row in rows(con, UNMENDED)],
+        unfixed=[row["condition_id"] for row in rows(con, UNMENDED)],
         estimate_usd=_estimate(rows(con, ESTIMATES), {row["condition_id"] for row in jobs}),
         spent_usd=rows(con, SPENT)[0]["spent_usd"],
         experiment=experiment,

@@ -85,9 +85,9 @@ def launch(
         bool, typer.Option("--dry-run", help="Look at everything and change nothing.")
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Launch although it may cost more than the budget.")
+        bool, typer.Option("--yes", help="Launch even if the estimate exceeds the budget.")
     ] = False,
-    go_on: Annotated[bool, typer.Option("--watch", help="Go on as fmon watch does.")] = False,
+    go_on: Annotated[bool, typer.Option("--watch", help="Watch after launching.")] = False,
     allow_bare_vm: Annotated[
         bool, typer.Option("--allow-bare-vm", help="Launch without a container image; the audit records it.")
     ] = False,
@@ -95,7 +95,7 @@ def launch(
     max_conditions: MaxConditions = 100_000,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Launch one managed job per condition, exactly once; called again it carries on where it was."""
+    """Launch one managed job per condition, exactly once; called again it resumes."""
     from fmon.commands.launching import run_launch
 
     launched = run_launch(
@@ -117,7 +117,7 @@ def run(
     config: Config,
     *,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Launch although it may cost more than the budget.")
+        bool, typer.Option("--yes", help="Launch even if the estimate exceeds the budget.")
     ] = False,
     allow_bare_vm: Annotated[
         bool, typer.Option("--allow-bare-vm", help="Launch without a container image; the audit records it.")
@@ -264,7 +264,7 @@ def logs(
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Print the stored log of a job, else as far as it is written by now."""
+    """Print a job's log (stored, otherwise live)."""
     from fmon.phases.logs import logs as logs_phase
     from fmon.sky.logs import open_logs
     from fmon.terminal import visible
@@ -305,7 +305,7 @@ def report(
 def record(
     config: Config,
     *,
-    out: Annotated[Path, typer.Option(help="Folder of the recording; one that exists is carried on.")],
+    out: Annotated[Path, typer.Option(help="Folder of the recording; one that exists is resumed.")],
     interval: Interval = 60,
     queue: Queue = DEFAULT_QUEUE,
 ) -> None:

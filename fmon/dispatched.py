@@ -58,7 +58,7 @@ class Dispatched:
 
         Parameters
         ----------
-        again : the command that carries on
+        again : the command that resumes
 
         Raises
         ------
@@ -79,7 +79,7 @@ class Dispatched:
         ]
         if self.error is not None:
             said.insert(0, f"SkyPilot went away with {len(self.left)} jobs left to launch ({self.error})")
-        message = f"{'; '.join(said)}; {again} carries on and launches nothing twice"
+        message = f"{'; '.join(said)}; {again} resumes and launches nothing twice"
         if self.error is not None:
             raise QueueError(message, error_type=self.error.error_type)
         if said:

@@ -151,11 +151,11 @@ def _recommendation(causes: list[Row], left: list[Row], cycle: int) -> str:
     if stubborn:
         return (
             f"do not run cycle {cycle} yet: {', '.join(stubborn)} came back in spite of its fix; find it "
-            "with one job by hand (sky jobs launch), and write down what can't be mended: fmon issues"
+            "with one job by hand (sky jobs launch), and write down what can't be fixed: fmon issues"
         )
     if left and all(row["remedy"] == "auto" for row in left):
         return (
-            f"cycle {cycle} may do if the trouble is over: nothing is to be fixed, every cause left is "
+            f"cycle {cycle} may succeed if the outage is over: nothing is to be fixed, every cause left is "
             "outside of the code and the settings"
         )
     if left:

@@ -36,7 +36,7 @@ class Estimate:
     ----------
     expected_h : expected run times [h]; None = the config says none
     cost_usd : expected hours x price, over the conditions where both are known; None = for none
-    dearest_usd_per_h : of one job; None = no price is known
+    highest_usd_per_h : of one job; None = no price is known
     sources : where the prices are from
     unpriced : conditions that are not in ``cost_usd``
     unpriced_machines : accelerators without a price
@@ -46,7 +46,7 @@ class Estimate:
 
     expected_h: float | None
     cost_usd: float | None
-    dearest_usd_per_h: float | None
+    highest_usd_per_h: float | None
     sources: list[str]
     unpriced: list[str]
     unpriced_machines: list[str]
@@ -94,7 +94,7 @@ def cost_of(conditions: Iterable[Condition], task: Task, prices: dict[str, Price
     return Estimate(
         expected_h=math.fsum(hours) if hours else None,
         cost_usd=math.fsum(costs) if costs else None,
-        dearest_usd_per_h=max((price for price, _ in hourly), default=None),
+        highest_usd_per_h=max((price for price, _ in hourly), default=None),
         sources=sorted({source for _, source in hourly}),
         unpriced=unpriced,
         unpriced_machines=sorted(without_price),
@@ -217,15 +217,15 @@ def _price_check(found: Estimate) -> Check:
 
 
 def _hourly_check(found: Estimate, limits: Limits) -> Check:
-    cap, dearest = limits.max_hourly_usd, found.dearest_usd_per_h
+    cap, highest = limits.max_hourly_usd, found.highest_usd_per_h
     if cap is None:
         return Check("hourly", "ok", "limits.max_hourly_usd is not set")
-    if dearest is None or found.unpriced_machines:
+    if highest is None or found.unpriced_machines:
         what = f" for {', '.join(found.unpriced_machines)}" if found.unpriced_machines else ""
-        sentence = f"no price known{what} to hold against limits.max_hourly_usd ({cap:g} USD/h)"
+        sentence = f"no price known{what} to compare with limits.max_hourly_usd ({cap:g} USD/h)"
         return Check("hourly", "warn", sentence)
-    sentence = f"the dearest job costs {dearest:.2f} USD/h, limits.max_hourly_usd is {cap:g}"
-    return Check("hourly", "fail" if dearest > cap else "ok", sentence)
+    sentence = f"the most expensive job costs {highest:.2f} USD/h, limits.max_hourly_usd is {cap:g}"
+    return Check("hourly", "fail" if highest > cap else "ok", sentence)
 
 
 def budget_check(found: Estimate, limits: Limits) -> Check:
@@ -235,7 +235,7 @@ def budget_check(found: Estimate, limits: Limits) -> Check:
         return Check("budget", "ok", "limits.budget_usd is not set")
     without = f" ({len(found.unpriced)} conditions not in it)" if found.unpriced else ""
     if cost is None:
-        sentence = "nothing to hold against limits.budget_usd: give expect.minutes and a price"
+        sentence = "nothing to compare with limits.budget_usd: give expect.minutes and a price"
         return Check("budget", "warn", sentence)
     sentence = f"about {cost:.2f} USD{without}, limits.budget_usd is {budget:g}"
     return Check("budget", "fail" if cost > budget else "warn" if without else "ok", sentence)

@@ -62,13 +62,13 @@ def unfinished(con: duckdb.DuckDBPyConnection, *, cycle: int | None = None) -> l
     Parameters
     ----------
     con : view ``condition``
-    cycle : one that is carried on, whose own jobs may well be open: only those before it; None = all
+    cycle : one that is resumed, whose own jobs may well be open: only those before it; None = all
     """
     return rows(con, UNFINISHED, {"cycle": cycle})
 
 
 def failures(con: duckdb.DuckDBPyConnection, *, cycle: int | None = None) -> list[Row]:
-    """Give the failures that nothing newer has made good: for F2.
+    """Give the failures that have not recovered since: for F2.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def failures(con: duckdb.DuckDBPyConnection, *, cycle: int | None = None) -> lis
 
 
 def begun(con: duckdb.DuckDBPyConnection) -> list[Row]:
-    """Give the conditions that have no job yet of a cycle that was begun: for F1."""
+    """Give the conditions that have no job yet of a cycle that was started: for F1."""
     return rows(con, BEGUN)
 
 

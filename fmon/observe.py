@@ -165,7 +165,7 @@ def _match(store: Store, manifest: Manifest, records: Sequence[Record]) -> Match
         try:
             owned = owned_elsewhere(store, manifest)
         except ManifestError:
-            # Whose the new jobs are can't be told until that manifest is mended: take none.
+            # Whose the new jobs are can't be told until that manifest is fixed: take none.
             owned = {(record.job_id, record.job_name) for record in records if record.job_name}
     return match(manifest, records, owned_elsewhere=owned, stored=stored)
 

@@ -118,8 +118,8 @@ def transience(cause: Mapping[str, Any]) -> str | None:
         return f"not shown to be transient, though {evidence}"
     if cause["remedy"] == "auto":
         return (
-            "not shown to be transient: SkyPilot recorded no preemption, and no condition that failed of it "
-            "has succeeded unchanged"
+            "not shown to be transient: SkyPilot recorded no preemption, and no condition that failed with "
+            "it has succeeded unchanged"
         )
     return None
 
@@ -128,7 +128,7 @@ def _told(cause: Row, suspect: Row) -> str:
     """Write a suspicion with its counter-evidence as one line."""
     failed, total = suspect["failed_count"], suspect["total_count"]
     if not suspect["combination"]:
-        return f"all {total:,} conditions that have ended failed of {cause['category']}"
+        return f"all {total:,} conditions that have ended failed with {cause['category']}"
     gathered = failed + suspect["outside_failed_count"]
     who = f"all {gathered:,} failures" if failed == gathered else f"{failed:,} of {gathered:,} failures"
     if gathered == 1:

@@ -245,7 +245,7 @@ def _firing(members: list[Row], jobs: Sequence[Row], telling: set[str]) -> dict[
 
 
 def _failed_so(job: Row, signature: str) -> bool:
-    """Tell whether a job failed of the same error: late, but no evidence against it."""
+    """Tell whether a job failed with the same error: late, but no evidence against it."""
     return bool(job["is_failed"] and job["signature"] == signature)
 
 

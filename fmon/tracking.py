@@ -1,4 +1,4 @@
-"""What the manifest tracks, held against the config and the queue: what rule F5 judges (floor 5)."""
+"""What the manifest tracks, compared with the config and the queue: what rule F5 judges (floor 5)."""
 
 from __future__ import annotations
 

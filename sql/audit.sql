@@ -1,4 +1,4 @@
--- The rules F1 to F5 and five criteria of quality, each held against what really happened: who acted when,
+-- The rules F1 to F5 and five criteria of quality, each compared with what really happened: who acted when,
 -- while which attempts were open, and what became of every failure.
 create or replace view audit as
 with criterion as (

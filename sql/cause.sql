@@ -1,5 +1,5 @@
 -- Every root cause that failures of the newest results have: whom it struck, what shows it, what it has
--- burned, and whether anything shows that it passes by itself. What has succeeded since is no cause any more.
+-- wasted, and whether anything shows that it passes by itself. What has succeeded since is no cause any more.
 create or replace view cause as
 with failed as materialized (
     select
@@ -245,7 +245,7 @@ left join files
     on gathered.experiment_id = files.experiment_id and gathered.root_cause_id = files.root_cause_id;
 
 comment on view cause is
-'A root cause of failures that nothing newer has made good; grain: experiment_id, root_cause_id';
+'A root cause of failures that have not recovered since; grain: experiment_id, root_cause_id';
 comment on column cause.experiment_id is 'the experiment [id]';
 comment on column cause.root_cause_id is
 'what failures of one root cause share; unknown/unexamined = not looked at yet [id]';

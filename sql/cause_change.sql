@@ -149,7 +149,7 @@ create or replace macro cause_change(before, after) as table
 comment on macro table cause_change is -- noqa: PRS
 'An error of one of two experiments, or of both; grain: experiment_id, before_experiment_id, root_cause_id, signature
 experiment_id: the later experiment [id]
-before_experiment_id: the one that it is held against [id]
+before_experiment_id: the one that it is compared with [id]
 root_cause_id: what failures of one root cause share [id]
 signature: hash of the normalised error: the same = the identical error; null = not examined yet [id]
 category: root cause category [name]

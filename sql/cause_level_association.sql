@@ -3,7 +3,7 @@
 -- Per cause, all observed combinations of one or two levels are tested (fisher) over the newest results of
 -- the conditions (attempt_result_level), with Holm's correction over all of them. A pair counts only if it is
 -- significant inside each of its two levels as well: else one level says it all. Of what is left, the
--- smallest p wins the round; it takes its conditions away, and the rest is tested anew.
+-- smallest p wins the round; it takes its conditions away, and the rest is tested again.
 --
 -- A condition that failed with another cause counts as one without this cause: it did not show it, but may
 -- have died too early to. So a cause that occurs everywhere can look associated with the levels where the

@@ -146,7 +146,7 @@ left join mended
 left join filed
     on cause.experiment_id = filed.experiment_id and cause.root_cause_id = filed.root_cause_id;
 
-comment on view issue is 'A root cause that a person has to see to; grain: experiment_id, root_cause_id';
+comment on view issue is 'A root cause that needs a person; grain: experiment_id, root_cause_id';
 comment on column issue.experiment_id is 'the experiment [id]';
 comment on column issue.root_cause_id is 'the root cause [id]';
 comment on column issue.signature is 'the most frequent error among its failures [id]';

@@ -1,6 +1,6 @@
 -- Which conditions of two experiments are the same: from matched_condition('<before>', '<after>').
 -- A cell is a combination of levels of the factors that both have. A factor that only one of them has is
--- projected out, so a side of a cell may hold several conditions. A baseline is only ever held against
+-- projected out, so a side of a cell may hold several conditions. A baseline is only ever compared with
 -- baselines, and experiments without a common factor have nothing in common.
 create or replace macro matched_condition(before, after) as table
     with common as (
@@ -107,7 +107,7 @@ create or replace macro matched_condition(before, after) as table
 comment on macro table matched_condition is -- noqa: PRS
 'The same cell in two experiments, or in one of them; grain: experiment_id, before_experiment_id, side, kind, cell
 experiment_id: the later experiment [id]
-before_experiment_id: the one that it is held against [id]
+before_experiment_id: the one that it is compared with [id]
 kind: grid or baseline [name]
 side: both, or the one that has the cell: before or after [name]
 cell: factor -> level of the factors that both experiments have [text]

@@ -9,7 +9,7 @@ with started as (
     from cycle_start
 ),
 
--- A relaunch that was cut short: the condition was to have a job in this cycle and has none yet.
+-- A relaunch that was interrupted: the condition was to have a job in this cycle and has none yet.
 left_over as (
     select
         started.experiment_id,
@@ -167,7 +167,7 @@ comment on column relaunch_candidate.envs is 'env vars of the condition''s job: 
 comment on column relaunch_candidate.requires_request is
 'run again only on request (fmon relaunch --include-cancelled): a person cancelled it [bool]';
 comment on column relaunch_candidate.is_in_progress is
-'its cycle was begun and cut short: to be carried on, not another cycle [bool]';
+'its cycle was started and interrupted: to be resumed, not another cycle [bool]';
 comment on column relaunch_candidate.manifest_position is 'position in the manifest [count]';
 comment on column relaunch_candidate.cycle is 'the cycle it would run in [count]';
 comment on column relaunch_candidate.last_cycle is 'cycle of its newest attempt [count]';

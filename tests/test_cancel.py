@@ -109,7 +109,7 @@ def test_without_yes_it_is_only_said_which_jobs_and_why(fired):
         ("sam3-4", 10, "PENDING"),
     ]
     assert {target.reason for target in said.targets} == {
-        "3 jobs failed of the identical error (import_error) at model=sam3"
+        "3 jobs failed with the identical error (import_error) at model=sam3"
     }
     assert said.sentences() == [f"{NAME}: 2 jobs would be cancelled; --yes does it"]
     assert fired.submitter.cancelled == []
@@ -202,7 +202,8 @@ def test_a_launch_that_stays_in_flight_is_named_and_the_exit_code_says_it(tmp_pa
     fault = study.cancel(most_s=60).fault()
     assert fault.exit_code == 11
     assert str(fault) == (
-        f"{NAME}: launches still in flight: sam3-4. Type the same again; what is gone stays gone"
+        f"{NAME}: launches still in flight: sam3-4. "
+        "Jobs already cancelled stay cancelled; run the command again"
     )
 
 

@@ -44,7 +44,7 @@ def test_a_dry_run_prints_the_jobs_and_the_reason(typed):
         "condition_id": "sam3-3",
         "job_id": 9,
         "status": "PENDING",
-        "reason": "3 jobs failed of the identical error (import_error) at model=sam3",
+        "reason": "3 jobs failed with the identical error (import_error) at model=sam3",
     }
     assert done.stderr == f"{NAME}: 2 jobs would be cancelled; --yes does it\n"
     assert run.study.submitter.cancelled == []

@@ -1,4 +1,4 @@
-"""Two experiments of different grids held against each other: what is said, written and refused."""
+"""Two experiments of different grids compared with each other: what is said, written and refused."""
 
 import base64
 import hashlib

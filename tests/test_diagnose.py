@@ -172,7 +172,7 @@ class TestCauses:
     def test_what_struck_everything_is_universal(self, store):
         seen(store, **failed(*range(1, 17)))
         diagnosis = look(store, oom_of(*range(1, 17)))
-        assert diagnosis.headline == "all 16 conditions that have ended failed of cuda_oom"
+        assert diagnosis.headline == "all 16 conditions that have ended failed with cuda_oom"
         assert "universal: all 16 conditions" in text(diagnosis)
 
     def test_without_a_suspect_it_says_so(self, store):

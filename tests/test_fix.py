@@ -255,7 +255,7 @@ class TestVerify:
         world.end(CONDITIONS[2:])
         world.diagnose()
         append_event(world.store, "relaunch", at=world.server.clock(), cycle=1, condition_ids=[CONDITIONS[2]])
-        with pytest.raises(RuleError, match="cycle 1 was begun and has no job yet") as refusal:
+        with pytest.raises(RuleError, match="cycle 1 was started and has no job yet") as refusal:
             self.verify(world)
         assert refusal.value.exit_code == 21
 

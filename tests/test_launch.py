@@ -1,4 +1,4 @@
-"""fmon launch: gates before the first cent, the manifest first, and called again it carries on."""
+"""fmon launch: gates before the first cent, the manifest first, and called again it resumes."""
 
 import json
 import shutil

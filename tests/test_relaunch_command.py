@@ -29,7 +29,7 @@ def when_fixed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def when_worn(when_fixed):
-    """Run again twice, and failed of the same each time; fixed once more."""
+    """Run again twice, and failed with the same each time; fixed once more."""
     world = when_fixed.again()
     for number in (1, 2):
         world.relaunch()

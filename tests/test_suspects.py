@@ -25,7 +25,7 @@ Items = frozenset[tuple[str, str]]
 
 
 class Design(NamedTuple):
-    """Conditions as factor -> level, and the cause that each failed of, or None."""
+    """Conditions as factor -> level, and the cause that each failed with, or None."""
 
     conditions: list[Condition]
     causes: list[str | None]

@@ -32,7 +32,7 @@ class FailureInfo(msgspec.Struct, frozen=True, kw_only=True):
     rule : id of the rule that decided
     confidence : 0 to 1
     runner_up : ``category/subcategory`` of the second best
-    remedy : who can put it right: auto, config, code, unrecoverable (needs a person), none
+    remedy : who can fix it: auto, config, code, unrecoverable (needs a person), none
     auto_fixable : a relaunch or a declared change of resources puts it right
     files : project files named in tracebacks and YAML, deepest first
     health : what a job that ended well should still tell

@@ -16,7 +16,7 @@ from fmon.polling import DEFAULT_DATA, say
 def compare(
     experiments: Annotated[
         list[str],
-        typer.Argument(help="Two or more, each held against the one named before it.", show_default=False),
+        typer.Argument(help="Two or more, each compared with the one named before it.", show_default=False),
     ],
     *,
     out: Annotated[

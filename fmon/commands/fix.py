@@ -34,7 +34,7 @@ def diagnose(
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Gather all failures into root causes: whom each struck, its evidence, and how to fix it."""
+    """Group all failures by root cause, with affected jobs, evidence and fix."""
     from fmon.phases.diagnose import diagnose as diagnose_phase
     from fmon.sky.logs import open_logs
     from fmon.terminal import print_diagnosis
@@ -101,7 +101,7 @@ def run(
             print_rows(RAN, rows, output)
     if done[-1].exit_status != 0:
         last = done[-1]
-        message = f"{last.step} ended with exit status {last.exit_status}; put it right, then fmon fix run"
+        message = f"{last.step} ended with exit status {last.exit_status}; fix it, then fmon fix run"
         raise RuleError(3, message)
     say("next: fmon fix verify")
 
@@ -120,7 +120,7 @@ def verify(
     if not verified.rerun_count:
         say(f"{verified.experiment_id}: no condition is to be run again, so nothing is to be verified")
     elif verified.broken:
-        message = f"the chain is broken at {', '.join(verified.broken)}; put it right, then fmon fix verify"
+        message = f"the chain is broken at {', '.join(verified.broken)}; fix it, then fmon fix verify"
         raise RuleError(3, message)
     else:
         say(f"the chain holds for {verified.rerun_count:,} conditions; next: fmon relaunch --dry-run")

@@ -31,7 +31,7 @@ def run_launch(
         with LaunchBar() as bar:
             launched = launch(config, data, world(), wish, max_conditions=max_conditions, progress=bar.show)
     except KeyboardInterrupt:
-        say("interrupted; the same command carries on and launches nothing twice")
+        say("interrupted; the same command resumes and launches nothing twice")
         raise typer.Exit(INTERRUPTED) from None
     say(*launched.sentences())
     print_lines(launched.lines())

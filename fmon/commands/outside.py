@@ -25,7 +25,7 @@ def issues(
     output: Rows = Output.table,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Write a text for each root cause that a person has to see to, and file them where asked."""
+    """Write an issue for each root cause that needs a person; --create files it."""
     from functools import partial
 
     from fmon.github import open_github

@@ -17,7 +17,7 @@ def conclude(data: Path, seen: Status, out: Path) -> dict[str, Any]:
 
     Parameters
     ----------
-    data : folder of the stores
+    data : data directory
     seen : the experiment as it ended
     out : folder of the reports
 

@@ -58,7 +58,7 @@ def read_task(experiment: Experiment) -> Task:
     Raises
     ------
     ConfigError
-        It is no YAML, or holds no task.
+        It is not valid YAML, or holds no task.
     """
     path = Path(experiment.config_file).parent / experiment.skypilot_yaml
     text = read_text(path)
@@ -119,7 +119,7 @@ def machines_of(task: Task, condition: Condition) -> list[Machine]:
 def hourly_price(
     machines: Iterable[Machine], prices: Mapping[str, Price], *, node_count: int
 ) -> tuple[float, str] | None:
-    """Price a job's machines [USD/h], with the source: the dearest it may get, None if one is unknown."""
+    """Price a job's machines [USD/h], with its source: the most expensive it may get; None = unknown."""
     by_name = {name.lower(): price for name, price in prices.items()}
     found: list[tuple[float, str]] = []
     for machine in machines:

@@ -83,7 +83,8 @@ class Cancelled:
             why.append(str(self.error))
         if not why:
             return None
-        message = f"{self.experiment_id}: {'; '.join(why)}. Type the same again; what is gone stays gone"
+        advice = "Jobs already cancelled stay cancelled; run the command again"
+        message = f"{self.experiment_id}: {'; '.join(why)}. {advice}"
         return QueueError(message, error_type=self.error.error_type if self.error else "StillOpen")
 
 
@@ -92,7 +93,7 @@ def proposed(data: Path, experiment: str | None, wish: Wish, *, now: datetime) -
 
     Parameters
     ----------
-    data, experiment : folder of the stores; the experiment's id or a unique start of it
+    data, experiment : data directory; the experiment's id or a unique prefix
     wish : what is to end
     now : the clock [UTC]
 

@@ -45,11 +45,11 @@ class Compared:
 def compare(
     data: Path, experiments: Sequence[str], *, out: Path | None = None, now: datetime | None = None
 ) -> Compared:
-    """Hold experiments against each other, each against the one named before it.
+    """Compare experiments, each with the one named before it.
 
     Parameters
     ----------
-    data : folder of the stores
+    data : data directory
     experiments : ids or unique starts of them, two or more, the older ones first
     out : folder for the page; None = no page
     now : the clock that open jobs are measured by [UTC]; None = the wall clock

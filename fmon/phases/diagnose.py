@@ -56,7 +56,7 @@ from experiment_summary
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """What has failed of what.
+    """What failed, and with what cause.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Diagnosis:
     condition_count, succeeded_count, failed_count : conditions; failed is whose newest result is a failure
     cost_usd, unpriced_count : what the failed jobs wasted, and how many are not in it
     open_jobs : conditions whose newest job has not ended: condition_id, job_id, state, status
-    not_yet_launched : conditions that have no job yet of a cycle that was begun
+    not_yet_launched : conditions that have no job yet of a cycle that was started
     missing, cancelled : conditions that were never launched, and those cancelled
     causes : of ``root_causes``
     examined : what was examined now
@@ -113,12 +113,12 @@ def diagnose(
     logs: LogReader | None,
     now: datetime,
 ) -> Diagnosis:
-    """Gather all failures of the current cycle into root causes.
+    """Group all failures of the current cycle by root cause.
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : its id or a unique start of it; None = the newest
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
     is_partial : also while jobs are open: preliminary
     logs : where logs are read from that no poll has fetched
     now : the clock [UTC]

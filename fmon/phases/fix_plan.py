@@ -127,8 +127,8 @@ def fix_plan(data: Path, experiment: str | None = None) -> FixPlan:
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : its id or a unique start of it; None = the newest
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
 
     Raises
     ------

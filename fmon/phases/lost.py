@@ -65,7 +65,7 @@ def lost(data: Path, experiment: str | None, selections: Sequence[str], *, now: 
 
     Parameters
     ----------
-    data, experiment : folder of the stores; the experiment's id or a unique start of it
+    data, experiment : data directory; the experiment's id or a unique prefix
     selections : conditions and factor=level
     now : the clock [UTC]
 

@@ -2,7 +2,7 @@
 
 Reads the views, the config, git and the registry; launches through ``fmon.dispatch``; writes events and
 the manifest. The event ``relaunch`` comes before the first launch: whoever comes after a crash finds the
-cycle begun and carries it on (docs/decisions/0017).
+cycle started and resumes it (docs/decisions/0017).
 """
 
 from __future__ import annotations
@@ -98,13 +98,13 @@ def relaunch(
 ) -> Relaunched:
     """Run again what failed, what the kill-switch cancelled and what was closed as lost, as the next cycle.
 
-    A cycle that was begun and cut short is carried on: it does not count as another, and its image must be
-    the one that it was begun with.
+    A cycle that was started and interrupted is resumed: it does not count as another, and its image must be
+    the one that it was started with.
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : its id or a unique start of it; None = the newest
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
     queue : where jobs are read from
     open_submitter : opens what launches; takes the lock's file descriptor
     agree : asked once every rule has passed; False = nothing is done (a dry run)
@@ -124,7 +124,7 @@ def relaunch(
     LockTaken
         Another process launches jobs of this experiment.
     QueueError
-        SkyPilot did not answer; a cycle that was begun is carried on by the next call.
+        SkyPilot did not answer; a cycle that was started is resumed by the next call.
     """
     store = find(data, experiment)
     manifest = read_manifest(store)
@@ -136,7 +136,7 @@ def relaunch(
     failed = failures(con, cycle=again.cycle)
     f2_aggregate_before_fix(failed)
     diagnosed_at = manifest.created_at
-    if failed and not again.is_carried_on:  # some that the diagnosis named may be made good already
+    if failed and not again.is_carried_on:  # some that the diagnosis named may have recovered already
         diagnosed_at = datetime.fromisoformat(f2_diagnosed_in_full(events, again.cycle - 1, failed))
     if not again.jobs:
         return Relaunched(again=again, is_replay=manifest.is_replay)
@@ -210,7 +210,7 @@ def _f3(
     run: Callable[..., Ran],
     ask: Callable[[str], str],
 ) -> tuple[Chain, list[Link]]:
-    """Measure the chain now; of a cycle that is carried on only whether the image is still its own."""
+    """Measure the chain now; of a cycle that is resumed only whether the image is still its own."""
     begun = next((event for event in reversed(events) if _begins(event, again)), None)
     remedies = frozenset() if begun else again.remedies
     chain = measure(

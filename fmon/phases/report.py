@@ -70,8 +70,8 @@ def report(
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : id or unique start of it; None = the newest
+    data : data directory
+    experiment : id or unique prefix; None = the newest
     out : folder of the reports; made where it is missing
     ask : ``fmon.sky.costs.reported_costs``; None = SkyPilot is not asked. It never is about a recording,
         nor where it was not what polls looked at.

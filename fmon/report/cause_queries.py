@@ -36,7 +36,7 @@ order by cause.failed_count desc, cause.cost_usd desc nulls last, cause.root_cau
 limit $most
 """
 
-# How many conditions failed of how many causes, whatever the page has room for.
+# How many conditions failed with how many causes, whatever the page has room for.
 STRUCK = """
 select
     cast(coalesce(sum(cause.failed_count), 0) as bigint) as failed_count,

@@ -1,4 +1,4 @@
-"""What was spent, and what failed attempts burned of it, as bars beside their numbers (floor 4)."""
+"""What was spent, and what failed attempts wasted of it, as bars beside their numbers (floor 4)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WIDTH = 100
 
 
 def by_cycle(cycles: Sequence[Row]) -> list[Row]:
-    """Give the rows of CYCLES their bars: ``used`` and ``burned``, both out of WIDTH."""
+    """Give the rows of CYCLES their bars: ``used`` and ``wasted``, both out of WIDTH."""
     return _with_bars(cycles, "cost_usd")
 
 
@@ -26,7 +26,7 @@ def by_level(levels: Sequence[Row]) -> list[Row]:
 
 
 def by_cause(cause_cycles: Sequence[Row], tags: Mapping[str, Row]) -> list[Row]:
-    """Give the rows of CAUSE_CYCLES their bars, a name, and the card of the cause (None = made good)."""
+    """Give the rows of CAUSE_CYCLES their bars, a name, and the card of the cause (None = recovered)."""
     return [
         {**row, "name": readable(row["root_cause_id"]), "card": tags.get(row["root_cause_id"])}
         for row in _with_bars(cause_cycles, "wasted_usd")
@@ -41,7 +41,7 @@ def _with_bars(rows: Sequence[Row], whole: str) -> list[Row]:
             **row,
             "bar": {
                 "used": f"{(float(row[whole] or 0) - float(row['wasted_usd'] or 0)) * scale:.1f}",
-                "burned": f"{float(row['wasted_usd'] or 0) * scale:.1f}",
+                "wasted": f"{float(row['wasted_usd'] or 0) * scale:.1f}",
             },
         }
         for row in rows

@@ -81,7 +81,7 @@ def firing_reason(firing: Mapping[str, Any]) -> str:
     if firing["trigger"] == "failed_ratio":
         return f"{count:,} jobs failed, more than max_failed_ratio"
     where = " ".join(f"{factor}={level}" for factor, level in firing["combination"].items())
-    return f"{count:,} jobs failed of the identical error ({firing['category']})" + (
+    return f"{count:,} jobs failed with the identical error ({firing['category']})" + (
         f" at {where}" if where else ""
     )
 

@@ -132,9 +132,9 @@ def _counts(diagnosis: Diagnosis) -> str:
         return f"{name}{': ' if others else ''}{others}"
     failed = f"{diagnosis.failed_count:,} of {counted(diagnosis.condition_count, 'condition')} failed"
     causes = counted(len(diagnosis.causes), "root cause")
-    burned = f"burned {cost(diagnosis.cost_usd, diagnosis.unpriced_count)}"
+    wasted = f"wasted {cost(diagnosis.cost_usd, diagnosis.unpriced_count)}"
     others = _others(diagnosis)
-    return f"{name}: {failed} of {causes}, {burned}{'; ' if others else ''}{others}"
+    return f"{name}: {failed} with {causes}, {wasted}{'; ' if others else ''}{others}"
 
 
 def _others(diagnosis: Diagnosis) -> str:
@@ -155,7 +155,7 @@ def _preliminary(diagnosis: Diagnosis) -> str:
     if jobs:
         told = f"{counted(len(jobs), 'job')} still open: {named(jobs)}"
     elif diagnosis.not_yet_launched:
-        told = f"the cycle was begun and has no job yet of {named(diagnosis.not_yet_launched)}"
+        told = f"the cycle was started and has no job yet of {named(diagnosis.not_yet_launched)}"
     return f"preliminary, opens no fix: {why}{' ' if why else ''}{told}"
 
 

@@ -64,7 +64,7 @@ def _checks(experiment_id: str, events: list[Event]) -> Iterator[Values]:
 
 
 def _relaunches(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    """Give what was really begun: the relaunch of a replay launches nothing."""
+    """Give what was really started: the relaunch of a replay launches nothing."""
     for event in _of("relaunch", events):
         if not event.get("dry_run"):
             yield experiment_id, event["condition_ids"], event["cycle"], _time(event["at"])

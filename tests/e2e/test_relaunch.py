@@ -110,7 +110,7 @@ class Study:
                 timeout=LIMIT_S, DOCKER_CONFIG=str(self.folder / "docker"),
             )  # fmt: skip
             if done.returncode != NOT_ALL_LAUNCHED:
-                break  # else the server was too busy for some, and the same command carries on
+                break  # else the server was too busy for some, and the same command resumes
         self.said[step] = done
         assert done.returncode == code, (step, done)
         return done

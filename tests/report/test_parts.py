@@ -148,11 +148,11 @@ class TestBars:
     def test_what_was_burned_is_part_of_what_was_spent(self):
         rows = [{"cost_usd": Decimal(8), "wasted_usd": Decimal(2)}, {"cost_usd": None, "wasted_usd": None}]
         assert [row["bar"] for row in by_cycle(rows)] == [
-            {"used": "75.0", "burned": "25.0"},
-            {"used": "0.0", "burned": "0.0"},
+            {"used": "75.0", "wasted": "25.0"},
+            {"used": "0.0", "wasted": "0.0"},
         ]
 
     def test_a_cause_that_was_made_good_has_a_name_and_no_card(self):
         row = {"root_cause_id": "network/dns", "wasted_usd": Decimal(1)}
         (found,) = by_cause([row], {})
-        assert (found["name"], found["card"], found["bar"]["burned"]) == ("network / dns", None, "100.0")
+        assert (found["name"], found["card"], found["bar"]["wasted"]) == ("network / dns", None, "100.0")
