@@ -183,7 +183,7 @@ def look(manifest: Manifest, con: duckdb.DuckDBPyConnection, *, include_cancelle
     ----------
     manifest : of the experiment
     con : its views, at least ``VIEWS``
-    include_cancelled : also what a person cancelled
+    include_cancelled : include jobs that a person cancelled
 
     Raises
     ------

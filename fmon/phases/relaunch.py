@@ -109,7 +109,7 @@ def relaunch(
     open_submitter : opens what launches; takes the lock's file descriptor
     agree : asked once every rule has passed; False = nothing is done (a dry run)
     clock : the clock [UTC]
-    include_cancelled : also what a person cancelled
+    include_cancelled : include jobs that a person cancelled
     authorization : a person's word for one cycle beyond the allowed ones
     run, ask : how the test command is run, and a registry asked
     dispatching : passed on to ``fmon.dispatch.dispatch``
