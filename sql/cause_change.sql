@@ -1,5 +1,5 @@
 -- Which errors two experiments had, in all attempts and cycles: from cause_change('<before>', '<after>').
--- An error that is gone was fixed only if a cell that it struck has succeeded since: a condition that was
+-- An error that is gone was fixed only if a cell that it affected has succeeded since: a condition that was
 -- not run again, or fails with something else now, is no proof.
 create or replace macro cause_change(before, after) as table
     with counted as (
@@ -153,16 +153,16 @@ before_experiment_id: the one that it is compared with [id]
 root_cause_id: what failures of one root cause share [id]
 signature: hash of the normalised error: the same = the identical error; null = not examined yet [id]
 category: root cause category [name]
-change: recurring (in both), new, returned (not before, but in an experiment older than after), fixed (gone, and a cell it struck has succeeded since), unproven (gone, but none has) or unexamined [name]
+change: recurring (in both), new, returned (not before, but in an experiment older than after), fixed (gone, and a cell it affected has succeeded since), unproven (gone, but none has) or unexamined [name]
 root_cause_change: the same by root_cause_id: a cause may recur with another signature [name]
 remedy: auto, config, code or unrecoverable (needs a person) [name]
 root_cause: the cause as one sentence [text]
 evidence: the line that decided, newest failure, redacted [text]
 before_attempt_count: attempts that failed with it before [count]
 after_attempt_count: attempts that failed with it after [count]
-before_condition_count: conditions that it struck before [count]
-after_condition_count: conditions that it struck after [count]
-matched_cell_count: of the cells it struck before those that the later experiment has too [count]
+before_condition_count: conditions that it affected before [count]
+after_condition_count: conditions that it affected after [count]
+matched_cell_count: of the cells it affected before those that the later experiment has too [count]
 succeeded_cell_count: of them all conditions succeeded after [count]
 earlier_count: other bound experiments older than after with the identical error [count]
 before_cost_usd: known cost of the attempts that failed with it before; null = unknown or none [USD]

@@ -1,4 +1,4 @@
--- Every root cause against every level: where it struck, and where it did not. A condition counts once, with
+-- Every root cause against every level: where it affected, and where it did not. A condition counts once, with
 -- its newest result (view attempt_result), so levels compare although one of them was relaunched more often.
 create or replace view failure_cluster as
 with total as (

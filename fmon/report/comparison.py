@@ -129,10 +129,10 @@ def proof(cause: Row) -> str:
     """Say what speaks for the word that stands before a cause."""
     change, struck = cause["change"], cause["matched_cell_count"]
     if change == "fixed":
-        return f"{cause['succeeded_cell_count']:,} of the {struck:,} common cells it struck succeed now"
+        return f"{cause['succeeded_cell_count']:,} of the {struck:,} common cells it affected succeed now"
     if change == "unproven":
-        none = f"none of the {struck:,} common cells it struck has succeeded"
-        said = none if struck else "it struck no common cell"
+        none = f"none of the {struck:,} common cells it affected has succeeded"
+        said = none if struck else "it affected no common cell"
     elif change == "returned":
         count = cause["earlier_count"]
         said = f"seen in {count:,} older {'experiment' if count == 1 else 'experiments'}, not before"

@@ -130,7 +130,7 @@ def gather(
 
 
 def _matrices(ask: Ask, experiment_id: str, levels: Rows) -> tuple[dict[Pair, Rows], dict[Pair, Rows]]:
-    """Ask for each pair of factors, at the levels that are shown: how far they are, and what struck there."""
+    """Ask for each pair of factors, at the levels that are shown: how far they are, and what failed there."""
     shown: dict[str, list[str]] = {}
     for row in levels:
         shown.setdefault(row["factor"], []).append(row["level"])

@@ -162,7 +162,7 @@ def _why(struck: Row, causes: Sequence[Row], suspects: Sequence[Row]) -> str:
 def _where(suspect: Row) -> str:
     failed, whole = suspect["failed_count"], suspect["total_count"]
     if not suspect["combination"]:
-        return f"struck every condition that has ended ({failed:,} of {whole:,})"
+        return f"affected every condition that has ended ({failed:,} of {whole:,})"
     verb = "is all of" if failed == whole else "is at"
     there = f"{failed:,} of {whole:,} there"
     elsewhere = f"{suspect['outside_failed_count']:,} of {suspect['outside_total_count']:,} elsewhere"

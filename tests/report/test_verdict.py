@@ -137,7 +137,7 @@ class TestWhy:
 
     def test_a_universal_cause_struck_every_condition(self):
         why = said(outcome(failed=3), OOM, suspects=[suspect("cuda_oom/torch", {}, (3, 3), (0, 0))])[1]
-        assert why == "cuda_oom struck every condition that has ended (3 of 3)."
+        assert why == "cuda_oom affected every condition that has ended (3 of 3)."
 
     def test_says_so_where_nothing_explains(self):
         assert said(self.row, OOM)[1] == "No level or pair of levels explains cuda_oom."
