@@ -1,4 +1,4 @@
--- Every root cause that failures of the newest results have: whom it affected, what shows it, what it has
+-- Every root cause that failures of the newest results have: what it affected, what shows it, what it has
 -- wasted, and whether anything shows that it passes by itself. What has succeeded since is no cause any more.
 create or replace view cause as
 with failed as materialized (

@@ -1,5 +1,5 @@
--- Every root cause against every level: where it affected, and where it did not. A condition counts once, with
--- its newest result (view attempt_result), so levels compare although one of them was relaunched more often.
+-- Every root cause against every level: where it occurred, and where it did not. A condition counts once,
+-- with its newest result (view attempt_result), so levels compare although one was relaunched more often.
 create or replace view failure_cluster as
 with total as (
     select

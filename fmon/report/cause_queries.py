@@ -1,4 +1,4 @@
-"""What the report asks of the views about failures: causes, suspects, where they affected, what was done.
+"""What the report asks of the views about failures: causes, suspects, where they occurred, what was done.
 
 As in ``queries``: selects, bounded here, each with how many rows there are in all.
 """
