@@ -121,10 +121,10 @@ def top(**keys):
 
 NONSENSE = {
     "entry 2 .*'dynunet-true'.*: entry 1 is the same condition": entry(1, condition="dynunet-true"),
-    "entry 3 .*job_id 1 stands in entry 1": entry(2, job_id=1),
-    "entry 3 .*job_id 3 stands in entry 1": entry(0, attempts=[{"cycle": 0, "job_id": 3}]),
+    "entry 3 .*job_id 1 is already used in entry 1": entry(2, job_id=1),
+    "entry 3 .*job_id 3 is already used in entry 1": entry(0, attempts=[{"cycle": 0, "job_id": 3}]),
     "entry 1 .*twice among its attempts": entry(0, attempts=[{"cycle": 0, "job_id": 1}]),
-    "entry 2 .*job_name 'dynunet-calibtrue' stands in entry 1": entry(1, job_name="dynunet-calibtrue"),
+    "entry 2 .*job_name 'dynunet-calibtrue' is already used in entry 1": entry(1, job_name="dynunet-calibtrue"),
     "entry 1 .*job_id: Expected int | null, got str": entry(0, job_id="1"),
     "entry 1 .*job_id: Expected int >= 0": entry(0, job_id=-1),
     "entry 1 .*job_id: Expected int <=": entry(0, job_id=2**63),
