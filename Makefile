@@ -32,10 +32,10 @@ golden: .venv/.installed  ## rewrite tests/golden; review the diff
 	FMON_GOLDEN=write $(BIN)/pytest -q -k golden
 
 docs: .venv/.installed  ## rewrite the generated docs and the manifest's JSON Schema
-	$(BIN)/python -m tests.generate
+	$(BIN)/python -m tests.tools.generate
 
 pictures: .venv/.installed  ## docs/img/*.png of the report, in Chromium
-	$(BIN)/python -m tests.pictures
+	$(BIN)/python -m tests.tools.pictures
 
 bench: .venv/.installed
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done

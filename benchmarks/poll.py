@@ -76,7 +76,7 @@ def curl_script(folder: Path) -> str:
 
 def adopt_something(folder: Path, environ: dict[str, str]) -> int:
     """Make an experiment of jobs that are in the queue; a missing condition keeps it open."""
-    from fmon.sky.http import HttpQueue
+    from fmon.sky.http_queue import HttpQueue
 
     records = HttpQueue().read().records
     names = sorted({record.job_name for record in records if record.job_name and "'" not in record.job_name})

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from fmon.manifest.file import write_manifest
 from fmon.model import Entry, Manifest, Record
 from fmon.store import compaction
 from fmon.store.arrow import LOG, PACKED, parquet, table_of
 from fmon.store.changes import ROW, changed_rows
 from fmon.store.durable import write_durably
 from fmon.store.folder import Store
-from fmon.store.log import EPOCH, Look, append
-from fmon.store.manifest import write_manifest
+from fmon.store.log import EPOCH, Poll, append
 from fmon.store.reading import Span
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -193,11 +193,11 @@ def record_of(job: int, stage: int) -> Record:
     )
 
 
-def look(poll_id: int) -> Look:
+def look(poll_id: int) -> Poll:
     """Make a successful look with a clock and a latency that jitter."""
     dice = random.Random(poll_id)
     time = START + timedelta(minutes=poll_id - 1, microseconds=dice.randrange(3_000_000))
-    return Look(time, SOURCE, 1.8 + dice.random() / 2, started(poll_id) + 7)
+    return Poll(time, SOURCE, 1.8 + dice.random() / 2, started(poll_id) + 7)
 
 
 def micros(time: datetime) -> int:

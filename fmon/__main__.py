@@ -1,6 +1,6 @@
 """``python -m fmon`` is ``fmon``."""
 
-from fmon.entry import main
+from fmon.cli.entry import main
 
 if __name__ == "__main__":
     main()

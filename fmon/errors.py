@@ -1,4 +1,4 @@
-"""Every refusal of fmon, with its exit code (floor 1).
+"""Every refusal of fmon, with its exit code.
 
 A message says what happened, to which ids, and what to do next; ``entry.main`` is the only catcher.
 """

@@ -1,10 +1,10 @@
-"""What an experiment is: levels, conditions, the manifest and a queue record (floor 2).
+"""What an experiment is: levels, conditions, the manifest and a queue record.
 
 Pure data. msgspec because ``fmon poll`` reads these on its hot path: it validates and decodes
 in C, and one definition gives the type, the check and the JSON Schema.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -21,6 +21,9 @@ Time = Annotated[datetime, msgspec.Meta(tz=True)]
 JobKey = Annotated[str, msgspec.Meta(pattern="^(0|[1-9][0-9]{0,17})$")]
 Usd = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def level_text(level: Level) -> str:

@@ -1,4 +1,4 @@
-"""Take secrets out of text before it is stored or shown (floor 1).
+"""Take secrets out of text before it is stored or shown.
 
 Two steps: a scan for fixed words, which is all that text without secrets costs, then only the
 patterns whose word is there. Each pattern is anchored, bounded and possessive, so the time is

@@ -1,4 +1,4 @@
-"""The source relations that Python binds and the SQL views read: column, type, unit, meaning (floor 3).
+"""The source relations that Python binds and the SQL views read: column, type, unit, meaning.
 
 Types are DuckDB's; ``store.arrow`` derives the Parquet schema from them. A test holds
 ``SNAPSHOT`` against ``model.Record``.
@@ -162,7 +162,7 @@ FINDING = (
     Column("ask_count", "bigint", "count", "how often the log was asked for"),
     Column("examined_at", "timestamptz", "UTC", "when the log was last asked for or read"),
 )
-"""One row per failed job task; ``fmon.examine`` writes them, from the stored logs and the snapshots."""
+"""One row per failed job task, written by ``fmon.monitor.classify`` from stored logs and snapshots."""
 
 FIRING = (
     _EXPERIMENT,

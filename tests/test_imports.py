@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.queues import job, write_config
+from tests.support.queues import job, write_config
 
 HEAVY = {"sky", "polars", "duckdb", "pandas", "pyarrow", "pydantic", "rich", "yaml", "jinja2", "numpy"}
 
@@ -26,11 +26,11 @@ def test_import_fmon_loads_nothing_heavy():
 
 
 def test_help_loads_nothing_heavy_but_rich():
-    assert loaded_by("from fmon.entry import main; main()", "--help") <= {"rich"}
+    assert loaded_by("from fmon.cli.entry import main; main()", "--help") <= {"rich"}
 
 
 def test_poll_with_nothing_open_loads_nothing_heavy(tmp_path):
-    assert loaded_by("from fmon.entry import main; main()", "poll", "--data", str(tmp_path)) == set()
+    assert loaded_by("from fmon.cli.entry import main; main()", "poll", "--data", str(tmp_path)) == set()
 
 
 def test_a_quiet_poll_loads_pyarrow_and_nothing_else_heavy(tmp_path):
@@ -39,7 +39,7 @@ def test_a_quiet_poll_loads_pyarrow_and_nothing_else_heavy(tmp_path):
     where = ["--queue", f"file:{queue}", "--data", str(tmp_path / "data")]
     adopt = [sys.executable, "-m", "fmon", "adopt", str(write_config(tmp_path)), *where]
     subprocess.run(adopt, check=True, capture_output=True)
-    loaded = loaded_by("from fmon.entry import main; main()", "poll", *where)
+    loaded = loaded_by("from fmon.cli.entry import main; main()", "poll", *where)
     assert loaded - {"numpy"} == {"pyarrow"}
 
 

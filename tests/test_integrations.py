@@ -9,8 +9,8 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from fmon.cli import app
-from tests.readme import BLOCK, ROOT, commands, run
+from fmon.cli.app import app
+from tests.support.readme import BLOCK, ROOT, commands, run
 
 SKILL = ROOT / "skills/factorial-monitor/SKILL.md"
 DOCUMENT = ROOT / "docs/integrations.md"

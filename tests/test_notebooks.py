@@ -11,8 +11,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from fmon.phases.replay import replay
-from tests.recordings import write_recording
+from fmon.monitor.replay import replay
+from tests.support.recordings import write_recording
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fmon.config import load_experiment
-from tests.readme import README, ROOT, blocks, run, session
+from tests.support.readme import README, ROOT, blocks, run, session
 
 
 @pytest.fixture(scope="module")

@@ -211,8 +211,8 @@ def test_no_python_writes_an_old_key_column_or_event():
 
 
 KEYS_OF_THE_PAGE = {
-    ("page.py", "outcome"),
-    ("page.py", "verdict"),
+    ("render.py", "outcome"),
+    ("render.py", "verdict"),
     ("sources.py", "history"),
 }
 """What templates of the report are given: not JSON, not SQL."""

@@ -1,4 +1,4 @@
-"""The experiment's YAML, checked and expanded (floor 3); ``docs/config.md`` lists every key."""
+"""The experiment's YAML, checked and expanded; ``docs/config.md`` lists every key."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a config says of its levels: the design before it is expanded (floor 3)."""
+"""What a config says of its levels: the design before it is expanded."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,9 +7,10 @@ from string import Formatter
 from typing import Any, NamedTuple
 
 from fmon.config.levels import check_factor, check_level, exact, find_level, known_levels
-from fmon.config.shape import BaselineKeys, FlatKeys, OverrideKeys, check_keys, nearest
+from fmon.config.shape import BaselineKeys, FlatKeys, OverrideKeys, check_keys
 from fmon.config.source import Source
 from fmon.model import Level, level_text
+from fmon.text import nearest
 
 
 class Cell(NamedTuple):

@@ -1,4 +1,4 @@
-"""A design expanded into its conditions: every cell of the grid once, then the baselines (floor 3)."""
+"""A design expanded into its conditions: every cell of the grid once, then the baselines."""
 
 import json
 from collections import Counter

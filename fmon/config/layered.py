@@ -1,4 +1,4 @@
-"""The layered form of the study fmon comes from, rewritten into the flat one (floor 3).
+"""The layered form of the study fmon comes from, rewritten into the flat one.
 
 Only ``factors.training`` makes jobs; the other layers are looped over inside each job.
 """

@@ -1,14 +1,15 @@
-"""Factors and their levels: what is one, and which one is meant (floor 3)."""
+"""Factors and their levels: what is one, and which one is meant."""
 
 import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fmon.config.shape import nearest, shown
+from fmon.config.shape import shown
 from fmon.config.source import Source
 from fmon.errors import ConfigError
 from fmon.model import Entry, Level, level_text
+from fmon.text import nearest
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED = frozenset(Entry.__struct_fields__) | {"envs", "resources"}

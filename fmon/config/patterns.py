@@ -1,11 +1,12 @@
-"""The user's own failure patterns, checked (floor 4)."""
+"""The user's own failure patterns, checked."""
 
 from typing import Any
 
 from fmon.causes.taxonomy import CAUSES
-from fmon.config.shape import PatternKeys, check_keys, nearest
+from fmon.config.shape import PatternKeys, check_keys
 from fmon.config.source import Source
 from fmon.model import Pattern
+from fmon.text import nearest
 
 NOT_CAUSES = ("none", "unknown")
 

@@ -1,7 +1,5 @@
-"""The keys of a config and the type of each (floor 3)."""
+"""The keys of a config and the type of each."""
 
-from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -10,6 +8,7 @@ from pydantic_core import ErrorDetails
 from fmon.config.source import Loc, Source
 from fmon.errors import ConfigError
 from fmon.model import CONDITION_TAG, JOB_TAG
+from fmon.text import nearest
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """A finite number, not negative."""
@@ -205,13 +204,6 @@ def check_keys(kind: type[Keys], value: dict[Any, Any], source: Source, *at: Any
     except ValidationError as fault:
         errors = sorted(fault.errors(), key=lambda error: error["type"] != "extra_forbidden")
         raise _fault(errors[0], kind, source, at) from fault
-
-
-def nearest(word: object, known: Iterable[object]) -> str:
-    """Name the known word that is nearest to an unknown one."""
-    words = [str(each) for each in known]
-    found = get_close_matches(str(word), words, n=1, cutoff=0.5)
-    return f"did you mean {found[0]!r}?" if found else f"known are: {', '.join(words)}"
 
 
 def _fault(error: ErrorDetails, kind: type[BaseModel], source: Source, at: Loc) -> ConfigError:

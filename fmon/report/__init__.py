@@ -1,1 +1,1 @@
-"""What a report is made of: words, JSON, the page. Pure: rows of views in, text out (floor 4)."""
+"""What a report is made of: words, JSON, the page. Pure: rows of views in, text out."""

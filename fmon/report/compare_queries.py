@@ -1,21 +1,10 @@
-"""What ``fmon compare`` asks of the views about two experiments (floor 4).
+"""What ``fmon compare`` asks of the views about two experiments.
 
 Each query takes ``$before`` and ``$after``; what they mean is said in the macros of ``sql/`` that they read.
 """
 
 FROZEN = ("condition_level", "coverage", "attempt_result", "experiment_summary")
 """Views in dependency order to compute once, beside those of ``connect``: every query reads some of them."""
-
-MACROS = (
-    "matched_condition",
-    "state_change",
-    "matched_summary",
-    "coverage_change",
-    "cause_change",
-    "suspect_change",
-)
-
-VIEWS = ("experiment", "condition", "failure", "suspect", *FROZEN, *MACROS)
 
 CONDITIONS = """
 with cell as (
@@ -164,3 +153,6 @@ select
 from state_change($before, $after) as state_change
 order by state_change.change desc, state_change.manifest_position
 """
+
+QUERIES = (CONDITIONS, OUTSIDE, SUMMARY, MATCHED_SUMMARY, COVERAGE, CAUSES, SUSPECTS, STATE_CHANGES)
+"""All of them; ``connect`` makes the views for it."""

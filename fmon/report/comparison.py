@@ -1,4 +1,4 @@
-"""What changed from one experiment to the next, and how it is said to people (floor 4)."""
+"""What changed from one experiment to the next, and how it is said to people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from fmon.report.text import cost, duration, money
+from fmon.text import cost, duration, money
 
 Row = dict[str, Any]
 Rows = list[Row]

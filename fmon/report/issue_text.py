@@ -1,4 +1,4 @@
-"""The text of an issue about a root cause, as GitHub's Markdown (floor 4).
+"""The text of an issue about a root cause, as GitHub's Markdown.
 
 Whatever comes from jobs, logs, configs and people stands in code: there GitHub makes no mention, reference,
 link or HTML of it. The fence, or the run of backticks, is longer than any inside.
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from fmon.causes.taxonomy import strategy
-from fmon.report.excerpt import MOST_AROUND, narrowed
-from fmon.report.text import clock, cost, cut
+from fmon.diagnose.excerpt import MOST_AROUND, narrowed
+from fmon.text import clock, cost, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from fmon.report.excerpt import Excerpt
+    from fmon.diagnose.excerpt import Excerpt
 
     Row = Mapping[str, Any]
 

@@ -1,4 +1,4 @@
-"""The JSONL of the report: DuckDB writes the lines, for a million attempts as for ten (floor 4).
+"""The JSONL of the report: DuckDB writes the lines, for a million attempts as for ten.
 
 What stands in them is promised by ``fmon/report.schema.json`` and told in ``docs/jsonl.md``.
 """

@@ -1,4 +1,4 @@
-"""What SkyPilot itself says that jobs have cost: the figure to hold fmon's own against (floor 4).
+"""What SkyPilot itself says that jobs have cost: the figure to hold fmon's own against.
 
 Its cost report has one row per cluster; a managed job has one cluster per recovery and task.
 """
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from fmon.errors import QueueError
 from fmon.sky.endpoint import find_endpoint
-from fmon.sky.http import Question, ask_once
+from fmon.sky.http_queue import Question, ask_once
 from fmon.sky.protocol import COSTS_PATH, costs_body, return_value_of
-from fmon.sky.queue import SDK_MAY_KNOW
+from fmon.sky.reader import SDK_MAY_KNOW
 from fmon.sky.sdk import ask_worker
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Where SkyPilot's API server is, and as whom to ask it (floor 4).
+"""Where SkyPilot's API server is, and as whom to ask it.
 
 The same order as SkyPilot's SDK: environment, project config over user config, defaults. A
 contract test holds the results against the SDK's own.
@@ -6,18 +6,22 @@ contract test holds the results against the SDK's own.
 
 from __future__ import annotations
 
-import getpass
 import os
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+import getpass
+import re
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from fmon.errors import QueueError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 DEFAULT_PORT = "46580"
 MAX_CONFIG_BYTES = 1 << 20
@@ -179,3 +183,14 @@ def _load(name: str, *, is_named: bool) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError) as fault:
         message = f"SkyPilot's config {path} is not valid YAML; `sky` can't read it either"
         raise QueueError(message, error_type="BadConfig") from fault
+
+
+def current_user() -> str | None:
+    """Give SkyPilot's id of the user who runs fmon."""
+    user = os.environ.get("SKYPILOT_USER_ID")
+    if user:
+        return user
+    try:
+        return (Path.home() / ".sky" / "user_hash").read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError, RuntimeError):
+        return None

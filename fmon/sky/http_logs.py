@@ -1,4 +1,4 @@
-"""Read logs over plain HTTP: one streamed answer a log, bounded in time and size (floor 4).
+"""Read logs over plain HTTP: one streamed answer a log, bounded in time and size.
 
 SkyPilot streams a log as text, and what went wrong on the way only the request's own record tells:
 so that is asked for behind it.
@@ -15,7 +15,8 @@ from urllib.parse import quote, urlsplit
 
 from fmon.errors import QueueError
 from fmon.sky.endpoint import Endpoint, find_endpoint
-from fmon.sky.ends import Ends, joined
+from fmon.sky.head_and_tail import Ends, joined
+from fmon.sky.http_wire import body_of, connect, explain, headers_of, refuse_proxy
 from fmon.sky.protocol import (
     GET_PATH,
     LOGS_PATH,
@@ -25,13 +26,12 @@ from fmon.sky.protocol import (
     request_headers,
     require_json,
 )
-from fmon.sky.wire import body_of, connect, explain, headers_of, refuse_proxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from http.client import HTTPConnection, HTTPResponse
 
-    from fmon.sky.logs import LogAsk
+    from fmon.sky.reader import LogAsk
 
 EACH_S = 20.0
 """Time for one log; one that takes longer must not keep those behind it from being read."""

@@ -1,4 +1,4 @@
-"""The logs of jobs, wherever they are read from (floor 4).
+"""The logs of jobs, wherever they are read from.
 
 A ``LogReader`` can read and nothing else, as a ``QueueReader``. What it gives is raw: SkyPilot's
 prefixes, ANSI codes and secrets are still in it, so it goes through ``cleaned`` before it is shown or stored.
@@ -7,11 +7,11 @@ prefixes, ANSI codes and secrets are still in it, so it goes through ``cleaned``
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
 from fmon.errors import QueueError
-from fmon.sky.ends import Ends
-from fmon.sky.queue import SDK_MAY_KNOW
+from fmon.sky.head_and_tail import Ends
+from fmon.sky.reader import SDK_MAY_KNOW, LogAsk, LogMissingError, LogReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,47 +19,6 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 120.0
 CHUNK_BYTES = 1 << 20
-
-
-class LogMissingError(QueueError):
-    """There is no such log, and asking again will not bring it."""
-
-
-class LogAsk(NamedTuple):
-    """One log: what a job printed, or what its controller did for it (provisioning, recovery)."""
-
-    job_id: int
-    is_controller: bool = False
-
-    @property
-    def file_name(self) -> str:
-        """Name its file in a recording; in a store with ``.zst`` behind it."""
-        return f"{self.job_id}.controller.log" if self.is_controller else f"{self.job_id}.log"
-
-
-class LogReader(Protocol):
-    """Reads logs of managed jobs; ``name`` is where: sky, file:PATH, recording."""
-
-    name: str
-
-    def read(
-        self, asks: Sequence[LogAsk], *, timeout_s: float
-    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
-        """Read logs as far as they are written, without following, one after the other.
-
-        Parameters
-        ----------
-        asks : the logs; each is answered at most once, in this order
-        timeout_s : what there is no time for [s], and what stands behind one that found the server down,
-            is not answered
-
-        Yields
-        ------
-        LogAsk, bytes or QueueError
-            The raw log (of a long one head and tail, with the cut marked), or why it can't be had:
-            LogMissingError where asking again is no use, else a QueueError.
-        """
-        ...
 
 
 class SkyLogs:

@@ -1,4 +1,4 @@
-"""What a job's machine costs per hour (floor 4)."""
+"""What a job's machine costs per hour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What SkyPilot's API server is asked, and what its answers mean (floor 4).
+"""What SkyPilot's API server is asked, and what its answers mean.
 
 These paths are SkyPilot's own, not documented for others: tests/e2e holds
 each fact used here against a real server. ``object``, ``request_body`` and ``entrypoint`` of an

@@ -1,68 +1,18 @@
-"""One look at the job queue, wherever it is read from (floor 4).
+"""One look at the job queue, wherever it is read from.
 
 A ``QueueReader`` can read and nothing else: what monitors can't launch or cancel, by type.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError, QueueError
+from fmon.sky.reader import SDK_MAY_KNOW, Answer, QueueReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
     from pathlib import Path
-
-    from fmon.model import Record
-
-SDK_MAY_KNOW = frozenset(
-    {"AuthRequired", "BadAnswer", "CertificateError", "ProxyRequired", "VersionMismatch"}
-)
-"""Failures of plain HTTP that SkyPilot's SDK may overcome: it knows more versions, logins and proxies.
-
-Not among them: a server that is down, slow or failing. A second request would only add to its load.
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What one look at the queue saw.
-
-    Attributes
-    ----------
-    polled_at : when the answer came [UTC]
-    records : one per job task, all users and experiments
-    bad : one sentence per record that did not fit and was left out
-    latency_s : time the queue took to answer [s]
-    """
-
-    polled_at: datetime
-    records: list[Record]
-    bad: list[str]
-    latency_s: float
-
-
-class QueueReader(Protocol):
-    """Reads the job queue. ``name`` is the source in heartbeats: sky, file:PATH."""
-
-    name: str
-
-    def read(self, while_waiting: Callable[[], None] | None = None) -> Answer:
-        """Look at the queue once.
-
-        Parameters
-        ----------
-        while_waiting : called once after the question went out, while the server works on its
-            answer; it must not raise
-
-        Raises
-        ------
-        QueueError
-            The queue did not answer, or not with a queue.
-        """
-        ...
 
 
 class SkyQueue:
@@ -104,11 +54,11 @@ def open_queue(src: str | None, *, memo: Path | None = None) -> QueueReader:
     """
     kind, _, path = (src or "sky").partition(":")
     if kind == "sky" and not path:
-        from fmon.sky.http import HttpQueue
+        from fmon.sky.http_queue import HttpQueue
 
         return SkyQueue(HttpQueue(memo=memo), _sdk_queue)
     if kind == "file" and path:
-        from fmon.sky.file import FileQueue
+        from fmon.sky.file_queue import FileQueue
 
         return FileQueue(path)
     message = f"--queue {src!r} is no source of jobs; give sky, file:PATH or file:- (standard input)"

@@ -1,4 +1,4 @@
-"""SkyPilot's queue records -> ``model.Record`` (floor 4).
+"""SkyPilot's queue records -> ``model.Record``.
 
 One reader for all forms: the server's JSON, the CLI's JSON, recordings written by hand. A record
 without a usable job_id, task_id or status is left out and named. Any other field that makes no

@@ -1,4 +1,4 @@
-"""SkyPilot's SDK in a process of its own: its import takes seconds and memory (floor 4).
+"""SkyPilot's SDK in a process of its own: its import takes seconds and memory.
 
 The worker gets no terminal, no telemetry and no leave to start a server, and is ended with all
 it started when its time is over.
@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from fmon.errors import QueueError
 from fmon.sky.protocol import one_line
-from fmon.sky.queue import Answer
+from fmon.sky.reader import Answer
 from fmon.sky.record import parse_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from fmon.sky.logs import LogAsk
+    from fmon.sky.reader import LogAsk
 
 TIMEOUT_S = 60.0
 LEAST_S = 20.0

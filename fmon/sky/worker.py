@@ -1,4 +1,4 @@
-"""What SkyPilot's SDK is asked, in a process of its own (floor 4).
+"""What SkyPilot's SDK is asked, in a process of its own.
 
 ``python -m fmon.sky.worker SECONDS COMMAND ...``. Reads only, and never calls ``sky.get``, which
 unpickles what the server sent. Prints one marked line: ``{"answer": ...}`` or
@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fmon.errors import QueueError
-from fmon.sky.ends import Ends
+from fmon.sky.head_and_tail import Ends
 from fmon.sky.protocol import FIELDS, jobs_of, one_line, refusal, return_value_of
 from fmon.sky.sdk import MARK
 

@@ -1,1 +1,1 @@
-"""Files of an experiment: log, state, manifest, audit, and their crash rules (floor 4)."""
+"""Files of an experiment: log, state, manifest, audit, and their crash rules."""

@@ -1,4 +1,4 @@
-"""Tables of the log and of the state, and their Parquet files (floor 4).
+"""Tables of the log and of the state, and their Parquet files.
 
 One relation holds both kinds of rows: a heartbeat has no job_id, a job row has nothing of a heartbeat
 but the poll. So one poll is one file, and one rename stores it. The file of a quiet poll leaves out the

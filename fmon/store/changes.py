@@ -1,4 +1,4 @@
-"""What changed between the last poll and this one (floor 4).
+"""What changed between the last poll and this one.
 
 A row is written when a watched field of a job's record changed, when the job is absent from a
 successful poll, and when it is back.

@@ -1,4 +1,4 @@
-"""Compaction: few wide files instead of many narrow ones (floor 4).
+"""Compaction: few wide files instead of many narrow ones.
 
 An input is deleted only when a durable wider file covers it and has stood for a grace period, so that
 a reader who listed the folder before never meets a missing file unless it is very slow; it then
@@ -58,6 +58,12 @@ def compact_whole(store: Store) -> None:
         if len(live) > 1:
             live = [merge(store.log_dir, live)]
         _sweep(store.log_dir, live, set(spans).difference(live), grace_s=0)
+
+
+def close(store: Store) -> None:
+    """Mark an experiment as ended, with its log in one file: ended ones stay cheap to read for years."""
+    compact_whole(store)
+    write_durably(store.closed_mark, b"")
 
 
 def closed_blocks(live: list[Span]) -> list[list[Span]]:

@@ -1,4 +1,4 @@
-"""Writes that survive a crash, and the lock around them (floor 4).
+"""Writes that survive a crash, and the lock around them.
 
 The only place that knows the crash rules of a single file: unique temp file in the same folder,
 fsync, rename, fsync the folder. Whoever is killed in between leaves the old file and a temp.

@@ -1,4 +1,4 @@
-"""``events.jsonl``: the append-only audit of an experiment (floor 4).
+"""``events.jsonl``: the append-only audit of an experiment.
 
 One JSON object a line. A line without its newline was never acknowledged: a crash tore it. Readers
 leave it out, the next writer starts a new line behind it.

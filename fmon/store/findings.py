@@ -1,4 +1,4 @@
-"""``findings.parquet``: why each failed attempt failed (floor 4).
+"""``findings.parquet``: why each failed attempt failed.
 
 Replaced as a whole; what it says can be found out again from the logs of the jobs and the state.
 """

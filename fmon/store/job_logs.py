@@ -1,4 +1,4 @@
-"""The logs of failed attempts: cleaned and redacted by the caller, compressed, written durably (floor 4)."""
+"""The logs of failed attempts: cleaned and redacted by the caller, compressed, written durably."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Append one poll to an experiment's log (floor 4).
+"""Append one poll to an experiment's log.
 
 The commit is one rename: a poll's heartbeat and its changed rows are one file. Everything before it
 can be thrown away, everything after it can be done again.
@@ -6,12 +6,13 @@ can be thrown away, everything after it can be done again.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
 from fmon.errors import StoreError
+from fmon.model import EPOCH
 from fmon.store import compaction, state, unexamined
 from fmon.store.arrow import BEAT, LOG, PACKED, SMALL, parquet, read_log_file, table_of, values
 from fmon.store.changes import ROW, changed_rows, fingerprint
@@ -26,14 +27,13 @@ if TYPE_CHECKING:
     from fmon.store.changes import Row
     from fmon.store.folder import Store
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 _STATUS = ROW.index("status")
 SMALL_ROWS = 1_000
 """Up to here a file is written as fast as can be, above as small as can be."""
 
 
-class Look(NamedTuple):
+class Poll(NamedTuple):
     """One look at the queue, whether it answered or not.
 
     Attributes
@@ -62,7 +62,7 @@ class Appended(NamedTuple):
 
 def append(
     store: Store,
-    look: Look,
+    poll: Poll,
     records: Sequence[Record] | None,
     *,
     failed: frozenset[str] = frozenset(),
@@ -72,7 +72,7 @@ def append(
     Parameters
     ----------
     store : the experiment
-    look : the look at the queue
+    poll : the look at the queue
     records : the experiment's own, priced, one per job task; None where the look failed, which says
         nothing about any job
     failed : statuses of jobs to be examined; a change that has one marks the store as unexamined
@@ -89,23 +89,23 @@ def append(
         known = state.header(
             store, newest
         )  # even where the look failed: it throws away what was not committed
-        poll = Span(newest + 1, newest + 1)
+        new = Span(newest + 1, newest + 1)
         rows = LOG.empty_table()
         if records is not None and seen is not None and (known is None or known.fingerprint != seen):
             before = state.load(store, known)
             changed = changed_rows(state.rows_of(before), records)
-            rows = _job_rows(store, look, poll.hi, changed)
+            rows = _job_rows(store, poll, new.hi, changed)
             if any(row[_STATUS] in failed for row in changed):
-                unexamined.mark(store)
-            state.save(store, state.merged(before, rows), state.Header(poll.hi, seen))
-        beat = _heartbeat(store, look, poll.hi, None if records is None else len(records), rows.num_rows)
+                unexamined.mark_pending(store)
+            state.save(store, state.merged(before, rows), state.Header(new.hi, seen))
+        beat = _heartbeat(store, poll, new.hi, None if records is None else len(records), rows.num_rows)
         # A quiet poll leaves the columns of jobs out: a third of the time of its write.
         table = pa.concat_tables([table_of(beat, LOG), rows]) if rows.num_rows else table_of(beat, BEAT)
         write_durably(
-            store.log_dir / poll.name, parquet(table, options=PACKED if len(table) > SMALL_ROWS else SMALL)
+            store.log_dir / new.name, parquet(table, options=PACKED if len(table) > SMALL_ROWS else SMALL)
         )
-        _compact(store, [*spans, poll])
-    return Appended(poll.hi, rows.num_rows)
+        _compact(store, [*spans, new])
+    return Appended(new.hi, rows.num_rows)
 
 
 def polls_of(store: Store) -> set[tuple[str, datetime]]:
@@ -135,31 +135,31 @@ def _log_names(store: Store) -> list[str]:
 
 
 def _heartbeat(
-    store: Store, look: Look, poll_id: int, seen_count: int | None, changed_count: int
+    store: Store, poll: Poll, poll_id: int, seen_count: int | None, changed_count: int
 ) -> dict[str, list[Any]]:
     beat = {
         "experiment_id": store.experiment_id,
         "poll_id": poll_id,
-        "polled_at": _microseconds(look.polled_at),
-        "source": look.source,
+        "polled_at": _microseconds(poll.polled_at),
+        "source": poll.source,
         "is_ok": seen_count is not None,
-        "error_type": look.error_type,
-        "error": look.error and " ".join(look.error.split()),
-        "job_count": look.job_count,
+        "error_type": poll.error_type,
+        "error": poll.error and " ".join(poll.error.split()),
+        "job_count": poll.job_count,
         "seen_count": seen_count,
         "changed_count": changed_count,
         # Microseconds of latency are noise, and would be half of a year's file.
-        "latency_s": look.latency_s if look.latency_s is None else round(look.latency_s, 3),
+        "latency_s": poll.latency_s if poll.latency_s is None else round(poll.latency_s, 3),
     }
     return {name: [value] for name, value in beat.items()}
 
 
-def _job_rows(store: Store, look: Look, poll_id: int, changed: list[Row]) -> pa.Table:
+def _job_rows(store: Store, poll: Poll, poll_id: int, changed: list[Row]) -> pa.Table:
     count = len(changed)
     columns: dict[str, Sequence[Any]] = {
         "experiment_id": [store.experiment_id] * count,
         "poll_id": [poll_id] * count,
-        "polled_at": [_microseconds(look.polled_at)] * count,
+        "polled_at": [_microseconds(poll.polled_at)] * count,
     }
     if changed:
         columns.update(zip(ROW, zip(*changed, strict=True), strict=True))

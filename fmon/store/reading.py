@@ -1,4 +1,4 @@
-"""Which files of the log to read, and how not to trip over compaction (floor 4).
+"""Which files of the log to read, and how not to trip over compaction.
 
 Standard library only. A file is named by the polls it covers: ``0000000001-0000000060.parquet``
 holds polls 1 to 60. Compaction writes a wider file before it deletes what that covers, so a listing

@@ -1,4 +1,4 @@
-"""``runs.parquet``: what MLflow said of the runs of an experiment's jobs (floor 4).
+"""``runs.parquet``: what MLflow said of the runs of an experiment's jobs.
 
 Replaced as a whole by each report that could ask; later reports and views need no server.
 """

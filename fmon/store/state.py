@@ -1,4 +1,4 @@
-"""``state.parquet``: the newest row of each job task, so that a poll need not read the log (floor 4).
+"""``state.parquet``: the newest row of each job task, so that a poll need not read the log.
 
 It can always be rebuilt from the log. It is written BEFORE the log's file, which is the commit:
 ``poll_id`` in its footer names the poll it includes. A state that is ahead of the log belongs to a poll

@@ -1,4 +1,4 @@
-"""The mark that a failed attempt may be without a complete finding (floor 4).
+"""The mark that a failed attempt may be without a complete finding.
 
 Set before the poll that saw the failure is committed, taken away when all findings are complete: a crash
 leaves it too long, never too short, and a quiet poll pays one look at the folder. Standard library only.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LOCK_WAIT_S = 30.0
 
 
-def mark(store: Store) -> None:
+def mark_pending(store: Store) -> None:
     """Say that there may be something to examine; the caller holds the store's lock."""
     _write(store, _new_token(), "")
 
@@ -34,12 +34,12 @@ def is_due(store: Store, now: datetime) -> bool:
     return not_before is None or now >= not_before
 
 
-def token(store: Store) -> str | None:
-    """Give what to hand to ``settle``; to be read before the state is. None = not marked."""
+def pending_token(store: Store) -> str | None:
+    """Give what to hand to ``clear_pending``; to be read before the state is. None = not marked."""
     return _read(store)[0]
 
 
-def settle(store: Store, seen: str | None, *, not_before: datetime | None) -> None:
+def clear_pending(store: Store, seen: str | None, *, not_before: datetime | None) -> None:
     """Take the mark away, or say when there is something to do again; one set meanwhile stays as it is.
 
     Parameters
@@ -51,7 +51,7 @@ def settle(store: Store, seen: str | None, *, not_before: datetime | None) -> No
     if seen is None and not_before is None:
         return
     with lock(store.lock_file, wait_s=LOCK_WAIT_S):
-        if token(store) != seen:
+        if pending_token(store) != seen:
             return
         if not_before is None:
             remove(store.unexamined)

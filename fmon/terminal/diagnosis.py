@@ -1,18 +1,17 @@
-"""A diagnosis on a screen: what explains most in the first line, then one block per root cause (floor 7)."""
+"""A diagnosis on a screen: what explains most in the first line, then one block per root cause."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fmon.manifests import named
-from fmon.report.text import cost
-from fmon.root_causes import ALONE, UNEXPLAINED, transience
+from fmon.diagnose.root_causes import ALONE, UNEXPLAINED, transience
 from fmon.terminal.lines import emit, folded, line, segment, terminal_width
+from fmon.text import cost, counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from fmon.phases.diagnose import Diagnosis
+    from fmon.diagnose.diagnose import Diagnosis
     from fmon.terminal.lines import Line
 
 Row = dict[str, Any]
@@ -37,8 +36,8 @@ def print_diagnosis(diagnosis: Diagnosis, output: str) -> None:
     output : table, or json: one object
     """
     if output == "json":
-        from fmon.phases.diagnose import as_json
-        from fmon.report.text import json_text
+        from fmon.diagnose.diagnose import as_json
+        from fmon.text import json_text
 
         print(json_text(as_json(diagnosis)))  # noqa: T201
         return
@@ -153,9 +152,9 @@ def _preliminary(diagnosis: Diagnosis) -> str:
     jobs = [f"{row['condition_id']} (job {row['job_id']})" for row in diagnosis.open_jobs]
     told = "not all failures were examined"
     if jobs:
-        told = f"{counted(len(jobs), 'job')} still open: {named(jobs)}"
+        told = f"{counted(len(jobs), 'job')} still open: {listed(jobs)}"
     elif diagnosis.not_yet_launched:
-        told = f"the cycle was started and has no job yet of {named(diagnosis.not_yet_launched)}"
+        told = f"the cycle was started and has no job yet of {listed(diagnosis.not_yet_launched)}"
     return f"preliminary, opens no fix: {why}{' ' if why else ''}{told}"
 
 
@@ -167,9 +166,4 @@ def _caveat(causes: list[Row]) -> str:
 
 def names_of(words: Iterable[str]) -> str:
     """Name the first of some words, and say how many more there are."""
-    return named(words, MAX_NAMED)
-
-
-def counted(count: int, noun: str) -> str:
-    """Write a count with its noun."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    return listed(words, MAX_NAMED)

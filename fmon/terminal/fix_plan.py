@@ -1,17 +1,17 @@
-"""A batch plan on a screen: a work order per root cause, then what comes after all of them (floor 7)."""
+"""A batch plan on a screen: a work order per root cause, then what comes after all of them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fmon.report.text import clock
-from fmon.terminal.diagnosis import WIDTH, cause_header, counted, labelled, names_of, why_lines
+from fmon.terminal.diagnosis import WIDTH, cause_header, labelled, names_of, why_lines
 from fmon.terminal.lines import emit, folded, line, terminal_width
+from fmon.text import clock, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fmon.phases.fix_plan import FixPlan
+    from fmon.fix.plan import FixPlan
     from fmon.terminal.lines import Line
 
 Row = dict[str, Any]
@@ -28,7 +28,7 @@ def print_fix_plan(plan: FixPlan, output: str) -> None:
     if output == "json":
         from dataclasses import asdict
 
-        from fmon.report.text import json_text
+        from fmon.text import json_text
 
         print(json_text(asdict(plan)))  # noqa: T201
         return

@@ -1,4 +1,4 @@
-"""Ctrl-C that is never lost (floor 7)."""
+"""Ctrl-C that is never lost."""
 
 from __future__ import annotations
 

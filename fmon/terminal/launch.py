@@ -1,4 +1,4 @@
-"""The progress of a launch, on stderr (floor 7)."""
+"""The progress of a launch, on stderr."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a config amounts to, on a screen (floor 7)."""
+"""What a config amounts to, on a screen."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fmon.model import level_text
-from fmon.report.text import money
 from fmon.terminal.lines import Grid, emit, line, segment, terminal_width
 from fmon.terminal.rows import print_json
+from fmon.text import money
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fmon.phases.plan import Plan
+    from fmon.launch.plan import Plan
     from fmon.terminal.lines import Line
 
 MAX_LEVELS = 20
@@ -50,11 +50,7 @@ def plan_lines(plan: Plan, *, width: int | None) -> Iterator[Line]:
         for name, levels, where in factors
     ]
     grid = Grid(("factor", "levels", "", ""), cells, frozenset({1}))
-    if width is None or grid.width() <= width:
-        yield from grid.lines()
-        return
-    for name, levels, where in factors:
-        yield line(f"{name} ({len(levels)}{', ' if where else ''}{where}): {_levels(levels)}")
+    yield from grid.lines(width)
 
 
 def _counts(plan: Plan) -> str:

@@ -1,16 +1,16 @@
-"""What ``fmon relaunch`` prints: the commands, what became of them, and the report of F4 (floor 7)."""
+"""What ``fmon relaunch`` prints: the commands, what became of them, and the report of F4."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fmon.report.text import json_text, money
 from fmon.terminal.lines import emit, line
 from fmon.terminal.rows import print_rows
+from fmon.text import json_text, money
 
 if TYPE_CHECKING:
-    from fmon.escalation import Escalation
-    from fmon.phases.relaunch import Relaunched
+    from fmon.relaunch.escalation import Escalation
+    from fmon.relaunch.relaunch import Relaunched
 
 COLUMNS = ("condition_id", "cycle", "result", "job_id", "former_job_id", "reason", "root_cause_id", "remedy")
 CAUSES = ("cycle", "root_cause_id", "remedy", "condition_count", "recovered_count", "wasted_usd", "fixes")
@@ -28,9 +28,9 @@ def print_relaunched(relaunched: Relaunched, output: str) -> None:
     output : table (of a dry run one command a line), or json: one object per condition
     """
     if output == "table" and relaunched.dispatched is None:
-        emit(line(row["command"]) for row in relaunched.again.jobs)
+        emit(line(row["command"]) for row in relaunched.plan.jobs)
         return
-    print_rows(COLUMNS, [_told(relaunched, row) for row in relaunched.again.jobs], output)
+    print_rows(COLUMNS, [_told(relaunched, row) for row in relaunched.plan.jobs], output)
 
 
 def print_escalation(report: Escalation, output: str) -> None:

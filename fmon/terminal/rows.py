@@ -1,4 +1,4 @@
-"""Rows of a query as a table or as JSON (floor 7)."""
+"""Rows of a query as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from decimal import Decimal
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from fmon.report.text import json_text
 from fmon.terminal.lines import Grid, emit, line, segment, terminal_width
+from fmon.text import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,18 +1,18 @@
-"""The state of an experiment on a screen: alarms, progress, conditions (floor 7)."""
+"""The state of an experiment on a screen: alarms, progress, conditions."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from fmon.report.text import clock, duration, money
 from fmon.terminal.lines import Grid, emit, line, packed, segment, terminal_width
 from fmon.terminal.rows import print_json
+from fmon.text import clock, duration, money
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fmon.phases.status import Status
+    from fmon.monitor.status import Status
     from fmon.terminal.lines import Line
 
 MAX_ROWS = 100

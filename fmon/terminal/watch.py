@@ -1,4 +1,4 @@
-"""The live view of ``fmon watch`` (floor 7)."""
+"""The live view of ``fmon watch``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console, Group
 from rich.live import Live
 
-from fmon.report.text import clock
 from fmon.terminal.lines import emit, is_terminal, line, styled
 from fmon.terminal.status import alarm_lines, status_lines
+from fmon.text import clock
 
 if TYPE_CHECKING:
     from typing import Any, Self
 
-    from fmon.phases.status import Status
+    from fmon.monitor.status import Status
     from fmon.terminal.lines import Line
 
 MAX_LIVE_ALARMS = 5

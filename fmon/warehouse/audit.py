@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from fmon.rebuild import bare_vm_launch
+from fmon.rules.f3_rebuild_before_relaunch import bare_vm_launch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from fmon.warehouse.reads import READS
+from fmon.warehouse.views import VIEWS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import duckdb
+
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fmon.warehouse.picture import picture
 from fmon.warehouse.result import rows
-from fmon.warehouse.views import VIEWS, make_views, open_empty, text
-
-if TYPE_CHECKING:
-    import duckdb
+from fmon.warehouse.views import make_views, open_empty, text
 
 COLUMNS = ["view", "column", "type", "unit", "meaning", "grain"]
 
@@ -117,3 +123,67 @@ def _section(relation: Relation) -> str:
         for column in relation.columns
     ]
     return "\n".join([*lines, ""])
+
+
+ENTITIES = ("experiment", "poll", "condition", "job", "cause")
+"""The views whose keys the others carry."""
+
+
+TEXT = """\
+## How the views relate
+
+Each view joins to these views by key: `||--o|` at most one row of it, `||--o{{` any number.
+Everything has an experiment; the line is drawn only where nothing closer is. Macros are left out: what they
+are called with says what they are about.
+
+```mermaid
+erDiagram
+{entities}
+```
+
+And which view is made of which, macros too:
+
+```mermaid
+flowchart LR
+{flow}
+```
+"""
+
+
+def picture(relations: Sequence[Relation]) -> str:
+    """Draw the views by their keys, and by what each reads.
+
+    Parameters
+    ----------
+    relations : of ``dictionary.relations``, in the order of ``VIEWS``
+    """
+    views = [each for each in relations if "(" not in each.call and each.grain.startswith("experiment_id")]
+    entities = [*_keys(views), *_lines(views)]
+    flow = [f"{source} --> {view}" for view in VIEWS for source in VIEWS if source in READS[view]]
+    return TEXT.format(entities=_indented(entities), flow=_indented(flow))
+
+
+def _keys(views: Iterable[Relation]) -> Iterator[str]:
+    """Write the keys of the entities; of the other views their sections say them."""
+    for view in views:
+        if view.name in ENTITIES:
+            types = {column.name: column.type.lower() for column in view.columns}
+            yield f"{view.name} {{"
+            yield from (f"    {types[name]} {name} PK" for name in view.grain.split(", "))
+            yield "}"
+
+
+def _lines(views: Sequence[Relation]) -> Iterator[str]:
+    keys = {view.name: set(view.grain.split(", ")) for view in views}
+    for view in views:
+        columns = {column.name for column in view.columns}
+        above = [name for name in ENTITIES if name != view.name and keys[name] <= columns]
+        for name in above:
+            if any(keys[name] < keys[closer] for closer in above):
+                continue
+            end = "o|" if keys[name] == keys[view.name] else "o{"
+            yield f"{name} ||--{end} {view.name} : has"
+
+
+def _indented(lines: Iterable[str]) -> str:
+    return "\n".join(f"    {line}" for line in lines)

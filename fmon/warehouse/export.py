@@ -1,4 +1,4 @@
-"""The rows of a query as a CSV or Parquet file, written by DuckDB (floor 4)."""
+"""The rows of a query as a CSV or Parquet file, written by DuckDB."""
 
 from __future__ import annotations
 

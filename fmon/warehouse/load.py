@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from fmon.errors import FmonError
+from fmon.manifest.file import read_manifest
 from fmon.model import envs_of, level_text
 from fmon.schema import HEARTBEAT, SNAPSHOT, SOURCES
 from fmon.store.arrow import TYPES, read_log_file
 from fmon.store.events import read_events
 from fmon.store.findings import read_table
 from fmon.store.folder import find, stores
-from fmon.store.manifest import read_manifest
 from fmon.store.reading import steadily
 from fmon.store.runs import read_runs
 from fmon.warehouse.audit import RELATIONS

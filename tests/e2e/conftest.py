@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.apt import NotInstalledError, program
 from tests.e2e.early import TASKS
 from tests.e2e.real_sky import CannotRunError, RealSky
+from tests.support.apt import NotInstalledError, program
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from fmon.phases.compare import compare
-from fmon.phases.replay import replay
-from fmon.report.comparison_page import render
-from tests.hostile import attack_of
-from tests.pages import (
+from fmon.monitor.replay import replay
+from fmon.report.compare import compare
+from fmon.report.page.comparison import render
+from tests.support.hostile import attack_of
+from tests.support.pages import (
     SCHEMES,
     WIDTHS,
     check_axe,
@@ -21,10 +21,10 @@ from tests.pages import (
     check_width,
     open_details,
 )
-from tests.recordings import both_passes
+from tests.support.recordings import both_passes
 
 pytestmark = pytest.mark.real
-pytest_plugins = ["tests.browsing"]
+pytest_plugins = ["tests.support.browsing"]
 PAGES = ("passes", "hostile")
 
 

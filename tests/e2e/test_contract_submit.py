@@ -6,9 +6,9 @@ import time
 import pytest
 
 from fmon.errors import QueueError
-from fmon.sky.http import HttpQueue
-from fmon.sky.sdk_submit import SdkSubmitter
-from fmon.sky.submit import Submission
+from fmon.sky.http_queue import HttpQueue
+from fmon.sky.submit.sdk import SdkSubmitter
+from fmon.sky.submit.submitter import Submission
 
 pytestmark = pytest.mark.real
 

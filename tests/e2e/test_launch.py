@@ -47,7 +47,7 @@ class Story:
     folder: Path
     refused: subprocess.CompletedProcess[str]
     last: subprocess.CompletedProcess[str]
-    again: subprocess.CompletedProcess[str]
+    plan: subprocess.CompletedProcess[str]
     queue: list[dict[str, Any]]
     taken_at_kill: int
 
@@ -108,13 +108,13 @@ def story(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Story:
         )
         out, err = process.communicate(timeout=LIMIT_S)
     last = subprocess.CompletedProcess(command, process.returncode, out, err)
-    again = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=LIMIT_S)
+    plan = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=LIMIT_S)
     queue = [
         record
         for record in realsky.queue()
         if record["job_name"].startswith("launched-") and record["submitted_at"] > began
     ]
-    return Story(folder, refused, last, again, queue, taken)
+    return Story(folder, refused, last, plan, queue, taken)
 
 
 def launches(sky: RealSky) -> list[Any]:
@@ -156,8 +156,8 @@ def test_the_third_run_finished_and_a_fourth_has_nothing_to_do(story):
     assert story.last.returncode == 0, story.last.stderr
     assert story.last.stdout.strip() == story.manifest["experiment_id"]
     assert "6 of 6 conditions have a job" in story.last.stderr
-    assert story.again.returncode == 0, story.again.stderr
-    assert "nothing to do" in story.again.stderr
+    assert story.plan.returncode == 0, story.plan.stderr
+    assert "nothing to do" in story.plan.stderr
 
 
 def test_a_second_launcher_at_once_is_refused_in_one_sentence(story):

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from fmon.config.job import job_envs
+from fmon.clients.mlflow import tracked_runs
 from fmon.errors import TrackingError
-from fmon.mlflow_runs import tracked_runs
+from fmon.launch.job_yaml import job_envs
 from fmon.model import Condition, Experiment, Limits, Tracking
-from fmon.phases.report import report
+from fmon.report.report import report
 from fmon.warehouse import connect, rows
-from tests.studies import NAME, START, job, poll, study
+from tests.support.studies import NAME, START, job, poll, study
 
 pytestmark = pytest.mark.real
 

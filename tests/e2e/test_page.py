@@ -13,11 +13,11 @@ from playwright.sync_api import Page, expect
 
 from fmon.errors import TrackingError
 from fmon.model import Tracking
-from fmon.phases.replay import replay
-from fmon.phases.report import report
-from tests.factorial import END, make
-from tests.hostile import hostile_runs, hostile_study
-from tests.pages import (
+from fmon.monitor.replay import replay
+from fmon.report.report import report
+from tests.support.factorial import END, make
+from tests.support.hostile import hostile_runs, hostile_study
+from tests.support.pages import (
     SCHEMES,
     WIDTHS,
     check_axe,
@@ -26,10 +26,10 @@ from tests.pages import (
     check_width,
     open_details,
 )
-from tests.studies import NAME, at, job, poll, study
+from tests.support.studies import NAME, at, job, poll, study
 
 pytestmark = pytest.mark.real
-pytest_plugins = ["tests.browsing"]
+pytest_plugins = ["tests.support.browsing"]
 expect.set_options(timeout=30_000)  # [ms]; five seconds are short where jobs start beside
 ROOT = Path(__file__).resolve().parents[2]
 MLFLOW = "http://mlflow.example:5000"

@@ -1,11 +1,11 @@
-"""The fake ``gh`` of tests/github against the real one: what fmon uses of it stands in its help."""
+"""The fake ``gh`` of tests/support against the real one: what fmon uses of it stands in its help."""
 
 import re
 import subprocess
 
 import pytest
 
-from tests.apt import NotInstalledError, program
+from tests.support.apt import NotInstalledError, program
 
 pytestmark = pytest.mark.real
 

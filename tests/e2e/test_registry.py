@@ -2,8 +2,8 @@
 
 import pytest
 
+from fmon.clients.registry import digest_of
 from fmon.errors import RegistryError
-from fmon.registry import digest_of
 from tests.e2e.images import image, push
 
 pytestmark = pytest.mark.real

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from fmon.errors import QueueError
-from fmon.phases.report import report
-from fmon.store.manifest import read_manifest, write_manifest
-from tests.reported import Page, mixed_study, objects
-from tests.studies import NAME, at, job, poll, study
+from fmon.manifest.file import read_manifest, write_manifest
+from fmon.report.report import report
+from tests.support.reported import Page, mixed_study, objects
+from tests.support.studies import NAME, at, job, poll, study
 
 FMON = Path(sys.executable).with_name("fmon")
 

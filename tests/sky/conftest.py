@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tests.sky.fake import FakeServer
+from tests.support.fake_server import FakeServer
 
 JOBS = [
     {

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fmon.errors import QueueError
 from fmon.sky.costs import cluster_name, reported_costs
-from tests.sky.fake import payload
+from tests.support.fake_server import payload
 
 
 def cluster(name, usd, **changed):

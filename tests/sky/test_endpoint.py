@@ -7,7 +7,7 @@ import pytest
 
 from fmon.errors import QueueError
 from fmon.sky.endpoint import find_endpoint
-from fmon.sky.http import HttpQueue
+from fmon.sky.http_queue import HttpQueue
 from fmon.sky.protocol import queue_body
 
 

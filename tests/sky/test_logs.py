@@ -5,11 +5,12 @@ import time
 import pytest
 
 from fmon.errors import QueueError
-from fmon.sky.ends import MARK, Ends
+from fmon.sky.head_and_tail import MARK, Ends
 from fmon.sky.http_logs import HttpLogs
-from fmon.sky.logs import LogAsk, LogMissingError, NoLogs, RecordedLogs, SkyLogs, open_logs, read_log
-from tests.queues import FakeLogs
-from tests.sky.fake import failed
+from fmon.sky.logs import NoLogs, RecordedLogs, SkyLogs, open_logs, read_log
+from fmon.sky.reader import LogAsk, LogMissingError
+from tests.support.fake_server import failed
+from tests.support.queues import FakeLogs
 
 MB = 1 << 20
 

@@ -14,11 +14,11 @@ import pytest
 
 from fmon.errors import QueueError
 from fmon.sky import sdk
-from fmon.sky.http import HttpQueue
-from fmon.sky.logs import LogAsk
-from fmon.sky.queue import Answer, SkyQueue, open_queue
+from fmon.sky.http_queue import HttpQueue
+from fmon.sky.queue import SkyQueue, open_queue
+from fmon.sky.reader import Answer, LogAsk
 from fmon.sky.sdk import SdkLogs, SdkQueue, ask_worker
-from tests.sky.fake import payload, table
+from tests.support.fake_server import payload, table
 
 RIGHT = payload(table([{"job_id": 1, "status": "RUNNING"}]))
 

@@ -9,8 +9,8 @@ import time
 import pytest
 
 from fmon import warehouse
-from tests.queues import START, job, write_config
-from tests.sky.fake import failed
+from tests.support.fake_server import failed
+from tests.support.queues import START, job, write_config
 
 NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
 LOGIN = {"kind": "text/html", "x-skypilot-request-id": ""}

@@ -1,7 +1,7 @@
 import pytest
 
 from fmon.store import compaction
-from tests.store.helpers import new_store
+from tests.support.stores import new_store
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ import_pyarrow_alone()
 from fmon.model import Record  # noqa: E402
 from fmon.store import compaction  # noqa: E402
 from fmon.store.folder import Store  # noqa: E402
-from fmon.store.log import EPOCH, Look, append  # noqa: E402
-from tests.store.helpers import beats  # noqa: E402
+from fmon.store.log import EPOCH, Poll, append  # noqa: E402
+from tests.support.stores import beats  # noqa: E402
 
 STOP = "stop"
 
@@ -46,7 +46,7 @@ def run_poller(store: Store, acks: Path) -> None:
         if not polled_at or dice.random() < 0.7:  # else a quiet poll: the same answer at another time
             polled_at = dice.getrandbits(50)
             records = seen_at(polled_at)
-        appended = append(store, Look(EPOCH + timedelta(microseconds=polled_at), "sky"), records)
+        appended = append(store, Poll(EPOCH + timedelta(microseconds=polled_at), "sky"), records)
         os.write(handle, f"{appended.poll_id} {polled_at}\n".encode())
 
 

@@ -5,7 +5,7 @@ import pytest
 from fmon.model import Record
 from fmon.schema import HEARTBEAT, SNAPSHOT
 from fmon.store.changes import CARRIED, ROW, WATCHED
-from tests.store.helpers import beats, failed_poll, micros, poll, record, rows
+from tests.support.stores import beats, failed_poll, micros, poll, record, rows
 
 
 def seen(store):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fmon.store import compaction
 from fmon.store.compaction import closed_blocks
 from fmon.store.reading import Span, listing, spans_of, widest
-from tests.store.helpers import beats, files, poll, record, rows
+from tests.support.stores import beats, files, poll, record, rows
 
 
 def fill(store, count):

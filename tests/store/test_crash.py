@@ -17,7 +17,7 @@ from fmon.store.folder import Store
 from fmon.store.log import append
 from fmon.store.reading import listing
 from tests.store.crash_worker import STOP, acknowledged, truth_of
-from tests.store.helpers import hold_against, look, micros, record
+from tests.support.stores import hold_against, look, micros, record
 
 
 class Killed(BaseException):

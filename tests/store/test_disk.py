@@ -3,15 +3,17 @@
 import os
 import shutil
 import subprocess
+from functools import partial
 
 import pytest
 
 from fmon.errors import StoreError
+from fmon.manifest.file import read_manifest, write_manifest
+from fmon.store.compaction import close
 from fmon.store.events import append_event, read_events
 from fmon.store.log import polls_of
-from fmon.store.manifest import read_manifest, write_manifest
 from fmon.store.reading import listing
-from tests.store.helpers import START, failed_poll, manifest, new_store, poll, record, rows
+from tests.support.stores import START, failed_poll, manifest, new_store, poll, record, rows
 
 
 def run(*command):
@@ -89,7 +91,7 @@ def test_a_read_only_store_refuses_polls_and_can_be_read(disk):
         lambda: failed_poll(store, 1),
         lambda: write_manifest(store, manifest()),
         lambda: append_event(store, "x", at=START),
-        store.close,
+        partial(close, store),
     ):
         with pytest.raises(StoreError, match="read-only"):
             attempt()

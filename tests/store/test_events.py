@@ -8,7 +8,7 @@ import pytest
 
 from fmon.errors import StoreError
 from fmon.store.events import append_event, read_events
-from tests.store.helpers import START
+from tests.support.stores import START
 
 
 def test_events_come_back_in_order_with_times_in_utc(store):

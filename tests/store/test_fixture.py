@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from fmon.manifest.file import read_manifest
 from fmon.store import state
 from fmon.store.events import read_events
 from fmon.store.folder import Store
 from fmon.store.log import polls_of
-from fmon.store.manifest import read_manifest
-from tests.store.helpers import ID, START, beats, files, micros, poll, record, rows
-from tests.store.test_manifest import full
+from tests.manifest.test_file import full
+from tests.support.stores import ID, START, beats, files, micros, poll, record, rows
 
 FIXTURE = Path(__file__).parent / "fixtures" / "schema1" / ID
 

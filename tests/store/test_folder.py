@@ -7,8 +7,9 @@ import sys
 import pytest
 
 from fmon.errors import ConfigError
+from fmon.store.compaction import close
 from fmon.store.folder import Store, find, stores
-from tests.store.helpers import manifest, new_store
+from tests.support.stores import manifest, new_store
 
 
 def ids(data):
@@ -73,8 +74,8 @@ def test_a_start_is_no_pattern_and_no_substring(tmp_path):
 
 def test_closing_and_reopening(store):
     assert not store.is_closed
-    store.close()
-    store.close()
+    close(store)
+    close(store)
     assert store.is_closed
     store.reopen()
     store.reopen()
@@ -83,7 +84,7 @@ def test_closing_and_reopening(store):
 
 def test_whether_anything_is_open_is_known_without_a_library(tmp_path):
     make(tmp_path, "a-20260101T000000Z")
-    Store(tmp_path / "a-20260101T000000Z").close()
+    close(Store(tmp_path / "a-20260101T000000Z"))
     code = (
         "import sys; from fmon.store.folder import find, stores\n"
         "assert [s.is_closed for s in stores(sys.argv[1])] == [True]\n"

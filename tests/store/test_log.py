@@ -8,16 +8,17 @@ from fmon.errors import StoreError
 from fmon.store import compaction
 from fmon.store.arrow import read_log_file
 from fmon.store.changes import ROW
+from fmon.store.compaction import close
 from fmon.store.durable import LockTaken, lock
 from fmon.store.log import append, polls_of
 from fmon.store.reading import reading_set, steadily
-from tests.store.helpers import START, beats, failed_poll, files, look, poll, record, rows
+from tests.support.stores import START, beats, failed_poll, files, look, poll, record, rows
 
 
 def test_an_empty_store_has_no_polls(store):
     assert reading_set(store) == []
     assert polls_of(store) == set()
-    store.close()
+    close(store)
     assert store.is_closed
 
 
@@ -77,12 +78,12 @@ def test_a_poll_that_waited_too_long_for_the_lock_is_refused(store, monkeypatch)
 def test_an_ended_experiment_is_one_file_and_can_go_on(store):
     for number in range(5):
         poll(store, number, record(1, f"S{number}"))
-    store.close()
+    close(store)
     assert sorted(path.name for path in store.log_dir.iterdir()) == ["0000000001-0000000005.parquet"]
     store.reopen()
     assert not store.is_closed
     assert poll(store, 6, record(1, "S4")) == (6, 0)
-    store.close()
+    close(store)
     assert files(store) == ["0000000001-0000000006"]
 
 
@@ -102,7 +103,7 @@ def test_a_reader_lists_again_when_compaction_took_a_file(store):
     def read(paths):
         listed.append([path.stem for path in paths])
         if len(listed) == 1:
-            store.close()
+            close(store)
         return [path.read_bytes() for path in paths]
 
     assert len(steadily(store, read)) == 1
@@ -141,5 +142,5 @@ def test_files_that_are_not_of_the_log_are_left_alone(store):
     for name in ("notes.txt", "1-2.parquet", "0000000001-0000000009.parquet.bak"):
         (store.log_dir / name).write_text("x")
     assert poll(store, 1, record(1)).poll_id == 2
-    store.close()
+    close(store)
     assert len(list(store.log_dir.iterdir())) == 4

@@ -3,7 +3,7 @@
 import pytest
 
 from fmon.store import state
-from tests.store.helpers import failed_poll, poll, record, rows
+from tests.support.stores import failed_poll, poll, record, rows
 
 
 @pytest.fixture

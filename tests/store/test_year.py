@@ -5,11 +5,12 @@ import time
 import pytest
 
 from benchmarks.year import build_year, manifest, records_at
+from fmon.manifest.file import read_manifest
 from fmon.store import state
+from fmon.store.compaction import close
 from fmon.store.log import append
-from fmon.store.manifest import read_manifest
 from fmon.store.reading import reading_set
-from tests.store.helpers import beats, look, poll, record, rows
+from tests.support.stores import beats, look, poll, record, rows
 
 
 def check(store, days):
@@ -45,7 +46,7 @@ def test_a_million_rows_are_stored_closed_and_rebuilt(store):
     for number in range(10):
         jobs = [record(job, f"S{number}", job_name=f"job-{job}") for job in range(100_000)]
         assert poll(store, number, *jobs).changed_count == 100_000
-    store.close()
+    close(store)
     assert len(reading_set(store)) == 1
     assert state.load(store, None).equals(state.load(store, state.header(store, 10)))
     store.state.unlink()

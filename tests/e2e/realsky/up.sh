@@ -21,7 +21,7 @@ install_packages() {
   [ ${#missing[@]} -gt 0 ] || return 0
   command -v apt-get >/dev/null || cannot "${missing[*]} missing, and no apt-get here to install them (not a Debian)"
   say "apt-get install (missing: ${missing[*]})"
-  exec 8>"${TMPDIR:-/tmp}/fmon-apt.lock"; timeout 300 flock 8 || true # tests/apt.py may run beside this
+  exec 8>"${TMPDIR:-/tmp}/fmon-apt.lock"; timeout 300 flock 8 || true # tests/support/apt.py may run beside this
   # Packages must not start their own daemons.
   [ -e /usr/sbin/policy-rc.d ] || { printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; blocked=1; }
   export DEBIAN_FRONTEND=noninteractive

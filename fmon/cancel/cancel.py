@@ -1,0 +1,213 @@
+"""The one phase that cancels: what the kill-switch proposes, or what a person names.
+
+Without ``cancel`` nothing is changed: ``proposed`` only says what it would do.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fmon.cancel.canceller import Canceller, WaitLimits
+from fmon.cancel.targets import CancelRequest, CancelTargets, Target, find_targets
+from fmon.errors import QueueError
+from fmon.manifest.file import read_manifest
+from fmon.store.events import append_event
+from fmon.store.folder import find
+from fmon.text import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from fmon.model import Manifest
+    from fmon.sky.reader import QueueReader
+    from fmon.sky.submit.submitter import Submitter
+    from fmon.store.folder import Store
+
+__all__ = ["CancelRequest", "Cancelled", "Target", "WaitLimits", "cancel", "is_to_act", "proposed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancelled:
+    """What is to be cancelled, or what became of it.
+
+    Attributes
+    ----------
+    targets : the jobs, with their status as last seen
+    left : those of them that are not known to have ended
+    flying : conditions whose launch is still in flight: its job would escape
+    spared : jobs that the kill-switch proposed, and that have got past the failure point since
+    no_action_reason : why there is nothing to cancel
+    is_proposal : nothing was done
+    is_dry : of a replay: written down, nothing left this machine
+    error : why the last look, or the last wish, failed
+    """
+
+    experiment_id: str
+    targets: list[Target] = field(default_factory=list)
+    left: list[Target] = field(default_factory=list)
+    flying: list[str] = field(default_factory=list)
+    spared: list[int] = field(default_factory=list)
+    no_action_reason: str = ""
+    is_proposal: bool = False
+    is_dry: bool = False
+    error: QueueError | None = None
+
+    def sentences(self) -> list[str]:
+        """Say what happened, for stderr."""
+        said = []
+        if self.spared:
+            jobs = listed(map(str, self.spared))
+            said.append(f"spared, they got past the failure point meanwhile: job {jobs}")
+        gone = len(self.targets) - len(self.left)
+        if not self.targets:
+            said.append(f"{self.experiment_id}: nothing to cancel: {self.no_action_reason}")
+        elif self.is_proposal:
+            said.append(f"{self.experiment_id}: {_jobs(gone)} would be cancelled; --yes does it")
+        elif self.is_dry:
+            said.append(f"{self.experiment_id} is a replay: written down, nothing left this machine")
+        else:
+            said.append(f"{self.experiment_id}: {_jobs(gone)} gone")
+        return said
+
+    def fault(self) -> QueueError | None:
+        """Say what is left; None where all are gone."""
+        why = [_jobs(len(self.left)) + f" not known to have ended: {listed(map(_told, self.left))}"]
+        why = why if self.left else []
+        if self.flying:
+            why.append(f"launches still in flight: {listed(self.flying)}")
+        if self.error:
+            why.append(str(self.error))
+        if not why:
+            return None
+        advice = "Jobs already cancelled stay cancelled; run the command again"
+        message = f"{self.experiment_id}: {'; '.join(why)}. {advice}"
+        return QueueError(message, error_type=self.error.error_type if self.error else "StillOpen")
+
+
+def proposed(data: Path, experiment: str | None, request: CancelRequest, *, now: datetime) -> Cancelled:
+    """Tell which jobs would be cancelled as of the last poll, and why; changes nothing.
+
+    Parameters
+    ----------
+    data, experiment : data directory; the experiment's id or a unique prefix
+    request : what is to end
+    now : the clock [UTC]
+
+    Raises
+    ------
+    ConfigError
+        There is no such experiment or condition.
+    """
+    store = find(data, experiment)
+    return _proposed(store, find_targets(store, read_manifest(store), request, now=now))
+
+
+def cancel(
+    data: Path,
+    experiment: str | None,
+    request: CancelRequest,
+    submitter: Submitter,
+    queue: QueueReader,
+    *,
+    clock: Callable[[], datetime],
+    sleep: Callable[[float], None] = time.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
+    limits: WaitLimits | None = None,
+) -> Cancelled:
+    """Cancel what a fresh look at the queue still shows, and look again until it is gone.
+
+    Parameters
+    ----------
+    data, experiment, request : as for ``proposed``
+    submitter, queue : what cancels, and where the jobs are read from
+    clock, sleep, monotonic : the clock [UTC], how to wait [s], a clock that never steps [s]
+    limits : how long to wait
+
+    Returns
+    -------
+    Cancelled
+        Of a replay the proposal, written into its audit.
+
+    Raises
+    ------
+    ConfigError
+        There is no such experiment or condition.
+    QueueError
+        The first look failed: nothing was cancelled.
+    """
+    store = find(data, experiment)
+    manifest = read_manifest(store)
+    if manifest.is_replay:
+        return _write_dry(store, manifest, request, now=clock())
+    canceller = Canceller(
+        store=store,
+        request=request,
+        submitter=submitter,
+        queue=queue,
+        clock=clock,
+        sleep=sleep,
+        monotonic=monotonic,
+        limits=limits or WaitLimits(),
+    )
+    canceller.run()
+    return Cancelled(
+        experiment_id=store.experiment_id,
+        targets=canceller.now,
+        left=canceller.left,
+        flying=canceller.flying,
+        spared=[job_id for job_id in canceller.found.spared if job_id not in canceller.targets],
+        no_action_reason=canceller.found.no_action_reason,
+        error=canceller.error,
+    )
+
+
+def is_to_act(data: Path, experiment: str, *, now: datetime) -> bool:
+    """Tell whether the config lets ``watch`` and ``run`` cancel, and the kill-switch proposes something.
+
+    Parameters
+    ----------
+    data, experiment, now : as for ``proposed``
+    """
+    store = find(data, experiment)
+    manifest = read_manifest(store)
+    if manifest.kill_switch != "act":
+        return False
+    return bool(find_targets(store, manifest, CancelRequest(by=""), now=now).targets)
+
+
+def _proposed(store: Store, found: CancelTargets) -> Cancelled:
+    return Cancelled(
+        experiment_id=store.experiment_id,
+        targets=found.targets,
+        spared=found.spared,
+        no_action_reason=found.no_action_reason,
+        is_proposal=True,
+    )
+
+
+def _write_dry(store: Store, manifest: Manifest, request: CancelRequest, *, now: datetime) -> Cancelled:
+    """Write down what would be cancelled: the jobs of a replay are in no queue."""
+    found = find_targets(store, manifest, request, now=now)
+    if found.targets:
+        job_ids = sorted(target.job_id for target in found.targets)
+        fields = {"job_ids": job_ids, "reason": request.reason, "by": request.by, "dry_run": True}
+        append_event(store, "cancel_requested", at=now, firing_ids=found.firing_ids, **fields)
+        append_event(store, "cancel", at=now, left_job_ids=[], **fields)
+    return Cancelled(
+        experiment_id=store.experiment_id,
+        targets=found.targets,
+        no_action_reason=found.no_action_reason,
+        is_dry=True,
+    )
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count:,} jobs"
+
+
+def _told(target: Target) -> str:
+    return f"{target.condition_id} (job {target.job_id}, {target.status or 'not seen yet'})"

@@ -1,0 +1,251 @@
+"""Which jobs are to be cancelled as the store knows them, and why.
+
+What the kill-switch proposes says view ``kill_switch``; what a person names is meant while it is open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fmon.errors import ConfigError
+from fmon.manifest.select import select
+from fmon.model import level_text
+from fmon.monitor.kill_switch import firing_reason
+from fmon.rules.kill_switch import is_past
+from fmon.warehouse import connect, rows
+from fmon.warehouse.views import freeze
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    import duckdb
+
+    from fmon.model import Entry, Manifest
+    from fmon.store.folder import Store
+
+# Duplicates are jobs of a condition too, and a job that no poll has shown yet may well be there.
+JOBS = """
+with known as (
+    select
+        attempt.experiment_id,
+        attempt.condition_id,
+        attempt.job_id
+    from attempt
+    union
+    select
+        job.experiment_id,
+        job.condition_id,
+        job.job_id
+    from job
+)
+
+select
+    known.condition_id,
+    known.job_id,
+    any_value(longest_run.cycle) as cycle,
+    any_value(job.status order by job.is_terminal, job.task_id) as status,
+    coalesce(bool_or(job.state in ('pending', 'running')), true) as is_open,
+    coalesce(bool_and(job.is_terminal), false) as has_ended,
+    coalesce(any_value(longest_run.has_started), false) as has_started,
+    any_value(longest_run.longest_run_s) as longest_run_s
+from known
+left join job on known.experiment_id = job.experiment_id and known.job_id = job.job_id
+left join longest_run on known.experiment_id = longest_run.experiment_id and known.job_id = longest_run.job_id
+group by known.condition_id, known.job_id
+order by known.job_id
+"""
+
+# Only of the present cycle: a relaunch is the answer to an earlier one.
+FIRINGS = """
+select
+    kill_switch.firing_id,
+    kill_switch.trigger,
+    kill_switch.category,
+    kill_switch.combination,
+    kill_switch.no_action_reason,
+    kill_switch.cycle,
+    kill_switch.failed_count,
+    kill_switch.failure_point_s,
+    kill_switch.cancel_job_ids,
+    firing.candidate_job_ids
+from kill_switch
+inner join experiment on kill_switch.experiment_id = experiment.experiment_id
+inner join firing
+    on kill_switch.experiment_id = firing.experiment_id and kill_switch.firing_id = firing.firing_id
+where kill_switch.cycle = experiment.current_cycle
+order by kill_switch.firing_id
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelRequest:
+    """Whose end is wished for, and by whom.
+
+    Attributes
+    ----------
+    selections : conditions and factor=level; empty = what the kill-switch proposes
+    by : a name, for the audit
+    """
+
+    selections: tuple[str, ...] = ()
+    by: str
+
+    @property
+    def reason(self) -> str:
+        """Give the word of the audit; view ``relaunch_candidate`` goes by it."""
+        return "person" if self.selections else "kill_switch"
+
+
+class Target(NamedTuple):
+    """A job to cancel; ``status`` as last seen, None = no poll has shown it yet."""
+
+    condition_id: str
+    job_id: int
+    status: str | None
+    reason: str
+
+
+class BlamedCondition(NamedTuple):
+    """Why further jobs of a condition are to be cancelled too, should they appear.
+
+    ``failure_point_s``: where a firing blames it, the run time beyond which its job is spared.
+    """
+
+    reason: str
+    cycle: int | None = None
+    failure_point_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelTargets:
+    """What a wish comes to.
+
+    Attributes
+    ----------
+    targets : open jobs to cancel
+    jobs : every job of the experiment: condition_id, cycle, status, is_open, has_ended, has_started,
+        longest_run_s
+    blamed : conditions whose jobs are to be cancelled
+    firing_ids : the firings that ask for it
+    spared : jobs that a firing proposed, and that have got past its failure point by now
+    no_action_reason : why there is no target, where there is none
+    """
+
+    targets: list[Target] = field(default_factory=list)
+    jobs: dict[int, dict[str, Any]] = field(default_factory=dict)
+    blamed: dict[str, list[BlamedCondition]] = field(default_factory=dict)
+    firing_ids: list[int] = field(default_factory=list)
+    spared: list[int] = field(default_factory=list)
+    no_action_reason: str = "no job of these conditions is open"
+
+    def newcomers(self, known: Iterable[int]) -> list[Target]:
+        """Find the jobs of the blamed conditions that were not known before and are as much to blame."""
+        before = set(known)
+        found = []
+        for job_id, job in self.jobs.items():
+            blamed = self.blamed.get(job["condition_id"], [])
+            reason = next((each.reason for each in blamed if _is_meant(job, each)), None)
+            if job_id not in before and job["is_open"] and reason:
+                found.append(
+                    Target(job["condition_id"], job_id, job["status"], f"{reason}; appeared meanwhile")
+                )
+        return found
+
+
+def find_targets(store: Store, manifest: Manifest, request: CancelRequest, *, now: datetime) -> CancelTargets:
+    """Find the jobs that a wish means, as of the last poll.
+
+    Parameters
+    ----------
+    store, manifest : the experiment
+    request : what is to end
+    now : the clock [UTC]; it decides how long a job has run
+
+    Raises
+    ------
+    ConfigError
+        A selection names no condition.
+    """
+    chosen = select(manifest, request.selections)
+    con = connect(store.path.parent, store.experiment_id, now=now, queries=(JOBS, FIRINGS))
+    try:
+        freeze(con, ("longest_run",))
+        jobs = {row["job_id"]: row for row in rows(con, JOBS)}
+        if not request.selections:
+            return _targets_of_firings(con, manifest, jobs)
+    finally:
+        con.close()
+    targets = [
+        Target(job["condition_id"], job_id, job["status"], chosen[job["condition_id"]])
+        for job_id, job in jobs.items()
+        if job["is_open"] and job["condition_id"] in chosen
+    ]
+    return CancelTargets(
+        targets=targets, jobs=jobs, blamed={name: [BlamedCondition(why)] for name, why in chosen.items()}
+    )
+
+
+def refuse_unclear(selections: Iterable[str], *, is_kill_switch: bool) -> None:
+    """Refuse a call that names both the kill-switch and conditions, or neither.
+
+    Raises
+    ------
+    ConfigError
+        Says what to type instead.
+    """
+    named = list(selections)
+    if is_kill_switch and named:
+        message = f"--kill-switch chooses the jobs itself: leave out {named[0]}, or leave out --kill-switch"
+        raise ConfigError(message)
+    if not is_kill_switch and not named:
+        message = "nothing named: --kill-switch, or conditions, or factor=level (fmon status lists them)"
+        raise ConfigError(message)
+
+
+def _targets_of_firings(
+    con: duckdb.DuckDBPyConnection, manifest: Manifest, jobs: dict[int, dict[str, Any]]
+) -> CancelTargets:
+    """Ask the view; what it does not know are jobs that appear after the firing."""
+    firings = rows(con, FIRINGS)
+    targets: dict[int, Target] = {}
+    blamed: dict[str, list[BlamedCondition]] = {}
+    spared: set[int] = set()
+    for firing in firings:
+        why = firing_reason(firing)
+        for job_id in firing["cancel_job_ids"]:
+            job = jobs[job_id]
+            targets.setdefault(job_id, Target(job["condition_id"], job_id, job["status"], why))
+        if firing["no_action_reason"] is None:
+            for entry in manifest.jobs:
+                if _is_at(entry, firing["combination"]):
+                    condition = BlamedCondition(why, firing["cycle"], firing["failure_point_s"])
+                    blamed.setdefault(entry.condition, []).append(condition)
+        spared |= {int(job_id) for job_id in firing["candidate_job_ids"]}
+    return CancelTargets(
+        targets=list(targets.values()),
+        jobs=jobs,
+        blamed=blamed,
+        firing_ids=[firing["firing_id"] for firing in firings if firing["cancel_job_ids"]],
+        spared=sorted(job_id for job_id in spared - targets.keys() if jobs[job_id]["is_open"]),
+        no_action_reason=_no_action_reason(firings),
+    )
+
+
+def _no_action_reason(firings: list[dict[str, Any]]) -> str:
+    if not firings:
+        return "the kill-switch has not fired in this cycle"
+    reasons = dict.fromkeys(firing["no_action_reason"] for firing in firings if firing["no_action_reason"])
+    return "; ".join(reasons) or "what the kill-switch proposed is gone, or past the failure point"
+
+
+def _is_at(entry: Entry, combination: Mapping[str, str]) -> bool:
+    texts = {factor: level_text(level) for factor, level in entry.factors.items()}
+    return combination.items() <= texts.items()
+
+
+def _is_meant(job: dict[str, Any], condition: BlamedCondition) -> bool:
+    if condition.failure_point_s is None:
+        return True
+    return job["cycle"] == condition.cycle and not is_past(job, condition.failure_point_s)

@@ -1,0 +1,1 @@
+"""The command line: parse arguments, call one phase, print; one module per phase."""

@@ -1,0 +1,40 @@
+"""``fmon diagnose``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fmon.cli.options import (
+    Data,
+    Experiment,
+    Output,
+    Queue,
+    Rows,
+    now,
+)
+from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE
+from fmon.cli.stderr import say
+
+
+def diagnose(
+    experiment: Experiment = None,
+    *,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Also while jobs are open: preliminary, opens no fix.")
+    ] = False,
+    output: Rows = Output.table,
+    queue: Queue = DEFAULT_QUEUE,
+    data: Data = Path(DEFAULT_DATA),
+) -> None:
+    """Group all failures by root cause, with affected jobs, evidence and fix."""
+    from fmon.diagnose.diagnose import diagnose as diagnose_phase
+    from fmon.sky.logs import open_logs
+    from fmon.terminal.diagnosis import print_diagnosis
+
+    diagnosis = diagnose_phase(data, experiment, is_partial=partial, logs=open_logs(queue), now=now())
+    if sentence := diagnosis.examined.sentence():
+        say(sentence)
+    print_diagnosis(diagnosis, output)

@@ -1,0 +1,116 @@
+"""``fmon poll`` itself, without Typer: what cron starts every minute for years.
+
+Typer 0.29 loads pydantic to read a single option: 0.1 s and 20 MB, several times what a quiet poll
+needs. So the plain forms of the command are read here, and ``fmon.cli.app`` calls the same
+``run_poll`` for all others (docs/decisions/0009).
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from fmon.cli.stderr import refuse_bad, say
+from fmon.store.folder import stores
+from fmon.store.unexamined import is_due
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fmon.monitor.poll import Polled
+
+DATA_VARIABLE, QUEUE_VARIABLE = "FMON_DATA", "FMON_QUEUE"
+DEFAULT_DATA, DEFAULT_QUEUE = "data", "sky"
+
+
+class PollCall(NamedTuple):
+    """The arguments of one ``fmon poll``."""
+
+    experiments: list[str]
+    data: str
+    queue: str
+
+
+def plain_call(words: Sequence[str]) -> PollCall | None:
+    """Read ``[EXPERIMENT...] [--data DIR] [--queue SRC]``; None for every other form, which is Typer's.
+
+    Parameters
+    ----------
+    words : what stands behind ``fmon poll``
+
+    Examples
+    --------
+    >>> plain_call(["demo", "--data", "d", "--queue", "file:-"])
+    PollCall(experiments=['demo'], data='d', queue='file:-')
+    >>> plain_call(["--help"]) is None
+    True
+    """
+    options = {
+        "--data": os.environ.get(DATA_VARIABLE) or DEFAULT_DATA,
+        "--queue": os.environ.get(QUEUE_VARIABLE) or DEFAULT_QUEUE,
+    }
+    experiments = []
+    rest = iter(words)
+    for word in rest:
+        if word in options:
+            value = next(rest, "-")
+            if value.startswith("-"):
+                return None
+            options[word] = value
+        elif word.startswith("-"):
+            return None
+        else:
+            experiments.append(word)
+    return PollCall(experiments, options["--data"], options["--queue"])
+
+
+def run_poll(call: PollCall) -> None:
+    """Poll once and say what it did, one line an experiment.
+
+    Raises
+    ------
+    FmonError
+        What could not be done, after everything that could is stored.
+    """
+    data = Path(call.data)
+    now = datetime.now(UTC)
+    if not call.experiments and all(store.is_closed and not is_due(store, now) for store in stores(data)):
+        return
+    from fmon.monitor.poll import poll
+    from fmon.sky.logs import open_logs
+    from fmon.sky.queue import open_queue
+
+    queue = open_queue(call.queue, memo=data / ".request.json")
+    if all(store.is_closed for store in stores(data)):
+        _load_storage()  # nobody is asked, so there is no wait to do it in
+    logs = open_logs(call.queue)
+    _report(poll(data, queue, call.experiments, now=now, while_waiting=_load_storage, logs=logs))
+
+
+def _load_storage() -> None:
+    """Import what storing needs while the server works on its answer."""
+    from fmon.store.lean import import_pyarrow_alone
+
+    import_pyarrow_alone()
+    import fmon.monitor.ingest  # noqa: F401
+
+
+def _report(polled: Polled) -> None:
+    """Say what a poll did, then fail for what it could not do."""
+    if polled.is_skipped:
+        say("fmon: another poll is under way; skipped")
+    for seen in polled.observed:
+        say(f"{seen.experiment_id}: {seen.sentence()}")
+    for examined in polled.examined:
+        if sentence := examined.sentence():
+            say(f"{examined.experiment_id}: {sentence}")
+    faults = list(polled.faults.values())
+    for fault in faults[1:]:
+        say(f"fmon: {fault}")
+    if faults:
+        raise faults[0]
+    if polled.error:
+        raise polled.error
+    refuse_bad([sentence for seen in polled.observed[:1] for sentence in seen.bad])

@@ -1,0 +1,110 @@
+"""What ``fmon run`` says at its end: outcome, root causes and reports, for a parent batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fmon.cli.options import (
+    Config,
+    Data,
+    Interval,
+    Output,
+    Rows,
+    now,
+)
+from fmon.cli.poll import DEFAULT_DATA
+
+if TYPE_CHECKING:
+    from fmon.monitor.status import Status
+
+from typing import TYPE_CHECKING
+
+from fmon.cli.monitor import current_status, exit_with, watch
+
+if TYPE_CHECKING:
+    from fmon.monitor.status import Status
+
+
+def run(
+    config: Config,
+    *,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Launch even if the estimate exceeds the budget.")
+    ] = False,
+    allow_bare_vm: Annotated[
+        bool, typer.Option("--allow-bare-vm", help="Launch without a container image; the audit records it.")
+    ] = False,
+    interval: Interval = 60,
+    out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports"),
+    output: Rows = Output.json,
+    data: Data = Path(DEFAULT_DATA),
+) -> None:
+    """Launch, watch, diagnose and report, unattended; exits as --exit-status, never fixes or runs again."""
+    import sys
+    from contextlib import redirect_stdout
+
+    from fmon.cli.launch import run_launch
+    from fmon.cli.run import conclude, print_conclusion
+
+    with redirect_stdout(sys.stderr):  # stdout is the conclusion
+        launched = run_launch(
+            config,
+            data,
+            is_dry=False,
+            yes=yes,
+            allow_bare_vm=allow_bare_vm,
+            max_conditions=100_000,
+        )
+        if launched.dispatched.error is not None:
+            launched.dispatched.require_all(f"fmon run {config}")
+        watch(launched.experiment_id, interval=interval, queue="sky", data=data)
+        seen = current_status(data, launched.experiment_id)
+        told = conclude(data, seen, out)
+    print_conclusion(told, output)
+    exit_with(seen, wanted=True)
+
+
+def conclude(data: Path, seen: Status, out: Path) -> dict[str, Any]:
+    """Diagnose and report an experiment none of whose jobs is open; nothing is fixed or run again.
+
+    Parameters
+    ----------
+    data : data directory
+    seen : the experiment as it ended
+    out : folder of the reports
+
+    Returns
+    -------
+    dict
+        experiment_id, outcome (conditions by state), progress, causes as of ``fmon diagnose``, jsonl, html.
+    """
+    from fmon.diagnose.diagnose import as_json, diagnose
+    from fmon.report.report import report
+    from fmon.sky.costs import reported_costs
+    from fmon.sky.logs import open_logs
+
+    diagnosis = diagnose(data, seen.experiment_id, logs=open_logs("sky"), now=now())
+    reported = report(data, seen.experiment_id, out, ask=reported_costs)
+    return {
+        "experiment_id": seen.experiment_id,
+        "experiment_summary": {"condition_count": seen.condition_count, **seen.counts},
+        "progress": seen.progress,
+        "causes": as_json(diagnosis)["causes"],
+        "jsonl": str(reported.jsonl),
+        "html": str(reported.html),
+    }
+
+
+def print_conclusion(told: dict[str, Any], output: Output) -> None:
+    """Print one JSON object, or what a person wants to know first."""
+    from fmon.text import json_text, visible
+
+    if output == Output.json:
+        print(json_text(told))  # noqa: T201
+        return
+    causes = [f"{cause['root_cause_id']}: {cause['description']}" for cause in told["causes"]]
+    for line in (f"{told['experiment_id']}: {told['progress']}", *causes, told["jsonl"], told["html"]):
+        print(visible(line))  # noqa: T201

@@ -1,0 +1,1 @@
+"""Every other outside program or server: git, the image registry, GitHub, MLflow."""

@@ -1,0 +1,197 @@
+"""Issues on GitHub through its own command line, ``gh``.
+
+gh has the user's login, hosts and proxies; fmon holds no token. Never through a shell.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from typing import Any, NamedTuple
+
+from fmon.errors import ConfigError, GitHubError
+from fmon.redact import redact
+
+TIMEOUT_S = 60.0
+"""Longest wait for one call of gh [s]; one that is cut off may still be carried out."""
+
+MOST_LISTED = 1000
+"""Issues that are looked at where the search knows none; GitHub itself finds no more than these."""
+
+NOT_LOGGED_IN = 4
+"""How gh ends where it has no login."""
+
+LABELS = {
+    "fmon": ("1f6feb", "Filed by fmon: a root cause of failed experiment conditions"),
+    "fmon-unrecoverable": ("d1242f", "A person has to fix it"),
+    "fmon-out-of-cycles": ("bf8700", "Still failing after the last allowed relaunch"),
+}
+"""Colour and description of each label, for repositories that don't have it yet."""
+
+_REPOSITORY = re.compile(r"(?:https://)?(?:[\w.-]+/)?[\w.-]+/[\w.-]+")
+_URL = re.compile(r"https?://\S+/issues/(\d+)")
+
+QUIET = {"GH_PROMPT_DISABLED": "1", "GH_NO_UPDATE_NOTIFIER": "1", "NO_COLOR": "1", "GH_PAGER": "cat"}
+
+
+class Found(NamedTuple):
+    """An issue of the repository."""
+
+    number: int
+    url: str
+    state: str
+    body: str
+
+
+class GitHub:
+    """The issues of one repository."""
+
+    def __init__(self, program: str, repository: str) -> None:
+        self.program = program
+        self.repository = repository
+        self._labels: set[str] | None = None
+
+    def search(self, word: str) -> list[Found]:
+        """List the issues, closed ones too, that GitHub's search finds by a word of their body.
+
+        Its index lags, and leaves HTML comments out on some servers: no answer proves nothing.
+        """
+        return self._list("--search", f"{word} in:body")
+
+    def labelled(self, label: str) -> list[Found]:
+        """List the newest issues that have a label, closed ones too; of the database, so it never lags."""
+        return self._list("--label", label)
+
+    def comments(self, number: int) -> list[str]:
+        """Give the bodies of an issue's comments."""
+        said = self._json("issue", "view", str(number), "--json", "comments")
+        return [str(comment["body"]) for comment in said["comments"]]
+
+    def create(self, title: str, body: str, labels: list[str]) -> str:
+        """File an issue; give its URL. Labels that the repository lacks are made first."""
+        for label in labels:
+            self._need_label(label)
+        named = [part for label in labels for part in ("--label", label)]
+        return self._url("issue", "create", "--title", title, *named, "--body-file", "-", body=body)
+
+    def comment(self, number: int, body: str) -> str:
+        """Add a comment to an issue; give its URL."""
+        return self._url("issue", "comment", str(number), "--body-file", "-", body=body)
+
+    def _list(self, *chosen: str) -> list[Found]:
+        wanted = ["--state", "all", "--limit", str(MOST_LISTED), "--json", "number,url,state,body"]
+        return [
+            Found(found["number"], found["url"], found["state"].lower(), found["body"])
+            for found in self._json("issue", "list", *chosen, *wanted)
+        ]
+
+    def _need_label(self, label: str) -> None:
+        if self._labels is None:
+            listed = self._json("label", "list", "--limit", str(MOST_LISTED), "--json", "name")
+            self._labels = {row["name"].lower() for row in listed}
+        if label in self._labels:
+            return
+        colour, meaning = LABELS[label]
+        try:
+            self._run("label", "create", label, "--color", colour, "--description", meaning)
+        except GitHubError as fault:
+            if "already exists" not in str(fault):  # somebody else has just made it
+                raise
+        self._labels.add(label)
+
+    def _json(self, *words: str) -> Any:
+        said = self._run(*words)
+        try:
+            return json.loads(said)
+        except ValueError:
+            message = f"gh {' '.join(words[:2])} answered with something that is not JSON; is gh up to date?"
+            raise GitHubError(message) from None
+
+    def _url(self, *words: str, body: str) -> str:
+        said = self._run(*words, body=body)
+        lines = said.strip().splitlines()
+        if not lines or not _URL.match(lines[-1]):
+            message = f"gh {' '.join(words[:2])} ended well and printed no URL; is gh up to date?"
+            raise GitHubError(message)
+        return lines[-1]
+
+    def _run(self, *words: str, body: str | None = None) -> str:
+        return run_gh(self.program, *words, "--repo", self.repository, body=body)
+
+
+def open_github(repository: str | None) -> GitHub:
+    """Find gh and the repository.
+
+    Parameters
+    ----------
+    repository : ``OWNER/NAME``, with the host before it where it is not github.com; None = the one that the
+        current folder is a clone of
+
+    Raises
+    ------
+    ConfigError
+        gh is not installed, or the repository's name is none.
+    GitHubError
+        No repository is given and gh can't tell it.
+    """
+    program = shutil.which("gh")
+    if program is None:
+        message = (
+            "--create needs gh, GitHub's command line, and it is not on the PATH: install it "
+            "(https://cli.github.com), run gh auth login, then the same command again"
+        )
+        raise ConfigError(message)
+    if repository is None:
+        said = run_gh(program, "repo", "view", "--json", "url", "--jq", ".url")
+        return GitHub(program, said.strip())
+    if not _REPOSITORY.fullmatch(repository):
+        message = f"--repo {repository!r} is not a repository; write OWNER/NAME"
+        raise ConfigError(message)
+    return GitHub(program, repository)
+
+
+def number_of(url: str) -> int:
+    """Read the issue's number off its URL, or off that of one of its comments."""
+    found = _URL.match(url)
+    if found is None:
+        message = f"{url!r} is not the URL of an issue"
+        raise GitHubError(message)
+    return int(found[1])
+
+
+def run_gh(program: str, *words: str, body: str | None = None) -> str:
+    """Run gh; give what it prints.
+
+    Raises
+    ------
+    GitHubError
+        It ended with an error or not in time; what it said, without secrets.
+    """
+    called = f"gh {' '.join(words[:2])}"
+    try:
+        done = subprocess.run(
+            [program, *words],
+            input=body or "",
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=TIMEOUT_S,
+            env={**os.environ, **QUIET},
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        message = f"{called} did not end within {TIMEOUT_S:g} s; run the same command again: it looks first"
+        raise GitHubError(message) from None
+    except OSError as fault:
+        message = f"{called} can't be run ({fault.strerror}); is {program} GitHub's command line?"
+        raise GitHubError(message) from fault
+    if done.returncode == NOT_LOGGED_IN:
+        raise GitHubError("gh has no login: run gh auth login, then the same command again")
+    if done.returncode != 0:
+        said = redact(" ".join(done.stderr.split()))[:300] or f"exit status {done.returncode}"
+        raise GitHubError(f"{called} failed: {said}")
+    return done.stdout

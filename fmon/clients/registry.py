@@ -1,0 +1,205 @@
+"""The digest that an image has in its registry now, asked of the registry itself.
+
+python-dxf speaks the protocol (docs/decisions/0012); here stands what Docker's command line adds to it:
+how a reference is read, and where the user's credentials are.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fmon.errors import RegistryError
+
+if TYPE_CHECKING:
+    import requests
+    from dxf import DXFBase
+
+TIMEOUT_S = 20.0
+"""Longest wait for one answer of the registry, and for a credential helper [s]."""
+
+DOCKER_HUB = "registry-1.docker.io"
+DOCKER_HUB_KEY = "https://index.docker.io/v1/"
+"""Under this name ``docker login`` keeps the credentials of Docker Hub."""
+
+IDENTITY_TOKEN_USER = "<token>"
+"""Docker's user name where the secret is a token to get tokens with, which python-dxf can't use."""
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_REFERENCE = re.compile(
+    r"(?P<path>[A-Za-z0-9][A-Za-z0-9._-]*(?::[0-9]+(?=/))?(?:/[A-Za-z0-9._-]+)*)(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
+    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
+_LOOPBACK = re.compile(r"(localhost|127(\.[0-9]{1,3}){3})(:[0-9]+)?")
+
+
+class Reference(NamedTuple):
+    """An image reference, taken apart; ``digest`` wins over ``tag``."""
+
+    host: str
+    repository: str
+    tag: str
+    digest: str | None
+
+
+def parse_reference(text: str) -> Reference:
+    """Read an image reference as Docker does: Docker Hub and ``latest`` where it does not say.
+
+    Raises
+    ------
+    RegistryError
+        It is not an image reference.
+
+    Examples
+    --------
+    >>> parse_reference("python:3.12")
+    Reference(host='registry-1.docker.io', repository='library/python', tag='3.12', digest=None)
+    """
+    found = _REFERENCE.fullmatch(text.removeprefix("docker:"))
+    if found is None:
+        message = (
+            f"{text!r} is not an image reference; it is written registry/name:tag or registry/name@sha256:..."
+        )
+        raise RegistryError(message)
+    host, slash, repository = found["path"].partition("/")
+    if not slash or not ("." in host or ":" in host or host == "localhost"):
+        host, repository = DOCKER_HUB, found["path"]
+    if host in ("docker.io", "index.docker.io", DOCKER_HUB):
+        host = DOCKER_HUB
+        repository = repository if "/" in repository else f"library/{repository}"
+    return Reference(host, repository, found["tag"] or "latest", found["digest"])
+
+
+def digest_of(reference: str, *, timeout_s: float = TIMEOUT_S) -> str:
+    """Ask the registry for the digest of an image; of an image for several platforms, of its index.
+
+    Parameters
+    ----------
+    reference : ``registry/name:tag`` or ``registry/name@sha256:...``, with or without ``docker:`` before it;
+        one by digest is asked for too: the answer says that the registry still has it
+    timeout_s : longest wait for one answer [s]
+
+    Returns
+    -------
+    str
+        ``sha256:`` and 64 hexadecimal digits.
+
+    Raises
+    ------
+    RegistryError
+        The registry can't be reached, has no such image, or denies it.
+    """
+    # 0.2 s to import: only where a registry is asked.
+    import requests
+    from dxf import DXF
+    from dxf.exceptions import DXFError
+
+    image = parse_reference(reference)
+    is_local = _LOOPBACK.fullmatch(image.host) is not None
+
+    def log_in(registry: DXFBase, response: requests.Response) -> None:
+        user, secret = credentials_of(image.host, timeout_s=timeout_s) or (None, None)
+        registry.authenticate(user, secret, actions=["pull"], response=response)
+
+    registry = DXF(image.host, image.repository, log_in, insecure=is_local, timeout=timeout_s)
+    try:
+        with registry:
+            _, response = registry.head_manifest_and_response(image.digest or image.tag)
+    except (requests.RequestException, DXFError, KeyError, ValueError) as fault:
+        raise RegistryError(_sentence(reference, image, fault)) from fault
+    found = response.headers.get("Docker-Content-Digest", "")
+    if _DIGEST.fullmatch(found) is None:
+        message = f"{image.host} names no digest for {reference} (Docker-Content-Digest is {found[:80]!r})"
+        raise RegistryError(message)
+    return str(found)
+
+
+def credentials_of(host: str, *, timeout_s: float = TIMEOUT_S) -> tuple[str, str] | None:
+    """Look up (user, secret) for a registry where ``docker login`` keeps them; None = there are none.
+
+    Raises
+    ------
+    RegistryError
+        Docker's config can't be read, or its credential helper fails.
+    """
+    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    config = _docker_config(folder / "config.json")
+    keys = (DOCKER_HUB_KEY,) if host == DOCKER_HUB else (host, f"https://{host}", f"https://{host}/v1/")
+    helpers, store = config.get("credHelpers") or {}, config.get("credsStore")
+    for key in keys:
+        helper = helpers.get(key) or store
+        found = _ask_helper(str(helper), key, timeout_s=timeout_s) if helper else None
+        found = found or _in_file((config.get("auths") or {}).get(key))
+        if found and found[0] == IDENTITY_TOKEN_USER:
+            message = (
+                f"the credentials for {host} are an identity token; log in with a user name and a token of "
+                f"the registry: docker login {host}"
+            )
+            raise RegistryError(message)
+        if found:
+            return found
+    return None
+
+
+def _docker_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as fault:
+        raise RegistryError(
+            f"{path}, Docker's config with your credentials, can't be read: {fault}"
+        ) from fault
+    return config if isinstance(config, dict) else {}
+
+
+def _in_file(entry: Any) -> tuple[str, str] | None:
+    """Read an entry of ``auths``: base64 of user:secret."""
+    if not isinstance(entry, dict):
+        return None
+    if entry.get("identitytoken"):
+        return IDENTITY_TOKEN_USER, str(entry["identitytoken"])
+    try:
+        user, colon, secret = base64.b64decode(str(entry.get("auth") or "")).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return (user, secret) if colon else None
+
+
+def _ask_helper(name: str, key: str, *, timeout_s: float) -> tuple[str, str] | None:
+    """Ask a credential helper; None where it knows no credentials for that registry."""
+    program = f"docker-credential-{name}"
+    try:
+        done = subprocess.run(
+            [program, "get"], input=key, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as fault:
+        raise RegistryError(f"Docker's credential helper {program} can't be run: {fault}") from fault
+    if done.returncode != 0:
+        return None  # "credentials not found": an anonymous look is what Docker tries then too
+    try:
+        answer = json.loads(done.stdout)
+        return str(answer["Username"]), str(answer["Secret"])
+    except (ValueError, KeyError, TypeError) as fault:
+        raise RegistryError(f"Docker's credential helper {program} answers no credentials") from fault
+
+
+def _sentence(reference: str, image: Reference, fault: Exception) -> str:
+    """Say in one sentence why the registry has not told the digest; never with a secret in it."""
+    from dxf.exceptions import DXFAuthInsecureError, DXFUnauthorizedError
+
+    status = getattr(getattr(fault, "response", None), "status_code", None)
+    if isinstance(fault, DXFAuthInsecureError):
+        return f"{image.host} requires login over plain http, where it could be read; serve it by https"
+    if isinstance(fault, DXFUnauthorizedError) or status in (401, 403):
+        return f"{image.host} denies {reference}; log in with docker login {image.host}, or correct the name"
+    if status == 404:
+        return f"{image.host} has no image {reference}; push it, or correct the tag"
+    if status is not None:
+        return f"{image.host} answers HTTP {status} for {reference}; try again later"
+    return f"{image.host} can't be reached for {reference} ({type(fault).__name__}); is the registry up?"

@@ -1,0 +1,244 @@
+"""Phase 3, diagnose: every failure of the cycle gathered into root causes, in one report.
+
+Examines what nobody has examined yet, reads the views, writes the event. Changes nothing else.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from fmon.diagnose.gate import QUERIES as GATHERED
+from fmon.diagnose.gate import UNFINISHED, begun, failures, unfinished
+from fmon.diagnose.root_causes import QUERIES as CAUSES
+from fmon.diagnose.root_causes import headline, root_causes
+from fmon.manifest.file import read_manifest
+from fmon.monitor.classify import Budget, examine
+from fmon.rules.f1_wait_for_terminal import f1_is_lifted, f1_not_cut_short, f1_wait_for_terminal
+from fmon.rules.f2_aggregate_before_fix import UNEXAMINED, f2_aggregate_before_fix, named_in
+from fmon.store.events import append_event, read_events
+from fmon.store.folder import find
+from fmon.warehouse import connect, rows
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from decimal import Decimal
+    from pathlib import Path
+
+    from fmon.model import Manifest
+    from fmon.monitor.classify import Examined
+    from fmon.sky.reader import LogReader
+    from fmon.store.folder import Store
+
+Row = dict[str, Any]
+
+EXAMINE_S = 600.0
+"""Longest time for the logs of failures that no poll has examined [s]."""
+
+CANCELLED = """
+select condition.condition_id
+from condition
+where condition.state = 'cancelled'
+order by condition.manifest_position
+"""
+
+SUMMARY = """
+select
+    experiment_summary.condition_count,
+    experiment_summary.succeeded_count
+from experiment_summary
+"""
+
+QUERIES = (CANCELLED, SUMMARY, *GATHERED, *CAUSES)
+"""What is asked; ``connect`` makes the views for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """What failed, and with what cause.
+
+    Attributes
+    ----------
+    cycle : of the experiment
+    preliminary_reason : kill_switch or partial: it was made while jobs were open or failures not examined,
+        and opens no fix; None = it is complete
+    condition_count, succeeded_count, failed_count : conditions; failed is whose newest result is a failure
+    cost_usd, unpriced_count : what the failed jobs have wasted, and how many are not in it
+    open_jobs : conditions whose newest job has not ended: condition_id, job_id, state, status
+    not_yet_launched : conditions that have no job yet of a cycle that was started
+    missing, cancelled : conditions that were never launched, and those cancelled
+    causes : of ``root_causes``
+    examined : what was examined now
+    """
+
+    experiment_id: str
+    cycle: int
+    preliminary_reason: Literal["kill_switch", "partial"] | None
+    condition_count: int
+    succeeded_count: int
+    failed_count: int
+    cost_usd: Decimal | None
+    unpriced_count: int
+    open_jobs: list[Row]
+    not_yet_launched: list[str]
+    missing: list[str]
+    cancelled: list[str]
+    causes: list[Row]
+    examined: Examined
+
+    @property
+    def headline(self) -> str:
+        """The first line: what explains most."""
+        if told := headline(self.causes):
+            return told
+        so_far = " so far" if self.open_jobs or self.not_yet_launched else ""
+        return f"nothing has failed{so_far}: {self.succeeded_count:,} of {self.condition_count:,} succeeded"
+
+    @property
+    def next_step(self) -> str:
+        """The command that comes next."""
+        if self.not_yet_launched:
+            return "fmon relaunch"
+        if self.preliminary_reason:
+            return "fmon watch" if self.open_jobs else "fmon diagnose"
+        return "fmon fix plan" if self.causes else "fmon report"
+
+
+def diagnose(
+    data: Path,
+    experiment: str | None = None,
+    *,
+    is_partial: bool = False,
+    logs: LogReader | None,
+    now: datetime,
+) -> Diagnosis:
+    """Group all failures of the current cycle by root cause.
+
+    Parameters
+    ----------
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
+    is_partial : also while jobs are open: preliminary
+    logs : where logs are read from that no poll has fetched
+    now : the clock [UTC]
+
+    Raises
+    ------
+    RuleError
+        F1: jobs are open, the kill-switch has not fired in this cycle and no preliminary look was asked
+        for. F2: a failure could not be examined.
+    """
+    store = find(data, experiment)
+    manifest = read_manifest(store)
+    cycle = manifest.current_cycle
+    is_lifted = is_partial or f1_is_lifted(read_events(store), cycle)
+    early = unfinished(connect(data, store.experiment_id, now=now, queries=(UNFINISHED,)))
+    if not is_lifted:
+        f1_wait_for_terminal(early)
+    budget = Budget(logs=sys.maxsize, seconds=EXAMINE_S)
+    examined = examine(store, manifest, logs, now=now, budget=budget, wait_s=EXAMINE_S)
+    # A new connection: what the other one holds is as of before the examination.
+    con = connect(data, store.experiment_id, now=now, queries=QUERIES)
+    left, not_yet_launched = unfinished(con), begun(con)
+    if not is_lifted:
+        f1_wait_for_terminal(left)
+        f1_not_cut_short(not_yet_launched)
+    failed = failures(con)
+    open_jobs = [row for row in left if row["job_id"] is not None]
+    if not is_partial and not open_jobs and not not_yet_launched:
+        f2_aggregate_before_fix(failed)
+    causes = root_causes(con)
+    is_examined = all(cause["root_cause_id"] != UNEXAMINED for cause in causes)
+    is_whole = is_examined and not open_jobs and not not_yet_launched
+    known = [cause["cost_usd"] for cause in causes if cause["cost_usd"] is not None]
+    diagnosis = Diagnosis(
+        experiment_id=store.experiment_id,
+        cycle=cycle,
+        preliminary_reason=None if is_whole else "partial" if is_partial else "kill_switch",
+        **rows(con, SUMMARY)[0],
+        failed_count=len(failed),
+        cost_usd=sum(known[1:], known[0]) if known else None,
+        unpriced_count=sum(cause["unpriced_count"] for cause in causes),
+        open_jobs=open_jobs,
+        not_yet_launched=[row["condition_id"] for row in not_yet_launched],
+        missing=[row["condition_id"] for row in left if row["job_id"] is None],
+        cancelled=[row["condition_id"] for row in rows(con, CANCELLED)],
+        causes=causes,
+        examined=examined,
+    )
+    _record(store, manifest, diagnosis, now=now)
+    return diagnosis
+
+
+def as_json(diagnosis: Diagnosis) -> Row:
+    """Give a diagnosis as one object for programs; the contract is in the design, keys are only added."""
+    return {
+        "experiment_id": diagnosis.experiment_id,
+        "cycle": diagnosis.cycle,
+        "is_preliminary": diagnosis.preliminary_reason is not None,
+        "preliminary_reason": diagnosis.preliminary_reason,
+        "headline": diagnosis.headline,
+        "condition_count": diagnosis.condition_count,
+        "succeeded_count": diagnosis.succeeded_count,
+        "failed_count": diagnosis.failed_count,
+        "cost_usd": diagnosis.cost_usd,
+        "unpriced_count": diagnosis.unpriced_count,
+        "open": diagnosis.open_jobs,
+        "not_yet_launched": diagnosis.not_yet_launched,
+        "missing": diagnosis.missing,
+        "cancelled": diagnosis.cancelled,
+        "causes": [_cause_json(cause) for cause in diagnosis.causes],
+        "next": diagnosis.next_step,
+    }
+
+
+def _cause_json(cause: Row) -> Row:
+    told = dict(cause)
+    return {
+        "root_cause_id": told.pop("root_cause_id"),
+        "description": told.pop("root_cause"),
+        "affected_jobs": told.pop("job_ids"),
+        "affected_conditions": told.pop("condition_ids"),
+        "fix_strategy": told.pop("fix_strategy"),
+        "affected_files": told.pop("affected_files"),
+        **told,
+    }
+
+
+def _record(store: Store, manifest: Manifest, diagnosis: Diagnosis, *, now: datetime) -> None:
+    """Write the event, unless the newest one of this cycle says the same: looking again finds nothing new."""
+    causes = [
+        {
+            "root_cause_id": cause["root_cause_id"],
+            "category": cause["category"],
+            "remedy": cause["remedy"],
+            "confidence": cause["confidence"],
+            "job_ids": cause["job_ids"],
+            "condition_ids": cause["condition_ids"],
+        }
+        for cause in diagnosis.causes
+    ]
+    is_preliminary = diagnosis.preliminary_reason is not None
+    earlier = [
+        event
+        for event in read_events(store)
+        if event.get("event") == "diagnosis" and event.get("cycle") == diagnosis.cycle
+    ]
+    if (
+        earlier
+        and earlier[-1]["is_preliminary"] == is_preliminary
+        and named_in(earlier[-1]) == named_in({"causes": causes})
+    ):
+        return
+    dry_run = {"dry_run": True} if manifest.is_replay else {}
+    append_event(
+        store,
+        "diagnosis",
+        at=now,
+        cycle=diagnosis.cycle,
+        is_preliminary=is_preliminary,
+        failed_count=diagnosis.failed_count,
+        causes=causes,
+        **dry_run,
+    )

@@ -1,0 +1,134 @@
+"""The lines of a stored log around the one that decided; standard library only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fmon.sky.reader import LogAsk
+from fmon.store.job_logs import load_log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fmon.store.folder import Store
+
+from dataclasses import dataclass
+
+from fmon.text import cut, visible
+
+MOST_AROUND = 6
+MOST_CHARACTERS = 2_000
+"""Of one line; a page shows less."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line of a log, numbered from 1; the marked one decided."""
+
+    number: int
+    text: str
+    is_marked: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Excerpt:
+    """Lines of a log around its evidence.
+
+    Attributes
+    ----------
+    job_id : whose log it is
+    is_controller : it is the log of the job's controller
+    line_count : lines of the whole stored log
+    """
+
+    job_id: int
+    is_controller: bool
+    line_count: int
+    lines: tuple[Line, ...]
+
+
+def excerpt_of(text: str, *, job_id: int, is_controller: bool, number: int, evidence: str) -> Excerpt | None:
+    """Cut the lines around the evidence out of a log.
+
+    Parameters
+    ----------
+    text : the stored log; lines end at a line feed
+    number : of the line that decided, from 1
+    evidence : what of that line decided: of a very long one its beginning says nothing
+
+    Returns
+    -------
+    Excerpt or None
+        None where the log has no such line (it was stored again since).
+    """
+    lines = text.rstrip().split("\n")
+    if not 1 <= number <= len(lines):
+        return None
+    first, last = max(1, number - MOST_AROUND), min(len(lines), number + MOST_AROUND)
+    return Excerpt(
+        job_id=job_id,
+        is_controller=is_controller,
+        line_count=len(lines),
+        lines=tuple(
+            Line(
+                number=each,
+                text=_evident(lines[each - 1], evidence) if each == number else _printed(lines[each - 1]),
+                is_marked=each == number,
+            )
+            for each in range(first, last + 1)
+        ),
+    )
+
+
+def narrowed(excerpt: Excerpt, *, around: int, characters: int) -> list[dict[str, object]]:
+    """Give the lines that there is room for, visible and cut, as the page shows them."""
+    marked = next(line.number for line in excerpt.lines if line.is_marked)
+    return [
+        {
+            "number": line.number,
+            "text": cut(line.text, characters) if not line.is_marked else visible(line.text[:characters]),
+            "is_marked": line.is_marked,
+        }
+        for line in excerpt.lines
+        if abs(line.number - marked) <= around
+    ]
+
+
+def _printed(line: str) -> str:
+    """Give what a terminal would show of a line: progress bars write over themselves."""
+    parts = [part for part in line.split("\r") if part.strip()]
+    return parts[-1][:MOST_CHARACTERS] if parts else ""
+
+
+def _evident(line: str, evidence: str) -> str:
+    """Give the line that decided; where it is long, or has several parts, the part that did."""
+    is_plain = "\r" not in line and len(line) <= MOST_CHARACTERS
+    return line if is_plain or not evidence else evidence[:MOST_CHARACTERS]
+
+
+def excerpt(store: Store, cause: Mapping[str, Any]) -> Excerpt | None:
+    """Read the lines around the evidence of a cause.
+
+    Parameters
+    ----------
+    store : the experiment
+    cause : evidence, evidence_source, evidence_job_id, evidence_line (of views ``cause`` and ``issue``)
+
+    Returns
+    -------
+    Excerpt or None
+        None where it stood in no log, or the log is not stored.
+    """
+    if cause["evidence_source"] not in ("log", "controller_log") or cause["evidence_line"] is None:
+        return None
+    asked = LogAsk(cause["evidence_job_id"], is_controller=cause["evidence_source"] == "controller_log")
+    text = load_log(store, asked.file_name)
+    if text is None:
+        return None
+    return excerpt_of(
+        text,
+        job_id=asked.job_id,
+        is_controller=asked.is_controller,
+        number=cause["evidence_line"],
+        evidence=cause["evidence"] or "",
+    )

@@ -1,0 +1,170 @@
+"""The root causes of an experiment as the views have them, in rows and in words.
+
+What a diagnosis says, a fix plans and an issue describes is the same row of view ``cause``, with its
+suspects and the strategy of the taxonomy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fmon.causes.taxonomy import strategy
+from fmon.warehouse import rows
+from fmon.warehouse.views import freeze
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import duckdb
+
+Row = dict[str, Any]
+
+FROZEN = ("attempt_result", "cause")
+"""What the queries come down to, each several times; ``freeze`` them, or those that are still missing."""
+
+UNEXPLAINED = "no level or pair of levels explains it"
+ALONE = "one failure: too few to say what level explains it"
+
+CAUSES = """
+select
+    cause.root_cause_id,
+    cause.category,
+    cause.subcategory,
+    cause.root_cause,
+    cause.exception_class,
+    cause.message,
+    cause.remedy,
+    cause.confidence,
+    cause.rule,
+    cause.runner_up,
+    cause.evidence,
+    cause.evidence_source,
+    cause.evidence_job_id,
+    cause.evidence_line,
+    cause.is_transient,
+    cause.transient_evidence,
+    cause.failed_count,
+    cause.job_ids,
+    cause.condition_ids,
+    cause.affected_files,
+    cause.signatures,
+    cause.missing_log_count,
+    cause.cost_usd,
+    cause.unpriced_count,
+    cause.first_failed_at,
+    cause.last_failed_at
+from cause
+order by cause.failed_count desc, cause.cost_usd desc nulls last, cause.root_cause_id
+"""
+
+SUSPECT = """
+select
+    suspect.root_cause_id,
+    suspect.combination,
+    suspect.equivalents,
+    suspect.scope,
+    suspect.sentence,
+    suspect.statement,
+    suspect.round,
+    suspect.failed_count,
+    suspect.total_count,
+    suspect.outside_failed_count,
+    suspect.outside_other_count,
+    suspect.outside_total_count,
+    suspect.lift,
+    suspect.p_value,
+    suspect.p_holm
+from suspect
+"""
+
+SUSPECTS = f"{SUSPECT} order by suspect.root_cause_id, suspect.round, suspect.p_holm"
+
+QUERIES = (CAUSES, SUSPECTS)
+"""What is asked here; ``connect`` makes the views for it."""
+
+
+def root_causes(con: duckdb.DuckDBPyConnection) -> list[Row]:
+    """Give every root cause that is to be fixed, the one with the most failures first.
+
+    Parameters
+    ----------
+    con : views of one experiment, at least for ``QUERIES``; good for one call
+
+    Returns
+    -------
+    list of dict
+        The columns of view ``cause``, ``fix_strategy``, and ``suspects``: rows of view ``suspect`` by round.
+    """
+    freeze(con, FROZEN)
+    suspects: dict[str, list[Row]] = {}
+    for suspect in rows(con, SUSPECTS):
+        suspects.setdefault(suspect.pop("root_cause_id"), []).append(suspect)
+    return [
+        {
+            **cause,
+            "fix_strategy": strategy(cause["category"], cause["subcategory"]),
+            "suspects": suspects.get(cause["root_cause_id"], []),
+        }
+        for cause in rows(con, CAUSES)
+    ]
+
+
+def headline(causes: Sequence[Row]) -> str | None:
+    """Say in one line what explains most: the surest suspicion; None where nothing has failed.
+
+    Parameters
+    ----------
+    causes : of ``root_causes``
+    """
+    if not causes:
+        return None
+    explained = [cause for cause in causes if cause["suspects"]]
+    if not explained:
+        return f"{_failures(causes)} of {_kinds(causes)}; {UNEXPLAINED}"
+    surest = min(explained, key=lambda cause: (cause["suspects"][0]["p_holm"], -cause["failed_count"]))
+    return _told(surest, surest["suspects"][0])
+
+
+def transience(cause: Mapping[str, Any]) -> str | None:
+    """Say whether it is shown that a cause passes by itself; None where nobody would think so.
+
+    A remedy ``auto`` promises that a relaunch alone may do: where nothing shows it, that is said.
+    """
+    evidence = cause["transient_evidence"]
+    if cause["is_transient"]:
+        return f"transient: {evidence}"
+    if evidence:
+        return f"not shown to be transient, though {evidence}"
+    if cause["remedy"] == "auto":
+        return (
+            "not shown to be transient: SkyPilot recorded no preemption, and no condition that failed with "
+            "it has succeeded unchanged"
+        )
+    return None
+
+
+def _told(cause: Row, suspect: Row) -> str:
+    """Write a suspicion with its counter-evidence as one line."""
+    failed, total = suspect["failed_count"], suspect["total_count"]
+    if not suspect["combination"]:
+        return f"all {total:,} conditions that have ended failed with {cause['category']}"
+    gathered = failed + suspect["outside_failed_count"]
+    who = f"all {gathered:,} failures" if failed == gathered else f"{failed:,} of {gathered:,} failures"
+    if gathered == 1:
+        who = "the only failure"
+    levels = " and ".join(f"{factor}={level}" for factor, level in suspect["combination"].items())
+    there = "" if failed == total else f"{failed:,} of {total:,} there, "
+    elsewhere = f"{suspect['outside_failed_count']:,} of {suspect['outside_total_count']:,} elsewhere"
+    return f"{who} of {cause['category']} {'is' if gathered == 1 else 'are'} {levels}, {there}{elsewhere}"
+
+
+def _failures(causes: Iterable[Row]) -> str:
+    count = sum(cause["failed_count"] for cause in causes)
+    return "1 failure" if count == 1 else f"{count:,} failures"
+
+
+def _kinds(causes: Sequence[Row]) -> str:
+    return f"1 root cause ({causes[0]['category']})" if len(causes) == 1 else f"{len(causes):,} root causes"
+
+
+"""What is known of a suspect."""

@@ -1,0 +1,196 @@
+"""The way from a diagnosis to a new image, measured: git, the test command, the registry, the YAML.
+
+Used by ``fix verify``, and again by ``relaunch``: what a verification once saw is never believed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import yaml
+
+from fmon.clients.git import commits_after, has_changed, project_folder, text_at, uncommitted
+from fmon.clients.registry import digest_of, parse_reference
+from fmon.config import load_experiment
+from fmon.config.source import check_depth, read_text
+from fmon.config.task import images_of, read_task
+from fmon.errors import RegistryError
+from fmon.launch.preflight import image_check
+from fmon.rules.f3_rebuild_before_relaunch import NEEDS_NO_FIX, BuildChain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from datetime import datetime
+
+    from fmon.config.task import Task
+    from fmon.model import Experiment, Manifest
+
+KILLED = 128
+"""Added to the signal's number where a command was killed, as shells do."""
+
+
+JOB_KEYS = frozenset({"baselines", "docker_image", "envs", "fixed", "model_overrides", "overrides"})
+"""Keys of a config that change what a job is, not how it is watched."""
+
+
+class Ran(NamedTuple):
+    """A command of the user's that has ended."""
+
+    step: str
+    command: str
+    exit_status: int
+    duration_s: float
+
+
+def run_command(step: str, command: str, *, folder: Path) -> Ran:
+    """Run one of the config's ``verify`` commands in the project's folder, its output live on stderr.
+
+    Through the shell on purpose: the command is a line that the user wrote into their own config to be run
+    there, pipes and variables included; nothing of a job, a log or the queue is ever put into it.
+    """
+    started = time.monotonic()
+    done = subprocess.run(
+        command, shell=True, cwd=folder, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False
+    )
+    status = done.returncode if done.returncode >= 0 else KILLED - done.returncode
+    return Ran(step, command, status, round(time.monotonic() - started, 3))
+
+
+def measure(
+    manifest: Manifest,
+    remedies: Collection[str | None],
+    *,
+    diagnosed_at: datetime,
+    data: Path,
+    bare_vm: dict[str, Any] | None = None,
+    run: Callable[..., Ran] = run_command,
+    ask: Callable[[str], str] = digest_of,
+) -> BuildChain:
+    """Measure every link of F3 that these remedies ask for.
+
+    Parameters
+    ----------
+    manifest : of the experiment; ``docker_digest`` is what its failed attempts ran with
+    remedies : of the conditions to run again, see ``BuildChain``
+    diagnosed_at : when the diagnosis that the fix follows was finished [UTC]
+    data : data directory; files in it are no change of the project
+    bare_vm : the launch without an image that a person allowed (``rebuild.bare_vm_launch``); None = none
+    run : how the test command is run
+    ask : how a registry is asked for the digest of a reference
+
+    Raises
+    ------
+    ConfigError
+        The config or the task YAML can't be read, or is in no git repository.
+    """
+    config = Path(manifest.config_file)
+    experiment = load_experiment(config)
+    task = read_task(experiment)
+    image = _image(experiment, task)
+    digest, fault = _digest(image, ask)
+    # Once a cycle has had an image, it is the image that counts.
+    allowed = bare_vm if manifest.docker_digest is None else None
+    known = BuildChain(
+        remedies=frozenset(remedies),
+        image=image,
+        old_digest=manifest.docker_digest,
+        digest=digest,
+        registry_fault=fault,
+        named_in=tuple(_named_in(experiment, task, image, digest)),
+        bare_vm=f"{allowed['by']} at {allowed['at']}" if allowed else None,
+        is_bare=image_check(task, experiment.docker_image).result != "ok",
+    )
+    if known.remedies <= NEEDS_NO_FIX:
+        return known
+    project = project_folder(config)
+    command = experiment.verify.tests
+    ran = run("tests", command, folder=project) if command else None
+    # Looked at behind the tests: what they leave behind would be in the next image.
+    commits, before = commits_after(project, diagnosed_at)
+    return replace(
+        known,
+        commits=tuple(commit.subject for commit in commits),
+        uncommitted=tuple(uncommitted(project, besides=[data])),
+        test_command=command,
+        test_status=ran.exit_status if ran else None,
+        changed=tuple(_changed(project, before, config, task)) if before else (),
+        is_empty=before is not None and not has_changed(project, before),
+    )
+
+
+def _changed(project: Path, before: str, config: Path, task: Task) -> Iterator[str]:
+    """Name the files that say something else of the jobs than before the fix; comments say nothing."""
+    for path, keys in ((task.path, None), (config, JOB_KEYS)):
+        old = text_at(project, before, path)
+        if old is not None and _settings(old, keys) != _settings(read_text(path), keys):
+            yield path.name
+
+
+def _settings(text: str, keys: frozenset[str] | None) -> Any:
+    """Give what a YAML file says, of a config only what reaches the jobs; None where it is broken."""
+    try:
+        documents = list(yaml.load_all(text, Loader=yaml.CSafeLoader))
+    except (yaml.YAMLError, ValueError):
+        return None
+    if keys is None:
+        return documents
+    return [
+        {key: value for key, value in each.items() if key in keys}
+        for each in documents
+        if isinstance(each, dict)
+    ]
+
+
+def _image(experiment: Experiment, task: Task) -> str | None:
+    """Give the one image that the next attempts would run with; None where none or several are named."""
+    images = images_of(task)
+    if not images:
+        return experiment.docker_image
+    is_one = len(images) == 1 and images[0].startswith("docker:")
+    return images[0].removeprefix("docker:") if is_one else None
+
+
+def _digest(image: str | None, ask: Callable[[str], str]) -> tuple[str | None, str | None]:
+    if image is None:
+        return None, None
+    try:
+        return ask(image), None
+    except RegistryError as fault:
+        return None, str(fault)
+
+
+def _inside(project: Path, paths: list[Path]) -> list[Path]:
+    root = project.resolve()
+    return [path for path in paths if path.resolve().is_relative_to(root)]
+
+
+def _named_in(experiment: Experiment, task: Task, image: str | None, digest: str | None) -> Iterator[str]:
+    """Say where the task YAML names the image: its image_id, else a value of envs that is this reference."""
+    if image is None:
+        return
+    if images_of(task):
+        yield "image_id"
+        return
+    text = read_text(task.path)
+    check_depth(text, task.path)
+    for document in yaml.load_all(text, Loader=yaml.CSafeLoader):
+        envs = document.get("envs") if isinstance(document, dict) else None
+        for name, value in (envs if isinstance(envs, dict) else {}).items():
+            if isinstance(value, str) and _is_same(value, image, digest):
+                yield f"envs.{name}"
+
+
+def _is_same(value: str, image: str, digest: str | None) -> bool:
+    """Tell whether an env var's value is the image: the same reference, or the same name by its digest."""
+    try:
+        found, wanted = parse_reference(value), parse_reference(image)
+    except RegistryError:
+        return False
+    if found[:2] != wanted[:2]:
+        return False
+    return found.digest == digest if found.digest else found.tag == wanted.tag

@@ -1,0 +1,293 @@
+"""Phase 4, fix: one batch plan over all root causes of a full diagnosis, a work order for each.
+
+Reads the views, the audit, the config and names of files in the project. Writes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from fmon.clients.git import project_folder
+from fmon.config import load_experiment
+from fmon.diagnose.gate import QUERIES as GATHERED
+from fmon.diagnose.gate import require_full_diagnosis
+from fmon.diagnose.root_causes import QUERIES as CAUSES
+from fmon.diagnose.root_causes import root_causes, transience
+from fmon.errors import ConfigError
+from fmon.manifest.file import read_manifest
+from fmon.redact import redact
+from fmon.store.events import read_events
+from fmon.store.folder import find
+from fmon.text import MAX_NAMED
+from fmon.warehouse import connect, rows
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import duckdb
+
+    from fmon.model import Verify
+    from fmon.store.folder import Store
+
+Row = dict[str, Any]
+
+MOST_NAMED = 50
+"""Succeeded conditions that an order names; how many there are is counted."""
+
+# Who has succeeded with the levels that a cause follows: with all of them, or with some.
+BYSTANDERS = """
+with blamed as (
+    select
+        suspect.root_cause_id,
+        suspect.round,
+        cardinality(suspect.combination) as level_count,
+        unnest(map_entries(suspect.combination)) as pair
+    from suspect
+),
+
+sharing as (
+    select
+        blamed.root_cause_id,
+        blamed.round,
+        blamed.level_count,
+        attempt_result_level.condition_id,
+        count(*) as shared_count
+    from blamed
+    inner join attempt_result_level
+        on blamed.pair.key = attempt_result_level.factor and blamed.pair.value = attempt_result_level.level
+    where attempt_result_level.root_cause_id is null
+    group by blamed.root_cause_id, blamed.round, blamed.level_count, attempt_result_level.condition_id
+)
+
+select
+    sharing.root_cause_id,
+    sharing.round,
+    count(*) filter (where sharing.shared_count = sharing.level_count) as same_count,
+    count(*) filter (where sharing.shared_count < sharing.level_count) as near_count,
+    coalesce(
+        list(sharing.condition_id order by sharing.condition_id)
+            filter (where sharing.shared_count = sharing.level_count),
+        []
+    )[:$most] as same_conditions,
+    coalesce(
+        list(sharing.condition_id order by sharing.condition_id)
+            filter (where sharing.shared_count < sharing.level_count),
+        []
+    )[:$most] as near_conditions
+from sharing
+group by sharing.root_cause_id, sharing.round
+"""
+
+RERUN = """
+select relaunch_candidate.condition_id
+from relaunch_candidate
+where not relaunch_candidate.requires_request
+order by relaunch_candidate.manifest_position
+"""
+
+SUCCEEDED = "select experiment_summary.succeeded_count from experiment_summary"
+
+QUERIES = (BYSTANDERS, RERUN, SUCCEEDED, *GATHERED, *CAUSES)
+"""What is asked; ``connect`` makes the views for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixPlan:
+    """What is to be done about all that failed, as one batch.
+
+    Attributes
+    ----------
+    diagnosed_at : the full diagnosis that it stands on [UTC]; commits from then on are the fix
+    config_file, skypilot_yaml, image, digest : what the failed jobs ran with
+    verify : the config's commands: tests, build, push; secrets redacted
+    orders : one per root cause: the row of ``root_causes`` and needs_person, files (in the project),
+        bystanders, could_break, recorded, steps
+    rerun : conditions that a relaunch would run again as things are now
+    steps : what comes after all orders
+    """
+
+    experiment_id: str
+    cycle: int
+    diagnosed_at: datetime
+    config_file: str
+    skypilot_yaml: str
+    image: str | None
+    digest: str | None
+    verify: dict[str, str | None]
+    orders: list[Row]
+    rerun: list[str]
+    steps: list[str]
+
+
+def fix_plan(data: Path, experiment: str | None = None) -> FixPlan:
+    """Write the work orders of all root causes that the diagnosis of this cycle has gathered.
+
+    Parameters
+    ----------
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
+
+    Raises
+    ------
+    RuleError
+        F1: jobs are open. F2: a failure is without a root cause, or without a full diagnosis.
+    ConfigError
+        The config can't be read.
+    """
+    store = find(data, experiment)
+    con = connect(data, store.experiment_id, queries=QUERIES)
+    since = require_full_diagnosis(con, store)
+    manifest = read_manifest(store)
+    config = Path(manifest.config_file)
+    verify = load_experiment(config, needs_task=False).verify
+    causes = root_causes(con)
+    rerun = [row["condition_id"] for row in rows(con, RERUN)]
+    which = f" --experiment {store.experiment_id}" if experiment else ""
+    orders = _orders(con, causes, verify, config, _recorded(store, manifest.current_cycle), which)
+    return FixPlan(
+        experiment_id=store.experiment_id,
+        cycle=manifest.current_cycle,
+        diagnosed_at=since,
+        config_file=manifest.config_file,
+        skypilot_yaml=manifest.skypilot_yaml,
+        image=manifest.docker_image,
+        digest=manifest.docker_digest,
+        verify={step: _shown(getattr(verify, step)) for step in ("tests", "build", "push")},
+        orders=orders,
+        rerun=rerun,
+        steps=_steps(orders, verify, f" {store.experiment_id}" if experiment else "", is_any=bool(rerun)),
+    )
+
+
+def _orders(
+    con: duckdb.DuckDBPyConnection,
+    causes: list[Row],
+    verify: Verify,
+    config: Path,
+    recorded: dict[str, list[Row]],
+    which: str,
+) -> list[Row]:
+    """Write the order of each cause."""
+    succeeded_count = rows(con, SUCCEEDED)[0]["succeeded_count"]
+    bystanders: dict[str, list[Row]] = {}
+    for row in rows(con, BYSTANDERS, {"most": MOST_NAMED}):
+        bystanders.setdefault(row.pop("root_cause_id"), []).append(row)
+    folders = _folders(config)
+    return [
+        {
+            **cause,
+            "needs_person": cause["remedy"] == "unrecoverable",
+            "files": [file for path in cause["affected_files"] if (file := _local(path, folders))],
+            "bystanders": bystanders.get(cause["root_cause_id"], []),
+            "could_break": _could_break(
+                cause, bystanders.get(cause["root_cause_id"], []), succeeded_count=succeeded_count
+            ),
+            "transience": transience(cause),
+            "recorded": recorded.get(cause["root_cause_id"], []),
+            "test_command": _shown(verify.tests),
+            "steps": _order_steps(cause, which),
+        }
+        for cause in causes
+    ]
+
+
+def _could_break(cause: Row, bystanders: list[Row], *, succeeded_count: int) -> str:
+    """Say which conditions that succeeded a fix may touch: those of the same levels, of the same files."""
+    if not succeeded_count:
+        return "nothing has succeeded that it could break"
+    if cause["remedy"] == "auto":
+        return f"no: a relaunch changes nothing for the {succeeded_count:,} that succeeded"
+    told = []
+    for suspect in cause["suspects"]:
+        if not suspect["combination"]:
+            continue
+        levels = " and ".join(f"{factor}={level}" for factor, level in suspect["combination"].items())
+        found = next((row for row in bystanders if row["round"] == suspect["round"]), None)
+        if found is None:
+            told.append(f"none with {levels}, or with one of these levels, has succeeded")
+            continue
+        same, near = found["same_count"], found["near_count"]
+        told.append(
+            f"{same:,} with {levels} succeeded{_names(same, found['same_conditions'])}"
+            if same
+            else f"none with {levels} has succeeded"
+        )
+        if near:
+            told.append(f"{near:,} with one of these levels did{_names(near, found['near_conditions'])}")
+    if not told:
+        told.append(f"any of the {succeeded_count:,} that succeeded: no level sets the failed ones apart")
+    if cause["remedy"] == "code" or cause["affected_files"]:
+        told.append(
+            f"all {succeeded_count:,} that succeeded run the same code and are not run again: let the tests "
+            "cover them"
+        )
+    return "; ".join(told)
+
+
+def _order_steps(cause: Row, which: str) -> list[str]:
+    """List the commands of one order; ``which`` names the experiment where it is not the newest."""
+    record = f"fmon fix record {quote(cause['root_cause_id'])} --what '...'{which}"
+    look = [f"fmon logs {cause['evidence_job_id']}{which}"] if cause["evidence_source"] else []
+    if cause["remedy"] == "unrecoverable":
+        return [*look, f"fmon issues{which.replace(' --experiment', '')}", record]
+    return look if cause["remedy"] == "auto" else [*look, record]
+
+
+def _steps(orders: list[Row], verify: Verify, which: str, *, is_any: bool) -> list[str]:
+    """List what comes behind all orders; where a relaunch alone may do, nothing is built."""
+    if not orders and not is_any:
+        return [f"fmon report{which}"]
+    changing = [order for order in orders if order["remedy"] != "auto"]
+    commands = any((verify.tests, verify.build, verify.push))
+    return [
+        *(["git commit: the fixes of all causes as one"] if changing else []),
+        *([f"fmon fix run{which}"] if changing and commands else []),
+        f"fmon fix verify{which}",
+        f"fmon relaunch{which} --dry-run",
+    ]
+
+
+def _recorded(store: Store, cycle: int) -> dict[str, list[Row]]:
+    """Read what has been done about each cause in this cycle."""
+    found: dict[str, list[Row]] = {}
+    for event in read_events(store):
+        if event.get("event") == "fix" and event["cycle"] == cycle:
+            done = {key: event[key] for key in ("at", "what", "by")}
+            found.setdefault(event["root_cause_id"], []).append(done)
+    return found
+
+
+def _folders(config: Path) -> list[Path]:
+    """Give where files of the project may be: the config's folder, the repository's root."""
+    try:
+        return [config.absolute().parent, project_folder(config)]
+    except ConfigError:
+        return [config.absolute().parent]
+
+
+def _local(path: str, folders: list[Path]) -> str | None:
+    """Find a file that a log names in the project, by the longest end of its path that is there."""
+    parts = [part for part in PurePosixPath(path).parts if part != "/"]
+    if ".." in parts or "\0" in path:
+        return None
+    for start in range(len(parts)):
+        for folder in folders:
+            try:
+                if folder.joinpath(*parts[start:]).is_file():
+                    return "/".join(parts[start:])
+            except OSError:  # a name that no file system takes
+                return None
+    return None
+
+
+def _names(count: int, names: list[str]) -> str:
+    """Name the first few of so many conditions, in brackets."""
+    more = f" and {count - MAX_NAMED:,} more" if count > MAX_NAMED else ""
+    return f" ({', '.join(names[:MAX_NAMED])}{more})"
+
+
+def _shown(command: str | None) -> str | None:
+    return None if command is None else redact(command)

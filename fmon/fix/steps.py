@@ -1,0 +1,225 @@
+"""Phase 4, fix: run the config's own commands, record what was done, verify the chain of F3.
+
+Reads the views and the config; writes events. The commands do what the user wrote into the config.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fmon.clients.git import project_folder
+from fmon.clients.registry import digest_of
+from fmon.config import load_experiment
+from fmon.diagnose.gate import QUERIES as GATHERED
+from fmon.diagnose.gate import failures, require_full_diagnosis
+from fmon.errors import ConfigError, RegistryError
+from fmon.fix.chain import measure, run_command
+from fmon.manifest.file import read_manifest
+from fmon.redact import redact
+from fmon.rules.f3_rebuild_before_relaunch import bare_vm_launch, f3_links
+from fmon.store.events import append_event, read_events
+from fmon.store.folder import find
+from fmon.text import nearest
+from fmon.warehouse import connect, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from fmon.fix.chain import Ran
+    from fmon.rules.f3_rebuild_before_relaunch import Link
+
+RERUN = """
+select
+    relaunch_candidate.condition_id,
+    relaunch_candidate.remedy
+from relaunch_candidate
+order by relaunch_candidate.manifest_position
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """The chain from diagnosis to image as it was measured now (F3).
+
+    Attributes
+    ----------
+    cycle : the one whose failures were fixed
+    rerun_count : conditions to run again; without any the chain has no links
+    links : with what was seen of each, secrets redacted
+    """
+
+    experiment_id: str
+    cycle: int
+    rerun_count: int
+    links: list[Link]
+
+    @property
+    def broken(self) -> list[str]:
+        """Names of the broken links."""
+        return [link.link for link in self.links if link.result == "broken"]
+
+
+def run_commands(
+    data: Path,
+    experiment: str | None = None,
+    *,
+    clock: Callable[[], datetime],
+    run: Callable[..., Ran] = run_command,
+) -> Iterator[Ran]:
+    """Run the config's tests, build and push in this order, up to the first that fails.
+
+    Each begin and end is an event. One that was killed has no end, and the next call starts over: nothing
+    is taken for done that was not seen to end well.
+
+    Parameters
+    ----------
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
+    clock : the clock [UTC]
+    run : how a command is run
+
+    Yields
+    ------
+    Ran
+        Each command that has ended; the last one may have failed.
+
+    Raises
+    ------
+    RuleError
+        F1 or F2 refuses; nothing was run.
+    ConfigError
+        The experiment is a replay, or its config has no commands, or is in no git repository.
+    """
+    store = find(data, experiment)
+    require_full_diagnosis(connect(data, store.experiment_id, queries=GATHERED), store)
+    manifest = read_manifest(store)
+    if manifest.is_replay:
+        message = f"{store.experiment_id} is a replay, and nothing of a replay is built or pushed"
+        raise ConfigError(message)
+    config = Path(manifest.config_file)
+    verify = load_experiment(config).verify
+    steps = [("tests", verify.tests), ("build", verify.build), ("push", verify.push)]
+    if not any(command for _, command in steps):
+        message = f"{config} has no commands to run; write verify: {{tests: ..., build: ..., push: ...}}"
+        raise ConfigError(message)
+    project = project_folder(config)
+    for step, command in steps:
+        if command is None:
+            continue
+        append_event(store, "fix_command_begin", at=clock(), step=step, command=redact(command))
+        ran = run(step, command, folder=project)
+        append_event(
+            store,
+            "fix_command_end",
+            at=clock(),
+            step=step,
+            exit_status=ran.exit_status,
+            duration_s=ran.duration_s,
+        )
+        yield ran
+        if ran.exit_status != 0:
+            return
+
+
+def record(
+    data: Path, experiment: str | None, root_cause_id: str, *, what: str, by: str, now: datetime
+) -> None:
+    """Record what was done about a root cause; an unrecoverable one can be relaunched only then.
+
+    Parameters
+    ----------
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
+    root_cause_id : one that a failure of the newest attempts has
+    what : what was done; secrets in it are not stored
+    by : who did it
+    now : the clock [UTC]
+
+    Raises
+    ------
+    RuleError
+        F1 or F2 refuses.
+    ConfigError
+        No failure has this root cause (names near ones), or nothing is said.
+    """
+    store = find(data, experiment)
+    con = connect(data, store.experiment_id, queries=GATHERED)
+    require_full_diagnosis(con, store)
+    cycle = read_manifest(store).current_cycle
+    known = sorted({row["root_cause_id"] for row in failures(con)})
+    if root_cause_id not in known:
+        hint = nearest(root_cause_id, known) if known else "there is no failure"
+        message = f"{store.experiment_id} has no root cause {root_cause_id!r}; {hint}"
+        raise ConfigError(message)
+    if not what.strip():
+        raise ConfigError("--what is empty; say in a few words what was done")
+    what = redact(what.strip())
+    append_event(store, "fix", at=now, cycle=cycle, root_cause_id=root_cause_id, what=what, by=by)
+
+
+def verify(
+    data: Path,
+    experiment: str | None = None,
+    *,
+    now: datetime,
+    run: Callable[..., Ran] = run_command,
+    ask: Callable[[str], str] = digest_of,
+) -> Verified:
+    """Measure the chain from the diagnosis to the image that the next attempts would run with.
+
+    Parameters
+    ----------
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
+    now : the clock [UTC]
+    run, ask : how the test command is run and a registry asked; no registry is asked for a replay
+
+    Raises
+    ------
+    RuleError
+        F1 or F2 refuses. A broken link is no refusal here: it is what was asked for.
+    ConfigError
+        The config or the task YAML can't be read, or is in no git repository.
+    """
+    store = find(data, experiment)
+    con = connect(data, store.experiment_id, queries=(*GATHERED, RERUN))
+    since = require_full_diagnosis(con, store)
+    manifest = read_manifest(store)
+    again = rows(con, RERUN)
+    if not again:
+        return Verified(
+            experiment_id=store.experiment_id, cycle=manifest.current_cycle, rerun_count=0, links=[]
+        )
+    remedies = {row["remedy"] for row in again}
+    ask = _ask_nobody if manifest.is_replay else ask
+    bare_vm = bare_vm_launch(read_events(store))
+    chain = measure(manifest, remedies, diagnosed_at=since, data=data, bare_vm=bare_vm, run=run, ask=ask)
+    links = [link._replace(evidence=redact(link.evidence)) for link in f3_links(chain)]
+    verified = Verified(
+        experiment_id=store.experiment_id,
+        cycle=manifest.current_cycle,
+        rerun_count=len(again),
+        links=links,
+    )
+    dry_run = {"dry_run": True} if manifest.is_replay else {}
+    append_event(
+        store,
+        "fix_verified",
+        at=now,
+        cycle=manifest.current_cycle,
+        is_ok=not verified.broken,
+        links=[link._asdict() for link in links],
+        image=chain.image,
+        digest=chain.digest,
+        commits=list(chain.commits),
+        **dry_run,
+    )
+    return verified
+
+
+def _ask_nobody(reference: str) -> str:
+    message = f"no registry was asked for {reference}: the experiment is a replay"
+    raise RegistryError(message)

@@ -1,0 +1,114 @@
+"""Launch jobs exactly once per condition and cycle, whatever dies in between.
+
+Whoever comes after a crash looks at the launches still in flight, then at the queue, before it launches
+anything: an intent without a job may be one that SkyPilot has taken. Why in this order, and with which
+grace: docs/decisions/0014.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from fmon.launch.dispatcher import Dispatcher, DispatchLimits
+from fmon.launch.intent_log import LaunchKey, write_dry
+from fmon.launch.outcome import DispatchOutcome
+from fmon.manifest.file import read_manifest
+from fmon.store.durable import LockTaken, lock
+from fmon.store.folder import launch_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from fmon.model import Entry
+    from fmon.sky.reader import QueueReader
+    from fmon.sky.submit.submitter import Submitter
+    from fmon.store.folder import Store
+
+__all__ = ["DispatchLimits", "DispatchOutcome", "LaunchKey", "dispatch", "exclusive"]
+
+
+@contextmanager
+def exclusive(data: Path, experiment_name: str, *, wait_s: float = 5.0) -> Iterator[int]:
+    """Be the only one who launches jobs of experiments of this name; the kernel ends it with the process.
+
+    Gives the lock's file descriptor, for the submitter's worker: it holds the lock as long as it lives.
+
+    Parameters
+    ----------
+    data : data directory
+    experiment_name : of the config
+    wait_s : how long to wait for another one [s]
+
+    Raises
+    ------
+    LockTaken
+        Another process launches.
+    """
+    with ExitStack() as held:
+        data.mkdir(parents=True, exist_ok=True)
+        try:
+            handle = held.enter_context(lock(launch_lock(data, experiment_name), wait_s=wait_s))
+        except LockTaken as taken:
+            message = (
+                f"another fmon launches jobs of {experiment_name} in {data} now; wait until it has ended"
+            )
+            raise LockTaken(message) from taken
+        yield handle
+
+
+def dispatch(
+    store: Store,
+    attempts: Iterable[LaunchKey],
+    submitter: Submitter,
+    queue: QueueReader,
+    *,
+    task_yaml: Callable[[Entry, int], str],
+    clock: Callable[[], datetime],
+    sleep: Callable[[float], None] = time.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
+    limits: DispatchLimits | None = None,
+    progress: Callable[[int, int], None] = lambda settled, total: None,
+) -> DispatchOutcome:
+    """Launch what has no job yet, and write it into manifest and audit; the caller holds ``exclusive``.
+
+    Parameters
+    ----------
+    store : the experiment; its manifest stands and names every condition (F5)
+    attempts : conditions and cycles; one that has a job of its cycle is not launched
+    submitter, queue : what launches, and where the jobs are read from
+    task_yaml : the whole task YAML of a condition's job in a cycle, metadata included
+    clock, sleep, monotonic : the clock [UTC], how to wait [s], a clock that never steps [s]
+    limits : how fast
+    progress : called with (attempts that are settled, all)
+
+    Returns
+    -------
+    Dispatched
+        Of a replay nothing: its launches are written down and never leave.
+
+    Raises
+    ------
+    QueueError
+        The first look failed: nothing was launched.
+    """
+    manifest = read_manifest(store)
+    wanted = list(dict.fromkeys(attempts))
+    if manifest.is_replay:
+        write_dry(store, manifest, wanted, at=clock())
+        return DispatchOutcome()
+    return Dispatcher(
+        store=store,
+        wanted=wanted,
+        submitter=submitter,
+        queue=queue,
+        task_yaml=task_yaml,
+        clock=clock,
+        sleep=sleep,
+        monotonic=monotonic,
+        limits=limits or DispatchLimits(),
+        progress=progress,
+    ).run()

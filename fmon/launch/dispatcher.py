@@ -1,0 +1,302 @@
+"""One dispatch under way: what has a job, what may have one, what is to be launched."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fmon.errors import QueueError
+from fmon.launch.intent_log import LaunchHistory, LaunchKey, key_of, read_history, write_intent, write_result
+from fmon.launch.outcome import DispatchOutcome
+from fmon.manifest.build import assign_job, jobs_of
+from fmon.manifest.file import read_manifest, write_manifest
+from fmon.monitor.ingest import attach_jobs
+from fmon.sky.submit.submitter import Submission
+from fmon.store.durable import lock
+from fmon.store.folder import poll_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    pass
+    from fmon.model import Entry, Manifest, Record
+    from fmon.sky.reader import QueueReader
+    from fmon.sky.submit.submitter import InFlight, Outcome, Submitter
+    from fmon.store.folder import Store
+
+POLL_WAIT_S = 300.0
+"""Longest wait for a poll to end [s]: it holds its lock for as long as its queue takes to answer."""
+
+SAVE_S = 5.0
+"""Time between two writes of the manifest while launches go on [s]; the audit has each at once."""
+
+SERVER_AWAY = frozenset(
+    {
+        *("ApiServerConnectionError", "ConnectionError", "ConnectTimeout", "ReadTimeout", "Timeout"),
+        *("ServerTemporarilyUnavailableError", "ApiServerAuthenticationError", "AuthRequired"),
+    }
+)
+"""Failures of a launch that the next one would meet as well: it is not tried."""
+
+
+@dataclass(kw_only=True)
+class Dispatcher:
+    """What a dispatch knows and does.
+
+    An attempt is in one place: ``to_launch``, ``running`` (handed over), ``absent`` (uncertain, with the
+    time since when it has been in no list; None = it was in flight at the last look, or no look was yet),
+    ``job_ids`` or ``failed``.
+    """
+
+    store: Store
+    wanted: list[LaunchKey]
+    submitter: Submitter
+    queue: QueueReader
+    task_yaml: Callable[[Entry, int], str]
+    clock: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    monotonic: Callable[[], float]
+    limits: DispatchLimits
+    progress: Callable[[int, int], None]
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    history: dict[LaunchKey, LaunchHistory] = field(default_factory=dict)
+    to_launch: deque[LaunchKey] = field(default_factory=deque)
+    running: dict[str, LaunchKey] = field(default_factory=dict)
+    absent: dict[LaunchKey, float | None] = field(default_factory=dict)
+    job_ids: dict[LaunchKey, int] = field(default_factory=dict)
+    failed: dict[LaunchKey, str] = field(default_factory=dict)
+    launched: set[LaunchKey] = field(default_factory=set)
+    unsaved: set[LaunchKey] = field(default_factory=set)
+    tries: Counter[LaunchKey] = field(default_factory=Counter)
+    hidden: set[str] = field(default_factory=set)
+    """Requests seen before the grace was over whose task the server does not show: they may be ours."""
+    error: QueueError | None = None
+    changed_at: float = 0.0
+    saved_at: float = 0.0
+    next_at: float = 0.0
+
+    def run(self) -> DispatchOutcome:
+        """Look, launch, and look again until nothing is uncertain or nothing changes any more."""
+        self._read_audit()
+        self._look()
+        self.changed_at = self.saved_at = self.next_at = self.monotonic()
+        try:
+            self._launch_and_look()
+        except KeyboardInterrupt:
+            self._save()
+            raise
+        return self._dispatched()
+
+    def _launch_and_look(self) -> None:
+        self._launch_all()
+        while not self.error and (self.absent or self.failed):
+            try:
+                self._look()
+            except QueueError as error:
+                self.error = error
+                return
+            self._launch_all()
+            if not self.absent or self.monotonic() - self.changed_at > self.limits.patience_s:
+                return
+            self.sleep(self.limits.look_s)
+
+    def _read_audit(self) -> None:
+        """Sort the attempts by what the audit tells of them."""
+        self.history = read_history(self.store)
+        for attempt in self.wanted:
+            of = self.history.setdefault(attempt, LaunchHistory())
+            if of.job_id is not None:
+                self.job_ids[attempt] = of.job_id
+                self.unsaved.add(attempt)
+            elif of.is_uncertain:
+                self.absent[attempt] = None
+            else:
+                self.to_launch.append(attempt)
+
+    # Looking: in flight first. A launch that ends between the two looks is then in the queue; the other
+    # way round it would be in neither.
+
+    def _look(self) -> None:
+        """Find out which attempts have a job, which are in flight, and which are neither."""
+        at = self.monotonic()
+        flying = self.submitter.in_flight()
+        with lock(poll_lock(self.store.path.parent), wait_s=POLL_WAIT_S):
+            answer = self.queue.read()
+            manifest, _ = attach_jobs(self.store, answer, source=self.queue.name)
+        self.entries = {entry.condition: entry for entry in manifest.jobs}
+        for attempt in [*self.absent, *self.to_launch, *self.failed]:
+            entry = self.entries[attempt.condition_id]
+            if entry.job_id is not None and entry.relaunch_batch >= attempt.cycle:
+                self._settle(attempt, entry.job_id)
+        self._find_untagged(manifest, answer.records)
+        self._compare(flying, at)
+
+    def _find_untagged(self, manifest: Manifest, records: list[Record]) -> None:
+        """Find relaunches whose metadata the server dropped: by name, newer than the job that they follow."""
+        own = {job_id for job_id, _ in jobs_of(manifest)}
+        untagged = [each for each in records if each.fmon_experiment is None and each.job_id not in own]
+        for attempt in [*self.absent, *self.to_launch, *self.failed]:
+            entry = self.entries[attempt.condition_id]
+            if not self.history[attempt].count or attempt.cycle == 0 or entry.job_id is None:
+                continue  # the first job of a name is attached by ``attach_jobs``
+            newer = [each.job_id for each in untagged if each.job_name == entry.job_name]
+            job_id = min((each for each in newer if each > entry.job_id), default=None)
+            if job_id is not None:
+                self._settle(attempt, job_id)
+                self.unsaved.add(attempt)
+
+    def _compare(self, flying: list[InFlight], at: float) -> None:
+        """Hold what has no job against the launches in flight."""
+        tagged = {(each.experiment_id, each.condition_id, each.cycle) for each in flying}
+        names = {each.job_name for each in flying if each.experiment_id is None and each.is_readable}
+        hidden = {each.request_id for each in flying if not each.is_readable}
+
+        def is_flying(attempt: LaunchKey) -> bool:
+            key = (self.store.experiment_id, attempt.condition_id, attempt.cycle)
+            return key in tagged or self.entries[attempt.condition_id].job_name in names
+
+        for attempt in [each for each in self.to_launch if is_flying(each)]:
+            self.to_launch.remove(attempt)  # in flight, and the audit knows nothing of it: it was lost
+            self.absent[attempt] = None
+        for attempt, since in list(self.absent.items()):
+            if is_flying(attempt):
+                self.absent[attempt] = None
+            elif since is None:
+                self.absent[attempt] = at
+                self.hidden |= hidden
+            elif at - since < self.limits.grace_s:
+                self.hidden |= hidden
+            elif not hidden & self.hidden and self.tries[attempt] < self.limits.tries:
+                del self.absent[attempt]
+                self.to_launch.append(attempt)
+                self.changed_at = at
+
+    def _settle(self, attempt: LaunchKey, job_id: int) -> None:
+        """Note that an attempt has its job."""
+        self.job_ids[attempt] = job_id
+        self.changed_at = self.monotonic()
+        self.absent.pop(attempt, None)
+        self.failed.pop(attempt, None)
+        if attempt in self.to_launch:
+            self.to_launch.remove(attempt)
+
+    # Launching
+
+    def _launch_all(self) -> None:
+        """Hand over what is to be launched, and take in all outcomes."""
+        self._tell()
+        while self.running or (self.to_launch and not self.error):
+            while self._may_launch():
+                self._launch(self.to_launch.popleft())
+            self._take_outcome()
+            if self.monotonic() - self.saved_at > SAVE_S:
+                self._save()
+        self._save()
+
+    def _may_launch(self) -> bool:
+        has_room = len(self.running) < self.limits.parallel and self.monotonic() >= self.next_at
+        return bool(self.to_launch) and has_room and not self.error
+
+    def _launch(self, attempt: LaunchKey) -> None:
+        """Write the intent, then hand the launch over."""
+        entry = self.entries[attempt.condition_id]
+        if self.store.is_closed:
+            self.store.reopen()
+        key = key_of(attempt, self.history[attempt].count)
+        task_yaml = self.task_yaml(entry, attempt.cycle)
+        write_intent(self.store, attempt, key=key, job_name=entry.job_name, at=self.clock())
+        self.history[attempt].count += 1
+        self.tries[attempt] += 1
+        self.running[key] = attempt
+        self.changed_at = self.monotonic()
+        self.next_at = self.changed_at + 1 / self.limits.per_s
+        self.submitter.submit(Submission(attempt_key=key, job_name=entry.job_name, task_yaml=task_yaml))
+
+    def _take_outcome(self) -> None:
+        """Wait for an outcome, or for the time of the next launch."""
+        is_free = self.to_launch and not self.error and len(self.running) < self.limits.parallel
+        timeout_s = max(0.01, self.next_at - self.monotonic()) if is_free else SAVE_S
+        outcome = self.submitter.outcome(timeout_s=timeout_s)
+        attempt = self.running.pop(outcome.attempt_key, None) if outcome else None
+        if outcome is None or attempt is None:
+            if self.running and self.monotonic() - self.changed_at > self.limits.patience_s:
+                self.submitter.close()  # whatever hangs can send nothing any more: its outcomes are uncertain
+            return
+        write_result(self.store, attempt, outcome, at=self.clock())
+        self.changed_at = self.monotonic()
+        if outcome.job_id is not None:
+            self.job_ids[attempt] = outcome.job_id
+            self.launched.add(attempt)
+            self.unsaved.add(attempt)
+        else:
+            self._note_failure(attempt, outcome)
+        self._tell()
+
+    def _note_failure(self, attempt: LaunchKey, outcome: Outcome) -> None:
+        why = f"{outcome.error_type}: {outcome.error}"
+        if outcome.is_uncertain:
+            self.absent[attempt] = None
+            self.history[attempt].why = why
+        elif outcome.error_type in SERVER_AWAY:
+            self.to_launch.append(attempt)
+            self.error = self.error or QueueError(why, error_type=outcome.error_type)
+        else:
+            self.failed[attempt] = why
+
+    def _save(self) -> None:
+        """Write the new jobs into the manifest."""
+        self.saved_at = self.monotonic()
+        if not self.unsaved:
+            return
+        with lock(poll_lock(self.store.path.parent), wait_s=POLL_WAIT_S):
+            manifest = read_manifest(self.store)
+            entries = {entry.condition: entry for entry in manifest.jobs}
+            for attempt in self.unsaved:
+                entry = entries[attempt.condition_id]
+                assign_job(manifest, entry, job_id=self.job_ids[attempt], cycle=attempt.cycle)
+            write_manifest(self.store, manifest)
+        self.unsaved.clear()
+
+    def _tell(self) -> None:
+        self.progress(len(self.job_ids) + len(self.failed), len(self.wanted))
+
+    def _dispatched(self) -> DispatchOutcome:
+        return DispatchOutcome(
+            launched={each.condition_id: self.job_ids[each] for each in self.wanted if each in self.launched},
+            found={
+                each.condition_id: self.job_ids[each]
+                for each in self.wanted
+                if each in self.job_ids and each not in self.launched
+            },
+            failed={each.condition_id: why for each, why in self.failed.items()},
+            uncertain={each.condition_id: self.history[each].why for each in self.absent},
+            left=[each.condition_id for each in self.to_launch],
+            error=self.error,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DispatchLimits:
+    """How fast, and how patient.
+
+    Attributes
+    ----------
+    parallel : most launches handed over and not answered
+    per_s : most launches handed over in a second
+    look_s : time between two looks at what is uncertain [s]
+    grace_s : how long an uncertain launch must have been in no list before it is launched again [s];
+        longer than a proxy holds a request back (60 s by default)
+    patience_s : after this without any change a launch that has no outcome is uncertain, and the uncertain
+        ones are left to the next run [s]
+    tries : how often one attempt is launched in one run where its outcome stays unknown
+    """
+
+    parallel: int = 8
+    per_s: float = 4.0
+    look_s: float = 10.0
+    grace_s: float = 120.0
+    patience_s: float = 900.0
+    tries: int = 3

@@ -1,0 +1,111 @@
+"""What the audit says of launches: which have left, and what came of each.
+
+An intent is written before a launch leaves, its result behind it; an intent without a result was cut off
+by a crash, and nobody knows whether the server has taken it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from fmon.store.events import append_event, read_events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from fmon.model import Manifest
+    from fmon.sky.submit.submitter import Outcome
+    from fmon.store.folder import Store
+
+
+class LaunchKey(NamedTuple):
+    """What is launched exactly once: a condition in a cycle."""
+
+    condition_id: str
+    cycle: int
+
+
+@dataclass
+class LaunchHistory:
+    """What the audit tells of one attempt.
+
+    Attributes
+    ----------
+    count : how often it has left
+    job_id : the job that the server gave for it
+    is_uncertain : the newest launch of it may have been taken
+    why : what is known of that one
+    """
+
+    count: int = 0
+    job_id: int | None = None
+    is_uncertain: bool = False
+    why: str = ""
+
+
+def read_history(store: Store) -> dict[LaunchKey, LaunchHistory]:
+    """Read what the audit tells of every attempt that has ever left."""
+    known: dict[LaunchKey, LaunchHistory] = {}
+    for event in read_events(store):
+        if event.get("event") not in ("launch_intent", "launch_result") or event.get("dry_run"):
+            continue
+        of = known.setdefault(LaunchKey(event["condition_id"], event["cycle"]), LaunchHistory())
+        if event["event"] == "launch_intent":
+            of.count += 1
+            of.is_uncertain, of.why = True, "fmon ended before it had the answer"
+        else:
+            of.job_id = event["job_id"] if of.job_id is None else of.job_id
+            of.is_uncertain, of.why = event["is_uncertain"], event["error"] or ""
+    return known
+
+
+def write_intent(store: Store, attempt: LaunchKey, *, key: str, job_name: str, at: datetime) -> None:
+    """Say that a launch is about to leave."""
+    append_event(
+        store,
+        "launch_intent",
+        at=at,
+        attempt_key=key,
+        condition_id=attempt.condition_id,
+        cycle=attempt.cycle,
+        job_name=job_name,
+    )
+
+
+def write_result(store: Store, attempt: LaunchKey, outcome: Outcome, *, at: datetime) -> None:
+    """Say what came of a launch."""
+    append_event(
+        store,
+        "launch_result",
+        at=at,
+        attempt_key=outcome.attempt_key,
+        condition_id=attempt.condition_id,
+        cycle=attempt.cycle,
+        job_id=outcome.job_id,
+        error_type=outcome.error_type,
+        error=outcome.error,
+        is_uncertain=outcome.is_uncertain,
+    )
+
+
+def write_dry(store: Store, manifest: Manifest, attempts: Iterable[LaunchKey], *, at: datetime) -> None:
+    """Say which launches a replayed experiment would make; none ever leaves."""
+    names = {entry.condition: entry.job_name for entry in manifest.jobs}
+    for attempt in attempts:
+        append_event(
+            store,
+            "launch_intent",
+            at=at,
+            attempt_key=key_of(attempt, 0),
+            condition_id=attempt.condition_id,
+            cycle=attempt.cycle,
+            job_name=names[attempt.condition_id],
+            dry_run=True,
+        )
+
+
+def key_of(attempt: LaunchKey, number: int) -> str:
+    """Name the number-th launch of an attempt."""
+    return f"{attempt.condition_id}/{attempt.cycle}/{number}"

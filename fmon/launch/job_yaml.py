@@ -1,0 +1,124 @@
+"""The task YAML of one condition's job: the experiment's, with what makes the condition."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from fmon.model import CONDITION_TAG, CYCLE_TAG, EXPERIMENT_TAG, envs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fmon.config.task import Task
+    from fmon.model import Condition, Experiment
+
+HEADER = {"name", "execution"}
+"""Keys of the document that may stand before the tasks of a pipeline and names it."""
+
+CHOICES = ("any_of", "ordered")
+DECLARED = ("envs", "secrets")
+"""Keys of a task whose variables may be declared without a value."""
+
+
+def job_envs(
+    experiment: Experiment, condition: Condition, *, experiment_id: str, cycle: int
+) -> dict[str, str]:
+    """Give the environment variables that a condition's job is told, who it is among them."""
+    who = (experiment_id, condition.condition_id, str(cycle))
+    tags = dict(zip((EXPERIMENT_TAG, CONDITION_TAG, CYCLE_TAG), who, strict=True))
+    return {
+        # MLflow gives these tags to every run, without a line in the training code.
+        **({"MLFLOW_RUN_CONTEXT": json.dumps(tags)} if experiment.mlflow else {}),
+        **envs_of(experiment, condition),
+        **dict(zip(("FMON_EXPERIMENT", "FMON_CONDITION", "FMON_CYCLE"), who, strict=True)),
+    }
+
+
+def job_yaml(
+    task: Task,
+    experiment: Experiment,
+    condition: Condition,
+    *,
+    experiment_id: str,
+    cycle: int,
+    environ: Mapping[str, str],
+) -> str:
+    """Write the task YAML of a condition's job.
+
+    Parameters
+    ----------
+    task : the experiment's task YAML
+    experiment, condition : whose job; the config's resources win over those of the task, in each choice of it
+    experiment_id, cycle : what its metadata says; ``sky.record`` reads it back
+    environ : values of variables that the task declares without one, where nothing else sets them
+    """
+    envs = job_envs(experiment, condition, experiment_id=experiment_id, cycle=cycle)
+    tags = {"experiment": experiment_id, "condition": condition.condition_id, "cycle": cycle}
+    documents = copy.deepcopy(task.documents)
+    if documents[0].keys() <= HEADER:
+        documents[0]["name"] = condition.job_name
+        bodies = documents[1:]
+    elif len(documents) > 1:
+        bodies, documents = documents, [{"name": condition.job_name}, *documents]
+    else:
+        documents[0]["name"] = condition.job_name
+        bodies = documents
+    for body in bodies:
+        _fill(body, envs, environ)
+        body["envs"] = {**(body.get("envs") or {}), **envs}
+        body["_metadata"] = {**(body.get("_metadata") or {}), "fmon": tags}
+        if condition.resources:
+            body["resources"] = _changed(body.get("resources") or {}, condition.resources)
+    return yaml.dump_all(documents, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+
+
+@dataclass(frozen=True)
+class JobWriter:
+    """Writes the task YAMLs of one experiment's jobs; the fields are as in ``job_yaml``."""
+
+    task: Task
+    experiment: Experiment
+    experiment_id: str
+    environ: Mapping[str, str]
+
+    def of(self, condition: Condition, cycle: int) -> str:
+        """Write that of a condition's job in a cycle."""
+        return job_yaml(
+            self.task,
+            self.experiment,
+            condition,
+            experiment_id=self.experiment_id,
+            cycle=cycle,
+            environ=self.environ,
+        )
+
+
+def unset(task: Task, envs: Mapping[str, str], environ: Mapping[str, str]) -> list[str]:
+    """List the variables that the task declares without a value and that nothing sets."""
+    names = [*(name for name in task.unset if name not in envs), *task.unset_secrets]
+    return [name for name in names if not environ.get(name)]
+
+
+def _fill(body: dict[str, Any], envs: Mapping[str, str], environ: Mapping[str, str]) -> None:
+    """Give variables that are declared without a value the one that the environment has."""
+    for kind in DECLARED:
+        for name, value in (body.get(kind) or {}).items():
+            if value is None and (kind == "secrets" or name not in envs) and environ.get(name):
+                body[kind][name] = environ[name]
+
+
+def _changed(resources: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Let changes win over the common part of a task's resources and over each of its choices."""
+    common = {**resources, **changes}
+    for key in CHOICES:
+        if isinstance(common.get(key), list):
+            common[key] = [
+                {name: value for name, value in choice.items() if name not in changes}
+                for choice in common[key]
+            ]
+    return common

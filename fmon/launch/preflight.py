@@ -1,0 +1,202 @@
+"""What is looked at before the first job is paid for: checks, prices and the estimate.
+
+``plan`` shows them; ``launch`` refuses by them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from fmon.config.task import images_of
+from fmon.errors import QueueError
+from fmon.launch.job_yaml import job_envs, unset
+from fmon.model import Condition, Experiment, Limits
+from fmon.text import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from fmon.config.task import Task
+    from fmon.launch.estimate import Estimate
+    from fmon.launch.job_yaml import JobWriter
+    from fmon.model import Condition, Experiment, Limits
+
+SKYPILOT_COULD_NOT_RUN = {"Timeout", "WorkerFailed", "ImportError", "ModuleNotFoundError", "KeyError"}
+"""Failures of asking SkyPilot that say nothing about the task YAML."""
+
+
+def one_of_each_kind(conditions: Iterable[Condition]) -> list[Condition]:
+    """Give one condition of each kind of job: they differ in more than values where resources differ."""
+    kinds: dict[str, Condition] = {}
+    for condition in conditions:
+        kinds.setdefault(json.dumps(condition.resources, sort_keys=True, default=str), condition)
+    return list(kinds.values())
+
+
+def parse_kinds(
+    parse: Callable[[str], int], writer: JobWriter, conditions: Iterable[Condition], *, cycle: int
+) -> int:
+    """Let SkyPilot parse one job of each kind; give the number of their tasks.
+
+    Parameters
+    ----------
+    parse : ``Submitter.parse``; raises QueueError
+    writer, conditions, cycle : whose jobs, at least one
+    """
+    return max(parse(writer.of(condition, cycle)) for condition in one_of_each_kind(conditions))
+
+
+def checks(
+    experiment: Experiment,
+    task: Task,
+    found: Estimate,
+    *,
+    parse: Callable[[Task], int],
+    environ: Mapping[str, str],
+    folder: Path,
+) -> list[Check]:
+    """Look at everything that can be looked at before a job is launched.
+
+    Parameters
+    ----------
+    experiment, task, found : the config, its task YAML and what its jobs may cost
+    parse : let SkyPilot read the task YAML and count its tasks; raises QueueError
+    environ : where declared variables without a value take theirs from
+    folder : what relative paths of the task YAML are relative to, as for ``sky jobs launch``
+    """
+    return [
+        _task_check(task, parse),
+        image_check(task, experiment.docker_image),
+        _variables_check(experiment, task, environ),
+        _files_check(task, folder),
+        accelerator_check(found.accelerators, experiment.limits),
+        _price_check(found),
+        _hourly_check(found, experiment.limits),
+        budget_check(found, experiment.limits),
+    ]
+
+
+def _task_check(task: Task, parse: Callable[[Task], int]) -> Check:
+    """Let SkyPilot itself parse the task YAML; it rejects fields that plain YAML does not."""
+    try:
+        count = parse(task)
+    except QueueError as fault:
+        if fault.error_type in SKYPILOT_COULD_NOT_RUN:
+            return Check("task", "warn", f"SkyPilot could not look at {task.path.name}: {fault}")
+        return Check("task", "fail", f"SkyPilot refuses {task.path.name}: {fault}")
+    return Check("task", "ok", f"SkyPilot reads {task.path.name}: {count} task(s)")
+
+
+def _variables_check(experiment: Experiment, task: Task, environ: Mapping[str, str]) -> Check:
+    """Look for variables that a job would run without."""
+    without: dict[str, str] = {}
+    for condition in experiment.conditions:
+        envs = job_envs(experiment, condition, experiment_id="", cycle=0)
+        for name in unset(task, envs, environ):
+            without.setdefault(name, condition.condition_id)
+    if not without:
+        return Check("variables", "ok", f"every variable that {task.path.name} declares has a value")
+    names = listed(f"{name} (of {condition})" for name, condition in without.items())
+    sentence = (
+        f"{task.path.name} declares {names} without a value; set it in the environment of fmon, or in the "
+        "config (fixed, envs, overrides)"
+    )
+    return Check("variables", "fail", sentence)
+
+
+def _files_check(task: Task, folder: Path) -> Check:
+    """Look for the local files that a job takes along."""
+    missing = [path for path in _local_paths(task) if not (folder / Path(path).expanduser()).exists()]
+    if missing:
+        sentence = (
+            f"{task.path.name} takes {listed(missing)} along, which is not in {folder}; such paths are "
+            "relative to the folder that fmon is called in, as for sky jobs launch"
+        )
+        return Check("files", "fail", sentence)
+    return Check("files", "ok", f"every local file that {task.path.name} takes along is there")
+
+
+def _local_paths(task: Task) -> Iterator[str]:
+    """List working folder and mounted files that are on this machine."""
+    for document in task.documents:
+        mounts = document.get("file_mounts")
+        sources: list[Any] = [document.get("workdir")]
+        for mount in mounts.values() if isinstance(mounts, dict) else ():
+            source = mount.get("source") if isinstance(mount, dict) else mount
+            sources += source if isinstance(source, list) else [source]
+        yield from (each for each in sources if isinstance(each, str) and "://" not in each)
+
+
+def _price_check(found: Estimate) -> Check:
+    if found.unpriced_machines or not found.accelerators:
+        what = ", ".join(found.unpriced_machines) or "a machine that the task YAML does not name"
+        sentence = (
+            f"no price known for {what}; write it into prices: {{NAME: {{spot: 0.22, on_demand: 0.70}}}}"
+        )
+        return Check("price", "warn", sentence)
+    sentence = f"{', '.join(found.accelerators)}: price from {' and '.join(found.sources)}"
+    return Check("price", "ok", sentence)
+
+
+def _hourly_check(found: Estimate, limits: Limits) -> Check:
+    cap, highest = limits.max_hourly_usd, found.highest_usd_per_h
+    if cap is None:
+        return Check("hourly", "ok", "limits.max_hourly_usd is not set")
+    if highest is None or found.unpriced_machines:
+        what = f" for {', '.join(found.unpriced_machines)}" if found.unpriced_machines else ""
+        sentence = f"no price known{what} to compare with limits.max_hourly_usd ({cap:g} USD/h)"
+        return Check("hourly", "warn", sentence)
+    sentence = f"the most expensive job costs {highest:.2f} USD/h, limits.max_hourly_usd is {cap:g}"
+    return Check("hourly", "fail" if highest > cap else "ok", sentence)
+
+
+def budget_check(found: Estimate, limits: Limits) -> Check:
+    """Hold an estimate against the budget."""
+    budget, cost = limits.budget_usd, found.cost_usd
+    if budget is None:
+        return Check("budget", "ok", "limits.budget_usd is not set")
+    without = f" ({len(found.unpriced)} conditions not in it)" if found.unpriced else ""
+    if cost is None:
+        sentence = "nothing to compare with limits.budget_usd: give expect.minutes and a price"
+        return Check("budget", "warn", sentence)
+    sentence = f"about {cost:.2f} USD{without}, limits.budget_usd is {budget:g}"
+    return Check("budget", "fail" if cost > budget else "warn" if without else "ok", sentence)
+
+
+class Check(NamedTuple):
+    """One thing that was looked at before anything is launched."""
+
+    name: str
+    result: Literal["ok", "warn", "fail"]
+    sentence: str
+
+
+def image_check(task: Task, docker_image: str | None) -> Check:
+    """Look for a container image: on a bare VM nothing says what code a job ran."""
+    images = images_of(task)
+    bare = [image for image in images if not image.startswith("docker:")]
+    if images and not bare:
+        return Check("image", "ok", f"{task.path.name} runs in {', '.join(images)}")
+    if docker_image and not bare:
+        return Check("image", "ok", f"{task.path.name} has no image_id; docker_image is {docker_image}")
+    what = f"image_id {bare[0]} is no container" if bare else "there is no image_id"
+    sentence = (
+        f"{what} in {task.path.name}: a bare VM; write image_id: docker:IMAGE, or docker_image in the config"
+    )
+    return Check("image", "warn", sentence)
+
+
+def accelerator_check(names: Iterable[str], limits: Limits) -> Check:
+    """Hold accelerators against the ones that are allowed."""
+    wanted = sorted(set(names))
+    if limits.accelerators is None:
+        return Check("accelerators", "ok", f"{', '.join(wanted) or 'none asked for'}; limits allow any")
+    allowed = {name.lower() for name in limits.accelerators}
+    outside = [name for name in wanted if name.lower() not in allowed and name != "CPU"]
+    if outside:
+        sentence = f"{', '.join(outside)} is not in limits.accelerators ({', '.join(limits.accelerators)})"
+        return Check("accelerators", "fail", f"{sentence}; change the task YAML or the limits")
+    return Check("accelerators", "ok", f"{', '.join(wanted) or 'none'} asked for, allowed")

@@ -1,0 +1,1 @@
+"""manifest.json: which job is which condition, in every cycle (F5)."""

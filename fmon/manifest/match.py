@@ -1,0 +1,205 @@
+"""Which job is which condition: by exact names and ids, never by substring.
+
+Pure: manifest and queue records in, a decision out. ``ingest`` and ``adopt`` carry it out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fmon.manifest.claims import Claim, Job, find_claims
+from fmon.model import Attempt, Entry, Manifest, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attachment:
+    """A job that becomes a condition's newest attempt.
+
+    Attributes
+    ----------
+    cycle : 0 = first launch
+    earlier : what joins the condition's earlier attempts
+    """
+
+    condition_id: str
+    job_id: int
+    cycle: int
+    earlier: tuple[Attempt, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """What the records are to one experiment.
+
+    Attributes
+    ----------
+    attach : jobs that become a condition's newest attempt
+    own : records to store, in the queue's order: of attempts, new and old, and of duplicates
+    duplicates : further jobs of a condition that has one, by condition
+    ended_late : further jobs of such a condition that had ended when they were first seen: not stored
+    strangers : names of all other jobs, one each
+    missing : conditions without a job, even after ``attach``
+    ambiguous : users whose jobs all fit, none of which is this one; nothing is attached by name then
+    user_hash : whose jobs the experiment's are; None = not known yet
+    """
+
+    attach: list[Attachment] = field(default_factory=list)
+    own: list[Record] = field(default_factory=list)
+    duplicates: dict[str, list[int]] = field(default_factory=dict)
+    ended_late: list[int] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    ambiguous: list[str] = field(default_factory=list)
+    user_hash: str | None = None
+
+    @property
+    def decided_ids(self) -> set[int]:
+        """Ids of all jobs of ``attach`` and ``duplicates``."""
+        earlier = {attempt.job_id for each in self.attach for attempt in each.earlier}
+        return (
+            {each.job_id for each in self.attach}
+            | earlier
+            | {i for ids in self.duplicates.values() for i in ids}
+        )
+
+
+def match(
+    manifest: Manifest,
+    records: Sequence[Record],
+    *,
+    owned_elsewhere: Iterable[tuple[int, str]] = (),
+    stored: Mapping[int, bool] | None = None,
+    replaces_ended: bool = False,
+) -> Match:
+    """Match queue records to the conditions of one experiment.
+
+    A job is a condition's if the manifest says so, if fmon's metadata says so, or if its job name
+    (never a task's) is exactly the condition's and it is of the experiment's user, not submitted
+    before ``since`` and not another experiment's. Of several jobs without an owner the newest wins
+    where all earlier ones have ended; else the oldest open one keeps the condition.
+
+    Parameters
+    ----------
+    manifest : the experiment
+    records : one per job task, all users and experiments
+    owned_elsewhere : (job_id, job name) of other experiments' attempts
+    stored : jobs the experiment's store has, and whether each had ended when last seen
+    replaces_ended : a condition whose job has ended takes a newer one of its name (``adopt``); else that
+        one is a duplicate, and not even that where it had ended when it was first seen
+    """
+    stored = stored or {}
+    own_ids: set[int] = set()
+    others: dict[int, list[Record]] = {}
+    known = _known_jobs(manifest)
+    for record in records:
+        entry = known.get(record.job_id)
+        if entry is not None and _is_job_of(record, entry):
+            own_ids.add(record.job_id)
+        else:
+            others.setdefault(record.job_id, []).append(record)
+    jobs = [Job(job_id, tasks) for job_id, tasks in others.items() if job_id not in own_ids]
+    claims, user_hash, ambiguous = find_claims(manifest, jobs, known, set(owned_elsewhere))
+    found = Match(user_hash=user_hash, ambiguous=ambiguous)
+    seen = {job_id: Job(job_id, []) for job_id in own_ids}
+    if replaces_ended:
+        for record in records:
+            if record.job_id in seen:
+                seen[record.job_id].tasks.append(record)
+    for entry_claims in claims.values():
+        _decide(found, entry_claims, seen=seen, stored=stored, replaces_ended=replaces_ended)
+    mine = own_ids | found.decided_ids
+    found.own.extend(record for record in records if record.job_id in mine)
+    found.strangers.extend(job.name or f"job {job.job_id}" for job in jobs if job.job_id not in mine)
+    attached = {each.condition_id for each in found.attach}
+    found.missing.extend(
+        entry.condition for entry in manifest.jobs if entry.job_id is None and entry.condition not in attached
+    )
+    return found
+
+
+def attach(manifest: Manifest, found: Match) -> None:
+    """Write a decision into the manifest (in memory)."""
+    entries = {entry.condition: entry for entry in manifest.jobs}
+    for each in found.attach:
+        entry = entries[each.condition_id]
+        entry.attempts = [*entry.attempts, *each.earlier]
+        entry.job_id, entry.relaunch_batch = each.job_id, each.cycle
+        manifest.current_cycle = max(manifest.current_cycle, each.cycle)
+    manifest.user_hash = found.user_hash
+
+
+def _known_jobs(manifest: Manifest) -> dict[int, Entry]:
+    """Index the manifest's attempts by job."""
+    known = {}
+    for entry in manifest.jobs:
+        if entry.job_id is not None:
+            known[entry.job_id] = entry
+        for attempt in entry.attempts:
+            known[attempt.job_id] = entry
+    return known
+
+
+def _is_job_of(record: Record, entry: Entry) -> bool:
+    """Check the name as well: a server that lost its history gives the same ids out again."""
+    return record.job_name in (None, entry.job_name) or record.fmon_condition == entry.condition
+
+
+def _decide(
+    found: Match,
+    claims: list[Claim],
+    *,
+    seen: Mapping[int, Job],
+    stored: Mapping[int, bool],
+    replaces_ended: bool,
+) -> None:
+    """Decide about the claims on one condition: newest attempt, duplicate, or neither."""
+    entry = claims[0].entry
+    taken, earlier = claims, []
+    if entry.job_id is not None:
+        taken = [claim for claim in claims if claim.cycle > entry.relaunch_batch]
+        earlier = [Attempt(cycle=entry.relaunch_batch, job_id=entry.job_id)]
+        current = seen.get(entry.job_id)
+        has_ended = current.has_ended if current else stored.get(entry.job_id, False)
+        if not taken and replaces_ended and has_ended:
+            taken = [claim for claim in claims if current is None or claim.job.order() > current.order()]
+            earlier = [Attempt(cycle=entry.relaunch_batch, job_id=entry.job_id, role="superseded")]
+    duplicates = _attach_newest(found, entry, taken, earlier=earlier) if taken else []
+    taken_ids = {claim.job.job_id for claim in taken}
+    left = {claim.job.job_id: claim.job for claim in claims if claim.job.job_id not in taken_ids}
+    late = [job_id for job_id, job in left.items() if job_id not in stored and job.has_ended]
+    found.ended_late.extend(late)
+    duplicates += left.keys() - set(late)
+    if duplicates:
+        found.duplicates[entry.condition] = sorted(duplicates)
+
+
+def _attach_newest(
+    found: Match, entry: Entry, claims: list[Claim], *, earlier: Iterable[Attempt]
+) -> list[int]:
+    """Attach the newest cycle's job, all other attempts before it; give the duplicates."""
+    attempts = list(earlier)
+    duplicates: list[int] = []
+    for cycle in sorted({claim.cycle for claim in claims}):
+        keeper, ended, rest = _settle([claim.job for claim in claims if claim.cycle == cycle])
+        attempts += [Attempt(cycle=cycle, job_id=job.job_id, role="superseded") for job in ended]
+        attempts.append(Attempt(cycle=cycle, job_id=keeper.job_id))
+        duplicates += [job.job_id for job in rest]
+    newest = attempts.pop()
+    found.attach.append(
+        Attachment(
+            condition_id=entry.condition, job_id=newest.job_id, cycle=newest.cycle, earlier=tuple(attempts)
+        )
+    )
+    return duplicates
+
+
+def _settle(jobs: list[Job]) -> tuple[Job, list[Job], list[Job]]:
+    """Choose between jobs of one condition and cycle: the keeper, those that ended before it, the rest."""
+    in_order = sorted(jobs, key=Job.order)
+    is_open = [not job.has_ended for job in in_order]
+    at = is_open.index(True) if any(is_open) else len(in_order) - 1
+    return in_order[at], in_order[:at], in_order[at + 1 :]

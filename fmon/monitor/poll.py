@@ -1,0 +1,154 @@
+"""Phase 2, monitor: look at the queue and remember what it said.
+
+Reads the queue through a ``QueueReader``, which has nothing that launches or cancels.
+Writes snapshots into the stores of the experiments it looked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fmon.errors import FmonError, QueueError
+from fmon.store.durable import LockTaken, lock
+from fmon.store.folder import Store, find, poll_lock, stores
+from fmon.store.unexamined import is_due
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from fmon.monitor.classify import Examined
+    from fmon.monitor.ingest import Ingested
+    from fmon.sky.reader import Answer, LogReader, QueueReader
+
+
+@dataclass(frozen=True, kw_only=True)
+class Polled:
+    """What one poll did.
+
+    Attributes
+    ----------
+    observed : one item per experiment whose store took the poll
+    polled_at : when the queue answered [UTC]; None = it did not, or was not asked
+    is_skipped : another poll was under way, nothing was asked
+    examined : one item per experiment that had failures to examine
+    error : why the queue could not be read; it stands in the heartbeats as well
+    faults : what kept single experiments from being stored, by experiment_id
+    """
+
+    observed: list[Ingested] = field(default_factory=list)
+    polled_at: datetime | None = None
+    examined: list[Examined] = field(default_factory=list)
+    is_skipped: bool = False
+    error: QueueError | None = None
+    faults: dict[str, FmonError] = field(default_factory=dict)
+
+
+def poll(
+    data: Path,
+    queue: QueueReader,
+    experiments: Sequence[str] = (),
+    *,
+    now: datetime,
+    while_waiting: Callable[[], None] | None = None,
+    logs: LogReader | None = None,
+) -> Polled:
+    """Look at the queue once for all open experiments, then at the logs of what has failed; read-only.
+
+    Parameters
+    ----------
+    data : data directory
+    queue : where the queue is read from; it stamps its answers with the time they came
+    experiments : unique prefixes of experiment ids; empty = all that are open
+    now : the clock [UTC], for the heartbeat of a look that failed
+    while_waiting : called once after the question went out
+    logs : where logs are read from; None = failures are left to the next poll that has it
+
+    Returns
+    -------
+    Polled
+        Never raises for one experiment's fault before all others are stored.
+    """
+    named = [find(data, prefix) for prefix in experiments]
+    known = named or stores(data)
+    wanted = [store for store in known if not store.is_closed]
+    polled = Polled()
+    if wanted:
+        try:
+            # Polls never overlap: SkyPilot's server piles them up. The kernel frees the lock of a dead poll.
+            with lock(poll_lock(data), wait_s=0):
+                polled = _look(wanted, queue, now=now, while_waiting=while_waiting)
+        except LockTaken:
+            return Polled(is_skipped=True)
+    # Not under that lock: the next look must not wait for logs.
+    due = [store for store in known if is_due(store, now)]
+    if logs is not None and due and polled.error is None:
+        _examine(due, logs, polled, now=now)
+    return polled
+
+
+def watch(
+    data: Path,
+    queue: QueueReader,
+    experiment: str,
+    *,
+    interval_s: float,
+    clock: Callable[[], datetime],
+    sleep: Callable[[float], None],
+    logs: LogReader | None = None,
+) -> Iterator[Polled]:
+    """Poll one experiment again and again, one item a poll; the caller stops when it has seen enough.
+
+    Parameters
+    ----------
+    data, queue : as in ``poll``
+    experiment : its id
+    interval_s : time between the starts of two polls [s]; a slow poll delays the next, never overlaps it
+    clock, sleep : the clock [UTC] and how to wait [s]
+    logs : as in ``poll``
+    """
+    while True:
+        started = clock()
+        yield poll(data, queue, [experiment], now=started, logs=logs)
+        sleep(max(0.0, interval_s - (clock() - started).total_seconds()))
+
+
+def _look(
+    wanted: list[Store], queue: QueueReader, *, now: datetime, while_waiting: Callable[[], None] | None
+) -> Polled:
+    """Ask the queue once and hand its answer to each store."""
+    answer: Answer | QueueError
+    error = polled_at = None
+    try:
+        answer = queue.read(while_waiting)
+        polled_at = answer.polled_at
+    except QueueError as failed:
+        answer = error = failed
+    from fmon.monitor.ingest import ingest  # loads pyarrow: not before the question went out
+
+    observed, faults = [], {}
+    for store in wanted:
+        try:
+            observed.append(ingest(store, answer, source=queue.name, now=now))
+        except FmonError as fault:
+            faults[store.experiment_id] = fault
+    return Polled(observed=observed, polled_at=polled_at, error=error, faults=faults)
+
+
+def _examine(due: list[Store], logs: LogReader, polled: Polled, *, now: datetime) -> None:
+    """Examine what has failed, all experiments together within the budget of one poll."""
+    from fmon.manifest.file import read_manifest
+    from fmon.monitor.classify import Budget, examine  # few polls see a failure
+
+    budget = Budget()
+    for store in due:
+        try:
+            manifest = read_manifest(store)
+            if not manifest.is_replay:  # its jobs are in no queue
+                polled.examined.append(
+                    examine(store, manifest, logs, now=now, polled_at=polled.polled_at, budget=budget)
+                )
+        except FmonError as fault:
+            polled.faults.setdefault(store.experiment_id, fault)

@@ -1,0 +1,135 @@
+"""Record a live queue into a folder that ``fmon replay`` reads.
+
+Writes OUT/experiment.yaml, the task YAML, queue.jsonl and logs/; only jobs of the experiment,
+only allow-listed fields, secrets redacted: a recording is made to be passed on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from fmon.config import load_experiment
+from fmon.errors import ConfigError, QueueError
+from fmon.monitor.ingest import is_terminal, match, new_manifest
+from fmon.redact import redact
+from fmon.sky.reader import LogAsk
+from fmon.sky.record import queue_record
+from fmon.store.durable import write_durably
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from pathlib import Path
+    from typing import Any
+
+    from fmon.model import Manifest, Record
+    from fmon.sky.reader import LogReader, QueueReader
+
+TORN = b"\n"
+EACH_S = 20.0
+"""Time for one log."""
+
+
+def record(
+    config: Path,
+    queue: QueueReader,
+    out: Path,
+    *,
+    interval_s: float,
+    clock: Callable[[], datetime],
+    sleep: Callable[[float], None],
+    logs: LogReader,
+) -> Iterator[str]:
+    """Append a line a poll until every job of the experiment has ended, then fetch the logs.
+
+    Parameters
+    ----------
+    config : the experiment's config
+    queue : the live queue
+    out : the folder of the recording; one of the same config is resumed
+    interval_s : time between the starts of two polls [s]
+    clock, sleep : the clock [UTC] and how to wait [s]
+    logs : where the logs are read from
+
+    Yields
+    ------
+    str
+        One sentence a poll.
+    """
+    experiment = load_experiment(config)
+    manifest = new_manifest(
+        experiment, experiment.experiment_name, created_at=clock(), is_replay=True, prices={}
+    )
+    _copy_inputs(config, config.parent / experiment.skypilot_yaml, out)
+    while True:
+        started = clock()
+        own, line = _look(queue, manifest, now=started)
+        _append_line(out / "queue.jsonl", line)
+        open_count = sum(not is_terminal(seen.status) for seen in own)
+        yield line.get("error") or f"{len(own)} jobs of the experiment, {open_count} open"
+        if own and open_count == 0:
+            break
+        sleep(max(0.0, interval_s - (clock() - started).total_seconds()))
+    yield from _save_logs(sorted({seen.job_id for seen in own}), logs, out / "logs")
+
+
+def _look(queue: QueueReader, manifest: Manifest, *, now: datetime) -> tuple[list[Record], dict[str, Any]]:
+    """Read the queue once: this experiment's records and the line for them."""
+    try:
+        answer = queue.read()
+    except QueueError as error:
+        return [], {"polled_at": _stamp(now), "error": redact(f"{error.error_type}: {error}")}
+    own = match(manifest, answer.records).own
+    return own, {"polled_at": _stamp(answer.polled_at), "jobs": [queue_record(seen) for seen in own]}
+
+
+def _stamp(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _copy_inputs(config: Path, task: Path, out: Path) -> None:
+    """Put the config and the task YAML into the recording; refuse a folder that records something else."""
+    text = redact(config.read_text(encoding="utf-8"))
+    kept = out / "experiment.yaml"
+    if kept.exists() and kept.read_text(encoding="utf-8") != text:
+        message = (
+            f"{out} holds a recording of another config ({kept} differs from {config}); choose another --out"
+        )
+        raise ConfigError(message)
+    (out / "logs").mkdir(parents=True, exist_ok=True)
+    write_durably(kept, text.encode())
+    write_durably(out / task.name, redact(task.read_text(encoding="utf-8")).encode())
+
+
+def _append_line(path: Path, line: dict[str, Any]) -> None:
+    """Append one line durably; a line torn by an earlier kill is cut off first."""
+    with path.open("ab+") as file:
+        _cut_torn_line(file.fileno())
+        file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _cut_torn_line(handle: int) -> None:
+    """Drop what stands behind the last newline."""
+    size = os.fstat(handle).st_size
+    end = size
+    while end and os.pread(handle, 1, end - 1) != TORN:
+        end -= 1
+    if end != size:
+        os.ftruncate(handle, end)
+
+
+def _save_logs(job_ids: list[int], logs: LogReader, folder: Path) -> Iterator[str]:
+    """Fetch the logs of jobs and of their controllers; one that can't be had is said, not fatal."""
+    asks = [LogAsk(job_id, is_controller) for job_id in job_ids for is_controller in (False, True)]
+    saved = 0
+    for ask, answer in logs.read(asks, timeout_s=EACH_S * len(asks)):
+        if isinstance(answer, QueueError):
+            yield f"no {ask.file_name} ({answer})"
+        else:
+            write_durably(folder / ask.file_name, redact(answer.decode("utf-8", "replace")).encode())
+            saved += 1
+    yield f"{saved} of {len(asks)} logs saved"

@@ -1,0 +1,144 @@
+"""Replay a recording: the same code as a live poll, with the recorded clock.
+
+Reads RECORDING/experiment.yaml, queue.jsonl and logs/; asks no network and no catalog.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fmon.config import load_experiment
+from fmon.errors import ConfigError, QueueError
+from fmon.manifest.file import read_manifest, write_manifest
+from fmon.monitor.classify import Budget, examine
+from fmon.monitor.ingest import ingest, new_manifest
+from fmon.sky.logs import RecordedLogs
+from fmon.sky.reader import Answer
+from fmon.sky.record import parse_records
+from fmon.store.compaction import close
+from fmon.store.durable import lock
+from fmon.store.folder import Store
+from fmon.store.log import polls_of
+from fmon.store.unexamined import is_due
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SOURCE = "recording"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """What a replay did: how many recorded polls there are and how many of them were new to the store."""
+
+    experiment_id: str
+    poll_count: int
+    new_count: int
+    bad: list[str]
+
+    def sentences(self) -> list[str]:
+        """Say what happened, for stderr."""
+        said = [f"{self.experiment_id}: {self.poll_count} recorded polls, {self.new_count} of them new"]
+        if self.bad:
+            said.append(f"{len(self.bad)} record(s) do not fit and were left out: {'; '.join(self.bad[:5])}")
+        return said
+
+
+def replay(recording: Path, data: Path, *, max_conditions: int = 100_000) -> Replayed:
+    """Create the experiment of a recording and run every recorded poll.
+
+    Parameters
+    ----------
+    recording : folder with experiment.yaml and queue.jsonl
+    data : data directory; replaying again into it adds nothing
+    max_conditions : most conditions the config may have
+
+    Raises
+    ------
+    ConfigError
+        The folder is no recording, or a line of it can't be read (which one and why).
+    """
+    experiment = load_experiment(
+        recording / "experiment.yaml", max_conditions=max_conditions, needs_task=False
+    )
+    polls = list(_polls(recording / "queue.jsonl"))
+    if not polls:
+        message = f"{recording / 'queue.jsonl'} holds no poll; record at least one with fmon record"
+        raise ConfigError(message)
+    created_at = polls[0][0]
+    store = Store(data / f"{experiment.experiment_name}-{created_at:%Y%m%dT%H%M%SZ}")
+    store.path.mkdir(parents=True, exist_ok=True)
+    new_count, bad = 0, []
+    logs = RecordedLogs(recording / "logs")
+    with lock(store.path / ".replay.lock", wait_s=600):
+        if not store.manifest.exists():
+            manifest = new_manifest(
+                experiment,
+                store.experiment_id,
+                created_at=created_at,
+                is_replay=True,
+                prices=experiment.prices,
+            )
+            write_manifest(store, manifest)
+        known = polls_of(store)
+        for polled_at, answer in polls:
+            if (SOURCE, polled_at) in known:
+                continue
+            bad += ingest(store, answer, source=SOURCE, now=polled_at).bad
+            new_count += 1
+            if is_due(store, polled_at):
+                _examine(store, logs, now=polled_at)
+        if is_due(store, polls[-1][0]):  # an earlier replay died between its last poll and its findings
+            _examine(store, logs, now=polls[-1][0])
+        close(store)
+    return Replayed(experiment_id=store.experiment_id, poll_count=len(polls), new_count=new_count, bad=bad)
+
+
+def _examine(store: Store, logs: RecordedLogs, *, now: datetime) -> None:
+    """Examine all that has failed by now; reading files is bounded by itself."""
+    budget = Budget(logs=sys.maxsize, seconds=math.inf)
+    examine(store, read_manifest(store), logs, now=now, budget=budget, wait_s=600)
+
+
+def _polls(path: Path) -> Iterator[tuple[datetime, Answer | QueueError]]:
+    """Read the recorded polls in the order of the file."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as fault:
+        message = (
+            f"{path} can't be read ({fault}); a recording is a folder with experiment.yaml and queue.jsonl"
+        )
+        raise ConfigError(message) from fault
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            yield _poll(json.loads(line))
+        except (ValueError, TypeError, KeyError, AttributeError) as fault:
+            if number == len(lines):
+                return  # no newline behind it: the recorder was killed while it wrote this line
+            message = (
+                f"{path}, line {number} is no recorded poll ({type(fault).__name__}: {fault}); each line is "
+                '{"polled_at": "<ISO 8601 UTC>", "jobs": [...]} or {"polled_at": ..., "error": "..."}'
+            )
+            raise ConfigError(message) from fault
+
+
+def _poll(line: dict[str, Any]) -> tuple[datetime, Answer | QueueError]:
+    """Turn one line into what a live queue would have answered."""
+    polled_at = datetime.fromisoformat(line["polled_at"])
+    polled_at = polled_at.replace(tzinfo=UTC) if polled_at.tzinfo is None else polled_at.astimezone(UTC)
+    if "error" in line:
+        error_type, _, _ = str(line["error"]).partition(":")
+        return polled_at, QueueError(str(line["error"]), error_type=error_type)
+    jobs = line["jobs"]
+    if not isinstance(jobs, list):
+        raise TypeError(f"jobs is {type(jobs).__name__}, not a list")
+    records, bad = parse_records(jobs)
+    return polled_at, Answer(polled_at=polled_at, records=records, bad=bad, latency_s=0.0)

@@ -1,1 +1,0 @@
-"""The phases of an experiment: one module and one public function each; they never print."""

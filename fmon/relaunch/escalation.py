@@ -1,0 +1,165 @@
+"""What a person needs who decides about a cycle beyond the allowed ones (F4): story and advice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fmon.warehouse import rows
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    import duckdb
+
+CAUSES = """
+with remedied as (
+    select
+        failure.cycle,
+        failure.root_cause_id,
+        any_value(failure.remedy) as remedy,
+        any_value(failure.root_cause) as root_cause
+    from failure
+    group by failure.cycle, failure.root_cause_id
+),
+
+fixed as (
+    select
+        fix_record.cycle,
+        fix_record.root_cause_id,
+        list(fix_record.what order by fix_record.fixed_at) as fixes
+    from fix_record
+    group by fix_record.cycle, fix_record.root_cause_id
+)
+
+select
+    cause_cycle.cycle,
+    cause_cycle.root_cause_id,
+    cause_cycle.category,
+    remedied.remedy,
+    remedied.root_cause,
+    cause_cycle.condition_count,
+    cause_cycle.recovered_count,
+    cause_cycle.wasted_usd,
+    coalesce(fixed.fixes, []) as fixes
+from cause_cycle
+left join remedied
+    on cause_cycle.cycle = remedied.cycle and cause_cycle.root_cause_id = remedied.root_cause_id
+left join fixed
+    on cause_cycle.cycle = fixed.cycle and cause_cycle.root_cause_id = fixed.root_cause_id
+order by cause_cycle.cycle, cause_cycle.condition_count desc, cause_cycle.root_cause_id
+"""
+
+CYCLES = """
+select
+    cycle_cost.cycle,
+    cycle_cost.job_count,
+    cycle_cost.run_h,
+    cycle_cost.cost_usd,
+    cycle_cost.unpriced_count
+from cycle_cost
+order by cycle_cost.cycle
+"""
+
+LEFT = """
+select distinct
+    relaunch_candidate.root_cause_id,
+    relaunch_candidate.remedy
+from relaunch_candidate
+where relaunch_candidate.reason = 'failed'
+order by relaunch_candidate.root_cause_id
+"""
+
+QUERIES = (CAUSES, CYCLES, LEFT)
+"""What is asked here; ``connect`` makes the views for it."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Escalation:
+    """The diagnostic report.
+
+    Attributes
+    ----------
+    cycle : the one that nobody has authorized
+    causes : per cycle and root cause: condition_count, recovered_count (succeeded since), wasted_usd, fixes
+    cycles : what each cycle has cost
+    condition_count : conditions that would run again
+    estimate_usd : what they would cost; None = unknown
+    recommendation : one sentence
+    """
+
+    experiment_id: str
+    cycle: int
+    causes: list[Row]
+    cycles: list[Row]
+    condition_count: int
+    estimate_usd: Decimal | None
+    recommendation: str
+
+    def document(self) -> Row:
+        """Give it as one JSON object."""
+        return {
+            "experiment_id": self.experiment_id,
+            "cycle": self.cycle,
+            "causes": self.causes,
+            "cycles": self.cycles,
+            "condition_count": self.condition_count,
+            "estimate_usd": self.estimate_usd,
+            "recommendation": self.recommendation,
+        }
+
+
+def escalation(
+    con: duckdb.DuckDBPyConnection,
+    experiment_id: str,
+    *,
+    cycle: int,
+    condition_count: int,
+    estimate_usd: Decimal | None,
+) -> Escalation:
+    """Put the report together.
+
+    Parameters
+    ----------
+    con : views of the experiment, at least for ``QUERIES``
+    experiment_id, cycle : what is asked for
+    condition_count, estimate_usd : of the cycle that would come
+    """
+    causes = rows(con, CAUSES)
+    return Escalation(
+        experiment_id=experiment_id,
+        cycle=cycle,
+        causes=causes,
+        cycles=rows(con, CYCLES),
+        condition_count=condition_count,
+        estimate_usd=estimate_usd,
+        recommendation=_recommendation(causes, rows(con, LEFT), cycle),
+    )
+
+
+def _recommendation(causes: list[Row], left: list[Row], cycle: int) -> str:
+    """Advise by what the earlier cycles have shown: a cause that came back after its fix will come again."""
+    seen_in: dict[str, list[int]] = {}
+    for row in causes:
+        seen_in.setdefault(row["root_cause_id"], []).append(row["cycle"])
+    stubborn = [
+        row["root_cause_id"]
+        for row in left
+        if row["remedy"] != "auto" and len(seen_in.get(row["root_cause_id"], [])) > 1
+    ]
+    if stubborn:
+        return (
+            f"do not run cycle {cycle} yet: {', '.join(stubborn)} came back in spite of its fix; find it "
+            "with one job by hand (sky jobs launch), and write down what can't be fixed: fmon issues"
+        )
+    if left and all(row["remedy"] == "auto" for row in left):
+        return (
+            f"cycle {cycle} may succeed if the outage is over: nothing is to be fixed, every cause left is "
+            "outside of the code and the settings"
+        )
+    if left:
+        new = ", ".join(row["root_cause_id"] for row in left)
+        return f"cycle {cycle} may do once it is fixed: {new} came up only in the last cycle"
+    return f"cycle {cycle} would only run again what was cancelled or lost"

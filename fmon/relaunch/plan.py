@@ -1,0 +1,238 @@
+"""What would be run again, in which cycle, by which commands and for how much."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fmon.config import load_experiment
+from fmon.config.task import read_task
+from fmon.launch.job_yaml import job_envs
+from fmon.relaunch.command import typed_launch
+from fmon.text import listed, money
+from fmon.warehouse import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import duckdb
+
+    from fmon.config.task import Task
+    from fmon.model import Condition, Experiment, Manifest
+
+LISTED = """
+select
+    relaunch_candidate.condition_id,
+    relaunch_candidate.job_id,
+    relaunch_candidate.reason,
+    relaunch_candidate.root_cause_id,
+    relaunch_candidate.category,
+    relaunch_candidate.remedy,
+    relaunch_candidate.requires_request,
+    relaunch_candidate.is_in_progress,
+    relaunch_candidate.cycle
+from relaunch_candidate
+order by relaunch_candidate.manifest_position
+"""
+
+NEXT = """
+select max(cycles.cycle) + 1 as cycle
+from (
+    select experiment.current_cycle as cycle
+    from experiment
+    union all
+    select cycle_start.cycle
+    from cycle_start
+) as cycles
+"""
+
+# Where the config says how long a job takes, that; else what jobs that succeeded have cost, else any job.
+ESTIMATES = """
+with priced as (
+    select
+        job.condition_id,
+        job.job_id,
+        sum(job.cost_usd) as cost_usd,
+        arg_max(job.price_usd_per_h, job.cycle) as price_usd_per_h,
+        bool_and(job.state = 'succeeded') as has_succeeded
+    from job
+    where job.is_terminal and job.cost_usd is not null
+    group by job.condition_id, job.job_id
+),
+
+typical as (
+    select
+        avg(priced.cost_usd) filter (where priced.has_succeeded) as succeeded_usd,
+        avg(priced.cost_usd) as any_usd
+    from priced
+)
+
+select
+    entry.condition_id,
+    cast(
+        coalesce(
+            entry.expected_s / 3600 * max(priced.price_usd_per_h), any_value(typical.succeeded_usd),
+            any_value(typical.any_usd)
+        ) as decimal(18, 4)
+    ) as estimate_usd
+from entry
+cross join typical
+left join priced on entry.condition_id = priced.condition_id
+group by entry.condition_id, entry.expected_s
+"""
+
+SPENT = "select sum(cycle_cost.cost_usd) as spent_usd from cycle_cost"
+
+UNMENDED = """
+select condition.condition_id
+from condition
+inner join failure on condition.job_id = failure.job_id
+left join relaunch_candidate on condition.condition_id = relaunch_candidate.condition_id
+where failure.remedy = 'unrecoverable' and relaunch_candidate.condition_id is null
+order by condition.manifest_position
+"""
+
+QUERIES = (LISTED, NEXT, ESTIMATES, SPENT, UNMENDED)
+"""What is asked here; ``connect`` makes the views for it."""
+
+WORDS = {
+    "failed": "failed",
+    "kill_switch": "cancelled by the kill-switch",
+    "cancelled": "cancelled by a person",
+    "lost": "closed as lost",
+}
+"""How ``relaunch_candidate.reason`` is worded."""
+
+Row = dict[str, Any]
+
+
+class Authorization(NamedTuple):
+    """A person's word that one cycle beyond the allowed ones may be run, and for how much."""
+
+    cycle: int
+    budget_usd: Decimal
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelaunchPlan:
+    """What would be run again.
+
+    Attributes
+    ----------
+    cycle : the cycle that it would be
+    is_carried_on : that cycle was started already, and interrupted
+    jobs : condition_id, job_id (of its newest attempt), reason, root_cause_id, category, remedy, cycle,
+        command, in the order of the manifest
+    left_out : conditions that a person cancelled, which run again only on request
+    unfixed : conditions that failed with something unrecoverable about which no fix is recorded
+    estimate_usd : what the jobs will cost; None = unknown
+    spent_usd : what all jobs so far have cost; None = unknown
+    experiment, task, conditions : the config as it is now, its task YAML, its conditions by id
+    """
+
+    experiment_id: str
+    cycle: int
+    is_carried_on: bool
+    jobs: list[Row]
+    left_out: list[str]
+    unfixed: list[str]
+    estimate_usd: Decimal | None
+    spent_usd: Decimal | None
+    experiment: Experiment
+    task: Task
+    conditions: Mapping[str, Condition]
+
+    def sentences(self) -> list[str]:
+        """Say what would be run again, and what not and why, for stderr."""
+        reasons = Counter(row["reason"] for row in self.jobs)
+        kinds = ", ".join(f"{count:,} {WORDS[each]}" for each, count in reasons.items())
+        estimate = "of unknown cost" if self.estimate_usd is None else f"about {money(self.estimate_usd)}"
+        spent = "" if self.spent_usd is None else f"; spent so far: {money(self.spent_usd)}"
+        begun = ", resumed" if self.is_carried_on else ""
+        said = [f"{self.experiment_id}: cycle {self.cycle}{begun}: {kinds}; {estimate}{spent}"]
+        if not self.jobs:
+            said = [f"{self.experiment_id}: nothing to run again"]
+        if self.left_out:
+            told = listed(self.left_out)
+            said.append(f"cancelled by a person, only with --include-cancelled: {told}")
+        if self.unfixed:
+            told = listed(self.unfixed)
+            said.append(f"unrecoverable, only once its fix is recorded (fmon fix record): {told}")
+        return said
+
+    @property
+    def condition_ids(self) -> list[str]:
+        """The conditions to run again."""
+        return [row["condition_id"] for row in self.jobs]
+
+    @property
+    def remedies(self) -> frozenset[str | None]:
+        """What is to be done about them, each once."""
+        return frozenset(row["remedy"] for row in self.jobs)
+
+
+def plan_relaunch(
+    manifest: Manifest, con: duckdb.DuckDBPyConnection, *, include_cancelled: bool
+) -> RelaunchPlan:
+    """Find out what would be run again.
+
+    Parameters
+    ----------
+    manifest : of the experiment
+    con : its views, at least for ``QUERIES``
+    include_cancelled : include jobs that a person cancelled
+
+    Raises
+    ------
+    ConfigError
+        The config or the task YAML can't be read.
+    """
+    listed = rows(con, LISTED)
+    begun = [row for row in listed if row["is_in_progress"]]
+    jobs = begun or [row for row in listed if include_cancelled or not row["requires_request"]]
+    cycle = jobs[0]["cycle"] if jobs else rows(con, NEXT)[0]["cycle"]
+    most = max(100_000, 2 * len(manifest.jobs))
+    experiment = load_experiment(Path(manifest.config_file), max_conditions=most)
+    task = read_task(experiment)
+    by_id = {condition.condition_id: condition for condition in experiment.conditions}
+    return RelaunchPlan(
+        experiment_id=manifest.experiment_id,
+        cycle=cycle,
+        is_carried_on=bool(begun),
+        jobs=[
+            {**row, "command": _command(experiment, task, by_id.get(row["condition_id"]), manifest, cycle)}
+            for row in jobs
+        ],
+        left_out=[row["condition_id"] for row in listed if row["requires_request"] and row not in jobs],
+        unfixed=[row["condition_id"] for row in rows(con, UNMENDED)],
+        estimate_usd=_estimate(rows(con, ESTIMATES), {row["condition_id"] for row in jobs}),
+        spent_usd=rows(con, SPENT)[0]["spent_usd"],
+        experiment=experiment,
+        task=task,
+        conditions=by_id,
+    )
+
+
+def _command(
+    experiment: Experiment, task: Task, condition: Condition | None, manifest: Manifest, cycle: int
+) -> str | None:
+    """Write the launch of a job; None where the config has the condition no more, which F5 refuses."""
+    if condition is None:
+        return None
+    envs = job_envs(experiment, condition, experiment_id=manifest.experiment_id, cycle=cycle)
+    return typed_launch(task, condition, envs)
+
+
+def _estimate(estimates: list[Row], wanted: set[str]) -> Decimal | None:
+    """Add up what is known for each of the conditions; None where it is unknown for one."""
+    known: list[Decimal | None] = [row["estimate_usd"] for row in estimates if row["condition_id"] in wanted]
+    total = Decimal(0)
+    for each in known:
+        if each is None:
+            return None
+        total += each
+    return total

@@ -1,0 +1,69 @@
+"""What the manifest tracks, compared with the config and the queue: what rule F5 judges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fmon.config import load_experiment
+from fmon.errors import ConfigError
+from fmon.rules.f5_factorial_manifest import f5_config_faults, f5_faults
+from fmon.warehouse import rows
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from fmon.model import Manifest
+
+ATTEMPTS = """
+select
+    attempt.condition_id,
+    attempt.cycle,
+    attempt.job_id,
+    count(job.job_id) > 0 or count(lost_job_closure.job_id) > 0 as is_known
+from attempt
+left join job on attempt.experiment_id = job.experiment_id and attempt.job_id = job.job_id
+left join lost_job_closure
+    on attempt.experiment_id = lost_job_closure.experiment_id and attempt.job_id = lost_job_closure.job_id
+where attempt.cycle < $cycle
+group by attempt.condition_id, attempt.cycle, attempt.job_id
+order by attempt.cycle, attempt.job_id
+"""
+
+OPEN_DUPLICATES = """
+select distinct
+    job.condition_id,
+    job.cycle,
+    job.job_id
+from job
+where job.role = 'duplicate' and not job.is_terminal and job.is_seen
+order by job.job_id
+"""
+
+QUERIES = (ATTEMPTS, OPEN_DUPLICATES)
+"""What is asked here; ``connect`` makes the views for it."""
+
+
+def untracked_faults(manifest: Manifest, con: duckdb.DuckDBPyConnection, *, cycle: int) -> list[str]:
+    """Say what the manifest does not track.
+
+    Parameters
+    ----------
+    manifest : of the experiment
+    con : its views, at least for ``QUERIES``
+    cycle : the one to launch: jobs of it that are up already need not have been seen by a poll
+    """
+    attempts = rows(con, ATTEMPTS, {"cycle": cycle})
+    return config_faults(manifest) + f5_faults(attempts, rows(con, OPEN_DUPLICATES))
+
+
+def config_faults(manifest: Manifest) -> list[str]:
+    """Say where manifest and config differ; a config that can't be read is said too."""
+    entries = [entry.condition for entry in manifest.jobs]
+    most = max(100_000, 2 * len(entries))
+    try:
+        experiment = load_experiment(Path(manifest.config_file), max_conditions=most, needs_task=False)
+    except ConfigError as fault:
+        return [f"its config can't be used: {fault}"]
+    configured = [condition.condition_id for condition in experiment.conditions]
+    return f5_config_faults(configured, entries, expected_count=manifest.expected_job_count)

@@ -1,0 +1,116 @@
+"""Compare: what changed from one experiment to the next.
+
+Reads the views of all experiments of the folder: an error is new only where none of the older ones had it.
+Writes the page where one is asked for, and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from fmon.errors import ConfigError
+from fmon.report import compare_queries as queries
+from fmon.report.comparison import Change
+from fmon.report.page.comparison import render
+from fmon.store.durable import write_durably
+from fmon.store.folder import find
+from fmon.warehouse import connect, rows
+from fmon.warehouse.views import freeze
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    import duckdb
+
+MOST_IN_A_NAME = 2
+"""Experiments that a page is named after; of more the first, the last and how many: names have 255 bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """What changed from each experiment to the next one given, and the page that shows it."""
+
+    changes: list[Change]
+    html: Path | None
+
+    def objects(self) -> list[dict[str, Any]]:
+        """Give what ``-o json`` prints: one object per pair of experiments."""
+        return [change.row() for change in self.changes]
+
+
+def compare(
+    data: Path, experiments: Sequence[str], *, out: Path | None = None, now: datetime | None = None
+) -> Compared:
+    """Compare experiments, each with the one named before it.
+
+    Parameters
+    ----------
+    data : data directory
+    experiments : ids or unique starts of them, two or more, the older ones first
+    out : folder for the page; None = no page
+    now : the clock that open jobs are measured by [UTC]; None = the wall clock
+
+    Returns
+    -------
+    Compared
+        Conditions are matched by the levels of the factors that both have (macro ``matched_condition``).
+
+    Raises
+    ------
+    ConfigError
+        Fewer than two experiments, the same one twice, or none of that name.
+    ManifestError, StoreError
+        The files of one of them can't be used.
+    """
+    ids = _ids(data, experiments)
+    con = _connect(data, ids, now=now)
+    freeze(con, queries.FROZEN)
+    found = [_change(con, before, after) for before, after in pairwise(ids)]
+    if out is None:
+        return Compared(changes=found, html=None)
+    html = out / f"{_name(ids)}.html"
+    write_durably(html, render(found).encode())
+    return Compared(changes=found, html=html)
+
+
+def _ids(data: Path, experiments: Sequence[str]) -> list[str]:
+    ids = [find(data, name).experiment_id for name in experiments]
+    if len(ids) < 2:
+        raise ConfigError("fmon compare needs two experiments or more, the older one first")
+    if twice := next((name for name in ids if ids.count(name) > 1), None):
+        raise ConfigError(f"{twice} can't be compared with itself; name each experiment once")
+    return ids
+
+
+def _connect(data: Path, ids: list[str], *, now: datetime | None) -> duckdb.DuckDBPyConnection:
+    """Bind all experiments; one that was left out as broken is only forgiven where it is not compared."""
+    con = connect(data, now=now, queries=queries.QUERIES)
+    bound = {row["experiment_id"] for row in rows(con, "select experiment_id from experiment")}
+    for left_out in set(ids) - bound:
+        connect(data, left_out, queries=queries.QUERIES)  # says what is wrong with it
+    return con
+
+
+def _change(con: duckdb.DuckDBPyConnection, before: str, after: str) -> Change:
+    pair = {"before": before, "after": after}
+    return Change(
+        before_experiment_id=before,
+        experiment_id=after,
+        conditions=rows(con, queries.CONDITIONS, pair)[0],
+        experiment_summary=rows(con, queries.SUMMARY, pair),
+        matched_summary=rows(con, queries.MATCHED_SUMMARY, pair),
+        coverage=rows(con, queries.COVERAGE, pair),
+        causes=rows(con, queries.CAUSES, pair),
+        suspects=rows(con, queries.SUSPECTS, pair),
+        state_changes=rows(con, queries.STATE_CHANGES, pair),
+        outside=rows(con, queries.OUTSIDE, pair),
+    )
+
+
+def _name(ids: list[str]) -> str:
+    named = [ids[0], ids[-1]]
+    return "_".join(["compare", *named, *([str(len(ids))] if len(ids) > MOST_IN_A_NAME else [])])

@@ -1,0 +1,121 @@
+"""Templates -> a page of one file that runs nothing but its own script and asks no network.
+
+Everything that comes out of a template is escaped, and text shows only itself: names, levels, reasons and
+logs are hostile.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from fmon.text import clock, cost, cut, duration, money, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+MAX_BYTES = 1_000_000
+
+
+def document(
+    template: str,
+    *,
+    styles: Sequence[str],
+    scripts: Sequence[str] = (),
+    filters: dict[str, Callable[..., Any]] | None = None,
+    **values: Any,
+) -> str:
+    """Write a page; the same values give the same bytes.
+
+    Parameters
+    ----------
+    template : file in this package; it extends ``base.html.j2``
+    styles, scripts : files in this package that go into the page, in this order; its policy names their
+        hashes and allows nothing else
+    filters : further filters of the template
+    values : what the template shows
+    """
+    style, script = (_joined(names) for names in (styles, scripts))
+    policy = f"default-src 'none'; style-src '{_hash(style)}'; "
+    policy += f"script-src '{_hash(script)}'; " if script else ""
+    policy += "base-uri 'none'; form-action 'none'"
+    environment = _environment()
+    environment.filters.update(filters or {})
+    return environment.get_template(template).render(
+        style=Markup(style), script=Markup(script), policy=policy, **values
+    )
+
+
+def multiline(text: str, most: int, length: int | None = None) -> Markup:
+    """Keep the lines of a text; say how long it is where it is cut.
+
+    Parameters
+    ----------
+    text : its beginning
+    most : characters to show
+    length : characters of the whole text; None = ``text`` is the whole
+    """
+    shown = "\n".join(visible(part) for part in text[:most].split("\n"))[:most]
+    whole = len(text) if length is None else length
+    more = f" … ({whole:,} characters, see the JSONL)" if whole > len(shown) else ""
+    return Markup(escape(shown + more))
+
+
+def sentence(text: str) -> str:
+    """Begin with a capital and end with a full stop."""
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
+
+
+def left(found: Sequence[dict[str, Any]], most: int) -> int:
+    """Count what a list leaves out; each row says how many there are in all."""
+    return max(0, found[0]["total"] - min(len(found), most)) if found else 0
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+        loader=FunctionLoader(asset),
+    )
+    environment.filters.update(
+        clock=clock,
+        duration=duration,
+        money=money,
+        count=lambda number: f"{number:,}",
+        cut=cut,
+        multiline=multiline,
+        kept=lambda found, most: found[:most],
+        left=left,
+        sentence=sentence,
+    )
+    environment.globals.update(cost=cost)
+    return environment
+
+
+def _shown(value: Any) -> Any:
+    if value is None:
+        return ""
+    return value if isinstance(value, Markup) or not isinstance(value, str) else visible(value)
+
+
+@cache
+def asset(name: str) -> str:
+    """Read a file of this package."""
+    return files("fmon.report.page").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _joined(names: Sequence[str]) -> str:
+    return "".join(map(asset, names))
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,150 @@
+"""What the page is made of: the queries of this package, asked of the views."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fmon.report import failure_queries, queries
+from fmon.report.page.budget import SIZES
+from fmon.report.page.heat_map import pairs_of
+from fmon.report.page.timeline import DENSITY, PARTS, TIMELINE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fmon.diagnose.excerpt import Excerpt
+
+Row = dict[str, Any]
+Rows = list[Row]
+Pair = tuple[str, str]
+
+
+class Ask(Protocol):
+    """Runs a query over the views of one experiment: its rows."""
+
+    def __call__(self, sql: str, parameters: Mapping[str, Any] | None = None, /) -> Rows:
+        """Run it."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What the page is made of: rows of the queries in this package, by their names there.
+
+    Attributes
+    ----------
+    matrices, cause_matrices : rows of MATRIX and CAUSE_MATRIX by pair of factors
+    excerpts : by root_cause_id, where the log with the evidence is stored
+    parts : rows of DENSITY
+    """
+
+    experiment: Row
+    outcome: Row
+    polls: Row
+    struck: Row
+    detection: Row
+    alarms: Rows
+    alarm_counts: Rows
+    levels: Rows
+    matrices: dict[Pair, Rows]
+    cause_matrices: dict[Pair, Rows]
+    causes: Rows
+    suspects: Rows
+    clusters: Rows
+    cause_cycles: Rows
+    excerpts: dict[str, Excerpt]
+    reasons: Rows
+    cycles: Rows
+    reconciled: Rows
+    history: Rows
+    firings: Rows
+    audit: Rows
+    gaps: Rows
+    failed_polls: Rows
+    conditions: Rows
+    runs: Rows
+    stray_run_count: int
+    spans: Rows
+    parts: Rows
+    unreconciled: str | None
+    untracked: str | None
+
+
+def gather(
+    ask: Ask,
+    excerpt: Callable[[Row], Excerpt | None],
+    *,
+    unreconciled: str | None = None,
+    untracked: str | None = None,
+) -> Facts:
+    """Ask for what the largest page shows.
+
+    Parameters
+    ----------
+    ask : runs a query
+    excerpt : a row of CAUSES -> the lines of the stored log around its evidence; None = there are none
+    unreconciled, untracked : why SkyPilot's own costs and MLflow's runs of today are missing
+    """
+    size = SIZES[0]
+    characters = {"most_characters": size.reason_characters}
+    experiment = ask(queries.EXPERIMENT)[0]
+    levels = ask(queries.LEVELS, {"most": size.levels})
+    causes = ask(failure_queries.CAUSES, {"most": size.causes, "most_ids": size.ids, **characters})
+    named = {"root_cause_ids": [row["root_cause_id"] for row in causes]}
+    matrices, cause_matrices = _matrices(ask, experiment["experiment_id"], levels)
+    return Facts(
+        experiment=experiment,
+        outcome=ask(queries.SUMMARY)[0],
+        polls=ask(queries.POLLS)[0],
+        struck=ask(failure_queries.STRUCK)[0],
+        detection=ask(failure_queries.DETECTION)[0],
+        alarms=ask(queries.ALARMS, {"most": size.alarms}),
+        alarm_counts=ask(queries.ALARM_COUNTS),
+        levels=levels,
+        matrices=matrices,
+        cause_matrices=cause_matrices,
+        causes=causes,
+        suspects=ask(failure_queries.SUSPECTS, named) if causes else [],
+        clusters=ask(failure_queries.CLUSTERS, {"most": size.levels, **named}) if causes else [],
+        cause_cycles=ask(failure_queries.CAUSE_CYCLES, {"most": 2 * size.causes}),
+        excerpts={row["root_cause_id"]: found for row in causes if (found := excerpt(row))},
+        reasons=ask(queries.FAILURES, {"most": size.reasons, "most_ids": size.ids, **characters}),
+        cycles=ask(queries.CYCLES),
+        reconciled=ask(queries.RECONCILED),
+        history=ask(failure_queries.HISTORY, {"most": size.events, **characters}),
+        firings=ask(failure_queries.FIRINGS, {"most": size.polls, "most_ids": size.ids}),
+        audit=ask(failure_queries.AUDIT, characters),
+        gaps=ask(queries.GAPS, {"most": size.polls}),
+        failed_polls=ask(queries.FAILED_POLLS, {"most": size.polls, **characters}),
+        conditions=ask(
+            queries.CONDITIONS, {"most": size.conditions, "most_of_many": size.conditions_of_many}
+        ),
+        runs=ask(queries.RUNS, {"most": size.runs}),
+        stray_run_count=ask(queries.STRAY_RUNS)[0]["run_count"],
+        spans=ask(TIMELINE, {"most": size.bars, "most_of_many": size.bars_of_many}),
+        parts=ask(DENSITY, {"parts": PARTS}),
+        unreconciled=unreconciled,
+        untracked=untracked,
+    )
+
+
+def _matrices(ask: Ask, experiment_id: str, levels: Rows) -> tuple[dict[Pair, Rows], dict[Pair, Rows]]:
+    """Ask for each pair of factors, at the levels that are shown: how far they are, and what failed there."""
+    shown: dict[str, list[str]] = {}
+    for row in levels:
+        shown.setdefault(row["factor"], []).append(row["level"])
+    asked = {
+        (row, column): {
+            "experiment": experiment_id,
+            "row": row,
+            "column": column,
+            "row_levels": shown[row],
+            "column_levels": shown[column],
+        }
+        for row, column in pairs_of(levels)
+    }
+    return (
+        {pair: ask(queries.MATRIX, given) for pair, given in asked.items()},
+        {pair: ask(failure_queries.CAUSE_MATRIX, given) for pair, given in asked.items()},
+    )

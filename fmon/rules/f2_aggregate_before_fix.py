@@ -1,0 +1,118 @@
+"""Which diagnosis a fix and a relaunch stand on, as a pure decision over the audit.
+
+Beside ``fmon.rules.kill_switch``, for its size: what F1 and F2 ask for once the jobs have ended.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fmon.errors import RuleError
+from fmon.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    Row = Mapping[str, Any]
+    from collections.abc import Mapping
+
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fmon.text import listed
+
+
+class Named(NamedTuple):
+    """The failures that a diagnosis names: (root cause, job) pairs."""
+
+    pairs: frozenset[tuple[str, int]]
+
+    @property
+    def jobs(self) -> frozenset[int]:
+        """The jobs alone."""
+        return frozenset(job_id for _, job_id in self.pairs)
+
+
+def f2_diagnosed_in_full(events: Sequence[Row], cycle: int, failures: Iterable[Row]) -> str:
+    """F2: a fix and a relaunch follow one full diagnosis of this cycle, with all that has failed.
+
+    Parameters
+    ----------
+    events : of ``events.jsonl``
+    cycle : the current one
+    failures : newest failures with condition_id, job_id, root_cause_id (of view ``failure``)
+
+    Returns
+    -------
+    str
+        When it was made [ISO 8601, UTC]: the first diagnosis that gathered these failures. What is
+        committed from then on may be their fix, also where a later one has only named a cause otherwise.
+
+    Raises
+    ------
+    RuleError
+        Exit code 22; there is none, only a preliminary one, or something has failed or been found since.
+    """
+    full = [event for event in events if _is_of(event, cycle) and not event["is_preliminary"]]
+    if not full:
+        had_one = any(_is_of(event, cycle) for event in events)
+        why = "only a preliminary diagnosis of" if had_one else "no diagnosis of"
+        raise RuleError(2, f"there is {why} cycle {cycle}; gather all failures first: fmon diagnose")
+    newest = named_in(full[-1])
+    wanted = Named(frozenset((row["root_cause_id"], row["job_id"]) for row in failures))
+    if newest != wanted:
+        changed = sorted({job_id for _, job_id in newest.pairs ^ wanted.pairs})
+        told = listed([str(job_id) for job_id in changed])
+        raise RuleError(
+            2,
+            f"the diagnosis of {full[-1]['at']} is out of date: what is known of job {told} has changed; "
+            "run fmon diagnose again",
+        )
+    return next(str(event["at"]) for event in full if named_in(event).jobs == newest.jobs)
+
+
+def named_in(event: Row) -> Named:
+    """Read the failures that a recorded diagnosis names."""
+    return Named(
+        frozenset(
+            (cause["root_cause_id"], job_id) for cause in event["causes"] for job_id in cause["job_ids"]
+        )
+    )
+
+
+def _is_of(event: Row, cycle: int) -> bool:
+    return event.get("event") == "diagnosis" and event.get("cycle") == cycle
+
+
+UNEXAMINED = "unknown/unexamined"
+"""The root cause that view ``failure`` gives to an attempt that nobody has looked at yet."""
+
+
+def f2_aggregate_before_fix(failures: Iterable[Row]) -> None:
+    """F2: all failures are gathered, each with a root cause, before any is fixed; unknown is one too.
+
+    Parameters
+    ----------
+    failures : failed attempts with condition_id, job_id, root_cause_id (of view ``failure``)
+
+    Raises
+    ------
+    RuleError
+        Exit code 22; names the attempts that nobody has examined.
+
+    Notes
+    -----
+    Prevents a rebuild and relaunch for one cause while another still waits to be found.
+    """
+    without = [f"{row['condition_id']} (job {row['job_id']})" for row in failures if is_unexamined(row)]
+    if without:
+        raise RuleError(
+            2,
+            f"{counted(len(without), 'failed attempt is', 'failed attempts are')} without a root cause: "
+            f"{listed(without)}. Run fmon diagnose again; fmon logs JOB shows what there is",
+        )
+
+
+def is_unexamined(failure: Row) -> bool:
+    """Tell whether a failed attempt has no finding yet."""
+    return bool(failure["root_cause_id"] == UNEXAMINED)

@@ -1,0 +1,239 @@
+"""Rule F3 as a pure decision: what was measured of a fix in, judged links and a refusal out.
+
+Beside ``fmon.rules.kill_switch``, for its size; ``fmon.fix.chain`` measures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from fmon.errors import RuleError
+from fmon.text import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildChain:
+    """What was measured of the way from a diagnosis to a new image; nothing in it is believed.
+
+    Attributes
+    ----------
+    remedies : of the conditions to run again: ``auto``, ``config``, ``code``, ``unrecoverable``;
+        ``cancelled`` and ``lost`` where the attempt had no failure of its own; None and ``none`` as code
+    commits : subjects of the commits since the diagnosis, newest first
+    uncommitted : files that differ from the commit
+    test_command, test_status : ``verify.tests`` and the exit status that it has now; None = not run
+    image : the reference that the next attempts would run with; None = nothing names one
+    old_digest, digest : of the failed attempts' image and of this one in the registry now; None = unknown
+    registry_fault : why the registry does not say
+    named_in : where the task YAML names the image
+    changed : files whose settings for the jobs the commits changed: the task YAML, the config's overrides
+    bare_vm : who allowed the first launch without an image, and when; None = the failed attempts had one
+    is_bare : the next attempts would run without an image as well
+    is_empty : the commits together change no file
+    """
+
+    remedies: frozenset[str | None]
+    commits: tuple[str, ...] = ()
+    uncommitted: tuple[str, ...] = ()
+    test_command: str | None = None
+    test_status: int | None = None
+    image: str | None = None
+    old_digest: str | None = None
+    digest: str | None = None
+    registry_fault: str | None = None
+    named_in: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    bare_vm: str | None = None
+    is_bare: bool = False
+    is_empty: bool = False
+
+
+class Link(NamedTuple):
+    """One link of the chain; ``skipped`` = it is not asked for, and the evidence says why."""
+
+    link: Literal["commit", "tree", "tests", "digest", "yaml"]
+    result: Literal["ok", "broken", "skipped"]
+    evidence: str
+
+
+NEEDS_NO_FIX = frozenset({"auto", "cancelled", "lost"})
+"""Remedies that change nothing: the same image again."""
+
+
+def bare_vm_launch(events: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """Find the launch without an image that a person allowed, the first one; None where there was none."""
+    return next(
+        (
+            event
+            for event in events
+            if event.get("event") == "launch" and event["is_bare_vm"] and event["image"] is None
+        ),
+        None,
+    )
+
+
+def f3_links(chain: BuildChain) -> list[Link]:
+    """Judge each link of the chain from diagnosis to image, in order; pure.
+
+    Where nothing was to be fixed, the image must be the same one. Where only settings were to be changed
+    and the commit changed them, the image may stay. On a bare VM that a person allowed at launch there is
+    no image to look at: a commit that changes something, a clean tree and green tests are what is left.
+    """
+    if chain.remedies <= NEEDS_NO_FIX:
+        why = "nothing is to be fixed: all conditions to run again are auto, cancelled or lost"
+        return [
+            Link("commit", "skipped", why),
+            Link("tree", "skipped", why),
+            Link("tests", "skipped", why),
+            _unchanged_link(chain),
+            Link("yaml", "skipped", why),
+        ]
+    digest = _digest_link(chain)
+    yaml = digest._replace(link="yaml") if digest.result == "skipped" else _yaml_link(chain)
+    return [_commit_link(chain), _tree_link(chain), _tests_link(chain), digest, yaml]
+
+
+def f3_same_image(chain: BuildChain, *, image: str | None, digest: str | None) -> list[Link]:
+    """Judge whether a cycle that was started can be resumed: all its jobs run with one image.
+
+    Parameters
+    ----------
+    chain : image and digest as they are now
+    image, digest : that the cycle was started with; None = a bare VM, or a digest that was not asked for
+    """
+    if image is None and chain.bare_vm and chain.is_bare:
+        return [Link("digest", "skipped", _no_image(chain))]
+    if image is None and chain.image is not None:
+        told = f"the cycle was started without an image; take {chain.image} out until it has ended"
+        return [Link("digest", "broken", told)]
+    if digest is None:
+        return [Link("digest", "skipped", "the cycle was started without a digest")]
+    if chain.digest is None:
+        return [Link("digest", "broken", chain.registry_fault or "nothing names the image any more")]
+    if chain.digest != digest:
+        told = (
+            f"the cycle was started with {digest}, {chain.image} is {chain.digest} now; push that one again"
+        )
+        return [Link("digest", "broken", told)]
+    return [Link("digest", "ok", f"{chain.image} is the image that the cycle was started with: {digest}")]
+
+
+def f3_rebuild_before_relaunch(links: Iterable[Link]) -> None:
+    """F3: nothing is relaunched with the image that failed; tests, commit, image and YAML are looked at.
+
+    Parameters
+    ----------
+    links : of ``f3_links``
+
+    Raises
+    ------
+    RuleError
+        Exit code 23; names every broken link and its evidence.
+
+    Notes
+    -----
+    Prevents retries with a stale image: the fix was committed and the image never rebuilt.
+    """
+    broken = [f"{link.link}: {link.evidence}" for link in links if link.result == "broken"]
+    if broken:
+        raise RuleError(3, f"{'; '.join(broken)}. fmon fix verify shows the whole chain")
+
+
+def _commit_link(chain: BuildChain) -> Link:
+    if not chain.commits:
+        return Link("commit", "broken", "no commit since the diagnosis; commit the fix of all causes as one")
+    if chain.bare_vm and chain.is_bare and chain.is_empty:
+        told = (
+            f"{listed(chain.commits)} change no file, and on a bare VM nothing else shows that a fix is there"
+        )
+        return Link("commit", "broken", told)
+    if len(chain.commits) == 1:
+        return Link("commit", "ok", f"one commit since the diagnosis: {chain.commits[0]}")
+    told = f"{len(chain.commits):,} commits since the diagnosis, not one batch: {listed(chain.commits)}"
+    return Link("commit", "ok", told)
+
+
+def _tree_link(chain: BuildChain) -> Link:
+    if not chain.uncommitted:
+        return Link("tree", "ok", "the working tree is clean")
+    return Link("tree", "broken", f"not committed or ignored: {listed(chain.uncommitted)}")
+
+
+def _tests_link(chain: BuildChain) -> Link:
+    if chain.test_command is None:
+        return Link("tests", "broken", "the config names no test command; write it into verify.tests")
+    if chain.test_status is None:
+        return Link("tests", "broken", f"{chain.test_command} was not run")
+    result: Literal["ok", "broken"] = "ok" if chain.test_status == 0 else "broken"
+    return Link("tests", result, f"{chain.test_command} ended with exit status {chain.test_status}")
+
+
+def _digest_link(chain: BuildChain) -> Link:
+    if chain.bare_vm and chain.is_bare:
+        return Link("digest", "skipped", _no_image(chain))
+    is_settings_only = chain.remedies <= NEEDS_NO_FIX | {"config"}
+    has_moved = None not in (chain.old_digest, chain.digest) and chain.old_digest != chain.digest
+    if is_settings_only and chain.changed and not has_moved and not chain.bare_vm:
+        told = f"only settings were to be changed, and the commit changed {listed(chain.changed)}"
+        return Link("digest", "skipped", told)
+    unknown = _unknown_digest(chain)
+    if unknown:
+        return unknown
+    if chain.bare_vm:
+        told = f"launched on a bare VM, allowed by {chain.bare_vm}; {chain.image} is {chain.digest} now"
+        return Link("digest", "ok", told)
+    if not has_moved:
+        told = (
+            f"{chain.image} is still the image that failed ({chain.digest}); build and push it: fmon fix run"
+        )
+        return Link("digest", "broken", told)
+    return Link("digest", "ok", f"{chain.image} was {chain.old_digest} and is {chain.digest}")
+
+
+def _unchanged_link(chain: BuildChain) -> Link:
+    if chain.bare_vm and chain.is_bare:
+        return Link("digest", "skipped", _no_image(chain))
+    if chain.bare_vm:
+        told = (
+            f"the attempts ran on a bare VM, allowed at launch by {chain.bare_vm}, and the next ones would "
+            f"run in {chain.image or 'several images'}, though nothing was to be fixed; take it out"
+        )
+        return Link("digest", "broken", told)
+    unknown = _unknown_digest(chain)
+    if unknown:
+        return unknown
+    if chain.old_digest != chain.digest:
+        told = f"{chain.image} was {chain.old_digest} and is {chain.digest}, though nothing was to be fixed"
+        return Link("digest", "broken", told)
+    return Link("digest", "ok", f"{chain.image} is recorded and unchanged: {chain.digest}")
+
+
+def _no_image(chain: BuildChain) -> str:
+    return f"bare VM, allowed at launch by {chain.bare_vm}: no image to verify"
+
+
+def _unknown_digest(chain: BuildChain) -> Link | None:
+    if chain.image is None:
+        told = "neither the task YAML (image_id: docker:...) nor the config (docker_image) names one image"
+        return Link("digest", "broken", told)
+    if chain.digest is None:
+        return Link("digest", "broken", chain.registry_fault or f"no registry was asked for {chain.image}")
+    if chain.old_digest is None and not chain.bare_vm:
+        told = (
+            f"the digest that the failed attempts ran with is not recorded; {chain.image} is {chain.digest}"
+        )
+        return Link("digest", "broken", told)
+    return None
+
+
+def _yaml_link(chain: BuildChain) -> Link:
+    if chain.named_in:
+        return Link("yaml", "ok", f"the task YAML names {chain.image} in {listed(chain.named_in)}")
+    what = chain.image or "the image"
+    told = f"the task YAML does not name {what}; write it as image_id: docker:..., or as an env var"
+    return Link("yaml", "broken", told)

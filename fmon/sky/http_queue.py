@@ -1,0 +1,241 @@
+"""Ask over plain HTTP: the hot path of ``fmon poll``, and the costs for a report.
+
+Two requests on one connection; nothing that changes a job can be asked from here. Importing
+SkyPilot's SDK alone takes longer than all of this.
+
+After a timeout the server goes on working on what it was asked: SkyPilot puts even the wish to
+cancel a request at the end of the same line (skypilot issue 7703), so cancelling adds load.
+Instead the request is remembered, and the next look first waits for it: however long a
+server hangs, one request of ours is in its line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from fmon.errors import QueueError
+from fmon.sky.endpoint import Endpoint, find_endpoint
+from fmon.sky.http_wire import body_of, connect, explain, headers_of, refuse_proxy
+from fmon.sky.protocol import (
+    GET_PATH,
+    QUEUE_PATH,
+    REQUEST_ID,
+    jobs_of,
+    queue_body,
+    refusal,
+    request_headers,
+    require_json,
+)
+from fmon.sky.reader import Answer
+from fmon.sky.record import parse_records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+DEADLINE_S = 60.0
+FORGET_AFTER_S = 600.0
+"""A request whose worker was killed stays unfinished for ever (skypilot issue 5048)."""
+
+
+class Question(NamedTuple):
+    """What is posted, and what its sender does after a failure, in words for a person."""
+
+    path: str
+    body: bytes
+    after_failure: str
+
+
+class _LeftBehind(msgspec.Struct, frozen=True):
+    """A request that we gave up waiting for and the server may still work on."""
+
+    url: str
+    request_id: str
+    asked_at: float
+
+
+class HttpQueue:
+    """SkyPilot's API server over HTTP."""
+
+    name = "sky"
+
+    def __init__(self, *, memo: Path | None = None, deadline_s: float = DEADLINE_S) -> None:
+        self._memo = memo
+        self._deadline_s = deadline_s
+        self._left_behind: _LeftBehind | None = None
+
+    def read(self, while_waiting: Callable[[], None] | None = None) -> Answer:
+        """Look at the queue once, within the deadline whatever the server does; see ``QueueReader``."""
+        endpoint = find_endpoint()
+        refuse_proxy(endpoint.url)
+        question = Question(QUEUE_PATH, queue_body(endpoint), "the next poll asks again")
+        exchange = _Exchange(endpoint, question, self._recall(endpoint.url), self._deadline_s)
+        exchange.start()
+        if while_waiting is not None:
+            while_waiting()
+        body, error = exchange.wait()
+        self._remember(exchange.unfinished)
+        if error is not None:
+            raise error
+        records, bad = parse_records(jobs_of(body))
+        return Answer(polled_at=exchange.ended_at, records=records, bad=bad, latency_s=exchange.latency_s)
+
+    def _recall(self, url: str) -> _LeftBehind | None:
+        """Give the request that an earlier look left behind at this server."""
+        left = self._left_behind
+        if self._memo is not None:
+            with contextlib.suppress(OSError, msgspec.MsgspecError):
+                left = msgspec.json.decode(self._memo.read_bytes(), type=_LeftBehind)
+        is_waiting = (
+            left is not None and left.url == url and 0 <= time.time() - left.asked_at < FORGET_AFTER_S
+        )
+        return left if is_waiting else None
+
+    def _remember(self, unfinished: _LeftBehind | None) -> None:
+        """Keep or drop the note; without it the next poll just asks again."""
+        self._left_behind = unfinished
+        if self._memo is None:
+            return
+        with contextlib.suppress(OSError):
+            if unfinished is None:
+                self._memo.unlink(missing_ok=True)
+            else:
+                self._memo.write_bytes(msgspec.json.encode(unfinished))
+
+
+def ask_once(endpoint: Endpoint, question: Question, *, deadline_s: float) -> bytes:
+    """Ask one question and give what ``/api/get`` answers about it.
+
+    Raises
+    ------
+    QueueError
+        There is no answer within the deadline, or it is a refusal.
+    """
+    refuse_proxy(endpoint.url)
+    exchange = _Exchange(endpoint, question, None, deadline_s)
+    exchange.start()
+    body, error = exchange.wait()
+    if error is not None:
+        raise error
+    return body
+
+
+class _Exchange:
+    """Both requests, on a thread of their own.
+
+    So the caller's deadline holds against slow name servers and dripped bytes, which no socket
+    timeout bounds, and the caller can import what it needs meanwhile.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, question: Question, left_behind: _LeftBehind | None, deadline_s: float
+    ) -> None:
+        self.unfinished = left_behind
+        self.ended_at = datetime.now(UTC)
+        self.latency_s = 0.0
+        self._endpoint = endpoint
+        self._question = question
+        self._deadline_s = deadline_s
+        self._began = time.monotonic()
+        self._is_abandoned = False
+        self._connection = connect(endpoint.url, deadline_s)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._body = b""
+        self._error: BaseException | None = None
+
+    def start(self) -> None:
+        """Send the question."""
+        self._thread.start()
+
+    def _run(self) -> None:
+        """Ask and fetch; what goes wrong is kept for ``wait``."""
+        try:
+            self._body = self._exchange()
+        except Exception as error:
+            self._error = error
+        finally:
+            self.ended_at = datetime.now(UTC)
+            self.latency_s = time.monotonic() - self._began
+            self._connection.close()
+
+    def _exchange(self) -> bytes:
+        """Wait for what was left behind, then ask again and fetch the answer."""
+        if self.unfinished is not None:
+            self._fetch(self.unfinished.request_id)
+            self.unfinished = None
+        request_id = self._ask()
+        self.unfinished = _LeftBehind(self._endpoint.url, request_id, time.time())
+        status, headers, body = self._fetch(request_id)
+        self.unfinished = None
+        if status == 404:
+            message = (
+                "SkyPilot's API server has lost the request, it was restarted meanwhile; "
+                + self._question.after_failure
+            )
+            raise QueueError(message, error_type="ApiServerConnectionError")
+        if status != 200:
+            raise refusal(status, headers, body)
+        require_json(headers, body)
+        return body
+
+    def wait(self) -> tuple[bytes, QueueError | None]:
+        """Give the body of the answer, or why there is none, before the deadline ends."""
+        self._thread.join(max(0.0, self._began + self._deadline_s - time.monotonic()))
+        if self._thread.is_alive():
+            self._abandon()
+            return b"", self._timeout()
+        if self._error is None or isinstance(self._error, QueueError):
+            return self._body, self._error
+        if isinstance(self._error, TimeoutError):
+            return b"", self._timeout()
+        return b"", explain(self._error, self._endpoint.url)
+
+    def _abandon(self) -> None:
+        """End the thread's waiting."""
+        self._is_abandoned = True
+        sock = self._connection.sock
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def _ask(self) -> str:
+        """Post the question; the server answers at once with the id of its request."""
+        status, headers, body = self._send("POST", self._question.path, self._question.body)
+        if status != 200:
+            raise refusal(status, headers, body)
+        request_id = headers.get(REQUEST_ID)
+        if not request_id:
+            require_json(headers, body)
+            message = "what answers at the endpoint is not SkyPilot's API server: it gave no request id"
+            raise QueueError(message, error_type="BadAnswer")
+        return request_id
+
+    def _fetch(self, request_id: str) -> tuple[int, dict[str, str], bytes]:
+        """Wait for the request to end, on the server."""
+        return self._send("GET", GET_PATH + quote(request_id, safe=""), None)
+
+    def _send(self, method: str, path: str, body: bytes | None) -> tuple[int, dict[str, str], bytes]:
+        """Do one request."""
+        if self._is_abandoned:
+            raise TimeoutError
+        headers = request_headers(self._endpoint)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        self._connection.request(method, urlsplit(self._endpoint.url).path + path, body, headers)
+        response = self._connection.getresponse()
+        return response.status, headers_of(response), body_of(response)
+
+    def _timeout(self) -> QueueError:
+        message = (
+            f"SkyPilot's API server at {self._endpoint.url} did not answer within {self._deadline_s:g} s;"
+            f" it may be busy, {self._question.after_failure}"
+        )
+        return QueueError(message, error_type="Timeout")

@@ -1,0 +1,228 @@
+"""What changes something in SkyPilot, through its SDK, in a process of its own.
+
+``python -m fmon.sky.submit.worker PARENT_PID``: one JSON question a line on stdin, one JSON answer a line on
+stdout, in any order; it imports the SDK once and works on several launches side by side. It ends with
+its parent: at the end of stdin, and by signal where the parent is killed. Nothing is ever sent twice,
+and ``sky.get``, which unpickles what the server sent, is never called.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TextIO
+
+from fmon.errors import QueueError
+from fmon.sky.protocol import one_line, refusal, return_value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+THREADS = 16
+LAUNCH_S, CALL_S, READ_S, RECONNECT_S = 600.0, 60.0, 30.0, 30.0
+"""Longest waits [s]: for a launch (the first may start a controller), for a wish to cancel, for the list of
+requests, and for a server that went away while it worked."""
+
+REQUESTS_PATH = "/api/status"
+LAUNCH_PATH = "/jobs/launch"
+INTERRUPTED = {"RequestInterruptedError", "RequestCancelled"}
+"""Failures that leave open whether the server had launched the job by then."""
+
+_sent = threading.local()
+_parsing = threading.Lock()
+
+
+def main(parent: int) -> None:
+    """Answer the questions of a parent process until there are no more."""
+    _end_with_parent(parent)
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # SkyPilot prints hints and warnings anywhere
+    writing = threading.Lock()
+    pool = ThreadPoolExecutor(THREADS)
+    try:
+        _never_send_twice()
+    except Exception as error:
+        _answer(answers, writing, {"key": None, "error": _named(error)})
+        return
+    for line in sys.stdin:
+        question = json.loads(line)
+        pool.submit(lambda asked: _answer(answers, writing, _result(asked)), question)
+    os._exit(0)  # threads may wait for the server for minutes
+
+
+def _end_with_parent(parent: int) -> None:
+    """Let the kernel kill this process when fmon dies: nothing may be launched on behalf of the dead."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _never_send_twice() -> None:
+    """Take the retries out of SkyPilot's client, and note whether a launch has left.
+
+    It repeats any request that a proxy answered with 503, a launch too: that is a second job.
+    """
+    from sky.server import rest
+
+    once = rest.request_without_retry
+
+    def request(method: str, url: str, **arguments: Any) -> Any:
+        is_launch = method == "POST" and url.endswith(LAUNCH_PATH)
+        if is_launch:
+            _sent.status = 0  # on its way, no answer yet
+        response = once(method, url, **arguments)
+        if is_launch:
+            _sent.status = response.status_code
+        return response
+
+    rest.request = request
+
+
+def _answer(answers: TextIO, writing: threading.Lock, value: dict[str, Any]) -> None:
+    with writing:
+        answers.write(json.dumps(value) + "\n")
+        answers.flush()
+
+
+def _result(question: dict[str, Any]) -> dict[str, Any]:
+    """Answer one question."""
+    _sent.status = None
+    try:
+        return {"key": question["key"], "answer": COMMANDS[question["do"]](question)}
+    except Exception as error:
+        return {"key": question["key"], "error": _named(error)}
+
+
+def _named(error: Exception) -> dict[str, Any]:
+    """Say what went wrong, and whether a launch may have reached the server nevertheless."""
+    error_type = error.error_type if isinstance(error, QueueError) else type(error).__name__
+    is_uncertain = _may_be_launched(error, error_type)
+    return {"type": error_type, "message": one_line(str(error)), "is_uncertain": is_uncertain}
+
+
+def _may_be_launched(error: Exception, error_type: str) -> bool:
+    status = getattr(_sent, "status", None)
+    if status is None or _has_not_connected(error):
+        return False
+    if status == 200:  # taken: only what the launch itself answered is certain
+        return error_type in INTERRUPTED or not isinstance(error, _RequestFailedError)
+    return not 400 <= status < 500
+
+
+def _has_not_connected(error: Exception) -> bool:
+    """Tell whether the connection never came about: then nothing was sent."""
+    import requests
+    import urllib3
+
+    if not isinstance(error, requests.exceptions.ConnectionError):
+        return False
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    connecting = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+    return isinstance(error, requests.exceptions.ConnectTimeout) or isinstance(reason, connecting)
+
+
+class _RequestFailedError(QueueError):
+    """SkyPilot worked on the request and says why it failed."""
+
+
+def _submit(question: dict[str, Any]) -> int:
+    """Launch one managed job and give its id."""
+    import sky.jobs
+
+    dag = _parsed(question["task_yaml"])
+    request = sky.jobs.launch(dag, name=question["job_name"], job_group=None)
+    job_ids = _outcome(request, time.monotonic() + LAUNCH_S)["job_id"]
+    if not isinstance(job_ids, list) or len(job_ids) != 1:
+        message = f"SkyPilot's answer to a launch names the jobs {one_line(str(job_ids))}, not one"
+        raise QueueError(message, error_type="BadAnswer")
+    return int(job_ids[0])
+
+
+def _parsed(task_yaml: str) -> Any:
+    """Read a task YAML as ``sky jobs launch`` does."""
+    from sky.utils import dag_utils
+
+    with _parsing:  # the stack of open DAGs is one for all threads
+        return dag_utils.load_chain_dag_from_yaml_str(task_yaml)
+
+
+def _parse(question: dict[str, Any]) -> int:
+    """Count the tasks of a task YAML; its files are looked for too."""
+    dag = _parsed(question["task_yaml"])
+    for task in dag.tasks:
+        task.expand_and_validate_workdir()
+        task.expand_and_validate_file_mounts()
+    return len(dag.tasks)
+
+
+def _requests(question: dict[str, Any]) -> list[Any]:
+    """Give the launches that the server works on, of all processes.
+
+    Not by the SDK's ``api_status``: that gives an empty list where it sees no server process.
+    """
+    from sky.server import common
+
+    del question
+    response = common.make_authenticated_request(
+        "GET", REQUESTS_PATH, params={"all_status": False}, retry=False, timeout=(5, READ_S)
+    )
+    if response.status_code != 200:
+        raise refusal(response.status_code, response.headers, response.content)
+    requests = response.json()
+    if not isinstance(requests, list):
+        message = f"SkyPilot's list of requests is {type(requests).__name__}"
+        raise QueueError(message, error_type="BadAnswer")
+    return requests
+
+
+def _cancel(question: dict[str, Any]) -> None:
+    """Hand over the wish to cancel managed jobs, and wait until it is taken."""
+    import sky.jobs
+
+    request = sky.jobs.cancel(job_ids=question["job_ids"])
+    _outcome(request, time.monotonic() + CALL_S)
+
+
+def _outcome(request: Any, until: float) -> Any:
+    """Wait for a request to end; a lost answer is asked for again, which does no harm."""
+    import requests
+    from sky.exceptions import ServerTemporarilyUnavailableError
+    from sky.server import common
+
+    path = f"/api/get?request_id={request}"
+    lost_at = None
+    while (left := until - time.monotonic()) > 0:
+        try:
+            response = common.make_authenticated_request("GET", path, retry=False, timeout=(5, left))
+        except (requests.exceptions.RequestException, ServerTemporarilyUnavailableError):
+            lost_at = lost_at or time.monotonic()
+            if time.monotonic() - lost_at > RECONNECT_S:
+                raise
+            time.sleep(1)
+            continue
+        if response.status_code == 200:
+            return return_value_of(response.content)
+        failed = refusal(response.status_code, response.headers, response.content)
+        if response.status_code == 500:
+            raise _RequestFailedError(str(failed), error_type=failed.error_type)
+        raise failed
+    message = "SkyPilot's API server took the request and did not end it in time"
+    raise QueueError(message, error_type="Timeout")
+
+
+COMMANDS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "parse": _parse,
+    "submit": _submit,
+    "requests": _requests,
+    "cancel": _cancel,
+}
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

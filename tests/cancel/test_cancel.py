@@ -1,0 +1,401 @@
+"""Cancelling: what is meant, what is spared, what appears meanwhile, and what is left to say."""
+
+import json
+from datetime import timedelta
+from itertools import count
+
+import pytest
+
+from fmon.cancel.cancel import CancelRequest, WaitLimits, cancel, is_to_act, proposed
+from fmon.errors import ConfigError, QueueError
+from fmon.launch.adopt import adopt
+from fmon.manifest.file import read_manifest
+from fmon.manifest.select import select
+from fmon.monitor.poll import poll
+from fmon.monitor.replay import replay
+from fmon.sky.submit.submitter import InFlight
+from fmon.store.events import read_events
+from fmon.store.folder import stores
+from fmon.warehouse import connect, rows
+from tests.support.bursts import CONFIG, JOB_OF, LOGS, burst, logs, queue_of, running
+from tests.support.fake_skypilot import FakeSkyPilot, FakeSubmitter, SkyPilotQueue
+from tests.support.queues import START, write_config
+
+FIRED, LEVEL = CancelRequest(by="anna"), CancelRequest(selections=("model=sam3",), by="anna")
+WAITING = [JOB_OF["sam3-3"], JOB_OF["sam3-4"]]
+NAME = "burst-20260322T050000Z"
+
+
+class Study:
+    """Ten jobs on a fake SkyPilot, adopted and polled once."""
+
+    def __init__(self, folder, jobs, config=CONFIG):
+        self.data = folder / "data"
+        self.server = FakeSkyPilot(jobs=jobs, ids=count(11))
+        self.submitter = FakeSubmitter(self.server)
+        self.queue = SkyPilotQueue(self.server)
+        self.server.pass_time(200)
+        adopt(write_config(folder / "config", config), self.queue, self.data, now=START)
+        self.poll()
+
+    @property
+    def store(self):
+        return stores(self.data)[0]
+
+    def poll(self):
+        poll(self.data, self.queue, now=self.server.clock(), logs=logs())
+
+    def cancel(self, wish=FIRED, **limits):
+        return cancel(
+            self.data,
+            None,
+            wish,
+            self.submitter,
+            self.queue,
+            clock=self.server.clock,
+            sleep=self.server.pass_time,
+            monotonic=self.server.monotonic,
+            limits=WaitLimits(**limits),
+        )
+
+    def proposed(self, wish=FIRED):
+        return proposed(self.data, None, wish, now=self.server.clock())
+
+    def events(self, *kinds):
+        return [event for event in read_events(self.store) if event["event"] in kinds]
+
+    def statuses(self):
+        return {job["job_name"]: job["status"] for job in self.server.jobs}
+
+    def record(self, condition_id):
+        return next(job for job in self.server.jobs if job["job_name"] == condition_id)
+
+    def fly(self, job_name, *, seconds, condition_id=None, makes=True, is_hidden=False):
+        """Let a launch be in flight for some seconds, and then make its job."""
+        tags = {"experiment": NAME, "condition": condition_id or job_name, "cycle": 0}
+        request = InFlight(
+            request_id=job_name,
+            job_name=job_name,
+            experiment_id=tags["experiment"],
+            condition_id=tags["condition"],
+            cycle=0,
+        )
+        flying = InFlight(request_id=job_name, is_readable=False) if is_hidden else request
+        listed = [flying]
+        self.submitter.in_flight = lambda: [*listed]
+
+        def land():
+            listed.clear()
+            if makes:
+                self.server.add(job_name, tags)
+
+        self.server.at(self.server.now_s + seconds, land)
+
+
+@pytest.fixture
+def fired(tmp_path):
+    return Study(tmp_path, burst())
+
+
+def files_of(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_without_yes_it_is_only_said_which_jobs_and_why(fired):
+    before = files_of(fired.data)
+    said = fired.proposed()
+    assert [(target.condition_id, target.job_id, target.status) for target in said.targets] == [
+        ("sam3-3", 9, "PENDING"),
+        ("sam3-4", 10, "PENDING"),
+    ]
+    assert {target.reason for target in said.targets} == {
+        "3 jobs failed with the identical error (import_error) at model=sam3"
+    }
+    assert said.sentences() == [f"{NAME}: 2 jobs would be cancelled; --yes does it"]
+    assert fired.submitter.cancelled == []
+    assert files_of(fired.data) == before
+
+
+def test_the_kill_switch_cancels_what_it_proposes_and_waits_until_it_is_gone(fired):
+    done = fired.cancel()
+    assert fired.submitter.cancelled == WAITING
+    assert [target.status for target in done.targets] == ["CANCELLED", "CANCELLED"]
+    assert (done.left, done.fault()) == ([], None)
+    assert done.sentences() == [f"{NAME}: 2 jobs gone"]
+    others = {status for name, status in fired.statuses().items() if name.startswith("dynunet")}
+    assert others == {"RUNNING"}
+    begin, end = fired.events("cancel_requested", "cancel")
+    assert begin["job_ids"] == end["job_ids"] == WAITING
+    assert (begin["reason"], begin["firing_ids"], begin["by"]) == ("kill_switch", [1], "anna")
+    assert (end["left_job_ids"], end["reason"], end["by"]) == ([], "kill_switch", "anna")
+
+
+def test_what_the_kill_switch_cancelled_is_run_again_by_relaunch(fired):
+    fired.cancel()
+    found = rows(
+        connect(fired.data),
+        "select condition_id, reason from relaunch_candidate where reason = 'kill_switch'",
+    )
+    assert [row["condition_id"] for row in found] == ["sam3-3", "sam3-4"]
+
+
+def test_a_job_that_got_past_the_failure_point_meanwhile_is_spared(fired):
+    fired.record("sam3-3").update(running("sam3-3", since=3.4))  # the failures took 30 s
+    fired.server.pass_time(60)
+    done = fired.cancel()
+    assert fired.submitter.cancelled == [JOB_OF["sam3-4"]]
+    assert done.sentences()[0] == "spared, they got past the failure point meanwhile: job 9"
+    assert fired.statuses()["sam3-3"] == "RUNNING"
+
+
+def test_again_there_is_nothing_to_cancel_and_that_is_success(fired):
+    fired.cancel()
+    again = fired.cancel()
+    assert again.fault() is None
+    assert "nothing to cancel" in again.sentences()[0]
+    assert fired.submitter.cancelled == WAITING
+    assert len(fired.events("cancel_requested")) == 1
+
+
+def test_without_a_firing_there_is_nothing_to_cancel(tmp_path):
+    study = Study(tmp_path, queue_of())
+    assert study.proposed().sentences() == [
+        f"{NAME}: nothing to cancel: the kill-switch has not fired in this cycle"
+    ]
+    assert study.cancel().fault() is None
+    assert study.events("cancel_requested", "cancel") == []
+
+
+def test_a_firing_that_proposes_nothing_says_why(tmp_path):
+    study = Study(tmp_path, burst(sam3_4=running("sam3-4")))
+    assert (
+        "model=sam3 is not to blame: sam3-4 (job 10) succeeded or ran past"
+        in study.proposed().no_action_reason
+    )
+    assert study.cancel().targets == []
+
+
+def test_jobs_of_a_launch_in_flight_are_cancelled_when_they_appear(tmp_path):
+    without = [job for job in burst() if job["job_name"] != "sam3-4"]
+    study = Study(tmp_path, without)
+    study.fly("sam3-4", seconds=30)
+    done = study.cancel()
+    assert [target.job_id for target in done.targets] == [9, 11]
+    assert done.targets[1].reason.endswith("at model=sam3; appeared meanwhile")
+    assert done.fault() is None
+    assert study.statuses()["sam3-4"] == "CANCELLED"
+    assert [event["job_ids"] for event in study.events("cancel_requested")] == [[9], [11]]
+
+
+def test_a_launch_in_flight_of_another_level_is_left_alone(tmp_path):
+    without = [job for job in burst() if job["job_name"] != "dynunet-4"]
+    study = Study(tmp_path, without)
+    study.fly("dynunet-4", seconds=1)
+    assert study.cancel().fault() is None
+    assert study.statuses()["dynunet-4"] == "PENDING"
+
+
+def test_a_launch_that_stays_in_flight_is_named_and_the_exit_code_says_it(tmp_path):
+    without = [job for job in burst() if job["job_name"] != "sam3-4"]
+    study = Study(tmp_path, without)
+    study.fly("sam3-4", seconds=10_000)
+    fault = study.cancel(most_s=60).fault()
+    assert fault.exit_code == 11
+    assert str(fault) == (
+        f"{NAME}: launches still in flight: sam3-4. "
+        "Jobs already cancelled stay cancelled; run the command again"
+    )
+
+
+def test_a_launch_that_does_not_say_what_it_is_is_waited_for(fired):
+    fired.fly("whatever", seconds=50, is_hidden=True, makes=False)
+    begun = fired.server.now_s
+    assert fired.cancel().fault() is None
+    assert fired.server.now_s - begun >= 50
+
+
+def test_a_launch_of_another_experiment_is_not_waited_for(fired):
+    fired.submitter.in_flight = lambda: [
+        InFlight(request_id="r", job_name="sam3-3", experiment_id="other-1", condition_id="sam3-3", cycle=0)
+    ]
+    assert fired.cancel().fault() is None
+
+
+def test_jobs_that_do_not_go_are_named(fired, monkeypatch):
+    monkeypatch.setattr(fired.server, "cancel", lambda job_ids: None)
+    done = fired.cancel(most_s=130)
+    fault = done.fault()
+    assert fault.exit_code == 11
+    assert "2 jobs not known to have ended: sam3-3 (job 9, PENDING), sam3-4 (job 10, PENDING)" in str(fault)
+    assert done.sentences() == [f"{NAME}: 0 jobs gone"]
+    assert fired.submitter.cancelled == WAITING * 3  # asked again every minute
+    (end,) = fired.events("cancel")
+    assert (end["job_ids"], end["left_job_ids"]) == ([], WAITING)
+
+
+def test_a_job_that_leaves_the_queue_meanwhile_is_not_taken_as_gone(fired):
+    fired.server.at(fired.server.now_s + 3, lambda: fired.server.jobs.remove(fired.record("sam3-3")))
+    done = fired.cancel(most_s=60)
+    assert [target.job_id for target in done.left] == [9]
+    assert done.fault().exit_code == 11
+
+
+def test_a_wish_that_skypilot_does_not_take_is_repeated(fired, monkeypatch):
+    asked, take = [], fired.submitter.cancel
+
+    def refuse_once(job_ids):
+        asked.append(list(job_ids))
+        if len(asked) == 1:
+            raise QueueError("busy", error_type="Timeout")
+        take(job_ids)
+
+    monkeypatch.setattr(fired.submitter, "cancel", refuse_once)
+    assert fired.cancel().fault() is None
+    assert asked == [WAITING, WAITING]
+    assert len(fired.events("cancel_requested")) == 1
+
+
+def test_a_queue_that_is_away_at_first_cancels_nothing(fired):
+    fired.server.is_queue_away = lambda: True
+    with pytest.raises(QueueError, match="away"):
+        fired.cancel()
+    assert fired.submitter.cancelled == []
+    assert fired.events("cancel_requested", "cancel") == []
+    newest = rows(connect(fired.data), "select is_ok from poll order by poll_id desc limit 1")
+    assert newest == [{"is_ok": False}]
+
+
+def test_a_queue_that_is_away_for_a_while_is_waited_for(fired):
+    fired.server.is_queue_away = lambda: 205 < fired.server.now_s < 230
+    assert fired.cancel().fault() is None
+
+
+def test_ctrl_c_leaves_a_record_of_what_was_asked_for(fired):
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cancel(
+            fired.data, None, FIRED, fired.submitter, fired.queue, clock=fired.server.clock, sleep=interrupt
+        )
+    (end,) = fired.events("cancel")
+    assert end["left_job_ids"] == WAITING
+
+
+def test_a_person_cancels_a_level_running_jobs_and_duplicates_too(tmp_path):
+    twice = {**running("sam3-1"), "job_id": 77, "submitted_at": START.timestamp() + 60}
+    study = Study(tmp_path, [*queue_of(sam3_1=running("sam3-1")), twice])
+    done = study.cancel(LEVEL)
+    assert [target.job_id for target in done.targets] == [6, 7, 8, 9, 10, 77]
+    assert {target.reason for target in done.targets} == {"model=sam3"}
+    assert done.fault() is None
+    (begin,) = study.events("cancel_requested")
+    assert (begin["reason"], begin["firing_ids"]) == ("person", [])
+    assert {status for name, status in study.statuses().items() if "dynunet" in name} == {"RUNNING"}
+
+
+def test_a_person_cancels_one_condition(fired):
+    done = fired.cancel(CancelRequest(selections=("dynunet-2",), by="anna"))
+    assert fired.submitter.cancelled == [JOB_OF["dynunet-2"]]
+    assert done.targets[0].reason == "dynunet-2"
+
+
+def test_a_condition_that_has_ended_is_nothing_to_cancel(fired):
+    done = fired.cancel(CancelRequest(selections=("sam3-0",), by="anna"))
+    assert done.sentences() == [f"{NAME}: nothing to cancel: no job of these conditions is open"]
+    assert done.fault() is None
+
+
+def test_a_named_condition_in_flight_without_a_job_is_cancelled_when_it_appears(tmp_path):
+    study = Study(tmp_path, [job for job in queue_of() if job["job_name"] != "sam3-4"])
+    study.fly("sam3-4", seconds=20)
+    done = study.cancel(CancelRequest(selections=("sam3-4",), by="anna"))
+    assert [target.job_id for target in done.targets] == [11]
+    assert study.statuses()["sam3-4"] == "CANCELLED"
+
+
+def test_too_many_failures_propose_what_has_not_started(tmp_path):
+    config = CONFIG + "max_failed_ratio: 0.2\n"
+    study = Study(tmp_path, burst(sam3_2=running("sam3-2", since=3), dynunet_1=queue_of()[5]), config)
+    study.server.jobs[1].update(job_id=2, job_name="dynunet-1", status="STARTING")
+    assert study.events("kill_switch") == []
+    study.server.jobs[7] = burst()[7]
+    study.server.pass_time(400)
+    study.poll()
+    ratio = [event for event in study.events("kill_switch") if event["trigger"] == "failed_ratio"]
+    assert [event["candidate_job_ids"] for event in ratio] == [[2, 9, 10]]
+    assert study.cancel().fault() is None
+    assert sorted(study.submitter.cancelled) == [2, 9, 10]
+
+
+@pytest.mark.parametrize(
+    ("key", "acts"), [("", False), ("kill_switch: alert\n", False), ("kill_switch: act\n", True)]
+)
+def test_only_a_config_that_says_so_lets_watch_act(tmp_path, key, acts):
+    study = Study(tmp_path, burst(), CONFIG + key)
+    now = study.server.clock()
+    assert is_to_act(study.data, NAME, now=now) is acts
+    study.cancel()
+    assert is_to_act(study.data, NAME, now=now + timedelta(minutes=5)) is False
+
+
+def test_a_poll_never_cancels_whatever_the_config_says(tmp_path):
+    study = Study(tmp_path, burst(), CONFIG + "kill_switch: act\n")
+    study.poll()
+    assert study.events("kill_switch") != []
+    assert study.events("cancel_requested", "cancel") == []
+    assert study.statuses()["sam3-3"] == "PENDING"
+
+
+def test_a_replay_writes_down_what_it_would_cancel_and_nothing_leaves(tmp_path):
+    config = write_config(tmp_path, CONFIG)
+    polls = [
+        {"polled_at": f"{START + timedelta(minutes=3 * number):%Y-%m-%dT%H:%M:%SZ}", "jobs": jobs}
+        for number, jobs in enumerate([queue_of(), burst()])
+    ]
+    (tmp_path / "queue.jsonl").write_text("".join(json.dumps(each) + "\n" for each in polls))
+    (tmp_path / "logs").mkdir()
+    for ask, text in LOGS.items():
+        (tmp_path / "logs" / ask.file_name).write_text(text)
+    data = config.parent / "data"
+    replay(tmp_path, data)
+    server = FakeSkyPilot()
+    submitter = FakeSubmitter(server)
+    done = cancel(data, None, FIRED, submitter, SkyPilotQueue(server), clock=server.clock)
+    assert done.sentences() == [f"{NAME} is a replay: written down, nothing left this machine"]
+    assert (submitter.cancelled, server.now_s) == ([], 0)
+    events = [
+        each for each in read_events(stores(data)[0]) if each["event"] in ("cancel_requested", "cancel")
+    ]
+    assert [(each["event"], each["job_ids"], each["dry_run"]) for each in events] == [
+        ("cancel_requested", WAITING, True),
+        ("cancel", WAITING, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        (["model=sam3"], ["sam3-0", "sam3-1", "sam3-2", "sam3-3", "sam3-4"]),
+        (["model=sam3", "fold=1"], ["sam3-1"]),
+        (["model=sam3", "fold=1", "fold=2"], ["sam3-1", "sam3-2"]),
+        (["dynunet-0", "model=sam3", "fold=4"], ["dynunet-0", "sam3-4"]),
+    ],
+)
+def test_factors_narrow_each_other_and_levels_and_conditions_add_up(fired, words, chosen):
+    assert list(select(read_manifest(fired.store), words)) == chosen
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("sam3-9", f"{NAME} has no condition 'sam3-9'; did you mean"),
+        ("modle=sam3", "no factor 'modle' in modle=sam3; did you mean 'model'"),
+        ("model=sam", "model has no level 'sam'; did you mean 'sam3'"),
+        ("fold=01", "fold has no level '01'"),
+    ],
+)
+def test_a_selection_that_means_nothing_is_refused(fired, word, sentence):
+    with pytest.raises(ConfigError) as fault:
+        fired.proposed(CancelRequest(selections=(word,), by="anna"))
+    assert sentence in str(fault.value)

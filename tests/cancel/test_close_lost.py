@@ -1,0 +1,169 @@
+"""A person closes what the queue has lost, and from then on it counts as ended."""
+
+from datetime import timedelta
+
+import pytest
+
+from fmon.cancel.close_lost import close_lost, lost
+from fmon.diagnose.diagnose import diagnose
+from fmon.errors import ConfigError, RuleError
+from fmon.fix.steps import verify
+from fmon.launch.adopt import adopt
+from fmon.manifest.file import read_manifest, write_manifest
+from fmon.monitor.poll import poll
+from fmon.monitor.status import QUERIES, exit_status, status
+from fmon.relaunch.relaunch import relaunch
+from fmon.store.events import read_events
+from fmon.store.folder import stores
+from fmon.terminal.status import status_lines
+from fmon.text import clock
+from fmon.warehouse import connect, rows
+from tests.monitor.test_poll import NAMES, RUNNING, ended
+from tests.support.queues import START, FakeQueue, job, write_config
+
+NOW = START + timedelta(minutes=5)
+REST = [ended(record) for record in RUNNING[1:]]
+
+
+@pytest.fixture
+def data(tmp_path):
+    """An experiment three of whose jobs have succeeded; the queue has lost the first one."""
+    queue = FakeQueue(RUNNING, REST)
+    adopt(write_config(tmp_path / "config"), queue, tmp_path / "data", now=START)
+    poll(tmp_path / "data", queue, now=START)
+    return tmp_path / "data"
+
+
+def close(data, *names, reason="the node is gone"):
+    return close_lost(data, None, names or NAMES[:1], by="anna", reason=reason, now=NOW)
+
+
+def seen(data):
+    return status(connect(data, queries=QUERIES, now=NOW))
+
+
+def test_before_it_is_closed_a_lost_job_is_open_and_alarms(data):
+    before = seen(data)
+    assert (before.open_count, exit_status(before)) == (1, 3)
+    assert [alarm["kind"] for alarm in before.alarms] == ["lost"]
+
+
+def test_without_yes_it_is_only_shown(data):
+    found = lost(data, None, NAMES[:1], now=NOW)
+    assert [(row["condition_id"], row["job_id"], row["status"]) for row in found.rows] == [
+        (NAMES[0], 1, "RUNNING")
+    ]
+    assert "would be closed; --yes does it" in found.sentences()[0]
+    assert "lost_job_closed" not in [event["event"] for event in read_events(stores(data)[0])]
+
+
+def test_closed_it_is_recorded_terminal_relaunchable_and_alarms_no_more(data):
+    assert close(data).sentences()[0].endswith("1 lost job closed, to be run again")
+    (event,) = [event for event in read_events(stores(data)[0]) if event["event"] == "lost_job_closed"]
+    assert (event["condition_id"], event["job_id"]) == (NAMES[0], 1)
+    assert (event["by"], event["reason"]) == ("anna", "the node is gone")
+    after = seen(data)
+    assert (after.open_count, after.counts["lost"], exit_status(after)) == (0, 1, 4)
+    assert after.alarms == []
+    con = connect(data)
+    assert rows(con, "select state, is_terminal from condition where job_id = 1") == [
+        {"state": "lost", "is_terminal": True}
+    ]
+    assert rows(con, "select condition_id, reason from relaunch_candidate") == [
+        {"condition_id": NAMES[0], "reason": "lost"}
+    ]
+
+
+@pytest.fixture
+def table(data):
+    def lines():
+        return "\n".join(
+            "".join(each.text for each in line)
+            for line in status_lines(seen(data), width=None, max_rows=9, max_alarms=9)
+        )
+
+    return lines
+
+
+def test_the_status_says_who_closed_it_and_when(data, table):
+    assert "lost, was RUNNING" in table()
+    assert "closed by" not in table()
+    close(data)
+    assert f"lost, was RUNNING, closed by anna {clock(NOW)}" in table()
+    row = seen(data).rows[0]
+    assert (row["closed_by"], row["closed_reason"], row["closed_at"]) == ("anna", "the node is gone", NOW)
+    assert {other["closed_by"] for other in seen(data).rows[1:]} == {None}
+
+
+def test_f1_holds_diagnosis_fix_and_relaunch_until_it_is_closed_and_no_longer(data):
+    queue, never = FakeQueue(REST), lambda *_: pytest.fail("nothing may be launched")
+    steps = {
+        "diagnose": lambda: diagnose(data, logs=None, now=NOW),
+        "fix verify": lambda: verify(data, now=NOW, run=never, ask=lambda _: "sha256:1"),
+        "relaunch": lambda: relaunch(
+            data,
+            queue=queue,
+            open_submitter=never,
+            agree=lambda plan: False,
+            clock=lambda: NOW,
+            run=never,
+            ask=lambda _: "sha256:1",
+        ),
+    }
+    for step in steps.values():
+        with pytest.raises(RuleError) as refusal:
+            step()
+        assert refusal.value.exit_code == 21
+    close(data)
+    manifest = read_manifest(stores(data)[0])
+    manifest.docker_digest = "sha256:1"
+    write_manifest(stores(data)[0], manifest)
+    steps["diagnose"]()
+    assert steps["fix verify"]().broken == []
+    assert steps["relaunch"]().plan.condition_ids == [NAMES[0]]
+
+
+def test_the_next_poll_closes_the_experiment(data):
+    poll(data, FakeQueue(REST), now=NOW)
+    assert not stores(data)[0].is_closed
+    close(data)
+    poll(data, FakeQueue(REST), now=NOW)
+    assert stores(data)[0].is_closed
+
+
+def test_one_that_comes_back_is_open_again(data):
+    close(data)
+    poll(data, FakeQueue([RUNNING[0], *REST]), now=NOW)
+    assert seen(data).open_count == 1
+    assert not stores(data)[0].is_closed
+
+
+def test_only_lost_conditions_can_be_closed_and_then_none_is(data):
+    with pytest.raises(ConfigError) as fault:
+        close(data, NAMES[0], NAMES[1])
+    assert f"these are not: {NAMES[1]} (SUCCEEDED)" in str(fault.value)
+    assert "lost_job_closed" not in [event["event"] for event in read_events(stores(data)[0])]
+
+
+def test_closing_again_is_refused_and_says_that_it_is_closed(data):
+    close(data)
+    with pytest.raises(ConfigError, match="lost, closed already"):
+        close(data)
+
+
+def test_a_secret_in_the_reason_is_not_stored(data):
+    close(data, reason="ssh with AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY1 said so")
+    assert "wJalrXUtnFEMI" not in stores(data)[0].events.read_text()
+
+
+def test_a_job_of_two_tasks_is_lost_where_one_is(tmp_path):
+    both = [job(1, NAMES[0], start_at=START.timestamp()), {**job(1, NAMES[0], "PENDING"), "task_id": 1}]
+    first = {**both[0], "status": "FAILED", "end_at": START.timestamp() + 60}
+    queue = FakeQueue([*both, *RUNNING[1:]], [first, *REST])
+    adopt(write_config(tmp_path / "config"), queue, tmp_path / "data", now=START)
+    poll(tmp_path / "data", queue, now=START)
+    close(tmp_path / "data")
+    con = connect(tmp_path / "data")
+    assert rows(con, "select state, is_terminal from condition where job_id = 1") == [
+        {"state": "failed", "is_terminal": True}
+    ]

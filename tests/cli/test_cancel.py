@@ -1,0 +1,143 @@
+"""fmon cancel as typed, and fmon watch where the config lets it act."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+import fmon.sky.queue
+import fmon.sky.submit.sdk
+from fmon.cancel.cancel import WaitLimits
+from fmon.cli.app import app
+from fmon.errors import ConfigError, QueueError
+from tests.cancel.test_cancel import NAME, WAITING, Study
+from tests.support.bursts import CONFIG, burst, queue_of
+
+ACT = CONFIG + "kill_switch: act\n"
+
+
+@pytest.fixture
+def typed(tmp_path, monkeypatch):
+    """Type a command against the fake SkyPilot; give the result."""
+
+    def make(jobs, config=CONFIG):
+        study = Study(tmp_path, jobs, config)
+        monkeypatch.setattr(fmon.sky.queue, "open_queue", lambda *_, **__: study.queue)
+        monkeypatch.setattr(fmon.sky.submit.sdk, "SdkSubmitter", lambda: study.submitter)
+        monkeypatch.setattr("time.sleep", study.server.pass_time)
+        monkeypatch.setattr("fmon.cli.cancel.now", study.server.clock)
+        monkeypatch.setattr("fmon.cli.monitor.now", study.server.clock)
+
+        def run(*words):
+            return CliRunner().invoke(app, [*words, "--data", str(study.data)])
+
+        run.study = study
+        return run
+
+    return make
+
+
+def test_a_dry_run_prints_the_jobs_and_the_reason(typed):
+    run = typed(burst())
+    done = run("cancel", "--kill-switch", "-o", "json")
+    assert json.loads(done.stdout)[0] == {
+        "condition_id": "sam3-3",
+        "job_id": 9,
+        "status": "PENDING",
+        "reason": "3 jobs failed with the identical error (import_error) at model=sam3",
+    }
+    assert done.stderr == f"{NAME}: 2 jobs would be cancelled; --yes does it\n"
+    assert run.study.submitter.cancelled == []
+
+
+def test_yes_cancels_and_ends_the_submitter(typed):
+    run = typed(burst())
+    done = run("cancel", "--kill-switch", "--yes")
+    assert (done.exit_code, done.stderr) == (0, f"{NAME}: 2 jobs gone\n")
+    assert run.study.submitter.cancelled == WAITING
+    assert run.study.submitter.is_closed
+
+
+def test_what_is_left_is_exit_code_11(typed, monkeypatch):
+    run = typed(burst())
+    monkeypatch.setattr(run.study.server, "cancel", lambda job_ids: None)
+    monkeypatch.setattr("fmon.cancel.cancel.WaitLimits", lambda: WaitLimits(most_s=0))
+    done = run("cancel", "model=sam3", "fold=3", "--yes")
+    assert isinstance(done.exception, QueueError)
+    assert done.exception.exit_code == 11
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "nothing named"),
+        (["--kill-switch", "sam3-3"], "leave out sam3-3"),
+        (["sam3-3", "--reason", "x"], "--reason goes with --lost"),
+        (["--lost", "sam3-3", "--yes"], "--lost needs --reason"),
+        (["--lost", "--kill-switch"], "--lost needs the conditions"),
+        (["--lost", "sam3-3", "--reason", "x", "--yes"], "sam3-3 (PENDING)"),
+    ],
+)
+def test_an_unclear_call_is_refused_with_what_to_type(typed, words, sentence):
+    run = typed(burst())
+    done = run("cancel", *words)
+    assert isinstance(done.exception, ConfigError)
+    assert sentence in str(done.exception)
+    assert run.study.events("cancel_requested", "lost_job_closed") == []
+
+
+def ending(study):
+    """Let the fake's running and waiting jobs succeed soon, so that watch ends."""
+    for record in study.server.jobs:
+        if record["job_name"].startswith("dynunet"):
+            study.server.at(study.server.now_s + 300, lambda record=record: record.update(status="SUCCEEDED"))
+
+
+def test_watch_acts_where_the_config_says_so_and_goes_on(typed):
+    run = typed(burst(), ACT)
+    ending(run.study)
+    done = run("watch", "--exit-status")
+    assert done.exit_code == 4, done.exception
+    assert f"the kill-switch acted: {NAME}: 2 jobs gone" in done.stdout
+    assert run.study.submitter.cancelled == WAITING
+    assert [event["by"] for event in run.study.events("cancel_requested")] == ["fmon watch"]
+
+
+def test_watch_only_alerts_by_default(typed):
+    run = typed(burst())
+    for record in run.study.server.jobs:
+        run.study.server.at(run.study.server.now_s + 100, lambda record=record: end(record))
+    done = run("watch", "--exit-status")
+    assert done.exit_code == 4
+    assert run.study.submitter.cancelled == []
+    assert "fmon cancel --kill-switch --yes" in done.stdout
+
+
+def end(record):
+    if not record["status"].startswith("FAILED"):
+        record["status"] = "SUCCEEDED"
+
+
+def test_a_watch_that_could_not_act_says_so_and_tries_again(typed, monkeypatch):
+    run = typed(burst(), ACT)
+    ending(run.study)
+    listed, asked = run.study.submitter.in_flight, []
+
+    def away_once():
+        asked.append(1)
+        if len(asked) == 1:
+            raise QueueError("the request list is away", error_type="Timeout")
+        return listed()
+
+    monkeypatch.setattr(run.study.submitter, "in_flight", away_once)
+    done = run("watch")
+    assert "the kill-switch could not act, the next poll tries again: the request list is away" in done.stdout
+    assert run.study.submitter.cancelled == WAITING
+
+
+def test_watch_without_a_firing_asks_no_submitter(typed, monkeypatch):
+    run = typed(queue_of(), ACT)
+    for record in run.study.server.jobs:
+        run.study.server.at(run.study.server.now_s + 100, lambda record=record: end(record))
+    monkeypatch.setattr(fmon.sky.submit.sdk, "SdkSubmitter", None)
+    assert run("watch", "--exit-status").exit_code == 0

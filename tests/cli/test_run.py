@@ -1,0 +1,179 @@
+"""fmon run as one call of a parent batch: from the config to the JSON object, on the fake SkyPilot."""
+
+import json
+from collections import Counter
+
+import pytest
+from typer.testing import CliRunner
+
+from fmon.cli import app as cli
+from fmon.cli import launch as launching
+from fmon.errors import ConfigError
+from fmon.sky.reader import LogAsk
+from tests.launch.test_launch import CONFIG, TASK, Try
+from tests.support.fake_skypilot import FINE, FakeSubmitter, SkyPilotQueue
+from tests.support.queues import FakeLogs
+from tests.support.relaunching import BUG
+
+NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
+
+
+class Killed(BaseException):
+    """The process is gone: nothing catches it."""
+
+
+class Batch(Try):
+    """A launch whose jobs run while ``fmon run`` waits between two polls."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.logs = FakeLogs()
+        self.failing = set()
+        self.slow = set()
+        self.waits = 0
+        self.dies_at = None
+
+    def wait(self, seconds):
+        """Pass the time between two polls; all jobs but the slow ones start in one and end in the next."""
+        self.waits += 1
+        if self.waits == self.dies_at:
+            raise Killed
+        assert self.waits < 20, "it waits for ever"
+        self.server.pass_time(seconds)
+        now = self.server.clock().timestamp()
+        for job in self.server.jobs:
+            if job["status"] == "PENDING" and job["job_name"] not in self.slow:
+                job.update(status="RUNNING", start_at=now)
+            elif job["status"] == "RUNNING":
+                has_failed = job["job_name"] in self.failing
+                job.update(status="FAILED" if has_failed else "SUCCEEDED", end_at=now, job_duration=60.0)
+                if has_failed:
+                    self.logs.texts[LogAsk(job["job_id"])] = BUG
+
+    def events_of(self, kind):
+        return self.events(kind) if self.stores else []
+
+
+@pytest.fixture
+def batch(tmp_path, monkeypatch):
+    made = Batch(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(launching, "world", made.world)
+    for module in ("fmon.cli.app", "fmon.cli.run", "fmon.cli.cancel"):
+        monkeypatch.setattr(f"{module}.now", made.server.clock)
+    monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(made.server))
+    monkeypatch.setattr("fmon.sky.logs.open_logs", lambda source: made.logs)
+    monkeypatch.setattr("fmon.sky.submit.sdk.SdkSubmitter", lambda: FakeSubmitter(made.server))
+    monkeypatch.setattr("fmon.sky.costs.reported_costs", lambda jobs, days, **_: {})
+    monkeypatch.setattr("fmon.terminal.interrupt.Interrupts.sleep", lambda self, seconds: made.wait(seconds))
+    return made
+
+
+def run(*words):
+    return CliRunner().invoke(cli.app, ["run", "experiment.yaml", *words])
+
+
+def told(done):
+    """Read stdout, which must be one JSON object and nothing else."""
+    return json.loads(done.stdout)
+
+
+def jobs_by_name(batch):
+    return Counter(job["job_name"] for job in batch.server.jobs)
+
+
+def test_all_succeeded_is_0_and_one_json_object(batch):
+    done = run()
+    assert done.exit_code == 0, done.output
+    said = told(done)
+    assert said["experiment_id"] == batch.stores[-1].experiment_id
+    assert (
+        said["experiment_summary"]["condition_count"],
+        said["experiment_summary"]["succeeded"],
+        said["causes"],
+    ) == (4, 4, [])
+    assert (batch.folder / said["jsonl"]).exists()
+    assert (batch.folder / said["html"]).exists()
+
+
+def test_some_failed_is_4_with_their_cause_and_nothing_is_fixed_or_run_again(batch):
+    batch.failing = set(NAMES[2:])
+    done = run()
+    assert done.exit_code == 4, done.output
+    said = told(done)
+    assert (said["experiment_summary"]["succeeded"], said["experiment_summary"]["failed"]) == (2, 2)
+    (cause,) = said["causes"]
+    assert cause["root_cause_id"].startswith("code_bug/")
+    assert len(cause["affected_jobs"]) == 2
+    (diagnosis,) = batch.events_of("diagnosis")
+    assert not diagnosis["is_preliminary"]
+    assert batch.events_of("relaunch") == batch.events_of("fix_verified") == []
+    assert jobs_by_name(batch) == dict.fromkeys(NAMES, 1)
+
+
+def test_the_kill_switch_acts_and_the_rest_is_reported(batch):
+    config = CONFIG.replace("[dice_ce, dice_ce_cldice]", "[a, b, c, d]") + "kill_switch: act\n"
+    batch.write(config)
+    batch.failing, batch.slow = {f"sam3-{loss}" for loss in "abc"}, {"sam3-d"}
+    done = run()
+    assert done.exit_code == 4, done.output
+    outcome = told(done)["experiment_summary"]
+    assert (outcome["succeeded"], outcome["failed"], outcome["cancelled"]) == (4, 3, 1)
+    (event,) = batch.events_of("cancel")
+    assert (event["reason"], len(event["job_ids"])) == ("kill_switch", 1)
+
+
+@pytest.mark.parametrize(
+    ("config", "task", "sentence"),
+    [
+        (CONFIG, "run: python train.py\n", "--allow-bare-vm"),
+        (CONFIG + "limits: {budget_usd: 1}\n", TASK, "--yes"),
+        (CONFIG + "limits: {accelerators: [H100]}\n", TASK, "limits.accelerators"),
+    ],
+)
+def test_a_gate_refuses_before_anything_is_launched_and_stdout_stays_empty(batch, config, task, sentence):
+    batch.write(config, task)
+    done = run()
+    assert isinstance(done.exception, ConfigError)
+    assert sentence in str(done.exception)
+    assert (done.stdout, batch.stores, batch.server.jobs) == ("", [], [])
+
+
+def test_a_person_can_allow_a_bare_vm_and_the_audit_says_so(batch):
+    batch.write(task="resources: {accelerators: L4}\nrun: python train.py\n")
+    assert run("--allow-bare-vm").exit_code == 0
+    (event,) = batch.events_of("launch")
+    assert (event["is_bare_vm"], event["image"]) == (True, None)
+
+
+def test_killed_while_it_launches_it_carries_on_and_no_job_is_there_twice(batch):
+    sent = []
+
+    def fate(submission):
+        sent.append(submission)
+        if len(sent) == 3:
+            raise Killed
+        return FINE
+
+    batch.fate = fate
+    with pytest.raises(Killed):
+        run()
+    batch.fate = lambda submission: FINE
+    batch.server.pass_time(30)
+    done = run()
+    assert done.exit_code == 0, done.output
+    assert len(batch.stores) == 1
+    assert jobs_by_name(batch) == dict.fromkeys(NAMES, 1)
+
+
+@pytest.mark.parametrize("dies_at", [1, 2])
+def test_killed_while_it_watches_it_carries_on_and_no_job_is_there_twice(batch, dies_at):
+    batch.dies_at = dies_at
+    with pytest.raises(Killed):
+        run()
+    batch.dies_at = None
+    done = run()
+    assert done.exit_code == 0, done.output
+    assert told(done)["experiment_id"] == batch.stores[0].experiment_id
+    assert len(batch.stores) == 1
+    assert jobs_by_name(batch) == dict.fromkeys(NAMES, 1)

@@ -1,0 +1,200 @@
+"""The links of F3 measured in a real git repository, with a registry that says what a test tells it to."""
+
+import os
+import subprocess
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from fmon.clients.git import project_folder
+from fmon.errors import ConfigError, RegistryError
+from fmon.fix.chain import measure, run_command
+from fmon.manifest.file import read_manifest
+from fmon.rules.f3_rebuild_before_relaunch import f3_links
+from tests.support.studies import study
+
+DIAGNOSED = datetime(2026, 3, 22, 12, 0, tzinfo=UTC)
+CONFIG = """
+experiment_name: study
+skypilot_yaml: train.yaml
+factors: {model: [dynunet, sam3], fold: [0, 1, 2]}
+docker_image: localhost:5000/study:v1
+overrides: {model: {sam3: {envs: {BATCH: "2"}}}}
+verify: {tests: "test -f fixed"}
+"""
+TASK = "envs: {IMAGE: localhost:5000/study:v1}\nrun: python train.py\n"
+
+
+class Project:
+    """A git repository with a study in a folder of it; minutes count from the diagnosis."""
+
+    def __init__(self, root):
+        self.root = root
+        self.config = root / "study" / "experiment.yaml"
+        self.task = root / "study" / "train.yaml"
+        self.task.parent.mkdir(parents=True)
+        self.git("init", "-q")
+        self.config.write_text(CONFIG)
+        self.task.write_text(TASK)
+        self.commit("First", minute=-60)
+
+    def git(self, *args, minute=0.0):
+        when = f"{int((DIAGNOSED + timedelta(minutes=minute)).timestamp())} +0000"
+        env = {
+            **os.environ,
+            "GIT_COMMITTER_DATE": when,
+            "GIT_AUTHOR_DATE": when,
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+        }
+        who = ["-c", "user.name=ada", "-c", "user.email=ada@example.com"]
+        subprocess.run(["git", *who, *args], cwd=self.root, check=True, env=env, capture_output=True)
+
+    def commit(self, message, *, minute):
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", message, minute=minute)
+
+    def fix(self, *, minute=10.0):
+        (self.root / "fixed").write_text("yes")
+        self.commit("Fix the loss", minute=minute)
+
+    def measure(self, remedies=("code",), *, ask=lambda _: "sha256:new"):
+        data = self.root / "data"
+        if not data.exists():
+            study(data, config_file=str(self.config), docker_digest="sha256:old")
+        from fmon.store.folder import find
+
+        manifest = read_manifest(find(data))
+        return measure(manifest, remedies, diagnosed_at=DIAGNOSED, data=data, ask=ask)
+
+
+@pytest.fixture
+def project(tmp_path):
+    return Project(tmp_path / "with space")
+
+
+def broken(chain):
+    return [link.link for link in f3_links(chain) if link.result == "broken"]
+
+
+def test_a_fix_that_is_committed_tested_pushed_and_named_passes(project):
+    project.fix()
+    chain = project.measure()
+    assert broken(chain) == []
+    assert chain.commits == ("Fix the loss",)
+    assert chain.named_in == ("envs.IMAGE",)
+
+
+def test_a_commit_of_before_the_diagnosis_is_no_fix(project):
+    project.fix(minute=0)
+    assert broken(project.measure()) == ["commit"]
+
+
+def test_files_changed_or_new_break_the_tree_and_stores_and_ignored_ones_do_not(project):
+    (project.root / ".gitignore").write_text("*.log\n")
+    project.fix()
+    (project.root / "x.log").write_text("x")
+    assert project.measure().uncommitted == ()
+    project.task.write_text(TASK + "# more\n")
+    (project.root / "new.py").write_text("x")
+    assert project.measure().uncommitted == ("study/train.yaml", "new.py")
+
+
+def test_the_tests_are_run_now(project):
+    project.fix()
+    assert project.measure().test_status == 0
+    (project.root / "fixed").unlink()
+    assert broken(project.measure()) == ["tree", "tests"]
+
+
+def test_a_merged_branch_is_one_commit(project):
+    project.git("checkout", "-q", "-b", "fix")
+    for number in range(3):
+        (project.root / f"part{number}").write_text("x")
+        project.commit(f"Part {number}", minute=number + 1)
+    project.git("checkout", "-q", "-")
+    project.git("merge", "-q", "--no-ff", "-m", "Merge the fix", "fix", minute=10)
+    assert project.measure().commits == ("Merge the fix",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ('BATCH: "2"', 'BATCH: "1"', ("experiment.yaml",)),
+        ("experiment_name: study", "experiment_name: study\nnotify: [x://y]", ()),
+        ("experiment_name: study", "# a word\nexperiment_name: study", ()),
+    ],
+)
+def test_of_the_config_only_what_reaches_the_jobs_counts_as_changed(project, old, new, changed):
+    project.config.write_text(CONFIG.replace(old, new))
+    project.fix()
+    assert project.measure(["config"]).changed == changed
+
+
+def test_the_task_yaml_counts_as_changed(project):
+    project.task.write_text(TASK.replace("python", "python -u"))
+    project.fix()
+    chain = project.measure(["config"], ask=lambda _: "sha256:old")
+    assert chain.changed == ("train.yaml",)
+    assert broken(chain) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "named_in"),
+    [
+        ("run: x\n", ()),
+        ("envs: {IMAGE: localhost:5000/study:v2}\nrun: x\n", ()),
+        ("envs: {IMAGE: localhost:5000/study-of-others:v1}\nrun: x\n", ()),
+        ("envs: {IMAGE: docker:localhost:5000/study:v1}\nrun: x\n", ("envs.IMAGE",)),
+        ("envs: {IMAGE: localhost:5000/study@sha256:%s}\nrun: x\n" % ("c" * 64), ("envs.IMAGE",)),
+        ("envs: {IMAGE: localhost:5000/study@sha256:%s}\nrun: x\n" % ("d" * 64), ()),
+        ("resources: {image_id: docker:localhost:5000/study:v1}\nrun: x\n", ("image_id",)),
+    ],
+)
+def test_the_task_yaml_names_the_image_exactly(project, task, named_in):
+    project.task.write_text(task)
+    project.fix()
+    chain = project.measure(ask=lambda _: "sha256:" + "c" * 64)
+    assert chain.named_in == named_in
+
+
+def test_the_image_of_the_task_yaml_is_the_one_that_is_asked_for(project):
+    project.task.write_text("resources: {image_id: docker:ghcr.io/a/b:2}\nrun: x\n")
+    asked = []
+    project.measure(ask=lambda image: asked.append(image) or "sha256:new")
+    assert asked == ["ghcr.io/a/b:2"]
+
+
+def test_a_registry_that_does_not_answer_breaks_the_link_with_its_reason(project):
+    def ask(_):
+        raise RegistryError("localhost:5000 can't be reached")
+
+    project.fix()
+    chain = project.measure(ask=ask)
+    assert broken(chain) == ["digest"]
+    assert f3_links(chain)[3].evidence == "localhost:5000 can't be reached"
+
+
+def test_where_nothing_is_to_be_fixed_neither_git_nor_tests_are_asked(project):
+    (project.root / ".git").rename(project.root / "no-git")
+    chain = project.measure(["auto", "lost"], ask=lambda _: "sha256:old")
+    assert broken(chain) == []
+    assert chain.test_status is None
+
+
+def test_without_a_repository_there_is_one_sentence(tmp_path):
+    with pytest.raises(ConfigError, match="is in no git repository"):
+        project_folder(tmp_path / "experiment.yaml")
+
+
+@pytest.mark.parametrize(
+    ("command", "status"), [("true", 0), ("exit 7", 7), ("kill -9 $$", 137), ("a | b", 127)]
+)
+def test_a_command_of_the_config_is_a_line_for_the_shell(tmp_path, command, status):
+    assert run_command("tests", command, folder=tmp_path).exit_status == status
+
+
+def test_its_output_is_words_not_data(tmp_path, capfd):
+    run_command("build", "echo built; echo warned >&2; pwd", folder=tmp_path)
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err == f"built\nwarned\n{tmp_path}\n"

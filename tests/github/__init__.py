@@ -1,1 +1,0 @@
-"""Stand-ins for GitHub: a gh that keeps its issues in a folder, and a server that the real gh talks to."""

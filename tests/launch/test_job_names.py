@@ -1,0 +1,131 @@
+"""Job names that SkyPilot does not read as names are refused before anything is launched."""
+
+import pytest
+
+from fmon.config import load_experiment
+from fmon.errors import ConfigError
+from fmon.launch.adopt import adopt
+from fmon.launch.job_names import misread, misread_names, readable_template
+from fmon.launch.plan import plan
+from fmon.manifest.file import read_manifest
+from fmon.monitor.replay import replay
+from fmon.store.folder import stores
+from tests.launch.test_launch import CONFIG, Try
+from tests.support.queues import START, FakeQueue, job, write_config
+
+ONE_FACTOR = """\
+experiment_name: small
+skypilot_yaml: train.yaml
+factors: {fold: [0, 1]}
+prices: {L4: {spot: 0.22, on_demand: 0.70}}
+"""
+
+# What sky.Task.from_yaml of SkyPilot 0.14.1 makes of `name: <name>`, the line that its controller reads.
+REFUSED = {
+    "0": "the number 0",
+    "-7": "the number -7",
+    "0x1f": "the number 31",
+    "1_000": "the number 1000",
+    "12:30": "the number 750",
+    "1.5": "the number 1.5",
+    ".inf": "the number inf",
+    "true": "true",
+    "on": "true",
+    "No": "false",
+    "null": "nothing",
+    "~": "nothing",
+    "2026-03-01": "the date 2026-03-01",
+    "2026-13-41": "no value at all",
+    "a #b": "the text 'a'",
+    "'a'": "the text 'a'",
+    "[a]": "a list or a mapping",
+    "a: b": "no value at all",
+    "*a": "no value at all",
+    "@a": "no value at all",
+    "=": "no value at all",
+}
+TAKEN = (
+    "1e3",
+    "1e+3",
+    "0o7",
+    "089",
+    "1,2",
+    "1-0",
+    "true-0",
+    "y",
+    "n",
+    "fold1",
+    "2026-03-01x",
+    "a b",
+    "-x",
+    "a#b",
+)
+
+
+@pytest.mark.parametrize(("name", "read"), REFUSED.items())
+def test_what_skypilot_would_not_read_as_this_name_is_told(name, read):
+    assert misread(name) == read
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_only_looks_like_a_number_is_a_name(name):
+    assert misread(name) is None
+
+
+def test_the_name_that_is_proposed_is_taken_for_every_level(tmp_path):
+    levels = "[0, 1.5, true, '2026', '03', 'null', on_, '1_000']"
+    config = f"experiment_name: small\nskypilot_yaml: train.yaml\nfactors: {{a: {levels}, b: {levels}}}\n"
+    config += f'job_name: "{readable_template(["a", "b"])}"\n'
+    assert misread_names(load_experiment(write_config(tmp_path, config)).conditions) == {}
+
+
+@pytest.fixture
+def sky(tmp_path):
+    tried = Try(tmp_path)
+    tried.write(ONE_FACTOR)
+    return tried
+
+
+def test_launch_refuses_with_2_names_it_and_says_what_to_write(sky):
+    with sky.refused(ConfigError, r"condition 0 .*'0' \(and those of 1 more conditions\).*the number 0"):
+        sky.launch()
+    with pytest.raises(ConfigError, match=r'write job_name: "fold\{fold\}"') as refusal:
+        sky.launch(is_dry=True)
+    assert refusal.value.exit_code == 2
+    assert sky.stores == []
+
+
+def test_what_it_says_to_write_is_launched(sky):
+    sky.write(ONE_FACTOR + 'job_name: "fold{fold}"\n')
+    sky.launch()
+    assert [job["job_name"] for job in sky.server.jobs] == ["fold0", "fold1"]
+
+
+def test_plan_refuses_the_same_before_it_asks_anything(sky):
+    with pytest.raises(ConfigError, match=r"SkyPilot reads as the number 0 .*PENDING"):
+        plan(sky.folder / "experiment.yaml")
+
+
+def test_a_baseline_gets_its_own_name(sky):
+    sky.write(CONFIG + "baselines: [{model: 7}]\n")
+    with sky.refused(ConfigError, 'condition 7 .*write job_name: "baseline-7" in that baseline'):
+        sky.launch()
+
+
+def test_jobs_that_run_under_such_names_are_adopted(tmp_path):
+    running = [job(number, str(number - 1)) for number in (1, 2)]
+    adopt(write_config(tmp_path / "config", ONE_FACTOR), FakeQueue(running), tmp_path / "data", now=START)
+    (store,) = stores(tmp_path / "data")
+    assert [(entry.job_name, entry.job_id) for entry in read_manifest(store).jobs] == [("0", 1), ("1", 2)]
+
+
+def test_a_recording_of_such_names_is_replayed(tmp_path):
+    write_config(tmp_path / "recording", ONE_FACTOR)
+    polls = tmp_path / "recording" / "queue.jsonl"
+    polls.write_text(
+        '{"polled_at": "2026-03-22T05:00:00Z", "jobs": [{"job_id": 1, "job_name": "0", '
+        '"status": "RUNNING"}]}\n'
+    )
+    replay(tmp_path / "recording", tmp_path / "data")
+    (store,) = stores(tmp_path / "data")
+    assert read_manifest(store).jobs[0].job_id == 1

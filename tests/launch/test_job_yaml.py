@@ -1,0 +1,81 @@
+"""The task YAML of one condition's job."""
+
+import yaml
+
+from fmon.config import load_experiment
+from fmon.config.task import read_task
+from fmon.launch.job_yaml import job_yaml, unset
+from fmon.sky.record import parse_records
+
+CONFIG = """\
+experiment_name: e
+skypilot_yaml: train.yaml
+factors: {model: [dynunet, sam3], aug: [true]}
+envs: {model: MODEL_FAMILY}
+overrides: {model: {sam3: {envs: {BATCH: 1}, resources: {use_spot: false}}}}
+fixed: {EPOCHS: "2"}
+"""
+
+
+def jobs(tmp_path, task, environ=None):
+    (tmp_path / "train.yaml").write_text(task)
+    (tmp_path / "experiment.yaml").write_text(CONFIG)
+    experiment = load_experiment(tmp_path / "experiment.yaml")
+    read = read_task(experiment)
+    texts = [
+        job_yaml(read, experiment, condition, experiment_id="e-1", cycle=1, environ=environ or {})
+        for condition in experiment.conditions
+    ]
+    return [list(yaml.safe_load_all(text)) for text in texts]
+
+
+def test_a_job_carries_its_name_its_levels_and_what_is_fixed(tmp_path):
+    (dynunet,), (sam3,) = jobs(tmp_path, "name: x\nenvs: {MODEL_FAMILY: none, KEEP: a}\nrun: |\n  a\n  b\n")
+    assert dynunet["name"] == "dynunet-true"
+    tags = {"FMON_EXPERIMENT": "e-1", "FMON_CONDITION": "dynunet-true", "FMON_CYCLE": "1"}
+    levels = {"MODEL_FAMILY": "dynunet", "AUG": "true", "EPOCHS": "2", "KEEP": "a"}
+    assert dynunet["envs"] == {**levels, **tags}
+    assert dynunet["run"] == "a\nb\n"
+    assert sam3["envs"]["BATCH"] == "1"
+
+
+def test_overrides_win_over_the_task_and_over_each_of_its_choices(tmp_path):
+    task = "resources: {cpus: 1+, any_of: [{infra: gcp, use_spot: true}, {infra: aws}]}\nrun: x\n"
+    (dynunet,), (sam3,) = jobs(tmp_path, task)
+    assert dynunet["resources"]["any_of"] == [{"infra": "gcp", "use_spot": True}, {"infra": "aws"}]
+    assert sam3["resources"] == {
+        "cpus": "1+",
+        "any_of": [{"infra": "gcp"}, {"infra": "aws"}],
+        "use_spot": False,
+    }
+
+
+def test_the_queue_reads_the_metadata_back(tmp_path):
+    ((task,), _) = jobs(tmp_path, "run: x\n_metadata: {own: 1}\n")
+    assert task["_metadata"]["own"] == 1
+    (record,), _ = parse_records([{"job_id": 1, "status": "PENDING", "metadata": task["_metadata"]}])
+    assert (record.fmon_experiment, record.fmon_condition, record.fmon_cycle) == ("e-1", "dynunet-true", 1)
+
+
+def test_all_tasks_of_a_pipeline_are_the_condition_s_and_its_header_has_the_name(tmp_path):
+    for task in (
+        "name: p\n---\nname: a\nrun: x\n---\nname: b\nrun: y\n",
+        "name: a\nrun: x\n---\nname: b\nrun: y\n",
+    ):
+        (header, a, b), _ = jobs(tmp_path, task)
+        assert header == {"name": "dynunet-true"}
+        assert (a["name"], b["name"]) == ("a", "b")
+        assert a["_metadata"] == b["_metadata"]
+        assert a["envs"]["AUG"] == "true"
+
+
+def test_declared_variables_take_their_value_from_the_environment(tmp_path):
+    task = "envs: {HF_TOKEN: null, MODEL_FAMILY: null}\nsecrets: {KEY: null}\nrun: x\n"
+    ((job,), _) = jobs(tmp_path, task, {"HF_TOKEN": "t", "KEY": "k", "MODEL_FAMILY": "wrong"})
+    assert (job["envs"]["HF_TOKEN"], job["secrets"]["KEY"], job["envs"]["MODEL_FAMILY"]) == (
+        "t",
+        "k",
+        "dynunet",
+    )
+    read = read_task(load_experiment(tmp_path / "experiment.yaml"))
+    assert unset(read, {"MODEL_FAMILY": "x"}, {}) == ["HF_TOKEN", "KEY"]

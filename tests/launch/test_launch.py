@@ -1,0 +1,356 @@
+"""fmon launch: gates before the first cent, the manifest first, and called again it resumes."""
+
+import json
+import shutil
+from contextlib import contextmanager
+
+import pytest
+import yaml
+
+from fmon.errors import ConfigError, LaunchError, QueueError, RegistryError
+from fmon.launch import estimate
+from fmon.launch.launch import LaunchDependencies, LaunchOptions, launch
+from fmon.manifest.file import read_manifest, write_manifest
+from fmon.model import Price
+from fmon.monitor.ingest import ingest
+from fmon.store.events import read_events
+from fmon.store.folder import stores
+from tests.support.dispatching import PACE
+from tests.support.fake_skypilot import FINE, FakeSkyPilot, FakeSubmitter, Fate, SkyPilotQueue
+
+CONFIG = """\
+experiment_name: small
+skypilot_yaml: train.yaml
+factors: {model: [dynunet, sam3], loss: [dice_ce, dice_ce_cldice]}
+overrides: {model: {sam3: {envs: {BATCH: 1}, resources: {use_spot: false}}}}
+fixed: {EPOCHS: 2}
+expect: {minutes: 60}
+prices: {L4: {spot: 0.22, on_demand: 0.70}}
+"""
+TASK = (
+    "resources: {image_id: 'docker:registry/x:1', accelerators: L4, use_spot: true}\nrun: python train.py\n"
+)
+DIGEST = "sha256:" + "a" * 64
+
+
+class Try:
+    """A folder with a config, a fake SkyPilot, and launches of the one on the other."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.server = FakeSkyPilot()
+        self.fate = lambda submission: FINE
+        self.digest = DIGEST
+        self.environ = {}
+        self.submitters = []
+        self.write()
+
+    def write(self, config=CONFIG, task=TASK):
+        (self.folder / "experiment.yaml").write_text(config)
+        (self.folder / "train.yaml").write_text(task)
+
+    def digest_of(self, image):
+        if isinstance(self.digest, Exception):
+            raise self.digest
+        return self.digest
+
+    def open_submitter(self, hold):
+        self.submitters.append(FakeSubmitter(self.server, lambda submission: self.fate(submission)))
+        return self.submitters[-1]
+
+    def world(self):
+        return LaunchDependencies(
+            open_submitter=self.open_submitter,
+            queue=SkyPilotQueue(self.server),
+            digest_of=self.digest_of,
+            environ=self.environ,
+            folder=self.folder,
+            clock=self.server.clock,
+            sleep=self.server.pass_time,
+            monotonic=self.server.monotonic,
+        )
+
+    def launch(self, **wish):
+        path, wished = self.folder / "experiment.yaml", LaunchOptions(by="ada", **wish)
+        return launch(path, self.folder / "data", self.world(), wished, limits=PACE)
+
+    @property
+    def stores(self):
+        return stores(self.folder / "data")
+
+    def events(self, kind):
+        return [event for event in read_events(self.stores[-1]) if event["event"] == kind]
+
+    def end_jobs(self, status="SUCCEEDED"):
+        for job in self.server.jobs:
+            job.update(status=status, start_at=job["submitted_at"], end_at=self.server.clock().timestamp())
+
+    def files(self):
+        return {
+            path: path.read_bytes()
+            for path in self.folder.rglob("*")
+            if path.is_file() and ".lock" not in path.name
+        }
+
+    @contextmanager
+    def refused(self, error, match):
+        """Nothing is launched, no experiment made, and nothing of one changed but for one more poll."""
+        files, jobs = self.files(), json.dumps(self.server.jobs)
+        with pytest.raises(error, match=match):
+            yield
+        changed = {path for path, content in self.files().items() if files.get(path) != content}
+        assert {path.name for path in changed if path.parent.name != "log"} <= {"state.parquet"}
+        assert json.dumps(self.server.jobs) == jobs
+
+
+@pytest.fixture
+def sky(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        estimate, "catalog_prices", lambda names: {name: Price(on_demand=2.0) for name in names}
+    )
+    return Try(tmp_path)
+
+
+def test_every_condition_gets_one_job_with_its_variables_resources_and_metadata(sky):
+    launched = sky.launch()
+    assert len(launched.dispatched.launched) == 4
+    sent = {each.job_name: yaml.safe_load(each.task_yaml) for each in sky.submitters[-1].submitted}
+    sam3 = sent["sam3-dice_ce_cldice"]
+    assert sam3["envs"] | {"FMON_EXPERIMENT": ""} == {
+        "MODEL": "sam3", "LOSS": "dice_ce_cldice", "BATCH": "1", "EPOCHS": "2",
+        "FMON_EXPERIMENT": "", "FMON_CONDITION": "sam3-dice_ce_cldice", "FMON_CYCLE": "0",
+    }  # fmt: skip
+    assert [task["resources"]["use_spot"] for name, task in sorted(sent.items())] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    tags = {"experiment": launched.experiment_id, "condition": "sam3-dice_ce_cldice", "cycle": 0}
+    assert sam3["_metadata"]["fmon"] == tags
+
+
+def test_the_manifest_stands_before_the_first_launch_leaves(sky):
+    seen = []
+    sky.fate = lambda submission: seen.append(len(read_manifest(sky.stores[-1]).jobs)) or FINE
+    sky.launch()
+    assert seen == [4] * 4
+
+
+def test_manifest_and_audit_say_image_digest_cost_and_who(sky):
+    sky.launch()
+    manifest = read_manifest(sky.stores[-1])
+    assert (manifest.docker_image, manifest.docker_digest) == ("registry/x:1", DIGEST)
+    assert manifest.total_estimated_cost == pytest.approx(2 * 0.22 + 2 * 0.70)
+    (event,) = sky.events("launch")
+    assert (event["by"], event["digest"], event["is_bare_vm"], event["condition_count"]) == (
+        "ada",
+        DIGEST,
+        False,
+        4,
+    )
+
+
+def test_launching_again_is_nothing_while_jobs_are_open(sky):
+    first = sky.launch()
+    again = sky.launch()
+    assert (again.experiment_id, again.had_count) == (first.experiment_id, 4)
+    assert "nothing to do" in again.sentences()[-1]
+    assert len(sky.server.jobs) == 4
+
+
+def test_what_could_not_be_launched_is_named_refused_with_15_and_launched_by_the_next_call(sky):
+    sky.fate = lambda submission: Fate(makes="refusal") if "sam3" in submission.job_name else FINE
+    done = sky.launch().dispatched
+    with pytest.raises(
+        LaunchError, match=r"2 conditions could not be launched: sam3-dice_ce \(ValueError: no\)"
+    ) as said:
+        done.require_all("fmon launch experiment.yaml")
+    assert said.value.exit_code == 15
+    sky.fate = lambda submission: FINE
+    again = sky.launch()
+    assert sorted(again.dispatched.launched) == ["sam3-dice_ce", "sam3-dice_ce_cldice"]
+    again.dispatched.require_all("")
+    assert (again.is_new, len(sky.stores), len(sky.server.jobs)) == (False, 1, 4)
+
+
+def test_a_server_that_goes_away_is_11(sky):
+    sky.fate = lambda submission: Fate(is_away=True)
+    with pytest.raises(QueueError, match="4 jobs left to launch") as said:
+        sky.launch().dispatched.require_all("fmon launch experiment.yaml")
+    assert said.value.exit_code == 11
+
+
+def test_an_experiment_that_is_over_is_not_continued(sky):
+    first = sky.launch().experiment_id
+    sky.end_jobs()
+    second = sky.launch()
+    assert second.is_new
+    assert second.experiment_id != first
+    assert len(sky.server.jobs) == 8
+
+
+def test_one_whose_launch_was_cut_off_is_continued_although_its_jobs_have_ended(sky):
+    sky.fate = lambda submission: Fate(makes="refusal") if "sam3" in submission.job_name else FINE
+    first = sky.launch().experiment_id
+    sky.end_jobs()
+    sky.fate = lambda submission: FINE
+    assert sky.launch().experiment_id == first
+    assert len(sky.server.jobs) == 4
+
+
+def test_a_config_that_grew_is_continued_with_what_is_new(sky):
+    sky.launch()
+    sky.write(CONFIG.replace("[dynunet, sam3]", "[dynunet, sam3, vista]"))
+    again = sky.launch()
+    assert sorted(again.dispatched.launched) == ["vista-dice_ce", "vista-dice_ce_cldice"]
+    assert read_manifest(sky.stores[-1]).expected_job_count == 6
+
+
+def test_a_replay_of_the_same_name_is_not_continued(sky):
+    first = sky.launch().experiment_id
+    manifest = read_manifest(sky.stores[-1])
+    manifest.is_replay = True
+    write_manifest(sky.stores[-1], manifest)
+    sky.end_jobs()
+    assert sky.launch().experiment_id != first
+
+
+def test_a_dry_run_shows_the_jobs_and_changes_nothing(sky):
+    dry = sky.launch(is_dry=True)
+    assert len(dry.lines()) == 4
+    assert dry.lines()[0].startswith("dynunet-dice_ce EPOCHS=2 MODEL=dynunet LOSS=dice_ce ")
+    assert "would launch 4 jobs, estimated at 1.84 USD; nothing was changed" in dry.sentences()[-1]
+    assert (sky.stores, sky.server.jobs) == ([], [])
+
+
+def test_a_dry_run_of_one_that_is_launched_in_part_shows_the_rest(sky):
+    sky.fate = lambda submission: Fate(makes="refusal") if "sam3" in submission.job_name else FINE
+    sky.launch()
+    before = sky.files()
+    assert len(sky.launch(is_dry=True).lines()) == 2
+    assert sky.files() == before
+
+
+# Gates
+
+
+def test_a_bare_vm_is_refused(sky):
+    sky.write(task="resources: {accelerators: L4}\nrun: x\n")
+    with sky.refused(ConfigError, "bare VM.*--allow-bare-vm"):
+        sky.launch()
+    sky.launch(allow_bare_vm=True)
+    assert sky.events("launch")[0]["is_bare_vm"]
+
+
+def test_the_config_s_image_stands_for_a_task_that_has_none_and_the_audit_says_so(sky):
+    sky.write(CONFIG + "docker_image: registry/y:2\n", "resources: {accelerators: L4}\nrun: x\n")
+    sky.launch()
+    (event,) = sky.events("launch")
+    assert (event["image"], event["digest"], event["is_bare_vm"]) == ("registry/y:2", DIGEST, True)
+
+
+def test_an_image_that_its_registry_does_not_have_is_refused(sky):
+    sky.digest = RegistryError("registry has no x:1")
+    with sky.refused(RegistryError, "has no x:1"):
+        sky.launch()
+
+
+def test_an_image_that_changed_since_the_first_jobs_is_refused(sky):
+    sky.fate = lambda submission: Fate(makes="refusal") if "sam3" in submission.job_name else FINE
+    sky.launch()
+    sky.digest = "sha256:" + "b" * 64
+    with sky.refused(ConfigError, "could not be compared"):
+        sky.launch()
+
+
+@pytest.mark.parametrize(
+    ("config", "task", "said"),
+    [
+        (CONFIG, TASK + "envs: {HF_TOKEN: }\n", "HF_TOKEN"),
+        (CONFIG, TASK + "file_mounts: {/a: gone.txt}\n", "gone.txt"),
+        (CONFIG + "limits: {accelerators: [A100]}\n", TASK, "L4 is not in limits.accelerators"),
+        (CONFIG + "limits: {max_hourly_usd: 0.5}\n", TASK, "max_hourly_usd"),
+    ],
+)
+def test_what_a_gate_finds_is_refused_before_anything_is_made(sky, config, task, said):
+    sky.write(config, task)
+    with sky.refused(ConfigError, said):
+        sky.launch()
+
+
+def test_a_limit_that_an_unknown_price_can_t_be_held_against_is_refused(sky, monkeypatch):
+    monkeypatch.setattr(estimate, "catalog_prices", lambda names: {})
+    sky.write(CONFIG + "limits: {max_hourly_usd: 5}\n", TASK.replace("L4", "T4"))
+    with sky.refused(ConfigError, "no price known for T4"):
+        sky.launch()
+
+
+def test_a_task_that_skypilot_refuses_is_a_fault_of_the_config_and_one_it_could_not_look_at_is_not(
+    sky, monkeypatch
+):
+    def parse(self, task_yaml):
+        raise error
+
+    monkeypatch.setattr(FakeSubmitter, "parse", parse)
+    error = QueueError("ValueError: no such field", error_type="ValueError")
+    with sky.refused(ConfigError, "no such field"):
+        sky.launch()
+    error = QueueError("it took too long", error_type="Timeout")
+    with sky.refused(QueueError, "could not look"):
+        sky.launch()
+
+
+def test_each_kind_of_resources_is_parsed_by_skypilot(sky, monkeypatch):
+    parsed = []
+    monkeypatch.setattr(FakeSubmitter, "parse", lambda self, text: parsed.append(yaml.safe_load(text)) or 1)
+    sky.launch()
+    assert [task["resources"]["use_spot"] for task in parsed] == [True, False]
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_above_the_budget_it_asks(sky, answer):
+    sky.write(CONFIG + "limits: {budget_usd: 1}\n")
+    asked = []
+    wish = {"confirm": lambda question: asked.append(question) or answer}
+    if answer:
+        sky.launch(**wish)
+        assert sky.events("launch")[0]["is_over_budget_confirmed"]
+    else:
+        with sky.refused(ConfigError, "you answered no"):
+            sky.launch(**wish)
+    assert asked == ["about 1.84 USD, limits.budget_usd is 1. Launch 4 jobs?"]
+
+
+def test_above_the_budget_with_nobody_to_ask_it_refuses(sky):
+    sky.write(CONFIG + "limits: {budget_usd: 1}\n")
+    with sky.refused(ConfigError, r"about 1.84 USD.*--yes"):
+        sky.launch()
+
+
+def test_open_jobs_of_another_launcher_with_these_names_are_refused(sky):
+    sky.server.add("sam3-dice_ce")
+    sky.server.pass_time(60)
+    with sky.refused(ConfigError, r"open jobs have the names.*1 \(sam3-dice_ce\).*fmon adopt"):
+        sky.launch()
+    sky.server.jobs[0]["status"] = "FAILED"
+    assert len(sky.launch().dispatched.launched) == 4
+
+
+def test_a_second_experiment_of_a_lost_store_is_refused_while_the_first_runs(sky):
+    sky.launch()
+    shutil.rmtree(sky.folder / "data")
+    with sky.refused(ConfigError, "open jobs have the names"):
+        sky.launch()
+
+
+def test_while_the_queue_is_away_nothing_is_made(sky):
+    sky.server.is_queue_away = lambda: True
+    with sky.refused(QueueError, "away"):
+        sky.launch()
+
+
+def test_a_poll_attaches_what_was_launched_without_a_duplicate(sky):
+    sky.launch()
+    seen = ingest(sky.stores[-1], SkyPilotQueue(sky.server).read(), source="sky", now=sky.server.clock())
+    assert (seen.own_count, seen.attached, seen.duplicates) == (4, {}, {})

@@ -1,0 +1,223 @@
+"""fmon plan: what a config amounts to, without changing anything."""
+
+import pytest
+
+from fmon.errors import ConfigError, QueueError
+from fmon.launch import estimate
+from fmon.launch import plan as module
+from fmon.launch.plan import plan
+from fmon.model import Price
+from fmon.sky import sdk
+
+CONFIG = """\
+experiment_name: planned
+skypilot_yaml: train.yaml
+factors: {model: [dynunet, sam3], fold: [0, 1, 2]}
+exclude: [{model: sam3, fold: 2}]
+baselines: [{model: vanilla, fold: 0}]
+overrides: {model: {sam3: {resources: {use_spot: false}}}}
+expect: {minutes: 30, by: {model: {sam3: 60}}}
+prices: {L4: {spot: 0.22, on_demand: 0.70}}
+"""
+TASK = (
+    "resources: {image_id: 'docker:registry/x:tag', accelerators: 'L4:1', use_spot: true}\nrun: python x.py\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def skypilot(monkeypatch):
+    """SkyPilot as far as plan asks it: it reads every task YAML and knows the price of an A100."""
+    asked = {"answer": 1, "catalog": []}
+
+    def worker(*arguments):
+        asked["arguments"] = arguments
+        if isinstance(asked["answer"], QueueError):
+            raise asked["answer"]
+        return asked["answer"]
+
+    def catalog(accelerators):
+        asked["catalog"] = list(accelerators)
+        return (
+            {"A100": Price(spot=1.0, on_demand=4.0, source="catalog")} if "A100" in asked["catalog"] else {}
+        )
+
+    monkeypatch.setattr(module, "ask_worker", worker)
+    monkeypatch.setattr(estimate, "catalog_prices", catalog)
+    return asked
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+
+
+def made(folder, config=CONFIG, task=TASK):
+    (folder / "experiment.yaml").write_text(config)
+    (folder / "train.yaml").write_text(task)
+    return plan(folder / "experiment.yaml")
+
+
+def results(planned):
+    return {check.name: check.result for check in planned.checks}
+
+
+def test_the_grid_is_counted(tmp_path):
+    planned = made(tmp_path)
+    assert (planned.grid_count, planned.excluded_count, planned.baseline_count) == (6, 1, 1)
+    assert planned.condition_count == 6
+    assert planned.inner_count == 0
+    assert planned.factors == {"model": ["dynunet", "sam3"], "fold": [0, 1, 2]}
+
+
+def test_inner_factors_are_counted_over_all_jobs_of_the_grid(tmp_path):
+    layered = (
+        "experiment_name: layered\nfactors:\n  training: {model: [a, b], fold: [0]}\n"
+        "  post: {method: [none, swag], ensemble: [x, y, z]}\ninfrastructure: {skypilot_yaml: train.yaml}\n"
+    )
+    assert made(tmp_path, layered).inner_count == 2 * 6
+
+
+def test_the_estimate_is_expected_hours_times_the_price_of_each_conditions_machine(tmp_path):
+    planned = made(tmp_path)
+    # 3 dynunet and the baseline: half an hour on spot; 2 sam3: an hour on demand
+    assert planned.expected_h == pytest.approx(4.0)
+    assert planned.cost_usd == pytest.approx(4 * 0.5 * 0.22 + 2 * 1.0 * 0.70)
+    assert planned.price_sources == ["config"]
+    assert planned.unpriced_count == 0
+    assert set(results(planned).values()) == {"ok"}
+
+
+def test_several_accelerators_and_nodes_multiply_the_price(tmp_path):
+    planned = made(tmp_path, task="resources: {accelerators: {L4: 4}}\nnum_nodes: 2\nrun: x\n")
+    assert planned.cost_usd == pytest.approx(8 * 0.70 * 4.0)
+
+
+def test_where_there_is_a_choice_the_dearest_machine_counts(tmp_path):
+    task = (
+        "resources: {any_of: [{accelerators: L4, use_spot: true}, {accelerators: [L4, 'A100:1']}]}\nrun: x\n"
+    )
+    planned = made(tmp_path, CONFIG.replace("overrides", "#overrides"), task)
+    assert planned.cost_usd == pytest.approx(4.0 * 4.0)
+    assert planned.price_sources == ["catalog"]
+
+
+def test_only_machines_without_a_price_in_the_config_are_looked_up(tmp_path, skypilot):
+    made(tmp_path, task=TASK.replace("'L4:1'", "[L4, A100]"))
+    assert skypilot["catalog"] == ["A100"]
+
+
+def test_an_unknown_price_stays_unknown_and_is_counted(tmp_path):
+    planned = made(tmp_path, task=TASK.replace("L4", "T4"))
+    assert planned.cost_usd is None
+    assert planned.unpriced_count == 6
+    assert results(planned)["price"] == "warn"
+    assert "T4" in next(check.sentence for check in planned.checks if check.name == "price")
+
+
+def test_without_expected_minutes_there_is_no_estimate(tmp_path):
+    planned = made(tmp_path, CONFIG.replace("expect:", "#expect:") + "limits: {budget_usd: 5}\n")
+    assert (planned.expected_h, planned.cost_usd, planned.unpriced_count) == (None, None, 6)
+    assert results(planned)["budget"] == "warn"
+
+
+@pytest.mark.parametrize(
+    ("limits", "check", "result"),
+    [
+        ("budget_usd: 1", "budget", "fail"),
+        ("budget_usd: 25", "budget", "ok"),
+        ("max_hourly_usd: 0.5", "hourly", "fail"),
+        ("max_hourly_usd: 0.7", "hourly", "ok"),
+        ("accelerators: [A100]", "accelerators", "fail"),
+        ("accelerators: [l4]", "accelerators", "ok"),
+    ],
+)
+def test_limits_are_held_against_the_plan(tmp_path, limits, check, result):
+    assert results(made(tmp_path, CONFIG + f"limits: {{{limits}}}\n"))[check] == result
+
+
+@pytest.mark.parametrize(
+    ("task", "config", "result"),
+    [
+        (TASK, "", "ok"),
+        ("resources: {accelerators: L4}\nrun: x\n", "", "warn"),
+        ("resources: {accelerators: L4}\nrun: x\n", "docker_image: registry/x:tag\n", "ok"),
+        ("resources: {image_id: ami-123}\nrun: x\n", "docker_image: registry/x:tag\n", "warn"),
+        ("resources: {image_id: {us-east-1: 'docker:x', us-west-1: ami-1}}\nrun: x\n", "", "warn"),
+        ("run: x\n", "", "warn"),
+    ],
+)
+def test_a_bare_vm_is_a_warning(tmp_path, task, config, result):
+    assert results(made(tmp_path, CONFIG + config, task))["image"] == result
+
+
+def test_skypilots_own_parser_decides_about_the_task_yaml(tmp_path, skypilot):
+    skypilot["answer"] = QueueError("ValueError: no such field", error_type="ValueError")
+    assert results(made(tmp_path))["task"] == "fail"
+    skypilot["answer"] = QueueError("it took too long", error_type="Timeout")
+    assert results(made(tmp_path))["task"] == "warn"
+
+
+def test_variables_without_a_value_are_named_to_skypilot(tmp_path, skypilot):
+    made(tmp_path, task=TASK + "envs: {HF_TOKEN: , MODEL: x}\n")
+    assert skypilot["arguments"] == ("task", str(tmp_path / "train.yaml"), "HF_TOKEN")
+
+
+def test_a_declared_variable_without_a_value_takes_it_from_the_environment_or_is_refused(
+    tmp_path, monkeypatch
+):
+    task = TASK + "envs: {HF_TOKEN: , MODEL: }\nsecrets: {KEY: }\n"
+    (check,) = [check for check in made(tmp_path, task=task).checks if check.name == "variables"]
+    assert (check.result, "HF_TOKEN" in check.sentence, "MODEL" in check.sentence) == ("fail", True, False)
+    monkeypatch.setenv("HF_TOKEN", "x")
+    monkeypatch.setenv("KEY", "y")
+    assert results(made(tmp_path, task=task))["variables"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("mounts", "result"),
+    [
+        ("workdir: code\n", "ok"),
+        ("workdir: gone\n", "fail"),
+        ("workdir: {url: 'https://example.org/x.git'}\n", "ok"),
+        ("file_mounts: {/a: code/, /b: 's3://bucket', /c: {name: bucket, source: gone}}\n", "fail"),
+        ("file_mounts: {/a: code/, /b: 's3://bucket', /c: {name: bucket, mode: MOUNT}}\n", "ok"),
+    ],
+)
+def test_local_files_are_looked_for_where_fmon_is_called(tmp_path, monkeypatch, mounts, result):
+    (tmp_path / "code").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert results(made(tmp_path, task=TASK + mounts))["files"] == result
+
+
+def test_a_pipeline_of_several_documents_is_read(tmp_path):
+    planned = made(tmp_path, task=f"name: pipe\n---\n{TASK}---\nresources: {{accelerators: A100}}\nrun: y\n")
+    assert results(planned)["price"] == "ok"
+    assert planned.cost_usd == pytest.approx(4.0 * 4.0)
+
+
+@pytest.mark.parametrize(
+    "task", ["", "# nothing\n", "just words", "- a\n", "a: [", "\x00", "[" * 1000, "--- 1\n--- 2\n"]
+)
+def test_a_task_yaml_that_is_none_is_refused(tmp_path, task):
+    with pytest.raises(ConfigError, match=r"train\.yaml"):
+        made(tmp_path, task=task)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("task", "result", "said"),
+    [
+        (TASK + "envs: {HF_TOKEN: }\n", "ok", "1 task(s)"),
+        (f"name: pipe\n---\n{TASK}---\n{TASK}", "ok", "2 task(s)"),
+        (TASK.replace("resources", "resorces"), "fail", "did you mean 'resources'"),
+    ],
+)
+def test_the_installed_skypilot_parses_the_task_yaml(tmp_path, monkeypatch, task, result, said):
+    monkeypatch.setattr(module, "ask_worker", sdk.ask_worker)
+    check = next(check for check in made(tmp_path, task=task).checks if check.name == "task")
+    assert (check.result, said in check.sentence) == (result, True), check.sentence
+
+
+def test_plan_changes_nothing(tmp_path):
+    made(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["experiment.yaml", "train.yaml"]

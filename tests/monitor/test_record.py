@@ -1,0 +1,97 @@
+"""fmon record writes what fmon replay reads."""
+
+from datetime import timedelta
+
+import pytest
+
+from fmon.errors import ConfigError, QueueError
+from fmon.monitor.record import record
+from fmon.monitor.replay import replay
+from fmon.sky.reader import LogAsk
+from fmon.warehouse import connect, rows
+from tests.support.queues import START, FakeLogs, FakeQueue, job, write_config
+
+NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
+RUNNING = [job(number, name, start_at=START.timestamp()) for number, name in enumerate(NAMES, start=1)]
+SECRET = "hf_" + "a1B2" * 9
+
+
+@pytest.fixture
+def logs():
+    """The logs of jobs; SkyPilot's own are read in tests/e2e."""
+    return FakeLogs()
+
+
+def run(config, out, *polls, logs):
+    ticks = iter(START + timedelta(seconds=second) for second in range(0, 6000, 10))
+    return list(
+        record(
+            config,
+            FakeQueue(*polls),
+            out,
+            interval_s=60,
+            clock=lambda: next(ticks),
+            sleep=lambda seconds: None,
+            logs=logs,
+        )
+    )
+
+
+def test_a_recording_replays_to_the_same_states(tmp_path, logs):
+    config = write_config(tmp_path)
+    done = [{**seen, "status": "SUCCEEDED", "end_at": START.timestamp() + 60} for seen in RUNNING[:3]]
+    failed = {
+        **RUNNING[3],
+        "status": "FAILED",
+        "end_at": START.timestamp() + 90,
+        "failure_reason": f"key {SECRET}",
+    }
+    for seen in RUNNING:
+        logs.texts[LogAsk(seen["job_id"])] = f"token={SECRET}\nlast line"
+        logs.texts[LogAsk(seen["job_id"], is_controller=True)] = "controller"
+    out = tmp_path / "out"
+    stranger = job(99, "dynunet-dice_ce_cldice_more")
+    down = QueueError("down", error_type="ApiServerConnectionError")
+    said = run(config, out, [*RUNNING, stranger], down, [*done, failed, stranger], logs=logs)
+    assert said[0] == "4 jobs of the experiment, 4 open"
+    assert "last line" in (out / "logs/4.log").read_text()
+    everything = "".join(path.read_text() for path in out.rglob("*") if path.is_file())
+    assert SECRET not in everything
+    assert "cldice_more" not in everything
+    replay(out, tmp_path / "data")
+    con = connect(tmp_path / "data")
+    found = rows(con, "select state, count(*)::bigint as n from condition group by all order by all")
+    assert found == [{"state": "failed", "n": 1}, {"state": "succeeded", "n": 3}]
+    assert [row["is_ok"] for row in rows(con, "select is_ok from poll order by poll_id")] == [
+        True,
+        False,
+        True,
+    ]
+    stored = rows(con, "select job_id, submitted_at, start_at, end_at from job where job_id = 4")[0]
+    assert stored["end_at"] == START + timedelta(seconds=90)
+
+
+def test_a_log_that_cannot_be_had_is_said(tmp_path, logs):
+    logs.texts[LogAsk(1)] = QueueError("log is gone", error_type="Timeout")
+    done = [{**seen, "status": "SUCCEEDED"} for seen in RUNNING]
+    said = run(write_config(tmp_path), tmp_path / "out", done, logs=logs)
+    assert said[1] == "no 1.log (log is gone)"
+    assert said[-1] == "7 of 8 logs saved"
+
+
+def test_a_folder_of_another_recording_is_refused(tmp_path, logs):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "experiment.yaml").write_text("experiment_name: other\n")
+    with pytest.raises(ConfigError, match="another config"):
+        run(write_config(tmp_path), out, RUNNING, logs=logs)
+
+
+def test_a_torn_line_of_a_killed_recorder_is_cut_off(tmp_path, logs):
+    config, out = write_config(tmp_path), tmp_path / "out"
+    done = [{**seen, "status": "SUCCEEDED"} for seen in RUNNING]
+    run(config, out, done, logs=logs)
+    whole = (out / "queue.jsonl").read_text()
+    (out / "queue.jsonl").write_text(whole + '{"polled_at": "2026')
+    run(config, out, done, logs=logs)
+    assert (out / "queue.jsonl").read_text() == whole * 2

@@ -1,0 +1,87 @@
+"""fmon logs: the stored log of a condition or job, else the live one."""
+
+import pytest
+from typer.testing import CliRunner
+
+import fmon.sky.logs
+from fmon.cli.app import app
+from fmon.errors import ConfigError, QueueError
+from fmon.launch.adopt import adopt
+from fmon.monitor.poll import poll
+from fmon.monitor.show_log import logs
+from fmon.sky.reader import LogAsk
+from tests.support.queues import START, FakeLogs, FakeQueue, job, write_config
+
+NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce"]
+ENDED = {"start_at": START.timestamp(), "end_at": START.timestamp() + 60}
+JOBS = [
+    job(1, NAMES[0]),
+    job(2, NAMES[1], "FAILED", **ENDED),
+    job(3, NAMES[2], "FAILED", **ENDED),
+    job(4, NAMES[2], "FAILED_SETUP", minutes=5, **ENDED),
+]
+CONTROLLER = {"is_controller": True}
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Job 1 runs; 2 failed in silence; 3 and then 4 are of one condition."""
+    texts = {
+        LogAsk(2, **CONTROLLER): "no node for job 2\n",
+        LogAsk(3): "third\n",
+        LogAsk(4): "fourth \x07bell\n",
+        LogAsk(4, **CONTROLLER): "setup of job 4\n",
+    }
+    queue = FakeQueue(JOBS)
+    adopt(write_config(tmp_path / "config"), queue, tmp_path / "data", now=START)
+    poll(tmp_path / "data", queue, now=START, logs=FakeLogs(texts))
+    return tmp_path / "data"
+
+
+def test_a_condition_shows_the_stored_log_of_its_newest_job(data):
+    live = FakeLogs()
+    found = logs(data, None, "sam3-dice_ce", live)
+    assert (found.text, found.is_stored, found.others) == ("fourth \x07bell\n", True, [3])
+    assert found.sentence() == "log of job 4 (sam3-dice_ce), stored; the condition has also job 3"
+    assert live.asked == []
+
+
+def test_a_job_id_shows_an_earlier_attempt(data):
+    assert logs(data, None, "3", FakeLogs()).text == "third\n"
+
+
+def test_the_controllers_log_is_shown_on_request_and_where_the_job_was_silent(data):
+    assert logs(data, None, "4", FakeLogs(), controller=True).text == "setup of job 4\n"
+    found = logs(data, None, "2", FakeLogs())
+    assert found.text == "no node for job 2\n"
+    assert found.sentence().startswith("controller's log of job 2")
+
+
+def test_a_log_that_is_not_stored_is_read_live_cleaned_and_redacted(data):
+    live = FakeLogs({LogAsk(1): "(dynunet-dice_ce, pid=7) \x1b[31mepoch 1 MY_TOKEN=abcdef\x1b[0m\n"})
+    found = logs(data, None, "dynunet-dice_ce", live)
+    assert (found.text, found.is_stored) == ("epoch 1 MY_TOKEN=[redacted:token]\n", False)
+
+
+@pytest.mark.parametrize("answer", [QueueError("no server", error_type="Timeout"), "Job 1 not found."])
+def test_a_live_log_that_cannot_be_had_is_a_queue_error(data, answer):
+    with pytest.raises(QueueError, match=r"no log of job 1: (no server|SkyPilot knows no such job)"):
+        logs(data, None, "1", FakeLogs({LogAsk(1): answer}))
+
+
+def test_an_unknown_condition_is_refused_with_the_nearest_one(data):
+    with pytest.raises(ConfigError, match=r"no condition or job 'sam3-dice'; did you mean 'sam3-dice_ce'\?"):
+        logs(data, None, "sam3-dice", FakeLogs())
+
+
+def test_a_condition_that_was_never_launched_has_no_log(data):
+    with pytest.raises(ConfigError, match="has no job yet"):
+        logs(data, None, "sam3-dice_ce_cldice", FakeLogs())
+
+
+def test_the_command_prints_the_log_alone_on_stdout_with_control_characters_made_visible(data, monkeypatch):
+    monkeypatch.setattr(fmon.sky.logs, "open_logs", lambda src: FakeLogs())
+    done = CliRunner().invoke(app, ["logs", "4", "--data", str(data)])
+    assert done.exit_code == 0
+    assert done.stdout == "fourth \\x07bell\n"
+    assert done.stderr.startswith("log of job 4 ")

@@ -1,0 +1,179 @@
+"""Every phase behind every rule it stands behind: it refuses with the rule's code and changes nothing."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import PurePath
+
+import pytest
+
+from fmon.diagnose.diagnose import diagnose
+from fmon.errors import RuleError
+from fmon.fix.plan import fix_plan
+from fmon.fix.steps import record, run_commands, verify
+from fmon.store.events import append_event
+from fmon.warehouse import connect, rows
+from tests.support.relaunching import CONDITIONS, OLD, Stage, World
+
+FAILED = CONDITIONS[2:]
+
+GUARDS = {
+    "diagnose": (1, 2),
+    "fix plan": (1, 2),
+    "fix record": (1, 2),
+    "fix run": (1, 2),
+    "fix verify": (1, 2),
+    "relaunch": (1, 2, 3, 4, 5),
+}
+"""The rules that each phase calls before it acts. ``fix verify`` measures F3 and writes down what it saw."""
+
+
+def all_is_well(world: World) -> None:
+    """Two failed, were diagnosed and fixed."""
+    world.launch()
+    world.end(FAILED)
+    world.diagnose()
+    world.fix()
+
+
+def open_job(world: World) -> None:
+    """All is well but for one job that still runs."""
+    world.launch()
+    world.end(FAILED, running=CONDITIONS[:1])
+    diagnose_in_spite_of_it(world)
+    world.fix()
+
+
+def diagnose_in_spite_of_it(world: World) -> None:
+    """Record a full diagnosis, as if no rule had been asked."""
+    con = connect(world.data, queries=("from failure",))
+    causes = rows(
+        con,
+        "select root_cause_id, list(job_id) as job_ids, list(condition_id) as condition_ids "
+        "from failure where is_newest group by root_cause_id",
+    )
+    append_event(
+        world.store,
+        "diagnosis",
+        at=world.server.clock(),
+        cycle=0,
+        is_preliminary=False,
+        failed_count=2,
+        causes=causes,
+    )
+
+
+def nobody_looked(world: World) -> None:
+    """All is well but for the failures, which nobody has examined."""
+    world.launch()
+    world.end(FAILED, is_examined=False)
+    diagnose_in_spite_of_it(world)
+    world.fix()
+
+
+def stale_image(world: World) -> None:
+    """All is well but for the image, which nobody has pushed."""
+    world.launch()
+    world.end(FAILED)
+    world.diagnose()
+    world.fix(OLD)
+
+
+def third_cycle(world: World) -> None:
+    """All is well, and it would be the third relaunch."""
+    world.launch()
+    world.end(FAILED)
+    for number in (1, 2):
+        world.cycle(FAILED, number)
+    world.diagnose()
+    world.fix("sha256:" + "3" * 64)
+
+
+def second_job(world: World) -> None:
+    """All is well but for a second job of one condition, which somebody has launched beside fmon."""
+    world.launch()
+    world.server.add(CONDITIONS[0])
+    world.end(FAILED)
+    world.diagnose()
+    world.fix()
+
+
+NOTES = ("unexamined", ".examine.lock", ".examine.lock.queue", "findings.parquet", ".kill_switch")
+"""What an examination leaves in a store."""
+
+STATES: dict[int, Callable[[World], None]] = {
+    0: all_is_well,
+    1: open_job,
+    2: nobody_looked,
+    3: stale_image,
+    4: third_cycle,
+    5: second_job,
+}
+
+
+def call(world: World, phase: str) -> None:
+    """Call a phase as its command does."""
+    data, clock = world.data, world.server.clock
+    if phase == "diagnose":
+        diagnose(data, logs=world.logs, now=clock())
+    elif phase == "fix plan":
+        fix_plan(data)
+    elif phase == "fix record":
+        record(data, None, "code_bug/x", what="mended", by="ada", now=clock())
+    elif phase == "fix run":
+        list(run_commands(data, clock=clock))
+    elif phase == "fix verify":
+        verify(data, now=clock(), ask=lambda reference: world.digest)
+    else:
+        world.relaunch()
+
+
+def files_of(world: World, phase: str, rule: int) -> dict[str, bytes]:
+    """Give all files; before F2 can be asked, diagnose examines, and that may note how far it came."""
+    files = world.files()
+    if (phase, rule) == ("diagnose", 2):
+        return {path: content for path, content in files.items() if PurePath(path).name not in NOTES}
+    return files
+
+
+@pytest.fixture(autouse=True)
+def no_time_to_examine(monkeypatch):
+    """Else diagnose would make good what F2 refuses."""
+    monkeypatch.setattr("fmon.diagnose.diagnose.EXAMINE_S", 0.0)
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory):
+    """Give the state that violates a rule, 0 = none, made once and put back for every phase."""
+
+    @cache
+    def stage(rule: int) -> Stage:
+        world = World(tmp_path_factory.mktemp("world"))
+        STATES[rule](world)
+        return Stage(world)
+
+    return lambda rule: stage(rule).plan()
+
+
+@pytest.mark.parametrize(
+    ("phase", "rule"), [(phase, rule) for phase, rules in GUARDS.items() for rule in rules]
+)
+def test_a_phase_refuses_by_each_of_its_rules_and_no_file_and_no_job_is_changed(state, phase, rule):
+    world = state(rule)
+    files, jobs = files_of(world, phase, rule), world.jobs()
+    with pytest.raises(RuleError) as refusal:
+        call(world, phase)
+    assert (refusal.value.rule, refusal.value.exit_code) == (rule, 20 + rule)
+    assert files_of(world, phase, rule) == files
+    assert world.jobs() == jobs
+
+
+@pytest.mark.parametrize("phase", GUARDS)
+def test_where_all_is_well_no_rule_refuses(state, phase):
+    """Else the states above might be refused for something that all of them share."""
+    world = state(0)
+    if phase == "fix record":
+        (cause,) = world.events("diagnosis")[0]["causes"]
+        record(world.data, None, cause["root_cause_id"], what="mended", by="ada", now=world.server.clock())
+    else:
+        call(world, phase)
+    assert world.launched(1) == (sorted(FAILED) if phase == "relaunch" else [])

@@ -1,0 +1,113 @@
+"""The queue from a file: what the CLI printed, with whatever was printed before it."""
+
+import io
+import json
+import sys
+
+import pytest
+
+from fmon.errors import ConfigError, QueueError
+from fmon.sky.file_queue import FileQueue
+from fmon.sky.queue import open_queue
+
+JOB = {
+    "job_id": 1,
+    "task_id": 0,
+    "job_name": "a",
+    "status": "RUNNING",
+    "submitted_at": 1795468886.2,
+    "start_at": None,
+}
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(text):
+        path = tmp_path / "queue.json"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return FileQueue(str(path)).read()
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps([JOB]),
+        json.dumps([JOB], indent=2),
+        json.dumps({"jobs": [JOB], "total": 1}),
+        "\ufeff" + json.dumps([JOB]),
+        "Fetching managed job statuses...\n[1/2] waiting\n[2] {\n" + json.dumps([JOB]) + "\nhint: upgrade\n",
+        "\x1b[36mChecking\x1b[0m\r\n  " + json.dumps([JOB], indent=2),
+    ],
+)
+def test_the_records_are_found(read, text):
+    answer = read(text)
+    (seen,) = answer.records
+    assert (seen.job_id, seen.status, seen.start_at, seen.region) == (1, "RUNNING", None, None)
+    assert answer.bad == []
+
+
+def test_an_empty_array_is_an_empty_queue(read):
+    assert read("[]").records == []
+
+
+def test_nan_as_python_prints_it_is_unknown(read):
+    assert read('[{"job_id": 1, "status": "A", "end_at": NaN}]').records[0].end_at is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "is empty"),
+        (" \n", "is empty"),
+        ("no json", "holds no JSON array of jobs"),
+        ("[1, 2]", "holds no JSON array of jobs"),
+        ('[{"job_id": 1', "holds no JSON array of jobs"),
+        ("[" * 100_000, "holds no JSON array of jobs"),
+        ("[\n" * 10_000, "holds no JSON array of jobs"),
+        (b"\x80\x04\x95pickle", "holds no JSON array of jobs"),
+        ('{"jobs": 5}', "holds no JSON array of jobs"),
+        ('{"error": "Could not connect\\nto the server"}', "Could not connect to the server"),
+        ('{"error": {"type": "ClusterNotUpError", "message": "no jobs"}}', "no jobs"),
+    ],
+)
+def test_a_file_without_a_queue_is_one_sentence(read, text, words):
+    with pytest.raises(QueueError) as caught:
+        read(text)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_type_of_an_error_is_kept(read):
+    with pytest.raises(QueueError) as caught:
+        read('{"error": {"type": "ClusterNotUpError", "message": "no jobs"}}')
+    assert caught.value.error_type == "ClusterNotUpError"
+
+
+def test_a_missing_file_is_one_sentence(tmp_path):
+    with pytest.raises(QueueError, match=r"none\.json can't be read \(No such file or directory\)"):
+        FileQueue(str(tmp_path / "none.json")).read()
+    with pytest.raises(QueueError, match="can't be read"):
+        FileQueue(str(tmp_path)).read()
+
+
+def test_standard_input_is_read(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps([JOB]).encode())))
+    queue = open_queue("file:-")
+    assert queue.name == "file:-"
+    assert len(queue.read().records) == 1
+
+
+@pytest.mark.parametrize("src", ["sky:", "sky:x", "file:", "file", "http://x", " sky"])
+def test_another_source_is_refused(src):
+    if src == "sky:":
+        assert open_queue(src).name == "sky"
+        return
+    with pytest.raises(ConfigError, match="is no source of jobs"):
+        open_queue(src)
+
+
+@pytest.mark.parametrize("src", [None, "", "sky"])
+def test_the_default_source_is_sky(src):
+    assert open_queue(src).name == "sky"

@@ -1,0 +1,80 @@
+"""A scripted queue, and configs and records to feed it: what the tests of the phases share."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from fmon.errors import QueueError
+from fmon.sky.reader import Answer, LogAsk
+from fmon.sky.record import parse_records
+
+START = datetime(2026, 3, 22, 5, 0, tzinfo=UTC)
+
+CONFIG = """\
+experiment_name: small
+skypilot_yaml: train.yaml
+factors: {model: [dynunet, sam3], loss: [dice_ce, dice_ce_cldice]}
+prices: {L4: {spot: 0.22, on_demand: 0.70}}
+"""
+
+
+def write_config(folder: Path, text: str = CONFIG) -> Path:
+    """Write a config and its task YAML; give the config's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    task = "resources: {image_id: 'docker:x:1', accelerators: L4}\nrun: python train.py\n"
+    (folder / "train.yaml").write_text(task)
+    config = folder / "experiment.yaml"
+    config.write_text(text)
+    return config
+
+
+def job(
+    job_id: int, name: str, status: str = "RUNNING", *, minutes: float = 0, **fields: Any
+) -> dict[str, Any]:
+    """Make a queue record as SkyPilot gives it; submitted ``minutes`` after START."""
+    submitted = START.timestamp() + 60 * minutes
+    record = {"job_id": job_id, "task_id": 0, "job_name": name, "status": status, "submitted_at": submitted}
+    return {**record, "resources": "1x[L4:1]", **fields}
+
+
+class FakeQueue:
+    """Plays polls one after another; the last one again and again."""
+
+    name = "sky"
+
+    def __init__(self, *polls: Iterable[dict[str, Any]] | QueueError, minutes: float = 1) -> None:
+        self.polls = list(polls)
+        self.step = timedelta(minutes=minutes)
+        self.read_count = 0
+
+    def read(self, while_waiting: Callable[[], None] | None = None) -> Answer:
+        """Answer with the next poll."""
+        if while_waiting:
+            while_waiting()
+        poll = self.polls[min(self.read_count, len(self.polls) - 1)]
+        polled_at = START + self.step * self.read_count
+        self.read_count += 1
+        if isinstance(poll, QueueError):
+            raise poll
+        records, bad = parse_records(list(poll))
+        return Answer(polled_at=polled_at, records=records, bad=bad, latency_s=0.1)
+
+
+class FakeLogs:
+    """Gives the logs in ``texts``, of others an empty one; remembers what it was asked."""
+
+    name = "sky"
+
+    def __init__(self, texts: dict[LogAsk, str | bytes | QueueError] | None = None) -> None:
+        self.texts = texts or {}
+        self.asked: list[LogAsk] = []
+
+    def read(
+        self, asks: Sequence[LogAsk], *, timeout_s: float
+    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+        """Answer all at once."""
+        for ask in asks:
+            self.asked.append(ask)
+            text = self.texts.get(ask, "")
+            yield ask, text.encode() if isinstance(text, str) else text
