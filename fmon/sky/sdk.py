@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fmon.errors import QueueError
+from fmon.sky.logs import LogsDownError
 from fmon.sky.protocol import one_line
 from fmon.sky.queue import Answer
 from fmon.sky.record import parse_records
@@ -72,7 +73,7 @@ class SdkLogs:
         try:
             answers = ask_worker("logs", *arguments, timeout_s=max(timeout_s, LEAST_S))
         except QueueError as error:
-            yield asks[0], error
+            yield asks[0], LogsDownError(str(error), error_type=error.error_type)
             return
         for ask, answer in zip(asks, answers, strict=False):
             if "text" in answer:
