@@ -171,9 +171,9 @@ class _Examination:
         # Before the mark is settled: who dies in between leaves it to the next one.
         firings = record_firings(self._store, self._manifest, now=polled_at)
         left_count = sum(self._is_due(attempt) for attempt in due)
+        has_new = any(map(self._is_new, due))
         waiting = [wait for finding in self._findings.values() if (wait := self._next_ask(finding))]
-        not_before = self._now if left_count else min(waiting, default=None)
-        unexamined.settle(self._store, token, not_before=not_before)
+        unexamined.settle(self._store, token, has_new=has_new, not_before=min(waiting, default=None))
         missing = {ask.job_id: str(fault) for ask, fault in self._fetching.faults.items()}
         given_up = {key[0] for key, finding in self._findings.items() if finding["is_given_up"]}
         return Examined(
@@ -185,12 +185,14 @@ class _Examination:
             firings=firings,
         )
 
-    def _is_due(self, attempt: Attempt) -> bool:
+    def _is_new(self, attempt: Attempt) -> bool:
         finding = self._findings.get((attempt.job_id, attempt.task_id))
-        if finding is None or finding["rules_version"] != self._version:
+        return finding is None or finding["rules_version"] != self._version
+
+    def _is_due(self, attempt: Attempt) -> bool:
+        if self._is_new(attempt):
             return True
-        next_ask = self._next_ask(finding)
-        return self._can_ask and next_ask is not None and self._now >= next_ask
+        return self._can_ask and self._is_overdue(self._findings[attempt.job_id, attempt.task_id])
 
     def _turn(self, attempt: Attempt) -> tuple[int, int]:
         """Sort who was never asked for before who was, and those by how often and how long ago."""
@@ -200,8 +202,9 @@ class _Examination:
     def _is_askable(self, attempt: Attempt) -> bool:
         """Return whether a log may be asked for; with other rules many are due that may not."""
         finding = self._before.get((attempt.job_id, attempt.task_id))
-        if finding is None or finding["log_error"] is None:
-            return True
+        return finding is None or finding["log_error"] is None or self._is_overdue(finding)
+
+    def _is_overdue(self, finding: Finding) -> bool:
         next_ask = self._next_ask(finding)
         return next_ask is not None and self._now >= next_ask
 
@@ -214,29 +217,34 @@ class _Examination:
         return last + wait if last <= self._now else self._now  # clocks step backwards
 
     def _examine(self, attempts: list[Attempt]) -> None:
-        """Fetch what is not stored and classify, each job as soon as its log came or was refused.
+        """Fetch what is not stored and classify.
 
-        What is known must be on disk when the poll is killed: else the next one asks for the same logs.
+        What was refused must be on disk when the poll is killed: else the next one asks for the same logs.
         """
         of_job: defaultdict[int, list[Attempt]] = defaultdict(list)
         for attempt in attempts:
             of_job[attempt.job_id].append(attempt)
         askable = [attempt for attempt in attempts if self._is_askable(attempt)]
+        answered: list[Attempt] = []
         for _ in range(2):  # only after the first time it is known who printed nothing
             for job_id in self._fetching.fetch(askable):
-                self._settle(of_job[job_id])
-        self._settle([each for each in attempts if (each.job_id, each.task_id) not in self._judged])
+                answered += of_job[job_id]
+                if monotonic() >= self._write_from:
+                    self._settle(answered)
+                    self._write()
+                    answered = []
+        self._settle(attempts)
+        if monotonic() >= self._write_from:
+            self._write()
 
     def _settle(self, attempts: list[Attempt]) -> None:
-        """Classify those that wait for no log, and write the findings where it is time to."""
+        """Classify those that wait for no log."""
         for attempt in attempts:
             if not (self._is_askable(attempt) and self._fetching.is_waiting(attempt)):
                 key = attempt.job_id, attempt.task_id
                 self._findings[key] = self._judge(attempt)
                 self._judged[key] = None
                 self._is_written = False
-        if monotonic() >= self._write_from:
-            self._write()
 
     def _write(self) -> None:
         """Write the findings, and note when that may be done again."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from fmon.errors import FmonError, QueueError, StoreError
 from fmon.store.durable import LockTaken, lock, write_durably
 from fmon.store.folder import Store, examine_turn, find, poll_lock, stores
-from fmon.store.unexamined import is_due
+from fmon.store.unexamined import has_new, is_due
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -159,15 +159,18 @@ def _examine(data: Path, due: list[Store], logs: LogReader, polled: Polled, *, n
 
 
 def _in_turn(data: Path, due: list[Store]) -> list[Store]:
-    """Begin after the experiment that the last poll began with: one that takes all comes last next time.
+    """Put failures that were never examined before logs to ask for again, and let each experiment come first.
 
-    Who begins is noted before its logs are asked for: a poll that is killed has had its turn too.
+    The one that the last poll began with comes last. Who begins is noted before its logs are asked for: a
+    poll that is killed has had its turn too.
     """
     if len(due) < 2:
         return due
     turn = examine_turn(data)
-    with contextlib.suppress(OSError, StoreError):  # without it the order is another, nothing else
+    with contextlib.suppress(OSError, StoreError):  # without the note the order is another, nothing else
         last = turn.read_text(errors="replace") if turn.exists() else ""
-        due = sorted(due, key=lambda store: (store.experiment_id <= last, store.experiment_id))
+        due = sorted(
+            due, key=lambda store: (not has_new(store), store.experiment_id <= last, store.experiment_id)
+        )
         write_durably(turn, due[0].experiment_id.encode())
     return due
