@@ -85,15 +85,24 @@ class TestManyFailures:
         assert not any(store.unexamined.exists() for store in stores(backlog.data))
 
     def test_where_each_log_is_refused_twenty_more_have_a_cause_after_each_poll(self, tmp_path):
-        backlog = Backlog(tmp_path, experiment_count=3, failure_count=30)
+        backlog = Backlog(tmp_path, experiment_count=2, failure_count=40)
         logs = Refusing()
         for minute in range(1, 5):
             backlog.poll(logs, minute=minute)
             assert len(logs.jobs) == sum(examined_counts(backlog)) == 20 * minute
             assert set(Counter(logs.asked).values()) == {1}
-        backlog.poll(logs, minute=5)
-        assert examined_counts(backlog) == [30, 30, 30]
-        assert len(logs.asked) == 2 * (90 + 10), "what was left of the last budget was for asking again"
+        assert not any(unexamined.has_new(store) for store in stores(backlog.data))
+
+    def test_new_failures_of_one_experiment_come_before_asking_again_in_another(self, tmp_path):
+        backlog = Backlog(tmp_path, experiment_count=2, failure_count=20)
+        first, second = stores(backlog.data)
+        backlog.poll(Refusing())
+        unexamined.mark(second)
+        logs = Refusing()
+        polled = backlog.poll(logs, minute=60)
+        assert [each.experiment_id for each in polled.examined] == [second.experiment_id]
+        again = backlog.poll(logs, minute=61)
+        assert [each.experiment_id for each in again.examined] == [first.experiment_id]
 
     def test_each_experiment_has_its_turn_and_those_without_budget_are_not_opened(self, tmp_path):
         backlog = Backlog(tmp_path, experiment_count=3, failure_count=50)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fmon.commands.launching import user
 from fmon.commands.options import (
     INTERRUPTED,
     Data,
@@ -71,11 +72,9 @@ def record(
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Record what was done about a root cause; one that needs a person is relaunched only then."""
-    from getpass import getuser
-
     from fmon.phases.fix import record as record_phase
 
-    record_phase(data, experiment, root_cause_id, what=what, by=by or getuser(), now=now())
+    record_phase(data, experiment, root_cause_id, what=what, by=by or user(), now=now())
     say(f"recorded for {root_cause_id}; commit the fixes of all causes as one, then fmon fix run")
 
 
