@@ -81,6 +81,7 @@ class Fetching:
         self.faults: dict[LogAsk, QueueError] = {}
         self._store, self._reader, self._budget = store, reader, budget
         self._budgeted: set[int] = set()
+        self._absent: set[LogAsk] = set()  # nobody else stores logs while this experiment is examined
         self._down: LogsDownError | None = None
 
     def fetch(self, attempts: Iterable[Attempt]) -> Iterator[int]:
@@ -134,6 +135,7 @@ class Fetching:
             self.faults[ask] = LogMissingError(reason)
         else:
             save_log(self._store, ask.file_name, text)
+            self._absent.discard(ask)
 
     def missing(self, attempt: Attempt) -> list[LogAsk]:
         """List the logs that are to be read and not stored; the controller's of who printed nothing too."""
@@ -157,4 +159,9 @@ class Fetching:
 
     def text(self, ask: LogAsk) -> str | None:
         """Read a stored log."""
-        return load_log(self._store, ask.file_name)
+        if ask in self._absent:
+            return None
+        text = load_log(self._store, ask.file_name)
+        if text is None:
+            self._absent.add(ask)
+        return text
