@@ -1,8 +1,7 @@
 """What failures without logs cost: 5,000 of them in 50 experiments.
 
-Goals: one poll of a queue file gives all a cause; of a server that refuses each log 250 polls, one a minute,
-20 jobs each, and none takes longer than 60 s; a poll that has to leave failures to the next one <= 2 x the
-first, which opens one experiment as well but has no findings to read and to write.
+Goals: one poll of a queue file gives all a cause; of a server that refuses each log 250 polls do, 20 jobs each,
+and none takes longer than 60 s.
 """
 
 import sys
