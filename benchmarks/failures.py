@@ -1,7 +1,7 @@
 """What failures without logs cost: 5,000 of them in 50 experiments.
 
-Goals: one poll of a queue file gives all a cause; of a server that refuses each log 250 polls do, 20 jobs each,
-and none takes longer than 60 s.
+Goals: one poll of a queue file gives all a cause; with a server that refuses each log it takes 250 polls of
+20 jobs each, and none takes longer than 60 s.
 """
 
 import sys
