@@ -5,22 +5,35 @@ Reads manifests and logs through ``fmon.store``, makes the views of ``sql/`` ove
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from fmon.manifest.stored import StoredExperiment
+from fmon.store.folder import find
 from fmon.warehouse.dictionary import dictionary, markdown
 from fmon.warehouse.export import export
-from fmon.warehouse.load import fill
+from fmon.warehouse.load import Loaded, fill, read_all, read_one
 from fmon.warehouse.result import query_rows, rows
 from fmon.warehouse.views import COMPUTED, VIEWS, closure, make_views, named_in, open_empty
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
     from pathlib import Path
 
     import duckdb
 
-__all__ = ["VIEWS", "connect", "dictionary", "export", "markdown", "named_in", "query_rows", "rows"]
+__all__ = [
+    "VIEWS",
+    "connect",
+    "dictionary",
+    "export",
+    "markdown",
+    "named_in",
+    "open_views",
+    "query_rows",
+    "rows",
+]
 
 
 def connect(
@@ -62,10 +75,33 @@ def connect(
     >>> con = connect("data")  # doctest: +SKIP
     >>> con.sql("select state, count(*) from condition group by all")  # doctest: +SKIP
     """
+    if experiment is None:
+        return _open(partial(read_all, data=data), now=now, views=views)
+    return open_views(StoredExperiment(find(data, experiment)), now=now, views=views)
+
+
+def open_views(
+    stored: StoredExperiment, *, now: datetime | None = None, views: Iterable[str] | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Open the views over one experiment, whose manifest and events may have been read already.
+
+    Parameters
+    ----------
+    stored
+        The experiment.
+    now, views
+        As in ``connect``.
+    """
+    return _open(partial(read_one, stored=stored), now=now, views=views)
+
+
+def _open(
+    read: Callable[[list[str]], list[Loaded]], *, now: datetime | None, views: Iterable[str] | None
+) -> duckdb.DuckDBPyConnection:
     wanted = closure(VIEWS if views is None else views)
     con = open_empty()
     try:
-        fill(con, data, experiment, now=now, sources=wanted.sources)
+        fill(con, read, now=now, sources=wanted.sources)
         make_views(con, wanted.views, computed=COMPUTED, commented=views is None)
     except BaseException:
         con.close()

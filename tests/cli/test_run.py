@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -58,9 +59,9 @@ class Batch(Try):
 def batch(tmp_path, monkeypatch):
     made = Batch(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(launching, "world", made.world)
-    for module in ("fmon.cli.app", "fmon.cli.run", "fmon.cli.cancel"):
-        monkeypatch.setattr(f"{module}.now", made.server.clock)
+    monkeypatch.setattr(launching, "dependencies", lambda progress: replace(made.world(), progress=progress))
+    monkeypatch.setattr("fmon.cli.run.now", made.server.clock)
+    monkeypatch.setattr("fmon.cli.monitor.Clock", lambda sleep: replace(made.server.time, sleep=sleep))
     monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(made.server))
     monkeypatch.setattr("fmon.sky.logs.open_logs", lambda source: made.logs)
     monkeypatch.setattr("fmon.sky.submit.sdk.SdkSubmitter", lambda: FakeSubmitter(made.server))

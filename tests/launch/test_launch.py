@@ -65,14 +65,13 @@ class Try:
             digest_of=self.digest_of,
             environ=self.environ,
             folder=self.folder,
-            clock=self.server.clock,
-            sleep=self.server.pass_time,
-            monotonic=self.server.monotonic,
+            clock=self.server.time,
+            limits=PACE,
         )
 
     def launch(self, **wish):
         path, wished = self.folder / "experiment.yaml", LaunchOptions(by="ada", **wish)
-        return launch(path, self.folder / "data", self.world(), wished, limits=PACE)
+        return launch(path, self.folder / "data", self.world(), wished)
 
     @property
     def stores(self):
