@@ -84,17 +84,17 @@ class Study(StoredExperiment):
 
         return read_task(self.experiment)
 
-    def connect(self, views: Iterable[str], *, now: datetime | None = None) -> duckdb.DuckDBPyConnection:
+    def connect(self, queries: Iterable[str], *, now: datetime | None = None) -> duckdb.DuckDBPyConnection:
         """Open views over the experiment as it was loaded and its log as it is now.
 
         Parameters
         ----------
-        views
-            Those to make, with what they need.
+        queries
+            What will be asked; the views for it are made.
         now
             The clock that open jobs are measured by [UTC]; None = the wall clock.
         """
-        return open_views(self, now=now, views=views)
+        return open_views(self, now=now, queries=queries)
 
 
 def open_study(data: Path, experiment: str | None = None) -> Study:

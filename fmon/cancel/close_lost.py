@@ -74,7 +74,7 @@ def lost(study: Study, selections: Sequence[str], *, now: datetime) -> Lost:
         A condition does not exist or is not lost: nobody closes a job that the queue still shows.
     """
     chosen = select(study.manifest, selections)
-    con = study.connect(("condition", "job"), now=now)
+    con = study.connect((LOST, STATES), now=now)
     try:
         found = [row for row in rows(con, LOST) if row["condition_id"] in chosen]
         states = {row["condition_id"]: row for row in rows(con, STATES)}

@@ -166,8 +166,7 @@ def find_targets(stored: StoredExperiment, request: CancelRequest, *, now: datet
         A selection names no condition.
     """
     chosen = select(stored.manifest, request.selections)
-    views = ("experiment", "job", "reach", "kill_switch")
-    con = open_views(stored, now=now, views=views)
+    con = open_views(stored, now=now, queries=(JOBS, FIRINGS))
     try:
         freeze(con, ("reach",))
         jobs = {row["job_id"]: row for row in rows(con, JOBS)}

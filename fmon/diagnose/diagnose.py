@@ -9,10 +9,10 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from fmon.diagnose.gate import VIEWS as GATHERED
-from fmon.diagnose.gate import begun, failures, unfinished
-from fmon.diagnose.root_causes import FROZEN, headline, root_causes
-from fmon.diagnose.root_causes import VIEWS as CAUSE_VIEWS
+from fmon.diagnose.gate import QUERIES as GATHERED
+from fmon.diagnose.gate import UNFINISHED, begun, failures, unfinished
+from fmon.diagnose.root_causes import QUERIES as CAUSES
+from fmon.diagnose.root_causes import headline, root_causes
 from fmon.monitor.classify import Budget, examine
 from fmon.rules.f1_wait_for_terminal import f1_is_lifted, f1_not_cut_short, f1_wait_for_terminal
 from fmon.rules.f2_aggregate_before_fix import UNEXAMINED, f2_aggregate_before_fix, named_in
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from fmon.sky.reader import LogReader
 
 Row = dict[str, Any]
-
-VIEWS = ("outcome", *GATHERED, *FROZEN, *CAUSE_VIEWS)
-"""The views it needs; ``connect`` makes no others."""
 
 EXAMINE_S = 600.0
 """Longest time for the logs of failures that no poll has examined [s]."""
@@ -48,6 +45,9 @@ select
     outcome.succeeded_count
 from outcome
 """
+
+QUERIES = (CANCELLED, OUTCOME, *GATHERED, *CAUSES)
+"""What is asked; ``connect`` makes the views for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,14 +125,14 @@ def diagnose(
     """
     cycle = study.manifest.current_cycle
     is_lifted = is_partial or f1_is_lifted(study.events, cycle)
-    early = unfinished(study.connect(("condition",), now=now))
+    early = unfinished(study.connect((UNFINISHED,), now=now))
     if not is_lifted:
         f1_wait_for_terminal(early)
     budget = Budget(logs=sys.maxsize, seconds=EXAMINE_S)
     examined = examine(study.store, study.manifest, logs, now=now, budget=budget, wait_s=EXAMINE_S)
     # Read again: what is known so far is as of before the examination, which may have waited for others.
     study = Study(study.store)
-    con = study.connect(VIEWS, now=now)
+    con = study.connect(QUERIES, now=now)
     left, to_come = unfinished(con), begun(con)
     if not is_lifted:
         f1_wait_for_terminal(left)

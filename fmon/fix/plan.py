@@ -11,10 +11,10 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from fmon.clients.git import project_folder
-from fmon.diagnose.gate import VIEWS as GATHERED
+from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import require_full_diagnosis
-from fmon.diagnose.root_causes import FROZEN, root_causes, transience
-from fmon.diagnose.root_causes import VIEWS as CAUSE_VIEWS
+from fmon.diagnose.root_causes import QUERIES as CAUSES
+from fmon.diagnose.root_causes import root_causes, transience
 from fmon.errors import ConfigError
 from fmon.redact import redact
 from fmon.text import MAX_NAMED
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from fmon.study import Study
 
 Row = dict[str, Any]
-
-VIEWS = (*GATHERED, *FROZEN, *CAUSE_VIEWS, "verdict_level", "outcome")
-"""The views it needs; ``connect`` makes no others."""
 
 MOST_NAMED = 50
 """Succeeded conditions that an order names; how many there are is counted."""
@@ -89,6 +86,9 @@ order by relaunch.entry_number
 
 SUCCEEDED = "select outcome.succeeded_count from outcome"
 
+QUERIES = (BYSTANDERS, RERUN, SUCCEEDED, *GATHERED, *CAUSES)
+"""What is asked; ``connect`` makes the views for it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FixPlan:
@@ -133,7 +133,7 @@ def fix_plan(study: Study, *, is_named: bool = False) -> FixPlan:
     ConfigError
         The config can't be read.
     """
-    con = study.connect(VIEWS)
+    con = study.connect(QUERIES)
     since = require_full_diagnosis(con, study.events)
     manifest = study.manifest
     verify = study.experiment.verify

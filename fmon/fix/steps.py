@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fmon.clients.git import project_folder
 from fmon.clients.registry import digest_of
-from fmon.diagnose.gate import VIEWS as GATHERED
+from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import failures, require_full_diagnosis
 from fmon.errors import ConfigError, RegistryError
 from fmon.fix.chain import measure, run_command
@@ -173,7 +173,7 @@ def verify(
     ConfigError
         The config or the task YAML can't be read, or is in no git repository.
     """
-    con = study.connect(GATHERED)
+    con = study.connect((*GATHERED, RERUN))
     since = require_full_diagnosis(con, study.events)
     manifest = study.manifest
     again = rows(con, RERUN)

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from fmon.model import Condition, Experiment
     from fmon.study import Study
 
-VIEWS = ("relaunch", "condition", "cycle_cost", "failure")
-"""The views that ``plan_relaunch`` needs."""
-
 LISTED = """
 select
     relaunch.condition_id,
@@ -95,6 +92,9 @@ left join relaunch on condition.condition_id = relaunch.condition_id
 where failure.remedy = 'unrecoverable' and relaunch.condition_id is null
 order by condition.entry_number
 """
+
+QUERIES = (LISTED, NEXT, ESTIMATES, SPENT, UNMENDED)
+"""What is asked here; ``connect`` makes the views for it."""
 
 WORDS = {
     "failed": "failed",
@@ -205,7 +205,7 @@ def choose(con: duckdb.DuckDBPyConnection, *, include_cancelled: bool) -> Chosen
     Parameters
     ----------
     con
-        The views of the experiment, at least ``VIEWS``.
+        The views of the experiment, at least for ``QUERIES``.
     include_cancelled
         Also what a person cancelled.
     """
@@ -226,7 +226,7 @@ def plan_relaunch(study: Study, con: duckdb.DuckDBPyConnection, *, include_cance
     Parameters
     ----------
     study : the experiment
-    con : its views, at least ``VIEWS``
+    con : its views, at least for ``QUERIES``
     include_cancelled : also what a person cancelled
 
     Raises

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import failures, unfinished
 from fmon.errors import ConfigError, RuleError
 from fmon.fix.chain import measure, run_command
@@ -25,11 +26,11 @@ from fmon.launch.preflight import checks, parse_kinds
 from fmon.launch.refusals import refuse_failed, refuse_job_names, strangers
 from fmon.manifest.stored import StoredExperiment
 from fmon.relaunch.begin import begin
-from fmon.relaunch.escalation import VIEWS as ESCALATION
+from fmon.relaunch.escalation import QUERIES as ESCALATION
 from fmon.relaunch.escalation import escalation
-from fmon.relaunch.plan import VIEWS as AGAIN
-from fmon.relaunch.plan import Authorization, RelaunchPlan, choose, plan_relaunch
-from fmon.relaunch.untracked import VIEWS as TRACKING
+from fmon.relaunch.plan import LISTED, NEXT, Authorization, RelaunchPlan, choose, plan_relaunch
+from fmon.relaunch.plan import QUERIES as AGAIN
+from fmon.relaunch.untracked import QUERIES as TRACKING
 from fmon.relaunch.untracked import untracked_faults
 from fmon.rules.f1_wait_for_terminal import f1_wait_for_terminal
 from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix, f2_diagnosed_in_full
@@ -55,8 +56,8 @@ if TYPE_CHECKING:
     from fmon.sky.submit.submitter import Submitter
     from fmon.study import Study
 
-VIEWS = (*AGAIN, *ESCALATION, *TRACKING)
-"""The views it needs; ``connect`` makes no others."""
+QUERIES = (*AGAIN, *GATHERED, *ESCALATION, *TRACKING)
+"""What is asked; ``connect`` makes the views for it."""
 
 Row = dict[str, Any]
 
@@ -119,7 +120,7 @@ def relaunch(
         SkyPilot did not answer; a cycle that was begun is carried on by the next call.
     """
     clock, manifest = dependencies.clock, study.manifest
-    con = study.connect(VIEWS, now=clock.now())
+    con = study.connect(QUERIES, now=clock.now())
     plan = plan_relaunch(study, con, include_cancelled=include_cancelled)
     diagnosed_at = _f1_and_f2(study, con, plan)
     if not plan.jobs:
@@ -227,7 +228,7 @@ def _refuse_if_changed(
     stored: StoredExperiment, plan: RelaunchPlan, *, include_cancelled: bool, now: datetime
 ) -> None:
     """Look again under the lock: whoever held it before may have launched the same."""
-    then = choose(open_views(stored, now=now, views=AGAIN), include_cancelled=include_cancelled)
+    then = choose(open_views(stored, now=now, queries=(LISTED, NEXT)), include_cancelled=include_cancelled)
     if (then.cycle, then.condition_ids) != (plan.cycle, plan.condition_ids):
         message = (
             f"another fmon has relaunched jobs of {stored.experiment_id} meanwhile; look at fmon status first"

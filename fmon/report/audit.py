@@ -45,7 +45,7 @@ def audit(study: Study) -> list[Row]:
     list of dict
         criterion, rule (1 to 5), is_ok, violation_count, evidence; by rule, each before its criteria.
     """
-    found = rows(study.connect(("audit",)), AUDIT)
+    found = rows(study.connect((AUDIT,)), AUDIT)
     untracked = config_faults(study)
     return [_with(row, untracked) if row["criterion"] == MANIFEST_RULE else row for row in found]
 

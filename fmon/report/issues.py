@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fmon.diagnose.excerpt import excerpt
-from fmon.diagnose.gate import failures, unfinished
+from fmon.diagnose.gate import FAILURES, UNFINISHED, failures, unfinished
 from fmon.manifest.stored import StoredExperiment
 from fmon.report import issue_text
 from fmon.rules.f1_wait_for_terminal import f1_wait_for_terminal
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from fmon.study import Study
 
     Row = dict[str, Any]
-
-VIEWS = ("experiment", "condition", "failure", "suspect", "issue")
-"""The views it needs; ``connect`` makes no others."""
 
 FROZEN = ("verdict", "issue")
 """What the queries come down to, each several times."""
@@ -79,6 +76,9 @@ from suspect
 order by suspect.round, suspect.p_holm, suspect.statement
 """
 
+QUERIES = (ISSUES, CONDITIONS, SUSPECTS, UNFINISHED, FAILURES)
+"""What is asked; ``connect`` makes the views for it."""
+
 
 def issues(
     study: Study, out: Path, *, open_tracker: Callable[[], GitHub] | None, now: datetime
@@ -105,7 +105,7 @@ def issues(
     GitHubError
         An issue could not be filed; those before it are, and the next call carries on.
     """
-    con = study.connect(VIEWS, now=now)
+    con = study.connect(QUERIES, now=now)
     freeze(con, FROZEN)
     written = list(_written(study.store, con, out))
     if open_tracker is None:

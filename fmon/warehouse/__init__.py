@@ -14,7 +14,7 @@ from fmon.warehouse.dictionary import dictionary, markdown
 from fmon.warehouse.export import export
 from fmon.warehouse.load import Loaded, fill, read_all, read_one
 from fmon.warehouse.result import query_rows, rows
-from fmon.warehouse.views import COMPUTED, VIEWS, closure, make_views, named_in, open_empty
+from fmon.warehouse.views import COMPUTED, VIEWS, closure, make_views, open_empty, relations_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,7 +29,6 @@ __all__ = [
     "dictionary",
     "export",
     "markdown",
-    "named_in",
     "open_views",
     "query_rows",
     "rows",
@@ -41,7 +40,7 @@ def connect(
     experiment: str | None = None,
     *,
     now: datetime | None = None,
-    views: Iterable[str] | None = None,
+    queries: Iterable[str] | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """Open the views over the stores of a folder.
 
@@ -53,7 +52,8 @@ def connect(
     data : folder of the stores
     experiment : its id or a unique start of it; None = all experiments
     now : the clock that open jobs are measured by [UTC]; None = the wall clock
-    views : the views to make, with what they need and without comments; None = all, with their comments
+    queries : what will be asked: only the views that this needs are made, and without comments, where
+        DuckDB's parser can tell; None = all views, with their comments
 
     Returns
     -------
@@ -63,7 +63,7 @@ def connect(
     Raises
     ------
     ConfigError
-        There is no such experiment, or no such view.
+        There is no such experiment.
     ManifestError
         The manifest of the experiment asked for can't be used. Where all are asked for, an experiment with
         a broken manifest or log is left out with a warning.
@@ -76,12 +76,12 @@ def connect(
     >>> con.sql("select state, count(*) from condition group by all")  # doctest: +SKIP
     """
     if experiment is None:
-        return _open(partial(read_all, data=data), now=now, views=views)
-    return open_views(StoredExperiment(find(data, experiment)), now=now, views=views)
+        return _open(partial(read_all, data=data), now=now, queries=queries)
+    return open_views(StoredExperiment(find(data, experiment)), now=now, queries=queries)
 
 
 def open_views(
-    stored: StoredExperiment, *, now: datetime | None = None, views: Iterable[str] | None = None
+    stored: StoredExperiment, *, now: datetime | None = None, queries: Iterable[str] | None = None
 ) -> duckdb.DuckDBPyConnection:
     """Open the views over one experiment, whose manifest and events may have been read already.
 
@@ -89,20 +89,21 @@ def open_views(
     ----------
     stored
         The experiment.
-    now, views
+    now, queries
         As in ``connect``.
     """
-    return _open(partial(read_one, stored=stored), now=now, views=views)
+    return _open(partial(read_one, stored=stored), now=now, queries=queries)
 
 
 def _open(
-    read: Callable[[list[str]], list[Loaded]], *, now: datetime | None, views: Iterable[str] | None
+    read: Callable[[list[str]], list[Loaded]], *, now: datetime | None, queries: Iterable[str] | None
 ) -> duckdb.DuckDBPyConnection:
-    wanted = closure(VIEWS if views is None else views)
     con = open_empty()
     try:
+        asked = None if queries is None else relations_in(con, queries)
+        wanted = closure(VIEWS if asked is None else asked)
         fill(con, read, now=now, sources=wanted.sources)
-        make_views(con, wanted.views, computed=COMPUTED, commented=views is None)
+        make_views(con, wanted.views, computed=COMPUTED, commented=asked is None)
     except BaseException:
         con.close()
         raise

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from fmon.cli import app as cli
 from fmon.cli import launch as launching
 from fmon.errors import ConfigError
+from fmon.manifest.file import read_manifest
 from fmon.sky.reader import LogAsk
 from tests.launch.test_launch import CONFIG, TASK, Try
 from tests.support.fake_skypilot import FINE, FakeSubmitter, SkyPilotQueue
@@ -91,6 +92,14 @@ def test_all_succeeded_is_0_and_one_json_object(batch):
     assert (said["outcome"]["condition_count"], said["outcome"]["succeeded"], said["causes"]) == (4, 4, [])
     assert (batch.folder / said["jsonl"]).exists()
     assert (batch.folder / said["html"]).exists()
+
+
+def test_the_limit_on_conditions_can_be_set_and_is_kept(batch):
+    refused = run("--max-conditions", "3").exception
+    assert isinstance(refused, ConfigError)
+    assert "launch or adopt it with --max-conditions 4" in str(refused)
+    assert run("--max-conditions", "200000").exit_code == 0
+    assert read_manifest(batch.stores[-1]).max_conditions == 200_000
 
 
 def test_some_failed_is_4_with_their_cause_and_nothing_is_fixed_or_run_again(batch):
