@@ -36,7 +36,7 @@ class Study(StoredExperiment):
 
     @property
     def config(self) -> Path:
-        """The config file that the experiment was launched or adopted by."""
+        """The config file that the experiment was launched or adopted with."""
         return Path(self.manifest.config_file)
 
     @cached_property

@@ -37,15 +37,15 @@ def cancel(
         bool, typer.Option("--lost", help="Close what the queue has lost, after you have looked.")
     ] = False,
     reason: Annotated[
-        str | None, typer.Option(help="With --lost: how you know that it ended.", show_default=False)
+        str | None, typer.Option(help="With --lost: evidence that the job has ended.", show_default=False)
     ] = None,
     by: Annotated[
         str | None, typer.Option(help="Your name, for the audit; default: the user.", show_default=False)
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, it is only shown.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Cancel the jobs (default: only show them).")] = False,
     experiment: Annotated[
         str | None,
-        typer.Option(help="Experiment id or a unique start of it; default: the newest.", show_default=False),
+        typer.Option(help="Experiment id or unique prefix; default: the newest.", show_default=False),
     ] = None,
     output: Rows = Output.table,
     data: Data = Path(DEFAULT_DATA),
@@ -71,7 +71,7 @@ def act(data: Path, experiment: str, *, clock: Clock) -> str | None:
 
     Parameters
     ----------
-    data, experiment : folder of the stores; the experiment's id
+    data, experiment : data directory; the experiment's id
     clock : the clock
     """
     from fmon.cancel.cancel import CancelRequest, is_to_act
@@ -117,7 +117,7 @@ def _close(study: Study, named: tuple[str, ...], *, by: str, reason: str | None,
     if not yes:
         return lost_phase(study, named, now=now())
     if not (reason or "").strip():
-        raise ConfigError("--lost needs --reason TEXT: how you know that the job has ended")
+        raise ConfigError("--lost needs --reason TEXT: evidence that the job has ended")
     return close_lost(study, named, by=by, reason=reason or "", now=now())
 
 
@@ -125,7 +125,7 @@ def _print_cancelled(done: Cancelled, output: str) -> None:
     """Print the jobs, then fail for what is left."""
     from fmon.terminal.rows import print_rows
 
-    columns = ("condition_id", "job_id", "status", "why")
+    columns = ("condition_id", "job_id", "status", "reason")
     print_rows(columns, [target._asdict() for target in done.targets], output)
     say(*done.sentences())
     if fault := done.fault():

@@ -41,7 +41,7 @@ def read_task(experiment: Experiment) -> Task:
     Raises
     ------
     ConfigError
-        It is not there, is no YAML, or holds no task.
+        It is not there, is not valid YAML, or holds no task.
     """
     path = Path(experiment.config_file).parent / experiment.skypilot_yaml
     if not path.exists():

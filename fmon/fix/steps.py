@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 RERUN = """
 select
-    relaunch.condition_id,
-    relaunch.remedy
-from relaunch
-order by relaunch.entry_number
+    relaunch_candidate.condition_id,
+    relaunch_candidate.remedy
+from relaunch_candidate
+order by relaunch_candidate.manifest_position
 """
 
 
@@ -194,7 +194,7 @@ def verify(
     dry_run = {"dry_run": True} if manifest.is_replay else {}
     append_event(
         study.store,
-        "fix_verify",
+        "fix_verified",
         at=now,
         cycle=manifest.current_cycle,
         is_ok=not verified.broken,

@@ -1,4 +1,4 @@
-"""Phase 5, relaunch: what view ``relaunch`` lists, and only that, in one more cycle, under F1..F5.
+"""Phase 5, relaunch: what view ``relaunch_candidate`` lists, and only that, in one more cycle, under F1..F5.
 
 Reads the views, the config, git and the registry; launches through ``fmon.launch.dispatch``; writes
 events and the manifest. The event ``relaunch`` comes before the first launch: after a crash the next call
@@ -95,15 +95,15 @@ def relaunch(
 ) -> Relaunched:
     """Run again what failed, what the kill-switch cancelled and what was closed as lost, as the next cycle.
 
-    A cycle that was begun and cut short is carried on: it does not count as another, and its image must be
-    the one that it was begun with.
+    A cycle that was started and interrupted is resumed: it does not count as another, and its image must be
+    the one that it was started with.
 
     Parameters
     ----------
     study : the experiment
     dependencies : what is asked and changed outside
     agree : asked once every rule has passed; False = nothing is done (a dry run)
-    include_cancelled : also what a person cancelled
+    include_cancelled : include jobs that a person cancelled
     authorization : a person's word for one cycle beyond the allowed ones
     run : how the test command is run
 
@@ -117,7 +117,7 @@ def relaunch(
     LockTaken
         Another process launches jobs of this experiment.
     QueueError
-        SkyPilot did not answer; a cycle that was begun is carried on by the next call.
+        SkyPilot did not answer; a cycle that was started is resumed by the next call.
     """
     clock, manifest = dependencies.clock, study.manifest
     con = study.connect(QUERIES, now=clock.now())
@@ -174,7 +174,7 @@ def _f4(
     budgets = {
         event["cycle"]: Decimal(str(event["budget_usd"]))
         for event in study.events
-        if event.get("event") == "authorize_cycle"
+        if event.get("event") == "cycle_authorized"
     }
     most = study.manifest.max_relaunch_cycles
     if authorization is not None:
@@ -206,7 +206,7 @@ def _f3(
     run: Callable[..., Ran],
     ask: Callable[[str], str],
 ) -> tuple[BuildChain, list[Link]]:
-    """Measure the chain now; of a cycle that is carried on only whether the image is still its own."""
+    """Measure the chain now; of a cycle that is resumed only whether the image is still its own."""
     begun = next((event for event in reversed(study.events) if _begins(event, plan)), None)
     remedies = frozenset() if begun else plan.remedies
     chain = measure(study, remedies, diagnosed_at=diagnosed_at, run=run, ask=ask)

@@ -1,4 +1,4 @@
-"""Audit: the rules F1 to F5 and five criteria of quality, held against what really happened.
+"""Audit: the rules F1 to F5 and five criteria of quality, compared with what really happened.
 
 Reads the views, the manifest and the config; writes nothing.
 """

@@ -1,4 +1,4 @@
-"""Phase 6, issues: a text per root cause that a person has to see to, filed where asked.
+"""Phase 6, issues: an issue per root cause that needs a person, filed on request.
 
 Reads view ``issue``; writes Markdown files and events. Filing looks before it acts, so that it may be killed
 between any two steps and called again (docs/decisions/0021).
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
-FROZEN = ("verdict", "issue")
+FROZEN = ("attempt_result", "issue")
 """What the queries come down to, each several times."""
 
 LOCK_WAIT_S = 600.0
@@ -65,7 +65,7 @@ from issue
 inner join condition
     on issue.experiment_id = condition.experiment_id
     and list_contains(issue.condition_ids, condition.condition_id)
-order by condition.entry_number
+order by condition.manifest_position
 """
 
 SUSPECTS = """
@@ -83,7 +83,7 @@ QUERIES = (ISSUES, CONDITIONS, SUSPECTS, UNFINISHED, FAILURES)
 def issues(
     study: Study, out: Path, *, open_tracker: Callable[[], GitHub] | None, now: datetime
 ) -> Iterator[Row]:
-    """Write a text for each root cause that a person has to see to, and file those that are not filed yet.
+    """Write an issue for each root cause that needs a person, and file those not filed yet.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def issues(
     RuleError
         F1 or F2 forbids filing: an issue about half of the failures would be wrong. The files are written.
     GitHubError
-        An issue could not be filed; those before it are, and the next call carries on.
+        An issue could not be filed; those before it are, and the next call resumes.
     """
     con = study.connect(QUERIES, now=now)
     freeze(con, FROZEN)

@@ -178,7 +178,7 @@ def _summary(con: duckdb.DuckDBPyConnection) -> Row:
         "summary": True,
         **experiment,
         "as_of": as_of,
-        **rows(con, queries.OUTCOME)[0],
+        **rows(con, queries.SUMMARY)[0],
         "cycles": rows(con, queries.CYCLES),
         **({"reported": reconciled[0]} if reconciled else {}),
         "alarms": rows(con, queries.ALARM_COUNTS),

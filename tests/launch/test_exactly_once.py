@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 
 import fmon.launch.dispatcher
-import fmon.monitor.ingest
+import fmon.manifest.file
 from fmon.errors import QueueError
 from fmon.launch.dispatch import LaunchKey
 from fmon.manifest.file import read_manifest
@@ -164,8 +164,7 @@ def wrap(monkeypatch):
 
     around(fmon.launch.dispatcher, "write_intent", "the intent")
     around(fmon.launch.dispatcher, "write_result", "the result")
-    around(fmon.launch.dispatcher, "write_manifest", "the manifest (poll lock)")
-    around(fmon.monitor.ingest, "write_manifest", "the manifest of a look (poll lock)")
+    around(fmon.manifest.file, "write_manifest", "the manifest (poll lock)")
     return current
 
 
