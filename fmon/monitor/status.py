@@ -26,16 +26,7 @@ STATES = ("succeeded", "failed", "running", "pending", "lost", "missing", "cance
 
 ALWAYS_SHOWN = ("failed", "running")
 
-# The newest poll straight from the heartbeats: view poll would compare all polls of a year for it.
 EXPERIMENT = """
-with newest as (
-    select
-        heartbeat.experiment_id,
-        max(heartbeat.poll_id) as poll_id
-    from heartbeat
-    group by heartbeat.experiment_id
-)
-
 select
     experiment.experiment_id,
     experiment.experiment_name,
@@ -61,9 +52,7 @@ select
     experiment_summary.cost_usd
 from experiment
 inner join experiment_summary on experiment.experiment_id = experiment_summary.experiment_id
-left join newest on experiment.experiment_id = newest.experiment_id
-left join heartbeat as poll
-    on newest.experiment_id = poll.experiment_id and newest.poll_id = poll.poll_id
+left join newest_poll as poll on experiment.experiment_id = poll.experiment_id
 """
 
 OPEN_EPISODES = (

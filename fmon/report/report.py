@@ -18,7 +18,6 @@ from fmon.report.jsonl import LAST, LINES, MACROS
 from fmon.report.page import timeline
 from fmon.report.page.facts import gather
 from fmon.report.page.render import render
-from fmon.report.page.timeline import SPANS
 from fmon.store.durable import lock, write_chunks_durably, write_durably
 from fmon.store.folder import POLL_WAIT_S, poll_lock
 from fmon.store.runs import read_runs, write_runs
@@ -108,7 +107,6 @@ def report(
     untracked = _track(con, store, mlflow, track) if mlflow and track else None
     bind_runs(con, [store])
     freeze(con, queries.FROZEN)
-    con.execute(SPANS)
     con.execute(MACROS)
     name = f"factorial_run_{store.experiment_id}"
     reported = Reported(
