@@ -191,7 +191,7 @@ class TestCrash:
             raise Killed
 
         with monkeypatch.context() as patched:
-            patched.setattr("fmon.relaunch_candidate.begin.write_manifest", die)
+            patched.setattr("fmon.relaunch.begin.write_manifest", die)
             with pytest.raises(Killed):
                 fixed.relaunch()
         assert read_manifest(fixed.store).docker_digest == OLD
