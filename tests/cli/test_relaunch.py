@@ -44,7 +44,7 @@ def meet(monkeypatch):
     """Let the commands meet a world's fake SkyPilot and its clock."""
 
     def met(world):
-        monkeypatch.setattr("fmon.cli.relaunch_candidate.now", world.server.clock)
+        monkeypatch.setattr("fmon.cli.relaunch.now", world.server.clock)
         monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(world.server))
         monkeypatch.setattr("fmon.sky.submit.sdk.SdkSubmitter", lambda hold: FakeSubmitter(world.server))
         monkeypatch.setitem(relaunch.__kwdefaults__, "ask", lambda reference: world.digest)
@@ -78,7 +78,7 @@ def test_a_dry_run_prints_a_command_a_line_and_the_words_on_stderr(world):
 def test_it_asks_and_where_nobody_can_answer_it_refuses(world):
     done = run(world, "relaunch")
     assert isinstance(done.exception, ConfigError)
-    assert "say --yes to launch, --dry-run to look" in str(done.exception)
+    assert "pass --yes to launch, or --dry-run to preview" in str(done.exception)
     assert world.launched(1) == world.events("relaunch") == []
 
 

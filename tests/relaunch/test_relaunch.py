@@ -220,7 +220,7 @@ class TestCrash:
         with pytest.raises(Killed):
             fixed.relaunch(submitter=killing(fixed, 1))
         fixed.digest = OLD
-        with pytest.raises(RuleError, match=f"begun with {NEW}, .* is {OLD} now") as refusal:
+        with pytest.raises(RuleError, match=f"started with {NEW}, .* is {OLD} now") as refusal:
             fixed.relaunch()
         assert refusal.value.exit_code == 23
 
