@@ -227,7 +227,7 @@ def test_the_schema_is_a_schema_and_accepts_what_is_written(store):
     jsonschema.validate(content(store), schema)
 
 
-NOT_IN_A_SCHEMA = ("stands in", "twice", "the same", "is no level", "is missing", "but ", "after relaunch",
+NOT_IN_A_SCHEMA = ("already used", "twice", "the same", "is no level", "is missing", "but ", "after relaunch",
                    "modle", "no levels", "has the name")  # fmt: skip
 
 
