@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fmon.warehouse.dictionary import dictionary, markdown
 from fmon.warehouse.export import export
 from fmon.warehouse.load import fill
-from fmon.warehouse.result import query_rows, rows
+from fmon.warehouse.result import column, query_rows, rows, typed_rows
 from fmon.warehouse.views import COMPUTED, VIEWS, closure, make_views, named_in, open_empty
 
 if TYPE_CHECKING:
@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 
     import duckdb
 
-__all__ = ["VIEWS", "connect", "dictionary", "export", "markdown", "named_in", "query_rows", "rows"]
+__all__ = [
+    "VIEWS",
+    "column",
+    "connect",
+    "dictionary",
+    "export",
+    "markdown",
+    "named_in",
+    "query_rows",
+    "rows",
+    "typed_rows",
+]
 
 
 def connect(
