@@ -5,15 +5,6 @@ Names, levels and reasons come from jobs and their logs: hostile text.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    Row = Mapping[str, Any]
-    from collections.abc import Mapping
-    from datetime import datetime
-
 import json
 import math
 import re
@@ -22,6 +13,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories that steer instead of show: controls, direction overrides, surrogates, separators."""
@@ -99,7 +93,7 @@ def json_text(value: Any) -> str:
     if isinstance(value, Decimal):
         return _number(value)
     if isinstance(value, datetime):
-        return json.dumps(_timestamp(value))
+        return json.dumps(timestamp(value))
     if isinstance(value, dict):
         return "{" + ", ".join(f"{json.dumps(str(k))}: {json_text(v)}" for k, v in value.items()) + "}"
     if isinstance(value, (list, tuple)):
@@ -122,7 +116,8 @@ def _number(value: Decimal) -> str:
     return "0" if digits == "-0" else digits
 
 
-def _timestamp(time: datetime) -> str:
+def timestamp(time: datetime) -> str:
+    """Write a time as in JSON: 2026-03-22T05:08:00Z."""
     if time.tzinfo is None:
         return time.isoformat()
     text = time.astimezone(UTC).replace(tzinfo=None).isoformat()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from fmon.cancel.canceller import Canceller, WaitLimits
 from fmon.cancel.targets import CancelRequest, CancelTargets, Target, find_targets
 from fmon.errors import QueueError
+from fmon.events import CancelEvent, CancelRequestedEvent
 from fmon.manifest.file import read_manifest
 from fmon.store.events import append_event
 from fmon.store.folder import find
@@ -193,9 +194,12 @@ def _write_dry(store: Store, manifest: Manifest, request: CancelRequest, *, now:
     found = find_targets(store, manifest, request, now=now)
     if found.targets:
         job_ids = sorted(target.job_id for target in found.targets)
-        fields = {"job_ids": job_ids, "reason": request.reason, "by": request.by, "dry_run": True}
-        append_event(store, "cancel_begin", at=now, firing_ids=found.firing_ids, **fields)
-        append_event(store, "cancel", at=now, left_job_ids=[], **fields)
+        requested = CancelRequestedEvent(
+            at=now, job_ids=job_ids, reason=request.reason, firing_ids=found.firing_ids, by=request.by
+        )
+        ended = CancelEvent(at=now, job_ids=job_ids, left_job_ids=[], reason=request.reason, by=request.by)
+        append_event(store, requested, is_replay=True)
+        append_event(store, ended, is_replay=True)
     return Cancelled(
         experiment_id=store.experiment_id,
         targets=found.targets,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError
+from fmon.events import LostJobClosedEvent
 from fmon.manifest.file import read_manifest
 from fmon.manifest.select import select
 from fmon.store.events import append_event
@@ -114,10 +115,11 @@ def close_lost(
     found = lost(data, experiment, selections, now=now)
     store = find(data, found.experiment_id)
     is_replay = read_manifest(store).is_replay
-    dry_run = {"dry_run": True} if is_replay else {}
     for row in found.rows:
-        which = {"condition_id": row["condition_id"], "job_id": row["job_id"]}
-        append_event(store, "close_lost", at=now, **which, by=by, reason=redact(reason), **dry_run)
+        event = LostJobClosedEvent(
+            at=now, condition_id=row["condition_id"], job_id=row["job_id"], by=by, reason=redact(reason)
+        )
+        append_event(store, event, is_replay=is_replay)
     return Lost(experiment_id=found.experiment_id, rows=found.rows, is_closed=True)
 
 

@@ -13,6 +13,7 @@ from fmon.diagnose.gate import VIEWS as GATHERED
 from fmon.diagnose.gate import begun, failures, unfinished
 from fmon.diagnose.root_causes import FROZEN, headline, root_causes
 from fmon.diagnose.root_causes import VIEWS as CAUSE_VIEWS
+from fmon.events import DiagnosedCause, DiagnosisEvent
 from fmon.manifest.file import read_manifest
 from fmon.monitor.classify import Budget, examine
 from fmon.rules.f1_wait_for_terminal import f1_is_lifted, f1_not_cut_short, f1_wait_for_terminal
@@ -209,36 +210,33 @@ def _cause_json(cause: Row) -> Row:
 def _record(store: Store, manifest: Manifest, diagnosis: Diagnosis, *, now: datetime) -> None:
     """Write the event, unless the newest one of this cycle says the same: looking again finds nothing new."""
     causes = [
-        {
-            "root_cause_id": cause["root_cause_id"],
-            "category": cause["category"],
-            "remedy": cause["remedy"],
-            "confidence": cause["confidence"],
-            "job_ids": cause["job_ids"],
-            "condition_ids": cause["condition_ids"],
-        }
+        DiagnosedCause(
+            root_cause_id=cause["root_cause_id"],
+            category=cause["category"],
+            remedy=cause["remedy"],
+            confidence=cause["confidence"],
+            job_ids=cause["job_ids"],
+            condition_ids=cause["condition_ids"],
+        )
         for cause in diagnosis.causes
     ]
     is_preliminary = diagnosis.why_preliminary is not None
     earlier = [
         event
         for event in read_events(store)
-        if event.get("event") == "diagnosis" and event.get("cycle") == diagnosis.cycle
+        if isinstance(event, DiagnosisEvent) and event.cycle == diagnosis.cycle
     ]
     if (
         earlier
-        and earlier[-1]["is_preliminary"] == is_preliminary
-        and named_in(earlier[-1]) == named_in({"causes": causes})
+        and earlier[-1].is_preliminary == is_preliminary
+        and named_in(earlier[-1].causes) == named_in(causes)
     ):
         return
-    dry_run = {"dry_run": True} if manifest.is_replay else {}
-    append_event(
-        store,
-        "diagnosis",
+    event = DiagnosisEvent(
         at=now,
         cycle=diagnosis.cycle,
         is_preliminary=is_preliminary,
         failed_count=diagnosis.failed_count,
         causes=causes,
-        **dry_run,
     )
+    append_event(store, event, is_replay=manifest.is_replay)

@@ -5,7 +5,6 @@ Rules F1 and F2 asked of the views and the audit, for every phase that comes aft
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from fmon.rules.f1_wait_for_terminal import f1_not_cut_short, f1_wait_for_terminal
@@ -14,6 +13,8 @@ from fmon.store.events import read_events
 from fmon.warehouse import rows
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import duckdb
 
     from fmon.store.folder import Store
@@ -102,4 +103,4 @@ def require_full_diagnosis(con: duckdb.DuckDBPyConnection, store: Store) -> date
     failed = failures(con)
     f2_aggregate_before_fix(failed)
     cycle = rows(con, CYCLE)[0]["cycle"]
-    return datetime.fromisoformat(f2_diagnosed_in_full(read_events(store), cycle, failed))
+    return f2_diagnosed_in_full(read_events(store), cycle, failed)

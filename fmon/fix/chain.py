@@ -22,12 +22,14 @@ from fmon.config.task import images_of, read_task
 from fmon.errors import RegistryError
 from fmon.launch.preflight import image_check
 from fmon.rules.f3_rebuild_before_relaunch import NEEDS_NO_FIX, BuildChain
+from fmon.text import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from datetime import datetime
 
     from fmon.config.task import Task
+    from fmon.events import LaunchEvent
     from fmon.model import Experiment, Manifest
 
 KILLED = 128
@@ -67,7 +69,7 @@ def measure(
     *,
     diagnosed_at: datetime,
     data: Path,
-    bare_vm: dict[str, Any] | None = None,
+    bare_vm: LaunchEvent | None = None,
     run: Callable[..., Ran] = run_command,
     ask: Callable[[str], str] = digest_of,
 ) -> BuildChain:
@@ -102,7 +104,7 @@ def measure(
         digest=digest,
         registry_fault=fault,
         named_in=tuple(_named_in(experiment, task, image, digest)),
-        bare_vm=f"{allowed['by']} at {allowed['at']}" if allowed else None,
+        bare_vm=f"{allowed.by} at {timestamp(allowed.at)}" if allowed else None,
         is_bare=image_check(task, experiment.docker_image).result != "ok",
     )
     if known.remedies <= NEEDS_NO_FIX:

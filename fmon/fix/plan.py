@@ -17,6 +17,7 @@ from fmon.diagnose.gate import require_full_diagnosis
 from fmon.diagnose.root_causes import FROZEN, root_causes, transience
 from fmon.diagnose.root_causes import VIEWS as CAUSE_VIEWS
 from fmon.errors import ConfigError
+from fmon.events import FixEvent
 from fmon.manifest.file import read_manifest
 from fmon.redact import redact
 from fmon.store.events import read_events
@@ -254,9 +255,9 @@ def _recorded(store: Store, cycle: int) -> dict[str, list[Row]]:
     """Read what has been done about each cause in this cycle."""
     found: dict[str, list[Row]] = {}
     for event in read_events(store):
-        if event.get("event") == "fix" and event["cycle"] == cycle:
-            done = {key: event[key] for key in ("at", "what", "by")}
-            found.setdefault(event["root_cause_id"], []).append(done)
+        if isinstance(event, FixEvent) and event.cycle == cycle:
+            done = {"at": event.at, "what": event.what, "by": event.by}
+            found.setdefault(event.root_cause_id, []).append(done)
     return found
 
 

@@ -15,6 +15,7 @@ from fmon.config import load_experiment
 from fmon.diagnose.gate import VIEWS as GATHERED
 from fmon.diagnose.gate import failures, require_full_diagnosis
 from fmon.errors import ConfigError, RegistryError
+from fmon.events import FixCommandBeginEvent, FixCommandEndEvent, FixEvent, FixVerifiedEvent, VerifiedLink
 from fmon.fix.chain import measure, run_command
 from fmon.manifest.file import read_manifest
 from fmon.redact import redact
@@ -109,16 +110,12 @@ def run_commands(
     for step, command in steps:
         if command is None:
             continue
-        append_event(store, "fix_command_begin", at=clock(), step=step, command=redact(command))
+        append_event(store, FixCommandBeginEvent(at=clock(), step=step, command=redact(command)))
         ran = run(step, command, folder=project)
-        append_event(
-            store,
-            "fix_command_end",
-            at=clock(),
-            step=step,
-            exit_status=ran.exit_status,
-            duration_s=ran.duration_s,
+        ended = FixCommandEndEvent(
+            at=clock(), step=step, exit_status=ran.exit_status, duration_s=ran.duration_s
         )
+        append_event(store, ended)
         yield ran
         if ran.exit_status != 0:
             return
@@ -157,7 +154,7 @@ def record(
     if not what.strip():
         raise ConfigError("--what is empty; say in a few words what was done")
     what = redact(what.strip())
-    append_event(store, "fix", at=now, cycle=cycle, root_cause_id=root_cause_id, what=what, by=by)
+    append_event(store, FixEvent(at=now, cycle=cycle, root_cause_id=root_cause_id, what=what, by=by))
 
 
 def verify(
@@ -204,19 +201,16 @@ def verify(
         rerun_count=len(again),
         links=links,
     )
-    dry_run = {"dry_run": True} if manifest.is_replay else {}
-    append_event(
-        store,
-        "fix_verify",
+    event = FixVerifiedEvent(
         at=now,
         cycle=manifest.current_cycle,
         is_ok=not verified.broken,
-        links=[link._asdict() for link in links],
+        links=[VerifiedLink(**link._asdict()) for link in links],
         image=chain.image,
         digest=chain.digest,
         commits=list(chain.commits),
-        **dry_run,
     )
+    append_event(store, event, is_replay=manifest.is_replay)
     return verified
 
 

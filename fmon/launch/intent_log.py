@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from fmon.events import LaunchIntentEvent, LaunchResultEvent
 from fmon.store.events import append_event, read_events
 
 if TYPE_CHECKING:
@@ -49,36 +50,26 @@ def read_history(store: Store) -> dict[LaunchKey, LaunchHistory]:
     """Read what the audit tells of every attempt that has ever left."""
     known: dict[LaunchKey, LaunchHistory] = {}
     for event in read_events(store):
-        if event.get("event") not in ("launch_intent", "launch_result") or event.get("dry_run"):
+        if not isinstance(event, (LaunchIntentEvent, LaunchResultEvent)) or event.dry_run:
             continue
-        of = known.setdefault(LaunchKey(event["condition_id"], event["cycle"]), LaunchHistory())
-        if event["event"] == "launch_intent":
+        of = known.setdefault(LaunchKey(event.condition_id, event.cycle), LaunchHistory())
+        if isinstance(event, LaunchIntentEvent):
             of.count += 1
             of.is_uncertain, of.why = True, "fmon ended before it had the answer"
         else:
-            of.job_id = event["job_id"] if of.job_id is None else of.job_id
-            of.is_uncertain, of.why = event["is_uncertain"], event["error"] or ""
+            of.job_id = event.job_id if of.job_id is None else of.job_id
+            of.is_uncertain, of.why = event.is_uncertain, event.error or ""
     return known
 
 
 def write_intent(store: Store, attempt: LaunchKey, *, key: str, job_name: str, at: datetime) -> None:
     """Say that a launch is about to leave."""
-    append_event(
-        store,
-        "launch_intent",
-        at=at,
-        attempt_key=key,
-        condition_id=attempt.condition_id,
-        cycle=attempt.cycle,
-        job_name=job_name,
-    )
+    append_event(store, _intent(attempt, key=key, job_name=job_name, at=at))
 
 
 def write_result(store: Store, attempt: LaunchKey, outcome: Outcome, *, at: datetime) -> None:
     """Say what came of a launch."""
-    append_event(
-        store,
-        "launch_result",
+    event = LaunchResultEvent(
         at=at,
         attempt_key=outcome.attempt_key,
         condition_id=attempt.condition_id,
@@ -88,24 +79,25 @@ def write_result(store: Store, attempt: LaunchKey, outcome: Outcome, *, at: date
         error=outcome.error,
         is_uncertain=outcome.is_uncertain,
     )
+    append_event(store, event)
 
 
 def write_dry(store: Store, manifest: Manifest, attempts: Iterable[LaunchKey], *, at: datetime) -> None:
     """Say which launches a replayed experiment would make; none ever leaves."""
     names = {entry.condition: entry.job_name for entry in manifest.jobs}
     for attempt in attempts:
+        job_name = names[attempt.condition_id]
         append_event(
-            store,
-            "launch_intent",
-            at=at,
-            attempt_key=key_of(attempt, 0),
-            condition_id=attempt.condition_id,
-            cycle=attempt.cycle,
-            job_name=names[attempt.condition_id],
-            dry_run=True,
+            store, _intent(attempt, key=key_of(attempt, 0), job_name=job_name, at=at), is_replay=True
         )
 
 
 def key_of(attempt: LaunchKey, number: int) -> str:
     """Name the number-th launch of an attempt."""
     return f"{attempt.condition_id}/{attempt.cycle}/{number}"
+
+
+def _intent(attempt: LaunchKey, *, key: str, job_name: str, at: datetime) -> LaunchIntentEvent:
+    return LaunchIntentEvent(
+        at=at, attempt_key=key, condition_id=attempt.condition_id, cycle=attempt.cycle, job_name=job_name
+    )

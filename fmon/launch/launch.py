@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
 from fmon.config.task import image_of, read_task
+from fmon.events import LaunchEvent
 from fmon.launch.dispatch import DispatchLimits, DispatchOutcome, LaunchKey, dispatch, exclusive
 from fmon.launch.estimate import cost_of, estimate
 from fmon.launch.job_yaml import JobWriter, job_envs
@@ -230,17 +231,18 @@ def launch(
         _write(store, manifest, experiment, found, image=image, digest=digest, is_new=is_new)
         append_event(
             store,
-            "launch",
-            at=dependencies.clock(),
-            config=str(path),
-            by=options.by,
-            condition_count=len(missing),
-            image=image,
-            digest=digest,
-            is_bare_vm=image_check(task, None).result != "ok",
-            estimated_cost_usd=found.cost_usd,
-            budget_usd=experiment.limits.budget_usd,
-            is_over_budget_confirmed=is_confirmed,
+            LaunchEvent(
+                at=dependencies.clock(),
+                config=str(path),
+                by=options.by,
+                condition_count=len(missing),
+                image=image,
+                digest=digest,
+                is_bare_vm=image_check(task, None).result != "ok",
+                estimated_cost_usd=found.cost_usd,
+                budget_usd=experiment.limits.budget_usd,
+                is_over_budget_confirmed=is_confirmed,
+            ),
         )
         dispatched = dispatch(
             store,

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fmon.errors import ManifestError, QueueError
+from fmon.events import AttachEvent, LostJobClosedEvent
 from fmon.manifest.build import new_manifest, owned_elsewhere
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.manifest.match import Match, attach, match
@@ -120,7 +121,7 @@ def attach_jobs(store: Store, answer: Answer, *, source: str) -> tuple[Manifest,
         attach(manifest, found)
         write_manifest(store, manifest)
         jobs = {each.condition_id: each.job_id for each in found.attach}
-        append_event(store, "attach", at=answer.polled_at, jobs=jobs, source=source)
+        append_event(store, AttachEvent(at=answer.polled_at, jobs=jobs, source=source))
     return manifest, found
 
 
@@ -225,4 +226,4 @@ def _closed_as_lost(store: Store, lasting: set[int]) -> set[int]:
     """Choose those of some jobs that the queue has lost and a person has closed."""
     if not lasting:
         return set()
-    return {event["job_id"] for event in read_events(store) if event.get("event") == "close_lost"}
+    return {event.job_id for event in read_events(store) if isinstance(event, LostJobClosedEvent)}

@@ -6,15 +6,17 @@ Reads the views; writes nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
 
 from fmon.monitor.eta import ETA, eta_of
 from fmon.monitor.kill_switch import firing_sentence
 from fmon.text import cost
-from fmon.warehouse import rows
+from fmon.warehouse import rows, typed_rows
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from decimal import Decimal
 
     import duckdb
@@ -94,7 +96,7 @@ select
     kill_switch.trigger,
     kill_switch.category,
     kill_switch.combination,
-    kill_switch.why_none,
+    kill_switch.why_none as no_action_reason,
     kill_switch.cancel_job_ids,
     kill_switch.failed_count,
     kill_switch.first_failed_at,
@@ -135,6 +137,19 @@ left join lost_closure
         and condition.job_id = lost_closure.job_id
 order by condition.entry_number
 """
+
+
+class FiringRow(msgspec.Struct, frozen=True):
+    """A firing of the kill switch in the present cycle: the columns of ``FIRINGS``."""
+
+    trigger: str
+    category: str | None
+    combination: dict[str, str]
+    no_action_reason: str | None
+    cancel_job_ids: list[int]
+    failed_count: int
+    first_failed_at: datetime | None
+    fired_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,15 +242,13 @@ def _firings(con: duckdb.DuckDBPyConnection, experiment_id: str) -> list[dict[st
             "severity": "critical",
             "condition_id": None,
             "job_id": None,
-            "message": firing_sentence(
-                firing, proposed=firing["cancel_job_ids"], experiment_id=experiment_id
-            ),
-            "value": float(firing["failed_count"]),
+            "message": firing_sentence(firing, proposed=firing.cancel_job_ids, experiment_id=experiment_id),
+            "value": float(firing.failed_count),
             "threshold": None,
-            "since": firing["first_failed_at"],
-            "raised_at": firing["fired_at"],
+            "since": firing.first_failed_at,
+            "raised_at": firing.fired_at,
         }
-        for firing in rows(con, FIRINGS)
+        for firing in typed_rows(con, FIRINGS, FiringRow)
     ]
 
 

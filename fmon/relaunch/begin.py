@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fmon.events import CycleAuthorizedEvent, FixVerifiedEvent, RelaunchEvent, VerifiedLink
 from fmon.manifest.build import extend, new_manifest
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.store.durable import lock
@@ -11,8 +12,10 @@ from fmon.store.events import append_event
 from fmon.store.folder import poll_lock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
+    from fmon.events import Event
     from fmon.relaunch.plan import Authorization, RelaunchPlan
     from fmon.rules.f3_rebuild_before_relaunch import BuildChain, Link
     from fmon.store.folder import Store
@@ -43,9 +46,9 @@ def begin(
     now : the clock [UTC]
     """
     manifest = read_manifest(store)
-    dry_run = {"dry_run": True} if manifest.is_replay else {}
     if not plan.is_carried_on:
-        _record(store, plan, chain, links, authorization, now=now, dry_run=dry_run)
+        for event in _events(plan, chain, links, authorization, now=now):
+            append_event(store, event, is_replay=manifest.is_replay)
     if manifest.is_replay:
         return
     with lock(poll_lock(store.path.parent), wait_s=POLL_WAIT_S):
@@ -66,46 +69,36 @@ def begin(
     store.reopen()
 
 
-def _record(
-    store: Store,
+def _events(
     plan: RelaunchPlan,
     chain: BuildChain,
     links: list[Link],
     authorization: Authorization | None,
     *,
     now: datetime,
-    dry_run: dict[str, Any],
-) -> None:
+) -> Iterator[Event]:
+    """Make the events of the begin; the one that starts the cycle comes last."""
     if authorization is not None:
-        append_event(
-            store,
-            "authorize_cycle",
+        yield CycleAuthorizedEvent(
             at=now,
             cycle=authorization.cycle,
             budget_usd=float(authorization.budget_usd),
             by=authorization.by,
-            **dry_run,
         )
-    append_event(
-        store,
-        "fix_verify",
+    yield FixVerifiedEvent(
         at=now,
         cycle=plan.cycle - 1,
         is_ok=True,
-        links=[link._asdict() for link in links],
+        links=[VerifiedLink(**link._asdict()) for link in links],
         image=chain.image,
         digest=chain.digest,
         commits=list(chain.commits),
-        **dry_run,
     )
-    append_event(
-        store,
-        "relaunch",
+    yield RelaunchEvent(
         at=now,
         cycle=plan.cycle,
         condition_ids=plan.condition_ids,
         image=chain.image,
         digest=chain.digest,
         former_digest=chain.old_digest,
-        **dry_run,
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ import msgspec
 from fmon.clients.registry import digest_of
 from fmon.diagnose.gate import failures, unfinished
 from fmon.errors import ConfigError, RuleError
+from fmon.events import CycleAuthorizedEvent, RelaunchEvent
 from fmon.fix.chain import measure, run_command
 from fmon.launch.dispatch import DispatchOutcome, LaunchKey, dispatch, exclusive
 from fmon.launch.estimate import cost_of
@@ -50,10 +50,12 @@ from fmon.store.folder import find
 from fmon.warehouse import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     import duckdb
 
+    from fmon.events import Event
     from fmon.fix.chain import Ran
     from fmon.model import Manifest
     from fmon.rules.f3_rebuild_before_relaunch import BuildChain, Link
@@ -63,8 +65,6 @@ if TYPE_CHECKING:
 
 VIEWS = (*AGAIN, *ESCALATION, *TRACKING)
 """The views it needs; ``connect`` makes no others."""
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +144,7 @@ def relaunch(
     f2_aggregate_before_fix(failed)
     diagnosed_at = manifest.created_at
     if failed and not plan.is_carried_on:  # some that the diagnosis named may be made good already
-        diagnosed_at = datetime.fromisoformat(f2_diagnosed_in_full(events, plan.cycle - 1, failed))
+        diagnosed_at = f2_diagnosed_in_full(events, plan.cycle - 1, failed)
     if not plan.jobs:
         return Relaunched(plan=plan, is_replay=manifest.is_replay)
     # Before F3: who may not relaunch anyway need not wait for tests, or build an image in vain.
@@ -176,14 +176,14 @@ def _f4(
     manifest: Manifest,
     con: duckdb.DuckDBPyConnection,
     plan: RelaunchPlan,
-    events: list[Row],
+    events: Sequence[Event],
     authorization: Authorization | None,
 ) -> None:
     """Let a cycle beyond the allowed ones pass only on a person's word; else give the report."""
     budgets = {
-        event["cycle"]: Decimal(str(event["budget_usd"]))
+        event.cycle: Decimal(str(event.budget_usd))
         for event in events
-        if event.get("event") == "authorize_cycle"
+        if isinstance(event, CycleAuthorizedEvent)
     }
     most = manifest.max_relaunch_cycles
     if authorization is not None:
@@ -210,7 +210,7 @@ def _f4(
 def _f3(
     manifest: Manifest,
     plan: RelaunchPlan,
-    events: list[Row],
+    events: Sequence[Event],
     *,
     diagnosed_at: datetime,
     data: Path,
@@ -218,7 +218,7 @@ def _f3(
     ask: Callable[[str], str],
 ) -> tuple[BuildChain, list[Link]]:
     """Measure the chain now; of a cycle that is carried on only whether the image is still its own."""
-    begun = next((event for event in reversed(events) if _begins(event, plan)), None)
+    begun = _start_of(events, plan.cycle) if plan.is_carried_on else None
     remedies = frozenset() if begun else plan.remedies
     chain = measure(
         manifest,
@@ -229,18 +229,17 @@ def _f3(
         run=run,
         ask=ask,
     )
-    links = f3_same_image(chain, image=begun["image"], digest=begun["digest"]) if begun else f3_links(chain)
+    links = f3_same_image(chain, image=begun.image, digest=begun.digest) if begun else f3_links(chain)
     f3_rebuild_before_relaunch(links)
     return chain, links
 
 
-def _begins(event: Row, plan: RelaunchPlan) -> bool:
-    return (
-        plan.is_carried_on
-        and event.get("event") == "relaunch"
-        and event.get("cycle") == plan.cycle
-        and not event.get("dry_run")
-    )
+def _start_of(events: Sequence[Event], cycle: int) -> RelaunchEvent | None:
+    """Find the newest start of a cycle; that of a replay was none."""
+    for event in reversed(events):
+        if isinstance(event, RelaunchEvent) and event.cycle == cycle and not event.dry_run:
+            return event
+    return None
 
 
 def _refuse_if_changed(store: Store, plan: RelaunchPlan, *, include_cancelled: bool, now: datetime) -> None:

@@ -5,18 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fmon.errors import RuleError
-from fmon.text import counted
+from fmon.events import KillSwitchEvent
+from fmon.text import counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from fmon.events import Event
+
     Row = Mapping[str, Any]
-    from collections.abc import Mapping
-
-
-from typing import TYPE_CHECKING, Any
-
-from fmon.text import listed
 
 
 def f1_not_cut_short(begun: Sequence[Row]) -> None:
@@ -72,15 +69,15 @@ def f1_wait_for_terminal(unfinished: Iterable[Row]) -> None:
     )
 
 
-def f1_is_lifted(events: Iterable[Row], cycle: int) -> bool:
+def f1_is_lifted(events: Iterable[Event], cycle: int) -> bool:
     """Tell whether the kill-switch has fired in this cycle: then ``diagnose``, and only it, need not wait.
 
     Parameters
     ----------
-    events : of ``events.jsonl``; a firing is one of kind ``kill_switch`` that carries its ``cycle``
+    events : of ``events.jsonl``
     cycle : the current one
     """
-    return any(event.get("event") == "kill_switch" and event.get("cycle") == cycle for event in events)
+    return any(isinstance(event, KillSwitchEvent) and event.cycle == cycle for event in events)
 
 
 def _open_job(row: Row) -> str:

@@ -14,10 +14,10 @@ from fmon.manifest.select import select
 from fmon.monitor.poll import poll
 from fmon.monitor.replay import replay
 from fmon.sky.submit.submitter import InFlight
-from fmon.store.events import read_events
 from fmon.store.folder import stores
 from fmon.warehouse import connect, rows
 from tests.support.bursts import CONFIG, JOB_OF, LOGS, burst, logs, queue_of, running
+from tests.support.events import written_events
 from tests.support.fake_skypilot import FakeSkyPilot, FakeSubmitter, SkyPilotQueue
 from tests.support.queues import START, write_config
 
@@ -62,7 +62,7 @@ class Study:
         return proposed(self.data, None, wish, now=self.server.clock())
 
     def events(self, *kinds):
-        return [event for event in read_events(self.store) if event["event"] in kinds]
+        return written_events(self.store, *kinds)
 
     def statuses(self):
         return {job["job_name"]: job["status"] for job in self.server.jobs}
@@ -124,7 +124,7 @@ def test_the_kill_switch_cancels_what_it_proposes_and_waits_until_it_is_gone(fir
     assert done.sentences() == [f"{NAME}: 2 jobs gone"]
     others = {status for name, status in fired.statuses().items() if name.startswith("dynunet")}
     assert others == {"RUNNING"}
-    begin, end = fired.events("cancel_begin", "cancel")
+    begin, end = fired.events("cancel_requested", "cancel")
     assert begin["job_ids"] == end["job_ids"] == WAITING
     assert (begin["reason"], begin["firing_ids"], begin["by"]) == ("kill_switch", [1], "anna")
     assert (end["left_job_ids"], end["reason"], end["by"]) == ([], "kill_switch", "anna")
@@ -151,7 +151,7 @@ def test_again_there_is_nothing_to_cancel_and_that_is_success(fired):
     assert again.fault() is None
     assert "nothing to cancel" in again.sentences()[0]
     assert fired.submitter.cancelled == WAITING
-    assert len(fired.events("cancel_begin")) == 1
+    assert len(fired.events("cancel_requested")) == 1
 
 
 def test_without_a_firing_there_is_nothing_to_cancel(tmp_path):
@@ -160,7 +160,7 @@ def test_without_a_firing_there_is_nothing_to_cancel(tmp_path):
         f"{NAME}: nothing to cancel: the kill-switch has not fired in this cycle"
     ]
     assert study.cancel().fault() is None
-    assert study.events("cancel_begin", "cancel") == []
+    assert study.events("cancel_requested", "cancel") == []
 
 
 def test_a_firing_that_proposes_nothing_says_why(tmp_path):
@@ -178,7 +178,7 @@ def test_jobs_of_a_launch_in_flight_are_cancelled_when_they_appear(tmp_path):
     assert done.targets[1].why.endswith("at model=sam3; appeared meanwhile")
     assert done.fault() is None
     assert study.statuses()["sam3-4"] == "CANCELLED"
-    assert [event["job_ids"] for event in study.events("cancel_begin")] == [[9], [11]]
+    assert [event["job_ids"] for event in study.events("cancel_requested")] == [[9], [11]]
 
 
 def test_a_launch_in_flight_of_another_level_is_left_alone(tmp_path):
@@ -245,7 +245,7 @@ def test_a_wish_that_skypilot_does_not_take_is_repeated(fired, monkeypatch):
     monkeypatch.setattr(fired.submitter, "cancel", refuse_once)
     assert fired.cancel().fault() is None
     assert asked == [WAITING, WAITING]
-    assert len(fired.events("cancel_begin")) == 1
+    assert len(fired.events("cancel_requested")) == 1
 
 
 def test_a_queue_that_is_away_at_first_cancels_nothing(fired):
@@ -253,7 +253,7 @@ def test_a_queue_that_is_away_at_first_cancels_nothing(fired):
     with pytest.raises(QueueError, match="away"):
         fired.cancel()
     assert fired.submitter.cancelled == []
-    assert fired.events("cancel_begin", "cancel") == []
+    assert fired.events("cancel_requested", "cancel") == []
     newest = rows(connect(fired.data), "select is_ok from poll order by poll_id desc limit 1")
     assert newest == [{"is_ok": False}]
 
@@ -282,7 +282,7 @@ def test_a_person_cancels_a_level_running_jobs_and_duplicates_too(tmp_path):
     assert [target.job_id for target in done.targets] == [6, 7, 8, 9, 10, 77]
     assert {target.why for target in done.targets} == {"model=sam3"}
     assert done.fault() is None
-    (begin,) = study.events("cancel_begin")
+    (begin,) = study.events("cancel_requested")
     assert (begin["reason"], begin["firing_ids"]) == ("person", [])
     assert {status for name, status in study.statuses().items() if "dynunet" in name} == {"RUNNING"}
 
@@ -336,7 +336,7 @@ def test_a_poll_never_cancels_whatever_the_config_says(tmp_path):
     study = Study(tmp_path, burst(), CONFIG + "kill_switch: act\n")
     study.poll()
     assert study.events("kill_switch") != []
-    assert study.events("cancel_begin", "cancel") == []
+    assert study.events("cancel_requested", "cancel") == []
     assert study.statuses()["sam3-3"] == "PENDING"
 
 
@@ -357,9 +357,9 @@ def test_a_replay_writes_down_what_it_would_cancel_and_nothing_leaves(tmp_path):
     done = cancel(data, None, FIRED, submitter, SkyPilotQueue(server), clock=server.clock)
     assert done.sentences() == [f"{NAME} is a replay: written down, nothing left this machine"]
     assert (submitter.cancelled, server.now_s) == ([], 0)
-    events = [each for each in read_events(stores(data)[0]) if each["event"] in ("cancel_begin", "cancel")]
+    events = written_events(stores(data)[0], "cancel_requested", "cancel")
     assert [(each["event"], each["job_ids"], each["dry_run"]) for each in events] == [
-        ("cancel_begin", WAITING, True),
+        ("cancel_requested", WAITING, True),
         ("cancel", WAITING, True),
     ]
 

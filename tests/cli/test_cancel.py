@@ -83,7 +83,7 @@ def test_an_unclear_call_is_refused_with_what_to_type(typed, words, sentence):
     done = run("cancel", *words)
     assert isinstance(done.exception, ConfigError)
     assert sentence in str(done.exception)
-    assert run.study.events("cancel_begin", "close_lost") == []
+    assert run.study.events("cancel_requested", "lost_job_closed") == []
 
 
 def ending(study):

@@ -14,12 +14,13 @@ from fmon.errors import QueueError, RuleError
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.monitor.replay import replay
 from fmon.sky.reader import LogAsk
-from fmon.store.events import append_event, read_events
+from fmon.store.events import append_event
 from fmon.store.folder import find
 from fmon.store.unexamined import mark_pending
 from fmon.terminal.diagnosis import diagnosis_lines
 from fmon.terminal.lines import plain
 from tests import golden
+from tests.support.events import FIRING, written_events
 from tests.support.queues import FakeLogs
 from tests.support.studies import job, poll, relaunched, study
 
@@ -68,7 +69,7 @@ def text(diagnosis, width=100):
 
 
 def recorded(store):
-    return [event for event in read_events(store) if event["event"] == "diagnosis"]
+    return written_events(store, "diagnosis")
 
 
 def code(refusal):
@@ -106,7 +107,7 @@ class TestRules:
 
     def test_a_firing_of_this_cycle_lifts_the_wait(self, store):
         seen(store, j3="RUNNING", **failed(9))
-        append_event(store, "kill_switch", at=NOW, cycle=0, **FIRING)
+        append_event(store, FIRING)
         assert look(store, oom_of(9)).why_preliminary == "kill_switch"
 
     def test_a_firing_of_an_earlier_cycle_does_not(self, store):
@@ -115,7 +116,7 @@ class TestRules:
         manifest.current_cycle = 1
         write_manifest(store, manifest)
         seen(store, **failed(3))
-        append_event(store, "kill_switch", at=NOW, cycle=0, **FIRING)
+        append_event(store, FIRING)
         with pytest.raises(RuleError, match="c3") as refusal:
             look(store)
         assert code(refusal) == 21
@@ -130,19 +131,6 @@ class TestRules:
         diagnosis = look(store, oom_of(9, 10), is_partial=True)
         assert [cause["root_cause_id"] for cause in diagnosis.causes] == ["unknown/unexamined"]
         assert diagnosis.why_preliminary == "partial"
-
-
-FIRING = {
-    "trigger": "identical_errors",
-    "signature": "s",
-    "category": "cuda_oom",
-    "member_job_ids": [9],
-    "first_failed_at": NOW,
-    "failure_point_s": 1.0,
-    "combination": {},
-    "candidate_job_ids": [],
-    "why_none": None,
-}
 
 
 class TestCauses:

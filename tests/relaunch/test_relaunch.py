@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from fmon.errors import ConfigError, QueueError, RuleError
+from fmon.events import CancelRequestedEvent
 from fmon.manifest.file import read_manifest
 from fmon.store.durable import LockTaken
 from fmon.store.events import append_event
@@ -71,7 +72,7 @@ def test_only_what_failed_runs_again_in_the_next_cycle(fixed):
 
 def test_the_cycle_its_image_and_what_was_measured_stand_in_the_audit_before_the_first_launch(fixed):
     fixed.relaunch()
-    (check,), (begun,) = fixed.events("fix_verify"), fixed.events("relaunch")
+    (check,), (begun,) = fixed.events("fix_verified"), fixed.events("relaunch")
     assert (check["cycle"], check["is_ok"], check["digest"]) == (0, True, NEW)
     assert {link["result"] for link in check["links"]} == {"ok"}
     assert (begun["cycle"], begun["digest"], begun["former_digest"]) == (1, NEW, OLD)
@@ -152,14 +153,10 @@ class TestCancelled:
         ids = {tags["condition"]: job_id for job_id, tags in world.server.tags.items()}
         for name, reason in zip(FAILED, ("kill_switch", "person"), strict=True):
             world.server.cancel([ids[name]])
-            append_event(
-                world.store,
-                "cancel_begin",
-                at=world.server.clock(),
-                job_ids=[ids[name]],
-                reason=reason,
-                by="ada",
+            event = CancelRequestedEvent(
+                at=world.server.clock(), job_ids=[ids[name]], reason=reason, firing_ids=[], by="ada"
             )
+            append_event(world.store, event)
         world.server.pass_time(60)
         world.end()
         return world
@@ -292,14 +289,14 @@ class TestLastCycle:
     def test_a_person_lets_exactly_that_cycle_pass_and_it_is_recorded(self, worn):
         worn.relaunch(authorization=allowed(3))
         assert worn.launched(3) == sorted(FAILED)
-        (event,) = worn.events("authorize_cycle")
+        (event,) = worn.events("cycle_authorized")
         assert (event["cycle"], event["budget_usd"], event["by"]) == (3, 5.0, "ada")
 
     @pytest.mark.parametrize("cycle", [2, 4])
     def test_a_word_for_another_cycle_is_refused(self, worn, cycle):
         with pytest.raises(ConfigError, match="the next one is 3"):
             worn.relaunch(authorization=allowed(cycle))
-        assert worn.events("authorize_cycle") == []
+        assert worn.events("cycle_authorized") == []
 
     def test_a_budget_below_the_estimate_is_refused(self, worn):
         with pytest.raises(RuleError, match=r"for \$0\.10 and will cost about \$0\.12"):
