@@ -99,7 +99,7 @@ def _decide(store: Store, manifest: Manifest, *, now: datetime) -> list[KillSwit
     # Loads DuckDB: only a poll that saw a failure comes here.
     from fmon.warehouse import column, connect, typed_rows
 
-    con = connect(store.path.parent, store.experiment_id, now=now, views=("reach", "condition"))
+    con = connect(store.path.parent, store.experiment_id, now=now, queries=(JOBS, CONDITIONS))
     by_cycle: dict[int, list[CycleJob]] = {}
     for job in typed_rows(con, JOBS, CycleJob):
         by_cycle.setdefault(job.cycle, []).append(job)

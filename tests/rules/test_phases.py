@@ -12,7 +12,7 @@ from fmon.events import DiagnosedCause, DiagnosisEvent
 from fmon.fix.plan import fix_plan
 from fmon.fix.steps import record, run_commands, verify
 from fmon.store.events import append_event
-from fmon.warehouse import connect
+from fmon.warehouse import connect, typed_rows
 from tests.support.relaunching import CONDITIONS, OLD, Stage, World
 
 FAILED = CONDITIONS[2:]
@@ -46,7 +46,7 @@ def open_job(world: World) -> None:
 
 def diagnose_in_spite_of_it(world: World) -> None:
     """Record a full diagnosis, as if no rule had been asked."""
-    con = connect(world.data, views=("failure",))
+    con = connect(world.data, queries=("from failure",))
     causes = typed_rows(
         con,
         "select root_cause_id, any_value(category) as category, any_value(remedy) as remedy, "
@@ -149,7 +149,7 @@ def state(tmp_path_factory):
         STATES[rule](world)
         return Stage(world)
 
-    return lambda rule: stage(rule).plan()
+    return lambda rule: stage(rule).again()
 
 
 @pytest.mark.parametrize(
