@@ -153,7 +153,7 @@ class LostJobClosedEvent(BaseEvent, tag="lost_job_closed", frozen=True):
     reason: Annotated[str, Meta(description="the evidence that the job has ended")]
 
 
-class DiagnosedCause(msgspec.Struct, frozen=True, kw_only=True):
+class DiagnosedCause(msgspec.Struct, frozen=True):
     """A root cause in a diagnosis."""
 
     root_cause_id: RootCauseId

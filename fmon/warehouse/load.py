@@ -22,11 +22,12 @@ from fmon.store.runs import read_runs
 from fmon.warehouse.audit import RELATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import duckdb
 
+    from fmon.events import Event
     from fmon.model import Manifest
     from fmon.store.folder import Store
 
@@ -43,10 +44,11 @@ Values = tuple[Any, ...]
 
 
 class Loaded(NamedTuple):
-    """What one experiment's store holds: its manifest, and its log by relation, one table a file."""
+    """What one experiment's store holds: its manifest, its events, its log by relation, one table a file."""
 
     store: Store
     manifest: Manifest
+    events: list[Event]
     log: dict[str, list[pa.Table]]
 
 
@@ -67,7 +69,9 @@ def fill(
     sources : the relations that are needed; columns of the log that nobody reads are not read
     """
     needed = [source for source in LOGS if source in sources]
-    loaded = _read_all(data, needed) if experiment is None else [_read(find(data, experiment), needed)]
+    audited = sources & RELATIONS.keys()
+    read = partial(_read, needed=needed, has_events=bool(audited))
+    loaded = _read_all(data, read) if experiment is None else [read(find(data, experiment))]
     manifests = [item.manifest for item in loaded]
     bind(con, "clock", [(now or datetime.now(UTC),)])
     bind(con, "manifest", map(_manifest_row, manifests))
@@ -77,10 +81,13 @@ def fill(
     bind_reported(con, manifests)
     if "entry_env" in sources:
         bind(con, "entry_env", (row for manifest in manifests for row in _env_rows(manifest)))
-    if audited := sources & RELATIONS.keys():
-        events = [(item.manifest.experiment_id, read_events(item.store)) for item in loaded]
-        for source in audited:
-            bind(con, source, (row for each in events for row in RELATIONS[source](*each)))
+    for source in audited:
+        relation = RELATIONS[source]
+        bind(
+            con,
+            source,
+            (row for item in loaded for row in relation(item.manifest.experiment_id, item.events)),
+        )
     if "finding" in sources:
         _bind_findings(con, [item.store for item in loaded])
     if "tracked_run" in sources:
@@ -105,13 +112,13 @@ def bind_reported(con: duckdb.DuckDBPyConnection, manifests: Iterable[Manifest])
     bind(con, "reported_cost", (row for manifest in manifests for row in _reported_rows(manifest)))
 
 
-def _read_all(data: Path | str, needed: list[str]) -> list[Loaded]:
+def _read_all(data: Path | str, read: Callable[[Store], Loaded]) -> list[Loaded]:
     """Read every store; one that can't be read must not keep an analyst from all the others."""
     found = stores(data) or [find(data)]  # find says what to do where there is none
     loaded, faults = [], []
     for store in found:
         try:
-            loaded.append(_read(store, needed))
+            loaded.append(read(store))
         except FmonError as fault:
             faults.append(fault)
     if not loaded:
@@ -121,9 +128,11 @@ def _read_all(data: Path | str, needed: list[str]) -> list[Loaded]:
     return loaded
 
 
-def _read(store: Store, needed: list[str]) -> Loaded:
+def _read(store: Store, *, needed: list[str], has_events: bool) -> Loaded:
     manifest = read_manifest(store)
-    return Loaded(store, manifest, steadily(store, partial(_read_log, needed=needed)) if needed else {})
+    events = read_events(store) if has_events else []
+    log = steadily(store, partial(_read_log, needed=needed)) if needed else {}
+    return Loaded(store, manifest, events, log)
 
 
 def _read_log(paths: Iterable[Path], *, needed: list[str]) -> dict[str, list[pa.Table]]:

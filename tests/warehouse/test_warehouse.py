@@ -187,8 +187,10 @@ def test_a_broken_manifest_is_refused_where_it_was_asked_for(store, tmp_path):
         connect(tmp_path)  # it is the only one
 
 
-def test_a_broken_manifest_does_not_keep_anyone_from_the_others(store, tmp_path):
-    new_store(tmp_path, "other-20260101T000000Z").manifest.write_text("{")
+@pytest.mark.parametrize(("name", "content"), [("manifest.json", "{"), ("events.jsonl", '{"event":"fix"}\n')])
+def test_a_broken_file_does_not_keep_anyone_from_the_others(store, tmp_path, name, content):
+    other = new_store(tmp_path, "other-20260101T000000Z")
+    (other.path / name).write_text(content)
     with pytest.warns(UserWarning, match="an experiment is left out: .*other-20260101T000000Z"):
         con = connect(tmp_path)
     assert rows(con, "select experiment_id from experiment") == [{"experiment_id": ID}]
