@@ -33,8 +33,8 @@ select
 from condition
 inner join job on condition.experiment_id = job.experiment_id and condition.job_id = job.job_id
 where job.state = 'lost' and not condition.is_terminal
-group by condition.condition_id, condition.job_id, condition.entry_number
-order by condition.entry_number
+group by condition.condition_id, condition.job_id, condition.manifest_position
+order by condition.manifest_position
 """
 
 STATES = "select condition_id, state, status, is_terminal from condition"
@@ -66,7 +66,7 @@ def lost(data: Path, experiment: str | None, selections: Sequence[str], *, now: 
 
     Parameters
     ----------
-    data, experiment : folder of the stores; the experiment's id or a unique start of it
+    data, experiment : data directory; the experiment's id or a unique prefix
     selections : conditions and factor=level
     now : the clock [UTC]
 

@@ -46,15 +46,15 @@ with known as (
 select
     known.condition_id,
     known.job_id,
-    any_value(reach.cycle) as cycle,
+    any_value(longest_run.cycle) as cycle,
     any_value(job.status order by job.is_terminal, job.task_id) as status,
     coalesce(bool_or(job.state in ('pending', 'running')), true) as is_open,
     coalesce(bool_and(job.is_terminal), false) as has_ended,
-    coalesce(any_value(reach.has_started), false) as has_started,
-    any_value(reach.reach_s) as reach_s
+    coalesce(any_value(longest_run.has_started), false) as has_started,
+    any_value(longest_run.longest_run_s) as longest_run_s
 from known
 left join job on known.experiment_id = job.experiment_id and known.job_id = job.job_id
-left join reach on known.experiment_id = reach.experiment_id and known.job_id = reach.job_id
+left join longest_run on known.experiment_id = longest_run.experiment_id and known.job_id = longest_run.job_id
 group by known.condition_id, known.job_id
 order by known.job_id
 """
@@ -66,7 +66,7 @@ select
     kill_switch.trigger,
     kill_switch.category,
     kill_switch.combination,
-    kill_switch.why_none as no_action_reason,
+    kill_switch.no_action_reason,
     kill_switch.cycle,
     kill_switch.failed_count,
     kill_switch.failure_point_s,
@@ -88,7 +88,7 @@ class KnownJob(msgspec.Struct, frozen=True):
     ----------
     status
         As last seen; None = no poll has shown it yet.
-    reach_s
+    longest_run_s
         Its longest single run [s]; None = unknown.
     """
 
@@ -99,7 +99,7 @@ class KnownJob(msgspec.Struct, frozen=True):
     is_open: bool
     has_ended: bool
     has_started: bool
-    reach_s: float | None
+    longest_run_s: float | None
 
 
 class FiringRow(msgspec.Struct, frozen=True):
@@ -140,7 +140,7 @@ class CancelRequest:
 
     @property
     def reason(self) -> str:
-        """Give the word of the audit; view ``relaunch`` goes by it."""
+        """Give the word of the audit; view ``relaunch_candidate`` goes by it."""
         return "person" if self.selections else "kill_switch"
 
 
@@ -150,7 +150,7 @@ class Target(NamedTuple):
     condition_id: str
     job_id: int
     status: str | None
-    why: str
+    reason: str
 
 
 class BlamedCondition(NamedTuple):
@@ -159,7 +159,7 @@ class BlamedCondition(NamedTuple):
     ``failure_point_s``: where a firing blames it, the run time beyond which its job is spared.
     """
 
-    why: str
+    reason: str
     cycle: int | None = None
     failure_point_s: float | None = None
 
@@ -175,7 +175,7 @@ class CancelTargets:
     blamed : conditions whose jobs are to be cancelled
     firing_ids : the firings that ask for it
     spared : jobs that a firing proposed, and that have got past its failure point by now
-    why_none : why there is no target, where there is none
+    no_action_reason : why there is no target, where there is none
     """
 
     targets: list[Target] = field(default_factory=list)
@@ -183,7 +183,7 @@ class CancelTargets:
     blamed: dict[str, list[BlamedCondition]] = field(default_factory=dict)
     firing_ids: list[int] = field(default_factory=list)
     spared: list[int] = field(default_factory=list)
-    why_none: str = "no job of these conditions is open"
+    no_action_reason: str = "no job of these conditions is open"
 
     def newcomers(self, known: Iterable[int]) -> list[Target]:
         """Find the jobs of the blamed conditions that were not known before and are as much to blame."""
@@ -191,9 +191,9 @@ class CancelTargets:
         found = []
         for job_id, job in self.jobs.items():
             blamed = self.blamed.get(job.condition_id, [])
-            why = next((each.why for each in blamed if _is_meant(job, each)), None)
-            if job_id not in before and job.is_open and why:
-                found.append(Target(job.condition_id, job_id, job.status, f"{why}; appeared meanwhile"))
+            reason = next((each.reason for each in blamed if _is_meant(job, each)), None)
+            if job_id not in before and job.is_open and reason:
+                found.append(Target(job.condition_id, job_id, job.status, f"{reason}; appeared meanwhile"))
         return found
 
 
@@ -214,7 +214,7 @@ def find_targets(store: Store, manifest: Manifest, request: CancelRequest, *, no
     chosen = select(manifest, request.selections)
     con = connect(store.path.parent, store.experiment_id, now=now, queries=(JOBS, FIRINGS))
     try:
-        freeze(con, ("reach",))
+        freeze(con, ("longest_run",))
         jobs = {job.job_id: job for job in typed_rows(con, JOBS, KnownJob)}
         if not request.selections:
             return _targets_of_firings(con, manifest, jobs)
@@ -272,11 +272,11 @@ def _targets_of_firings(
         blamed=blamed,
         firing_ids=[firing.firing_id for firing in firings if firing.cancel_job_ids],
         spared=sorted(job_id for job_id in spared - targets.keys() if jobs[job_id].is_open),
-        why_none=_why_none(firings),
+        no_action_reason=_no_action_reason(firings),
     )
 
 
-def _why_none(firings: list[FiringRow]) -> str:
+def _no_action_reason(firings: list[FiringRow]) -> str:
     if not firings:
         return "the kill-switch has not fired in this cycle"
     reasons = dict.fromkeys(firing.no_action_reason for firing in firings if firing.no_action_reason)

@@ -80,7 +80,7 @@ def run(
             print_rows(RAN, rows, output)
     if done[-1].exit_status != 0:
         last = done[-1]
-        message = f"{last.step} ended with exit status {last.exit_status}; put it right, then fmon fix run"
+        message = f"{last.step} ended with exit status {last.exit_status}; fix it, then fmon fix run"
         raise RuleError(3, message)
     say("next: fmon fix verify")
 
@@ -99,7 +99,7 @@ def verify(
     if not verified.rerun_count:
         say(f"{verified.experiment_id}: no condition is to be run again, so nothing is to be verified")
     elif verified.broken:
-        message = f"the chain is broken at {', '.join(verified.broken)}; put it right, then fmon fix verify"
+        message = f"the chain is broken at {', '.join(verified.broken)}; fix it, then fmon fix verify"
         raise RuleError(3, message)
     else:
         say(f"the chain holds for {verified.rerun_count:,} conditions; next: fmon relaunch --dry-run")

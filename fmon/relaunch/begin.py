@@ -35,7 +35,7 @@ def begin(
 ) -> None:
     """Write a cycle down: in the audit first, then in the manifest.
 
-    Of a cycle that is carried on the audit has all this already, and the manifest may have.
+    Of a cycle that is resumed the audit has all this already, and the manifest may have.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ class Started(Protocol):
         """Whether one of its runs has started."""
 
     @property
-    def reach_s(self) -> float | None:
+    def longest_run_s(self) -> float | None:
         """Its longest single run [s]; None = unknown."""
 
 
@@ -39,7 +39,7 @@ class CycleJob(msgspec.Struct, frozen=True):
     ----------
     factors
         Its levels, by factor.
-    reach_s
+    longest_run_s
         Its longest single run [s]; None = unknown.
     duration_s
         Run time of an ended job [s].
@@ -57,7 +57,7 @@ class CycleJob(msgspec.Struct, frozen=True):
     is_failed: bool
     has_succeeded: bool
     has_started: bool
-    reach_s: float | None
+    longest_run_s: float | None
     duration_s: float | None
     end_at: datetime | None
     signature: str | None
@@ -178,7 +178,7 @@ def is_past(job: Started, failure_point_s: float) -> bool:
     """Tell whether one of a job's runs got beyond the failure point; a start is beyond 0."""
     if not job.has_started:
         return False
-    return failure_point_s == 0 or job.reach_s is None or job.reach_s > failure_point_s
+    return failure_point_s == 0 or job.longest_run_s is None or job.longest_run_s > failure_point_s
 
 
 class Failed(NamedTuple):
@@ -232,7 +232,7 @@ def _firing(members: list[Failed], jobs: Sequence[CycleJob], telling: set[str]) 
 
 
 def _failed_so(job: CycleJob, signature: str) -> bool:
-    """Tell whether a job failed of the same error: late, but no evidence against it."""
+    """Tell whether a job failed with the same error: late, but no evidence against it."""
     return job.is_failed and job.signature == signature
 
 

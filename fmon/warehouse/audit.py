@@ -67,7 +67,7 @@ def _checks(experiment_id: str, events: list[Event]) -> Iterator[Values]:
 
 
 def _relaunches(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    """Give what was really begun: the relaunch of a replay launches nothing."""
+    """Give what was really started: the relaunch of a replay launches nothing."""
     for event in _of(RelaunchEvent, events):
         if not event.dry_run:
             yield experiment_id, event.condition_ids, event.cycle, event.at
@@ -78,7 +78,7 @@ def _authorizations(experiment_id: str, events: list[Event]) -> Iterator[Values]
         yield experiment_id, event.by, event.cycle, event.budget_usd, event.at
 
 
-def _cancel_wishes(experiment_id: str, events: list[Event]) -> Iterator[Values]:
+def _cancel_requests(experiment_id: str, events: list[Event]) -> Iterator[Values]:
     """Give each job once: whoever asked first decides whether it is to be run again."""
     first: dict[int, CancelRequestedEvent] = {}
     for event in _of(CancelRequestedEvent, events):
@@ -116,10 +116,10 @@ RELATIONS: dict[str, Callable[[str, list[Event]], Iterator[Values]]] = {
     "diagnosis": _diagnoses,
     "fix_record": _fixes,
     "fix_check": _checks,
-    "relaunched": _relaunches,
-    "authorized": _authorizations,
-    "cancel_wish": _cancel_wishes,
-    "lost_closure": _closures,
+    "cycle_start": _relaunches,
+    "cycle_authorization": _authorizations,
+    "cancel_request": _cancel_requests,
+    "lost_job_closure": _closures,
     "bare_vm": _bare_vms,
     "filed_issue": _issues,
 }

@@ -108,8 +108,8 @@ def test_without_yes_it_is_only_said_which_jobs_and_why(fired):
         ("sam3-3", 9, "PENDING"),
         ("sam3-4", 10, "PENDING"),
     ]
-    assert {target.why for target in said.targets} == {
-        "3 jobs failed of the identical error (import_error) at model=sam3"
+    assert {target.reason for target in said.targets} == {
+        "3 jobs failed with the identical error (import_error) at model=sam3"
     }
     assert said.sentences() == [f"{NAME}: 2 jobs would be cancelled; --yes does it"]
     assert fired.submitter.cancelled == []
@@ -132,7 +132,10 @@ def test_the_kill_switch_cancels_what_it_proposes_and_waits_until_it_is_gone(fir
 
 def test_what_the_kill_switch_cancelled_is_run_again_by_relaunch(fired):
     fired.cancel()
-    found = rows(connect(fired.data), "select condition_id, why from relaunch where why = 'kill_switch'")
+    found = rows(
+        connect(fired.data),
+        "select condition_id, reason from relaunch_candidate where reason = 'kill_switch'",
+    )
     assert [row["condition_id"] for row in found] == ["sam3-3", "sam3-4"]
 
 
@@ -165,7 +168,10 @@ def test_without_a_firing_there_is_nothing_to_cancel(tmp_path):
 
 def test_a_firing_that_proposes_nothing_says_why(tmp_path):
     study = Study(tmp_path, burst(sam3_4=running("sam3-4")))
-    assert "model=sam3 is not to blame: sam3-4 (job 10) succeeded or ran past" in study.proposed().why_none
+    assert (
+        "model=sam3 is not to blame: sam3-4 (job 10) succeeded or ran past"
+        in study.proposed().no_action_reason
+    )
     assert study.cancel().targets == []
 
 
@@ -175,7 +181,7 @@ def test_jobs_of_a_launch_in_flight_are_cancelled_when_they_appear(tmp_path):
     study.fly("sam3-4", seconds=30)
     done = study.cancel()
     assert [target.job_id for target in done.targets] == [9, 11]
-    assert done.targets[1].why.endswith("at model=sam3; appeared meanwhile")
+    assert done.targets[1].reason.endswith("at model=sam3; appeared meanwhile")
     assert done.fault() is None
     assert study.statuses()["sam3-4"] == "CANCELLED"
     assert [event["job_ids"] for event in study.events("cancel_requested")] == [[9], [11]]
@@ -196,7 +202,8 @@ def test_a_launch_that_stays_in_flight_is_named_and_the_exit_code_says_it(tmp_pa
     fault = study.cancel(most_s=60).fault()
     assert fault.exit_code == 11
     assert str(fault) == (
-        f"{NAME}: launches still in flight: sam3-4. Type the same again; what is gone stays gone"
+        f"{NAME}: launches still in flight: sam3-4. "
+        "Jobs already cancelled stay cancelled; run the command again"
     )
 
 
@@ -280,7 +287,7 @@ def test_a_person_cancels_a_level_running_jobs_and_duplicates_too(tmp_path):
     study = Study(tmp_path, [*queue_of(sam3_1=running("sam3-1")), twice])
     done = study.cancel(LEVEL)
     assert [target.job_id for target in done.targets] == [6, 7, 8, 9, 10, 77]
-    assert {target.why for target in done.targets} == {"model=sam3"}
+    assert {target.reason for target in done.targets} == {"model=sam3"}
     assert done.fault() is None
     (begin,) = study.events("cancel_requested")
     assert (begin["reason"], begin["firing_ids"]) == ("person", [])
@@ -290,7 +297,7 @@ def test_a_person_cancels_a_level_running_jobs_and_duplicates_too(tmp_path):
 def test_a_person_cancels_one_condition(fired):
     done = fired.cancel(CancelRequest(selections=("dynunet-2",), by="anna"))
     assert fired.submitter.cancelled == [JOB_OF["dynunet-2"]]
-    assert done.targets[0].why == "dynunet-2"
+    assert done.targets[0].reason == "dynunet-2"
 
 
 def test_a_condition_that_has_ended_is_nothing_to_cancel(fired):

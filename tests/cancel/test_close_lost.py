@@ -69,7 +69,9 @@ def test_closed_it_is_recorded_terminal_relaunchable_and_alarms_no_more(data):
     assert rows(con, "select state, is_terminal from condition where job_id = 1") == [
         {"state": "lost", "is_terminal": True}
     ]
-    assert rows(con, "select condition_id, why from relaunch") == [{"condition_id": NAMES[0], "why": "lost"}]
+    assert rows(con, "select condition_id, reason from relaunch_candidate") == [
+        {"condition_id": NAMES[0], "reason": "lost"}
+    ]
 
 
 @pytest.fixture

@@ -84,7 +84,9 @@ def story(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         told.statuses = {record["job_name"]: record["status"] for record in realsky.queue()}
         rows = json.loads(fmon(realsky, folder, "sql", "select * from condition", "-o", "json"))
         told.conditions = {row["condition_id"]: row for row in rows}
-        listed = fmon(realsky, folder, "sql", "select condition_id from relaunch order by 1", "-o", "json")
+        listed = fmon(
+            realsky, folder, "sql", "select condition_id from relaunch_candidate order by 1", "-o", "json"
+        )
         told.relaunch = [row["condition_id"] for row in json.loads(listed)]
         yield told
     finally:

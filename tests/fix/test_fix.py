@@ -266,7 +266,7 @@ class TestVerify:
                 former_digest=None,
             ),
         )
-        with pytest.raises(RuleError, match="cycle 1 was begun and has no job yet") as refusal:
+        with pytest.raises(RuleError, match="cycle 1 was started and has no job yet") as refusal:
             self.verify(world)
         assert refusal.value.exit_code == 21
 

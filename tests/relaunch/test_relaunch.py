@@ -31,7 +31,7 @@ def when_failed(tmp_path_factory):
 
 @pytest.fixture
 def failed(when_failed):
-    """Two of four failed of a bug, and were diagnosed."""
+    """Two of four failed with a bug, and were diagnosed."""
     return when_failed.again()
 
 
@@ -188,7 +188,7 @@ class TestCrash:
             raise Killed
 
         with monkeypatch.context() as patched:
-            patched.setattr("fmon.relaunch.begin.write_manifest", die)
+            patched.setattr("fmon.relaunch_candidate.begin.write_manifest", die)
             with pytest.raises(Killed):
                 fixed.relaunch()
         assert read_manifest(fixed.store).docker_digest == OLD
@@ -263,7 +263,7 @@ def when_worn(tmp_path_factory):
 class TestLastCycle:
     @pytest.fixture
     def worn(self, when_worn):
-        """Fixed and run again twice, and failed of the same each time; fixed once more."""
+        """Fixed and run again twice, and failed with the same each time; fixed once more."""
         return when_worn.again()
 
     def test_a_third_relaunch_is_refused_with_the_report_for_the_person_who_decides(self, worn):

@@ -25,7 +25,7 @@ def job(job_id, model="sam3", fold="0", *, state="open", reach=None, minute=0.0,
         "is_failed": state == "failed",
         "has_succeeded": state == "succeeded",
         "has_started": reach is not None,
-        "reach_s": reach,
+        "longest_run_s": reach,
         "duration_s": reach if state != "open" else None,
         "end_at": None if state == "open" else NOON + timedelta(minutes=minute),
         "signature": "abc" if state == "failed" else None,
@@ -126,7 +126,7 @@ def test_failures_that_never_started_propose_only_what_never_started():
 
 
 def test_a_start_of_unknown_length_counts_as_beyond():
-    assert is_past(job(1, reach=5.0, reach_s=None), 100)
+    assert is_past(job(1, reach=5.0, longest_run_s=None), 100)
 
 
 def test_nothing_shared_blames_everything_only_while_nothing_got_further():

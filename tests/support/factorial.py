@@ -115,7 +115,7 @@ def make(data: Path, config_folder: Path) -> Store:
 
     Parameters
     ----------
-    data : folder of the stores
+    data : data directory
     config_folder : where the config is written to
     """
     experiment = load_experiment(write_config(config_folder, CONFIG))

@@ -29,7 +29,7 @@ def fate(submission):
     return FINE
 
 tried.fate = fate
-launching.world = tried.world
+launching.dependencies = tried.world
 cli.app(["launch", "experiment.yaml"])
 """
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

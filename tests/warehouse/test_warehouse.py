@@ -134,7 +134,8 @@ def test_all_experiments_are_bound_and_a_prefix_picks_one(store, tmp_path):
 def test_an_experiment_without_polls_has_its_conditions(tmp_path):
     new_store(tmp_path)
     [outcome] = rows(
-        connect(tmp_path), "select condition_count, missing_count, open_count, cost_usd from outcome"
+        connect(tmp_path),
+        "select condition_count, missing_count, open_count, cost_usd from experiment_summary",
     )
     assert outcome == {"condition_count": 5, "missing_count": 1, "open_count": 4, "cost_usd": Decimal(0)}
 
@@ -236,7 +237,7 @@ def test_columns_of_one_name_are_told_apart(store, tmp_path):
             "with job as (from main.job) select (select count(*) from poll), 'from alarm' from job",
             {"job", "poll"},
         ),
-        ("with spells as (from spell) from spells", {"spell"}),
+        ("with spells as (from alarm_episode) from spells", {"alarm_episode"}),
         ("create table mine as select * from job", {"job"}),
         ("from job; from poll", {"job", "poll"}),
         ("select 1 -- from job", set()),
@@ -263,15 +264,19 @@ def test_a_query_may_read_the_table_that_one_before_it_makes():
 
 
 ASKING = [
-    "again",
-    "escalation",
-    "gathered",
-    "root_causes",
-    "tracking",
+    "diagnose.diagnose",
+    "diagnose.gate",
+    "diagnose.root_causes",
+    "fix.plan",
+    "monitor.status",
+    "relaunch.escalation",
+    "relaunch.plan",
+    "relaunch.relaunch",
+    "relaunch.untracked",
     "report.compare_queries",
-    "phases.report",
+    "report.issues",
+    "report.report",
 ]
-ASKING += [f"phases.{phase}" for phase in ("diagnose", "fix_plan", "issues", "relaunch", "status")]
 
 
 @pytest.mark.parametrize("module", ASKING)
@@ -318,11 +323,11 @@ def test_the_picture_hangs_every_view_on_the_closest_keys_it_carries():
     drawn = markdown()
     for line in (
         "experiment ||--o{ condition : has",
-        "experiment ||--o| outcome : has",
+        "experiment ||--o| experiment_summary : has",
         "condition ||--o{ job : has",
         "cause ||--o{ failure : has",
         "job ||--o{ transition : has",
-        "sighting --> transition",
+        "job_observation --> transition",
     ):
         assert f"    {line}\n" in drawn
     assert "experiment ||--o{ failure" not in drawn

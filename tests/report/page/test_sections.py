@@ -159,7 +159,7 @@ class TestCauses:
         write_manifest(store, manifest)
         poll(store, 25, [job(1, "FAILED"), job(2, "SUCCEEDED")])
         html = written(tmp_path).html.read_text()
-        assert "what failed before was made good" in section(html, "overview")
+        assert "what failed before has recovered" in section(html, "overview")
         assert "No failure is left" in section(html, "causes")
         assert "cuda_oom / torch 0 1 1 of 1 $0.22" in section(html, "cost")
 
@@ -258,7 +258,7 @@ def test_the_largest_grids_with_long_logs_stay_below_a_megabyte(tmp_path, count)
     reported = written(tmp_path)
     assert reported.html.stat().st_size <= MAX_BYTES
     html = reported.html.read_text()
-    assert f"{count - 399:,} of {count:,} conditions succeeded; 399 failed of " in section(html, "overview")
+    assert f"{count - 399:,} of {count:,} conditions succeeded; 399 failed with " in section(html, "overview")
     assert re.search(r"\d+ more causes, see the JSONL", section(html, "causes"))
     assert f"500 of {count:,} conditions, those that want attention first" in section(html, "conditions")
     assert "60 more levels of a, see the JSONL." in section(html, "overview")
