@@ -15,6 +15,7 @@ from fmon.cli.options import (
     Output,
     Rows,
     now,
+    user,
 )
 from fmon.cli.poll import DEFAULT_DATA
 from fmon.cli.stderr import say
@@ -50,11 +51,9 @@ def record(
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Record what was done about a root cause; one that needs a person is relaunched only then."""
-    from getpass import getuser
-
     from fmon.fix.steps import record as record_phase
 
-    record_phase(data, experiment, root_cause_id, what=what, by=by or getuser(), now=now())
+    record_phase(data, experiment, root_cause_id, what=what, by=by or user(), now=now())
     say(f"recorded for {root_cause_id}; commit the fixes of all causes as one, then fmon fix run")
 
 

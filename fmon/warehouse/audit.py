@@ -26,13 +26,14 @@ Values = tuple[Any, ...]
 Kind = TypeVar("Kind")
 
 
-def _of(kind: type[Kind], events: Iterable[Event]) -> Iterator[Kind]:
-    return (event for event in events if isinstance(event, kind))
+def _of(kind: type[Kind], events: Iterable[Event]) -> Iterator[tuple[int, Kind]]:
+    """List the events of a kind, each with its position among all."""
+    return ((number, event) for number, event in enumerate(events, start=1) if isinstance(event, kind))
 
 
 def _firings(experiment_id: str, events: list[Event]) -> Iterator[Values]:
     """Give what the kill-switch recorded, in the order in which it fired."""
-    for number, event in enumerate(_of(KillSwitchEvent, events), start=1):
+    for number, (position, event) in enumerate(_of(KillSwitchEvent, events), start=1):
         yield (
             experiment_id,
             number,
@@ -40,6 +41,7 @@ def _firings(experiment_id: str, events: list[Event]) -> Iterator[Values]:
             event.signature,
             event.category,
             event.cycle,
+            position,
             [str(job_id) for job_id in event.member_job_ids],
             event.first_failed_at,
             event.at,
@@ -51,50 +53,53 @@ def _firings(experiment_id: str, events: list[Event]) -> Iterator[Values]:
 
 
 def _diagnoses(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    for event in _of(DiagnosisEvent, events):
+    for position, event in _of(DiagnosisEvent, events):
         causes = [cause.root_cause_id for cause in event.causes]
-        yield (experiment_id, causes, event.is_preliminary, event.cycle, event.failed_count, event.at)
+        what = event.is_preliminary, event.cycle, event.failed_count
+        yield experiment_id, causes, *what, position, event.at
 
 
 def _fixes(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    for event in _of(FixEvent, events):
-        yield experiment_id, event.root_cause_id, event.what, event.by, event.cycle, event.at
+    for position, event in _of(FixEvent, events):
+        what = event.root_cause_id, event.what, event.by, event.cycle
+        yield experiment_id, *what, position, event.at
 
 
 def _checks(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    for event in _of(FixVerifiedEvent, events):
-        yield experiment_id, event.image, event.digest, event.is_ok, event.cycle, event.at
+    for position, event in _of(FixVerifiedEvent, events):
+        what = event.image, event.digest, event.is_ok, event.cycle
+        yield experiment_id, *what, position, event.at
 
 
 def _relaunches(experiment_id: str, events: list[Event]) -> Iterator[Values]:
     """Give what was really started: the relaunch of a replay launches nothing."""
-    for event in _of(RelaunchEvent, events):
+    for position, event in _of(RelaunchEvent, events):
         if not event.dry_run:
-            yield experiment_id, event.condition_ids, event.cycle, event.at
+            yield experiment_id, event.condition_ids, event.cycle, position, event.at
 
 
 def _authorizations(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    for event in _of(CycleAuthorizedEvent, events):
-        yield experiment_id, event.by, event.cycle, event.budget_usd, event.at
+    for position, event in _of(CycleAuthorizedEvent, events):
+        yield experiment_id, event.by, event.cycle, event.budget_usd, position, event.at
 
 
 def _cancel_requests(experiment_id: str, events: list[Event]) -> Iterator[Values]:
     """Give each job once: whoever asked first decides whether it is to be run again."""
-    first: dict[int, CancelRequestedEvent] = {}
-    for event in _of(CancelRequestedEvent, events):
+    first: dict[int, tuple[int, CancelRequestedEvent]] = {}
+    for position, event in _of(CancelRequestedEvent, events):
         for job_id in event.job_ids:
-            first.setdefault(job_id, event)
-    for job_id, event in first.items():
-        yield experiment_id, job_id, event.reason, event.by, event.at
+            first.setdefault(job_id, (position, event))
+    for job_id, (position, event) in first.items():
+        yield experiment_id, job_id, event.reason, event.by, position, event.at
 
 
 def _closures(experiment_id: str, events: list[Event]) -> Iterator[Values]:
     """Give each lost job once, as it was closed first."""
-    first: dict[int, LostJobClosedEvent] = {}
-    for event in _of(LostJobClosedEvent, events):
-        first.setdefault(event.job_id, event)
-    for job_id, event in first.items():
-        yield experiment_id, event.condition_id, job_id, event.by, event.reason, event.at
+    first: dict[int, tuple[int, LostJobClosedEvent]] = {}
+    for position, event in _of(LostJobClosedEvent, events):
+        first.setdefault(event.job_id, (position, event))
+    for job_id, (position, event) in first.items():
+        yield experiment_id, event.condition_id, job_id, event.by, event.reason, position, event.at
 
 
 def _bare_vms(experiment_id: str, events: list[Event]) -> Iterator[Values]:
@@ -105,10 +110,10 @@ def _bare_vms(experiment_id: str, events: list[Event]) -> Iterator[Values]:
 
 def _issues(experiment_id: str, events: list[Event]) -> Iterator[Values]:
     """Give what was filed; of a recording nothing ever is."""
-    for event in _of(IssueEvent, events):
+    for position, event in _of(IssueEvent, events):
         if not event.dry_run:
             where = event.repository, event.action, event.url
-            yield experiment_id, event.root_cause_id, *where, event.at
+            yield experiment_id, event.root_cause_id, *where, position, event.at
 
 
 RELATIONS: dict[str, Callable[[str, list[Event]], Iterator[Values]]] = {
