@@ -39,9 +39,12 @@ class BaseEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, t
     """What all kinds have."""
 
     at: At
-    dry_run: Annotated[
-        bool, Meta(description="the experiment is a replay: written down, nothing was done")
-    ] = False
+
+
+class ActionEvent(BaseEvent, frozen=True, kw_only=True):
+    """What all kinds have that a replay only writes down: nothing outside its store is touched."""
+
+    dry_run: Annotated[bool, Meta(description="the experiment is a replay: nothing was done")] = False
 
 
 class AdoptEvent(BaseEvent, tag="adopt", frozen=True):
@@ -77,7 +80,7 @@ class LaunchEvent(BaseEvent, tag="launch", frozen=True):
     ]
 
 
-class LaunchIntentEvent(BaseEvent, tag="launch_intent", frozen=True):
+class LaunchIntentEvent(ActionEvent, tag="launch_intent", frozen=True):
     """A launch is about to be sent to SkyPilot; without a result after it, it may have arrived or not."""
 
     attempt_key: AttemptKey
@@ -98,7 +101,7 @@ class LaunchResultEvent(BaseEvent, tag="launch_result", frozen=True):
     is_uncertain: Annotated[bool, Meta(description="the job may have been launched nevertheless")]
 
 
-class KillSwitchEvent(BaseEvent, tag="kill_switch", frozen=True):
+class KillSwitchEvent(ActionEvent, tag="kill_switch", frozen=True):
     """A poll found enough failures for the kill switch to fire."""
 
     trigger: Annotated[str, Meta(description="identical_errors or failed_ratio")]
@@ -124,7 +127,7 @@ class KillSwitchEvent(BaseEvent, tag="kill_switch", frozen=True):
         return len(self.member_job_ids)
 
 
-class CancelRequestedEvent(BaseEvent, tag="cancel_requested", frozen=True):
+class CancelRequestedEvent(ActionEvent, tag="cancel_requested", frozen=True):
     """SkyPilot is about to be asked to cancel jobs."""
 
     job_ids: JobIds
@@ -135,7 +138,7 @@ class CancelRequestedEvent(BaseEvent, tag="cancel_requested", frozen=True):
     by: Person
 
 
-class CancelEvent(BaseEvent, tag="cancel", frozen=True):
+class CancelEvent(ActionEvent, tag="cancel", frozen=True):
     """``fmon cancel`` ended."""
 
     job_ids: Annotated[list[int], Meta(description="the jobs that have ended")]
@@ -144,7 +147,7 @@ class CancelEvent(BaseEvent, tag="cancel", frozen=True):
     by: Person
 
 
-class LostJobClosedEvent(BaseEvent, tag="lost_job_closed", frozen=True):
+class LostJobClosedEvent(ActionEvent, tag="lost_job_closed", frozen=True):
     """A person declared that a job which the queue has lost has ended."""
 
     condition_id: ConditionId
@@ -164,7 +167,7 @@ class DiagnosedCause(msgspec.Struct, frozen=True):
     condition_ids: ConditionIds
 
 
-class DiagnosisEvent(BaseEvent, tag="diagnosis", frozen=True):
+class DiagnosisEvent(ActionEvent, tag="diagnosis", frozen=True):
     """``fmon diagnose`` found other root causes, or other jobs with them, than the time before."""
 
     cycle: Cycle
@@ -207,7 +210,7 @@ class VerifiedLink(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Annotated[str, Meta(description="what was measured")]
 
 
-class FixVerifiedEvent(BaseEvent, tag="fix_verified", frozen=True):
+class FixVerifiedEvent(ActionEvent, tag="fix_verified", frozen=True):
     """``fmon fix verify`` or ``fmon relaunch`` measured the chain from the diagnosis to the image."""
 
     cycle: Annotated[int, Meta(description="the cycle whose failures were fixed")]
@@ -218,7 +221,7 @@ class FixVerifiedEvent(BaseEvent, tag="fix_verified", frozen=True):
     commits: Annotated[list[str], Meta(description="commits since the diagnosis, newest first")]
 
 
-class CycleAuthorizedEvent(BaseEvent, tag="cycle_authorized", frozen=True):
+class CycleAuthorizedEvent(ActionEvent, tag="cycle_authorized", frozen=True):
     """A person authorized one cycle beyond the limit (rule F4)."""
 
     cycle: Annotated[int, Meta(description="the cycle that may be launched")]
@@ -226,7 +229,7 @@ class CycleAuthorizedEvent(BaseEvent, tag="cycle_authorized", frozen=True):
     by: Person
 
 
-class RelaunchEvent(BaseEvent, tag="relaunch", frozen=True):
+class RelaunchEvent(ActionEvent, tag="relaunch", frozen=True):
     """A cycle started; its launches follow."""
 
     cycle: Annotated[int, Meta(description="the cycle that started")]
@@ -245,7 +248,7 @@ class IssueIntentEvent(BaseEvent, tag="issue_intent", frozen=True):
     url: Annotated[str | None, Meta(description="the issue to comment on; null = a new one")] = None
 
 
-class IssueEvent(BaseEvent, tag="issue", frozen=True):
+class IssueEvent(ActionEvent, tag="issue", frozen=True):
     """The tracker has an issue about a root cause."""
 
     root_cause_id: RootCauseId

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from fmon.events import LaunchIntentEvent, LaunchResultEvent
-from fmon.store.events import append_event, read_events
+from fmon.store.events import append_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from fmon.model import Manifest
+    from fmon.events import Event
+    from fmon.manifest.stored import StoredExperiment
     from fmon.sky.submit.submitter import Outcome
     from fmon.store.folder import Store
 
@@ -46,19 +47,19 @@ class LaunchHistory:
     why: str = ""
 
 
-def read_history(store: Store) -> dict[LaunchKey, LaunchHistory]:
-    """Read what the audit tells of every attempt that has ever left."""
+def history_of(events: Iterable[Event]) -> dict[LaunchKey, LaunchHistory]:
+    """Say what the audit tells of every attempt that has ever left."""
     known: dict[LaunchKey, LaunchHistory] = {}
-    for event in read_events(store):
-        if not isinstance(event, (LaunchIntentEvent, LaunchResultEvent)) or event.dry_run:
-            continue
-        of = known.setdefault(LaunchKey(event.condition_id, event.cycle), LaunchHistory())
-        if isinstance(event, LaunchIntentEvent):
-            of.count += 1
-            of.is_uncertain, of.why = True, "fmon ended before it had the answer"
-        else:
-            of.job_id = event.job_id if of.job_id is None else of.job_id
-            of.is_uncertain, of.why = event.is_uncertain, event.error or ""
+    for event in events:
+        match event:
+            case LaunchIntentEvent(dry_run=False):
+                of = known.setdefault(LaunchKey(event.condition_id, event.cycle), LaunchHistory())
+                of.count += 1
+                of.is_uncertain, of.why = True, "fmon ended before it had the answer"
+            case LaunchResultEvent():
+                of = known.setdefault(LaunchKey(event.condition_id, event.cycle), LaunchHistory())
+                of.job_id = event.job_id if of.job_id is None else of.job_id
+                of.is_uncertain, of.why = event.is_uncertain, event.error or ""
     return known
 
 
@@ -82,14 +83,12 @@ def write_result(store: Store, attempt: LaunchKey, outcome: Outcome, *, at: date
     append_event(store, event)
 
 
-def write_dry(store: Store, manifest: Manifest, attempts: Iterable[LaunchKey], *, at: datetime) -> None:
+def write_dry(stored: StoredExperiment, attempts: Iterable[LaunchKey], *, at: datetime) -> None:
     """Say which launches a replayed experiment would make; none ever leaves."""
-    names = {entry.condition: entry.job_name for entry in manifest.jobs}
+    names = {entry.condition: entry.job_name for entry in stored.manifest.jobs}
     for attempt in attempts:
         job_name = names[attempt.condition_id]
-        append_event(
-            store, _intent(attempt, key=key_of(attempt, 0), job_name=job_name, at=at), is_replay=True
-        )
+        stored.append(_intent(attempt, key=key_of(attempt, 0), job_name=job_name, at=at))
 
 
 def key_of(attempt: LaunchKey, number: int) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import msgspec
 
 from fmon.errors import StoreError
-from fmon.events import BaseEvent, Event, KnownEvent, UnknownEvent
+from fmon.events import ActionEvent, Event, KnownEvent, UnknownEvent
 from fmon.store.durable import cannot, sync_folder
 
 if TYPE_CHECKING:
@@ -43,15 +43,14 @@ def append_event(store: Store, event: Event, *, is_replay: bool = False) -> None
     event
         What happened.
     is_replay
-        The experiment is a replay, and the event tells of something that was only written down: it is
-        marked as ``dry_run``.
+        Whether the experiment is a replay: an action is then marked as ``dry_run``.
 
     Raises
     ------
     StoreError
         It can't be written; the events before it are intact.
     """
-    if is_replay and isinstance(event, BaseEvent):
+    if is_replay and isinstance(event, ActionEvent):
         event = msgspec.structs.replace(event, dry_run=True)
     line = msgspec.json.encode(event.content if isinstance(event, UnknownEvent) else event) + b"\n"
     try:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from fmon.errors import FmonError
-from fmon.manifest.file import read_manifest
+from fmon.manifest.stored import StoredExperiment
 from fmon.model import envs_of, level_text
 from fmon.schema import HEARTBEAT, SNAPSHOT, SOURCES
 from fmon.store.arrow import TYPES, read_log_file
-from fmon.store.events import read_events
 from fmon.store.findings import read_table
 from fmon.store.folder import find, stores
 from fmon.store.reading import steadily
@@ -46,7 +45,7 @@ Values = tuple[Any, ...]
 class Loaded(NamedTuple):
     """What one experiment's store holds: its manifest, its events, its log by relation, one table a file."""
 
-    store: Store
+    stored: StoredExperiment
     manifest: Manifest
     events: list[Event]
     log: dict[str, list[pa.Table]]
@@ -54,8 +53,7 @@ class Loaded(NamedTuple):
 
 def fill(
     con: duckdb.DuckDBPyConnection,
-    data: Path | str,
-    experiment: str | None,
+    read: Callable[[frozenset[str]], list[Loaded]],
     *,
     now: datetime | None,
     sources: frozenset[str],
@@ -65,13 +63,11 @@ def fill(
     Parameters
     ----------
     con : has the empty tables
-    data, experiment, now : as in ``connect``
+    read : given the relations that are needed, reads the experiments
+    now : as in ``connect``
     sources : the relations that are needed; columns of the log that nobody reads are not read
     """
-    needed = [source for source in LOGS if source in sources]
-    audited = sources & RELATIONS.keys()
-    read = partial(_read, needed=needed, has_events=bool(audited))
-    loaded = _read_all(data, read) if experiment is None else [read(find(data, experiment))]
+    loaded = read(sources)
     manifests = [item.manifest for item in loaded]
     bind(con, "clock", [(now or datetime.now(UTC),)])
     bind(con, "manifest", map(_manifest_row, manifests))
@@ -81,7 +77,7 @@ def fill(
     bind_reported(con, manifests)
     if "entry_env" in sources:
         bind(con, "entry_env", (row for manifest in manifests for row in _env_rows(manifest)))
-    for source in audited:
+    for source in sources & RELATIONS.keys():
         relation = RELATIONS[source]
         bind(
             con,
@@ -89,10 +85,10 @@ def fill(
             (row for item in loaded for row in relation(item.manifest.experiment_id, item.events)),
         )
     if "finding" in sources:
-        _bind_findings(con, [item.store for item in loaded])
+        _bind_findings(con, [item.stored.store for item in loaded])
     if "tracked_run" in sources:
-        bind_runs(con, [item.store for item in loaded])
-    for source in needed:
+        bind_runs(con, [item.stored.store for item in loaded])
+    for source in sources & LOGS.keys():
         tables = [table for item in loaded for table in item.log[source]]
         if tables:
             _bind_log(con, source, pa.concat_tables(tables))
@@ -112,27 +108,28 @@ def bind_reported(con: duckdb.DuckDBPyConnection, manifests: Iterable[Manifest])
     bind(con, "reported_cost", (row for manifest in manifests for row in _reported_rows(manifest)))
 
 
-def _read_all(data: Path | str, read: Callable[[Store], Loaded]) -> list[Loaded]:
+def read_all(sources: frozenset[str], *, data: Path | str) -> list[Loaded]:
     """Read every store; one that can't be read must not keep an analyst from all the others."""
     found = stores(data) or [find(data)]  # find says what to do where there is none
     loaded, faults = [], []
     for store in found:
         try:
-            loaded.append(read(store))
+            loaded += read_one(sources, stored=StoredExperiment(store))
         except FmonError as fault:
             faults.append(fault)
     if not loaded:
         raise faults[0]
     for left_out in faults:
-        warnings.warn(f"an experiment is left out: {left_out}", stacklevel=4)
+        warnings.warn(f"an experiment is left out: {left_out}", stacklevel=5)
     return loaded
 
 
-def _read(store: Store, *, needed: list[str], has_events: bool) -> Loaded:
-    manifest = read_manifest(store)
-    events = read_events(store) if has_events else []
-    log = steadily(store, partial(_read_log, needed=needed)) if needed else {}
-    return Loaded(store, manifest, events, log)
+def read_one(sources: frozenset[str], *, stored: StoredExperiment) -> list[Loaded]:
+    """Read the log of one experiment, whose manifest may have been read already."""
+    manifest = stored.manifest
+    needed = [source for source in LOGS if source in sources]
+    log = steadily(stored.store, partial(_read_log, needed=needed)) if needed else {}
+    return [Loaded(stored, manifest, stored.events if sources & RELATIONS.keys() else [], log)]
 
 
 def _read_log(paths: Iterable[Path], *, needed: list[str]) -> dict[str, list[pa.Table]]:
@@ -163,7 +160,7 @@ def _bind_findings(con: duckdb.DuckDBPyConnection, found: Iterable[Store]) -> No
             warnings.warn(
                 f"{store.findings} is damaged or written by another fmon version, its causes are left out; "
                 "fmon adopt with the experiment's config and the fmon poll after it recreate it",
-                stacklevel=4,
+                stacklevel=5,
             )
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from fmon.clock import Clock
 from fmon.errors import ConfigError, QueueError
 from fmon.monitor.record import record
 from fmon.monitor.replay import replay
@@ -30,8 +31,7 @@ def run(config, out, *polls, logs):
             FakeQueue(*polls),
             out,
             interval_s=60,
-            clock=lambda: next(ticks),
-            sleep=lambda seconds: None,
+            clock=Clock(now=lambda: next(ticks), sleep=lambda seconds: None),
             logs=logs,
         )
     )
