@@ -32,7 +32,8 @@ from fmon.model import MAX_CONDITIONS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fmon.launch.launch import LaunchDependencies, Launched
+    from fmon.launch.launch import LaunchDependencies
+    from fmon.launch.outcome import Launched
 
 
 def plan(

@@ -128,6 +128,7 @@ def record(
     *,
     out: Annotated[Path, typer.Option(help="Folder of the recording; one that exists is resumed.")],
     interval: Interval = 60,
+    max_conditions: MaxConditions = MAX_CONDITIONS,
     queue: Queue = DEFAULT_QUEUE,
 ) -> None:
     """Record the queue of a running experiment until its jobs have ended, logs included, secrets redacted."""
@@ -145,6 +146,7 @@ def record(
                 interval_s=interval,
                 clock=Clock(sleep=ctrl_c.sleep),
                 logs=open_logs(queue),
+                max_conditions=max_conditions,
             ):
                 say(sentence)
     except KeyboardInterrupt:

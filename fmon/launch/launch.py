@@ -15,10 +15,15 @@ from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
 from fmon.config.task import image_of, read_task
+<<<<<<< HEAD
 from fmon.events import LaunchEvent
 from fmon.launch.dispatch import DispatchLimits, DispatchOutcome, LaunchKey, dispatch, exclusive
+=======
+from fmon.launch.dispatch import DispatchLimits, LaunchKey, dispatch, exclusive
+>>>>>>> main
 from fmon.launch.estimate import cost_of, estimate
 from fmon.launch.job_yaml import JobWriter, job_envs
+from fmon.launch.outcome import Launched
 from fmon.launch.preflight import checks, image_check, parse_kinds
 from fmon.launch.refusals import (
     confirm_cost,
@@ -37,7 +42,6 @@ from fmon.monitor.ingest import ingest
 from fmon.store.durable import lock
 from fmon.store.events import append_event
 from fmon.store.folder import POLL_WAIT_S, Store, poll_lock, stores
-from fmon.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -94,67 +98,6 @@ class LaunchOptions:
     is_dry: bool = False
     allow_bare_vm: bool = False
     confirm: Callable[[str], bool] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Launched:
-    """What a launch did.
-
-    Attributes
-    ----------
-    experiment_id : the experiment; of a dry run that would make one, the id it would have
-    is_new : it was made now
-    had_count : conditions that had a job before
-    to_launch : (job name, variables that fmon sets) by condition; of a dry run only
-    checks : what was looked at
-    cost_usd : estimate for the jobs of this launch; None = unknown
-    dispatched : what became of the launches
-    """
-
-    experiment_id: str
-    is_new: bool
-    is_dry: bool
-    condition_count: int
-    had_count: int
-    to_launch: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
-    checks: list[Check] = field(default_factory=list)
-    cost_usd: float | None = None
-    dispatched: DispatchOutcome = field(default_factory=DispatchOutcome)
-
-    def sentences(self) -> list[str]:
-        """Say what was done, for stderr."""
-        said = [f"{check.result}: {check.sentence}" for check in self.checks if check.result != "ok"]
-        what = "new experiment" if self.is_new else "continued"
-        left = self.condition_count - self.had_count
-        cost = "" if self.cost_usd is None else f", estimated at {self.cost_usd:.2f} USD"
-        if self.is_dry:
-            return [
-                *said,
-                f"{self.experiment_id}: {what}; would launch {left} jobs{cost}; nothing was changed",
-            ]
-        if not left:
-            return [
-                *said,
-                f"{self.experiment_id}: all {self.condition_count} conditions have a job; nothing to do",
-            ]
-        done = self.dispatched
-        said.append(
-            f"{self.experiment_id}: {what}; {len(done.launched)} jobs launched{cost}; "
-            f"{self.had_count + len(done.launched) + len(done.found)} of {self.condition_count} conditions "
-            "have a job"
-        )
-        if done.found:
-            said.append(f"{len(done.found)} had been launched already, unnoticed: {listed(done.found)}")
-        return said
-
-    def lines(self) -> list[str]:
-        """Give the data, for stdout: the experiment's id; of a dry run one line a job."""
-        if not self.is_dry:
-            return [self.experiment_id]
-        return [
-            " ".join([name, *(f"{variable}={value}" for variable, value in envs.items())])
-            for name, envs in self.to_launch.values()
-        ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
 from fmon.errors import ConfigError, QueueError
+from fmon.model import MAX_CONDITIONS
 from fmon.monitor.ingest import is_terminal, match, new_manifest
 from fmon.redact import redact
 from fmon.sky.reader import LogAsk
@@ -41,6 +42,7 @@ def record(
     interval_s: float,
     clock: Clock,
     logs: LogReader,
+    max_conditions: int = MAX_CONDITIONS,
 ) -> Iterator[str]:
     """Append a line a poll until every job of the experiment has ended, then fetch the logs.
 
@@ -52,13 +54,14 @@ def record(
     interval_s : time between the starts of two polls [s]
     clock : the clock
     logs : where the logs are read from
+    max_conditions : maximum number of conditions of the config
 
     Yields
     ------
     str
         One sentence a poll.
     """
-    experiment = load_experiment(config)
+    experiment = load_experiment(config, max_conditions=max_conditions)
     manifest = new_manifest(
         experiment, experiment.experiment_name, created_at=clock.now(), is_replay=True, prices={}
     )
