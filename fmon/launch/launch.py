@@ -15,12 +15,8 @@ from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
 from fmon.config.task import image_of, read_task
-<<<<<<< HEAD
 from fmon.events import LaunchEvent
-from fmon.launch.dispatch import DispatchLimits, DispatchOutcome, LaunchKey, dispatch, exclusive
-=======
 from fmon.launch.dispatch import DispatchLimits, LaunchKey, dispatch, exclusive
->>>>>>> main
 from fmon.launch.estimate import cost_of, estimate
 from fmon.launch.job_yaml import JobWriter, job_envs
 from fmon.launch.outcome import Launched
