@@ -18,7 +18,7 @@ from fmon.fix.chain import measure, run_command
 from fmon.redact import redact
 from fmon.rules.f3_rebuild_before_relaunch import f3_links
 from fmon.text import nearest
-from fmon.warehouse import rows
+from fmon.warehouse import column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from fmon.study import Study
 
 RERUN = """
-select
-    relaunch_candidate.condition_id,
-    relaunch_candidate.remedy
+select relaunch_candidate.remedy
 from relaunch_candidate
 order by relaunch_candidate.manifest_position
 """
@@ -136,7 +134,7 @@ def record(study: Study, root_cause_id: str, *, what: str, by: str, now: datetim
     con = study.connect(GATHERED)
     require_full_diagnosis(con, study.events)
     cycle = study.manifest.current_cycle
-    known = sorted({row["root_cause_id"] for row in failures(con)})
+    known = sorted({failure.root_cause_id for failure in failures(con)})
     if root_cause_id not in known:
         hint = nearest(root_cause_id, known) if known else "there is no failure"
         message = f"{study.experiment_id} has no root cause {root_cause_id!r}; {hint}"
@@ -172,19 +170,18 @@ def verify(
     con = study.connect((*GATHERED, RERUN))
     since = require_full_diagnosis(con, study.events)
     manifest = study.manifest
-    again = rows(con, RERUN)
-    if not again:
+    remedies = column(con, RERUN)
+    if not remedies:
         return Verified(
             experiment_id=study.experiment_id, cycle=manifest.current_cycle, rerun_count=0, links=[]
         )
-    remedies = {row["remedy"] for row in again}
     ask = _ask_nobody if manifest.is_replay else ask
-    chain = measure(study, remedies, diagnosed_at=since, run=run, ask=ask)
+    chain = measure(study, set(remedies), diagnosed_at=since, run=run, ask=ask)
     links = [link._replace(evidence=redact(link.evidence)) for link in f3_links(chain)]
     verified = Verified(
         experiment_id=study.experiment_id,
         cycle=manifest.current_cycle,
-        rerun_count=len(again),
+        rerun_count=len(remedies),
         links=links,
     )
     event = FixVerifiedEvent(

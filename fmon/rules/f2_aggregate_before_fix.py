@@ -5,19 +5,27 @@ Beside ``fmon.rules.kill_switch``, for its size: what F1 and F2 ask for once the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from fmon.errors import RuleError
 from fmon.events import DiagnosisEvent
 from fmon.text import counted, listed, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from fmon.events import DiagnosedCause, Event
 
-    Row = Mapping[str, Any]
+
+class FailedAttempt(msgspec.Struct, frozen=True):
+    """A failed attempt as view ``failure`` has it."""
+
+    condition_id: str
+    job_id: int
+    root_cause_id: str
 
 
 class Named(NamedTuple):
@@ -31,7 +39,7 @@ class Named(NamedTuple):
         return frozenset(job_id for _, job_id in self.pairs)
 
 
-def f2_diagnosed_in_full(events: Sequence[Event], cycle: int, failures: Iterable[Row]) -> datetime:
+def f2_diagnosed_in_full(events: Sequence[Event], cycle: int, failures: Iterable[FailedAttempt]) -> datetime:
     """F2: a fix and a relaunch follow one full diagnosis of this cycle, with all that has failed.
 
     Parameters
@@ -57,7 +65,7 @@ def f2_diagnosed_in_full(events: Sequence[Event], cycle: int, failures: Iterable
         why = "only a preliminary diagnosis of" if made else "no diagnosis of"
         raise RuleError(2, f"there is {why} cycle {cycle}; gather all failures first: fmon diagnose")
     newest = named_in(full[-1].causes)
-    wanted = Named(frozenset((row["root_cause_id"], row["job_id"]) for row in failures))
+    wanted = Named(frozenset((row.root_cause_id, row.job_id) for row in failures))
     if newest != wanted:
         changed = sorted({job_id for _, job_id in newest.pairs ^ wanted.pairs})
         told = listed([str(job_id) for job_id in changed])
@@ -78,7 +86,7 @@ UNEXAMINED = "unknown/unexamined"
 """The root cause that view ``failure`` gives to an attempt that nobody has looked at yet."""
 
 
-def f2_aggregate_before_fix(failures: Iterable[Row]) -> None:
+def f2_aggregate_before_fix(failures: Iterable[FailedAttempt]) -> None:
     """F2: all failures are gathered, each with a root cause, before any is fixed; unknown is one too.
 
     Parameters
@@ -94,7 +102,7 @@ def f2_aggregate_before_fix(failures: Iterable[Row]) -> None:
     -----
     Prevents a rebuild and relaunch for one cause while another still waits to be found.
     """
-    without = [f"{row['condition_id']} (job {row['job_id']})" for row in failures if is_unexamined(row)]
+    without = [f"{row.condition_id} (job {row.job_id})" for row in failures if is_unexamined(row)]
     if without:
         raise RuleError(
             2,
@@ -103,6 +111,6 @@ def f2_aggregate_before_fix(failures: Iterable[Row]) -> None:
         )
 
 
-def is_unexamined(failure: Row) -> bool:
+def is_unexamined(failure: FailedAttempt) -> bool:
     """Tell whether a failed attempt has no finding yet."""
-    return bool(failure["root_cause_id"] == UNEXAMINED)
+    return failure.root_cause_id == UNEXAMINED

@@ -13,7 +13,7 @@ from fmon.store.folder import find
 from fmon.warehouse.dictionary import dictionary, markdown
 from fmon.warehouse.export import export
 from fmon.warehouse.load import Loaded, fill, read_all, read_one
-from fmon.warehouse.result import column, query_rows, rows, typed_rows
+from fmon.warehouse.result import column, grouped_rows, query_rows, rows, typed_rows
 from fmon.warehouse.views import COMPUTED, VIEWS, closure, make_views, open_empty, relations_in
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ __all__ = [
     "connect",
     "dictionary",
     "export",
+    "grouped_rows",
     "markdown",
     "open_views",
     "query_rows",

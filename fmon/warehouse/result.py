@@ -12,7 +12,7 @@ import msgspec
 from fmon.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     Parameters = Sequence[Any] | Mapping[str, Any] | None
 
@@ -51,23 +51,57 @@ def typed_rows(
     TypeError
         The query has other columns than the struct has fields.
     """
+    return list(starmap(row_type, _fetched(con, sql, row_type.__struct_fields__, parameters, row_type)))
+
+
+def grouped_rows(
+    con: duckdb.DuckDBPyConnection,
+    sql: str,
+    row_type: type[RowType],
+    *,
+    by: str,
+    parameters: Parameters = None,
+) -> dict[Any, list[RowType]]:
+    """Run a query whose rows belong to something else, and group them by it.
+
+    Parameters
+    ----------
+    con, sql, row_type, parameters
+        As in ``typed_rows``.
+    by
+        The column that says what a row belongs to; no field of the struct.
+    """
+    grouped: dict[Any, list[RowType]] = {}
+    for key, *values in _fetched(con, sql, (by, *row_type.__struct_fields__), parameters, row_type):
+        grouped.setdefault(key, []).append(row_type(*values))
+    return grouped
+
+
+def _fetched(
+    con: duckdb.DuckDBPyConnection,
+    sql: str,
+    names: tuple[str, ...],
+    parameters: Parameters,
+    row_type: type[msgspec.Struct],
+) -> Iterable[Sequence[Any]]:
+    """Fetch exactly these columns, in this order."""
     found = con.sql(sql, params=parameters)
-    columns, fields = ([] if found is None else found.columns), row_type.__struct_fields__
-    if sorted(columns) != sorted(fields):
-        message = (
-            f"{row_type.__name__} has the fields {sorted(fields)}, its query the columns {sorted(columns)}"
-        )
+    columns = [] if found is None else found.columns
+    if sorted(columns) != sorted(names):
+        message = f"{row_type.__name__} needs the columns {sorted(names)}, its query has {sorted(columns)}"
         raise TypeError(message)
-    found, zoned = _without_zones(found, [columns.index(field) for field in fields])
+    found, zoned = _without_zones(found, [columns.index(name) for name in names])
     if not zoned:
-        return list(starmap(row_type, found.fetchall()))
-    typed = []
-    for row in found.fetchall():
-        values = list(row)
-        for number in zoned:
-            values[number] = _in_utc(values[number])
-        typed.append(row_type(*values))
-    return typed
+        return found.fetchall()
+    return (_zoned(row, zoned) for row in found.fetchall())
+
+
+def _zoned(row: tuple[Any, ...], positions: list[int]) -> list[Any]:
+    """Give the times of a row their zone."""
+    values = list(row)
+    for position in positions:
+        values[position] = _in_utc(values[position])
+    return values
 
 
 def column(con: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters = None) -> list[Any]:

@@ -53,9 +53,7 @@ def test_before_it_is_closed_a_lost_job_is_open_and_alarms(data):
 
 def test_without_yes_it_is_only_shown(data):
     found = lost(open_study(data), NAMES[:1], now=NOW)
-    assert [(row["condition_id"], row["job_id"], row["status"]) for row in found.rows] == [
-        (NAMES[0], 1, "RUNNING")
-    ]
+    assert [(row.condition_id, row.job_id, row.status) for row in found.rows] == [(NAMES[0], 1, "RUNNING")]
     assert "would be closed; --yes does it" in found.sentences()[0]
     assert "lost_job_closed" not in [event["event"] for event in written_events(stores(data)[0])]
 

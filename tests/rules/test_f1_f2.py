@@ -4,17 +4,17 @@ import pytest
 
 from fmon.errors import RuleError
 from fmon.events import CycleAuthorizedEvent, UnknownEvent
-from fmon.rules.f1_wait_for_terminal import f1_is_lifted, f1_wait_for_terminal
-from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix
+from fmon.rules.f1_wait_for_terminal import UnfinishedCondition, f1_is_lifted, f1_wait_for_terminal
+from fmon.rules.f2_aggregate_before_fix import FailedAttempt, f2_aggregate_before_fix
 from tests.support.events import FIRING
 
 
-def condition(name: str, job_id: int | None, state: str, status: str | None) -> dict:
-    return {"condition_id": name, "job_id": job_id, "state": state, "status": status}
+def condition(name: str, job_id: int | None, state: str, status: str | None) -> UnfinishedCondition:
+    return UnfinishedCondition(name, job_id, state, status)
 
 
-def failure(name: str, job_id: int, root_cause_id: str) -> dict:
-    return {"condition_id": name, "job_id": job_id, "root_cause_id": root_cause_id}
+def failure(name: str, job_id: int, root_cause_id: str) -> FailedAttempt:
+    return FailedAttempt(name, job_id, root_cause_id)
 
 
 class TestF1:

@@ -7,7 +7,7 @@ import duckdb
 import msgspec
 import pytest
 
-from fmon.warehouse import column, typed_rows
+from fmon.warehouse import column, grouped_rows, typed_rows
 from fmon.warehouse.views import open_empty
 
 
@@ -47,8 +47,15 @@ def test_columns_are_taken_by_name_whatever_their_order(con):
     ],
 )
 def test_other_columns_than_fields_are_an_error_even_without_a_row(con, query):
-    with pytest.raises(TypeError, match=r"Job has the fields .*'cost_usd'.*, its query the columns"):
+    with pytest.raises(TypeError, match=r"Job needs the columns .*'cost_usd'.*, its query has"):
         typed_rows(con, f"from ({query}) where false", Job)
+
+
+def test_rows_are_grouped_by_a_column_that_is_no_field(con):
+    numbered = f"select jobs.* replace (number as job_id), number // 2 as of from ({QUERY}) as jobs"
+    query = f"{numbered}, range(4, 7) as numbers(number) where end_at is null"
+    grouped = grouped_rows(con, query, Job, by="of", parameters={"number": 0})
+    assert {key: [job.job_id for job in jobs] for key, jobs in grouped.items()} == {2: [4, 5], 3: [6]}
 
 
 def test_a_column_is_its_values(con):
