@@ -133,9 +133,13 @@ def _print_cancelled(done: Cancelled, output: str) -> None:
 
 
 def _print_lost(done: Lost, output: str) -> None:
+    from msgspec.structs import asdict
+
     from fmon.terminal.rows import print_rows
 
-    print_rows(("condition_id", "job_id", "status", "last_seen_at"), done.rows, output)
+    print_rows(
+        ("condition_id", "job_id", "status", "last_seen_at"), [asdict(row) for row in done.rows], output
+    )
     say(*done.sentences())
 
 
