@@ -1,4 +1,4 @@
--- What was done about an experiment, in the order in which it happened: cycles launched, kill-switch firings,
+-- What was done about an experiment, in the order in which it happened: cycles launched, kill switch firings,
 -- diagnoses, fixes, checks, cancels. From the audit in events.jsonl, launches from the jobs themselves.
 create or replace view history as
 with together as (

@@ -1,4 +1,4 @@
--- The firings of the kill-switch as the poll that fired recorded them, and whom it would be right to cancel
+-- The firings of the kill switch as the poll that fired recorded them, and whom it would be right to cancel
 -- now: candidates that are still open and have not got past the failure point since.
 create or replace view kill_switch as
 with candidate as (
@@ -47,7 +47,7 @@ left join still_open
     on firing.experiment_id = still_open.experiment_id and firing.firing_id = still_open.firing_id;
 
 comment on view kill_switch is
-'A firing of the kill-switch; grain: experiment_id, firing_id';
+'A firing of the kill switch; grain: experiment_id, firing_id';
 comment on column kill_switch.experiment_id is 'the experiment [id]';
 comment on column kill_switch.firing_id is 'order of the firing, from 1 [id]';
 comment on column kill_switch.trigger is

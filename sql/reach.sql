@@ -1,4 +1,4 @@
--- How far each attempt has ever come: the longest single run of its tasks. The kill-switch compares it
+-- How far each attempt has ever come: the longest single run of its tasks. The kill switch compares it
 -- with the point at which others failed, so it says too much rather than too little: a run lasts until the
 -- next one begins, the time of recovery included. A job that no poll has shown yet has not started.
 create or replace view reach as

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError
 from fmon.manifest.file import read_manifest
-from fmon.manifest.select import select
 from fmon.store.events import append_event
 from fmon.store.folder import find
 from fmon.text import listed
 from fmon.warehouse import connect, rows
+from fmon.warehouse.selection import select_current
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,7 @@ class Lost:
     def sentences(self) -> list[str]:
         """Say what was done, for stderr."""
         count = "1 lost job" if len(self.rows) == 1 else f"{len(self.rows):,} lost jobs"
-        done = "closed, to be run again" if self.is_closed else "would be closed; --yes does it"
+        done = "closed, to be relaunched" if self.is_closed else "would be closed; nothing was changed"
         return [f"{self.experiment_id}: {count} {done}"]
 
 
@@ -66,7 +66,7 @@ def lost(data: Path, experiment: str | None, selections: Sequence[str], *, now: 
     Parameters
     ----------
     data, experiment : folder of the stores; the experiment's id or a unique start of it
-    selections : conditions and factor=level
+    selections : words of a selection
     now : the clock [UTC]
 
     Raises
@@ -75,7 +75,7 @@ def lost(data: Path, experiment: str | None, selections: Sequence[str], *, now: 
         A condition does not exist or is not lost: nobody closes a job that the queue still shows.
     """
     store = find(data, experiment)
-    chosen = select(read_manifest(store), selections)
+    chosen = select_current(data, read_manifest(store), selections, now=now)
     con = connect(data, store.experiment_id, now=now, views=("condition", "job"))
     try:
         found = [row for row in rows(con, LOST) if row["condition_id"] in chosen]

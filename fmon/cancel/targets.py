@@ -1,6 +1,6 @@
 """Which jobs are to be cancelled as the store knows them, and why.
 
-What the kill-switch proposes says view ``kill_switch``; what a person names is meant while it is open.
+What the kill switch proposes says view ``kill_switch``; what a person names is meant while it is open.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fmon.errors import ConfigError
-from fmon.manifest.select import select
 from fmon.model import level_text
 from fmon.monitor.kill_switch import firing_reason
 from fmon.rules.kill_switch import is_past
 from fmon.warehouse import connect, rows
+from fmon.warehouse.selection import select_current
 from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class CancelRequest:
 
     Attributes
     ----------
-    selections : conditions and factor=level; empty = what the kill-switch proposes
+    selections : words of a selection; empty = what the kill switch proposes
     by : a name, for the audit
     """
 
@@ -165,7 +165,7 @@ def find_targets(store: Store, manifest: Manifest, request: CancelRequest, *, no
     ConfigError
         A selection names no condition.
     """
-    chosen = select(manifest, request.selections)
+    chosen = select_current(store.path.parent, manifest, request.selections, now=now)
     views = ("experiment", "job", "reach", "kill_switch")
     con = connect(store.path.parent, store.experiment_id, now=now, views=views)
     try:
@@ -186,7 +186,7 @@ def find_targets(store: Store, manifest: Manifest, request: CancelRequest, *, no
 
 
 def refuse_unclear(selections: Iterable[str], *, is_kill_switch: bool) -> None:
-    """Refuse a call that names both the kill-switch and conditions, or neither.
+    """Refuse a call that names both the kill switch and conditions, or neither.
 
     Raises
     ------
@@ -195,10 +195,10 @@ def refuse_unclear(selections: Iterable[str], *, is_kill_switch: bool) -> None:
     """
     named = list(selections)
     if is_kill_switch and named:
-        message = f"--kill-switch chooses the jobs itself: leave out {named[0]}, or leave out --kill-switch"
+        message = f"--kill-switch selects the jobs itself: leave out {named[0]}, or leave out --kill-switch"
         raise ConfigError(message)
     if not is_kill_switch and not named:
-        message = "nothing named: --kill-switch, or conditions, or factor=level (fmon status lists them)"
+        message = "nothing is selected: use --kill-switch or a selection, such as state=running (fmon status)"
         raise ConfigError(message)
 
 
@@ -233,9 +233,9 @@ def _targets_of_firings(
 
 def _why_none(firings: list[dict[str, Any]]) -> str:
     if not firings:
-        return "the kill-switch has not fired in this cycle"
+        return "the kill switch has not fired in this cycle"
     reasons = dict.fromkeys(firing["why_none"] for firing in firings if firing["why_none"])
-    return "; ".join(reasons) or "what the kill-switch proposed is gone, or past the failure point"
+    return "; ".join(reasons) or "what the kill switch proposed is gone, or past the failure point"
 
 
 def _is_at(entry: Entry, combination: Mapping[str, str]) -> bool:

@@ -9,10 +9,11 @@ import typer
 
 from fmon.cli.options import (
     Data,
-    Experiment,
+    ExperimentOption,
     Output,
     Queue,
     Rows,
+    Selection,
     now,
 )
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE
@@ -20,21 +21,29 @@ from fmon.cli.stderr import say
 
 
 def diagnose(
-    experiment: Experiment = None,
+    selections: Selection = None,
     *,
+    experiment: ExperimentOption = None,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Also while jobs are open: preliminary, opens no fix.")
+        bool, typer.Option("--partial", help="Allow open jobs; the result is preliminary and allows no fix.")
     ] = False,
     output: Rows = Output.table,
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Gather all failures into root causes: whom each struck, its evidence, and how to fix it."""
+    """Group all failures by root cause, with affected jobs, evidence and fix."""
     from fmon.diagnose.diagnose import diagnose as diagnose_phase
     from fmon.sky.logs import open_logs
     from fmon.terminal.diagnosis import print_diagnosis
 
-    diagnosis = diagnose_phase(data, experiment, is_partial=partial, logs=open_logs(queue), now=now())
+    diagnosis = diagnose_phase(
+        data,
+        experiment,
+        is_partial=partial,
+        logs=open_logs(queue),
+        now=now(),
+        selections=tuple(selections or ()),
+    )
     if sentence := diagnosis.examined.sentence():
         say(sentence)
     print_diagnosis(diagnosis, output)

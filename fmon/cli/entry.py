@@ -1,4 +1,4 @@
-"""Where a process starts; the only place that turns a refusal into a sentence and an exit code."""
+"""Entry point; the only place that turns errors into messages and exit codes."""
 
 import os
 import sys
@@ -22,6 +22,6 @@ def main() -> None:
         say(f"fmon: {refusal}")
         raise SystemExit(refusal.exit_code) from None
     except BrokenPipeError:
-        # The reader has gone (fmon sql ... | head): say nothing, and keep Python from flushing again at exit.
+        # The reader has gone (fmon sql ... | head): keep Python from flushing again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None

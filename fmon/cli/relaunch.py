@@ -1,58 +1,100 @@
-"""Phase 5 on the command line, ``fmon relaunch``, and ``fmon audit``."""
+"""Phase 5 on the command line: ``fmon relaunch``."""
 
 from __future__ import annotations
 
 import math
-import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fmon.cli.options import INTERRUPTED, Data, Experiment, Output, Queue, Rows, now, user
+from fmon.cli.ask import confirming, require_consent
+from fmon.cli.options import (
+    INTERRUPTED,
+    By,
+    Data,
+    DryRun,
+    ExperimentOption,
+    Output,
+    OverBudget,
+    Queue,
+    Rows,
+    Selection,
+    Yes,
+    now,
+    user,
+)
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE
 from fmon.cli.stderr import say
 from fmon.errors import ConfigError, RuleError
+from fmon.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fmon.relaunch.plan import Authorization, RelaunchPlan
 
 
 def relaunch(
-    experiment: Experiment = None,
+    selections: Selection = None,
     *,
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Print the commands as a person would type them; change nothing."),
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Launch without asking.")] = False,
+    experiment: ExperimentOption = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    over_budget: OverBudget = False,
     include_cancelled: Annotated[
-        bool, typer.Option("--include-cancelled", help="Also what a person cancelled.")
+        bool, typer.Option("--include-cancelled", help="Include jobs that a person cancelled.")
     ] = False,
     authorize_cycle: Annotated[
         int | None,
         typer.Option(
-            help="A person's word for exactly this cycle beyond the two allowed.", show_default=False
+            "--authorize-cycle",
+            metavar="N",
+            help="Authorize one cycle beyond the limit; needs --budget.",
+            show_default=False,
         ),
     ] = None,
     budget: Annotated[
-        float | None, typer.Option(help="What that cycle may cost [USD].", min=0, show_default=False)
+        float | None,
+        typer.Option(
+            "--budget",
+            metavar="USD",
+            help="Budget of the authorized cycle [USD].",
+            min=0,
+            show_default=False,
+        ),
     ] = None,
+    by: By = None,
     output: Rows = Output.table,
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Run again what failed or was stopped, as the next cycle, and only that; rules F1 to F5 allowing."""
+    """Relaunch failed or cancelled conditions as the next cycle, if F1-F5 allow it."""
     from fmon.relaunch.escalation import Escalation
+    from fmon.relaunch.relaunch import RelaunchOptions
     from fmon.relaunch.relaunch import relaunch as relaunch_phase
     from fmon.sky.queue import open_queue
     from fmon.sky.submit.sdk import SdkSubmitter
-    from fmon.terminal.launch import LaunchBar
+    from fmon.terminal.launch import LaunchBar, shown
     from fmon.terminal.relaunch import print_escalation, print_relaunched
 
+    printed: list[str] = []
+
+    def agree(plan: RelaunchPlan) -> bool:
+        if not (dry_run or yes):
+            printed.extend(plan.sentences())
+            say(*shown(plan.commands), *printed)
+            require_consent(f"Launch {counted(len(plan.jobs), 'job')}?", verb="launch", participle="launched")
+        return not dry_run
+
+    person = by or user()
+    options = RelaunchOptions(
+        by=person,
+        selections=tuple(selections or ()),
+        include_cancelled=include_cancelled,
+        authorization=_authorization(authorize_cycle, budget, by=person),
+        is_over_budget_allowed=over_budget,
+        confirm=confirming(yes=yes),
+    )
     try:
         with LaunchBar() as bar:
             done = relaunch_phase(
@@ -60,10 +102,9 @@ def relaunch(
                 experiment,
                 queue=open_queue(queue),
                 open_submitter=SdkSubmitter,
-                agree=_asking(is_dry=dry_run, yes=yes),
+                agree=agree,
                 clock=now,
-                include_cancelled=include_cancelled,
-                authorization=_authorization(authorize_cycle, budget),
+                options=options,
                 progress=bar.show,
             )
     except RuleError as refusal:
@@ -71,30 +112,16 @@ def relaunch(
             print_escalation(refusal.report, output)
         raise
     except KeyboardInterrupt:
-        say("interrupted; the same command carries on with the same cycle and launches nothing twice")
+        say("interrupted; running the command again resumes the same cycle and launches nothing twice")
         raise typer.Exit(INTERRUPTED) from None
     print_relaunched(done, output)
-    say(*done.sentences(is_dry=dry_run))
+    say(*(sentence for sentence in done.sentences(is_dry=dry_run) if sentence not in printed))
     if done.dispatched is not None:
-        done.dispatched.require_all(f"fmon relaunch {done.plan.experiment_id}")
+        done.dispatched.require_all(f"fmon relaunch -e {done.plan.experiment_id}")
 
 
-def _asking(*, is_dry: bool, yes: bool) -> Callable[[RelaunchPlan], bool]:
-    """Give what decides once every rule has passed: a dry run, ``--yes``, or whoever sits at the terminal."""
-
-    def agree(plan: RelaunchPlan) -> bool:
-        if is_dry or yes:
-            return not is_dry
-        say(*plan.sentences())
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise ConfigError("nobody is there to ask; say --yes to launch, --dry-run to look")
-        return typer.confirm("Launch?", err=True)
-
-    return agree
-
-
-def _authorization(cycle: int | None, budget_usd: float | None) -> Authorization | None:
-    """Read a person's word for a cycle; its sum belongs to it."""
+def _authorization(cycle: int | None, budget_usd: float | None, *, by: str) -> Authorization | None:
+    """Read the authorization of one cycle; it needs a budget."""
     from fmon.relaunch.plan import Authorization
 
     if cycle is None and budget_usd is None:
@@ -102,5 +129,5 @@ def _authorization(cycle: int | None, budget_usd: float | None) -> Authorization
     if cycle is None or budget_usd is None:
         raise ConfigError("--authorize-cycle N and --budget USD belong together")
     if not math.isfinite(budget_usd):
-        raise ConfigError(f"--budget {budget_usd} is no sum; say what the cycle may cost in USD")
-    return Authorization(cycle, Decimal(str(budget_usd)), user())
+        raise ConfigError(f"--budget {budget_usd} is not a sum of money; state what the cycle may cost [USD]")
+    return Authorization(cycle, Decimal(str(budget_usd)), by)

@@ -1,4 +1,4 @@
-"""Commands that tell others: issues."""
+"""Phase 6 on the command line: ``fmon report``, ``audit``, ``compare`` and ``issues``."""
 
 from __future__ import annotations
 
@@ -8,30 +8,39 @@ from typing import Annotated, Any
 
 import typer
 
+from fmon.cli.complete import complete_experiment
 from fmon.cli.options import (
     Data,
-    Experiment,
+    ExperimentArgument,
+    ExperimentOption,
+    ExperimentOptions,
+    OutDir,
     Output,
     Rows,
     now,
+    one_experiment,
     print_lines,
+    several_experiments,
 )
 from fmon.cli.poll import DEFAULT_DATA
 from fmon.cli.stderr import say
 
 
 def report(
-    experiment: Experiment = None,
+    name: ExperimentArgument = None,
     *,
-    out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports"),
+    experiment: ExperimentOption = None,
+    out_dir: OutDir = Path("reports"),
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Write the experiment's JSONL and its HTML page; print their paths."""
+    """Write the report as JSONL and as an HTML page, and print their paths."""
     from fmon.clients.mlflow import tracked_runs
     from fmon.report.report import report as report_phase
     from fmon.sky.costs import reported_costs
 
-    reported = report_phase(data, experiment, out, ask=reported_costs, track=tracked_runs)
+    reported = report_phase(
+        data, one_experiment(name, experiment), out_dir, ask=reported_costs, track=tracked_runs
+    )
     if reported.unreconciled:
         say(reported.unreconciled)
     if reported.untracked:
@@ -40,20 +49,26 @@ def report(
 
 
 def issues(
-    experiment: Experiment = None,
+    name: ExperimentArgument = None,
     *,
+    experiment: ExperimentOption = None,
     create: Annotated[
-        bool, typer.Option("--create", help="File them with gh, GitHub's command line; never twice.")
+        bool, typer.Option("--create", help="File the issues on GitHub with gh; never twice.")
     ] = False,
     repo: Annotated[
         str | None,
-        typer.Option(help="OWNER/NAME; default: what the current folder is a clone of.", show_default=False),
+        typer.Option(
+            "--repo",
+            metavar="OWNER/NAME",
+            help="Repository to file in (default: that of the current directory).",
+            show_default=False,
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports"),
+    out_dir: OutDir = Path("reports"),
     output: Rows = Output.table,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Write a text for each root cause that a person has to see to, and file them where asked."""
+    """Write an issue for each root cause that needs a person; --create files it."""
     from fmon.clients.github import open_github
     from fmon.report.issues import COLUMNS
     from fmon.report.issues import issues as issues_phase
@@ -62,41 +77,59 @@ def issues(
     tracker = partial(open_github, repo) if create else None
     done: list[dict[str, Any]] = []
     try:
-        done.extend(issues_phase(data, experiment, out, open_tracker=tracker, now=now()))
+        of = one_experiment(name, experiment)
+        done.extend(issues_phase(data, of, out_dir, open_tracker=tracker, now=now()))
     finally:
-        print_rows(COLUMNS, done, output)  # what was filed before a fault is said too
+        print_rows(COLUMNS, done, output)  # also what was filed before an error
 
 
 def compare(
     experiments: Annotated[
-        list[str],
-        typer.Argument(help="Two or more, each held against the one named before it.", show_default=False),
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="EXPERIMENT",
+            help="Two or more experiments; each is compared with the one before it.",
+            show_default=False,
+            autocompletion=complete_experiment,
+        ),
+    ] = None,
     *,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for a page of the comparison.", show_default=False)
+    experiment: ExperimentOptions = None,
+    out_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--out-dir",
+            metavar="DIR",
+            help="Directory for an HTML page of the comparison (default: no page).",
+            show_default=False,
+        ),
     ] = None,
     output: Rows = Output.table,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Hold experiments against each other: outcome, causes fixed, new or recurring, flips, suspects, cost."""
+    """Compare experiments: outcome, causes fixed, new or recurring, changed conditions, suspects, cost."""
     from fmon.report.compare import compare as compare_phase
     from fmon.terminal.comparison import print_comparison
 
-    compared = compare_phase(data, experiments, out=out, now=now())
+    ids = several_experiments(experiments, experiment)
+    compared = compare_phase(data, ids, out=out_dir, now=now())
     print_comparison(compared, output)
     if compared.html:
         say(f"page: {compared.html}")
 
 
 def audit(
-    experiment: Experiment = None, *, output: Rows = Output.table, data: Data = Path(DEFAULT_DATA)
+    name: ExperimentArgument = None,
+    *,
+    experiment: ExperimentOption = None,
+    output: Rows = Output.table,
+    data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Hold F1 to F5 and five criteria of quality against what happened; exit 0 only if all were kept."""
+    """Check the records against F1-F5 and five quality criteria; exit 0 only if every rule was followed."""
     from fmon.report.audit import COLUMNS, exit_status
     from fmon.report.audit import audit as audit_phase
     from fmon.terminal.rows import print_rows
 
-    found = audit_phase(data, experiment)
+    found = audit_phase(data, one_experiment(name, experiment))
     print_rows(COLUMNS, found, output)
     raise typer.Exit(exit_status(found))

@@ -145,7 +145,7 @@ def fix_plan(data: Path, experiment: str | None = None) -> FixPlan:
     verify = load_experiment(config, needs_task=False).verify
     causes = root_causes(con)
     rerun = [row["condition_id"] for row in rows(con, RERUN)]
-    which = f" --experiment {store.experiment_id}" if experiment else ""
+    which = f" -e {store.experiment_id}" if experiment else ""
     orders = _orders(con, causes, verify, config, _recorded(store, manifest.current_cycle), which)
     return FixPlan(
         experiment_id=store.experiment_id,
@@ -232,7 +232,7 @@ def _order_steps(cause: Row, which: str) -> list[str]:
     record = f"fmon fix record {quote(cause['root_cause_id'])} --what '...'{which}"
     look = [f"fmon logs {cause['evidence_job_id']}{which}"] if cause["evidence_source"] else []
     if cause["remedy"] == "unrecoverable":
-        return [*look, f"fmon issues{which.replace(' --experiment', '')}", record]
+        return [*look, f"fmon issues{which}", record]
     return look if cause["remedy"] == "auto" else [*look, record]
 
 

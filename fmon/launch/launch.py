@@ -80,15 +80,25 @@ class LaunchOptions:
 
     Attributes
     ----------
-    by : who
-    is_dry : show what would be launched, and change nothing
-    allow_bare_vm : launch without a container image
-    confirm : asks whether to spend more than the budget; None = nobody is there to ask
+    by
+        who
+    is_dry
+        show what would be launched, and change nothing
+    allow_bare_vm
+        launch without a container image
+    is_over_budget_allowed
+        launch even if the estimate exceeds the budget
+    agree
+        called with what would be launched, as of a dry run; False = nothing is launched
+    confirm
+        asks whether to exceed the budget; None = no question may be asked
     """
 
     by: str
     is_dry: bool = False
     allow_bare_vm: bool = False
+    is_over_budget_allowed: bool = False
+    agree: Callable[[Launched], bool] = lambda preview: True
     confirm: Callable[[str], bool] | None = None
 
 
@@ -220,13 +230,18 @@ def launch(
         refuse_another_image(manifest, image, digest)
         cost_usd = cost_of([conditions[each] for each in sorted(missing)], task, found.prices).cost_usd
         launched = replace(launched, checks=looked, cost_usd=cost_usd)
-        if options.is_dry:
-            told = partial(job_envs, experiment, experiment_id=store.experiment_id, cycle=0)
-            would = {
-                name: (each.job_name, told(each)) for name, each in conditions.items() if name in missing
-            }
-            return replace(launched, to_launch=would)
-        is_confirmed = confirm_cost(experiment.limits, found, options.confirm, count=len(missing))
+        told = partial(job_envs, experiment, experiment_id=store.experiment_id, cycle=0)
+        would = {name: (each.job_name, told(each)) for name, each in conditions.items() if name in missing}
+        preview = replace(launched, is_dry=True, to_launch=would)
+        if options.is_dry or not options.agree(preview):
+            return preview
+        is_confirmed = confirm_cost(
+            experiment.limits,
+            found,
+            options.confirm,
+            count=len(missing),
+            is_allowed=options.is_over_budget_allowed,
+        )
         _write(store, manifest, experiment, found, image=image, digest=digest, is_new=is_new)
         append_event(
             store,

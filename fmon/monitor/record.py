@@ -94,9 +94,7 @@ def _copy_inputs(config: Path, task: Path, out: Path) -> None:
     text = redact(config.read_text(encoding="utf-8"))
     kept = out / "experiment.yaml"
     if kept.exists() and kept.read_text(encoding="utf-8") != text:
-        message = (
-            f"{out} holds a recording of another config ({kept} differs from {config}); choose another --out"
-        )
+        message = f"{out} holds a recording of another config ({kept} differs from {config}); choose another --out-dir"
         raise ConfigError(message)
     (out / "logs").mkdir(parents=True, exist_ok=True)
     write_durably(kept, text.encode())

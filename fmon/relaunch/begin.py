@@ -28,6 +28,8 @@ def begin(
     links: list[Link],
     authorization: Authorization | None,
     *,
+    by: str,
+    is_over_budget_confirmed: bool,
     now: datetime,
 ) -> None:
     """Write a cycle down: in the audit first, then in the manifest.
@@ -40,12 +42,15 @@ def begin(
     plan : what is run again
     chain, links : what was measured of F3, and how it was judged
     authorization : a person's word for this cycle; None = it needs none, or has one in the audit
+    by : who relaunches
+    is_over_budget_confirmed : the budget is exceeded, and that was allowed
     now : the clock [UTC]
     """
     manifest = read_manifest(store)
     dry_run = {"dry_run": True} if manifest.is_replay else {}
     if not plan.is_carried_on:
-        _record(store, plan, chain, links, authorization, now=now, dry_run=dry_run)
+        who = {"by": by, "is_over_budget_confirmed": is_over_budget_confirmed}
+        _record(store, plan, chain, links, authorization, who, now=now, dry_run=dry_run)
     if manifest.is_replay:
         return
     with lock(poll_lock(store.path.parent), wait_s=POLL_WAIT_S):
@@ -72,6 +77,7 @@ def _record(
     chain: BuildChain,
     links: list[Link],
     authorization: Authorization | None,
+    who: dict[str, Any],
     *,
     now: datetime,
     dry_run: dict[str, Any],
@@ -107,5 +113,6 @@ def _record(
         image=chain.image,
         digest=chain.digest,
         former_digest=chain.old_digest,
+        **who,
         **dry_run,
     )

@@ -100,7 +100,7 @@ order by condition.entry_number
 
 WORDS = {
     "failed": "failed",
-    "kill_switch": "cancelled by the kill-switch",
+    "kill_switch": "cancelled by the kill switch",
     "cancelled": "cancelled by a person",
     "lost": "closed as lost",
 }
@@ -128,6 +128,8 @@ class RelaunchPlan:
     jobs : condition_id, job_id (of its newest attempt), why, root_cause_id, category, remedy, cycle,
         command, in the order of the manifest
     left_out : conditions that a person cancelled, which run again only on request
+    unselected : further conditions that could be run again, which the selection leaves out
+    not_candidates : conditions that were selected by id, and are none of those to run again
     unmended : conditions that failed of something unrecoverable about which no fix is recorded
     estimate_usd : what the jobs will cost; None = unknown
     spent_usd : what all jobs so far have cost; None = unknown
@@ -139,6 +141,8 @@ class RelaunchPlan:
     is_carried_on: bool
     jobs: list[Row]
     left_out: list[str]
+    unselected: list[str]
+    not_candidates: list[str]
     unmended: list[str]
     estimate_usd: Decimal | None
     spent_usd: Decimal | None
@@ -155,7 +159,11 @@ class RelaunchPlan:
         begun = ", carried on" if self.is_carried_on else ""
         said = [f"{self.experiment_id}: cycle {self.cycle}{begun}: {kinds}; {estimate}{spent}"]
         if not self.jobs:
-            said = [f"{self.experiment_id}: nothing to run again"]
+            said = [f"{self.experiment_id}: nothing to relaunch"]
+        if self.unselected:
+            said.append(f"not selected, left out: {listed(self.unselected)}")
+        if self.not_candidates:
+            said.append(f"selected, but there is nothing to relaunch: {listed(self.not_candidates)}")
         if self.left_out:
             told = listed(self.left_out)
             said.append(f"cancelled by a person, only with --include-cancelled: {told}")
@@ -163,6 +171,26 @@ class RelaunchPlan:
             told = listed(self.unmended)
             said.append(f"unrecoverable, only once its fix is recorded (fmon fix record): {told}")
         return said
+
+    def over_budget(self) -> str | None:
+        """Compare the experiment's budget with what it will have cost; None = it is within the budget."""
+        budget = self.experiment.limits.budget_usd
+        if budget is None:
+            return None
+        if self.estimate_usd is None:
+            return f"the cost of cycle {self.cycle} is unknown, limits.budget_usd is {budget:g}"
+        spent = self.spent_usd or Decimal(0)
+        if spent + self.estimate_usd <= Decimal(str(budget)):
+            return None
+        return (
+            f"cycle {self.cycle} costs about {money(self.estimate_usd)} after {money(spent)} so far, "
+            f"limits.budget_usd is {budget:g}"
+        )
+
+    @property
+    def commands(self) -> list[str]:
+        """The launches as a person would type them."""
+        return [row["command"] for row in self.jobs if row["command"]]
 
     @property
     def condition_ids(self) -> list[str]:
@@ -176,7 +204,11 @@ class RelaunchPlan:
 
 
 def plan_relaunch(
-    manifest: Manifest, con: duckdb.DuckDBPyConnection, *, include_cancelled: bool
+    manifest: Manifest,
+    con: duckdb.DuckDBPyConnection,
+    *,
+    include_cancelled: bool,
+    chosen: Mapping[str, str] | None = None,
 ) -> RelaunchPlan:
     """Find out what would be run again.
 
@@ -185,6 +217,7 @@ def plan_relaunch(
     manifest : of the experiment
     con : its views, at least ``VIEWS``
     include_cancelled : also what a person cancelled
+    chosen : the selected conditions and the words that select them; None = all
 
     Raises
     ------
@@ -193,7 +226,9 @@ def plan_relaunch(
     """
     listed = rows(con, LISTED)
     begun = [row for row in listed if row["is_begun"]]
-    jobs = begun or [row for row in listed if include_cancelled or not row["is_on_request"]]
+    candidates = begun or [row for row in listed if include_cancelled or not row["is_on_request"]]
+    jobs = [row for row in candidates if chosen is None or row["condition_id"] in chosen]
+    by_id_only = {name for name, word in (chosen or {}).items() if name == word}
     cycle = jobs[0]["cycle"] if jobs else rows(con, NEXT)[0]["cycle"]
     most = max(100_000, 2 * len(manifest.jobs))
     experiment = load_experiment(Path(manifest.config_file), max_conditions=most)
@@ -207,7 +242,9 @@ def plan_relaunch(
             {**row, "command": _command(experiment, task, by_id.get(row["condition_id"]), manifest, cycle)}
             for row in jobs
         ],
-        left_out=[row["condition_id"] for row in listed if row["is_on_request"] and row not in jobs],
+        left_out=[row["condition_id"] for row in listed if row["is_on_request"] and row not in candidates],
+        unselected=[row["condition_id"] for row in candidates if row not in jobs],
+        not_candidates=sorted(by_id_only - {row["condition_id"] for row in listed}),
         unmended=[row["condition_id"] for row in rows(con, UNMENDED)],
         estimate_usd=_estimate(rows(con, ESTIMATES), {row["condition_id"] for row in jobs}),
         spent_usd=rows(con, SPENT)[0]["spent_usd"],

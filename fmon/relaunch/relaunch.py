@@ -25,7 +25,7 @@ from fmon.launch.dispatch import DispatchOutcome, LaunchKey, dispatch, exclusive
 from fmon.launch.estimate import cost_of
 from fmon.launch.job_yaml import JobWriter
 from fmon.launch.preflight import checks, parse_kinds
-from fmon.launch.refusals import refuse_failed, refuse_job_names, strangers
+from fmon.launch.refusals import confirm_over_budget, refuse_failed, refuse_job_names, strangers
 from fmon.manifest.file import read_manifest
 from fmon.relaunch.begin import begin
 from fmon.relaunch.escalation import VIEWS as ESCALATION
@@ -48,6 +48,7 @@ from fmon.store.durable import LockTaken
 from fmon.store.events import read_events
 from fmon.store.folder import find
 from fmon.warehouse import connect
+from fmon.warehouse.selection import select_current
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +87,35 @@ class Relaunched:
             return [*said, "a replay: written down in events.jsonl, nothing was launched"]
         count = len(self.dispatched.launched)
         found = f", {len(self.dispatched.found)} were up already" if self.dispatched.found else ""
-        return [*said, f"{count:,} launched{found}; next: fmon watch {self.plan.experiment_id}"]
+        return [*said, f"{count:,} launched{found}; next: fmon watch -e {self.plan.experiment_id}"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelaunchOptions:
+    """How a person wants it.
+
+    Attributes
+    ----------
+    by
+        who
+    selections
+        of the conditions to run again; none = all that can be
+    include_cancelled
+        also what a person cancelled
+    authorization
+        a person's word for one cycle beyond the allowed ones
+    is_over_budget_allowed
+        launch even if the estimate exceeds the budget
+    confirm
+        asks whether to exceed the budget; None = no question may be asked
+    """
+
+    by: str
+    selections: tuple[str, ...] = ()
+    include_cancelled: bool = False
+    authorization: Authorization | None = None
+    is_over_budget_allowed: bool = False
+    confirm: Callable[[str], bool] | None = None
 
 
 def relaunch(
@@ -97,13 +126,12 @@ def relaunch(
     open_submitter: Callable[[int], Submitter],
     agree: Callable[[RelaunchPlan], bool],
     clock: Callable[[], datetime],
-    include_cancelled: bool = False,
-    authorization: Authorization | None = None,
+    options: RelaunchOptions,
     run: Callable[..., Ran] = run_command,
     ask: Callable[[str], str] = digest_of,
     **dispatching: Any,
 ) -> Relaunched:
-    """Run again what failed, what the kill-switch cancelled and what was closed as lost, as the next cycle.
+    """Run again what failed, what the kill switch cancelled and what was closed as lost, as the next cycle.
 
     A cycle that was begun and cut short is carried on: it does not count as another, and its image must be
     the one that it was begun with.
@@ -116,8 +144,7 @@ def relaunch(
     open_submitter : opens what launches; takes the lock's file descriptor
     agree : asked once every rule has passed; False = nothing is done (a dry run)
     clock : the clock [UTC]
-    include_cancelled : also what a person cancelled
-    authorization : a person's word for one cycle beyond the allowed ones
+    options : how a person wants it
     run, ask : how the test command is run, and a registry asked
     dispatching : passed on to ``fmon.launch.dispatch.dispatch``
 
@@ -126,8 +153,8 @@ def relaunch(
     RuleError
         F1 to F5; nothing was launched or written. F4 carries the report for the person who decides.
     ConfigError
-        The config can't be used, a gate of launch refuses, or an authorization fits no cycle that could
-        come now; nothing was launched or written.
+        The config can't be used, a gate of launch refuses, the budget would be exceeded, or an authorization
+        fits no cycle that could come now; nothing was launched or written.
     LockTaken
         Another process launches jobs of this experiment.
     QueueError
@@ -136,7 +163,8 @@ def relaunch(
     store = find(data, experiment)
     manifest = read_manifest(store)
     con = connect(data, store.experiment_id, now=clock(), views=VIEWS)
-    plan = plan_relaunch(manifest, con, include_cancelled=include_cancelled)
+    chosen = _chosen(manifest, data, options, now=clock())
+    plan = plan_relaunch(manifest, con, include_cancelled=options.include_cancelled, chosen=chosen)
     events = read_events(store)
 
     f1_wait_for_terminal(unfinished(con, cycle=plan.cycle))
@@ -148,17 +176,27 @@ def relaunch(
     if not plan.jobs:
         return Relaunched(plan=plan, is_replay=manifest.is_replay)
     # Before F3: who may not relaunch anyway need not wait for tests, or build an image in vain.
-    _f4(store, manifest, con, plan, events, authorization)
+    _f4(store, manifest, con, plan, events, options.authorization)
     chain, links = _f3(manifest, plan, events, diagnosed_at=diagnosed_at, data=data, run=run, ask=ask)
     f5_factorial_manifest(untracked_faults(manifest, con, cycle=plan.cycle))
 
     if not agree(plan):
         return Relaunched(plan=plan, is_replay=manifest.is_replay)
+    is_over_budget = _confirm_budget(manifest, plan, options)
     with exclusive(data, manifest.experiment_name) as hold, closing(open_submitter(hold)) as submitter:
-        _refuse_if_changed(store, plan, include_cancelled=include_cancelled, now=clock())
+        _refuse_if_changed(store, plan, options, chosen, now=clock())
         writer = JobWriter(plan.task, plan.experiment, plan.experiment_id, os.environ)
         _gates(manifest, plan, writer, submitter, queue)
-        begin(store, plan, chain, links, authorization, now=clock())
+        begin(
+            store,
+            plan,
+            chain,
+            links,
+            options.authorization,
+            by=options.by,
+            is_over_budget_confirmed=is_over_budget,
+            now=clock(),
+        )
         dispatched = dispatch(
             store,
             [LaunchKey(condition_id, plan.cycle) for condition_id in plan.condition_ids],
@@ -169,6 +207,27 @@ def relaunch(
             **dispatching,
         )
     return Relaunched(plan=plan, is_replay=manifest.is_replay, dispatched=dispatched)
+
+
+def _chosen(
+    manifest: Manifest, data: Path, options: RelaunchOptions, *, now: datetime
+) -> dict[str, str] | None:
+    """Find the selected conditions; None = all."""
+    return select_current(data, manifest, options.selections, now=now) if options.selections else None
+
+
+def _confirm_budget(manifest: Manifest, plan: RelaunchPlan, options: RelaunchOptions) -> bool:
+    """Exceed the budget only where that is allowed; return whether it is exceeded.
+
+    A cycle beyond the allowed ones has a budget of its own, which F4 has compared with the estimate.
+    """
+    sentence = plan.over_budget()
+    if sentence is None or manifest.is_replay or plan.cycle > manifest.max_relaunch_cycles:
+        return False
+    confirm_over_budget(
+        sentence, options.confirm, count=len(plan.jobs), is_allowed=options.is_over_budget_allowed
+    )
+    return True
 
 
 def _f4(
@@ -243,10 +302,19 @@ def _begins(event: Row, plan: RelaunchPlan) -> bool:
     )
 
 
-def _refuse_if_changed(store: Store, plan: RelaunchPlan, *, include_cancelled: bool, now: datetime) -> None:
-    """Look again under the lock: whoever held it before may have launched the same."""
+def _refuse_if_changed(
+    store: Store,
+    plan: RelaunchPlan,
+    options: RelaunchOptions,
+    chosen: dict[str, str] | None,
+    *,
+    now: datetime,
+) -> None:
+    """Check again under the lock: whoever held it before may have launched the same."""
     con = connect(store.path.parent, store.experiment_id, now=now, views=VIEWS)
-    then = plan_relaunch(read_manifest(store), con, include_cancelled=include_cancelled)
+    then = plan_relaunch(
+        read_manifest(store), con, include_cancelled=options.include_cancelled, chosen=chosen
+    )
     if (then.cycle, then.condition_ids) != (plan.cycle, plan.condition_ids):
         message = (
             f"another fmon has relaunched jobs of {store.experiment_id} meanwhile; look at fmon status first"

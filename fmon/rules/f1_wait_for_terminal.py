@@ -73,7 +73,7 @@ def f1_wait_for_terminal(unfinished: Iterable[Row]) -> None:
 
 
 def f1_is_lifted(events: Iterable[Row], cycle: int) -> bool:
-    """Tell whether the kill-switch has fired in this cycle: then ``diagnose``, and only it, need not wait.
+    """Tell whether the kill switch has fired in this cycle: then ``diagnose``, and only it, need not wait.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SAME_FAILURES = 3
 WINDOW = timedelta(minutes=5)
-"""So many identical failures that end within so long fire the kill-switch."""
+"""So many identical failures that end within so long fire the kill switch."""
 
 
 def kill_switch(jobs: Sequence[Row], conditions: Sequence[Row], fired: Iterable[Row]) -> list[dict[str, Any]]:

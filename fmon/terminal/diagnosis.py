@@ -123,6 +123,9 @@ def _evidence(cause: Row) -> str:
 def _counts(diagnosis: Diagnosis) -> str:
     """Say how many of what."""
     name = f"{diagnosis.experiment_id}, cycle {diagnosis.cycle}"
+    if diagnosis.selection:
+        shown = len(diagnosis.causes)
+        return f"{name}: {shown:,} of {counted(shown + diagnosis.hidden_count, 'root cause')} shown"
     if not diagnosis.causes:
         others = _others(diagnosis)
         return f"{name}{': ' if others else ''}{others}"
@@ -145,14 +148,17 @@ def _others(diagnosis: Diagnosis) -> str:
 
 def _preliminary(diagnosis: Diagnosis) -> str:
     """Say why it can't open a fix."""
-    why = "the kill-switch has fired and" if diagnosis.why_preliminary == "kill_switch" else ""
+    why = "the kill switch has fired and" if diagnosis.why_preliminary == "kill_switch" else ""
     jobs = [f"{row['condition_id']} (job {row['job_id']})" for row in diagnosis.open_jobs]
     told = "not all failures were examined"
     if jobs:
         told = f"{counted(len(jobs), 'job')} still open: {listed(jobs)}"
     elif diagnosis.to_come:
         told = f"the cycle was begun and has no job yet of {listed(diagnosis.to_come)}"
-    return f"preliminary, opens no fix: {why}{' ' if why else ''}{told}"
+    if diagnosis.why_preliminary == "selection":
+        others = f"; {told}" if jobs or diagnosis.to_come else ""
+        return f"not recorded, allows no fix: only the causes of {' '.join(diagnosis.selection)}{others}"
+    return f"preliminary, allows no fix: {why}{' ' if why else ''}{told}"
 
 
 def _caveat(causes: list[Row]) -> str:

@@ -19,7 +19,7 @@ def _of(kind: str, events: Iterable[Event]) -> Iterator[Event]:
 
 
 def _firings(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    """Give what the kill-switch recorded, in the order in which it fired."""
+    """Give what the kill switch recorded, in the order in which it fired."""
     for number, event in enumerate(_of("kill_switch", events), start=1):
         yield (
             experiment_id,

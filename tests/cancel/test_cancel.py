@@ -111,7 +111,7 @@ def test_without_yes_it_is_only_said_which_jobs_and_why(fired):
     assert {target.why for target in said.targets} == {
         "3 jobs failed of the identical error (import_error) at model=sam3"
     }
-    assert said.sentences() == [f"{NAME}: 2 jobs would be cancelled; --yes does it"]
+    assert said.sentences() == [f"{NAME}: 2 jobs would be cancelled; nothing was changed"]
     assert fired.submitter.cancelled == []
     assert files_of(fired.data) == before
 
@@ -157,7 +157,7 @@ def test_again_there_is_nothing_to_cancel_and_that_is_success(fired):
 def test_without_a_firing_there_is_nothing_to_cancel(tmp_path):
     study = Study(tmp_path, queue_of())
     assert study.proposed().sentences() == [
-        f"{NAME}: nothing to cancel: the kill-switch has not fired in this cycle"
+        f"{NAME}: nothing to cancel: the kill switch has not fired in this cycle"
     ]
     assert study.cancel().fault() is None
     assert study.events("cancel_begin", "cancel") == []
@@ -196,7 +196,7 @@ def test_a_launch_that_stays_in_flight_is_named_and_the_exit_code_says_it(tmp_pa
     fault = study.cancel(most_s=60).fault()
     assert fault.exit_code == 11
     assert str(fault) == (
-        f"{NAME}: launches still in flight: sam3-4. Type the same again; what is gone stays gone"
+        f"{NAME}: launches still in flight: sam3-4. Run the command again; jobs already cancelled stay cancelled"
     )
 
 

@@ -53,7 +53,7 @@ def test_without_yes_it_is_only_shown(data):
     assert [(row["condition_id"], row["job_id"], row["status"]) for row in found.rows] == [
         (NAMES[0], 1, "RUNNING")
     ]
-    assert "would be closed; --yes does it" in found.sentences()[0]
+    assert "would be closed; nothing was changed" in found.sentences()[0]
     assert "close_lost" not in [event["event"] for event in read_events(stores(data)[0])]
 
 

@@ -98,7 +98,7 @@ def test_watch_acts_where_the_config_says_so_and_goes_on(typed):
     ending(run.study)
     done = run("watch", "--exit-status")
     assert done.exit_code == 4, done.exception
-    assert f"the kill-switch acted: {NAME}: 2 jobs gone" in done.stdout
+    assert f"the kill switch acted: {NAME}: 2 jobs gone" in done.stdout
     assert run.study.submitter.cancelled == WAITING
     assert [event["by"] for event in run.study.events("cancel_begin")] == ["fmon watch"]
 
@@ -131,7 +131,7 @@ def test_a_watch_that_could_not_act_says_so_and_tries_again(typed, monkeypatch):
 
     monkeypatch.setattr(run.study.submitter, "in_flight", away_once)
     done = run("watch")
-    assert "the kill-switch could not act, the next poll tries again: the request list is away" in done.stdout
+    assert "the kill switch could not act, the next poll tries again: the request list is away" in done.stdout
     assert run.study.submitter.cancelled == WAITING
 
 

@@ -324,7 +324,7 @@ def test_above_the_budget_it_asks(sky, answer):
 
 def test_above_the_budget_with_nobody_to_ask_it_refuses(sky):
     sky.write(CONFIG + "limits: {budget_usd: 1}\n")
-    with sky.refused(ConfigError, r"about 1.84 USD.*--yes"):
+    with sky.refused(ConfigError, r"about 1.84 USD.*--over-budget"):
         sky.launch()
 
 

@@ -146,7 +146,7 @@ def test_a_gate_of_launch_that_refuses_leaves_nothing_begun(failed):
 class TestCancelled:
     @pytest.fixture
     def cancelled(self, world):
-        """One was cancelled by the kill-switch, one by a person, the others succeeded."""
+        """One was cancelled by the kill switch, one by a person, the others succeeded."""
         world.launch()
         world.poll()
         ids = {tags["condition"]: job_id for job_id, tags in world.server.tags.items()}

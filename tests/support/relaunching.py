@@ -18,7 +18,7 @@ from fmon.manifest.build import new_manifest
 from fmon.manifest.file import write_manifest
 from fmon.monitor.poll import poll
 from fmon.relaunch.plan import Authorization
-from fmon.relaunch.relaunch import Relaunched, relaunch
+from fmon.relaunch.relaunch import Relaunched, RelaunchOptions, relaunch
 from fmon.sky.reader import LogAsk
 from fmon.store.events import read_events
 from fmon.store.folder import Store
@@ -45,6 +45,7 @@ OUTAGE = (
     "requests.exceptions.ConnectionError: HTTPSConnectionPool: Max retries exceeded: Connection refused\n"
 )
 OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64
+OPTIONS = frozenset(RelaunchOptions.__dataclass_fields__)
 RUN_S = 600.0
 """A job's time with its machine: 0.06 USD."""
 
@@ -141,6 +142,7 @@ class World:
         """Run again what the view lists."""
         self.server.pass_time(60)
         submitter = changes.pop("submitter", None) or FakeSubmitter(self.server)
+        wished = {name: changes.pop(name) for name in OPTIONS & changes.keys()}
         return relaunch(
             self.data,
             None,
@@ -148,6 +150,7 @@ class World:
             open_submitter=lambda hold: submitter,
             agree=changes.pop("agree", lambda again: True),
             clock=self.server.clock,
+            options=RelaunchOptions(by="ada", **wished),
             ask=changes.pop("ask", lambda reference: self.digest),
             sleep=self.server.pass_time,
             monotonic=self.server.monotonic,
