@@ -157,8 +157,8 @@ def _preliminary(diagnosis: Diagnosis) -> str:
         told = f"the cycle was begun and has no job yet of {listed(diagnosis.to_come)}"
     if diagnosis.why_preliminary == "selection":
         others = f"; {told}" if jobs or diagnosis.to_come else ""
-        return f"not recorded, allows no fix: only the causes of {' '.join(diagnosis.selection)}{others}"
-    return f"preliminary, allows no fix: {why}{' ' if why else ''}{told}"
+        return f"not recorded, opens no fix: only the causes of {' '.join(diagnosis.selection)}{others}"
+    return f"preliminary, opens no fix: {why}{' ' if why else ''}{told}"
 
 
 def _caveat(causes: list[Row]) -> str:

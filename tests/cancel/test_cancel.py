@@ -9,8 +9,6 @@ import pytest
 from fmon.cancel.cancel import CancelRequest, WaitLimits, cancel, is_to_act, proposed
 from fmon.errors import ConfigError, QueueError
 from fmon.launch.adopt import adopt
-from fmon.manifest.file import read_manifest
-from fmon.manifest.select import select
 from fmon.monitor.poll import poll
 from fmon.monitor.replay import replay
 from fmon.sky.submit.submitter import InFlight
@@ -196,7 +194,8 @@ def test_a_launch_that_stays_in_flight_is_named_and_the_exit_code_says_it(tmp_pa
     fault = study.cancel(most_s=60).fault()
     assert fault.exit_code == 11
     assert str(fault) == (
-        f"{NAME}: launches still in flight: sam3-4. Run the command again; jobs already cancelled stay cancelled"
+        f"{NAME}: launches still in flight: sam3-4. Run the command again; "
+        "jobs already cancelled stay cancelled"
     )
 
 
@@ -365,28 +364,32 @@ def test_a_replay_writes_down_what_it_would_cancel_and_nothing_leaves(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "chosen"),
-    [
-        (["model=sam3"], ["sam3-0", "sam3-1", "sam3-2", "sam3-3", "sam3-4"]),
-        (["model=sam3", "fold=1"], ["sam3-1"]),
-        (["model=sam3", "fold=1", "fold=2"], ["sam3-1", "sam3-2"]),
-        (["dynunet-0", "model=sam3", "fold=4"], ["dynunet-0", "sam3-4"]),
-    ],
-)
-def test_factors_narrow_each_other_and_levels_and_conditions_add_up(fired, words, chosen):
-    assert list(select(read_manifest(fired.store), words)) == chosen
-
-
-@pytest.mark.parametrize(
     ("word", "sentence"),
     [
         ("sam3-9", f"{NAME} has no condition 'sam3-9'; did you mean"),
         ("modle=sam3", "no factor 'modle' in modle=sam3; did you mean 'model'"),
-        ("model=sam", "model has no level 'sam'; did you mean 'sam3'"),
-        ("fold=01", "fold has no level '01'"),
+        ("state=runing", "no state 'runing' in state=runing; did you mean 'running'"),
+        ("burst-2026", "burst-2026 is an experiment, not a condition; use -e burst-2026"),
     ],
 )
 def test_a_selection_that_means_nothing_is_refused(fired, word, sentence):
     with pytest.raises(ConfigError) as fault:
         fired.proposed(CancelRequest(selections=(word,), by="anna"))
     assert sentence in str(fault.value)
+
+
+def test_a_state_is_a_selection_and_is_that_of_the_first_look(fired):
+    """Jobs that are cancelled are running no more, and still waited for; others that start are not meant."""
+    wish = CancelRequest(selections=("state=pending",), by="anna")
+    assert [target.condition_id for target in fired.proposed(wish).targets] == ["sam3-3", "sam3-4"]
+    fired.fly("sam3-4", seconds=20)
+    done = fired.cancel(wish)
+    assert fired.submitter.cancelled[:2] == WAITING
+    assert {target.condition_id for target in done.targets} == {"sam3-3", "sam3-4"}
+    assert len(done.targets) == 3
+    assert done.fault() is None
+
+
+def test_a_state_in_which_no_condition_is_cancels_nothing(fired):
+    done = fired.cancel(CancelRequest(selections=("state=lost",), by="anna"))
+    assert (done.targets, fired.submitter.cancelled) == ([], [])

@@ -12,7 +12,7 @@ from fmon.launch.adopt import adopt
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.monitor.poll import poll
 from fmon.monitor.status import VIEWS, exit_status, status
-from fmon.relaunch.relaunch import relaunch
+from fmon.relaunch.relaunch import RelaunchOptions, relaunch
 from fmon.store.events import read_events
 from fmon.store.folder import stores
 from fmon.terminal.status import status_lines
@@ -103,6 +103,7 @@ def test_f1_holds_diagnosis_fix_and_relaunch_until_it_is_closed_and_no_longer(da
             queue=queue,
             open_submitter=never,
             agree=lambda plan: False,
+            options=RelaunchOptions(by="anna"),
             clock=lambda: NOW,
             run=never,
             ask=lambda _: "sha256:1",

@@ -29,8 +29,8 @@ def fate(submission):
     return FINE
 
 tried.fate = fate
-launching.world = tried.world
-cli.app(["launch", "experiment.yaml"])
+launching.dependencies = tried.world
+cli.app(["launch", "experiment.yaml", "--yes"])
 """
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ERASE_LINE, SHOW_CURSOR, HIDE_CURSOR = "\x1b[2K", "\x1b[?25h", "\x1b[?25l"
