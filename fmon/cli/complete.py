@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MOST = 200
 """Words that a shell can list usefully."""
 
-COLUMN = re.compile(r"^comment on (?:view (\w+)|column \w+\.(\w+)) is", re.MULTILINE)
+COLUMN = re.compile(r"^comment on (?:(?:view|macro table|macro) (\w+)|column \w+\.(\w+)) is", re.MULTILINE)
 LAST_NAME = re.compile(r"\w*$")
 
 

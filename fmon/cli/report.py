@@ -74,10 +74,10 @@ def issues(
     from fmon.report.issues import issues as issues_phase
     from fmon.terminal.rows import print_rows
 
+    of = one_experiment(name, experiment)
     tracker = partial(open_github, repo) if create else None
     done: list[dict[str, Any]] = []
     try:
-        of = one_experiment(name, experiment)
         done.extend(issues_phase(data, of, out_dir, open_tracker=tracker, now=now()))
     finally:
         print_rows(COLUMNS, done, output)  # also what was filed before an error

@@ -108,13 +108,20 @@ def test_a_selection_without_a_candidate_is_nothing_to_do(world, person):
     assert "nothing to relaunch" in done.stderr
 
 
-@pytest.mark.parametrize("budget", ["0.30", "0.36"])
-def test_the_budget_covers_what_was_spent_and_what_a_cycle_costs(world, budget, person):
-    """0.24 USD are spent, two more jobs cost 0.12."""
-    world.config.write_text(world.config.read_text() + f"limits: {{budget_usd: {budget}}}\n")
-    if budget == "0.36":
-        assert run(world, "relaunch", "--yes").exit_code == 0
-        return
+def with_budget(world, usd):
+    """0.24 USD are spent, and two more jobs cost 0.12."""
+    world.config.write_text(world.config.read_text() + f"limits: {{budget_usd: {usd}}}\n")
+    world.fix()
+
+
+def test_a_cycle_within_the_budget_needs_no_more_words(world):
+    with_budget(world, 0.36)
+    assert run(world, "relaunch", "--yes").exit_code == 0
+    assert not world.events("relaunch")[0]["is_over_budget_confirmed"]
+
+
+def test_a_cycle_beyond_the_budget_is_refused_or_asked_about(world, person):
+    with_budget(world, 0.30)
     done = run(world, "relaunch", "--yes")
     assert "limits.budget_usd is 0.3; use --over-budget to launch 2 jobs anyway" in str(done.exception)
     asked = person(True, False)

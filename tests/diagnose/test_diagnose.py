@@ -124,7 +124,7 @@ class TestSelection:
         (cause,) = look(mixed, logs, selections=("model=sam3", "state=failed")).causes
         (same,) = look(mixed, selections=(f"cause={cause['root_cause_id']}",)).causes
         assert same["root_cause_id"] == cause["root_cause_id"]
-        with pytest.raises(ConfigError, match="has no root cause 'cuda'; did you mean|known are"):
+        with pytest.raises(ConfigError, match="has no root cause 'cuda'"):
             look(mixed, selections=("cause=cuda",))
 
     def test_what_no_failure_affects_is_said(self, mixed):
