@@ -70,7 +70,7 @@ SNAPSHOT = (
     Column("user_hash", "varchar", "id", "SkyPilot's id of the user"),
     Column("workspace", "varchar", "name", "SkyPilot workspace"),
     Column(
-        "price_usd_per_h", "double", "USD", "price of its machine per hour when first seen; null = unknown"
+        "price_usd_per_h", "double", "USD/h", "price of its machine per hour when first seen; null = unknown"
     ),
     Column("price_source", "varchar", "name", "where the price is from: config or catalog"),
 )
@@ -100,7 +100,7 @@ ENTRY = (
     Column("kind", "varchar", "name", "grid or baseline"),
     Column("factors", "map(varchar, varchar)", "text", "its factor levels as text"),
     Column("job_name", "varchar", "name", "the exact name of its jobs"),
-    Column("entry_number", "bigint", "count", "position in the manifest"),
+    Column("manifest_position", "bigint", "count", "position in the manifest"),
     Column("expected_s", "double", "s", "expected run time; null = none given"),
 )
 
@@ -179,7 +179,7 @@ FIRING = (
         "combination", "map(varchar, varchar)", "text", "factor -> level that they share; empty = all jobs"
     ),
     Column("candidate_job_ids", "varchar[]", "id", "open jobs of the combination not past that point then"),
-    Column("why_none", "varchar", "text", "why no job was proposed for cancelling; null = some were"),
+    Column("no_action_reason", "varchar", "text", "why no job was proposed for cancelling; null = some were"),
 )
 """One row per event ``kill_switch``: what the poll that fired saw, never judged again."""
 
@@ -210,14 +210,14 @@ FIX_CHECK = (
     Column("checked_at", "timestamptz", "UTC", "when it was measured"),
 )
 
-RELAUNCHED = (
+CYCLE_START = (
     _EXPERIMENT,
     Column("condition_ids", "varchar[]", "id", "the conditions that were run again"),
     Column("cycle", "bigint", "count", "the cycle that this began"),
-    Column("relaunched_at", "timestamptz", "UTC", "when"),
+    Column("started_at", "timestamptz", "UTC", "when"),
 )
 
-AUTHORIZED = (
+CYCLE_AUTHORIZATION = (
     _EXPERIMENT,
     Column("person", "varchar", "name", "who let a cycle beyond the last one (F4) be run"),
     Column("cycle", "bigint", "count", "that cycle"),
@@ -225,15 +225,15 @@ AUTHORIZED = (
     Column("authorized_at", "timestamptz", "UTC", "when"),
 )
 
-CANCEL_WISH = (
+CANCEL_REQUEST = (
     _EXPERIMENT,
     Column("job_id", "bigint", "id", "a job that fmon asked SkyPilot to cancel"),
     Column("reason", "varchar", "name", "kill_switch, or person"),
     Column("person", "varchar", "name", "who asked"),
-    Column("wished_at", "timestamptz", "UTC", "when it was first asked for"),
+    Column("requested_at", "timestamptz", "UTC", "when it was first asked for"),
 )
 
-LOST_CLOSURE = (
+LOST_JOB_CLOSURE = (
     _EXPERIMENT,
     Column("condition_id", "varchar", "id", "the condition"),
     Column("job_id", "bigint", "id", "its lost job, which a person found to have ended"),
@@ -292,10 +292,10 @@ SOURCES = {
     "diagnosis": DIAGNOSIS,
     "fix_record": FIX_RECORD,
     "fix_check": FIX_CHECK,
-    "relaunched": RELAUNCHED,
-    "authorized": AUTHORIZED,
-    "cancel_wish": CANCEL_WISH,
-    "lost_closure": LOST_CLOSURE,
+    "cycle_start": CYCLE_START,
+    "cycle_authorization": CYCLE_AUTHORIZATION,
+    "cancel_request": CANCEL_REQUEST,
+    "lost_job_closure": LOST_JOB_CLOSURE,
     "bare_vm": BARE_VM,
     "filed_issue": FILED_ISSUE,
     "tracked_run": TRACKED_RUN,

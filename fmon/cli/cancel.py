@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from fmon.cancel.cancel import Cancelled, CancelRequest
     from fmon.cancel.close_lost import Lost
 
-TARGETS = ("condition_id", "job_id", "status", "why")
+TARGETS = ("condition_id", "job_id", "status", "reason")
 LOST = ("condition_id", "job_id", "status", "last_seen_at")
 """Columns of what is printed."""
 

@@ -222,14 +222,14 @@ def current_status(data: Path, experiment: str | None, selections: Sequence[str]
         of the conditions to show; none = all. Alarms and progress are those of the entire experiment
     """
     from fmon.manifest.file import read_manifest
-    from fmon.monitor.status import VIEWS
+    from fmon.monitor.status import QUERIES
     from fmon.monitor.status import status as status_phase
     from fmon.store.folder import find
     from fmon.warehouse import connect
     from fmon.warehouse.selection import select_current
 
     store = find(data, experiment)
-    seen = status_phase(connect(data, store.experiment_id, views=VIEWS))
+    seen = status_phase(connect(data, store.experiment_id, queries=QUERIES))
     if not selections:
         return seen
     chosen = select_current(data, read_manifest(store), selections, now=now())

@@ -107,7 +107,7 @@ def compare(
     output: Rows = Output.table,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Compare experiments: outcome, causes fixed, new or recurring, changed conditions, suspects, cost."""
+    """Compare experiments: outcome, causes fixed, new or recurring, state changes, suspects, cost."""
     from fmon.report.compare import compare as compare_phase
     from fmon.terminal.comparison import print_comparison
 

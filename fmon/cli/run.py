@@ -84,7 +84,7 @@ def conclude(data: Path, seen: Status, out: Path) -> dict[str, Any]:
     reported = report(data, seen.experiment_id, out, ask=reported_costs)
     return {
         "experiment_id": seen.experiment_id,
-        "outcome": {"condition_count": seen.condition_count, **seen.counts},
+        "experiment_summary": {"condition_count": seen.condition_count, **seen.counts},
         "progress": seen.progress,
         "causes": as_json(diagnosis)["causes"],
         "jsonl": str(reported.jsonl),

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from fmon.clients.git import project_folder
 from fmon.config import load_experiment
-from fmon.diagnose.gate import VIEWS as GATHERED
+from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import require_full_diagnosis
-from fmon.diagnose.root_causes import FROZEN, root_causes, transience
-from fmon.diagnose.root_causes import VIEWS as CAUSE_VIEWS
+from fmon.diagnose.root_causes import QUERIES as CAUSES
+from fmon.diagnose.root_causes import root_causes, transience
 from fmon.errors import ConfigError
 from fmon.manifest.file import read_manifest
 from fmon.redact import redact
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from fmon.store.folder import Store
 
 Row = dict[str, Any]
-
-VIEWS = (*GATHERED, *FROZEN, *CAUSE_VIEWS, "verdict_level", "outcome")
-"""The views it needs; ``connect`` makes no others."""
 
 MOST_NAMED = 50
 """Succeeded conditions that an order names; how many there are is counted."""
@@ -56,13 +53,13 @@ sharing as (
         blamed.root_cause_id,
         blamed.round,
         blamed.level_count,
-        verdict_level.condition_id,
+        attempt_result_level.condition_id,
         count(*) as shared_count
     from blamed
-    inner join verdict_level
-        on blamed.pair.key = verdict_level.factor and blamed.pair.value = verdict_level.level
-    where verdict_level.root_cause_id is null
-    group by blamed.root_cause_id, blamed.round, blamed.level_count, verdict_level.condition_id
+    inner join attempt_result_level
+        on blamed.pair.key = attempt_result_level.factor and blamed.pair.value = attempt_result_level.level
+    where attempt_result_level.root_cause_id is null
+    group by blamed.root_cause_id, blamed.round, blamed.level_count, attempt_result_level.condition_id
 )
 
 select
@@ -85,13 +82,16 @@ group by sharing.root_cause_id, sharing.round
 """
 
 RERUN = """
-select relaunch.condition_id
-from relaunch
-where not relaunch.is_on_request
-order by relaunch.entry_number
+select relaunch_candidate.condition_id
+from relaunch_candidate
+where not relaunch_candidate.requires_request
+order by relaunch_candidate.manifest_position
 """
 
-SUCCEEDED = "select outcome.succeeded_count from outcome"
+SUCCEEDED = "select experiment_summary.succeeded_count from experiment_summary"
+
+QUERIES = (BYSTANDERS, RERUN, SUCCEEDED, *GATHERED, *CAUSES)
+"""What is asked; ``connect`` makes the views for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,8 +127,8 @@ def fix_plan(data: Path, experiment: str | None = None) -> FixPlan:
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : its id or a unique start of it; None = the newest
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
 
     Raises
     ------
@@ -138,7 +138,7 @@ def fix_plan(data: Path, experiment: str | None = None) -> FixPlan:
         The config can't be read.
     """
     store = find(data, experiment)
-    con = connect(data, store.experiment_id, views=VIEWS)
+    con = connect(data, store.experiment_id, queries=QUERIES)
     since = require_full_diagnosis(con, store)
     manifest = read_manifest(store)
     config = Path(manifest.config_file)

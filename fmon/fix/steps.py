@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fmon.clients.git import project_folder
 from fmon.clients.registry import digest_of
 from fmon.config import load_experiment
-from fmon.diagnose.gate import VIEWS as GATHERED
+from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import failures, require_full_diagnosis
 from fmon.errors import ConfigError, RegistryError
 from fmon.fix.chain import measure, run_command
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 RERUN = """
 select
-    relaunch.condition_id,
-    relaunch.remedy
-from relaunch
-order by relaunch.entry_number
+    relaunch_candidate.condition_id,
+    relaunch_candidate.remedy
+from relaunch_candidate
+order by relaunch_candidate.manifest_position
 """
 
 
@@ -76,8 +76,8 @@ def run_commands(
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : its id or a unique start of it; None = the newest
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
     clock : the clock [UTC]
     run : how a command is run
 
@@ -94,7 +94,7 @@ def run_commands(
         The experiment is a replay, or its config has no commands, or is in no git repository.
     """
     store = find(data, experiment)
-    require_full_diagnosis(connect(data, store.experiment_id, views=GATHERED), store)
+    require_full_diagnosis(connect(data, store.experiment_id, queries=GATHERED), store)
     manifest = read_manifest(store)
     if manifest.is_replay:
         message = f"{store.experiment_id} is a replay, and nothing of a replay is built or pushed"
@@ -131,8 +131,8 @@ def record(
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : its id or a unique start of it; None = the newest
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
     root_cause_id : one that a failure of the newest attempts has
     what : what was done; secrets in it are not stored
     by : who did it
@@ -146,7 +146,7 @@ def record(
         No failure has this root cause (names near ones), or nothing is said.
     """
     store = find(data, experiment)
-    con = connect(data, store.experiment_id, views=GATHERED)
+    con = connect(data, store.experiment_id, queries=GATHERED)
     require_full_diagnosis(con, store)
     cycle = read_manifest(store).current_cycle
     known = sorted({row["root_cause_id"] for row in failures(con)})
@@ -172,8 +172,8 @@ def verify(
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : its id or a unique start of it; None = the newest
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
     now : the clock [UTC]
     run, ask : how the test command is run and a registry asked; no registry is asked for a replay
 
@@ -185,7 +185,7 @@ def verify(
         The config or the task YAML can't be read, or is in no git repository.
     """
     store = find(data, experiment)
-    con = connect(data, store.experiment_id, views=GATHERED)
+    con = connect(data, store.experiment_id, queries=(*GATHERED, RERUN))
     since = require_full_diagnosis(con, store)
     manifest = read_manifest(store)
     again = rows(con, RERUN)
@@ -207,7 +207,7 @@ def verify(
     dry_run = {"dry_run": True} if manifest.is_replay else {}
     append_event(
         store,
-        "fix_verify",
+        "fix_verified",
         at=now,
         cycle=manifest.current_cycle,
         is_ok=not verified.broken,

@@ -54,7 +54,7 @@ def refuse_bare_vm(experiment: Experiment, task: Task, *, is_allowed: bool) -> N
 
 
 def refuse_failed(looked: list[Check]) -> None:
-    """Refuse by everything that fails, and where a limit can't be held against an unknown price."""
+    """Refuse by everything that fails, and where a limit can't be compared with an unknown price."""
     task = next(check for check in looked if check.name == "task")
     if task.result == "warn":
         raise QueueError(task.sentence, error_type="WorkerFailed")

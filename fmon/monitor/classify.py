@@ -2,7 +2,7 @@
 
 Reads the state, the stored logs and, through a ``LogReader``, SkyPilot. Writes ``logs/``,
 ``findings.parquet`` and, where the findings fire the kill switch, that into the audit. Each step can be
-done again: whoever is killed leaves the mark of ``store.unexamined``, and the next one carries on with
+done again: whoever is killed leaves the mark of ``store.unexamined``, and the next one resumes with
 what is stored.
 """
 
@@ -121,7 +121,7 @@ def examine(
     Raises
     ------
     StoreError
-        Something can't be written: what was found before is intact, the next examination carries on.
+        Something can't be written: what was found before is intact, the next examination resumes.
     """
     if manifest.is_replay and not isinstance(reader, RecordedLogs):
         reader = None

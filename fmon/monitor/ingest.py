@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Ingested", "Match", "ingest", "is_terminal", "match", "new_manifest"]
 
+OPEN = "select 1 from experiment_summary where open_count > 0"
+
 QUIET_DAY = timedelta(hours=24)
 """After so long without a change an experiment with missing conditions is closed; ``adopt`` reopens it."""
 
@@ -167,7 +169,7 @@ def _match(store: Store, manifest: Manifest, records: Sequence[Record]) -> Match
         try:
             owned = owned_elsewhere(store, manifest)
         except ManifestError:
-            # Whose the new jobs are can't be told until that manifest is mended: take none.
+            # Whose the new jobs are can't be told until that manifest is fixed: take none.
             owned = {(record.job_id, record.job_name) for record in records if record.job_name}
     return match(manifest, records, owned_elsewhere=owned, stored=stored)
 
@@ -214,8 +216,8 @@ def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: date
             return False
     from fmon.warehouse import connect, rows
 
-    con = connect(store.path.parent, store.experiment_id, now=now, views=("outcome",))
-    still_open = rows(con, "select 1 from outcome where open_count > 0")
+    con = connect(store.path.parent, store.experiment_id, now=now, queries=(OPEN,))
+    still_open = rows(con, OPEN)
     if not still_open:
         close(store)
     return not still_open
@@ -225,4 +227,4 @@ def _closed_as_lost(store: Store, lasting: set[int]) -> set[int]:
     """Choose those of some jobs that the queue has lost and a person has closed."""
     if not lasting:
         return set()
-    return {event["job_id"] for event in read_events(store) if event.get("event") == "close_lost"}
+    return {event["job_id"] for event in read_events(store) if event.get("event") == "lost_job_closed"}

@@ -59,7 +59,7 @@ def poll(
 
     Parameters
     ----------
-    data : folder of the stores
+    data : data directory
     queue : where the queue is read from; it stamps its answers with the time they came
     experiments : unique prefixes of experiment ids; empty = all that are open
     now : the clock [UTC], for the heartbeat of a look that failed

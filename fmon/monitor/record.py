@@ -48,7 +48,7 @@ def record(
     ----------
     config : the experiment's config
     queue : the live queue
-    out : the folder of the recording; one of the same config is carried on
+    out : the folder of the recording; one of the same config is resumed
     interval_s : time between the starts of two polls [s]
     clock, sleep : the clock [UTC] and how to wait [s]
     logs : where the logs are read from
@@ -94,7 +94,10 @@ def _copy_inputs(config: Path, task: Path, out: Path) -> None:
     text = redact(config.read_text(encoding="utf-8"))
     kept = out / "experiment.yaml"
     if kept.exists() and kept.read_text(encoding="utf-8") != text:
-        message = f"{out} holds a recording of another config ({kept} differs from {config}); choose another --out-dir"
+        message = (
+            f"{out} holds a recording of another config ({kept} differs from {config}); "
+            "choose another --out-dir"
+        )
         raise ConfigError(message)
     (out / "logs").mkdir(parents=True, exist_ok=True)
     write_durably(kept, text.encode())

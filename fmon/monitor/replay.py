@@ -56,7 +56,7 @@ def replay(recording: Path, data: Path, *, max_conditions: int = 100_000) -> Rep
     Parameters
     ----------
     recording : folder with experiment.yaml and queue.jsonl
-    data : folder of the stores; replaying again into it adds nothing
+    data : data directory; replaying again into it adds nothing
     max_conditions : most conditions the config may have
 
     Raises

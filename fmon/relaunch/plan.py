@@ -23,22 +23,19 @@ if TYPE_CHECKING:
     from fmon.config.task import Task
     from fmon.model import Condition, Experiment, Manifest
 
-VIEWS = ("relaunch", "condition", "cycle_cost", "failure")
-"""The views that ``plan_relaunch`` needs."""
-
 LISTED = """
 select
-    relaunch.condition_id,
-    relaunch.job_id,
-    relaunch.why,
-    relaunch.root_cause_id,
-    relaunch.category,
-    relaunch.remedy,
-    relaunch.is_on_request,
-    relaunch.is_begun,
-    relaunch.cycle
-from relaunch
-order by relaunch.entry_number
+    relaunch_candidate.condition_id,
+    relaunch_candidate.job_id,
+    relaunch_candidate.reason,
+    relaunch_candidate.root_cause_id,
+    relaunch_candidate.category,
+    relaunch_candidate.remedy,
+    relaunch_candidate.requires_request,
+    relaunch_candidate.is_in_progress,
+    relaunch_candidate.cycle
+from relaunch_candidate
+order by relaunch_candidate.manifest_position
 """
 
 NEXT = """
@@ -47,8 +44,8 @@ from (
     select experiment.current_cycle as cycle
     from experiment
     union all
-    select relaunched.cycle
-    from relaunched
+    select cycle_start.cycle
+    from cycle_start
 ) as cycles
 """
 
@@ -93,10 +90,13 @@ UNMENDED = """
 select condition.condition_id
 from condition
 inner join failure on condition.job_id = failure.job_id
-left join relaunch on condition.condition_id = relaunch.condition_id
-where failure.remedy = 'unrecoverable' and relaunch.condition_id is null
-order by condition.entry_number
+left join relaunch_candidate on condition.condition_id = relaunch_candidate.condition_id
+where failure.remedy = 'unrecoverable' and relaunch_candidate.condition_id is null
+order by condition.manifest_position
 """
+
+QUERIES = (LISTED, NEXT, ESTIMATES, SPENT, UNMENDED)
+"""What is asked here; ``connect`` makes the views for it."""
 
 WORDS = {
     "failed": "failed",
@@ -104,7 +104,7 @@ WORDS = {
     "cancelled": "cancelled by a person",
     "lost": "closed as lost",
 }
-"""How ``relaunch.why`` is said."""
+"""How ``relaunch_candidate.reason`` is worded."""
 
 Row = dict[str, Any]
 
@@ -124,13 +124,13 @@ class RelaunchPlan:
     Attributes
     ----------
     cycle : the cycle that it would be
-    is_carried_on : that cycle was begun already, and cut short
-    jobs : condition_id, job_id (of its newest attempt), why, root_cause_id, category, remedy, cycle,
+    is_carried_on : that cycle was started already, and interrupted
+    jobs : condition_id, job_id (of its newest attempt), reason, root_cause_id, category, remedy, cycle,
         command, in the order of the manifest
     left_out : conditions that a person cancelled, which run again only on request
     unselected : further conditions that could be run again, which the selection leaves out
     not_candidates : conditions that were selected by id, and are none of those to run again
-    unmended : conditions that failed of something unrecoverable about which no fix is recorded
+    unfixed : conditions that failed with something unrecoverable about which no fix is recorded
     estimate_usd : what the jobs will cost; None = unknown
     spent_usd : what all jobs so far have cost; None = unknown
     experiment, task, conditions : the config as it is now, its task YAML, its conditions by id
@@ -143,7 +143,7 @@ class RelaunchPlan:
     left_out: list[str]
     unselected: list[str]
     not_candidates: list[str]
-    unmended: list[str]
+    unfixed: list[str]
     estimate_usd: Decimal | None
     spent_usd: Decimal | None
     experiment: Experiment
@@ -152,11 +152,11 @@ class RelaunchPlan:
 
     def sentences(self) -> list[str]:
         """Say what would be run again, and what not and why, for stderr."""
-        why = Counter(row["why"] for row in self.jobs)
-        kinds = ", ".join(f"{count:,} {WORDS[each]}" for each, count in why.items())
+        reasons = Counter(row["reason"] for row in self.jobs)
+        kinds = ", ".join(f"{count:,} {WORDS[each]}" for each, count in reasons.items())
         estimate = "of unknown cost" if self.estimate_usd is None else f"about {money(self.estimate_usd)}"
         spent = "" if self.spent_usd is None else f"; spent so far: {money(self.spent_usd)}"
-        begun = ", carried on" if self.is_carried_on else ""
+        begun = ", resumed" if self.is_carried_on else ""
         said = [f"{self.experiment_id}: cycle {self.cycle}{begun}: {kinds}; {estimate}{spent}"]
         if not self.jobs:
             said = [f"{self.experiment_id}: nothing to relaunch"]
@@ -167,8 +167,8 @@ class RelaunchPlan:
         if self.left_out:
             told = listed(self.left_out)
             said.append(f"cancelled by a person, only with --include-cancelled: {told}")
-        if self.unmended:
-            told = listed(self.unmended)
+        if self.unfixed:
+            told = listed(self.unfixed)
             said.append(f"unrecoverable, only once its fix is recorded (fmon fix record): {told}")
         return said
 
@@ -215,8 +215,8 @@ def plan_relaunch(
     Parameters
     ----------
     manifest : of the experiment
-    con : its views, at least ``VIEWS``
-    include_cancelled : also what a person cancelled
+    con : its views, at least for ``QUERIES``
+    include_cancelled : include jobs that a person cancelled
     chosen : the selected conditions and the words that select them; None = all
 
     Raises
@@ -225,8 +225,8 @@ def plan_relaunch(
         The config or the task YAML can't be read.
     """
     listed = rows(con, LISTED)
-    begun = [row for row in listed if row["is_begun"]]
-    candidates = begun or [row for row in listed if include_cancelled or not row["is_on_request"]]
+    begun = [row for row in listed if row["is_in_progress"]]
+    candidates = begun or [row for row in listed if include_cancelled or not row["requires_request"]]
     jobs = [row for row in candidates if chosen is None or row["condition_id"] in chosen]
     by_id_only = {name for name, word in (chosen or {}).items() if name == word}
     cycle = jobs[0]["cycle"] if jobs else rows(con, NEXT)[0]["cycle"]
@@ -242,10 +242,10 @@ def plan_relaunch(
             {**row, "command": _command(experiment, task, by_id.get(row["condition_id"]), manifest, cycle)}
             for row in jobs
         ],
-        left_out=[row["condition_id"] for row in listed if row["is_on_request"] and row not in candidates],
+        left_out=[row["condition_id"] for row in listed if row["requires_request"] and row not in candidates],
         unselected=[row["condition_id"] for row in candidates if row not in jobs],
         not_candidates=sorted(by_id_only - {row["condition_id"] for row in listed}),
-        unmended=[row["condition_id"] for row in rows(con, UNMENDED)],
+        unfixed=[row["condition_id"] for row in rows(con, UNMENDED)],
         estimate_usd=_estimate(rows(con, ESTIMATES), {row["condition_id"] for row in jobs}),
         spent_usd=rows(con, SPENT)[0]["spent_usd"],
         experiment=experiment,

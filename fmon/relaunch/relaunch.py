@@ -1,4 +1,4 @@
-"""Phase 5, relaunch: what view ``relaunch`` lists, and only that, in one more cycle, under F1..F5.
+"""Phase 5, relaunch: what view ``relaunch_candidate`` lists, and only that, in one more cycle, under F1..F5.
 
 Reads the views, the config, git and the registry; launches through ``fmon.launch.dispatch``; writes
 events and the manifest. The event ``relaunch`` comes before the first launch: after a crash the next call
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from fmon.clients.registry import digest_of
+from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import failures, unfinished
 from fmon.errors import ConfigError, RuleError
 from fmon.fix.chain import measure, run_command
@@ -28,11 +29,11 @@ from fmon.launch.preflight import checks, parse_kinds
 from fmon.launch.refusals import confirm_over_budget, refuse_failed, refuse_job_names, strangers
 from fmon.manifest.file import read_manifest
 from fmon.relaunch.begin import begin
-from fmon.relaunch.escalation import VIEWS as ESCALATION
+from fmon.relaunch.escalation import QUERIES as ESCALATION
 from fmon.relaunch.escalation import escalation
-from fmon.relaunch.plan import VIEWS as AGAIN
+from fmon.relaunch.plan import QUERIES as AGAIN
 from fmon.relaunch.plan import Authorization, RelaunchPlan, plan_relaunch
-from fmon.relaunch.untracked import VIEWS as TRACKING
+from fmon.relaunch.untracked import QUERIES as TRACKING
 from fmon.relaunch.untracked import untracked_faults
 from fmon.rules.f1_wait_for_terminal import f1_wait_for_terminal
 from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix, f2_diagnosed_in_full
@@ -62,8 +63,8 @@ if TYPE_CHECKING:
     from fmon.sky.submit.submitter import Submitter
     from fmon.store.folder import Store
 
-VIEWS = (*AGAIN, *ESCALATION, *TRACKING)
-"""The views it needs; ``connect`` makes no others."""
+QUERIES = (*AGAIN, *GATHERED, *ESCALATION, *TRACKING)
+"""What is asked; ``connect`` makes the views for it."""
 
 Row = dict[str, Any]
 
@@ -133,13 +134,13 @@ def relaunch(
 ) -> Relaunched:
     """Run again what failed, what the kill switch cancelled and what was closed as lost, as the next cycle.
 
-    A cycle that was begun and cut short is carried on: it does not count as another, and its image must be
-    the one that it was begun with.
+    A cycle that was started and interrupted is resumed: it does not count as another, and its image must be
+    the one that it was started with.
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : its id or a unique start of it; None = the newest
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
     queue : where jobs are read from
     open_submitter : opens what launches; takes the lock's file descriptor
     agree : asked once every rule has passed; False = nothing is done (a dry run)
@@ -158,11 +159,11 @@ def relaunch(
     LockTaken
         Another process launches jobs of this experiment.
     QueueError
-        SkyPilot did not answer; a cycle that was begun is carried on by the next call.
+        SkyPilot did not answer; a cycle that was started is resumed by the next call.
     """
     store = find(data, experiment)
     manifest = read_manifest(store)
-    con = connect(data, store.experiment_id, now=clock(), views=VIEWS)
+    con = connect(data, store.experiment_id, now=clock(), queries=QUERIES)
     chosen = _chosen(manifest, data, options, now=clock())
     plan = plan_relaunch(manifest, con, include_cancelled=options.include_cancelled, chosen=chosen)
     events = read_events(store)
@@ -242,7 +243,7 @@ def _f4(
     budgets = {
         event["cycle"]: Decimal(str(event["budget_usd"]))
         for event in events
-        if event.get("event") == "authorize_cycle"
+        if event.get("event") == "cycle_authorized"
     }
     most = manifest.max_relaunch_cycles
     if authorization is not None:
@@ -276,7 +277,7 @@ def _f3(
     run: Callable[..., Ran],
     ask: Callable[[str], str],
 ) -> tuple[BuildChain, list[Link]]:
-    """Measure the chain now; of a cycle that is carried on only whether the image is still its own."""
+    """Measure the chain now; of a cycle that is resumed only whether the image is still its own."""
     begun = next((event for event in reversed(events) if _begins(event, plan)), None)
     remedies = frozenset() if begun else plan.remedies
     chain = measure(
@@ -311,7 +312,7 @@ def _refuse_if_changed(
     now: datetime,
 ) -> None:
     """Check again under the lock: whoever held it before may have launched the same."""
-    con = connect(store.path.parent, store.experiment_id, now=now, views=VIEWS)
+    con = connect(store.path.parent, store.experiment_id, now=now, queries=AGAIN)
     then = plan_relaunch(
         read_manifest(store), con, include_cancelled=options.include_cancelled, chosen=chosen
     )

@@ -1,4 +1,4 @@
-"""What the manifest tracks, held against the config and the queue: what rule F5 judges."""
+"""What the manifest tracks, compared with the config and the queue: what rule F5 judges."""
 
 from __future__ import annotations
 
@@ -15,19 +15,16 @@ if TYPE_CHECKING:
 
     from fmon.model import Manifest
 
-VIEWS = ("job", "relaunch")
-"""The views that ``untracked_faults`` needs: ``relaunch`` brings what a person closed as lost."""
-
 ATTEMPTS = """
 select
     attempt.condition_id,
     attempt.cycle,
     attempt.job_id,
-    count(job.job_id) > 0 or count(lost_closure.job_id) > 0 as is_known
+    count(job.job_id) > 0 or count(lost_job_closure.job_id) > 0 as is_known
 from attempt
 left join job on attempt.experiment_id = job.experiment_id and attempt.job_id = job.job_id
-left join lost_closure
-    on attempt.experiment_id = lost_closure.experiment_id and attempt.job_id = lost_closure.job_id
+left join lost_job_closure
+    on attempt.experiment_id = lost_job_closure.experiment_id and attempt.job_id = lost_job_closure.job_id
 where attempt.cycle < $cycle
 group by attempt.condition_id, attempt.cycle, attempt.job_id
 order by attempt.cycle, attempt.job_id
@@ -43,6 +40,9 @@ where job.role = 'duplicate' and not job.is_terminal and job.is_seen
 order by job.job_id
 """
 
+QUERIES = (ATTEMPTS, OPEN_DUPLICATES)
+"""What is asked here; ``connect`` makes the views for it."""
+
 
 def untracked_faults(manifest: Manifest, con: duckdb.DuckDBPyConnection, *, cycle: int) -> list[str]:
     """Say what the manifest does not track.
@@ -50,7 +50,7 @@ def untracked_faults(manifest: Manifest, con: duckdb.DuckDBPyConnection, *, cycl
     Parameters
     ----------
     manifest : of the experiment
-    con : its views, at least ``VIEWS``
+    con : its views, at least for ``QUERIES``
     cycle : the one to launch: jobs of it that are up already need not have been seen by a poll
     """
     attempts = rows(con, ATTEMPTS, {"cycle": cycle})

@@ -1,4 +1,4 @@
-"""Audit: the rules F1 to F5 and five criteria of quality, held against what really happened.
+"""Audit: the rules F1 to F5 and five criteria of quality, compared with what really happened.
 
 Reads the views, the manifest and the config; writes nothing.
 """
@@ -39,8 +39,8 @@ def audit(data: Path, experiment: str | None = None) -> list[Row]:
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : its id or a unique start of it; None = the newest
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
 
     Returns
     -------
@@ -48,7 +48,7 @@ def audit(data: Path, experiment: str | None = None) -> list[Row]:
         criterion, rule (1 to 5), is_ok, violation_count, evidence; by rule, each before its criteria.
     """
     store = find(data, experiment)
-    con = connect(data, store.experiment_id, views=("audit",))
+    con = connect(data, store.experiment_id, queries=(AUDIT,))
     found = rows(con, AUDIT)
     untracked = config_faults(read_manifest(store))
     return [_with(row, untracked) if row["criterion"] == MANIFEST_RULE else row for row in found]

@@ -1,4 +1,4 @@
-"""Phase 6, issues: a text per root cause that a person has to see to, filed where asked.
+"""Phase 6, issues: an issue per root cause that needs a person, filed on request.
 
 Reads view ``issue``; writes Markdown files and events. Filing looks before it acts, so that it may be killed
 between any two steps and called again (docs/decisions/0021).
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fmon.diagnose.excerpt import excerpt
-from fmon.diagnose.gate import failures, unfinished
+from fmon.diagnose.gate import FAILURES, UNFINISHED, failures, unfinished
 from fmon.report import issue_text
 from fmon.rules.f1_wait_for_terminal import f1_wait_for_terminal
 from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix
@@ -31,10 +31,7 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
-VIEWS = ("experiment", "condition", "failure", "suspect", "issue")
-"""The views it needs; ``connect`` makes no others."""
-
-FROZEN = ("verdict", "issue")
+FROZEN = ("attempt_result", "issue")
 """What the queries come down to, each several times."""
 
 LOCK_WAIT_S = 600.0
@@ -66,7 +63,7 @@ from issue
 inner join condition
     on issue.experiment_id = condition.experiment_id
     and list_contains(issue.condition_ids, condition.condition_id)
-order by condition.entry_number
+order by condition.manifest_position
 """
 
 SUSPECTS = """
@@ -77,16 +74,19 @@ from suspect
 order by suspect.round, suspect.p_holm, suspect.statement
 """
 
+QUERIES = (ISSUES, CONDITIONS, SUSPECTS, UNFINISHED, FAILURES)
+"""What is asked; ``connect`` makes the views for it."""
+
 
 def issues(
     data: Path, experiment: str | None, out: Path, *, open_tracker: Callable[[], GitHub] | None, now: datetime
 ) -> Iterator[Row]:
-    """Write a text for each root cause that a person has to see to, and file those that are not filed yet.
+    """Write an issue for each root cause that needs a person, and file those not filed yet.
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : its id or a unique start of it; None = the newest
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
     out : folder of the reports; the files are in ``issues/<experiment_id>/`` of it
     open_tracker : gives where issues are filed; None = only files are written. A recording's are never filed.
     now : the clock [UTC]
@@ -102,10 +102,10 @@ def issues(
     RuleError
         F1 or F2 forbids filing: an issue about half of the failures would be wrong. The files are written.
     GitHubError
-        An issue could not be filed; those before it are, and the next call carries on.
+        An issue could not be filed; those before it are, and the next call resumes.
     """
     store = find(data, experiment)
-    con = connect(data, store.experiment_id, now=now, views=VIEWS)
+    con = connect(data, store.experiment_id, now=now, queries=QUERIES)
     freeze(con, FROZEN)
     written = list(_written(store, con, out))
     if open_tracker is None:

@@ -141,8 +141,8 @@ def find(data: Path | str, prefix: str | None = None) -> Store:
 
     Parameters
     ----------
-    data : folder of the stores
-    prefix : its id or a unique start of it; None = the newest by created_at, then id
+    data : data directory
+    prefix : its id or a unique prefix; None = the newest by created_at, then id
 
     Raises
     ------

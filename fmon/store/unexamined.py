@@ -3,7 +3,7 @@
 Set before the poll that saw the failure is committed, taken away when all findings are complete: a crash
 leaves it too long, never too short, and a quiet poll pays one look at the folder. Standard library only.
 
-The file holds a token, so that who takes it away can tell that nobody set it anew meanwhile, and the time
+The file holds a token, so that who takes it away can tell that nobody set it again meanwhile, and the time
 before which there is nothing to do.
 """
 

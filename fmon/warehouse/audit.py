@@ -34,7 +34,7 @@ def _firings(experiment_id: str, events: list[Event]) -> Iterator[Values]:
             event["failure_point_s"],
             list(event["combination"].items()),
             [str(job_id) for job_id in event["candidate_job_ids"]],
-            event["why_none"],
+            event["no_action_reason"],
         )
 
 
@@ -58,27 +58,27 @@ def _fixes(experiment_id: str, events: list[Event]) -> Iterator[Values]:
 
 
 def _checks(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    for event in _of("fix_verify", events):
+    for event in _of("fix_verified", events):
         at = _time(event["at"])
         yield experiment_id, event["image"], event["digest"], event["is_ok"], event["cycle"], at
 
 
 def _relaunches(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    """Give what was really begun: the relaunch of a replay launches nothing."""
+    """Give what was really started: the relaunch of a replay launches nothing."""
     for event in _of("relaunch", events):
         if not event.get("dry_run"):
             yield experiment_id, event["condition_ids"], event["cycle"], _time(event["at"])
 
 
 def _authorizations(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    for event in _of("authorize_cycle", events):
+    for event in _of("cycle_authorized", events):
         yield experiment_id, event["by"], event["cycle"], event["budget_usd"], _time(event["at"])
 
 
-def _cancel_wishes(experiment_id: str, events: list[Event]) -> Iterator[Values]:
+def _cancel_requests(experiment_id: str, events: list[Event]) -> Iterator[Values]:
     """Give each job once: whoever asked first decides whether it is to be run again."""
     first: dict[int, Event] = {}
-    for event in _of("cancel_begin", events):
+    for event in _of("cancel_requested", events):
         for job_id in event["job_ids"]:
             first.setdefault(job_id, event)
     for job_id, event in first.items():
@@ -88,7 +88,7 @@ def _cancel_wishes(experiment_id: str, events: list[Event]) -> Iterator[Values]:
 def _closures(experiment_id: str, events: list[Event]) -> Iterator[Values]:
     """Give each lost job once, as it was closed first."""
     first: dict[int, Event] = {}
-    for event in _of("close_lost", events):
+    for event in _of("lost_job_closed", events):
         first.setdefault(event["job_id"], event)
     for job_id, event in first.items():
         yield experiment_id, event["condition_id"], job_id, event["by"], event["reason"], _time(event["at"])
@@ -117,10 +117,10 @@ RELATIONS: dict[str, Callable[[str, list[Event]], Iterator[Values]]] = {
     "diagnosis": _diagnoses,
     "fix_record": _fixes,
     "fix_check": _checks,
-    "relaunched": _relaunches,
-    "authorized": _authorizations,
-    "cancel_wish": _cancel_wishes,
-    "lost_closure": _closures,
+    "cycle_start": _relaunches,
+    "cycle_authorization": _authorizations,
+    "cancel_request": _cancel_requests,
+    "lost_job_closure": _closures,
     "bare_vm": _bare_vms,
     "filed_issue": _issues,
 }

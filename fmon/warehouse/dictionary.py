@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fmon.warehouse.views import VIEWS, reads
+from fmon.warehouse.reads import READS
+from fmon.warehouse.views import VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -129,9 +130,9 @@ ENTITIES = ("experiment", "poll", "condition", "job", "cause")
 
 
 TEXT = """\
-## How they hang together
+## How the views relate
 
-A view hangs on each of these that it has the key of: `||--o|` at most one row of it, `||--o{{` any number.
+Each view joins to these views by key: `||--o|` at most one row of it, `||--o{{` any number.
 Everything has an experiment; the line is drawn only where nothing closer is. Macros are left out: what they
 are called with says what they are about.
 
@@ -158,7 +159,7 @@ def picture(relations: Sequence[Relation]) -> str:
     """
     views = [each for each in relations if "(" not in each.call and each.grain.startswith("experiment_id")]
     entities = [*_keys(views), *_lines(views)]
-    flow = [f"{source} --> {view}" for view in VIEWS for source in VIEWS if source in reads(view)]
+    flow = [f"{source} --> {view}" for view in VIEWS for source in VIEWS if source in READS[view]]
     return TEXT.format(entities=_indented(entities), flow=_indented(flow))
 
 

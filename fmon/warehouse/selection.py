@@ -63,7 +63,7 @@ def select_current(data: Path, manifest: Manifest, words: Sequence[str], *, now:
     _refuse_experiment(data, manifest, words)
     if not needs_current(words):
         return select(manifest, words)
-    con = connect(data, manifest.experiment_id, now=now, views=("condition", "failure"))
+    con = connect(data, manifest.experiment_id, now=now, queries=(CURRENT,))
     try:
         current = {
             row["condition_id"]: Current(

@@ -46,7 +46,7 @@ def test_a_dry_run_prints_the_jobs_and_the_reason(typed, person):
         "condition_id": "sam3-3",
         "job_id": 9,
         "status": "PENDING",
-        "why": "3 jobs failed of the identical error (import_error) at model=sam3",
+        "reason": "3 jobs failed with the identical error (import_error) at model=sam3",
     }
     assert done.stderr == f"{NAME}: 2 jobs would be cancelled; nothing was changed\n"
     assert run.study.submitter.cancelled == []
@@ -69,7 +69,7 @@ def test_on_a_terminal_it_asks_and_cancels_after_a_yes(typed, person):
     assert asked == ["Cancel 2 jobs?"]
     assert len(json.loads(done.stdout)) == 2
     assert run.study.submitter.cancelled == WAITING
-    assert {event["by"] for event in run.study.events("cancel_begin", "cancel")} == {"anna"}
+    assert {event["by"] for event in run.study.events("cancel_requested", "cancel")} == {"anna"}
 
 
 def test_after_a_no_nothing_is_cancelled(typed, person):
@@ -119,7 +119,7 @@ def test_an_unclear_call_is_refused_with_what_to_type(typed, words, sentence):
     done = run("cancel", *words)
     assert isinstance(done.exception, ConfigError)
     assert sentence in str(done.exception)
-    assert run.study.events("cancel_begin", "close_lost") == []
+    assert run.study.events("cancel_requested", "lost_job_closed") == []
 
 
 def ending(study):
@@ -136,7 +136,7 @@ def test_watch_acts_where_the_config_says_so_and_goes_on(typed):
     assert done.exit_code == 4, done.exception
     assert f"the kill switch acted: {NAME}: 2 jobs gone" in done.stdout
     assert run.study.submitter.cancelled == WAITING
-    assert [event["by"] for event in run.study.events("cancel_begin")] == ["fmon watch"]
+    assert [event["by"] for event in run.study.events("cancel_requested")] == ["fmon watch"]
 
 
 def test_watch_only_alerts_by_default(typed):
@@ -193,10 +193,10 @@ def test_lost_jobs_are_closed_after_a_yes_and_with_evidence(lost, person):
     asked = person(False, True)
     words = ("cancel", "state=lost", "--lost", "--reason", "the node is gone", "--by", "anna")
     assert str(lost(*words).exception) == "nothing was closed: you answered no"
-    assert lost.study.events("close_lost") == []
+    assert lost.study.events("lost_job_closed") == []
     done = lost(*words)
     assert (done.exit_code, asked) == (0, ["Close 1 lost job?"] * 2)
-    assert [(event["condition_id"], event["by"]) for event in lost.study.events("close_lost")] == [
+    assert [(event["condition_id"], event["by"]) for event in lost.study.events("lost_job_closed")] == [
         ("sam3-4", "anna")
     ]
 

@@ -53,7 +53,7 @@ def test_what_was_not_launched_is_refused_after_everything_else_is_said(sky):
     sky.fate = lambda submission: Fate(makes="refusal")
     done = run("--yes")
     assert isinstance(done.exception, LaunchError)
-    assert "fmon launch experiment.yaml carries on and launches nothing twice" in str(done.exception)
+    assert "fmon launch experiment.yaml resumes and launches nothing twice" in str(done.exception)
     assert done.stdout == f"{sky.stores[-1].experiment_id}\n"
 
 

@@ -205,7 +205,7 @@ class TestVerify:
         return verify(world.data, now=world.server.clock(), ask=lambda _: world.digest)
 
     def checks(self, world):
-        return [event for event in read_events(world.store) if event["event"] == "fix_verify"]
+        return [event for event in read_events(world.store) if event["event"] == "fix_verified"]
 
     def test_a_chain_without_a_fix_is_broken_where_nothing_was_done(self, world):
         world.end(CONDITIONS[2:])
@@ -255,7 +255,7 @@ class TestVerify:
         world.end(CONDITIONS[2:])
         world.diagnose()
         append_event(world.store, "relaunch", at=world.server.clock(), cycle=1, condition_ids=[CONDITIONS[2]])
-        with pytest.raises(RuleError, match="cycle 1 was begun and has no job yet") as refusal:
+        with pytest.raises(RuleError, match="cycle 1 was started and has no job yet") as refusal:
             self.verify(world)
         assert refusal.value.exit_code == 21
 

@@ -138,7 +138,7 @@ def test_what_there_is_no_time_for_is_not_asked(server):
 
 
 def test_what_plain_http_can_not_do_the_sdk_does_for_all_the_rest_at_once():
-    login = QueueError("wants a login", error_type="AuthRequired")
+    login = QueueError("requires login", error_type="AuthRequired")
     http = FakeLogs({LogAsk(1): "one", LogAsk(2): login, LogAsk(3): login})
     sdk = FakeLogs({LogAsk(2): "two", LogAsk(3): "three"})
     answers = dict(SkyLogs(http, lambda: sdk).read([LogAsk(1), LogAsk(2), LogAsk(3)], timeout_s=5))

@@ -46,7 +46,7 @@ class Death:
 
 
 class History:
-    """Polls with what they saw, so that the log can be held against it."""
+    """Polls with what they saw, so that the log can be compared with it."""
 
     def __init__(self):
         self.minutes = count()

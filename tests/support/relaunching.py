@@ -81,7 +81,7 @@ class World:
 
     @property
     def data(self) -> Path:
-        """The folder of the stores."""
+        """The data directory."""
         return self.store.path.parent
 
     # What happens

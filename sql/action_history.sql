@@ -1,6 +1,6 @@
 -- What was done about an experiment, in the order in which it happened: cycles launched, kill switch firings,
 -- diagnoses, fixes, checks, cancels. From the audit in events.jsonl, launches from the jobs themselves.
-create or replace view history as
+create or replace view action_history as
 with together as (
     select
         job.experiment_id,
@@ -10,7 +10,7 @@ with together as (
         case when job.cycle = 0 then 'first launch' else format('relaunch, cycle {}', job.cycle) end
         || format(': {} job{}', count(distinct job.job_id), if(count(distinct job.job_id) = 1, '', 's'))
             as what,
-        min(coalesce(job.submitted_at, job.first_seen_at)) as happened_at
+        min(coalesce(job.submitted_at, job.first_seen_at)) as occurred_at
     from job
     group by job.experiment_id, job.cycle
     union all
@@ -35,12 +35,13 @@ with together as (
             )
         end
         || case
-            when kill_switch.why_none is not null then '; nothing proposed: ' || kill_switch.why_none
+            when kill_switch.no_action_reason is not null
+                then '; nothing proposed: ' || kill_switch.no_action_reason
             else format(
                 '; proposed to cancel their like, {} of which are still open', len(kill_switch.cancel_job_ids)
             )
         end as what,
-        kill_switch.fired_at as happened_at
+        kill_switch.fired_at as occurred_at
     from kill_switch
     union all
     select
@@ -56,7 +57,7 @@ with together as (
             if(len(diagnosis.root_cause_ids) = 1, '', 's'),
             if(diagnosis.is_preliminary, '; preliminary, jobs were open', '')
         ) as what,
-        diagnosis.diagnosed_at as happened_at
+        diagnosis.diagnosed_at as occurred_at
     from diagnosis
     union all
     select
@@ -65,7 +66,7 @@ with together as (
         'fix' as kind,
         fix_record.person,
         fix_record.root_cause_id || ': ' || fix_record.what as what,
-        fix_record.fixed_at as happened_at
+        fix_record.fixed_at as occurred_at
     from fix_record
     union all
     select
@@ -80,76 +81,82 @@ with together as (
         )
         || coalesce(': ' || fix_check.image, '')
         || coalesce(' at ' || fix_check.digest, '') as what,
-        fix_check.checked_at as happened_at
+        fix_check.checked_at as occurred_at
     from fix_check
     union all
     select
-        authorized.experiment_id,
-        authorized.cycle,
+        cycle_authorization.experiment_id,
+        cycle_authorization.cycle,
         'authorization' as kind,
-        authorized.person,
-        format('cycle {} may cost {:.2f} USD', authorized.cycle, authorized.budget_usd) as what,
-        authorized.authorized_at as happened_at
-    from authorized
+        cycle_authorization.person,
+        format(
+            'cycle {} may cost {:.2f} USD', cycle_authorization.cycle, cycle_authorization.budget_usd
+        ) as what,
+        cycle_authorization.authorized_at as occurred_at
+    from cycle_authorization
     union all
     select
-        cancel_wish.experiment_id,
+        cancel_request.experiment_id,
         max(attempt.cycle) as cycle,
         'cancel' as kind,
-        cancel_wish.person,
+        cancel_request.person,
         format(
             '{} job{} asked to end ({}): {}',
-            count(distinct cancel_wish.job_id),
-            if(count(distinct cancel_wish.job_id) = 1, '', 's'),
-            replace(cancel_wish.reason, '_', '-'),
-            array_to_string(list_sort(list_distinct(list(cancel_wish.job_id)))[:20], ', ')
+            count(distinct cancel_request.job_id),
+            if(count(distinct cancel_request.job_id) = 1, '', 's'),
+            replace(cancel_request.reason, '_', '-'),
+            array_to_string(list_sort(list_distinct(list(cancel_request.job_id)))[:20], ', ')
         ) as what,
-        cancel_wish.wished_at as happened_at
-    from cancel_wish
+        cancel_request.requested_at as occurred_at
+    from cancel_request
     left join attempt
-        on cancel_wish.experiment_id = attempt.experiment_id and cancel_wish.job_id = attempt.job_id
-    group by cancel_wish.experiment_id, cancel_wish.person, cancel_wish.reason, cancel_wish.wished_at
+        on cancel_request.experiment_id = attempt.experiment_id and cancel_request.job_id = attempt.job_id
+    group by
+        cancel_request.experiment_id,
+        cancel_request.person,
+        cancel_request.reason,
+        cancel_request.requested_at
     union all
     select
-        lost_closure.experiment_id,
+        lost_job_closure.experiment_id,
         attempt.cycle,
         'lost' as kind,
-        lost_closure.person,
+        lost_job_closure.person,
         format(
             'job {} of {} was found to have ended: {}',
-            lost_closure.job_id,
-            lost_closure.condition_id,
-            lost_closure.reason
+            lost_job_closure.job_id,
+            lost_job_closure.condition_id,
+            lost_job_closure.reason
         ) as what,
-        lost_closure.closed_at as happened_at
-    from lost_closure
+        lost_job_closure.closed_at as occurred_at
+    from lost_job_closure
     left join attempt
         on
-            lost_closure.experiment_id = attempt.experiment_id
-            and lost_closure.condition_id = attempt.condition_id
-            and lost_closure.job_id = attempt.job_id
+            lost_job_closure.experiment_id = attempt.experiment_id
+            and lost_job_closure.condition_id = attempt.condition_id
+            and lost_job_closure.job_id = attempt.job_id
 )
 
 select
     together.experiment_id,
     row_number() over (
         partition by together.experiment_id
-        order by together.happened_at, together.cycle, together.kind, together.what
+        order by together.occurred_at, together.cycle, together.kind, together.what
     ) as event_number,
     together.kind,
     together.person,
     together.what,
     together.cycle,
-    together.happened_at
+    together.occurred_at
 from together;
 
-comment on view history is
+comment on view action_history is
 'Something that was done about an experiment; grain: experiment_id, event_number';
-comment on column history.experiment_id is 'the experiment [id]';
-comment on column history.event_number is 'order in which it happened, from 1 [count]';
-comment on column history.kind is
+comment on column action_history.experiment_id is 'the experiment [id]';
+comment on column action_history.event_number is 'order in which it happened, from 1 [count]';
+comment on column action_history.kind is
 'launch, kill_switch, diagnosis, fix, check, failed_check, authorization, cancel or lost [name]';
-comment on column history.person is 'who did it; null = fmon, or nobody said [name]';
-comment on column history.what is 'it in words [text]';
-comment on column history.cycle is 'the cycle it was about; null = unknown [count]';
-comment on column history.happened_at is 'when [UTC]';
+comment on column action_history.person is 'who did it; null = fmon, or nobody said [name]';
+comment on column action_history.what is 'it in words [text]';
+comment on column action_history.cycle is 'the cycle it was about; null = unknown [count]';
+comment on column action_history.occurred_at is 'when [UTC]';
