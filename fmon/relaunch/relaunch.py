@@ -102,9 +102,9 @@ class RelaunchOptions:
     selections
         of the conditions to run again; none = all that can be
     include_cancelled
-        also what a person cancelled
+        include jobs that a person cancelled
     authorization
-        a person's word for one cycle beyond the allowed ones
+        of one cycle beyond the limit; None = none
     is_over_budget_allowed
         launch even if the estimate exceeds the budget
     confirm
