@@ -164,6 +164,8 @@ FINDING = (
 )
 """One row per failed job task, written by ``fmon.monitor.classify`` from stored logs and snapshots."""
 
+_POSITION = Column("event_position", "bigint", "count", "its place in events.jsonl, from 1")
+
 FIRING = (
     _EXPERIMENT,
     Column("firing_id", "bigint", "id", "order of the firing within the experiment, from 1"),
@@ -171,6 +173,7 @@ FIRING = (
     Column("signature", "varchar", "id", "the error that the jobs share; null for failed_ratio"),
     Column("category", "varchar", "name", "its root cause category; null for failed_ratio"),
     Column("cycle", "bigint", "count", "cycle of the jobs"),
+    _POSITION,
     Column("member_job_ids", "varchar[]", "id", "the failed jobs, each in one firing of its trigger"),
     Column("first_failed_at", "timestamptz", "UTC", "the first of them ended"),
     Column("fired_at", "timestamptz", "UTC", "the poll that first saw them"),
@@ -189,6 +192,7 @@ DIAGNOSIS = (
     Column("is_preliminary", "boolean", "bool", "made while jobs were open: it opens no fix"),
     Column("cycle", "bigint", "count", "cycle of the experiment then"),
     Column("failed_count", "bigint", "count", "failures that it gathered"),
+    _POSITION,
     Column("diagnosed_at", "timestamptz", "UTC", "when it was made"),
 )
 
@@ -198,6 +202,7 @@ FIX_RECORD = (
     Column("what", "varchar", "text", "what was done, redacted"),
     Column("person", "varchar", "name", "who did it"),
     Column("cycle", "bigint", "count", "cycle of the experiment then: the one whose failures were fixed"),
+    _POSITION,
     Column("fixed_at", "timestamptz", "UTC", "when it was recorded"),
 )
 
@@ -207,6 +212,7 @@ FIX_CHECK = (
     Column("digest", "varchar", "id", "its digest in the registry then; null = unknown"),
     Column("is_ok", "boolean", "bool", "no link of the chain from diagnosis to image was broken (F3)"),
     Column("cycle", "bigint", "count", "cycle of the experiment then: the one whose failures were fixed"),
+    _POSITION,
     Column("checked_at", "timestamptz", "UTC", "when it was measured"),
 )
 
@@ -214,6 +220,7 @@ CYCLE_START = (
     _EXPERIMENT,
     Column("condition_ids", "varchar[]", "id", "the conditions that were run again"),
     Column("cycle", "bigint", "count", "the cycle that this began"),
+    _POSITION,
     Column("started_at", "timestamptz", "UTC", "when"),
 )
 
@@ -222,6 +229,7 @@ CYCLE_AUTHORIZATION = (
     Column("person", "varchar", "name", "who let a cycle beyond the last one (F4) be run"),
     Column("cycle", "bigint", "count", "that cycle"),
     Column("budget_usd", "double", "USD", "what it may cost"),
+    _POSITION,
     Column("authorized_at", "timestamptz", "UTC", "when"),
 )
 
@@ -230,6 +238,7 @@ CANCEL_REQUEST = (
     Column("job_id", "bigint", "id", "a job that fmon asked SkyPilot to cancel"),
     Column("reason", "varchar", "name", "kill_switch, or person"),
     Column("person", "varchar", "name", "who asked"),
+    _POSITION,
     Column("requested_at", "timestamptz", "UTC", "when it was first asked for"),
 )
 
@@ -239,6 +248,7 @@ LOST_JOB_CLOSURE = (
     Column("job_id", "bigint", "id", "its lost job, which a person found to have ended"),
     Column("person", "varchar", "name", "who found it"),
     Column("reason", "varchar", "text", "how"),
+    _POSITION,
     Column("closed_at", "timestamptz", "UTC", "when"),
 )
 
@@ -254,6 +264,7 @@ FILED_ISSUE = (
     Column("repository", "varchar", "name", "where it was filed"),
     Column("action", "varchar", "name", "create; comment or find: an earlier experiment had filed it"),
     Column("url", "varchar", "text", "the issue"),
+    _POSITION,
     Column("filed_at", "timestamptz", "UTC", "when"),
 )
 

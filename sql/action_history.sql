@@ -1,7 +1,16 @@
 -- What was done about an experiment, in the order in which it happened: cycles launched, kill switch firings,
 -- diagnoses, fixes, checks, cancels. From the audit in events.jsonl, launches from the jobs themselves.
 create or replace view action_history as
-with together as (
+with relaunch_event as (
+    select
+        cycle_start.experiment_id,
+        cycle_start.cycle,
+        min(cycle_start.event_position) as event_position
+    from cycle_start
+    group by cycle_start.experiment_id, cycle_start.cycle
+),
+
+together as (
     select
         job.experiment_id,
         job.cycle,
@@ -10,8 +19,12 @@ with together as (
         case when job.cycle = 0 then 'first launch' else format('relaunch, cycle {}', job.cycle) end
         || format(': {} job{}', count(distinct job.job_id), if(count(distinct job.job_id) = 1, '', 's'))
             as what,
+        -- The first launch, and one that fmon did not make, come before all events of the same instant.
+        coalesce(min(relaunch_event.event_position), 0) as event_position,
         min(coalesce(job.submitted_at, job.first_seen_at)) as occurred_at
     from job
+    left join relaunch_event
+        on job.experiment_id = relaunch_event.experiment_id and job.cycle = relaunch_event.cycle
     group by job.experiment_id, job.cycle
     union all
     select
@@ -41,8 +54,13 @@ with together as (
                 '; proposed to cancel their like, {} of which are still open', len(kill_switch.cancel_job_ids)
             )
         end as what,
+        firing.event_position,
         kill_switch.fired_at as occurred_at
     from kill_switch
+    inner join firing
+        on
+            kill_switch.experiment_id = firing.experiment_id
+            and kill_switch.firing_id = firing.firing_id
     union all
     select
         diagnosis.experiment_id,
@@ -57,6 +75,7 @@ with together as (
             if(len(diagnosis.root_cause_ids) = 1, '', 's'),
             if(diagnosis.is_preliminary, '; preliminary, jobs were open', '')
         ) as what,
+        diagnosis.event_position,
         diagnosis.diagnosed_at as occurred_at
     from diagnosis
     union all
@@ -66,6 +85,7 @@ with together as (
         'fix' as kind,
         fix_record.person,
         fix_record.root_cause_id || ': ' || fix_record.what as what,
+        fix_record.event_position,
         fix_record.fixed_at as occurred_at
     from fix_record
     union all
@@ -81,6 +101,7 @@ with together as (
         )
         || coalesce(': ' || fix_check.image, '')
         || coalesce(' at ' || fix_check.digest, '') as what,
+        fix_check.event_position,
         fix_check.checked_at as occurred_at
     from fix_check
     union all
@@ -92,6 +113,7 @@ with together as (
         format(
             'cycle {} may cost {:.2f} USD', cycle_authorization.cycle, cycle_authorization.budget_usd
         ) as what,
+        cycle_authorization.event_position,
         cycle_authorization.authorized_at as occurred_at
     from cycle_authorization
     union all
@@ -107,6 +129,7 @@ with together as (
             replace(cancel_request.reason, '_', '-'),
             array_to_string(list_sort(list_distinct(list(cancel_request.job_id)))[:20], ', ')
         ) as what,
+        min(cancel_request.event_position) as event_position,
         cancel_request.requested_at as occurred_at
     from cancel_request
     left join attempt
@@ -128,6 +151,7 @@ with together as (
             lost_job_closure.condition_id,
             lost_job_closure.reason
         ) as what,
+        lost_job_closure.event_position,
         lost_job_closure.closed_at as occurred_at
     from lost_job_closure
     left join attempt
@@ -141,7 +165,7 @@ select
     together.experiment_id,
     row_number() over (
         partition by together.experiment_id
-        order by together.occurred_at, together.cycle, together.kind, together.what
+        order by together.occurred_at, together.event_position, together.cycle
     ) as event_number,
     together.kind,
     together.person,

@@ -98,7 +98,7 @@ checked as (
     select
         later_cycle.experiment_id,
         later_cycle.cycle,
-        arg_max(fix_check.is_ok, fix_check.checked_at) as is_ok
+        arg_max(fix_check.is_ok, row(fix_check.checked_at, fix_check.event_position)) as is_ok
     from later_cycle
     inner join fix_check
         on

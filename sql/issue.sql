@@ -95,7 +95,7 @@ mended as (
                 coalesce(fix_record.person, 'unknown'),
                 fix_record.what
             )
-            order by fix_record.fixed_at
+            order by fix_record.fixed_at, fix_record.event_position
         ) as fixes
     from fix_record
     group by fix_record.experiment_id, fix_record.root_cause_id
@@ -105,7 +105,7 @@ filed as (
     select
         filed_issue.experiment_id,
         filed_issue.root_cause_id,
-        arg_max(filed_issue.url, filed_issue.filed_at) as url,
+        arg_max(filed_issue.url, row(filed_issue.filed_at, filed_issue.event_position)) as url,
         max(filed_issue.filed_at) as filed_at
     from filed_issue
     group by filed_issue.experiment_id, filed_issue.root_cause_id

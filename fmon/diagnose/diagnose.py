@@ -149,7 +149,7 @@ def diagnose(
     early = unfinished(connect(data, store.experiment_id, now=now, queries=(UNFINISHED,)))
     if not is_lifted:
         f1_wait_for_terminal(early)
-    budget = Budget(logs=sys.maxsize, seconds=EXAMINE_S)
+    budget = Budget(jobs=sys.maxsize, seconds=EXAMINE_S)
     examined = examine(store, manifest, logs, now=now, budget=budget, wait_s=EXAMINE_S)
     # A new connection: what the other one holds is as of before the examination.
     con = connect(data, store.experiment_id, now=now, queries=QUERIES)

@@ -27,7 +27,7 @@ fixed as (
     select
         fix_record.cycle,
         fix_record.root_cause_id,
-        list(fix_record.what order by fix_record.fixed_at) as fixes
+        list(fix_record.what order by fix_record.fixed_at, fix_record.event_position) as fixes
     from fix_record
     group by fix_record.cycle, fix_record.root_cause_id
 )

@@ -103,6 +103,11 @@ def poll_lock(data: Path) -> Path:
     return data / ".poll.lock"
 
 
+def examine_turn(data: Path) -> Path:
+    """Name the file that says which experiment's logs the last poll asked for first."""
+    return data / ".examine-turn"
+
+
 def launch_lock(data: Path, experiment_name: str) -> Path:
     """Name the lock of whoever launches jobs of experiments of one name, relaunches too."""
     return data / f".launch-{experiment_name}.lock"

@@ -17,9 +17,11 @@ READS: dict[str, tuple[str, ...]] = {
     "kill_switch": ("firing", "longest_run"),
     "action_history": (
         "attempt",
+        "firing",
         "diagnosis",
         "fix_record",
         "fix_check",
+        "cycle_start",
         "cycle_authorization",
         "cancel_request",
         "lost_job_closure",

@@ -44,7 +44,7 @@ def meet(monkeypatch):
     """Let the commands meet a world's fake SkyPilot and its clock."""
 
     def met(world):
-        monkeypatch.setattr("fmon.cli.relaunch_candidate.now", world.server.clock)
+        monkeypatch.setattr("fmon.cli.relaunch.now", world.server.clock)
         monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(world.server))
         monkeypatch.setattr("fmon.sky.submit.sdk.SdkSubmitter", lambda hold: FakeSubmitter(world.server))
         monkeypatch.setitem(relaunch.__kwdefaults__, "ask", lambda reference: world.digest)

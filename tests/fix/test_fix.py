@@ -1,12 +1,14 @@
 """Phase fix: the plan, the config's commands, the record, the chain, behind F1, F2 and a full diagnosis."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from fmon.cli import fix as fix_command
 from fmon.diagnose.diagnose import diagnose
 from fmon.errors import ConfigError, RuleError
 from fmon.fix.chain import run_command
@@ -188,6 +190,14 @@ class TestRecord:
             self.record(examined, cause="cuda_oom/torc")
         assert refusal.value.exit_code == 2
         assert examined.events.read_bytes() == before
+
+    def test_a_user_id_without_a_name_is_recorded_as_its_number(self, examined, monkeypatch):
+        def nameless():
+            raise KeyError("getpwuid(): uid not found")
+
+        monkeypatch.setattr("getpass.getuser", nameless)
+        fix_command.record("cuda_oom/torch", what="batch size 2", data=examined.path.parent)
+        assert read_events(examined)[-1]["by"] == f"uid {os.getuid()}"
 
     def test_nothing_said_is_no_fix(self, examined):
         with pytest.raises(ConfigError, match="--what is empty"):

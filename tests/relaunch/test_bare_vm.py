@@ -113,7 +113,7 @@ def world(failed, monkeypatch):
     jobs, tags = failed.jobs(), dict(failed.server.tags)
     kept = root.with_name(f"{root.name}-kept")
     shutil.copytree(root, kept)
-    monkeypatch.setattr("fmon.cli.relaunch_candidate.now", failed.server.clock)
+    monkeypatch.setattr("fmon.cli.relaunch.now", failed.server.clock)
     monkeypatch.setattr("fmon.cli.fix.now", failed.server.clock)
     monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(failed.server))
     monkeypatch.setattr("fmon.sky.submit.sdk.SdkSubmitter", lambda hold: FakeSubmitter(failed.server))

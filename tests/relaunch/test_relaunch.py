@@ -191,7 +191,7 @@ class TestCrash:
             raise Killed
 
         with monkeypatch.context() as patched:
-            patched.setattr("fmon.relaunch_candidate.begin.write_manifest", die)
+            patched.setattr("fmon.relaunch.begin.write_manifest", die)
             with pytest.raises(Killed):
                 fixed.relaunch()
         assert read_manifest(fixed.store).docker_digest == OLD
@@ -220,7 +220,7 @@ class TestCrash:
         with pytest.raises(Killed):
             fixed.relaunch(submitter=killing(fixed, 1))
         fixed.digest = OLD
-        with pytest.raises(RuleError, match=f"begun with {NEW}, .* is {OLD} now") as refusal:
+        with pytest.raises(RuleError, match=f"started with {NEW}, .* is {OLD} now") as refusal:
             fixed.relaunch()
         assert refusal.value.exit_code == 23
 

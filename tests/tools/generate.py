@@ -13,14 +13,16 @@ from fmon.causes.document import markdown as causes
 from fmon.manifest.file import manifest_schema
 from fmon.schema import SOURCES
 from fmon.warehouse import markdown
+from fmon.warehouse.reads import READS
 from fmon.warehouse.views import VIEWS, made_and_commented, relations_in
 from tests.support import readme
 
 
 def main() -> None:
     """Rewrite all of it; git shows what changed."""
-    (readme.ROOT / "docs/views.md").write_text(markdown())
+    READS.update(parsed_reads())  # a view that was just added is in none yet
     _write_reads(readme.ROOT / "fmon/warehouse/reads.py")
+    (readme.ROOT / "docs/views.md").write_text(markdown())
     (readme.ROOT / "docs/causes.md").write_text(causes())
     (readme.ROOT / "fmon/manifest.schema.json").write_text(json.dumps(manifest_schema(), indent=2) + "\n")
     with tempfile.TemporaryDirectory() as name:
@@ -28,7 +30,7 @@ def main() -> None:
         readme.rewrite(Path(name))
 
 
-READS = '''\
+READS_PY = '''\
 """What each view reads; written by ``make docs``, since asking DuckDB takes 100 ms at every start."""
 
 READS: dict[str, tuple[str, ...]] = {}
@@ -36,7 +38,7 @@ READS: dict[str, tuple[str, ...]] = {}
 
 
 def _write_reads(path: Path) -> None:
-    path.write_text(READS.format(parsed_reads()))
+    path.write_text(READS_PY.format(READS))
     subprocess.run([sys.executable, "-m", "ruff", "format", "-q", path], check=True)
 
 

@@ -17,6 +17,7 @@ from fmon.errors import ConfigError, ManifestError, StoreError
 from fmon.manifest.file import write_manifest
 from fmon.model import Attempt, Limits
 from fmon.store.compaction import close
+from fmon.store.events import append_event
 from fmon.store.folder import Store
 from fmon.store.reading import reading_set
 from fmon.warehouse import VIEWS, connect, dictionary, markdown, query_rows, rows
@@ -52,6 +53,20 @@ def test_connect_binds_manifest_and_log(store, tmp_path):
         {"is_ok": True, "seen_count": 2, "changed_count": 2},
         {"is_ok": False, "seen_count": None, "changed_count": 0},
     ]
+
+
+def test_events_of_the_same_instant_keep_the_order_in_which_they_were_written(store, tmp_path):
+    fields = {"cycle": 0, "by": "ada", "dry_run": False}
+    verified = {"image": None, "digest": None, "is_ok": True}
+    append_event(store, "fix", at=START, root_cause_id="z", what="first", **fields)
+    append_event(store, "fix_verify", at=START, **verified, **fields)
+    append_event(store, "fix", at=START, root_cause_id="a", what="second", **fields)
+    con = connect(tmp_path, ID, now=START)
+    written = [(1, "z"), (3, "a")]
+    found = rows(con, "select event_position, root_cause_id from fix_record order by event_position")
+    assert [tuple(row.values()) for row in found] == written
+    kinds = rows(con, "select kind from history where kind <> 'launch' order by event_number")
+    assert [row["kind"] for row in kinds] == ["fix", "check", "fix"]
 
 
 def test_rows_are_python_values(store, tmp_path):
