@@ -137,7 +137,7 @@ def logs(
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Print a job's log (stored, otherwise live); of several jobs each with its name above it."""
+    """Print a job's log (stored, otherwise live); several logs each get a header."""
     from fmon.monitor.show_log import chosen_jobs
     from fmon.monitor.show_log import logs as logs_phase
     from fmon.sky.logs import open_logs

@@ -54,6 +54,12 @@ def test_conditions_levels_and_states_complete(data):
     ]
 
 
+def test_conditions_are_those_of_the_experiment_that_is_given(data):
+    other = study(data, {"lr": [1]}, experiment_id="other-20260322T050000Z")
+    assert complete(data, f"fmon status -e {other.experiment_id} l", "zsh") == ["lr=1"]
+    assert complete(data, f"fmon status -e {NAME} fold", "zsh") == ["fold=0", "fold=1"]
+
+
 def test_bash_splits_a_level_at_its_equals_sign(data):
     assert complete(data, "fmon watch model=s") == ["sam3"]
     assert complete(data, "fmon watch model=") == ["dynunet", "sam3"]
