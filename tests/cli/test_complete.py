@@ -18,18 +18,17 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
-def complete(data, line, shell="bash"):
+def complete(data, line):
     """Ask for the completions of a line whose last word is being typed, split as bash splits it."""
-    words = line.replace("=", " = ").split(" ") if shell == "bash" else line.split(" ")
+    words = line.replace("=", " = ").split(" ")
     words = [word for word in words[:-1] if word] + words[-1:]
     done = subprocess.run(
         [FMON],
         env={
             **os.environ,
-            "_FMON_COMPLETE": f"complete_{shell}",
+            "_FMON_COMPLETE": "complete_bash",
             "COMP_WORDS": " ".join(words),
             "COMP_CWORD": str(len(words) - 1),
-            "_TYPER_COMPLETE_ARGS": line,
             "FMON_DATA": str(data),
         },
         capture_output=True,
@@ -56,8 +55,8 @@ def test_conditions_levels_and_states_complete(data):
 
 def test_conditions_are_those_of_the_experiment_that_is_given(data):
     other = study(data, {"lr": [1]}, experiment_id="other-20260322T050000Z")
-    assert complete(data, f"fmon status -e {other.experiment_id} l", "zsh") == ["lr=1"]
-    assert complete(data, f"fmon status -e {NAME} fold", "zsh") == ["fold=0", "fold=1"]
+    assert complete(data, f"fmon status -e {other.experiment_id} l") == ["lr=1"]
+    assert complete(data, f"fmon status -e {NAME} fold") == ["fold=0", "fold=1"]
 
 
 def test_bash_splits_a_level_at_its_equals_sign(data):
