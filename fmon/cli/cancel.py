@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from contextlib import closing, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -26,14 +25,14 @@ from fmon.cli.options import (
 )
 from fmon.cli.poll import DEFAULT_DATA
 from fmon.cli.stderr import say
+from fmon.clock import Clock
 from fmon.errors import ConfigError, FmonError
 from fmon.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fmon.cancel.cancel import Cancelled, CancelRequest
     from fmon.cancel.close_lost import Lost
+    from fmon.study import Study
 
 TARGETS = ("condition_id", "job_id", "status", "reason")
 LOST = ("condition_id", "job_id", "status", "last_seen_at")
@@ -66,17 +65,18 @@ def cancel(
     """Cancel jobs and wait until they have ended."""
     from fmon.cancel.cancel import CancelRequest
     from fmon.cancel.targets import refuse_unclear
+    from fmon.study import open_study
 
     named = tuple(selections or ())
     refuse_unclear(named, is_kill_switch=kill_switch)
     how = _How(dry_run=dry_run, yes=yes, output=output)
-    person = by or user()
+    person, study = by or user(), open_study(data, experiment)
     if lost:
-        _close(data, experiment, named, by=person, reason=(reason or "").strip(), how=how)
+        _close(study, named, by=person, reason=(reason or "").strip(), how=how)
     elif reason is not None:
         raise ConfigError("--reason goes with --lost")
     else:
-        _cancel(data, experiment, CancelRequest(selections=named, by=person), how)
+        _cancel(study, CancelRequest(selections=named, by=person), how)
 
 
 class _How(NamedTuple):
@@ -87,32 +87,34 @@ class _How(NamedTuple):
     output: str
 
 
-def act(data: Path, experiment: str, *, sleep: Callable[[float], None]) -> str | None:
+def act(data: Path, experiment: str, *, clock: Clock) -> str | None:
     """Cancel what the kill switch proposes, where the config says so; return what happened in a line.
 
     Parameters
     ----------
     data, experiment
         data directory; the experiment's id
-    sleep
-        how to wait [s]
+    clock
+        the clock
     """
     from fmon.cancel.cancel import CancelRequest, is_to_act
+    from fmon.study import open_study
 
-    if not is_to_act(data, experiment, now=now()):
+    study = open_study(data, experiment)
+    if not is_to_act(study, now=clock.now()):
         return None
     try:
-        done = _act(data, experiment, CancelRequest(by="fmon watch"), sleep=sleep)
+        done = _act(study, CancelRequest(by="fmon watch"), clock=clock)
     except FmonError as fault:
         return f"the kill switch could not act, the next poll tries again: {fault}"
     return "the kill switch acted: " + "; ".join([*done.sentences(), *filter(None, [_text(done.fault())])])
 
 
-def _cancel(data: Path, experiment: str | None, request: CancelRequest, how: _How) -> None:
+def _cancel(study: Study, request: CancelRequest, how: _How) -> None:
     from fmon.cancel.cancel import proposed
 
     if not how.yes or how.dry_run:
-        proposal = proposed(data, experiment, request, now=now())
+        proposal = proposed(study, request, now=now())
         if how.dry_run or not proposal.targets:
             _print_cancelled(proposal, how.output)
             return
@@ -120,32 +122,28 @@ def _cancel(data: Path, experiment: str | None, request: CancelRequest, how: _Ho
         count = counted(len(proposal.targets), "job")
         require_consent(f"Cancel {count}?", verb="cancel", participle="cancelled")
     try:
-        done = _act(data, experiment, request, sleep=time.sleep)
+        done = _act(study, request, clock=Clock())
     except KeyboardInterrupt:
         say("interrupted; SkyPilot goes on with the jobs that it was asked to cancel")
         raise typer.Exit(INTERRUPTED) from None
     _print_cancelled(done, how.output)
 
 
-def _act(
-    data: Path, experiment: str | None, request: CancelRequest, *, sleep: Callable[[float], None]
-) -> Cancelled:
+def _act(study: Study, request: CancelRequest, *, clock: Clock) -> Cancelled:
     from fmon.cancel.cancel import cancel as cancel_phase
     from fmon.sky.queue import open_queue
     from fmon.sky.submit.sdk import SdkSubmitter
 
     with closing(SdkSubmitter()) as submitter:
-        return cancel_phase(data, experiment, request, submitter, open_queue("sky"), clock=now, sleep=sleep)
+        return cancel_phase(study, request, submitter, open_queue("sky"), clock=clock)
 
 
-def _close(
-    data: Path, experiment: str | None, named: tuple[str, ...], *, by: str, reason: str, how: _How
-) -> None:
+def _close(study: Study, named: tuple[str, ...], *, by: str, reason: str, how: _How) -> None:
     from fmon.cancel.close_lost import close_lost, lost
 
     if not named:
         raise ConfigError("--lost needs a selection, such as state=lost; fmon status lists the conditions")
-    found = lost(data, experiment, named, now=now())
+    found = lost(study, named, now=now())
     if not how.dry_run and found.rows:
         if not reason:
             raise ConfigError("--lost needs --reason TEXT: the evidence that the job has ended")
@@ -153,7 +151,7 @@ def _close(
             _show(LOST, found.rows, found.sentences())
             count = counted(len(found.rows), "lost job")
             require_consent(f"Close {count}?", verb="close", participle="closed")
-        found = close_lost(data, experiment, named, by=by, reason=reason, now=now())
+        found = close_lost(study, named, by=by, reason=reason, now=now())
     _print_lost(found, how.output)
 
 

@@ -34,11 +34,11 @@ def diagnose(
     """Group all failures by root cause, with affected jobs, evidence and fix."""
     from fmon.diagnose.diagnose import diagnose as diagnose_phase
     from fmon.sky.logs import open_logs
+    from fmon.study import open_study
     from fmon.terminal.diagnosis import print_diagnosis
 
     diagnosis = diagnose_phase(
-        data,
-        experiment,
+        open_study(data, experiment),
         is_partial=partial,
         logs=open_logs(queue),
         now=now(),

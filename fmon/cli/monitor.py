@@ -29,7 +29,9 @@ from fmon.cli.options import (
 )
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE, PollCall, run_poll
 from fmon.cli.stderr import say
+from fmon.clock import Clock
 from fmon.errors import QueueError
+from fmon.model import MAX_CONDITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,15 +86,14 @@ def watch(
                 open_queue(queue),
                 found,
                 interval_s=interval,
-                clock=now,
-                sleep=ctrl_c.sleep,
+                clock=Clock(sleep=ctrl_c.sleep),
                 logs=open_logs(queue),
             ):
                 status, note = shown(), _note(polled)
                 if (
                     queue == DEFAULT_QUEUE
                     and status.has_fired
-                    and (acted := act(data, found, sleep=ctrl_c.sleep))
+                    and (acted := act(data, found, clock=Clock(sleep=ctrl_c.sleep)))
                 ):
                     status, note = shown(), acted
                 screen.show(status, note=note)
@@ -170,6 +171,7 @@ def record(
         ),
     ],
     interval: Interval = 60,
+    max_conditions: MaxConditions = MAX_CONDITIONS,
     queue: Queue = DEFAULT_QUEUE,
 ) -> None:
     """Record a live queue and its logs until all jobs have ended; secrets are redacted."""
@@ -185,9 +187,9 @@ def record(
                 open_queue(queue),
                 out_dir,
                 interval_s=interval,
-                clock=now,
-                sleep=ctrl_c.sleep,
+                clock=Clock(sleep=ctrl_c.sleep),
                 logs=open_logs(queue),
+                max_conditions=max_conditions,
             ):
                 say(sentence)
     except KeyboardInterrupt:
@@ -200,7 +202,7 @@ def replay(
         Path, typer.Argument(metavar="RECORDING", help="Directory of the recording.", show_default=False)
     ],
     *,
-    max_conditions: MaxConditions = 100_000,
+    max_conditions: MaxConditions = MAX_CONDITIONS,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Replay a recording as if its polls were live, with the recorded clock."""
@@ -221,18 +223,16 @@ def current_status(data: Path, experiment: str | None, selections: Sequence[str]
     selections
         of the conditions to show; none = all. Alarms and progress are those of the entire experiment
     """
-    from fmon.manifest.file import read_manifest
     from fmon.monitor.status import QUERIES
     from fmon.monitor.status import status as status_phase
-    from fmon.store.folder import find
-    from fmon.warehouse import connect
+    from fmon.study import open_study
     from fmon.warehouse.selection import select_current
 
-    store = find(data, experiment)
-    seen = status_phase(connect(data, store.experiment_id, queries=QUERIES))
+    study = open_study(data, experiment)
+    seen = status_phase(study.connect(QUERIES))
     if not selections:
         return seen
-    chosen = select_current(data, read_manifest(store), selections, now=now())
+    chosen = select_current(study, selections, now=now())
     return replace(seen, rows=[row for row in seen.rows if row["condition_id"] in chosen])
 
 

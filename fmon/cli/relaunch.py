@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fmon.cli.ask import confirming, require_consent
+from fmon.cli.launch import dependencies
 from fmon.cli.options import (
     INTERRUPTED,
     By,
@@ -22,7 +23,6 @@ from fmon.cli.options import (
     Rows,
     Selection,
     Yes,
-    now,
     user,
 )
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE
@@ -72,8 +72,7 @@ def relaunch(
     from fmon.relaunch.escalation import Escalation
     from fmon.relaunch.relaunch import RelaunchOptions
     from fmon.relaunch.relaunch import relaunch as relaunch_phase
-    from fmon.sky.queue import open_queue
-    from fmon.sky.submit.sdk import SdkSubmitter
+    from fmon.study import open_study
     from fmon.terminal.launch import LaunchBar, shown
     from fmon.terminal.relaunch import print_escalation, print_relaunched
 
@@ -98,14 +97,10 @@ def relaunch(
     try:
         with LaunchBar() as bar:
             done = relaunch_phase(
-                data,
-                experiment,
-                queue=open_queue(queue),
-                open_submitter=SdkSubmitter,
+                open_study(data, experiment),
+                dependencies(queue=queue, progress=bar.show),
                 agree=agree,
-                clock=now,
                 options=options,
-                progress=bar.show,
             )
     except RuleError as refusal:
         if isinstance(refusal.report, Escalation):

@@ -37,10 +37,10 @@ def report(
     from fmon.clients.mlflow import tracked_runs
     from fmon.report.report import report as report_phase
     from fmon.sky.costs import reported_costs
+    from fmon.study import open_study
 
-    reported = report_phase(
-        data, one_experiment(name, experiment), out_dir, ask=reported_costs, track=tracked_runs
-    )
+    study = open_study(data, one_experiment(name, experiment))
+    reported = report_phase(study, out_dir, ask=reported_costs, track=tracked_runs)
     if reported.unreconciled:
         say(reported.unreconciled)
     if reported.untracked:
@@ -72,13 +72,14 @@ def issues(
     from fmon.clients.github import open_github
     from fmon.report.issues import COLUMNS
     from fmon.report.issues import issues as issues_phase
+    from fmon.study import open_study
     from fmon.terminal.rows import print_rows
 
     of = one_experiment(name, experiment)
     tracker = partial(open_github, repo) if create else None
     done: list[dict[str, Any]] = []
     try:
-        done.extend(issues_phase(data, of, out_dir, open_tracker=tracker, now=now()))
+        done.extend(issues_phase(open_study(data, of), out_dir, open_tracker=tracker, now=now()))
     finally:
         print_rows(COLUMNS, done, output)  # also what was filed before an error
 
@@ -128,8 +129,9 @@ def audit(
     """Check the records against F1-F5 and five quality criteria; exit 0 only if every rule was followed."""
     from fmon.report.audit import COLUMNS, exit_status
     from fmon.report.audit import audit as audit_phase
+    from fmon.study import open_study
     from fmon.terminal.rows import print_rows
 
-    found = audit_phase(data, one_experiment(name, experiment))
+    found = audit_phase(open_study(data, one_experiment(name, experiment)))
     print_rows(COLUMNS, found, output)
     raise typer.Exit(exit_status(found))

@@ -13,6 +13,7 @@ from fmon.cli.options import (
     Config,
     Data,
     Interval,
+    MaxConditions,
     OutDir,
     Output,
     OverBudget,
@@ -20,6 +21,7 @@ from fmon.cli.options import (
     now,
 )
 from fmon.cli.poll import DEFAULT_DATA
+from fmon.model import MAX_CONDITIONS
 
 if TYPE_CHECKING:
     from fmon.monitor.status import Status
@@ -32,6 +34,7 @@ def run(
     allow_bare_vm: AllowBareVm = False,
     by: By = None,
     interval: Interval = 60,
+    max_conditions: MaxConditions = MAX_CONDITIONS,
     out_dir: OutDir = Path("reports"),
     output: Rows = Output.json,
     data: Data = Path(DEFAULT_DATA),
@@ -48,6 +51,7 @@ def run(
             yes=True,
             over_budget=over_budget,
             allow_bare_vm=allow_bare_vm,
+            max_conditions=max_conditions,
         )
         if launched.dispatched.error is not None:
             launched.dispatched.require_all(f"fmon run {config}")
@@ -79,9 +83,10 @@ def conclude(data: Path, seen: Status, out: Path) -> dict[str, Any]:
     from fmon.report.report import report
     from fmon.sky.costs import reported_costs
     from fmon.sky.logs import open_logs
+    from fmon.study import open_study
 
-    diagnosis = diagnose(data, seen.experiment_id, logs=open_logs("sky"), now=now())
-    reported = report(data, seen.experiment_id, out, ask=reported_costs)
+    diagnosis = diagnose(open_study(data, seen.experiment_id), logs=open_logs("sky"), now=now())
+    reported = report(open_study(data, seen.experiment_id), out, ask=reported_costs)
     return {
         "experiment_id": seen.experiment_id,
         "experiment_summary": {"condition_count": seen.condition_count, **seen.counts},

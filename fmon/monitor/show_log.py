@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError, QueueError
 from fmon.manifest.file import read_manifest
+from fmon.manifest.stored import StoredExperiment
 from fmon.sky.clean_log import cleaned, is_silent, no_log
 from fmon.sky.logs import read_log
 from fmon.sky.reader import LogAsk, LogMissingError
@@ -111,11 +112,12 @@ def chosen_jobs(data: Path, experiment: str | None, words: Sequence[str], *, now
     ConfigError
         A word names nothing that the experiment has, or no condition that is selected has a job.
     """
-    manifest = read_manifest(find(data, experiment))
+    stored = StoredExperiment(find(data, experiment))
+    manifest = stored.manifest
     by_name = {entry.condition: entry for entry in manifest.jobs}
     jobs = {str(job_id) for entry in manifest.jobs for job_id in _jobs(entry)} - by_name.keys()
     selections = [word for word in words if word not in jobs]
-    selected = select_current(data, manifest, selections, now=now) if selections else {}
+    selected = select_current(stored, selections, now=now) if selections else {}
     chosen = [name for name, word in selected.items() if name == word or by_name[name].job_id is not None]
     if not chosen and selections:
         raise ConfigError(f"no condition of {manifest.experiment_id} with {' '.join(selections)} has a job")

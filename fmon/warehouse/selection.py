@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 from fmon.errors import ConfigError
 from fmon.manifest.select import Current, needs_current, select
 from fmon.store.folder import stores
-from fmon.warehouse import connect, rows
+from fmon.warehouse import open_views, rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
-    from pathlib import Path
 
-    from fmon.model import Manifest
+    from fmon.manifest.stored import StoredExperiment
 
 CURRENT = """
 with failed as (
@@ -36,15 +35,13 @@ left join failed on condition.condition_id = failed.condition_id
 """
 
 
-def select_current(data: Path, manifest: Manifest, words: Sequence[str], *, now: datetime) -> dict[str, str]:
+def select_current(stored: StoredExperiment, words: Sequence[str], *, now: datetime) -> dict[str, str]:
     """Find the selected conditions; the views are read only for ``state=`` and ``cause=``.
 
     Parameters
     ----------
-    data
-        data directory
-    manifest
-        of the experiment
+    stored
+        the experiment
     words
         of the selection, as for ``fmon.manifest.select.select``
     now
@@ -60,10 +57,10 @@ def select_current(data: Path, manifest: Manifest, words: Sequence[str], *, now:
     ConfigError
         A word names nothing that the experiment has.
     """
-    _refuse_experiment(data, manifest, words)
+    _refuse_experiment(stored, words)
     if not needs_current(words):
-        return select(manifest, words)
-    con = connect(data, manifest.experiment_id, now=now, queries=(CURRENT,))
+        return select(stored.manifest, words)
+    con = open_views(stored, now=now, queries=(CURRENT,))
     try:
         current = {
             row["condition_id"]: Current(
@@ -73,14 +70,14 @@ def select_current(data: Path, manifest: Manifest, words: Sequence[str], *, now:
         }
     finally:
         con.close()
-    return select(manifest, words, current)
+    return select(stored.manifest, words, current)
 
 
-def _refuse_experiment(data: Path, manifest: Manifest, words: Sequence[str]) -> None:
+def _refuse_experiment(stored: StoredExperiment, words: Sequence[str]) -> None:
     """Refuse an experiment where a condition is meant: it is given with ``-e``."""
-    conditions = {entry.condition for entry in manifest.jobs}
+    conditions = {entry.condition for entry in stored.manifest.jobs}
     for word in words:
         if "=" in word or word in conditions:
             continue
-        if any(store.experiment_id.startswith(word) for store in stores(data)):
+        if any(store.experiment_id.startswith(word) for store in stores(stored.data)):
             raise ConfigError(f"{word} is an experiment, not a condition; use -e {word}")

@@ -1,6 +1,7 @@
 """Cancelling: what is meant, what is spared, what appears meanwhile, and what is left to say."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from itertools import count
 
@@ -14,6 +15,7 @@ from fmon.monitor.replay import replay
 from fmon.sky.submit.submitter import InFlight
 from fmon.store.events import read_events
 from fmon.store.folder import stores
+from fmon.study import open_study
 from fmon.warehouse import connect, rows
 from tests.support.bursts import CONFIG, JOB_OF, LOGS, burst, logs, queue_of, running
 from tests.support.fake_skypilot import FakeSkyPilot, FakeSubmitter, SkyPilotQueue
@@ -45,19 +47,16 @@ class Study:
 
     def cancel(self, wish=FIRED, **limits):
         return cancel(
-            self.data,
-            None,
+            open_study(self.data),
             wish,
             self.submitter,
             self.queue,
-            clock=self.server.clock,
-            sleep=self.server.pass_time,
-            monotonic=self.server.monotonic,
+            clock=self.server.time,
             limits=WaitLimits(**limits),
         )
 
     def proposed(self, wish=FIRED):
-        return proposed(self.data, None, wish, now=self.server.clock())
+        return proposed(open_study(self.data), wish, now=self.server.clock())
 
     def events(self, *kinds):
         return [event for event in read_events(self.store) if event["event"] in kinds]
@@ -274,7 +273,11 @@ def test_ctrl_c_leaves_a_record_of_what_was_asked_for(fired):
 
     with pytest.raises(KeyboardInterrupt):
         cancel(
-            fired.data, None, FIRED, fired.submitter, fired.queue, clock=fired.server.clock, sleep=interrupt
+            open_study(fired.data),
+            FIRED,
+            fired.submitter,
+            fired.queue,
+            clock=replace(fired.server.time, sleep=interrupt),
         )
     (end,) = fired.events("cancel")
     assert end["left_job_ids"] == WAITING
@@ -332,9 +335,9 @@ def test_too_many_failures_propose_what_has_not_started(tmp_path):
 def test_only_a_config_that_says_so_lets_watch_act(tmp_path, key, acts):
     study = Study(tmp_path, burst(), CONFIG + key)
     now = study.server.clock()
-    assert is_to_act(study.data, NAME, now=now) is acts
+    assert is_to_act(open_study(study.data, NAME), now=now) is acts
     study.cancel()
-    assert is_to_act(study.data, NAME, now=now + timedelta(minutes=5)) is False
+    assert is_to_act(open_study(study.data, NAME), now=now + timedelta(minutes=5)) is False
 
 
 def test_a_poll_never_cancels_whatever_the_config_says(tmp_path):
@@ -359,7 +362,7 @@ def test_a_replay_writes_down_what_it_would_cancel_and_nothing_leaves(tmp_path):
     replay(tmp_path, data)
     server = FakeSkyPilot()
     submitter = FakeSubmitter(server)
-    done = cancel(data, None, FIRED, submitter, SkyPilotQueue(server), clock=server.clock)
+    done = cancel(open_study(data), FIRED, submitter, SkyPilotQueue(server), clock=server.time)
     assert done.sentences() == [f"{NAME} is a replay: written down, nothing left this machine"]
     assert (submitter.cancelled, server.now_s) == ([], 0)
     events = [

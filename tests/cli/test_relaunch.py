@@ -44,10 +44,10 @@ def meet(monkeypatch):
     """Let the commands meet a world's fake SkyPilot and its clock."""
 
     def met(world):
-        monkeypatch.setattr("fmon.cli.relaunch.now", world.server.clock)
+        monkeypatch.setattr("fmon.cli.launch.Clock", lambda: world.server.time)
         monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(world.server))
         monkeypatch.setattr("fmon.sky.submit.sdk.SdkSubmitter", lambda hold: FakeSubmitter(world.server))
-        monkeypatch.setitem(relaunch.__kwdefaults__, "ask", lambda reference: world.digest)
+        monkeypatch.setattr("fmon.clients.registry.digest_of", lambda reference: world.digest)
         monkeypatch.setitem(
             relaunch.__kwdefaults__, "run", lambda step, command, *, folder: Ran(step, command, 0, 0.1)
         )

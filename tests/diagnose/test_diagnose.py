@@ -18,6 +18,7 @@ from fmon.sky.reader import LogAsk
 from fmon.store.events import append_event, read_events
 from fmon.store.folder import find
 from fmon.store.unexamined import mark_pending
+from fmon.study import Study, open_study
 from fmon.terminal.diagnosis import diagnosis_lines
 from fmon.terminal.lines import plain
 from fmon.warehouse import connect
@@ -54,7 +55,7 @@ def seen(store, minute=20, /, **statuses):
 
 
 def look(store, logs=None, **options):
-    return diagnose(store.path.parent, logs=logs or FakeLogs(), now=NOW, **options)
+    return diagnose(Study(store), logs=logs or FakeLogs(), now=NOW, **options)
 
 
 def oom_of(*jobs, **others):
@@ -101,15 +102,15 @@ class TestSelection:
         assert recorded(mixed) == []
         con = connect(mixed.path.parent, mixed.experiment_id, now=NOW)
         with pytest.raises(RuleError, match="there is no diagnosis of cycle 0") as refusal:
-            require_full_diagnosis(con, mixed)
+            require_full_diagnosis(con, read_events(mixed))
         assert code(refusal) == 22
         look(mixed)
-        require_full_diagnosis(con, mixed)
+        require_full_diagnosis(con, read_events(mixed))
 
     def test_a_full_one_before_it_stays_in_force(self, mixed):
         look(mixed, oom_of(9, 10, 11, j1=ODD))
         look(mixed, selections=("c1",))
-        require_full_diagnosis(connect(mixed.path.parent, mixed.experiment_id, now=NOW), mixed)
+        require_full_diagnosis(connect(mixed.path.parent, mixed.experiment_id, now=NOW), read_events(mixed))
 
     def test_f1_is_about_the_entire_experiment(self, store):
         seen(store, j3="RUNNING", **failed(9))
@@ -351,7 +352,7 @@ class TestDemo:
         return shutil.copytree(demo, tmp_path / "demo")
 
     def test_the_diagnosis_of_the_demo_is_golden(self, data):
-        diagnosis = diagnose(data, logs=None, now=NOW)
+        diagnosis = diagnose(open_study(data), logs=None, now=NOW)
         golden.check("demo.diagnosis.txt", text(diagnosis, 110) + "\n")
 
     def test_the_command_prints_one_object_with_the_keys_of_the_contract(self, data):

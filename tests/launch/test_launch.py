@@ -58,21 +58,21 @@ class Try:
         self.submitters.append(FakeSubmitter(self.server, lambda submission: self.fate(submission)))
         return self.submitters[-1]
 
-    def world(self):
+    def world(self, **changes):
         return LaunchDependencies(
             open_submitter=self.open_submitter,
             queue=SkyPilotQueue(self.server),
             digest_of=self.digest_of,
             environ=self.environ,
             folder=self.folder,
-            clock=self.server.clock,
-            sleep=self.server.pass_time,
-            monotonic=self.server.monotonic,
+            clock=self.server.time,
+            limits=PACE,
+            **changes,
         )
 
     def launch(self, **wish):
         path, wished = self.folder / "experiment.yaml", LaunchOptions(by="ada", **wish)
-        return launch(path, self.folder / "data", self.world(), wished, limits=PACE)
+        return launch(path, self.folder / "data", self.world(), wished)
 
     @property
     def stores(self):

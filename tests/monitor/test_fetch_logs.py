@@ -98,7 +98,7 @@ class TestManyFailures:
         backlog = Backlog(tmp_path, experiment_count=2, failure_count=20)
         first, second = stores(backlog.data)
         backlog.poll(Refusing())
-        unexamined.mark(second)
+        unexamined.mark_pending(second)
         logs = Refusing()
         polled = backlog.poll(logs, minute=60)
         assert [each.experiment_id for each in polled.examined] == [second.experiment_id]

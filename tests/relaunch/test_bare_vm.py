@@ -113,11 +113,11 @@ def world(failed, monkeypatch):
     jobs, tags = failed.jobs(), dict(failed.server.tags)
     kept = root.with_name(f"{root.name}-kept")
     shutil.copytree(root, kept)
-    monkeypatch.setattr("fmon.cli.relaunch.now", failed.server.clock)
+    monkeypatch.setattr("fmon.cli.launch.Clock", lambda: failed.server.time)
     monkeypatch.setattr("fmon.cli.fix.now", failed.server.clock)
     monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(failed.server))
     monkeypatch.setattr("fmon.sky.submit.sdk.SdkSubmitter", lambda hold: FakeSubmitter(failed.server))
-    monkeypatch.setitem(relaunch.__kwdefaults__, "ask", lambda reference: failed.digest)
+    monkeypatch.setattr("fmon.clients.registry.digest_of", lambda reference: failed.digest)
     for phase in (relaunch, verify):  # the runner's stderr is no file that a command could write to
         green = lambda step, command, *, folder: Ran(step, command, 0, 0.1)  # noqa: E731
         monkeypatch.setitem(phase.__kwdefaults__, "run", green)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -10,6 +11,7 @@ from fmon.config import load_experiment
 from fmon.launch.dispatch import DispatchLimits, DispatchOutcome, LaunchKey, dispatch, exclusive
 from fmon.manifest.build import new_manifest
 from fmon.manifest.file import read_manifest, write_manifest
+from fmon.manifest.stored import StoredExperiment
 from fmon.store.folder import Store
 from tests.support.fake_skypilot import START, FakeSkyPilot, FakeSubmitter, SkyPilotQueue
 from tests.support.queues import write_config
@@ -54,14 +56,12 @@ def launch(
 
     with exclusive(store.path.parent, "small", wait_s=0):
         return dispatch(
-            store,
+            StoredExperiment(store),
             all_of(store) if attempts is None else attempts,
             submitter or FakeSubmitter(server),
             changes.pop("queue", None) or SkyPilotQueue(server),
             task_yaml=task_yaml,
-            clock=server.clock,
-            sleep=changes.pop("sleep", server.pass_time),
-            monotonic=server.monotonic,
+            clock=replace(server.time, sleep=changes.pop("sleep", server.pass_time)),
             limits=PACE,
             **changes,
         )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmon.config import load_experiment
 from fmon.diagnose.diagnose import diagnose
+from fmon.launch.launch import LaunchDependencies
 from fmon.manifest.build import new_manifest
 from fmon.manifest.file import write_manifest
 from fmon.monitor.poll import poll
@@ -22,6 +23,7 @@ from fmon.relaunch.relaunch import Relaunched, RelaunchOptions, relaunch
 from fmon.sky.reader import LogAsk
 from fmon.store.events import read_events
 from fmon.store.folder import Store
+from fmon.study import Study, open_study
 from tests.support.dispatching import PACE, launch
 from tests.support.fake_skypilot import START, FakeSkyPilot, FakeSubmitter, SkyPilotQueue
 from tests.support.queues import FakeLogs
@@ -84,6 +86,11 @@ class World:
         """The data directory."""
         return self.store.path.parent
 
+    @property
+    def study(self) -> Study:
+        """The experiment as it is now."""
+        return open_study(self.data)
+
     # What happens
 
     def launch(self) -> None:
@@ -129,7 +136,7 @@ class World:
     def diagnose(self) -> None:
         """Gather all failures."""
         self.server.pass_time(60)
-        diagnose(self.data, logs=self.logs, now=self.server.clock())
+        diagnose(self.study, logs=self.logs, now=self.server.clock())
 
     def fix(self, digest: str = NEW) -> None:
         """Commit a fix, build and push the image."""
@@ -143,20 +150,18 @@ class World:
         self.server.pass_time(60)
         submitter = changes.pop("submitter", None) or FakeSubmitter(self.server)
         wished = {name: changes.pop(name) for name in OPTIONS & changes.keys()}
-        return relaunch(
-            self.data,
-            None,
-            queue=SkyPilotQueue(self.server),
+        dependencies = LaunchDependencies(
             open_submitter=lambda hold: submitter,
-            agree=changes.pop("agree", lambda again: True),
-            clock=self.server.clock,
-            options=RelaunchOptions(by="ada", **wished),
-            ask=changes.pop("ask", lambda reference: self.digest),
-            sleep=self.server.pass_time,
-            monotonic=self.server.monotonic,
+            queue=SkyPilotQueue(self.server),
+            digest_of=changes.pop("ask", lambda reference: self.digest),
+            environ=os.environ,
+            folder=Path.cwd(),
+            clock=self.server.time,
             limits=PACE,
-            **changes,
         )
+        agree = changes.pop("agree", lambda again: True)
+        options = RelaunchOptions(by="ada", **wished)
+        return relaunch(self.study, dependencies, agree=agree, options=options, **changes)
 
     def cycle(self, failed: Collection[str], number: int) -> None:
         """Diagnose, fix, run again and fail again."""
