@@ -237,6 +237,10 @@ class RelaunchEvent(ActionEvent, tag="relaunch", frozen=True):
     image: Image
     digest: Digest
     former_digest: Annotated[str | None, Meta(description="digest that the failed jobs ran with")]
+    by: Annotated[str | None, Meta(description="who relaunched; null before this was recorded")] = None
+    is_over_budget_confirmed: Annotated[
+        bool, Meta(description="the estimate exceeds the budget, and that was allowed")
+    ] = False
 
 
 class IssueIntentEvent(BaseEvent, tag="issue_intent", frozen=True):

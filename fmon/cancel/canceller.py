@@ -7,7 +7,7 @@ looks is in the queue.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fmon.cancel.targets import CancelRequest, CancelTargets, Target, find_targets
@@ -73,6 +73,7 @@ class Canceller:
         known = set(self._find_targets().jobs)
         give_up_at = self.clock.monotonic() + self.limits.most_s
         self._look()
+        self._keep_selected()
         self._take(self.found.targets)
         try:
             while True:
@@ -120,6 +121,11 @@ class Canceller:
         self._find_targets()
         self.flying = self._meant(flying)
         self.error = None
+
+    def _keep_selected(self) -> None:
+        """Go on with the conditions selected now: cancelling changes what ``state=running`` selects."""
+        if self.request.selections and self.found.blamed:
+            self.request = replace(self.request, selections=tuple(self.found.blamed))
 
     def _find_targets(self) -> CancelTargets:
         self.found = find_targets(self.stored, self.request, now=self.clock.now())

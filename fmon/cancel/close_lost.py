@@ -13,9 +13,9 @@ import msgspec
 
 from fmon.errors import ConfigError
 from fmon.events import LostJobClosedEvent
-from fmon.manifest.select import select
 from fmon.text import listed
 from fmon.warehouse import typed_rows
+from fmon.warehouse.selection import select_current
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +74,7 @@ class Lost:
     def sentences(self) -> list[str]:
         """Say what was done, for stderr."""
         count = "1 lost job" if len(self.rows) == 1 else f"{len(self.rows):,} lost jobs"
-        done = "closed, to be run again" if self.is_closed else "would be closed; --yes does it"
+        done = "closed, to be relaunched" if self.is_closed else "would be closed; nothing was changed"
         return [f"{self.experiment_id}: {count} {done}"]
 
 
@@ -84,7 +84,7 @@ def lost(study: Study, selections: Sequence[str], *, now: datetime) -> Lost:
     Parameters
     ----------
     study : the experiment
-    selections : conditions and factor=level
+    selections : words of a selection
     now : the clock [UTC]
 
     Raises
@@ -92,7 +92,7 @@ def lost(study: Study, selections: Sequence[str], *, now: datetime) -> Lost:
     ConfigError
         A condition does not exist or is not lost: nobody closes a job that the queue still shows.
     """
-    chosen = select(study.manifest, selections)
+    chosen = select_current(study, selections, now=now)
     con = study.connect((LOST, STATES), now=now)
     try:
         found = [row for row in typed_rows(con, LOST, LostJob) if row.condition_id in chosen]

@@ -1,6 +1,6 @@
 """Which jobs are to be cancelled as the store knows them, and why.
 
-What the kill-switch proposes says view ``kill_switch``; what a person names is meant while it is open.
+What the kill switch proposes says view ``kill_switch``; what a person names is meant while it is open.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from fmon.errors import ConfigError
-from fmon.manifest.select import select
 from fmon.model import level_text
 from fmon.monitor.kill_switch import firing_reason
 from fmon.rules.kill_switch import is_past
 from fmon.warehouse import open_views, typed_rows
+from fmon.warehouse.selection import select_current
 from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class CancelRequest:
 
     Attributes
     ----------
-    selections : conditions and factor=level; empty = what the kill-switch proposes
+    selections : words of a selection; empty = what the kill switch proposes
     by : a name, for the audit
     """
 
@@ -211,7 +211,7 @@ def find_targets(stored: StoredExperiment, request: CancelRequest, *, now: datet
     ConfigError
         A selection names no condition.
     """
-    chosen = select(stored.manifest, request.selections)
+    chosen = select_current(stored, request.selections, now=now)
     con = open_views(stored, now=now, queries=(JOBS, FIRINGS))
     try:
         freeze(con, ("longest_run",))
@@ -231,7 +231,7 @@ def find_targets(stored: StoredExperiment, request: CancelRequest, *, now: datet
 
 
 def refuse_unclear(selections: Iterable[str], *, is_kill_switch: bool) -> None:
-    """Refuse a call that names both the kill-switch and conditions, or neither.
+    """Refuse a call that names both the kill switch and conditions, or neither.
 
     Raises
     ------
@@ -240,10 +240,10 @@ def refuse_unclear(selections: Iterable[str], *, is_kill_switch: bool) -> None:
     """
     named = list(selections)
     if is_kill_switch and named:
-        message = f"--kill-switch chooses the jobs itself: leave out {named[0]}, or leave out --kill-switch"
+        message = f"--kill-switch selects the jobs itself: leave out {named[0]}, or leave out --kill-switch"
         raise ConfigError(message)
     if not is_kill_switch and not named:
-        message = "nothing named: --kill-switch, or conditions, or factor=level (fmon status lists them)"
+        message = "nothing is selected: use --kill-switch or a selection, such as state=running (fmon status)"
         raise ConfigError(message)
 
 
@@ -278,9 +278,9 @@ def _targets_of_firings(
 
 def _no_action_reason(firings: list[FiringRow]) -> str:
     if not firings:
-        return "the kill-switch has not fired in this cycle"
+        return "the kill switch has not fired in this cycle"
     reasons = dict.fromkeys(firing.no_action_reason for firing in firings if firing.no_action_reason)
-    return "; ".join(reasons) or "what the kill-switch proposed is gone, or past the failure point"
+    return "; ".join(reasons) or "what the kill switch proposed is gone, or past the failure point"
 
 
 def _is_at(entry: Entry, combination: Mapping[str, str]) -> bool:

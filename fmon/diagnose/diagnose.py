@@ -6,7 +6,7 @@ Examines what nobody has examined yet, reads the views, writes the event. Change
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -22,8 +22,10 @@ from fmon.rules.f1_wait_for_terminal import f1_is_lifted, f1_not_cut_short, f1_w
 from fmon.rules.f2_aggregate_before_fix import UNEXAMINED, f2_aggregate_before_fix, named_in
 from fmon.study import Study
 from fmon.warehouse import column, typed_rows
+from fmon.warehouse.selection import select_current
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
     from decimal import Decimal
 
@@ -69,19 +71,21 @@ class Diagnosis:
     ----------
     cycle : of the experiment
     preliminary_reason : kill_switch or partial: it was made while jobs were open or failures not examined,
-        and opens no fix; None = it is complete
+        and opens no fix; selection: it shows only some causes, and is not recorded; None = it is complete
     condition_count, succeeded_count, failed_count : conditions; failed is whose newest result is a failure
     cost_usd, unpriced_count : what the failed jobs have wasted, and how many are not in it
     open_jobs : conditions whose newest job has not ended
     not_yet_launched : conditions that have no job yet of a cycle that was started
     missing, cancelled : conditions that were never launched, and those cancelled
-    causes : of ``root_causes``
+    causes : of ``root_causes``; where there is a selection, those that affect one of its conditions
+    selection : its words; none = everything
+    hidden_count : root causes that the selection leaves out
     examined : what was examined now
     """
 
     experiment_id: str
     cycle: int
-    preliminary_reason: Literal["kill_switch", "partial"] | None
+    preliminary_reason: Literal["kill_switch", "partial", "selection"] | None
     condition_count: int
     succeeded_count: int
     failed_count: int
@@ -92,6 +96,8 @@ class Diagnosis:
     missing: list[str]
     cancelled: list[str]
     causes: list[RootCause]
+    selection: tuple[str, ...] = ()
+    hidden_count: int = 0
     examined: Examined
 
     @property
@@ -99,6 +105,8 @@ class Diagnosis:
         """The first line: what explains most."""
         if told := headline(self.causes):
             return told
+        if self.hidden_count:
+            return f"no failure affects the selection: {' '.join(self.selection)}"
         so_far = " so far" if self.open_jobs or self.not_yet_launched else ""
         return f"nothing has failed{so_far}: {self.succeeded_count:,} of {self.condition_count:,} succeeded"
 
@@ -118,6 +126,7 @@ def diagnose(
     is_partial: bool = False,
     logs: LogReader | None,
     now: datetime,
+    selections: tuple[str, ...] = (),
 ) -> Diagnosis:
     """Group all failures of the current cycle by root cause.
 
@@ -127,14 +136,18 @@ def diagnose(
     is_partial : also while jobs are open: preliminary
     logs : where logs are read from that no poll has fetched
     now : the clock [UTC]
+    selections : words of a selection: only causes that affect one of its conditions are returned, and nothing
+        is recorded, since F2 asks that all failures have been shown
 
     Raises
     ------
     RuleError
-        F1: jobs are open, the kill-switch has not fired in this cycle and no preliminary look was asked
+        F1: jobs are open, the kill switch has not fired in this cycle and no preliminary look was asked
         for. F2: a failure could not be examined.
     """
     cycle = study.manifest.current_cycle
+    if selections:
+        select_current(study, selections, now=now)  # a wrong word is refused before anything is read
     is_lifted = is_partial or f1_is_lifted(study.events, cycle)
     early = unfinished(study.connect((UNFINISHED,), now=now))
     if not is_lifted:
@@ -173,8 +186,22 @@ def diagnose(
         causes=causes,
         examined=examined,
     )
+    if selections:
+        return _restricted(diagnosis, selections, select_current(study, selections, now=now))
     _record(study, diagnosis, now=now)
     return diagnosis
+
+
+def _restricted(diagnosis: Diagnosis, words: tuple[str, ...], chosen: Mapping[str, str]) -> Diagnosis:
+    """Keep the causes that affect a selected condition."""
+    causes = [cause for cause in diagnosis.causes if not chosen.keys().isdisjoint(cause.condition_ids)]
+    return replace(
+        diagnosis,
+        preliminary_reason="selection",
+        causes=causes,
+        selection=words,
+        hidden_count=len(diagnosis.causes) - len(causes),
+    )
 
 
 def as_json(diagnosis: Diagnosis) -> Row:
@@ -195,6 +222,8 @@ def as_json(diagnosis: Diagnosis) -> Row:
         "missing": diagnosis.missing,
         "cancelled": diagnosis.cancelled,
         "causes": [_cause_json(cause) for cause in diagnosis.causes],
+        "selection": list(diagnosis.selection),
+        "hidden_cause_count": diagnosis.hidden_count,
         "next": diagnosis.next_step,
     }
 

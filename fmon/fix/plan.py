@@ -194,7 +194,7 @@ def fix_plan(study: Study, *, is_named: bool = False) -> FixPlan:
     verify = study.experiment.verify
     causes = root_causes(con)
     rerun = column(con, RERUN)
-    which = f" --experiment {study.experiment_id}" if is_named else ""
+    which = f" -e {study.experiment_id}" if is_named else ""
     orders = _orders(con, causes, study, which)
     return FixPlan(
         experiment_id=study.experiment_id,
@@ -277,7 +277,7 @@ def _order_steps(cause: RootCause, which: str) -> list[str]:
     record = f"fmon fix record {quote(cause.root_cause_id)} --what '...'{which}"
     look = [f"fmon logs {cause.evidence_job_id}{which}"] if cause.evidence_source else []
     if cause.remedy == "unrecoverable":
-        return [*look, f"fmon issues{which.replace(' --experiment', '')}", record]
+        return [*look, f"fmon issues{which}", record]
     return look if cause.remedy == "auto" else [*look, record]
 
 

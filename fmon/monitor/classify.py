@@ -1,7 +1,7 @@
 """Why each failed attempt failed: its log fetched, stored, and classified.
 
 Reads the state, the stored logs and, through a ``LogReader``, SkyPilot. Writes ``logs/``,
-``findings.parquet`` and, where the findings fire the kill-switch, that into the audit. Each step can be
+``findings.parquet`` and, where the findings fire the kill switch, that into the audit. Each step can be
 done again: whoever is killed leaves the mark of ``store.unexamined``, and the next one resumes with
 what is stored.
 """
@@ -64,7 +64,7 @@ class Examined:
     missing : why the log of a job can't be had, those asked for this time
     given_up : jobs among them that will not be asked for again
     left_count : failed attempts that still wait for their log
-    firings : of the kill-switch, that these findings brought; as events
+    firings : of the kill switch, that these findings brought; as events
     is_skipped : another process examines the same experiment
     """
 
@@ -92,7 +92,7 @@ class Examined:
             said.append(f"{_failures(self.left_count)} without its log yet")
         for event in self.firings:
             told = firing_sentence(event, proposed=event.candidate_job_ids, experiment_id=self.experiment_id)
-            said.append(f"the kill-switch fired: {told}")
+            said.append(f"the kill switch fired: {told}")
         return "; ".join(said) or None
 
 
@@ -106,7 +106,7 @@ def examine(
     budget: Budget | None = None,
     wait_s: float = 0,
 ) -> Examined:
-    """Bring the findings of an experiment, and the kill-switch by them, up to date as far as the budget goes.
+    """Bring the findings of an experiment, and the kill switch by them, up to date as far as the budget goes.
 
     Examined are failed attempts without a finding, with one of older rules or patterns (from the stored
     log), and with a log that could not be had when it is time to ask again.

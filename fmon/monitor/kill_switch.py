@@ -1,4 +1,4 @@
-"""The kill-switch's firings: looked for after failures were examined, and recorded once.
+"""The kill switch's firings: looked for after failures were examined, and recorded once.
 
 Cancels nothing. A mark in the store names the findings that were looked at: a poll that examined nothing
 new compares two file times, and one that died between examining and recording is made up for by the next.
@@ -183,7 +183,7 @@ def firing_reason(firing: Fired) -> str:
 
 
 def firing_sentence(firing: Fired, *, proposed: Sequence[int], experiment_id: str, most: int = 20) -> str:
-    """Say why the kill-switch fired, which jobs are better cancelled, and what to type for it.
+    """Say why the kill switch fired, which jobs are better cancelled, and what to type for it.
 
     Parameters
     ----------
@@ -202,5 +202,5 @@ def firing_sentence(firing: Fired, *, proposed: Sequence[int], experiment_id: st
         return f"{said}; nothing to cancel{reason}"
     more = f" and {len(proposed) - most:,} more" if len(proposed) > most else ""
     listed = ", ".join(map(str, proposed[:most])) + more
-    command = f"fmon cancel --kill-switch --yes --experiment {experiment_id}"
+    command = f"fmon cancel --kill-switch -e {experiment_id}"
     return f"{said}; better cancelled: job {listed}: {command}"

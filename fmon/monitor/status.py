@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from fmon.model import STATES
 from fmon.monitor.eta import ETA, Guess, eta_of
 from fmon.monitor.kill_switch import firing_sentence
 from fmon.text import cost
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
     from fmon.monitor.eta import Eta
 
-STATES = ("succeeded", "failed", "running", "pending", "lost", "missing", "cancelled")
-"""All states of a condition, in the order of the progress line."""
 
 ALWAYS_SHOWN = ("failed", "running")
 
@@ -244,7 +243,7 @@ class Status:
     poll_id, polled_at, poll_age_s : the newest poll, failed ones too; None = never polled
     poll_error : why it failed; None = it did not
     last_ok_at, ok_age_s : the newest poll that the queue answered
-    alarms : firings of the kill-switch, then the alarms that last, critical ones first
+    alarms : firings of the kill switch, then the alarms that last, critical ones first
     rows : every condition in the order of the manifest
     counts : conditions by state, all of ``STATES``
     open_count : pending, running and lost conditions
@@ -284,7 +283,7 @@ class Status:
 
     @property
     def has_fired(self) -> bool:
-        """Tell whether the kill-switch has fired in the present cycle."""
+        """Tell whether the kill switch has fired in the present cycle."""
         return any(alarm.kind == "kill_switch" for alarm in self.alarms)
 
 
@@ -321,7 +320,7 @@ def status(con: duckdb.DuckDBPyConnection) -> Status:
 
 
 def exit_status(seen: Status) -> Literal[0, 3, 4, 5]:
-    """Give the exit code: 0 all succeeded, 4 ended otherwise, 3 open jobs, 5 open and a kill-switch fired."""
+    """Give the exit code: 0 all succeeded, 4 ended otherwise, 3 open jobs, 5 open and a kill switch fired."""
     if seen.open_count:
         return 5 if seen.has_fired else 3
     return 0 if seen.counts["succeeded"] == seen.condition_count else 4

@@ -26,6 +26,8 @@ def begin(
     links: list[Link],
     authorization: Authorization | None,
     *,
+    by: str,
+    is_over_budget_confirmed: bool,
     now: datetime,
 ) -> None:
     """Write a cycle down: in the audit first, then in the manifest.
@@ -38,10 +40,21 @@ def begin(
     plan : what is run again
     chain, links : what was measured of F3, and how it was judged
     authorization : a person's word for this cycle; None = it needs none, or has one in the audit
+    by : who relaunches
+    is_over_budget_confirmed : the budget is exceeded, and that was allowed
     now : the clock [UTC]
     """
     if not plan.is_carried_on:
-        for event in _events(plan, chain, links, authorization, now=now):
+        events = _events(
+            plan,
+            chain,
+            links,
+            authorization,
+            by=by,
+            is_over_budget_confirmed=is_over_budget_confirmed,
+            now=now,
+        )
+        for event in events:
             stored.append(event)
     if stored.manifest.is_replay:
         return
@@ -69,6 +82,8 @@ def _events(
     links: list[Link],
     authorization: Authorization | None,
     *,
+    by: str,
+    is_over_budget_confirmed: bool,
     now: datetime,
 ) -> Iterator[Event]:
     """Make the events of the begin; the one that starts the cycle comes last."""
@@ -95,4 +110,6 @@ def _events(
         image=chain.image,
         digest=chain.digest,
         former_digest=chain.old_digest,
+        by=by,
+        is_over_budget_confirmed=is_over_budget_confirmed,
     )

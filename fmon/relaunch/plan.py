@@ -101,7 +101,7 @@ QUERIES = (LISTED, NEXT, ESTIMATES, SPENT, UNMENDED)
 
 WORDS = {
     "failed": "failed",
-    "kill_switch": "cancelled by the kill-switch",
+    "kill_switch": "cancelled by the kill switch",
     "cancelled": "cancelled by a person",
     "lost": "closed as lost",
 }
@@ -167,6 +167,8 @@ class RelaunchPlan:
     is_carried_on : that cycle was started already, and interrupted
     jobs : conditions to run again, in the order of the manifest
     left_out : conditions that a person cancelled, which run again only on request
+    unselected : further conditions that could be run again, which the selection leaves out
+    not_candidates : conditions that were selected by id, and are none of those to run again
     unfixed : conditions that failed with something unrecoverable about which no fix is recorded
     estimate_usd : what the jobs will cost; None = unknown
     spent_usd : what all jobs so far have cost; None = unknown
@@ -178,6 +180,8 @@ class RelaunchPlan:
     is_carried_on: bool
     jobs: list[PlannedJob]
     left_out: list[str]
+    unselected: list[str]
+    not_candidates: list[str]
     unfixed: list[str]
     estimate_usd: Decimal | None
     spent_usd: Decimal | None
@@ -194,7 +198,11 @@ class RelaunchPlan:
         begun = ", resumed" if self.is_carried_on else ""
         said = [f"{self.experiment_id}: cycle {self.cycle}{begun}: {kinds}; {estimate}{spent}"]
         if not self.jobs:
-            said = [f"{self.experiment_id}: nothing to run again"]
+            said = [f"{self.experiment_id}: nothing to relaunch"]
+        if self.unselected:
+            said.append(f"not selected, left out: {listed(self.unselected)}")
+        if self.not_candidates:
+            said.append(f"selected, but there is nothing to relaunch: {listed(self.not_candidates)}")
         if self.left_out:
             told = listed(self.left_out)
             said.append(f"cancelled by a person, only with --include-cancelled: {told}")
@@ -202,6 +210,26 @@ class RelaunchPlan:
             told = listed(self.unfixed)
             said.append(f"unrecoverable, only once its fix is recorded (fmon fix record): {told}")
         return said
+
+    def over_budget(self) -> str | None:
+        """Compare the experiment's budget with what it will have cost; None = it is within the budget."""
+        budget = self.experiment.limits.budget_usd
+        if budget is None:
+            return None
+        if self.estimate_usd is None:
+            return f"the cost of cycle {self.cycle} is unknown, limits.budget_usd is {budget:g}"
+        spent = self.spent_usd or Decimal(0)
+        if spent + self.estimate_usd <= Decimal(str(budget)):
+            return None
+        return (
+            f"cycle {self.cycle} costs about {money(self.estimate_usd)} after {money(spent)} so far, "
+            f"limits.budget_usd is {budget:g}"
+        )
+
+    @property
+    def commands(self) -> list[str]:
+        """The launches as a person would type them."""
+        return [row.command for row in self.jobs if row.command]
 
     @property
     def condition_ids(self) -> list[str]:
@@ -227,12 +255,18 @@ class Chosen(NamedTuple):
         The rows of ``LISTED`` to run again.
     left_out
         Conditions that a person cancelled, which run again only on request.
+    unselected
+        Further conditions that could be run again, which the selection leaves out.
+    not_candidates
+        Conditions that were selected by id, and are none of those to run again.
     """
 
     cycle: int
     is_carried_on: bool
     jobs: list[Candidate]
     left_out: list[str]
+    unselected: list[str]
+    not_candidates: list[str]
 
     @property
     def condition_ids(self) -> list[str]:
@@ -240,7 +274,9 @@ class Chosen(NamedTuple):
         return [row.condition_id for row in self.jobs]
 
 
-def choose(con: duckdb.DuckDBPyConnection, *, include_cancelled: bool) -> Chosen:
+def choose(
+    con: duckdb.DuckDBPyConnection, *, include_cancelled: bool, selected: Mapping[str, str] | None
+) -> Chosen:
     """Ask the views what would be run again.
 
     Parameters
@@ -248,20 +284,32 @@ def choose(con: duckdb.DuckDBPyConnection, *, include_cancelled: bool) -> Chosen
     con
         The views of the experiment, at least for ``QUERIES``.
     include_cancelled
-        Also what a person cancelled.
+        Include jobs that a person cancelled.
+    selected
+        The selected conditions and the words that select them; None = all.
     """
     found = typed_rows(con, LISTED, Candidate)
     begun = [row for row in found if row.is_in_progress]
-    jobs = begun or [row for row in found if include_cancelled or not row.requires_request]
+    candidates = begun or [row for row in found if include_cancelled or not row.requires_request]
+    jobs = [row for row in candidates if selected is None or row.condition_id in selected]
+    by_id_only = {name for name, word in (selected or {}).items() if name == word}
     return Chosen(
         cycle=jobs[0].cycle if jobs else column(con, NEXT)[0],
         is_carried_on=bool(begun),
         jobs=jobs,
-        left_out=[row.condition_id for row in found if row.requires_request and row not in jobs],
+        left_out=[row.condition_id for row in found if row.requires_request and row not in candidates],
+        unselected=[row.condition_id for row in candidates if row not in jobs],
+        not_candidates=sorted(by_id_only - {row.condition_id for row in found}),
     )
 
 
-def plan_relaunch(study: Study, con: duckdb.DuckDBPyConnection, *, include_cancelled: bool) -> RelaunchPlan:
+def plan_relaunch(
+    study: Study,
+    con: duckdb.DuckDBPyConnection,
+    *,
+    include_cancelled: bool,
+    selected: Mapping[str, str] | None,
+) -> RelaunchPlan:
     """Find out what would be run again.
 
     Parameters
@@ -269,13 +317,14 @@ def plan_relaunch(study: Study, con: duckdb.DuckDBPyConnection, *, include_cance
     study : the experiment
     con : its views, at least for ``QUERIES``
     include_cancelled : include jobs that a person cancelled
+    selected : the selected conditions and the words that select them; None = all
 
     Raises
     ------
     ConfigError
         The config or the task YAML can't be read.
     """
-    chosen = choose(con, include_cancelled=include_cancelled)
+    chosen = choose(con, include_cancelled=include_cancelled, selected=selected)
     by_id = {condition.condition_id: condition for condition in study.experiment.conditions}
     task = study.task
     return RelaunchPlan(
@@ -287,6 +336,8 @@ def plan_relaunch(study: Study, con: duckdb.DuckDBPyConnection, *, include_cance
             for row in chosen.jobs
         ],
         left_out=chosen.left_out,
+        unselected=chosen.unselected,
+        not_candidates=chosen.not_candidates,
         unfixed=column(con, UNMENDED),
         estimate_usd=_estimate(typed_rows(con, ESTIMATES, Estimate), set(chosen.condition_ids)),
         spent_usd=column(con, SPENT)[0],

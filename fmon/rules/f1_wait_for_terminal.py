@@ -94,7 +94,7 @@ def f1_wait_for_terminal(unfinished: Iterable[UnfinishedCondition]) -> None:
 
 
 def f1_is_lifted(events: Iterable[Event], cycle: int) -> bool:
-    """Tell whether the kill-switch has fired in this cycle: then ``diagnose``, and only it, need not wait.
+    """Tell whether the kill switch has fired in this cycle: then ``diagnose``, and only it, need not wait.
 
     Parameters
     ----------

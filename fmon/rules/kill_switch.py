@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SAME_FAILURES = 3
 WINDOW = timedelta(minutes=5)
-"""So many identical failures that end within so long fire the kill-switch."""
+"""So many identical failures that end within so long fire the kill switch."""
 
 
 class Started(Protocol):

@@ -125,6 +125,9 @@ def _evidence(cause: RootCause) -> str:
 def _counts(diagnosis: Diagnosis) -> str:
     """Say how many of what."""
     name = f"{diagnosis.experiment_id}, cycle {diagnosis.cycle}"
+    if diagnosis.selection:
+        shown = len(diagnosis.causes)
+        return f"{name}: {shown:,} of {counted(shown + diagnosis.hidden_count, 'root cause')} shown"
     if not diagnosis.causes:
         others = _others(diagnosis)
         return f"{name}{': ' if others else ''}{others}"
@@ -147,13 +150,16 @@ def _others(diagnosis: Diagnosis) -> str:
 
 def _preliminary(diagnosis: Diagnosis) -> str:
     """Say why it can't open a fix."""
-    why = "the kill-switch has fired and" if diagnosis.preliminary_reason == "kill_switch" else ""
+    why = "the kill switch has fired and" if diagnosis.preliminary_reason == "kill_switch" else ""
     jobs = [f"{row.condition_id} (job {row.job_id})" for row in diagnosis.open_jobs]
     told = "not all failures were examined"
     if jobs:
         told = f"{counted(len(jobs), 'job')} still open: {listed(jobs)}"
     elif diagnosis.not_yet_launched:
         told = f"the cycle was started and has no job yet of {listed(diagnosis.not_yet_launched)}"
+    if diagnosis.preliminary_reason == "selection":
+        others = f"; {told}" if jobs or diagnosis.not_yet_launched else ""
+        return f"not recorded, opens no fix: only the causes of {' '.join(diagnosis.selection)}{others}"
     return f"preliminary, opens no fix: {why}{' ' if why else ''}{told}"
 
 

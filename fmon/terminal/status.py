@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fmon.terminal.lines import Grid, emit, line, packed, segment, terminal_width
 from fmon.terminal.rows import print_json
-from fmon.text import clock, duration, money
+from fmon.text import clock, counted, duration, money
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,6 +109,8 @@ def _clock_lines(seen: Status) -> Iterator[Line]:
 
 
 def _condition_lines(seen: Status, width: int | None, max_rows: int) -> Iterator[Line]:
+    if len(seen.rows) < seen.condition_count:
+        yield line(f"{len(seen.rows):,} of {counted(seen.condition_count, 'condition')} selected")
     shown, more = _chosen(seen, max_rows)
     if shown:
         yield from _table(shown, width)

@@ -32,7 +32,7 @@ def _of(kind: type[Kind], events: Iterable[Event]) -> Iterator[tuple[int, Kind]]
 
 
 def _firings(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    """Give what the kill-switch recorded, in the order in which it fired."""
+    """Give what the kill switch recorded, in the order in which it fired."""
     for number, (position, event) in enumerate(_of(KillSwitchEvent, events), start=1):
         yield (
             experiment_id,

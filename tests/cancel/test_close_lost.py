@@ -14,7 +14,7 @@ from fmon.launch.launch import LaunchDependencies
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.monitor.poll import poll
 from fmon.monitor.status import QUERIES, exit_status, status
-from fmon.relaunch.relaunch import relaunch
+from fmon.relaunch.relaunch import RelaunchOptions, relaunch
 from fmon.store.folder import stores
 from fmon.study import open_study
 from fmon.terminal.status import status_lines
@@ -54,12 +54,12 @@ def test_before_it_is_closed_a_lost_job_is_open_and_alarms(data):
 def test_without_yes_it_is_only_shown(data):
     found = lost(open_study(data), NAMES[:1], now=NOW)
     assert [(row.condition_id, row.job_id, row.status) for row in found.rows] == [(NAMES[0], 1, "RUNNING")]
-    assert "would be closed; --yes does it" in found.sentences()[0]
+    assert "would be closed; nothing was changed" in found.sentences()[0]
     assert "lost_job_closed" not in [event["event"] for event in written_events(stores(data)[0])]
 
 
 def test_closed_it_is_recorded_terminal_relaunchable_and_alarms_no_more(data):
-    assert close(data).sentences()[0].endswith("1 lost job closed, to be run again")
+    assert close(data).sentences()[0].endswith("1 lost job closed, to be relaunched")
     (event,) = written_events(stores(data)[0], "lost_job_closed")
     assert (event["condition_id"], event["job_id"]) == (NAMES[0], 1)
     assert (event["by"], event["reason"]) == ("anna", "the node is gone")
@@ -112,6 +112,7 @@ def test_f1_holds_diagnosis_fix_and_relaunch_until_it_is_closed_and_no_longer(da
                 clock=Clock(now=lambda: NOW),
             ),
             agree=lambda plan: False,
+            options=RelaunchOptions(by="anna"),
             run=never,
         ),
     }

@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 
 from fmon.diagnose.diagnose import as_json, diagnose
-from fmon.errors import QueueError, RuleError
+from fmon.diagnose.gate import require_full_diagnosis
+from fmon.errors import ConfigError, QueueError, RuleError
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.monitor.replay import replay
 from fmon.sky.reader import LogAsk
-from fmon.store.events import append_event
+from fmon.store.events import append_event, read_events
 from fmon.store.folder import find
 from fmon.store.unexamined import mark_pending
 from fmon.study import Study, open_study
 from fmon.terminal.diagnosis import diagnosis_lines
 from fmon.terminal.lines import plain
+from fmon.warehouse import connect
 from tests import golden
 from tests.support.events import FIRING, written_events
 from tests.support.queues import FakeLogs
@@ -75,6 +77,61 @@ def recorded(store):
 
 def code(refusal):
     return refusal.value.exit_code
+
+
+class TestSelection:
+    @pytest.fixture
+    def mixed(self, store):
+        """Job 1 failed of something odd, 9 to 11 ran out of memory."""
+        seen(store, **failed(1, 9, 10, 11))
+        return store
+
+    def test_it_shows_the_causes_that_affect_a_selected_condition_with_all_their_jobs(self, mixed):
+        diagnosis = look(mixed, oom_of(9, 10, 11, j1=ODD), selections=("c10",))
+        (cause,) = diagnosis.causes
+        assert (cause["category"], cause["job_ids"], diagnosis.hidden_count) == ("cuda_oom", [9, 10, 11], 1)
+        told = text(diagnosis)
+        assert "1 of 2 root causes shown" in told
+        assert "not recorded, opens no fix: only the causes of c10" in told
+        assert diagnosis.next_step == "fmon diagnose"
+        given = as_json(diagnosis)
+        assert (given["is_preliminary"], given["preliminary_reason"]) == (True, "selection")
+        assert (given["selection"], given["hidden_cause_count"]) == (["c10"], 1)
+
+    def test_it_is_not_recorded_so_that_no_fix_rests_on_it(self, mixed):
+        look(mixed, oom_of(9, 10, 11, j1=ODD), selections=("model=dynunet",))
+        assert recorded(mixed) == []
+        con = connect(mixed.path.parent, mixed.experiment_id, now=NOW)
+        with pytest.raises(RuleError, match="there is no diagnosis of cycle 0") as refusal:
+            require_full_diagnosis(con, read_events(mixed))
+        assert code(refusal) == 22
+        look(mixed)
+        require_full_diagnosis(con, read_events(mixed))
+
+    def test_a_full_one_before_it_stays_in_force(self, mixed):
+        look(mixed, oom_of(9, 10, 11, j1=ODD))
+        look(mixed, selections=("c1",))
+        require_full_diagnosis(connect(mixed.path.parent, mixed.experiment_id, now=NOW), read_events(mixed))
+
+    def test_f1_is_about_the_entire_experiment(self, store):
+        seen(store, j3="RUNNING", **failed(9))
+        with pytest.raises(RuleError) as refusal:
+            look(store, oom_of(9), selections=("c9",))
+        assert code(refusal) == 21
+        told = text(look(store, oom_of(9), selections=("c9",), is_partial=True))
+        assert "only the causes of c9; 1 job still open: c3 (job 3)" in told
+
+    def test_a_cause_and_a_state_are_selections(self, mixed):
+        logs = oom_of(9, 10, 11, j1=ODD)
+        (cause,) = look(mixed, logs, selections=("model=sam3", "state=failed")).causes
+        (same,) = look(mixed, selections=(f"cause={cause['root_cause_id']}",)).causes
+        assert same["root_cause_id"] == cause["root_cause_id"]
+        with pytest.raises(ConfigError, match="has no root cause 'cuda'"):
+            look(mixed, selections=("cause=cuda",))
+
+    def test_what_no_failure_affects_is_said(self, mixed):
+        diagnosis = look(mixed, oom_of(9, 10, 11, j1=ODD), selections=("c16",))
+        assert diagnosis.headline == "no failure affects the selection: c16"
 
 
 class TestRules:

@@ -1,4 +1,4 @@
-"""The kill-switch on a real SkyPilot: one level dies in setup, what waits at it is cancelled, the rest ends.
+"""The kill switch on a real SkyPilot: one level dies in setup, what waits at it is cancelled, the rest ends.
 
 Three jobs of the level die of the identical error. Two more of it wait for a machine as large as all that
 there is; jobs of the other level run until the two are cancelled, so nothing waits or runs by chance.
@@ -131,7 +131,7 @@ def test_the_other_level_ends_well(story):
 
 def test_watch_goes_on_until_nothing_is_open(story):
     assert story.watched.returncode == NOT_ALL_SUCCEEDED, story.watched.stderr
-    assert "the kill-switch acted" in story.watched.stdout
+    assert "the kill switch acted" in story.watched.stdout
     states = {name: row["state"] for name, row in story.conditions.items()}
     assert states == {
         **dict.fromkeys(OTHERS, "succeeded"),

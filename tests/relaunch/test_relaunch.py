@@ -82,6 +82,14 @@ def test_the_cycle_its_image_and_what_was_measured_stand_in_the_audit_before_the
     assert begun["at"] <= first_launch["at"]
 
 
+def test_what_a_selection_leaves_out_runs_in_a_later_cycle(fixed):
+    done = fixed.relaunch(selections=("loss=dice_ce",))
+    assert (fixed.launched(1), done.plan.unselected) == (["sam3-dice_ce"], ["sam3-dice_ce_cldice"])
+    fixed.end()
+    fixed.cycle((), 2)
+    assert fixed.launched(2) == ["sam3-dice_ce_cldice"]
+
+
 def test_the_closed_experiment_is_polled_again(fixed):
     assert fixed.store.is_closed
     fixed.relaunch()
@@ -147,7 +155,7 @@ def test_a_gate_of_launch_that_refuses_leaves_nothing_begun(failed):
 class TestCancelled:
     @pytest.fixture
     def cancelled(self, world):
-        """One was cancelled by the kill-switch, one by a person, the others succeeded."""
+        """One was cancelled by the kill switch, one by a person, the others succeeded."""
         world.launch()
         world.poll()
         ids = {tags["condition"]: job_id for job_id, tags in world.server.tags.items()}

@@ -1,4 +1,4 @@
-"""The kill-switch as a decision: what fires, what it is blamed on, and whom it may propose."""
+"""The kill switch as a decision: what fires, what it is blamed on, and whom it may propose."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -191,7 +191,7 @@ class TestFactorial:
         history = section(factorial, "history")
         steps = [
             "first launch: 96 jobs",
-            "kill-switch",
+            "kill switch",
             "26 failures of 3 root causes",
             "batch size 4",
             "by anna",
