@@ -13,9 +13,9 @@ from fmon.launch.launch import LaunchDependencies, LaunchOptions, launch
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import Price
 from fmon.monitor.ingest import ingest
-from fmon.store.events import read_events
 from fmon.store.folder import stores
 from tests.support.dispatching import PACE
+from tests.support.events import written_events
 from tests.support.fake_skypilot import FINE, FakeSkyPilot, FakeSubmitter, Fate, SkyPilotQueue
 
 CONFIG = """\
@@ -79,7 +79,7 @@ class Try:
         return stores(self.folder / "data")
 
     def events(self, kind):
-        return [event for event in read_events(self.stores[-1]) if event["event"] == kind]
+        return written_events(self.stores[-1], kind)
 
     def end_jobs(self, status="SUCCEEDED"):
         for job in self.server.jobs:
@@ -319,12 +319,12 @@ def test_above_the_budget_it_asks(sky, answer):
     else:
         with sky.refused(ConfigError, "you answered no"):
             sky.launch(**wish)
-    assert asked == ["about 1.84 USD, limits.budget_usd is 1. Launch 4 jobs?"]
+    assert asked == ["about 1.84 USD, limits.budget_usd is 1. Launch 4 jobs anyway?"]
 
 
 def test_above_the_budget_with_nobody_to_ask_it_refuses(sky):
     sky.write(CONFIG + "limits: {budget_usd: 1}\n")
-    with sky.refused(ConfigError, r"about 1.84 USD.*--yes"):
+    with sky.refused(ConfigError, r"about 1.84 USD.*--over-budget"):
         sky.launch()
 
 

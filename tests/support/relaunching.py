@@ -19,12 +19,12 @@ from fmon.manifest.build import new_manifest
 from fmon.manifest.file import write_manifest
 from fmon.monitor.poll import poll
 from fmon.relaunch.plan import Authorization
-from fmon.relaunch.relaunch import Relaunched, relaunch
+from fmon.relaunch.relaunch import Relaunched, RelaunchOptions, relaunch
 from fmon.sky.reader import LogAsk
-from fmon.store.events import read_events
 from fmon.store.folder import Store
 from fmon.study import Study, open_study
 from tests.support.dispatching import PACE, launch
+from tests.support.events import written_events
 from tests.support.fake_skypilot import START, FakeSkyPilot, FakeSubmitter, SkyPilotQueue
 from tests.support.queues import FakeLogs
 
@@ -47,6 +47,7 @@ OUTAGE = (
     "requests.exceptions.ConnectionError: HTTPSConnectionPool: Max retries exceeded: Connection refused\n"
 )
 OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64
+OPTIONS = frozenset(RelaunchOptions.__dataclass_fields__)
 RUN_S = 600.0
 """A job's time with its machine: 0.06 USD."""
 
@@ -148,6 +149,7 @@ class World:
         """Run again what the view lists."""
         self.server.pass_time(60)
         submitter = changes.pop("submitter", None) or FakeSubmitter(self.server)
+        wished = {name: changes.pop(name) for name in OPTIONS & changes.keys()}
         dependencies = LaunchDependencies(
             open_submitter=lambda hold: submitter,
             queue=SkyPilotQueue(self.server),
@@ -158,7 +160,8 @@ class World:
             limits=PACE,
         )
         agree = changes.pop("agree", lambda again: True)
-        return relaunch(self.study, dependencies, agree=agree, **changes)
+        options = RelaunchOptions(by="ada", **wished)
+        return relaunch(self.study, dependencies, agree=agree, options=options, **changes)
 
     def cycle(self, failed: Collection[str], number: int) -> None:
         """Diagnose, fix, run again and fail again."""
@@ -179,7 +182,7 @@ class World:
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         """The events of a kind."""
-        return [event for event in read_events(self.store) if event["event"] == kind]
+        return written_events(self.store, kind)
 
     def files(self) -> dict[str, bytes]:
         """Every file of the project and the stores."""

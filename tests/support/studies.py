@@ -18,7 +18,7 @@ FACTORS: dict[str, list[Level]] = {"model": ["dynunet", "sam3"], "fold": [0, 1, 
 
 def study(data: Path, factors: Mapping[str, list[Level]] = FACTORS, **changed: Any) -> Store:
     """Make a store whose conditions have the jobs 1, 2, ... in the order of the grid."""
-    store = Store(data / NAME)
+    store = Store(data / changed.get("experiment_id", NAME))
     store.path.mkdir(parents=True)
     cells = [dict(zip(factors, levels, strict=True)) for levels in product(*factors.values())]
     entries = [
