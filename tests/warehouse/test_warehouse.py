@@ -346,7 +346,7 @@ def test_the_picture_hangs_every_view_on_the_closest_keys_it_carries():
         "job_observation --> transition",
     ):
         assert f"    {line}\n" in drawn
-    assert "experiment ||--o{ failure" not in drawn
+    assert "experiment ||--o{ failure :" not in drawn
 
 
 def test_the_public_connect_opens_the_views(store, tmp_path):
