@@ -29,7 +29,7 @@ READS: dict[str, tuple[str, ...]] = {
         "kill_switch",
     ),
     "alarm_episode": ("entry", "attempt", "experiment", "job_observation"),
-    "alarm": ("heartbeat", "lost_job_closure", "experiment", "alarm_episode"),
+    "alarm": ("raised_alarm",),
     "cycle_cost": ("reported_cost", "job"),
     "experiment_summary": ("attempt", "experiment", "job", "condition", "cycle_cost"),
     "fisher": (),
@@ -103,4 +103,5 @@ READS: dict[str, tuple[str, ...]] = {
     "failure_summary": ("experiment", "failure", "cause"),
     "bystander": ("attempt_result_level", "suspect"),
     "condition_overlap": ("matched_condition",),
+    "raised_alarm": ("heartbeat", "lost_job_closure", "experiment", "alarm_episode"),
 }

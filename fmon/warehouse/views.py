@@ -51,6 +51,7 @@ VIEWS = (
     "kill_switch",
     "action_history",
     "alarm_episode",
+    "raised_alarm",
     "alarm",
     "alarm_count",
     "cycle_cost",
