@@ -6,12 +6,12 @@ Without ``cancel`` nothing is changed: ``proposed`` only says what it would do.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fmon.cancel.canceller import Canceller, WaitLimits
 from fmon.cancel.targets import CancelRequest, Target, find_targets
 from fmon.errors import QueueError
-from fmon.store.events import append_event
+from fmon.events import CancelEvent, CancelRequestedEvent
 from fmon.text import listed
 
 if TYPE_CHECKING:
@@ -176,9 +176,9 @@ def _write_dry(study: Study, request: CancelRequest, *, now: datetime) -> Cancel
     found = find_targets(study, request, now=now)
     if found.targets:
         job_ids = sorted(target.job_id for target in found.targets)
-        fields = {"job_ids": job_ids, "reason": request.reason, "by": request.by, "dry_run": True}
-        append_event(study.store, "cancel_requested", at=now, firing_ids=found.firing_ids, **fields)
-        append_event(study.store, "cancel", at=now, left_job_ids=[], **fields)
+        fields: dict[str, Any] = {"at": now, "job_ids": job_ids, "reason": request.reason, "by": request.by}
+        study.append(CancelRequestedEvent(firing_ids=found.firing_ids, **fields))
+        study.append(CancelEvent(left_job_ids=[], **fields))
     return Cancelled(
         experiment_id=study.experiment_id,
         targets=found.targets,

@@ -139,6 +139,8 @@ def _act(study: Study, request: CancelRequest, *, clock: Clock) -> Cancelled:
 
 
 def _close(study: Study, named: tuple[str, ...], *, by: str, reason: str, how: _How) -> None:
+    from msgspec.structs import asdict
+
     from fmon.cancel.close_lost import close_lost, lost
 
     if not named:
@@ -148,7 +150,7 @@ def _close(study: Study, named: tuple[str, ...], *, by: str, reason: str, how: _
         if not reason:
             raise ConfigError("--lost needs --reason TEXT: the evidence that the job has ended")
         if not how.yes:
-            _show(LOST, found.rows, found.sentences())
+            _show(LOST, [asdict(row) for row in found.rows], found.sentences())
             count = counted(len(found.rows), "lost job")
             require_consent(f"Close {count}?", verb="close", participle="closed")
         found = close_lost(study, named, by=by, reason=reason, now=now())
@@ -175,9 +177,11 @@ def _print_cancelled(done: Cancelled, output: str) -> None:
 
 
 def _print_lost(done: Lost, output: str) -> None:
+    from msgspec.structs import asdict
+
     from fmon.terminal.rows import print_rows
 
-    print_rows(LOST, done.rows, output)
+    print_rows(LOST, [asdict(row) for row in done.rows], output)
     say(*done.sentences())
 
 

@@ -233,7 +233,7 @@ def current_status(data: Path, experiment: str | None, selections: Sequence[str]
     if not selections:
         return seen
     chosen = select_current(study, selections, now=now())
-    return replace(seen, rows=[row for row in seen.rows if row["condition_id"] in chosen])
+    return replace(seen, rows=[row for row in seen.rows if row.condition_id in chosen])
 
 
 def _note(polled: Polled) -> str | None:

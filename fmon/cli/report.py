@@ -127,11 +127,13 @@ def audit(
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Check the records against F1-F5 and five quality criteria; exit 0 only if every rule was followed."""
+    from msgspec.structs import asdict
+
     from fmon.report.audit import COLUMNS, exit_status
     from fmon.report.audit import audit as audit_phase
     from fmon.study import open_study
     from fmon.terminal.rows import print_rows
 
     found = audit_phase(open_study(data, one_experiment(name, experiment)))
-    print_rows(COLUMNS, found, output)
+    print_rows(COLUMNS, [asdict(row) for row in found], output)
     raise typer.Exit(exit_status(found))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
 from fmon.config.task import image_of, read_task
+from fmon.events import LaunchEvent
 from fmon.launch.dispatch import DispatchLimits, LaunchKey, dispatch, exclusive
 from fmon.launch.estimate import cost_of, estimate
 from fmon.launch.job_yaml import JobWriter, job_envs
@@ -284,9 +285,7 @@ def commit(prepared: Prepared, dependencies: LaunchDependencies, options: Launch
         is_allowed=options.is_over_budget_allowed,
     )
     _write(prepared, passed)
-    append_event(
-        prepared.store,
-        "launch",
+    event = LaunchEvent(
         at=dependencies.clock.now(),
         config=experiment.config_file,
         by=options.by,
@@ -298,6 +297,7 @@ def commit(prepared: Prepared, dependencies: LaunchDependencies, options: Launch
         budget_usd=experiment.limits.budget_usd,
         is_over_budget_confirmed=is_confirmed,
     )
+    append_event(prepared.store, event)
     conditions = {each.condition_id: each for each in missing}
     dispatched = dispatch(
         StoredExperiment(prepared.store),

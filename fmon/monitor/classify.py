@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fmon.causes import FailureInfo
+    from fmon.events import KillSwitchEvent
     from fmon.model import Manifest, Pattern
     from fmon.sky.reader import LogReader
     from fmon.store.folder import Store
@@ -72,7 +73,7 @@ class Examined:
     missing: dict[int, str] = field(default_factory=dict)
     given_up: list[int] = field(default_factory=list)
     left_count: int = 0
-    firings: list[dict[str, Any]] = field(default_factory=list)
+    firings: list[KillSwitchEvent] = field(default_factory=list)
     is_skipped: bool = False
 
     def sentence(self) -> str | None:
@@ -90,9 +91,7 @@ class Examined:
         if self.left_count:
             said.append(f"{_failures(self.left_count)} without its log yet")
         for event in self.firings:
-            told = firing_sentence(
-                event, proposed=event["candidate_job_ids"], experiment_id=self.experiment_id
-            )
+            told = firing_sentence(event, proposed=event.candidate_job_ids, experiment_id=self.experiment_id)
             said.append(f"the kill switch fired: {told}")
         return "; ".join(said) or None
 

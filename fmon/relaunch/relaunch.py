@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import failures, unfinished
 from fmon.errors import ConfigError, RuleError
+from fmon.events import CycleAuthorizedEvent, RelaunchEvent
 from fmon.fix.chain import measure, run_command
 from fmon.launch.dispatch import DispatchOutcome, LaunchKey, dispatch, exclusive
 from fmon.launch.estimate import cost_of
@@ -46,10 +46,12 @@ from fmon.warehouse import open_views
 from fmon.warehouse.selection import select_current
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     import duckdb
 
+    from fmon.events import Event
     from fmon.fix.chain import Ran
     from fmon.launch.launch import LaunchDependencies
     from fmon.model import Manifest
@@ -59,8 +61,6 @@ if TYPE_CHECKING:
 
 QUERIES = (*AGAIN, *GATHERED, *ESCALATION, *TRACKING)
 """What is asked; ``connect`` makes the views for it."""
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +198,7 @@ def _f1_and_f2(study: Study, con: duckdb.DuckDBPyConnection, plan: RelaunchPlan)
     failed = failures(con, cycle=plan.cycle)
     f2_aggregate_before_fix(failed)
     if failed and not plan.is_carried_on:  # some that the diagnosis named may be made good already
-        return datetime.fromisoformat(f2_diagnosed_in_full(study.events, plan.cycle - 1, failed))
+        return f2_diagnosed_in_full(study.events, plan.cycle - 1, failed)
     return study.manifest.created_at
 
 
@@ -224,9 +224,9 @@ def _f4(
 ) -> None:
     """Let a cycle beyond the allowed ones pass only on a person's word; else give the report."""
     budgets = {
-        event["cycle"]: Decimal(str(event["budget_usd"]))
+        event.cycle: Decimal(str(event.budget_usd))
         for event in study.events
-        if event.get("event") == "cycle_authorized"
+        if isinstance(event, CycleAuthorizedEvent)
     }
     most = study.manifest.max_relaunch_cycles
     if authorization is not None:
@@ -259,21 +259,20 @@ def _f3(
     ask: Callable[[str], str],
 ) -> tuple[BuildChain, list[Link]]:
     """Measure the chain now; of a cycle that is resumed only whether the image is still its own."""
-    begun = next((event for event in reversed(study.events) if _begins(event, plan)), None)
+    begun = _start_of(study.events, plan.cycle) if plan.is_carried_on else None
     remedies = frozenset() if begun else plan.remedies
     chain = measure(study, remedies, diagnosed_at=diagnosed_at, run=run, ask=ask)
-    links = f3_same_image(chain, image=begun["image"], digest=begun["digest"]) if begun else f3_links(chain)
+    links = f3_same_image(chain, image=begun.image, digest=begun.digest) if begun else f3_links(chain)
     f3_rebuild_before_relaunch(links)
     return chain, links
 
 
-def _begins(event: Row, plan: RelaunchPlan) -> bool:
-    return (
-        plan.is_carried_on
-        and event.get("event") == "relaunch"
-        and event.get("cycle") == plan.cycle
-        and not event.get("dry_run")
-    )
+def _start_of(events: Sequence[Event], cycle: int) -> RelaunchEvent | None:
+    """Find the newest start of a cycle; that of a replay was none."""
+    for event in reversed(events):
+        if isinstance(event, RelaunchEvent) and event.cycle == cycle and not event.dry_run:
+            return event
+    return None
 
 
 def _refuse_if_changed(

@@ -13,11 +13,11 @@ from fmon.launch.adopt import adopt
 from fmon.monitor.poll import poll
 from fmon.monitor.replay import replay
 from fmon.sky.submit.submitter import InFlight
-from fmon.store.events import read_events
 from fmon.store.folder import stores
 from fmon.study import open_study
 from fmon.warehouse import connect, rows
 from tests.support.bursts import CONFIG, JOB_OF, LOGS, burst, logs, queue_of, running
+from tests.support.events import written_events
 from tests.support.fake_skypilot import FakeSkyPilot, FakeSubmitter, SkyPilotQueue
 from tests.support.queues import START, write_config
 
@@ -59,7 +59,7 @@ class Study:
         return proposed(open_study(self.data), wish, now=self.server.clock())
 
     def events(self, *kinds):
-        return [event for event in read_events(self.store) if event["event"] in kinds]
+        return written_events(self.store, *kinds)
 
     def statuses(self):
         return {job["job_name"]: job["status"] for job in self.server.jobs}
@@ -365,9 +365,7 @@ def test_a_replay_writes_down_what_it_would_cancel_and_nothing_leaves(tmp_path):
     done = cancel(open_study(data), FIRED, submitter, SkyPilotQueue(server), clock=server.time)
     assert done.sentences() == [f"{NAME} is a replay: written down, nothing left this machine"]
     assert (submitter.cancelled, server.now_s) == ([], 0)
-    events = [
-        each for each in read_events(stores(data)[0]) if each["event"] in ("cancel_requested", "cancel")
-    ]
+    events = written_events(stores(data)[0], "cancel_requested", "cancel")
     assert [(each["event"], each["job_ids"], each["dry_run"]) for each in events] == [
         ("cancel_requested", WAITING, True),
         ("cancel", WAITING, True),

@@ -23,6 +23,7 @@ from fmon.terminal.diagnosis import diagnosis_lines
 from fmon.terminal.lines import plain
 from fmon.warehouse import connect
 from tests import golden
+from tests.support.events import FIRING, written_events
 from tests.support.queues import FakeLogs
 from tests.support.studies import job, poll, relaunched, study
 
@@ -71,7 +72,7 @@ def text(diagnosis, width=100):
 
 
 def recorded(store):
-    return [event for event in read_events(store) if event["event"] == "diagnosis"]
+    return written_events(store, "diagnosis")
 
 
 def code(refusal):
@@ -164,7 +165,7 @@ class TestRules:
 
     def test_a_firing_of_this_cycle_lifts_the_wait(self, store):
         seen(store, j3="RUNNING", **failed(9))
-        append_event(store, "kill_switch", at=NOW, cycle=0, **FIRING)
+        append_event(store, FIRING)
         assert look(store, oom_of(9)).preliminary_reason == "kill_switch"
 
     def test_a_firing_of_an_earlier_cycle_does_not(self, store):
@@ -173,7 +174,7 @@ class TestRules:
         manifest.current_cycle = 1
         write_manifest(store, manifest)
         seen(store, **failed(3))
-        append_event(store, "kill_switch", at=NOW, cycle=0, **FIRING)
+        append_event(store, FIRING)
         with pytest.raises(RuleError, match="c3") as refusal:
             look(store)
         assert code(refusal) == 21
@@ -186,21 +187,8 @@ class TestRules:
         assert code(refusal) == 22
         assert recorded(store) == []
         diagnosis = look(store, oom_of(9, 10), is_partial=True)
-        assert [cause["root_cause_id"] for cause in diagnosis.causes] == ["unknown/unexamined"]
+        assert [cause.root_cause_id for cause in diagnosis.causes] == ["unknown/unexamined"]
         assert diagnosis.preliminary_reason == "partial"
-
-
-FIRING = {
-    "trigger": "identical_errors",
-    "signature": "s",
-    "category": "cuda_oom",
-    "member_job_ids": [9],
-    "first_failed_at": NOW,
-    "failure_point_s": 1.0,
-    "combination": {},
-    "candidate_job_ids": [],
-    "no_action_reason": None,
-}
 
 
 class TestCauses:
@@ -209,7 +197,7 @@ class TestCauses:
         logs = oom_of(9, 10)
         diagnosis = look(store, logs)
         assert {ask.job_id for ask in logs.asked} == {9, 10}
-        assert [(c["root_cause_id"], c["job_ids"]) for c in diagnosis.causes] == [("cuda_oom/torch", [9, 10])]
+        assert [(c.root_cause_id, c.job_ids) for c in diagnosis.causes] == [("cuda_oom/torch", [9, 10])]
         assert diagnosis.examined.sentence() == "2 failures examined: 2 cuda_oom"
 
     def test_the_first_line_names_the_levels_and_the_counter_evidence(self, store):
@@ -244,9 +232,9 @@ class TestCauses:
         seen(store, **failed(1, 2, 10))
         logs = FakeLogs({LogAsk(1): ODD, LogAsk(2): ODD, LogAsk(10): "Grumpf lost its hat\n"})
         causes = look(store, logs).causes
-        assert sum(cause["failed_count"] for cause in causes) == 3
-        assert {cause["category"] for cause in causes} == {"unknown"}
-        assert len({cause["root_cause_id"] for cause in causes}) == len(causes)
+        assert sum(cause.failed_count for cause in causes) == 3
+        assert {cause.category for cause in causes} == {"unknown"}
+        assert len({cause.root_cause_id for cause in causes}) == len(causes)
 
     def test_a_log_that_cannot_be_had_is_told(self, store):
         seen(store, **failed(9))
@@ -286,8 +274,8 @@ class TestTransient:
     def test_an_auto_remedy_without_evidence_says_that_it_is_missing(self, store):
         seen(store, **failed(9))
         diagnosis = look(store, FakeLogs({LogAsk(9): self.DNS}))
-        assert diagnosis.causes[0]["remedy"] == "auto"
-        assert not diagnosis.causes[0]["is_transient"]
+        assert diagnosis.causes[0].remedy == "auto"
+        assert not diagnosis.causes[0].is_transient
         assert "not shown to be transient: SkyPilot recorded no preemption" in text(diagnosis)
 
     def test_a_preemption_that_skypilot_recorded_is_evidence(self, store):
@@ -297,8 +285,8 @@ class TestTransient:
         poll(store, 20, [*others, job(9, "FAILED", recovery_count=1)])
         mark_pending(store)
         diagnosis = look(store, FakeLogs({LogAsk(9): self.LOST}))
-        assert diagnosis.causes[0]["category"] == "node_lost"
-        assert diagnosis.causes[0]["is_transient"]
+        assert diagnosis.causes[0].category == "node_lost"
+        assert diagnosis.causes[0].is_transient
         assert "transient: SkyPilot recorded a preemption for 1 of the 1" in text(diagnosis)
 
     def test_recoveries_are_no_evidence_for_an_error_of_the_program(self, store):
@@ -306,7 +294,7 @@ class TestTransient:
         poll(store, 21, [job(n, "SUCCEEDED") for n in range(1, 17) if n != 9] + [job(9, "FAILED")])
         mark_pending(store)
         diagnosis = look(store, oom_of(9))
-        assert not diagnosis.causes[0]["is_transient"]
+        assert not diagnosis.causes[0].is_transient
         assert "transient" not in text(diagnosis)
 
 

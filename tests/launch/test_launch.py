@@ -13,9 +13,9 @@ from fmon.launch.launch import LaunchDependencies, LaunchOptions, launch
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import Price
 from fmon.monitor.ingest import ingest
-from fmon.store.events import read_events
 from fmon.store.folder import stores
 from tests.support.dispatching import PACE
+from tests.support.events import written_events
 from tests.support.fake_skypilot import FINE, FakeSkyPilot, FakeSubmitter, Fate, SkyPilotQueue
 
 CONFIG = """\
@@ -79,7 +79,7 @@ class Try:
         return stores(self.folder / "data")
 
     def events(self, kind):
-        return [event for event in read_events(self.stores[-1]) if event["event"] == kind]
+        return written_events(self.stores[-1], kind)
 
     def end_jobs(self, status="SUCCEEDED"):
         for job in self.server.jobs:

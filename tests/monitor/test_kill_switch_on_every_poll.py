@@ -11,10 +11,10 @@ from fmon.launch.adopt import adopt
 from fmon.monitor.poll import poll, watch
 from fmon.monitor.replay import replay
 from fmon.monitor.status import QUERIES, exit_status, status
-from fmon.store.events import read_events
 from fmon.store.folder import stores
 from fmon.warehouse import connect
 from tests.support.bursts import CONFIG, JOB_OF, LOGS, burst, failed, logs, queue_of
+from tests.support.events import written_events
 from tests.support.queues import START, FakeQueue, write_config
 
 WAITING = [JOB_OF["sam3-3"], JOB_OF["sam3-4"]]
@@ -31,7 +31,7 @@ def data(tmp_path):
 
 
 def firings(data):
-    return [event for event in read_events(stores(data)[0]) if event["event"] == "kill_switch"]
+    return written_events(stores(data)[0], "kill_switch")
 
 
 def adopted(config, data, *polls):

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from fmon.errors import ConfigError, QueueError, RuleError
+from fmon.events import CancelRequestedEvent
 from fmon.manifest.file import read_manifest
 from fmon.store.durable import LockTaken
 from fmon.store.events import append_event
@@ -108,7 +109,7 @@ def test_nothing_to_run_again_is_no_error(world):
 def test_a_dry_run_gives_the_commands_and_changes_nothing(fixed):
     files, jobs = fixed.files(), fixed.jobs()
     done = fixed.relaunch(agree=lambda plan: False)
-    assert [row["command"] for row in done.plan.jobs] == [
+    assert [row.command for row in done.plan.jobs] == [
         f"sky jobs launch -n {name} --env MODEL=sam3 --env LOSS={name.removeprefix('sam3-')} "
         f"--env FMON_EXPERIMENT={fixed.store.experiment_id} --env FMON_CONDITION={name} --env FMON_CYCLE=1 "
         f"{fixed.task}"
@@ -131,7 +132,7 @@ def test_what_passes_by_itself_runs_again_with_the_same_image(world):
     world.end(FAILED, log=OUTAGE)
     world.diagnose()
     done = world.relaunch()
-    assert {row["remedy"] for row in done.plan.jobs} == {"auto"}
+    assert {row.remedy for row in done.plan.jobs} == {"auto"}
     assert world.launched(1) == sorted(FAILED)
 
 
@@ -160,14 +161,10 @@ class TestCancelled:
         ids = {tags["condition"]: job_id for job_id, tags in world.server.tags.items()}
         for name, reason in zip(FAILED, ("kill_switch", "person"), strict=True):
             world.server.cancel([ids[name]])
-            append_event(
-                world.store,
-                "cancel_requested",
-                at=world.server.clock(),
-                job_ids=[ids[name]],
-                reason=reason,
-                by="ada",
+            event = CancelRequestedEvent(
+                at=world.server.clock(), job_ids=[ids[name]], reason=reason, firing_ids=[], by="ada"
             )
+            append_event(world.store, event)
         world.server.pass_time(60)
         world.end()
         return world
@@ -282,9 +279,9 @@ class TestLastCycle:
             worn.relaunch()
         assert refusal.value.exit_code == 24
         report = refusal.value.report
-        assert [(row["cycle"], row["condition_count"]) for row in report.causes] == [(0, 2), (1, 2), (2, 2)]
-        assert [row["job_count"] for row in report.cycles] == [4, 2, 2]
-        assert [row["cost_usd"] for row in report.cycles] == [
+        assert [(row.cycle, row.condition_count) for row in report.causes] == [(0, 2), (1, 2), (2, 2)]
+        assert [row.job_count for row in report.cycles] == [4, 2, 2]
+        assert [row.cost_usd for row in report.cycles] == [
             Decimal("0.24"),
             Decimal("0.12"),
             Decimal("0.12"),

@@ -3,16 +3,18 @@
 import pytest
 
 from fmon.errors import RuleError
-from fmon.rules.f1_wait_for_terminal import f1_is_lifted, f1_wait_for_terminal
-from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix
+from fmon.events import CycleAuthorizedEvent, UnknownEvent
+from fmon.rules.f1_wait_for_terminal import UnfinishedCondition, f1_is_lifted, f1_wait_for_terminal
+from fmon.rules.f2_aggregate_before_fix import FailedAttempt, f2_aggregate_before_fix
+from tests.support.events import FIRING
 
 
-def condition(name: str, job_id: int | None, state: str, status: str | None) -> dict:
-    return {"condition_id": name, "job_id": job_id, "state": state, "status": status}
+def condition(name: str, job_id: int | None, state: str, status: str | None) -> UnfinishedCondition:
+    return UnfinishedCondition(name, job_id, state, status)
 
 
-def failure(name: str, job_id: int, root_cause_id: str) -> dict:
-    return {"condition_id": name, "job_id": job_id, "root_cause_id": root_cause_id}
+def failure(name: str, job_id: int, root_cause_id: str) -> FailedAttempt:
+    return FailedAttempt(name, job_id, root_cause_id)
 
 
 class TestF1:
@@ -54,15 +56,15 @@ class TestF1:
 
 class TestKillSwitch:
     def test_a_firing_of_this_cycle_lifts_f1(self):
-        assert f1_is_lifted([{"event": "launch"}, {"event": "kill_switch", "cycle": 1}], 1)
+        assert f1_is_lifted([UnknownEvent(content={}), FIRING], 0)
 
     @pytest.mark.parametrize(
         "events",
         [
             [],
-            [{"event": "kill_switch", "cycle": 0}],
-            [{"event": "kill_switch"}],
-            [{"event": "x", "cycle": 1}],
+            [FIRING],
+            [UnknownEvent(content={"event": "x", "cycle": 1})],
+            [CycleAuthorizedEvent(at=FIRING.at, cycle=1, budget_usd=1.0, by="ada")],
         ],
     )
     def test_nothing_else_does(self, events):

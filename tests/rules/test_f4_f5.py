@@ -6,7 +6,12 @@ import pytest
 
 from fmon.errors import RuleError
 from fmon.rules.f4_max_two_cycles import f4_max_two_cycles
-from fmon.rules.f5_factorial_manifest import f5_config_faults, f5_factorial_manifest, f5_faults
+from fmon.rules.f5_factorial_manifest import (
+    TrackedAttempt,
+    f5_config_faults,
+    f5_factorial_manifest,
+    f5_faults,
+)
 
 USD = Decimal
 
@@ -28,7 +33,7 @@ def faults(**changed):
 
 
 def attempt(condition_id, job_id, *, cycle=0, is_known=True):
-    return {"condition_id": condition_id, "job_id": job_id, "cycle": cycle, "is_known": is_known}
+    return TrackedAttempt(condition_id, cycle, job_id, is_known)
 
 
 class TestF4:

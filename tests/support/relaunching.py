@@ -21,10 +21,10 @@ from fmon.monitor.poll import poll
 from fmon.relaunch.plan import Authorization
 from fmon.relaunch.relaunch import Relaunched, RelaunchOptions, relaunch
 from fmon.sky.reader import LogAsk
-from fmon.store.events import read_events
 from fmon.store.folder import Store
 from fmon.study import Study, open_study
 from tests.support.dispatching import PACE, launch
+from tests.support.events import written_events
 from tests.support.fake_skypilot import START, FakeSkyPilot, FakeSubmitter, SkyPilotQueue
 from tests.support.queues import FakeLogs
 
@@ -182,7 +182,7 @@ class World:
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         """The events of a kind."""
-        return [event for event in read_events(self.store) if event["event"] == kind]
+        return written_events(self.store, kind)
 
     def files(self) -> dict[str, bytes]:
         """Every file of the project and the stores."""

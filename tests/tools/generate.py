@@ -16,6 +16,7 @@ from fmon.warehouse import markdown
 from fmon.warehouse.reads import READS
 from fmon.warehouse.views import VIEWS, made_and_commented, relations_in
 from tests.support import readme
+from tests.tools import events
 
 
 def main() -> None:
@@ -23,6 +24,8 @@ def main() -> None:
     write_views()
     (readme.ROOT / "docs/causes.md").write_text(causes())
     (readme.ROOT / "fmon/manifest.schema.json").write_text(json.dumps(manifest_schema(), indent=2) + "\n")
+    (readme.ROOT / "fmon/events.schema.json").write_text(json.dumps(events.schema(), indent=2) + "\n")
+    (readme.ROOT / "docs/events.md").write_text(events.markdown())
     with tempfile.TemporaryDirectory() as name:
         shutil.copytree(readme.ROOT / "data/demo", Path(name) / "data/demo")
         readme.rewrite(Path(name))
