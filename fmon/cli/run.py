@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,7 @@ from fmon.model import MAX_CONDITIONS
 
 if TYPE_CHECKING:
     from fmon.monitor.status import Status
+    from fmon.warehouse.result import Row
 
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,7 @@ def run(
     exit_with(seen, wanted=True)
 
 
-def conclude(data: Path, seen: Status, out: Path) -> dict[str, Any]:
+def conclude(data: Path, seen: Status, out: Path) -> Row:
     """Diagnose and report an experiment none of whose jobs is open; nothing is fixed or run again.
 
     Parameters
@@ -102,7 +103,7 @@ def conclude(data: Path, seen: Status, out: Path) -> dict[str, Any]:
     }
 
 
-def print_conclusion(told: dict[str, Any], output: Output) -> None:
+def print_conclusion(told: Row, output: Output) -> None:
     """Print one JSON object, or what a person wants to know first."""
     from fmon.text import json_text, visible
 

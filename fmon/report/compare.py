@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError
 from fmon.report import compare_queries as queries
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from fmon.warehouse.result import Row
+
 MOST_IN_A_NAME = 2
 """Experiments that a page is named after; of more the first, the last and how many: names have 255 bytes."""
 
@@ -37,7 +39,7 @@ class Compared:
     changes: list[Change]
     html: Path | None
 
-    def objects(self) -> list[dict[str, Any]]:
+    def objects(self) -> list[Row]:
         """Give what ``-o json`` prints: one object per pair of experiments."""
         return [change.row() for change in self.changes]
 

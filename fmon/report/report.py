@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fmon.diagnose.excerpt import excerpt
 from fmon.errors import QueueError, TrackingError
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from fmon.model import Manifest, Tracking
     from fmon.store.folder import Store
     from fmon.study import Study
+    from fmon.warehouse.result import Row
 
-    Row = dict[str, Any]
     Ask = Callable[[Mapping[int, list[str]], int], dict[int, float]]
 
     Track = Callable[[Tracking, datetime], Sequence[Row]]
