@@ -16,7 +16,7 @@ from fmon.report.comparison import Change
 from fmon.report.page.comparison import render
 from fmon.store.durable import write_durably
 from fmon.store.folder import find
-from fmon.warehouse import connect, rows
+from fmon.warehouse import column, connect, rows
 from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _ids(data: Path, experiments: Sequence[str]) -> list[str]:
 def _connect(data: Path, ids: list[str], *, now: datetime | None) -> duckdb.DuckDBPyConnection:
     """Bind all experiments; one that was left out as broken is only forgiven where it is not compared."""
     con = connect(data, now=now, queries=queries.QUERIES)
-    bound = {row["experiment_id"] for row in rows(con, "select experiment_id from experiment")}
+    bound = set(column(con, "select experiment_id from experiment"))
     for left_out in set(ids) - bound:
         connect(data, left_out, queries=queries.QUERIES)  # says what is wrong with it
     return con
