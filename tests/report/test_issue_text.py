@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -168,7 +169,7 @@ def test_a_title_is_one_line_of_bounded_length():
 
 
 def test_the_largest_body_is_far_below_githubs_limit():
-    many = [{**CONDITIONS[0], "condition_id": "c" * 900}] * 10_000
+    many = [msgspec.structs.replace(CONDITIONS[0], condition_id="c" * 900)] * 10_000
     said = body(
         issue(
             condition_count=10_000,
