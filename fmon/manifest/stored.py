@@ -28,7 +28,7 @@ class StoredExperiment:
 
     @property
     def data(self) -> Path:
-        """The folder of the stores."""
+        """The data directory."""
         return self.store.path.parent
 
     @property

@@ -156,7 +156,7 @@ class Fired(Protocol):
 
 
 def firing_reason(firing: Fired) -> str:
-    """Say why the kill-switch fired.
+    """Say why the kill switch fired.
 
     Parameters
     ----------

@@ -213,7 +213,7 @@ class Chosen(NamedTuple):
     cycle
         The cycle that it would be.
     is_carried_on
-        That cycle was begun already, and cut short.
+        That cycle was started already, and interrupted.
     jobs
         The rows of ``LISTED`` to run again.
     left_out

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from fmon.warehouse.result import Row
+
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fmon.warehouse.result import rows
 from fmon.warehouse.views import make_views, open_empty, text
@@ -62,7 +64,7 @@ class Relation(NamedTuple):
     is_table: bool
 
 
-def dictionary() -> tuple[list[str], list[dict[str, Any]]]:
+def dictionary() -> tuple[list[str], list[Row]]:
     """List the columns of all views: names and rows for a command to print; grain: view, column."""
     listed = [
         dict(zip(COLUMNS, (relation.call, *column[:3], column.meaning, relation.grain), strict=True))
