@@ -29,7 +29,9 @@ create or replace macro raised_alarm(lasting_only) as table
             end as cleared_at
         from alarm_episode as episode
         left join lost_job_closure
-            on episode.experiment_id = lost_job_closure.experiment_id and episode.job_id = lost_job_closure.job_id
+            on
+                episode.experiment_id = lost_job_closure.experiment_id
+                and episode.job_id = lost_job_closure.job_id
         left join heartbeat as clearing
             on episode.experiment_id = clearing.experiment_id and episode.cleared_poll_id = clearing.poll_id
         where

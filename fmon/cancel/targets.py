@@ -16,7 +16,6 @@ from fmon.monitor.kill_switch import firing_reason
 from fmon.rules.kill_switch import is_past
 from fmon.warehouse import open_views, typed_rows
 from fmon.warehouse.selection import select_current
-from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -196,7 +195,6 @@ def find_targets(stored: StoredExperiment, request: CancelRequest, *, now: datet
     chosen = select_current(stored, request.selections, now=now)
     con = open_views(stored, now=now, queries=(JOBS, FIRINGS))
     try:
-        freeze(con, ("longest_run",))
         jobs = {job.job_id: job for job in typed_rows(con, JOBS, KnownJob)}
         if not request.selections:
             return _targets_of_firings(con, stored.manifest, jobs)

@@ -3,9 +3,6 @@
 Each query takes ``$before`` and ``$after``; what they mean is said in the macros of ``sql/`` that they read.
 """
 
-FROZEN = ("condition_level", "coverage", "attempt_result", "experiment_summary")
-"""Views in dependency order to compute once, beside those of ``connect``: every query reads some of them."""
-
 CONDITIONS = """
 select
     condition_overlap.matched_cell_count,

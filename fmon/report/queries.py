@@ -3,19 +3,6 @@
 Every query runs over one experiment. Lists are bounded here, and each comes with how many there are in all.
 """
 
-FROZEN = (
-    "condition_level",
-    "coverage",
-    "alarm",
-    "poll",
-    "cycle_cost",
-    "experiment_summary",
-    "attempt_result",
-    "attempt_result_level",
-    "run",
-)
-"""Views in dependency order to compute once, beside those of ``connect``: every query reads some of them."""
-
 EXPERIMENT = """
 select
     experiment.experiment_id,

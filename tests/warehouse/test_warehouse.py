@@ -268,7 +268,8 @@ def test_columns_of_one_name_are_told_apart(store, tmp_path):
     ],
 )
 def test_what_a_query_reads_is_known_where_that_is_sure(query, read):
-    assert relations_in(duckdb.connect(), [query]) == read
+    found = relations_in(duckdb.connect(), [query])
+    assert (None if found is None else {*found}) == read
 
 
 def test_a_query_may_read_the_table_that_one_before_it_makes():
@@ -276,7 +277,7 @@ def test_a_query_may_read_the_table_that_one_before_it_makes():
         "create or replace temp table span as select * from job",
         "from span join poll using (poll_id)",
     ]
-    assert relations_in(duckdb.connect(), queries) == {"job", "poll"}
+    assert {*relations_in(duckdb.connect(), queries)} == {"job", "poll"}
 
 
 ASKING = [
