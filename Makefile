@@ -4,7 +4,7 @@ BIN := .venv/bin
 # With this set every `import sky` compiles itself anew: 8 s instead of 2.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-real check fmt golden docs pictures bench build lock clean
+.PHONY: demo test test-real check fmt golden docs structure pictures bench build lock clean
 
 demo: .venv/.installed  ## replay a recorded experiment, show it, write its report
 	$(BIN)/fmon replay data/demo
@@ -33,6 +33,9 @@ golden: .venv/.installed  ## rewrite tests/golden; review the diff
 
 docs: .venv/.installed  ## rewrite the generated docs and the manifest's JSON Schema
 	$(BIN)/python -m tests.tools.generate
+
+structure: .venv/.installed  ## the graph of imports: rooms, levels, cycles
+	$(BIN)/python -m tests.tools.graph
 
 pictures: .venv/.installed  ## docs/img/*.png of the report, in Chromium
 	$(BIN)/python -m tests.tools.pictures

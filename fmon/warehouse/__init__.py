@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fmon.warehouse.dictionary import dictionary, markdown
+from fmon.warehouse.dictionary import dictionary
 from fmon.warehouse.export import export
 from fmon.warehouse.load import fill
 from fmon.warehouse.result import query_rows, rows
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-__all__ = ["VIEWS", "connect", "dictionary", "export", "markdown", "named_in", "query_rows", "rows"]
+__all__ = ["VIEWS", "connect", "dictionary", "export", "named_in", "query_rows", "rows"]
 
 
 def connect(

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 import fmon
 from fmon.errors import ManifestError
-from fmon.manifest.file import manifest_schema, read_manifest, write_manifest
+from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import Attempt, Entry, Limits, Price
 from fmon.store.folder import Store
 from tests.support.stores import START, manifest
+from tests.tools.schema import manifest_schema
 
 
 def content(store):

@@ -16,8 +16,9 @@ from fmon.model import Attempt, Limits
 from fmon.store.compaction import close
 from fmon.store.folder import Store
 from fmon.store.reading import reading_set
-from fmon.warehouse import VIEWS, connect, dictionary, markdown, named_in, query_rows, rows
+from fmon.warehouse import VIEWS, connect, dictionary, named_in, query_rows, rows
 from tests.support.stores import ID, START, failed_poll, manifest, new_store, poll, record
+from tests.tools.views import markdown
 
 ROOT = Path(__file__).resolve().parents[2]
 US = 1_000_000

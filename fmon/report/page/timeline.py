@@ -9,7 +9,6 @@ from fmon.text import cost, cut, duration
 
 if TYPE_CHECKING:
     from fmon.report.page.budget import Size
-    from fmon.report.page.facts import Rows
 
 WIDTH = 1000
 HEIGHT = 60
@@ -121,7 +120,7 @@ order by part.number
 """
 
 
-def bars_of(spans: Rows, size: Size) -> list[dict[str, Any]]:
+def bars_of(spans: list[dict[str, Any]], size: Size) -> list[dict[str, Any]]:
     """Place the attempts that are listed one by one, in the order of their submission.
 
     Parameters
@@ -136,7 +135,7 @@ def bars_of(spans: Rows, size: Size) -> list[dict[str, Any]]:
     return [_bar(span, start, length, size) for span in sorted(shown, key=_order)]
 
 
-def strip_of(spans: Rows, parts: Rows, size: Size) -> dict[str, Any] | None:
+def strip_of(spans: list[dict[str, Any]], parts: list[dict[str, Any]], size: Size) -> dict[str, Any] | None:
     """Draw how many attempts ran at each time, and where failures were.
 
     Parameters
@@ -174,11 +173,11 @@ def strip_of(spans: Rows, parts: Rows, size: Size) -> dict[str, Any] | None:
     }
 
 
-def _room(spans: Rows, size: Size) -> int:
+def _room(spans: list[dict[str, Any]], size: Size) -> int:
     return min(len(spans), size.bars if spans[0]["total"] <= size.bars else size.bars_of_many)
 
 
-def _frame(spans: Rows) -> tuple[float, float]:
+def _frame(spans: list[dict[str, Any]]) -> tuple[float, float]:
     """Give start and length of the whole timeline [s]; every row of TIMELINE carries them."""
     start, end = spans[0]["first_s"], spans[0]["last_s"]
     return start, max(end - start, 1.0)
