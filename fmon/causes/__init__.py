@@ -1,7 +1,7 @@
-"""Why a job failed, read from its log, its status and SkyPilot's reason. Pure.
+"""Why a job failed, from its log, its status and SkyPilot's failure reason. Does no I/O of its own.
 
-Read in this order: ``taxonomy`` (the categories), ``text`` (lines as a person reads them),
-``tracebacks``, ``rules`` (patterns.toml), ``decide`` (which of them wins).
+Reading order: ``taxonomy`` (the categories), ``text`` (cleaned lines), ``tracebacks``, ``rules``
+(patterns.toml), ``decide`` (which rule wins).
 """
 
 from fmon.causes.analyze import analyze_logs

@@ -1,5 +1,5 @@
-# ruff: noqa: E501 -- a pattern is read better in one line
-"""From the texts of one ended job to its root cause."""
+# ruff: noqa: E501 -- a pattern is easier to read in one line
+"""Find the root cause of one ended job from its logs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fmon.model import Pattern
 
 CONTEXT, AFTERWARDS = 64 << 10, 8 << 10
-"""Bytes read before and behind a window, so that no traceback is cut by its edge."""
+"""Bytes read before and after a window, so that its edge cuts no traceback."""
 MAX_EVIDENCE = 500
 MAX_FILES = 20
 _YAML = re.compile(r"(?<![\w./-])[\w./-]{1,200}\.ya?ml\b")
@@ -47,17 +47,22 @@ def analyze_logs(
 
     Parameters
     ----------
-    text : its log, as text, bytes or a memory map; may be empty
-    status : SkyPilot's status; Slurm's and Kubernetes' states are understood too
-    failure_reason : what SkyPilot says
-    controller_log : the log of provisioning and recovery
-    patterns : the user's own failure patterns
+    text
+        The log of the job as text, bytes or a memory map; may be empty.
+    status
+        Its SkyPilot status; states of Slurm and Kubernetes are accepted too.
+    failure_reason
+        The failure reason that SkyPilot reports.
+    controller_log
+        The log of provisioning and recovery.
+    patterns
+        Failure patterns of the user.
 
     Returns
     -------
     FailureInfo
-        Category ``none`` for a job that succeeded, ``unknown`` where nothing decides. Never raises,
-        whatever the texts hold.
+        Category ``none`` for a job that succeeded, ``unknown`` if no rule decides. Never raises,
+        whatever the texts contain.
 
     Examples
     --------
@@ -85,7 +90,7 @@ def _bytes(text: Any) -> Any:
 def _read(
     data: Any, rules: Sequence[RuleSet], found: list[tuple[Event, Source, int]], patterns: Sequence[Pattern]
 ) -> list[Chain]:
-    """Read the log from its end, as far back as needed."""
+    """Read the log backwards from its end, as far as needed."""
     extra = _extra(patterns)
     goes_on = False
     seen: dict[bytes, int] = {}
@@ -94,7 +99,7 @@ def _read(
         low, high = max(0, start - CONTEXT), min(len(data), end + AFTERWARDS)
         block = read_window(data, low, high, extra, seen=seen if number else None, goes_on=goes_on)
         events, chains = read_events(block, rules, goes_on=goes_on)
-        # What begins before the window is read whole with the one before.
+        # An event that begins before the window belongs to the preceding window.
         events = [event for event in events if start - low <= block.offsets[event.at] < end - low]
         found.extend((event, "log", low) for event in _strongest(events))
         all_chains = all_chains or chains
@@ -106,7 +111,7 @@ def _read(
 
 
 def _strongest(events: list[Event], most: int = 50) -> list[Event]:
-    """Keep the few events that can still win: a log may have a million."""
+    """Keep the few events that can still win: a log may have a million of them."""
     return sorted(events, key=lambda event: (event.points, event.order))[-most:]
 
 
@@ -115,7 +120,7 @@ def _extra(patterns: Sequence[Pattern]) -> Any:
         return None
     import re2
 
-    # A prefix may stand before what is the line's start once it is cleaned.
+    # In the raw log, a prefix may precede the start of the cleaned line.
     starts = (pattern.regex.removeprefix("^") for pattern in patterns)
     return re2.compile(("(?m)" + "|".join(f"(?:{each})" for each in starts)).encode())
 
@@ -123,7 +128,7 @@ def _extra(patterns: Sequence[Pattern]) -> Any:
 def _add(
     raw: bytes, source: Source, rules: Sequence[RuleSet], found: list[tuple[Event, Source, int]]
 ) -> None:
-    """Read a text beside the log; what it says in general counts less than the log."""
+    """Read a text other than the log; most of its events count less than those of the log."""
     block = read_window(raw, max(0, len(raw) - (4 << 20)), len(raw))
     events, _ = read_events(block, rules, goes_on=False)
     for event in _strongest(events):
@@ -171,7 +176,7 @@ def _decided(data: Any, found: list[tuple[Event, Source, int]], chains: list[Cha
     cls = raised.cls.partition("(")[0] if raised is not None else None
     frames = _project_frames(best.chain)
     evidence = best.line.text.strip()[:MAX_EVIDENCE] or None
-    subcategory = rule.subcategory  # what the numbers say is no part of the signature
+    subcategory = rule.subcategory  # the numbers in the message are not part of the signature
     if (rule.category, subcategory) == ("cuda_oom", "torch"):
         subcategory = kind_of_oom(best.text) or subcategory
     cause = cause_of(rule.category, subcategory)
@@ -203,14 +208,14 @@ def _decided(data: Any, found: list[tuple[Event, Source, int]], chains: list[Cha
 
 
 def _runner_up(best: Event, second: Event | None) -> str | None:
-    """Name the second best: what another place says, else what the same exception could be as well."""
+    """Return the second best cause: of another event, else another reading of the same exception."""
     if second is not None and second.points > 0:
         return second.rule.kind
     return best.other.kind if best.other is not None else None
 
 
 def _head(message: str) -> str:
-    """Take a message's first line, and its second where the first only announces it."""
+    """Return the first line of a message, with the second if the first ends in a colon."""
     lines = message.split("\n")
     return "\n".join(lines[:2]) if lines[0].rstrip().endswith(":") else lines[0]
 
@@ -231,7 +236,7 @@ def _files(best: Event | None, chains: list[Chain]) -> tuple[str, ...]:
 
 
 def _line_number(data: Any, start: int, within: int) -> int:
-    """Turn a line number within a window into one of the whole text."""
+    """Convert a line number within a window to one of the entire text."""
     count, step = 0, 1 << 20
     for at in range(0, start, step):
         count += data[at : min(start, at + step)].count(b"\n")
@@ -241,9 +246,9 @@ def _line_number(data: Any, start: int, within: int) -> int:
 
 
 def _unknown(data: Any, best: Event | None, files: tuple[str, ...]) -> FailureInfo:
-    """Say that nothing decides; the last line that says anything is what such jobs are grouped by."""
+    """Return the result where no rule decides; such jobs are grouped by their last non-empty line."""
     subcategory = best.rule.subcategory if best is not None and best.rule.category == "unknown" else None
-    line = _last_words(data)
+    line = _last_line(data)
     text = line.text.strip()[:MAX_EVIDENCE] if line is not None else ""
     cause = cause_of("unknown", subcategory)
     return FailureInfo(
@@ -265,8 +270,8 @@ def _unknown(data: Any, best: Event | None, files: tuple[str, ...]) -> FailureIn
     )
 
 
-def _last_words(data: Any) -> Line | None:
-    """Give the last line that is not empty; its number is the distance of its start from the end."""
+def _last_line(data: Any) -> Line | None:
+    """Return the last line that is not empty; its number is the distance of its start from the end."""
     tail = bytes(data[max(0, len(data) - 65536) :])
     at = len(tail)
     for raw in reversed(tail.split(b"\n")):
@@ -279,13 +284,13 @@ def _last_words(data: Any) -> Line | None:
 
 
 def _succeeded(data: Any) -> FailureInfo:
-    """Say nothing but, where there is something, that an upload failed."""
+    """Return the result of a job that succeeded, with a note if an upload failed."""
     start, end = next(windows(data), (0, 0))
     health = None
     if end:
         block = read_window(data, start, end)
-        told = (line.text.strip() for line in block.lines if _UPLOAD.search(line.text[:600]))
-        health = next((f"ended well, but an upload failed: {text[:300]}" for text in told), None)
+        uploads = (line.text.strip() for line in block.lines if _UPLOAD.search(line.text[:600]))
+        health = next((f"ended well, but an upload failed: {text[:300]}" for text in uploads), None)
     return FailureInfo(
         category="none",
         root_cause_id="none",

@@ -1,5 +1,5 @@
-# ruff: noqa: E501 -- a pattern is read better in one line
-"""Which of the things a log says is the cause."""
+# ruff: noqa: E501 -- a pattern is easier to read in one line
+"""Choose the cause from the events of a log."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from fmon.causes.text import Line
 
 AFTERWARDS = 22
-"""What SkyPilot's closing line is worth: the log mostly says it better."""
+"""Points of SkyPilot's closing line: the log is mostly more specific."""
 ENOUGH = 15
-"""Fewer points decide nothing."""
+"""An event with fewer points decides nothing."""
 DECISIVE = 30
-"""With this many nobody needs to look further back in the log."""
+"""With this many points the log needn't be read further back."""
 MIN_STEPS = 3
-"""Different steps printed after an error that show that the program went on."""
+"""Number of distinct steps printed after an error that show that the program continued."""
 MIN_TRIES = 3
 
 _RETRY = re.compile(
@@ -51,14 +51,14 @@ _ADVICE = re.compile(
     r"(?i)\bif you(?:'re| are)? (?:see|get|hit|run|encounter|experienc|want|need)|\bin case of\b|\bto (?:avoid|prevent)\b|\b(?:may|might|could|can) (?:cause|lead to|result in|run out|fail)\b"
 )
 SHORTLY_BEFORE = 40
-"""Lines within which a summary's own cause stands before it."""
-_SAY_WHY = frozenset({"auth", "network", "disk_full", "host_oom", "cuda_runtime"})
-"""Categories of what makes an installer, a download or a build give up."""
+"""Number of lines before a summary in which its cause is searched."""
+_UNDERLYING = frozenset({"auth", "network", "disk_full", "host_oom", "cuda_runtime"})
+"""Categories of errors that make an installer, a download or a build give up."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """Something a log says that may be the cause."""
+    """A line or an exception that may be the cause."""
 
     rule: Rule
     points: int
@@ -71,17 +71,20 @@ class Event:
     raised: Raised | None = None
     chain: Chain | None = None
     other: Rule | None = None
-    """The second best of another kind, of the same chain."""
+    """The second best rule of another kind in the same chain."""
 
 
 def read_events(block: Block, rules: Sequence[RuleSet], *, goes_on: bool) -> tuple[list[Event], list[Chain]]:
-    """Find what may be the cause in one window.
+    """Find the events of one window.
 
     Parameters
     ----------
-    block : its lines
-    rules : the user's own rules first
-    goes_on : the program went on after this window
+    block
+        The lines of the window.
+    rules
+        The rules, those of the user first.
+    goes_on
+        The program continued after this window.
     """
     chains, used = read_tracebacks(block.lines)
     chains = [chain for chain in chains if not chain.is_ignored]
@@ -99,7 +102,7 @@ def _matches(rules: Sequence[RuleSet], text: str, **about: object) -> Iterator[R
 
 
 def _of_chain(chain: Chain, block: Block, rules: Sequence[RuleSet]) -> Event | None:
-    """Pick the exception of a chain that it comes from."""
+    """Choose the exception of a chain that is its origin."""
     best: tuple[int, float, int] | None = None
     chosen: tuple[Raised, Rule] | None = None
     last = len(chain.raised) - 1
@@ -114,7 +117,7 @@ def _of_chain(chain: Chain, block: Block, rules: Sequence[RuleSet]) -> Event | N
         strength = rule.strength
         probe = number < last and chain.raised[number + 1].relation == "context"
         if probe and rule.category in ("import_error", "code_bug", "data_missing", "config_error"):
-            strength -= 2  # tried, and then something else was tried
+            strength -= 2  # it was tried, and then something else was tried
         key = (strength, rule.confidence, number if is_handling else -number)
         if chain.raised[number].relation == "inner":
             key = (strength + 1 if strength else 0, 1.0, number)
@@ -141,12 +144,12 @@ def _of_chain(chain: Chain, block: Block, rules: Sequence[RuleSet]) -> Event | N
 
 
 def _rules_of(raised: Raised, rules: Sequence[RuleSet]) -> list[Rule]:
-    """Match an exception by its first line, then with what follows it, which may be somebody else's."""
+    """Match the first line of an exception, then also the lines after it, which may be of another writer."""
     head = raised.text.partition("\n")[0]
     found = list(_matches(rules, head, frames=raised.frames))
-    if (not found or found[0].says_little) and "\n" in raised.text:
+    if (not found or found[0].is_general) and "\n" in raised.text:
         longer = list(_matches(rules, raised.text, frames=raised.frames))
-        found = longer if longer and not longer[0].says_little else found
+        found = longer if longer and not longer[0].is_general else found
     return found
 
 
@@ -156,7 +159,7 @@ def _of_lines(block: Block, used: set[int], rules: Sequence[RuleSet]) -> list[Ev
         text = line.text.strip("│ ") if line.text.startswith("│") else line.text
         if index in used or len(text) < 3 or _BOILERPLATE.match(text) or _HARMLESS.search(text[:600]):
             continue
-        advice = _ADVICE.search(text[:600])  # what might happen has not happened
+        advice = _ADVICE.search(text[:600])  # advice is no evidence that it happened
         rule = _match(rules, text if advice is None else text[: advice.start()], is_mild=line.is_mild)
         if rule is None or rule.tier == "wrapper":
             continue
@@ -176,7 +179,7 @@ def _of_lines(block: Block, used: set[int], rules: Sequence[RuleSet]) -> list[Ev
 
 
 def _offline(lines: Sequence[Line], index: int, rules: Sequence[RuleSet]) -> Rule | None:
-    """Give the rule of the connection that an installer tried in vain just before it gave up."""
+    """Return the rule of the connection that an installer retried just before it gave up."""
     tried = [line.text for line in lines[max(0, index - 8) : index] if "Retrying (" in line.text]
     is_last = len(tried) >= MIN_TRIES or any("total=0," in each for each in tried)
     rule = _match(rules, re.sub("Retrying", "", tried[-1])) if is_last else None
@@ -184,7 +187,7 @@ def _offline(lines: Sequence[Line], index: int, rules: Sequence[RuleSet]) -> Rul
 
 
 def _is_retried(lines: Sequence[Line], index: int, text: str, cls: str = "") -> bool:
-    """Say whether an error was tried again, by its own words (not its class's) or those right after it."""
+    """Return whether an error was retried, by its message (not its class) or the lines right after it."""
     if _GIVEN_UP.search(text) or _GIVEN_UP.search(cls):
         return False
     if _RETRY.search(text[:600]):
@@ -199,7 +202,7 @@ def _is_retried(lines: Sequence[Line], index: int, text: str, cls: str = "") -> 
 
 
 def _aged(event: Event, block: Block, *, goes_on: bool) -> Event:
-    """Take points off where the program went on after the error."""
+    """Subtract points if the program continued after the error."""
     if not goes_on and block.goes_on_after(event.order) < MIN_STEPS:
         return event
     penalty = 35 if event.rule.tier == "scheduler" else 25
@@ -208,10 +211,10 @@ def _aged(event: Event, block: Block, *, goes_on: bool) -> Event:
 
 
 def choose(events: Iterable[Event]) -> tuple[Event | None, Event | None]:
-    """Give the cause and the second best of another kind.
+    """Return the cause and the second best event of another kind.
 
-    Of equals the earliest rank counts where several ranks speak, else the last: a script that went
-    on after an error ended by the next.
+    Among equals the earliest wins if several ranks print, otherwise the last: a script that continued
+    after an error ended with the next one.
     """
     ranked = sorted(events, key=lambda event: (event.points, event.order), reverse=True)
     if not ranked:
@@ -224,31 +227,31 @@ def choose(events: Iterable[Event]) -> tuple[Event | None, Event | None]:
     elif best.stream and best.raised is not None and best.points < TIERS["signal"][1]:
         best = _first_rank(best, ranked)
     if best.rule.is_summary:
-        best = _said_before(best, ranked)
+        best = _underlying(best, ranked)
     if best.rule.tier == "scheduler":
         best = _worded(top[-1], ranked)
     elif best.rule.tier == "signal":
         sure = [each for each in _alike(best, ranked) if each.points >= TIERS["hard"][0]]
         best = min(sure, key=lambda each: each.order, default=best)
-    elif best.rule.tier == "symptom":  # what was said first the rest followed from
+    elif best.rule.tier == "symptom":  # the others followed from the first
         best = min(_alike(best, top), key=lambda each: each.order)
     second = next((event for event in ranked if event.rule.kind != best.rule.kind), None)
     return best, second
 
 
 def _first_rank(best: Event, events: Iterable[Event]) -> Event:
-    """Prefer to an exception the one that another rank raised before it."""
+    """Prefer the exception that another rank raised earlier."""
     raised = (each for each in events if each.raised is not None and each.stream not in ("", best.stream))
     before = [each for each in raised if each.points >= DECISIVE and each.order < best.order]
     return min([*before, best], key=lambda each: each.order)
 
 
-def _said_before(best: Event, events: Iterable[Event]) -> Event:
-    """Prefer to a summary ("could not install", "failed to pull") the reason printed shortly before it."""
+def _underlying(best: Event, events: Iterable[Event]) -> Event:
+    """Prefer the error printed shortly before a summary ("could not install", "failed to pull")."""
     reasons = [
         each
         for each in events
-        if each.rule.category in _SAY_WHY
+        if each.rule.category in _UNDERLYING
         and 0 < best.order - each.order <= SHORTLY_BEFORE
         and each.points >= DECISIVE - 8
     ]
@@ -256,12 +259,12 @@ def _said_before(best: Event, events: Iterable[Event]) -> Event:
 
 
 def _alike(best: Event, events: Iterable[Event]) -> list[Event]:
-    """List the events of an event's category."""
+    """List the events of the same category."""
     return [event for event in events if event.rule.category == best.rule.category]
 
 
 def _worded(best: Event, events: Iterable[Event]) -> Event:
-    """Prefer to a bare status what a text says of the same category."""
+    """Prefer an event with text to a bare status of the same category."""
     if best.text:
         return best
     return next((each for each in _alike(best, events) if each.text and each.points >= DECISIVE), best)

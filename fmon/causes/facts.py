@@ -1,4 +1,4 @@
-"""What the scheduler says besides the log: the status."""
+"""What the status of a job says about its cause."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ _BY_STATUS: dict[str, tuple[str, str | None, int, float]] = {
 
 
 def of_status(status: str) -> tuple[str, str | None, int, float] | None:
-    """Give category, subcategory, points and confidence of a status that says why by itself."""
+    """Return category, subcategory, points and confidence of a status that names its cause."""
     return _BY_STATUS.get(status)

@@ -1,4 +1,4 @@
-"""What a classification says, and what a user's own pattern is."""
+"""The result of a classification."""
 
 from typing import Literal
 
@@ -17,25 +17,40 @@ class FailureInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    category : category of the taxonomy; ``none`` for a job that succeeded, ``unknown`` where
-        nothing decides
-    subcategory : the finer kind; None where there is none
-    root_cause_id : what clusters, suspects and the diagnosis group by
-    signature : hash of what makes two errors identical; the same for other numbers, paths,
-        hosts and ranks
-    root_cause : one sentence for a person
-    evidence : the line that decided, at most 500 characters
-    evidence_line : its number in the text as given, from 1; lines end at a line feed
-    source : which text the evidence is from
-    exception_class : class of the deciding exception
-    message : its message, masked
-    rule : id of the rule that decided
-    confidence : 0 to 1
-    runner_up : ``category/subcategory`` of the second best
-    remedy : who can put it right: auto, config, code, unrecoverable (needs a person), none
-    auto_fixable : a relaunch or a declared change of resources puts it right
-    files : project files named in tracebacks and YAML, deepest first
-    health : what a job that ended well should still tell
+    category
+        Category of the taxonomy; ``none`` for a job that succeeded, ``unknown`` if no rule decides.
+    subcategory
+        Kind within the category; None if there is none.
+    root_cause_id
+        Key by which clusters, suspects and the diagnosis group failures.
+    signature
+        Hash of the error; does not depend on numbers, paths, hosts and ranks.
+    root_cause
+        One sentence for the user.
+    evidence
+        The line that decided, at most 500 characters.
+    evidence_line
+        Its number in the text as passed, from 1; lines end at a line feed.
+    source
+        The text that the evidence is from.
+    exception_class
+        Class of the exception that decided.
+    message
+        Its message, masked.
+    rule
+        Id of the rule that decided.
+    confidence
+        0 to 1.
+    runner_up
+        ``category/subcategory`` of the second best cause.
+    remedy
+        What fixes it: auto, config, code, unrecoverable (needs a person), none.
+    auto_fixable
+        A relaunch or a declared change of resources fixes it.
+    files
+        Project files named in tracebacks and YAML files, deepest first.
+    health
+        A warning about a job that succeeded.
     """
 
     category: str

@@ -1,8 +1,8 @@
-# ruff: noqa: E501 -- a pattern is read better in one line
-"""Where a log holds one of many words, at the speed of its reading.
+# ruff: noqa: E501 -- a pattern is easier to read in one line
+"""Find the positions of many words in a log, as fast as it is read.
 
-Hyperscan looks at many bytes at once, re2's automaton at one after the other: 6 x as fast. Where there is no
-wheel of it (Linux on ARM), re2 finds the same (docs/decisions/0018).
+Hyperscan matches many bytes at once, re2 one after the other: Hyperscan is 6 x as fast. On platforms without a
+Hyperscan wheel (Linux on ARM), re2 finds the same (docs/decisions/0018).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Hit = Callable[[int, int], int]
-    """Takes where a word begins and ends, and says up to where no other counts."""
+    """Takes the start and end of a word; returns the offset before which further words are ignored."""
 
 LITERALS = (
     "error:", "error ", "error]", "error(", "error)", "error'", 'error"', "error,", "error.", "error-", "error;",
@@ -31,23 +31,26 @@ LITERALS = (
     "exited", "no module", "must be", "reclaim", "lost", "resolv", "expired", "login", "is full", "too old",
     "no match", "same file", "too many", "diverge", "inf ", "not in", "replace", "stdexcept", "panicked", "dead", "died",
 )  # fmt: skip
-"""What every rule's lines contain, in lower case; upper and lower case count alike.
+"""Words of which every line that a rule can match has at least one; case is ignored.
 
-``error`` needs a mark behind it: ``errors 0`` and ``error_rate=0.1`` stand in every line of many logs.
+``error`` must be followed by punctuation: ``errors 0`` and ``error_rate=0.1`` are in every line of many logs.
 """
 
 PROGRESS = ("%|", "epoch", "step", "iter", "batch")
-"""What lines of progress contain."""
+"""Words of which every line of progress has at least one."""
 
 
 def find(part: memoryview, words: tuple[str, ...], hit: Hit) -> None:
-    """Call for the words in a text, upper and lower case alike, mostly in their order.
+    """Call ``hit`` for each word in a text, ignoring case, mostly in order.
 
     Parameters
     ----------
-    part : the text
-    words : what is looked for
-    hit : is called with offsets in the text; words that begin before what it returned last are left out
+    part
+        The text.
+    words
+        The words to find.
+    hit
+        Called with offsets in the text; words that begin before the offset it last returned are skipped.
     """
     if _hyperscan() is None:
         _find_by_re2(part, words, hit)
@@ -65,7 +68,7 @@ def _find_by_hyperscan(part: memoryview, words: tuple[str, ...], hit: Hit) -> No
         if not last <= start < following:
             last, following = start, hit(start, end)
 
-    # The working memory must not be shared by two threads, and is cheap.
+    # Two threads must not share scratch memory, and it is cheap.
     database.scan(part, match_event_handler=on_match, scratch=_hyperscan().Scratch(database))
 
 
@@ -78,7 +81,7 @@ def _find_by_re2(part: memoryview, words: tuple[str, ...], hit: Hit) -> None:
 
 @cache
 def any_of(words: tuple[str, ...]) -> Any:
-    """Compile the alternation of some words, upper and lower case alike."""
+    """Compile an expression that matches any of the words, ignoring case."""
     import re2
 
     options = re2.Options()
@@ -91,7 +94,7 @@ def any_of(words: tuple[str, ...]) -> Any:
 
 @cache
 def _hyperscan() -> Any:
-    """Load Hyperscan where it is installed."""
+    """Import Hyperscan; None if it is not installed."""
     try:
         import hyperscan
     except ImportError:
@@ -101,7 +104,7 @@ def _hyperscan() -> Any:
 
 @cache
 def _database(words: tuple[str, ...]) -> tuple[Any, list[int]]:
-    """Compile the words; give the length of each too."""
+    """Compile the words; return the database and the length of each word."""
     hyperscan = _hyperscan()
     database = hyperscan.Database()
     database.compile(

@@ -1,7 +1,7 @@
-"""Mask what differs between two runs of one error.
+"""Mask the parts of an error message that differ from run to run.
 
-Masked are numbers, hex, uuids, hosts, times, folders of paths, pids and ranks. Never masked are
-names: exception class, module, key, file basename.
+Masked are numbers, hexadecimal strings, UUIDs, hosts, times, folders of paths, process ids and ranks. Names
+are kept: exception class, module, key, base name of a file.
 """
 
 import re
@@ -26,11 +26,12 @@ MAX_LENGTH = 400
 
 
 def mask(text: str) -> str:
-    """Replace what differs between two runs of one error.
+    """Replace what differs from run to run.
 
     Parameters
     ----------
-    text : a message; only its first 2,000 characters count
+    text
+        A message; only its first 2,000 characters are used.
 
     Returns
     -------
@@ -54,12 +55,12 @@ def mask(text: str) -> str:
 
 
 def _kept(name: str) -> str:
-    """Hide the digits of a file's name from the masks that follow."""
+    """Hide the digits of a file name from the masks that follow."""
     return name.translate(_HIDDEN) if "." in name else name
 
 
 def _masked_url(match: re.Match[str]) -> str:
-    """Keep the scheme and the last part of an address."""
+    """Keep the scheme and the last part of a URL."""
     scheme, _, rest = match.group().partition("://")
     path = rest.partition("?")[0].rstrip("/")
     return f"{scheme}://{path.rpartition('/')[2] if '/' in path else '#'}"

@@ -1,6 +1,6 @@
-"""What filled the GPU, by the numbers of torch's own message.
+"""What filled the GPU, by the numbers in torch's own message.
 
-The hints in the message tell nothing: torch prints the one about fragmentation every time, and in a
+The hints in the message are no evidence: torch prints the one about fragmentation every time, and in a
 container it calls the job itself "Process 4711".
 """
 
@@ -16,17 +16,18 @@ _SCALE = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def kind_of_oom(message: str) -> str | None:
-    """Say what kind of out-of-memory error torch reports.
+    """Return which kind of out-of-memory error torch reports.
 
     Parameters
     ----------
-    message : the message, as printed
+    message
+        The message as printed.
 
     Returns
     -------
     str | None
-        ``torch_other_process`` where others hold what was asked for, ``torch_fragmentation`` where
-        torch itself holds as much unused, None where the message says neither.
+        ``torch_other_process`` if other processes hold the requested amount, ``torch_fragmentation`` if
+        torch itself holds as much unused, None if neither is known.
 
     Examples
     --------
@@ -42,13 +43,13 @@ def kind_of_oom(message: str) -> str | None:
     if unused is None and reserved is not None and allocated is not None:
         unused = reserved - allocated
     others = sum(float(number) * _SCALE[unit] for number, unit in _OTHER.findall(message))
-    # With its own share told apart, the processes named are really others.
+    # Only if the message names its own share are the listed processes other ones.
     if "this process has" in message and others >= asked:
         return "torch_other_process"
     return "torch_fragmentation" if unused is not None and unused >= asked else None
 
 
 def _size(pattern: re.Pattern[str], message: str) -> float | None:
-    """Give the size that a pattern finds [B]."""
+    """Return the size that a pattern finds [B]."""
     found = pattern.search(message)
     return None if found is None else float(found.group(1)) * _SCALE[found.group(2)]

@@ -1,4 +1,4 @@
-"""The rules of patterns.toml and the user's own, ready to match."""
+"""The rules of patterns.toml and of the user, compiled for matching."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from fmon.causes.tracebacks import Frame
     from fmon.model import Pattern
@@ -29,22 +29,21 @@ TIERS = {
     "weak": (10, 10, 0.3),
     "wrapper": (0, 0, 0.1),
 }
-"""How far a rule is trusted: a scheduler's statement beats any exception, an exception beats a fatal
-line, and what mostly follows from another error (symptom) only counts where there is none."""
+"""How far a rule is trusted: a statement of the scheduler beats any exception, an exception beats a fatal
+line, and a symptom, which mostly follows from another error, only counts where there is no other."""
 LAST_IN_LIBRARY = "LAST_IN_LIBRARY"
 AT_IMPORT = "AT_IMPORT"
 IN_CONSTRUCTOR = "IN_CONSTRUCTOR"
 LIBRARY_MODULE = "LIBRARY_MODULE"
-NAMED_FRAMES = (None, LAST_IN_LIBRARY, LIBRARY_MODULE, AT_IMPORT, IN_CONSTRUCTOR)
 _PASSES_ON = re.compile(
     r"^(?:__getattr\w*__|_?(?:wrapped_)?call_impl|_wrapped_call_impl|__call__|wrapper|wrapped|inner|decorate_\w+|_fn|apply|call|fetch)$"
 )
-"""Functions that only hand a call on: the caller before them made it."""
+"""Functions that only pass a call on: their caller made it."""
 _DISPATCHER = re.compile(
     r"[/\\](?:hydra|jsonargparse|fire|click|typer|multiprocessing|concurrent|torch[/\\](?:nn[/\\]modules|utils[/\\]data))[/\\]"
     r"|(?:runpy|functools|threading|cli)\.py$"
 )
-"""Libraries that call what the project gives them."""
+"""Libraries that call functions of the project."""
 _CONSTRUCTOR = re.compile(
     r"^(?:__init__|__post_init__|__new__|_?(?:validate|check|verify)\w*|(?:create|build|make)_\w+)$"
 )
@@ -71,34 +70,34 @@ class Rule:
 
     @property
     def kind(self) -> str:
-        """Its category and, where there is one, its subcategory."""
+        """The category, with the subcategory if there is one."""
         return f"{self.category}/{self.subcategory}" if self.subcategory else self.category
 
     @property
-    def says_little(self) -> bool:
-        """Whether it goes by the class or by who raised it, or names what wraps or follows from the error."""
+    def is_general(self) -> bool:
+        """Whether the rule only goes by class or frames, or matches a wrapper or a summary."""
         return self.is_default or self.is_summary or self.tier == "wrapper" or self.frames is not None
 
     @property
     def strength(self) -> int:
-        """How much it says about an exception beside others of the same chain."""
+        """How specific the rule is, compared with those of other exceptions in the same chain."""
         by_tier = {"scheduler": 6, "signal": 6, "hard": 7, "symptom": 2, "crash": 1, "weak": 1, "wrapper": 0}
         return 2 if self.is_summary else by_tier.get(self.tier, 3 if self.is_default else 5)
 
 
 class RuleSet:
-    """Rules in order, searched all at once."""
+    """An ordered list of rules that are matched all at once."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         import re2  # heavy, and only failed jobs need it
 
         self.rules = list(rules)
         options = re2.Options()
-        # Bytes: as UTF-8 each "." is a dozen instructions, and the rules take three times the memory.
+        # Latin-1: as UTF-8 each "." is a dozen instructions, and the rules take three times the memory.
         options.encoding = re2.Options.Encoding.LATIN1
         options.never_capture = True
         options.log_errors = False
-        # A filter looks for the words each rule needs before it tries the rule: 20 x as fast as a set.
+        # A filter searches for the words each rule needs before it tries the rule: 20 x as fast as a set.
         self._filter = re2.Filter()
         for rule in self.rules:
             self._filter.Add(rule.regex.encode(), options)
@@ -107,15 +106,18 @@ class RuleSet:
     def matching(
         self, text: str, *, is_mild: bool = False, frames: Sequence[Frame] | None = None
     ) -> Iterator[Rule]:
-        """Give the rules that match, in their order.
+        """Yield the rules that match, in their order.
 
         Parameters
         ----------
-        text : a cleaned line, or an exception with its message
-        is_mild : the line calls itself a warning or less
-        frames : the exception's frames; None for a line
+        text
+            A cleaned line, or an exception with its message.
+        is_mild
+            The line calls itself a warning or less.
+        frames
+            The frames of the exception; None for a line.
         """
-        other = "exc" if frames is None else "line"
+        other = "exception" if frames is None else "line"
         text = text[:MAX_TEXT].replace("\n", " ")
         for number in sorted(self._filter.Match(text.encode("utf-8", "replace")) or ()):
             rule: Rule = self.rules[number]
@@ -129,7 +131,7 @@ class RuleSet:
 
 
 def _frames_fit(rule: Rule, text: str, frames: Sequence[Frame]) -> bool:
-    """Say whether an exception's frames are what the rule asks for."""
+    """Return whether the frames of an exception are those the rule requires."""
     if rule.frames == LAST_IN_LIBRARY:
         called = [f for f in frames if not (_PASSES_ON.search(f.function) or _DISPATCHER.search(f.path))]
         return bool(called) and not called[-1].is_project
@@ -140,12 +142,12 @@ def _frames_fit(rule: Rule, text: str, frames: Sequence[Frame]) -> bool:
         return any(_CONSTRUCTOR.match(frame.function) for frame in below)
     if rule.frames == LIBRARY_MODULE:
         return not _is_own_module(text, frames)
-    looked_at = frames[-1:] if rule.only_last else frames
-    return any(rule.frames.search(f"{frame.path}:{frame.function}") for frame in looked_at)
+    candidates = frames[-1:] if rule.only_last else frames
+    return any(rule.frames.search(f"{frame.path}:{frame.function}") for frame in candidates)
 
 
 def _is_at_import(frames: Sequence[Frame]) -> bool:
-    """Say whether a library failed while it was imported, nothing of the project's below it."""
+    """Return whether a library failed while it was imported, with no frame of the project inside it."""
     for before, frame in zip(reversed(frames[:-1]), reversed(frames[1:]), strict=True):
         if frame.is_project:
             return False
@@ -155,7 +157,7 @@ def _is_at_import(frames: Sequence[Frame]) -> bool:
 
 
 def _is_own_module(text: str, frames: Sequence[Frame]) -> bool:
-    """Say whether the module an exception names is the project's own."""
+    """Return whether the module that an exception names belongs to the project."""
     named = _MODULE.search(text)
     if named is None:
         return False
@@ -173,29 +175,33 @@ def built_in() -> RuleSet:
 
 
 def _rule(raw: dict[str, Any], re2: Any) -> Rule:
-    category, _, subcategory = raw["is"].partition("/")
+    category, _, subcategory = raw["cause"].partition("/")
     tier = raw.get("tier", "error")
-    frames = raw.get("frames")
-    only_last = (frames or "").startswith("LAST:")
+    frames = raw.get("last_frame", raw.get("frames"))
     return Rule(
-        only_last=only_last,
+        only_last="last_frame" in raw,
         id=raw["id"],
         category=category,
         subcategory=subcategory or None,
-        regex=raw["re"],
+        regex=joined_expressions(match for match, _example in raw["any"]),
         on=raw.get("on", "any"),
         tier=tier,
-        veto=re2.compile(raw["veto"]) if "veto" in raw else None,
+        veto=re2.compile(joined_expressions(raw["veto"])) if "veto" in raw else None,
         mild=raw.get("mild", False),
         is_default=raw.get("default", False),
         is_summary=raw.get("summary", False),
-        confidence=raw.get("p", TIERS[tier][2]),
-        frames=frames if frames in NAMED_FRAMES else re2.compile(frames.removeprefix("LAST:")),
+        confidence=raw.get("confidence", TIERS[tier][2]),
+        frames=re2.compile(joined_expressions(frames)) if isinstance(frames, list) else frames,
     )
 
 
+def joined_expressions(expressions: Iterable[str]) -> str:
+    """Join expressions into one that matches where any of them does; each keeps its own flags."""
+    return "|".join(f"(?:{each})" for each in expressions)
+
+
 def own_rules(patterns: Sequence[Pattern]) -> RuleSet | None:
-    """Make rules of the user's patterns; they come before the built-in ones of the same trust."""
+    """Turn the patterns of the user into rules, which come before built-in ones of the same tier."""
     if not patterns:
         return None
     import re2

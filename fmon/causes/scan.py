@@ -1,7 +1,7 @@
-"""Find the lines worth reading in a log of any size.
+"""Find the relevant lines in a log of any size.
 
-Literals are looked for where the log lies, window by window from the end; only lines around a hit are
-copied and turned into text. A window is at most 8 MB, so a log larger than the memory is no problem.
+Literals are searched in place, window by window from the end; only lines around a hit are copied and decoded.
+A window is at most 8 MB, so a log may be larger than the memory.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ _STEP = re.compile(
 
 
 class Block(NamedTuple):
-    """The lines worth reading of one window, and where progress shows."""
+    """The relevant lines of one window, and its lines of progress."""
 
     lines: list[Line]
-    """Line numbers count from 1 at the window's first line; an empty line where lines were left out."""
+    """Line numbers count from 1 at the first line of the window; an empty line stands for lines left out."""
     offsets: list[int]
     progress: list[int]
-    """Offsets of steps that go on, each printed for the first time."""
+    """Offsets of steps of the program, each printed for the first time."""
     start: int
 
     def goes_on_after(self, index: int) -> int:
-        """Count the different steps printed after a line."""
+        """Count the distinct steps printed after a line."""
         return len(self.progress) - bisect_right(self.progress, self.offsets[index])
 
 
 def windows(data: Any) -> Iterator[tuple[int, int]]:
-    """Give the (start, end) of windows from the end of a log, cut at line ends where there are any."""
+    """Yield the (start, end) of windows from the end of a log, cut at line ends if possible."""
     end = len(data)
     size = LAST_WINDOW
     while end > 0:
@@ -60,7 +60,7 @@ def windows(data: Any) -> Iterator[tuple[int, int]]:
 
 
 def release(data: Any) -> None:
-    """Give back the memory of a read-only map; its pages are read again when needed."""
+    """Release the memory of a read-only map; its pages are read again when needed."""
     if isinstance(data, mmap.mmap) and hasattr(data, "madvise"):
         with memoryview(data) as view:
             is_read_only = view.readonly
@@ -77,17 +77,22 @@ def read_window(
     seen: dict[bytes, int] | None = None,
     goes_on: bool = False,
 ) -> Block:
-    """Read the lines worth reading of one window.
+    """Read the relevant lines of one window.
 
     Parameters
     ----------
-    data : the log
-    start, end : the window
-    extra : a compiled re2 of the user's own patterns
-    seen : how often each kind of line was read; what was read often enough is left out. None: nothing is
-    goes_on : the program is known to have gone on after it: nobody asks for its steps
+    data
+        The log.
+    start, end
+        The window.
+    extra
+        The patterns of the user as one compiled re2 expression.
+    seen
+        How often each kind of line was read; kinds read often enough are left out. None leaves out nothing.
+    goes_on
+        The program is known to have continued after this window, so its steps are not needed.
     """
-    with memoryview(data) as whole, whole[start:end] as part:
+    with memoryview(data) as view, view[start:end] as part:
         spans = _spans(data, part, start, seen)
         if extra is not None:
             own = ((start + found.start() - 500, start + found.end() + 500) for found in extra.finditer(part))
@@ -109,12 +114,12 @@ def read_window(
 
 
 def _spans(data: Any, part: memoryview, start: int, seen: dict[bytes, int] | None) -> list[tuple[int, int]]:
-    """Find the hits and what stands around them, merged; kinds of lines seen often enough are left out."""
+    """Return the merged spans around all hits; kinds of lines seen often enough are left out."""
     spans: list[tuple[int, int]] = []
     end = start + len(part)
 
     def hit(where: int, last: int) -> int:
-        """Take a literal; the rest of its line, and of a long line what is read with it, says no more."""
+        """Add the span of a literal; skip the rest of its line, or the part of a long line read with it."""
         at, stop = start + where, _line_end(data, start + last - 1, min(end, start + where + MAX_LINE))
         if seen is None or _is_new(data[at : min(stop, at + 200)], seen):
             floor = max(start, at - MAX_LINE)
@@ -128,7 +133,7 @@ def _spans(data: Any, part: memoryview, start: int, seen: dict[bytes, int] | Non
 
 
 def _line_end(data: Any, at: int, stop: int) -> int:
-    """Give where a line ends, at a line feed or a carriage return."""
+    """Return the end of a line, at a line feed or a carriage return."""
     for mark in (b"\n", b"\r"):
         found = data.find(mark, at, stop)
         stop = stop if found < 0 else found
@@ -136,7 +141,7 @@ def _line_end(data: Any, at: int, stop: int) -> int:
 
 
 def _is_new(line: bytes, seen: dict[bytes, int]) -> bool:
-    """Count a line by what it says without its digits; say whether it was read rarely."""
+    """Count a line by its text without digits; return whether this kind was rarely read before."""
     kind = line.translate(None, b"0123456789")
     count = seen.get(kind, 0)
     if count >= MAX_SEEN:
@@ -148,13 +153,13 @@ def _is_new(line: bytes, seen: dict[bytes, int]) -> bool:
 
 
 def _line_start(data: Any, low: int, start: int, end: int) -> int:
-    """Move to where a line begins, unless the lines are long."""
+    """Move to the start of a line, unless lines are long."""
     found = data.find(b"\n", low, min(end, low + BEFORE))
     return found + 1 if low > start and found >= 0 else low
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Join spans that touch."""
+    """Merge spans that touch."""
     joined: list[tuple[int, int]] = []
     for low, high in spans:
         _join(joined, low, high)
@@ -162,7 +167,7 @@ def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _join(joined: list[tuple[int, int]], low: int, high: int) -> None:
-    """Add a span, to the last one where they touch."""
+    """Append a span, or extend the last one if they touch."""
     if joined and joined[-1][0] <= low <= joined[-1][1]:
         joined[-1] = (joined[-1][0], max(high, joined[-1][1]))
     else:
@@ -170,7 +175,7 @@ def _join(joined: list[tuple[int, int]], low: int, high: int) -> None:
 
 
 def _read_span(raw: bytes, at: int, number: int, lines: list[Line], offsets: list[int]) -> None:
-    """Clean the lines of one span; of a line with many carriage returns only what may count."""
+    """Clean the lines of one span; of a line with many carriage returns only the parts that may matter."""
     for part in raw.split(b"\n"):
         segments = part.split(b"\r") if b"\r" in part else [part]
         where = at
@@ -188,7 +193,7 @@ def _read_span(raw: bytes, at: int, number: int, lines: list[Line], offsets: lis
 
 
 def _steps(data: Any, part: memoryview, start: int) -> list[int]:
-    """List where steps show that were not printed before, W&B's summary aside."""
+    """Return the offsets of steps that were not printed before, except those of the W&B summary."""
     seen: set[bytes] = set()
     steps = []
     end = start + len(part)

@@ -1,4 +1,4 @@
-"""What makes two errors identical."""
+"""Identity of errors: signature and root cause id."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from fmon.causes.mask import mask
 from fmon.causes.taxonomy import SHARED_CLASSES, cause_of
 
 RULES_VERSION = "3"
-"""Version of the rule set: part of every signature, raised where rules change what is told apart."""
+"""Version of the rule set, part of every signature; raised when rules distinguish errors differently."""
 
 
 def signature_of(
@@ -22,10 +22,14 @@ def signature_of(
 
     Parameters
     ----------
-    category, subcategory : the cause
-    exception_class : class of the exception, where there is one
-    message : its message, or the deciding line
-    frames : the deepest frames of the project, ``file.py:function``
+    category, subcategory
+        The cause.
+    exception_class
+        Class of the exception, if there is one.
+    message
+        Its message, or the line that decided.
+    frames
+        The deepest frames of the project, ``file.py:function``.
 
     Returns
     -------
@@ -39,10 +43,10 @@ def signature_of(
 def root_cause_id_of(
     category: str, subcategory: str | None, *, exception_class: str | None, message: str | None
 ) -> str:
-    """Name the root cause that clusters are made of.
+    """Return the id of the root cause, by which failures are clustered.
 
-    Category and subcategory where the taxonomy's group is resources, infrastructure or external;
-    else also the exception class and 8 hex digits of the masked message.
+    Category and subcategory if the group of the cause is resources, infrastructure or external;
+    otherwise also the exception class and 8 hex digits of the hash of the masked message.
     """
     name = f"{category}/{subcategory}" if subcategory else category
     if cause_of(category, subcategory).group in SHARED_CLASSES or category in ("none", "user_cancelled"):

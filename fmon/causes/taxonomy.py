@@ -1,6 +1,6 @@
-"""The taxonomy of root causes as data: what each is, who puts it right, and how.
+"""The taxonomy of root causes as data: definition, remedy and fix strategy of each.
 
-A category may differ by subcategory; then the subcategory's row counts.
+A subcategory may have a row of its own, which then replaces that of its category.
 """
 
 from typing import Literal, NamedTuple
@@ -9,8 +9,8 @@ from fmon.causes.info import Remedy
 
 Group = Literal["infrastructure", "environment", "data", "config", "code", "resources", "external", "none"]
 Retry = Literal["T", "D", "M", "-"]
-"""Whether the same job would fail again: T transient, D deterministic, M mixed. Data only: that a
-failure was transient is said by evidence of other runs, never by a log."""
+"""Whether the same job would fail again: T transient, D deterministic, M mixed. Only data: fmon calls a
+failure transient on evidence of other runs, never because of a log."""
 
 
 class Cause(NamedTuple):
@@ -24,7 +24,7 @@ class Cause(NamedTuple):
 
 
 SHARED_CLASSES: frozenset[Group] = frozenset({"resources", "infrastructure", "external"})
-"""Where the group is one of these the category and subcategory name the root cause; else the error does."""
+"""Groups in which category and subcategory identify the root cause; in others the error does too."""
 
 CAUSES: dict[str, Cause] = {
     "cuda_oom": Cause(
@@ -53,24 +53,24 @@ CAUSES: dict[str, Cause] = {
         "infrastructure",
         "auto",
         "M",
-        "Relaunch; if it comes back, look at the network interface, the ports and the slowest rank.",
+        "Relaunch; if it fails again, check the network interface, the ports and the slowest rank.",
     ),
     "cuda_runtime": Cause(
         "Driver, runtime or GPU fault: mismatch, ECC, Xid, illegal access, device assert, cuDNN",
         "environment",
         "config",
         "D",
-        "Make the CUDA build in the image, the driver of the machine and the GPU's architecture fit.",
+        "Use an image whose CUDA build matches the driver of the machine and the architecture of the GPU.",
     ),
     "node_lost": Cause(
-        "The machine went away: spot preemption, node failure, head node lost",
+        "The machine was lost: spot preemption, node failure, head node lost",
         "infrastructure",
         "auto",
         "T",
-        "Relaunch; SkyPilot recovers managed jobs by itself as long as it may.",
+        "Relaunch; SkyPilot recovers managed jobs itself while its limit of restarts allows it.",
     ),
     "no_resource": Cause(
-        "No machine was to be had: no capacity, quota, a request nobody offers",
+        "No machine was available: no capacity, no quota, or a request that no cloud offers",
         "resources",
         "auto",
         "T",
@@ -81,14 +81,14 @@ CAUSES: dict[str, Cause] = {
         "environment",
         "config",
         "D",
-        "Check the image's name and tag, push it, and see that the machine can run it.",
+        "Check the name and tag of the image, push it, and check that the machine can run it.",
     ),
     "auth": Cause(
-        "Credentials are missing, wrong or not enough: 401, 403, gated repositories, AccessDenied",
+        "Credentials are missing, wrong or insufficient: 401, 403, gated repositories, AccessDenied",
         "external",
         "unrecoverable",
         "D",
-        "A person gives the job valid credentials with the right to read or write what it names.",
+        "A person must supply valid credentials with access to the resource that the error names.",
     ),
     "network": Cause(
         "A data or model host can't be reached or answers with an error: DNS, timeout, reset, TLS, 5xx, 429",
@@ -102,21 +102,21 @@ CAUSES: dict[str, Cause] = {
         "external",
         "config",
         "M",
-        "See that the tracking server is up and takes uploads of this size, or let the run go on without it.",
+        "Check that the tracking server is up and accepts uploads of this size, or run without it.",
     ),
     "import_error": Cause(
         "A module, symbol, shared library or API of a dependency is missing",
         "environment",
         "config",
         "D",
-        "Put the missing dependency, or the version that fits, into the image and rebuild it.",
+        "Add the missing dependency, or a compatible version, to the image and rebuild it.",
     ),
     "data_missing": Cause(
         "An input file, dataset, artifact or the output of an earlier stage does not exist",
         "data",
         "unrecoverable",
         "D",
-        "Make the input available where the job looks for it (push it, mount it, run the earlier stage).",
+        "Make the input available where the job expects it (push it, mount it, run the earlier stage).",
     ),
     "data_corrupt": Cause(
         "An input exists and can't be decoded",
@@ -126,18 +126,18 @@ CAUSES: dict[str, Cause] = {
         "Replace the damaged file from its source and check its checksum.",
     ),
     "checkpoint": Cause(
-        "A checkpoint does not fit the model, or is truncated",
+        "A checkpoint does not match the model, or is truncated",
         "data",
         "config",
         "D",
-        "Load a whole checkpoint that was written by this model and configuration.",
+        "Load a complete checkpoint that was written with this model and configuration.",
     ),
     "config_error": Cause(
         "An argument, a config key, a value or an environment variable is wrong",
         "config",
         "config",
         "D",
-        "Correct the value in the config, the task YAML or the environment variables it names.",
+        "Correct the value in the config, the task YAML or the environment variable that the error names.",
     ),
     "shell_error": Cause(
         "The setup or run script itself fails: unknown command, syntax, permission",
@@ -147,21 +147,21 @@ CAUSES: dict[str, Cause] = {
         "Correct the script, or install the command it calls.",
     ),
     "code_bug": Cause(
-        "The program is wrong: type, key, attribute, shape, dtype",
+        "The program has a bug: type, key, attribute, shape, dtype",
         "code",
         "code",
         "D",
-        "Correct the code at the deepest project frame and cover it with a test.",
+        "Fix the code at the deepest project frame and add a test for it.",
     ),
     "user_assert": Cause(
         "An assertion of the program failed",
         "code",
         "code",
         "D",
-        "Read the assertion: correct what it guards, or the assertion.",
+        "Read the assertion: fix what it checks, or the assertion itself.",
     ),
     "nan_divergence": Cause(
-        "The loss became NaN or infinite, or a matrix singular",
+        "The loss became NaN or infinite, or a matrix was singular",
         "code",
         "config",
         "M",
@@ -179,21 +179,21 @@ CAUSES: dict[str, Cause] = {
         "resources",
         "config",
         "D",
-        "Give the job more time, or make it resume from its checkpoints.",
+        "Raise the time limit of the job, or make it resume from its checkpoints.",
     ),
     "user_cancelled": Cause(
-        "Somebody cancelled or interrupted the job",
+        "A person cancelled or interrupted the job",
         "none",
         "none",
         "-",
         "Nothing to fix; relaunch it if it is still wanted.",
     ),
     "unknown": Cause(
-        "Nothing in the log, the status or the reason decides",
+        "Neither the log nor the status nor the failure reason shows the cause",
         "none",
         "unrecoverable",
         "-",
-        "A person reads the log.",
+        "A person must read the log.",
     ),
     "none": Cause("The job succeeded", "none", "none", "-", "Nothing to do."),
 }
@@ -201,17 +201,17 @@ CAUSES: dict[str, Cause] = {
 _SUB: dict[str, dict[str, object]] = {
     "cuda_oom/torch_other_process": {
         "retry": "T",
-        "strategy": "Another process holds memory of this GPU: use an exclusive GPU, or relaunch elsewhere.",
+        "strategy": "Another process uses memory of this GPU: use an exclusive GPU or relaunch elsewhere.",
     },
     "cuda_oom/torch_fragmentation": {
-        "strategy": "Memory is reserved in pieces: set PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True, "
-        "else lower the batch or patch size.",
+        "strategy": "GPU memory is fragmented: set PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True, "
+        "or lower the batch or patch size.",
     },
     "host_oom/shm": {
         "strategy": "Enlarge /dev/shm (docker --shm-size, --ipc=host), or use fewer data-loader workers.",
     },
     "disk_full/quota": {
-        "strategy": "Free space within the quota, have it raised, or write to another file system.",
+        "strategy": "Delete files, have the quota raised, or write to another file system.",
     },
     "cuda_runtime/ecc": {
         "group": "infrastructure",
@@ -234,22 +234,22 @@ _SUB: dict[str, dict[str, object]] = {
     "cuda_runtime/device_assert": {
         "group": "code",
         "remedy": "code",
-        "strategy": "Mostly an index or label out of range: run with CUDA_LAUNCH_BLOCKING=1 to find it.",
+        "strategy": "Usually an index or label is out of range: run with CUDA_LAUNCH_BLOCKING=1 to find it.",
     },
     "cuda_runtime/illegal_access": {
         "group": "code",
         "remedy": "code",
-        "strategy": "A kernel read memory it may not: run with CUDA_LAUNCH_BLOCKING=1 and compute-sanitizer.",
+        "strategy": "A kernel accessed invalid memory: use CUDA_LAUNCH_BLOCKING=1 and compute-sanitizer.",
     },
     "no_resource/quota": {
         "remedy": "unrecoverable",
         "retry": "D",
-        "strategy": "A person asks the cloud for more quota, or the job asks for another machine or region.",
+        "strategy": "Ask the cloud for more quota (needs a person), or request another machine or region.",
     },
     "no_resource/infeasible": {
         "remedy": "config",
         "retry": "D",
-        "strategy": "Nobody offers this machine: change accelerator, region or size in the task YAML.",
+        "strategy": "No cloud offers this machine: change accelerator, region or size in the task YAML.",
     },
     "image_pull/rate_limit": {
         "remedy": "auto",
@@ -259,7 +259,7 @@ _SUB: dict[str, dict[str, object]] = {
     "image_pull/registry_outage": {
         "remedy": "auto",
         "retry": "T",
-        "strategy": "Relaunch when the registry answers again, or pull from a mirror.",
+        "strategy": "Relaunch when the registry is available again, or pull from a mirror.",
     },
     "data_missing/dvc_pull": {
         "remedy": "config",
@@ -270,10 +270,10 @@ _SUB: dict[str, dict[str, object]] = {
         "strategy": "Push the data (dvc push) or pull it from the remote that has it, then relaunch.",
     },
     "checkpoint/state_dict_mismatch": {
-        "strategy": "Build the model the checkpoint was written by, or load a checkpoint of this model.",
+        "strategy": "Build the model that wrote the checkpoint, or load a checkpoint of this model.",
     },
     "config_error/file_permission": {
-        "strategy": "Let the job write to a folder it owns, or correct owner and mode of the path.",
+        "strategy": "Let the job write to a folder that it owns, or correct the owner and mode of the path.",
     },
     "tracking/mlflow_413": {
         "retry": "D",
@@ -285,25 +285,27 @@ _SUB: dict[str, dict[str, object]] = {
     },
     "unknown/controller": {
         "remedy": "auto",
-        "strategy": "SkyPilot's jobs controller failed: see its log, then relaunch.",
+        "strategy": "SkyPilot's jobs controller failed: check its log, then relaunch.",
     },
 }
 
 
 def cause_of(category: str, subcategory: str | None = None) -> Cause:
-    """Give the row of the taxonomy that counts for a category and subcategory.
+    """Return the row of the taxonomy for a category and subcategory.
 
     Parameters
     ----------
-    category : one of ``CAUSES``; anything else counts as unknown
-    subcategory : where it is one that differs, its own row
+    category
+        One of ``CAUSES``; anything else is treated as unknown.
+    subcategory
+        If it has a row of its own, that row is returned.
     """
     cause = CAUSES.get(category, CAUSES["unknown"])
     return cause._replace(**_SUB.get(f"{category}/{subcategory}", {}))  # type: ignore[arg-type]
 
 
 def strategy(category: str, subcategory: str | None = None) -> str:
-    """Give the fix strategy in one or two sentences."""
+    """Return the fix strategy in one or two sentences."""
     return cause_of(category, subcategory).strategy
 
 
@@ -325,20 +327,19 @@ ALIASES: dict[str, str] = {
     "DISK_FULL": "disk_full/enospc",
     "OOM": "cuda_oom/torch",
 }
-"""Upstream's names of causes and what they mean here."""
+"""Names that upstream uses for causes, and the causes here."""
 
 ALIAS_NOTES: dict[str, str] = {
-    "TORCH_SAVE_IO": "Here the disk: torch reports a full disk this way. A damaged file that is "
-    "read is checkpoint/corrupt.",
-    "UV_NOT_FOUND": "Only where the missing command is uv; upstream also gave this name to a missing sky.",
+    "TORCH_SAVE_IO": "Torch reports a full disk this way. A damaged file that is read is checkpoint/corrupt.",
+    "UV_NOT_FOUND": "Only if the missing command is uv; upstream also uses this name for a missing sky.",
     "RESOURCES_UNAVAILABLE": "Three here: no_resource/capacity, /quota and /infeasible (not in the catalog).",
-    "REGISTRY_AUTH": "Denied or unauthorized only; an image that is not there is image_pull/not_found.",
+    "REGISTRY_AUTH": "Denied or unauthorized only; a missing image is image_pull/not_found.",
     "DVC_PULL_FAIL": "Only missing data; a pull that fails by credentials or network is auth or network.",
-    "OOM": "GPU memory only; the machine's memory is host_oom.",
+    "OOM": "GPU memory only; memory of the machine is host_oom.",
     "ENV_VAR_LITERAL": "One to one.",
     "DVC_NO_GIT": "One to one.",
     "MLFLOW_AUTH": "One to one.",
-    "SPOT_PREEMPTION": "One to one; a node that failed otherwise is node_lost/node_failure.",
+    "SPOT_PREEMPTION": "One to one; other node failures are node_lost/node_failure.",
     "DISK_FULL": "One to one; a quota is disk_full/quota.",
 }
-"""Where an alias is wider or narrower than the cause."""
+"""How the meaning of an alias differs from that of the cause."""

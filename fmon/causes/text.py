@@ -1,8 +1,8 @@
-# ruff: noqa: E501 -- a pattern is read better in one line
-"""Lines of a log as a person reads them: without colours, timestamps, rank and pid prefixes.
+# ruff: noqa: E501 -- a pattern is easier to read in one line
+"""Clean the lines of a log: remove colours, timestamps, rank and pid prefixes.
 
 Every pattern here is anchored or begins with a fixed character, and is possessive or bounded:
-the time is linear in the length of the text whatever stands in it.
+the time is linear in the length of the text, whatever it contains.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import re
 from typing import NamedTuple
 
 MAX_LINE = 4000
-"""Longest part of a line that is looked at; of a longer one both ends are kept."""
+"""Longest part of a line that is used; of a longer one both ends are kept."""
 
 _ANSI = re.compile(
     r"\x1b(?:\[[0-?]{0,64}+[ -/]{0,8}+[@-~]?|\][^\x07\x1b]{0,2000}+(?:\x07|\x1b\\)?|[PX^_][^\x1b]{0,2000}+(?:\x1b\\)?|[ -/]?[0-~]?)"
     r"|\x9b[0-?]{0,64}+[@-~]?"
-    r"|\[\d{1,3}(?:;\d{1,3}){0,4}m"  # codes whose escape character is lost
+    r"|\[\d{1,3}(?:;\d{1,3}){0,4}m"  # codes that lost their escape character
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _BAR = re.compile(r"^[^|]{0,200}?\d{1,3}%\|[^|]{0,400}+\|[^\[\n]{0,80}+\[[^\]]{0,300}+\]\s*+")
@@ -52,14 +52,18 @@ _NCCL_LEVEL = re.compile(r"\bNCCL (?:INFO|TRACE)\b")
 
 
 class Line(NamedTuple):
-    """One line, or what stands between two carriage returns of it.
+    """One line, or the part of it between two carriage returns.
 
     Attributes
     ----------
-    number : line number in the text as given, from 1
-    text : cleaned; the indent is kept
-    stream : rank or process that printed it; "" where nothing says so
-    is_mild : a warning, a hint or less
+    number
+        Line number in the text as passed, from 1.
+    text
+        The cleaned text; the indent is kept.
+    stream
+        Rank or process that printed it; "" if unknown.
+    is_mild
+        A warning, a hint or less.
     """
 
     number: int
@@ -77,12 +81,14 @@ def clip(raw: bytes) -> bytes:
 
 
 def clean(raw: bytes, number: int) -> Line:
-    """Make a line of raw bytes that hold no line feed.
+    """Clean the raw bytes of one line.
 
     Parameters
     ----------
-    raw : the bytes; the longest part that counts is ``MAX_LINE``
-    number : its line number
+    raw
+        The bytes without a line feed; at most ``MAX_LINE`` of them are used.
+    number
+        Its line number.
     """
     text = clip(raw).decode("utf-8", "replace")
     if "\x1b" in text or "\x9b" in text or "m" in text:
@@ -105,7 +111,7 @@ def clean(raw: bytes, number: int) -> Line:
 
 
 def is_mild(text: str) -> bool:
-    """Say whether a line calls itself a warning or less in its first words."""
+    """Return whether a line calls itself a warning or less in its first words."""
     head = text[:160]
     if _NCCL_LEVEL.search(head):
         return True
@@ -117,6 +123,6 @@ def is_mild(text: str) -> bool:
 
 
 def _without_bar(text: str) -> str:
-    """Take a progress bar away where something else was printed behind it."""
+    """Remove a progress bar that is followed by other text."""
     bar = _BAR.match(text)
     return text[bar.end() :] if bar is not None and bar.end() < len(text) else text

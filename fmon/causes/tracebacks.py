@@ -1,8 +1,8 @@
-# ruff: noqa: E501 -- a pattern is read better in one line
-"""Tracebacks in lines: chains of exceptions with their frames.
+# ruff: noqa: E501 -- a pattern is easier to read in one line
+"""Parse tracebacks into chains of exceptions with their frames.
 
-Also truncated ones (only frames, only the last line), pytest's and Jupyter's forms, and several
-processes printing at once, as long as each line says whose it is.
+Truncated tracebacks are parsed too (only frames, only the last line), and those of pytest and Jupyter, and
+those that several processes print at once, as long as each line names its process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fmon.causes.text import Line
 
 Relation = Literal["start", "context", "cause", "inner"]
-"""To the one printed before: none, raised while handling it, raised from it, or what it wraps."""
+"""Relation to the preceding exception: none, raised while handling it, raised from it, wrapped by it."""
 
 MAX_MESSAGE_LINES = 10
 MAX_FOREIGN_LINES = 6
@@ -68,12 +68,12 @@ class Frame(NamedTuple):
 
     @property
     def is_project(self) -> bool:
-        """Whether the file is the project's own, not a library's."""
+        """Whether the file belongs to the project, not to a library."""
         return _LIBRARY.search(self.path) is None
 
     @property
     def name(self) -> str:
-        """Its file name and function, which stay the same on every machine."""
+        """File name and function, the same on every machine."""
         base = self.path.replace("\\", "/").rpartition("/")[2]
         return f"{base}:{self.function}"
 
@@ -88,11 +88,11 @@ class Raised:
     message: str = ""
     frames: list[Frame] = field(default_factory=list)
     index: int = 0
-    """Index, in the lines given, of the line that names it."""
+    """Index, in the lines passed, of the line that names it."""
 
     @property
     def short_class(self) -> str:
-        """Its class without modules; of ray's RayTaskError(X) the class itself."""
+        """The class without modules; of ray's RayTaskError(X), RayTaskError."""
         return self.cls.partition("(")[0].rpartition(".")[2]
 
     @property
@@ -111,7 +111,7 @@ class Chain:
     is_aside: bool = False
     """It ended a helper thread, not the program."""
     end: int = 0
-    """Index, in the lines given, of its last line."""
+    """Index, in the lines passed, of its last line."""
 
 
 class _Reader:
@@ -130,7 +130,7 @@ class _Reader:
         self.margin = ""
 
     def read(self, index: int, line: Line) -> bool:
-        """Take one line; say whether it was part of a traceback."""
+        """Parse one line; return whether it was part of a traceback."""
         if _HEADER in line.text:
             self._header(index, line)
             return True
@@ -158,7 +158,7 @@ class _Reader:
         self.foreign = 0
 
     def _unboxed(self, line: Line) -> Line:
-        """Take away what stands before every line of a traceback that is passed on: indent, box, log prefix."""
+        """Remove the common prefix of the lines of a forwarded traceback: indent, box, log prefix."""
         size = len(self.margin)
         if not size or (self.open is None and self.message is None):
             return line
@@ -167,7 +167,7 @@ class _Reader:
         return line._replace(text=line.text[size:])
 
     def _wraps(self, index: int) -> bool:
-        """Say whether the exception just printed announces the traceback that follows it."""
+        """Return whether the exception just printed announces the traceback that follows."""
         if not self.chains or index - self.chains[-1].end > 4:
             return False
         last = self.chains[-1].raised[-1]
@@ -248,7 +248,7 @@ class _Reader:
 
 
 def _looks_raised(cls: str, message: str | None) -> bool:
-    """Say whether a line that ends a traceback's frames is its exception."""
+    """Return whether a line after the frames of a traceback is its exception."""
     last = cls.partition("(")[0].rpartition(".")[2]
     return last[:1].isupper() or ("." in cls and (message is not None or last in ("timeout", "error")))
 
@@ -258,12 +258,15 @@ def read_tracebacks(lines: Sequence[Line]) -> tuple[list[Chain], set[int]]:
 
     Parameters
     ----------
-    lines : cleaned lines, in the order of the log
+    lines
+        Cleaned lines in the order of the log.
 
     Returns
     -------
-    list[Chain], set[int]
-        The chains in the order they ended, and the indexes of the lines that are part of one.
+    list[Chain]
+        The chains in the order they ended.
+    set[int]
+        The indexes of the lines that are part of a chain.
     """
     readers: dict[str, _Reader] = {}
     used: set[int] = set()
@@ -276,7 +279,7 @@ def read_tracebacks(lines: Sequence[Line]) -> tuple[list[Chain], set[int]]:
 
 
 def project_files(chains: Iterable[Chain]) -> list[str]:
-    """List the project's files in the frames of some chains, deepest first, each once."""
+    """List the project files in the frames of some chains, deepest first, without duplicates."""
     found: dict[str, None] = {}
     for chain in chains:
         for raised in reversed(chain.raised):

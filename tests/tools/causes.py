@@ -1,5 +1,5 @@
-# ruff: noqa: E501 -- the page has lines of its own length
-"""The taxonomy as Markdown, for docs/causes.md."""
+# ruff: noqa: E501 -- the page is wrapped at its own width
+"""Render docs/causes.md from the taxonomy."""
 
 from fmon.causes.taxonomy import ALIAS_NOTES, ALIASES, CAUSES, Cause, cause_of, differing
 
@@ -7,7 +7,7 @@ _RETRY = {"T": "transient", "D": "deterministic", "M": "mixed", "-": "-"}
 
 
 def markdown() -> str:
-    """Write docs/causes.md: its fixed words and the tables made of the data."""
+    """Return the text of docs/causes.md, with the tables of the taxonomy."""
     rows = [_row(name, cause) for name, cause in CAUSES.items()]
     finer = [_row(f"{name}/{sub}", cause_of(name, sub)) for name, sub in differing()]
     head = "| category | definition | class | remedy | same job again | strategy |\n|---|---|---|---|---|---|"
@@ -26,8 +26,9 @@ def _row(name: str, cause: Cause) -> str:
 
 _WORDS = """# Root causes
 
-`fmon.analyze_logs(text, status, failure_reason=None)` says why one job failed: category, subcategory, the line
-that decided with its number, the rule, the confidence, the runner-up. This page is generated (`make docs`).
+`fmon.analyze_logs(text, status, failure_reason=None)` finds out why one job failed. It returns category and
+subcategory, the line that decided and its number, the rule, the confidence, and the second best cause. This page is
+generated (`make docs`).
 
 ## Categories
 {categories}
@@ -35,37 +36,44 @@ that decided with its number, the rule, the confidence, the runner-up. This page
 "Same job again" is data of the taxonomy. fmon calls a failure transient only on evidence of other runs, never
 because of its category.
 
-## Subcategories that differ
+## Subcategories that differ from their category
 {subcategories}
 
-## Upstream's names
+## Names used upstream
 {aliases}
 
-## How a decision is made
-1. Lines are read as a person reads them: without colours, timestamps, rank and pid prefixes; what stands between
-   two carriage returns is a line of its own. The last megabyte first; where it decides nothing, further back.
-2. In order of trust: statements of the scheduler and of SkyPilot (out-of-memory kill, time limit, preemption,
-   status) > deaths by signal (exit code 137, torchelastic's first observed failure) > exceptions > fatal lines of
-   the shell, Docker, Kubernetes > what mostly follows from another error (NCCL timeouts, aborts, interrupts).
-3. Of a chain of exceptions the origin counts: what a data loader, `mp.spawn`, ray or a launcher wraps, what was
-   raised first and not merely tried. A missing module that was tried before something else is no cause. Of several
-   ranks the one that raised first counts.
-4. What was retried, what calls itself a warning, and an error after which three or more different steps were
-   printed count only where nothing else does, or not at all. Closing lines of W&B, Hydra, srun and SkyPilot never.
-5. A general class (ValueError, KeyError, AssertionError, ...) says little. First its words are asked, then who raised
-   it: a config library, a library's constructor, a reader of images, a library while it is imported. Only where
-   neither says anything is it `code_bug`, with a confidence of 0.5 or less; the runner-up is the second best reading.
-6. What only says that something failed ("could not install", "failed to pull") gives way to a refused login, a dead
-   network, a full disk, exhausted memory or a missing CUDA toolkit of the 40 lines before it. What stands behind
-   "if you see" or "to avoid" is advice and never a cause.
-7. A job that succeeded has category `none`, at most a note that an upload failed. Where nothing decides, the
-   category is `unknown`; it keeps a signature and is grouped like any other.
+## How the cause is chosen
+1. Lines are cleaned first: colours, timestamps, rank and pid prefixes are removed, and each part between two carriage
+   returns is a line. The last megabyte is read first, earlier parts only if it does not decide.
+2. Order of trust: statements of the scheduler and of SkyPilot (out-of-memory kill, time limit, preemption, status) >
+   deaths by signal (exit code 137, the first failure that torchelastic observed) > exceptions > fatal lines of the
+   shell, Docker and Kubernetes > consequences of other errors (NCCL timeouts, aborts, interrupts).
+3. Of a chain of exceptions the origin wins: the exception that a data loader, `mp.spawn`, ray or a launcher wraps, or
+   the first one that was not merely a failed attempt. A missing module that was tried before something else is not a
+   cause. Of several ranks, the first that raised wins.
+4. Errors that were retried, lines that call themselves a warning, and errors after which three or more different steps
+   were printed count less or not at all. Closing lines of W&B, Hydra, srun and SkyPilot never count.
+5. A general class (ValueError, KeyError, AssertionError, ...) is weak evidence. Its message is matched first, then the
+   frame that raised it: a config library, the constructor of a library, an image reader, a library during its import.
+   If neither matches, the cause is `code_bug` with a confidence of at most 0.5, and the runner-up is the second best.
+6. A summary ("could not install", "failed to pull") gives way to a refused login, a network error, a full disk,
+   exhausted memory or a missing CUDA toolkit in the 40 lines before it. Text that follows "if you see" or "to avoid"
+   is advice and never a cause.
+7. A job that succeeded has category `none`, with a note if an upload failed. If no rule decides, the category is
+   `unknown`; the failure still has a signature and is grouped like any other.
 
-Two errors are identical where their signature is: rule-set version, category, subcategory, exception class, the
+Two errors are identical if they have the same signature: version of the rules, category, subcategory, exception class,
 message without numbers, hosts, folders and ids, and the deepest functions of the project. File names, keys, modules
 and classes are never masked.
 
-## A pattern of your own
-For one experiment: `patterns` in its config (`docs/config.md`). For everybody: a line in `fmon/causes/patterns.toml`,
-which says at its top what each key means, and a log in the tests that shows it.
+## Adding a failure pattern
+1. For one experiment: write `patterns` in its config (`docs/config.md`).
+2. For all users: find the rule with the cause in `fmon/causes/patterns.toml`. Its comment at the top describes the keys.
+3. Add a line to `any` of that rule: an RE2 expression and an example of a log line that it matches. For example
+   `['no licence left', 'ERROR: no licence left for the solver'],`
+4. If no rule has the cause, write a new `[[rules]]` with `id`, `cause` and `any`. The first rule that matches a line
+   wins, so put it before more general rules.
+5. Exclude lines that only look similar with `veto`. Quote an expression that contains `'` as `'''...'''`.
+6. Run `.venv/bin/pytest tests/causes`. It fails for an example that its expression does not match, for one that another
+   rule takes, and if the classification of the corpus becomes worse. CONTRIBUTING.md has the steps with their output.
 """
