@@ -32,7 +32,7 @@ LABELS = {
 """Colour and description of each label, for repositories that don't have it yet."""
 
 _REPOSITORY = re.compile(r"(?:https://)?(?:[\w.-]+/)?[\w.-]+/[\w.-]+")
-_URL = re.compile(r"https?://\S+/issues/(\d+)")
+_URL = re.compile(r"https?://\S+/issues/\d+")
 
 QUIET = {"GH_PROMPT_DISABLED": "1", "GH_NO_UPDATE_NOTIFIER": "1", "NO_COLOR": "1", "GH_PAGER": "cat"}
 
@@ -151,15 +151,6 @@ def open_github(repository: str | None) -> GitHub:
         message = f"--repo {repository!r} is no repository; write OWNER/NAME"
         raise ConfigError(message)
     return GitHub(program, repository)
-
-
-def number_of(url: str) -> int:
-    """Read the issue's number off its URL, or off that of one of its comments."""
-    found = _URL.match(url)
-    if found is None:
-        message = f"{url!r} is not the URL of an issue"
-        raise GitHubError(message)
-    return int(found[1])
 
 
 def run_gh(program: str, *words: str, body: str | None = None) -> str:
