@@ -18,7 +18,7 @@ test: .venv/.installed check  ## all that needs no server, no browser and no roo
 test-real: .venv/.installed  ## against a real SkyPilot; installs it by apt and pip, or says why it can't
 	$(BIN)/pytest -m real -n 2 --dist loadgroup
 
-check: .venv/.installed  ## formatting, lint, types, floors
+check: .venv/.installed  ## formatting, lint, types, layers of imports
 	$(BIN)/ruff format --check -q .
 	$(BIN)/ruff check -q .
 	$(BIN)/sqlfluff lint -q -p 0 sql

@@ -1,5 +1,7 @@
 """docs/structure.md is what the docstrings say; the package has no import cycle."""
 
+import re
+
 import grimp
 import pytest
 
@@ -47,3 +49,13 @@ def test_a_cycle_of_imports_is_found_and_has_no_levels():
 def test_the_level_is_the_longest_chain_below():
     made = graph_of(("cli", "phase"), ("phase", "ground"), ("cli", "ground"), ("other", "ground"))
     assert graph.levels(made) == [["ground"], ["other", "phase"], ["cli"]]
+
+
+def test_every_path_that_agents_md_names_is_there():
+    spans = re.findall(r"`([\w./*-]+)`", (ROOT / "AGENTS.md").read_text(encoding="utf-8"))
+    paths = [
+        span for span in spans if re.match(r"(fmon|sql|tests|docs|data|notebooks|reports|benchmarks)/", span)
+    ]
+    paths = [re.sub(r"VIEW|SECTION|PHASE|\*", "*", path) for path in paths]
+    assert len(paths) > 30
+    assert [path for path in paths if not list(ROOT.glob(path))] == []
