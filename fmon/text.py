@@ -18,15 +18,23 @@ import json
 import math
 import re
 import unicodedata
-from datetime import UTC, datetime
-from decimal import Decimal
+from datetime import UTC
 from difflib import get_close_matches
+from functools import cache
 from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+    from decimal import Decimal
+
+    import msgspec
 
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories that steer instead of show: controls, direction overrides, surrogates, separators."""
 
 _ASCII = re.compile(r"[ -~]*")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
 def visible(text: str) -> str:
@@ -92,41 +100,23 @@ def json_text(value: Any) -> str:
     What JSON has no number for (NaN, infinity) is null; all but ASCII is escaped, so that it can't steer
     a terminal.
     """
-    if isinstance(value, bool) or value is None or isinstance(value, (str, int)):
-        return json.dumps(value)
-    if isinstance(value, float):
-        return json.dumps(value) if math.isfinite(value) else "null"
-    if isinstance(value, Decimal):
-        return _number(value)
-    if isinstance(value, datetime):
-        return json.dumps(_timestamp(value))
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(str(k))}: {json_text(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(json_text, value)) + "]"
-    return json.dumps(str(value))
+    import msgspec
+
+    written = msgspec.json.format(_encoder().encode(value), indent=0).decode()
+    return _BEYOND_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], written)
+
+
+@cache
+def _encoder() -> msgspec.json.Encoder:
+    import msgspec  # 50 ms, and most of what imports this module writes no JSON
+
+    return msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
 
 def _escaped(character: str) -> str:
     if unicodedata.category(character) not in HIDDEN:
         return character
     return character.encode("unicode_escape").decode("ascii")
-
-
-def _number(value: Decimal) -> str:
-    """Write a decimal digit for digit, without the zeros that only its column's scale gives it."""
-    if not value.is_finite():
-        return "null"
-    digits = f"{value:f}"
-    digits = digits.rstrip("0").rstrip(".") if "." in digits else digits
-    return "0" if digits == "-0" else digits
-
-
-def _timestamp(time: datetime) -> str:
-    if time.tzinfo is None:
-        return time.isoformat()
-    text = time.astimezone(UTC).replace(tzinfo=None).isoformat()
-    return f"{text.rstrip('0')}Z" if time.microsecond else f"{text}Z"
 
 
 def nearest(word: object, known: Iterable[object]) -> str:

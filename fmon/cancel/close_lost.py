@@ -76,7 +76,7 @@ def lost(data: Path, experiment: str | None, selections: Sequence[str], *, now: 
     """
     store = find(data, experiment)
     chosen = select(read_manifest(store), selections)
-    con = connect(data, store.experiment_id, now=now, views=("condition", "job"))
+    con = connect(data, store.experiment_id, now=now, queries=(LOST, STATES))
     try:
         found = [row for row in rows(con, LOST) if row["condition_id"] in chosen]
         states = {row["condition_id"]: row for row in rows(con, STATES)}

@@ -166,8 +166,7 @@ def find_targets(store: Store, manifest: Manifest, request: CancelRequest, *, no
         A selection names no condition.
     """
     chosen = select(manifest, request.selections)
-    views = ("experiment", "job", "reach", "kill_switch")
-    con = connect(store.path.parent, store.experiment_id, now=now, views=views)
+    con = connect(store.path.parent, store.experiment_id, now=now, queries=(JOBS, FIRINGS))
     try:
         freeze(con, ("reach",))
         jobs = {row["job_id"]: row for row in rows(con, JOBS)}

@@ -169,12 +169,12 @@ def replay(
 
 def current_status(data: Path, experiment: str | None) -> Status:
     """Return the status of an experiment as of its last poll."""
-    from fmon.monitor.status import VIEWS
+    from fmon.monitor.status import QUERIES
     from fmon.monitor.status import status as status_phase
     from fmon.store.folder import find
     from fmon.warehouse import connect
 
-    return status_phase(connect(data, find(data, experiment).experiment_id, views=VIEWS))
+    return status_phase(connect(data, find(data, experiment).experiment_id, queries=QUERIES))
 
 
 def _note(polled: Polled) -> str | None:

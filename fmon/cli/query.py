@@ -38,9 +38,9 @@ def sql(
     """Run a query over the views of all experiments."""
     from fmon.terminal.export import print_exported
     from fmon.terminal.rows import print_rows
-    from fmon.warehouse import connect, export, named_in, query_rows
+    from fmon.warehouse import connect, export, query_rows
 
-    con = connect(data, views=named_in(query))
+    con = connect(data, queries=[query])
     if output in FILES:
         print_exported(partial(export, con, query, FILES[output]), output)
     else:

@@ -38,17 +38,21 @@ class Source:
 
     Attributes
     ----------
+    lines : the line of each key and each item of a list, by where it stands
     origin : where in the file a part of ``value`` comes from (the layered form is rewritten)
     """
 
     path: Path
-    root: yaml.Node
     value: dict[Any, Any]
+    lines: dict[Loc, int]
     origin: Callable[..., Loc] = field(default=_as_written)
 
     def fault(self, sentence: str, *loc: Any) -> ConfigError:
-        """Make the error for the value at ``loc``."""
-        return _fault(self.path, sentence, _node_at(self.root, self.origin(*loc)))
+        """Make the error for the value at ``loc``, or for the nearest one above it that the file has."""
+        place = _place(self.origin(*loc))
+        while place not in self.lines:
+            place = place[:-1]
+        return ConfigError(f"{self.path}, line {self.lines[place]}: {sentence}")
 
     def name(self, *loc: Any) -> str:
         """Name the value at ``loc`` the way the file does."""
@@ -78,15 +82,19 @@ def read_source(path: Path) -> Source:
     if not isinstance(root, yaml.MappingNode):
         message = "this is no mapping; a config is a list of `key: value`"
         raise _fault(path, message, root)
-    value = _Reader(path).value(root, depth=0)
-    return Source(path=path, root=root, value=value)
+    reader = _Reader(path)
+    return Source(path=path, value=reader.value(root), lines=reader.lines)
 
 
 def read_text(path: Path) -> str:
-    """Read the file as UTF-8."""
+    """Read the file as UTF-8; so is its name, which goes into manifests."""
     try:
+        str(path).encode()
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
+    except UnicodeEncodeError as fault:
+        message = f"the name of {path} is no UTF-8 text; rename it"
+        raise ConfigError(message) from fault
     except FileNotFoundError as fault:
         message = f"{path} does not exist; give the path of the experiment's config"
         raise ConfigError(message) from fault
@@ -131,72 +139,62 @@ def _syntax_fault(path: Path, fault: yaml.YAMLError) -> ConfigError:
     return ConfigError(f"{path} is no valid YAML ({reason}); give the text file of the experiment")
 
 
-def _fault(path: Path, sentence: str, node: yaml.Node | None) -> ConfigError:
-    where = f"{path}, line {node.start_mark.line + 1}" if node else f"{path}"
-    return ConfigError(f"{where}: {sentence}")
+def _fault(path: Path, sentence: str, node: yaml.Node) -> ConfigError:
+    return ConfigError(f"{path}, line {node.start_mark.line + 1}: {sentence}")
 
 
-def _node_at(root: yaml.Node, loc: Loc) -> yaml.Node:
-    """Find the node at ``loc``, or the deepest one above it: of a mapping's value, its key."""
-    found = node = root
-    for step in loc:
-        if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            found = node = node.value[step]
-        elif isinstance(node, yaml.MappingNode):
-            pair = next((pair for pair in node.value if _names(pair[0], step)), None)
-            if pair is None:
-                break
-            found, node = pair
-        else:
-            break
-    return found
-
-
-def _names(key: yaml.Node, step: object) -> bool:
-    text = str(step).lower() if isinstance(step, bool) else str(step)
-    return isinstance(key, yaml.ScalarNode) and (key.value == text or key.value.lower() == text)
+def _place(loc: Loc) -> Loc:
+    """Write the steps as pydantic does in its errors: whole numbers as they are, all others as text."""
+    return tuple(str(step) if isinstance(step, float) else step for step in loc)
 
 
 class _Reader:
-    """Turns nodes into values; counts them, since aliases may multiply."""
+    """Turns nodes into values and notes their lines; counts them, since aliases may multiply."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.count = 0
+        self.lines: dict[Loc, int] = {(): 1}
 
-    def value(self, node: yaml.Node, *, depth: int) -> Any:
+    def value(self, node: yaml.Node, *loc: Any) -> Any:
         self.count += 1
-        if depth > MAX_DEPTH or self.count > MAX_NODES:
+        if len(loc) > MAX_DEPTH or self.count > MAX_NODES:
             message = f"aliases or nesting make this larger than {MAX_NODES:,} values or {MAX_DEPTH} levels"
             raise _fault(self.path, message, node)
         if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
-            return self._mapping(node, depth=depth)
+            return self._mapping(node, *loc)
         if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":
-            return [self.value(item, depth=depth + 1) for item in node.value]
+            return [self._at(item, item, *loc, number) for number, item in enumerate(node.value)]
         return self._scalar(node)
 
-    def _mapping(self, node: yaml.MappingNode, *, depth: int) -> dict[Any, Any]:
+    def _at(self, first: yaml.Node, node: yaml.Node, *loc: Any) -> Any:
+        """Read the value at ``loc``, which begins with ``first``: of a mapping's value, its key."""
+        self.lines[_place(loc)] = first.start_mark.line + 1
+        return self.value(node, *loc)
+
+    def _mapping(self, node: yaml.MappingNode, *loc: Any) -> dict[Any, Any]:
         merged: dict[Any, Any] = {}
         own: dict[Any, Any] = {}
-        lines: dict[Any, int] = {}
         for key_node, value_node in node.value:
             if key_node.tag == f"{_TAG}merge":
-                merged = self._merge(value_node, depth=depth) | merged
+                merged = self._merge(value_node, *loc, "<<") | merged
                 continue
-            key = self._key(key_node, depth=depth)
+            key = self.value(key_node, *loc) if isinstance(key_node, yaml.ScalarNode) else None
+            if key is None:
+                message = "a key is text, a number or true/false"
+                raise _fault(self.path, message, key_node)
             if key in own:
                 message = (
-                    f"key {key_node.value!r} stands here and in line {lines[key]}; "
+                    f"key {key_node.value!r} stands here and in line {self.lines[_place((*loc, key))]}; "
                     "YAML would keep only the last one: remove one of them"
                 )
                 raise _fault(self.path, message, key_node)
-            lines[key] = key_node.start_mark.line + 1
-            own[key] = self.value(value_node, depth=depth + 1)
+            own[key] = self._at(key_node, value_node, *loc, key)
         return merged | own
 
-    def _merge(self, node: yaml.Node, *, depth: int) -> dict[Any, Any]:
+    def _merge(self, node: yaml.Node, *loc: Any) -> dict[Any, Any]:
         """Read what ``<<`` brings in; the first of several wins, as in YAML."""
-        value = self.value(node, depth=depth + 1)
+        value = self.value(node, *loc)
         merged: dict[Any, Any] = {}
         for part in value if isinstance(value, list) else [value]:
             if not isinstance(part, dict):
@@ -205,17 +203,9 @@ class _Reader:
             merged = part | merged
         return merged
 
-    def _key(self, node: yaml.Node, *, depth: int) -> Any:
-        if isinstance(node, yaml.ScalarNode):
-            key = self.value(node, depth=depth)
-            if key is not None:
-                return key
-        message = "a key is text, a number or true/false"
-        raise _fault(self.path, message, node)
-
     def _scalar(self, node: yaml.Node) -> bool | int | float | str | None:
         raw: str = node.value
-        match node.tag.removeprefix(_TAG):
+        match node.tag.removeprefix(_TAG) if isinstance(node, yaml.ScalarNode) else node.tag:
             case "str" | "value":
                 return raw
             case "null":
@@ -239,5 +229,6 @@ class _Reader:
             case "timestamp":
                 message = f'YAML reads {raw} as a date; quote it: "{raw}"'
             case tag:
+                tag = tag.removeprefix(_TAG)
                 message = f"tag {tag} is not known here; write plain text, a number or true/false"
         raise _fault(self.path, message, node)

@@ -9,10 +9,10 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from fmon.diagnose.gate import VIEWS as GATHERED
-from fmon.diagnose.gate import begun, failures, unfinished
-from fmon.diagnose.root_causes import FROZEN, headline, root_causes
-from fmon.diagnose.root_causes import VIEWS as CAUSE_VIEWS
+from fmon.diagnose.gate import QUERIES as GATHERED
+from fmon.diagnose.gate import UNFINISHED, begun, failures, unfinished
+from fmon.diagnose.root_causes import QUERIES as CAUSES
+from fmon.diagnose.root_causes import headline, root_causes
 from fmon.manifest.file import read_manifest
 from fmon.monitor.classify import Budget, examine
 from fmon.rules.f1_wait_for_terminal import f1_is_lifted, f1_not_cut_short, f1_wait_for_terminal
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-VIEWS = ("outcome", *GATHERED, *FROZEN, *CAUSE_VIEWS)
-"""The views it needs; ``connect`` makes no others."""
-
 EXAMINE_S = 600.0
 """Longest time for the logs of failures that no poll has examined [s]."""
 
@@ -52,6 +49,9 @@ select
     outcome.succeeded_count
 from outcome
 """
+
+QUERIES = (CANCELLED, OUTCOME, *GATHERED, *CAUSES)
+"""What is asked; ``connect`` makes the views for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,13 +133,13 @@ def diagnose(
     manifest = read_manifest(store)
     cycle = manifest.current_cycle
     is_lifted = is_partial or f1_is_lifted(read_events(store), cycle)
-    early = unfinished(connect(data, store.experiment_id, now=now, views=("condition",)))
+    early = unfinished(connect(data, store.experiment_id, now=now, queries=(UNFINISHED,)))
     if not is_lifted:
         f1_wait_for_terminal(early)
     budget = Budget(logs=sys.maxsize, seconds=EXAMINE_S)
     examined = examine(store, manifest, logs, now=now, budget=budget, wait_s=EXAMINE_S)
     # A new connection: what the other one holds is as of before the examination.
-    con = connect(data, store.experiment_id, now=now, views=VIEWS)
+    con = connect(data, store.experiment_id, now=now, queries=QUERIES)
     left, to_come = unfinished(con), begun(con)
     if not is_lifted:
         f1_wait_for_terminal(left)

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-VIEWS = ("condition", "experiment", "failure", "relaunch")
-"""The views it needs."""
-
 UNFINISHED = """
 select
     condition.condition_id,
@@ -54,6 +51,9 @@ order by relaunch.entry_number
 """
 
 CYCLE = "select experiment.current_cycle as cycle from experiment"
+
+QUERIES = (UNFINISHED, FAILURES, BEGUN, CYCLE)
+"""What is asked here; ``connect`` makes the views for it."""
 
 
 def unfinished(con: duckdb.DuckDBPyConnection, *, cycle: int | None = None) -> list[Row]:
@@ -88,7 +88,7 @@ def require_full_diagnosis(con: duckdb.DuckDBPyConnection, store: Store) -> date
 
     Parameters
     ----------
-    con : views of one experiment, at least ``VIEWS``
+    con : views of one experiment, at least for ``QUERIES``
     store : its audit
 
     Raises

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-VIEWS = ("cause", "suspect")
-"""The views it needs, beside those that ``FROZEN`` names."""
-
 FROZEN = ("verdict", "cause")
 """What the queries come down to, each several times; ``freeze`` them, or those that are still missing."""
 
@@ -82,13 +79,16 @@ from suspect
 
 SUSPECTS = f"{SUSPECT} order by suspect.root_cause_id, suspect.round, suspect.p_holm"
 
+QUERIES = (CAUSES, SUSPECTS)
+"""What is asked here; ``connect`` makes the views for it."""
+
 
 def root_causes(con: duckdb.DuckDBPyConnection) -> list[Row]:
     """Give every root cause that is to be fixed, the one with the most failures first.
 
     Parameters
     ----------
-    con : views of one experiment, at least ``VIEWS``; good for one call
+    con : views of one experiment, at least for ``QUERIES``; good for one call
 
     Returns
     -------

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from fmon.clients.git import project_folder
 from fmon.config import load_experiment
-from fmon.diagnose.gate import VIEWS as GATHERED
+from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import require_full_diagnosis
-from fmon.diagnose.root_causes import FROZEN, root_causes, transience
-from fmon.diagnose.root_causes import VIEWS as CAUSE_VIEWS
+from fmon.diagnose.root_causes import QUERIES as CAUSES
+from fmon.diagnose.root_causes import root_causes, transience
 from fmon.errors import ConfigError
 from fmon.manifest.file import read_manifest
 from fmon.redact import redact
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from fmon.store.folder import Store
 
 Row = dict[str, Any]
-
-VIEWS = (*GATHERED, *FROZEN, *CAUSE_VIEWS, "verdict_level", "outcome")
-"""The views it needs; ``connect`` makes no others."""
 
 MOST_NAMED = 50
 """Succeeded conditions that an order names; how many there are is counted."""
@@ -93,6 +90,9 @@ order by relaunch.entry_number
 
 SUCCEEDED = "select outcome.succeeded_count from outcome"
 
+QUERIES = (BYSTANDERS, RERUN, SUCCEEDED, *GATHERED, *CAUSES)
+"""What is asked; ``connect`` makes the views for it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FixPlan:
@@ -138,7 +138,7 @@ def fix_plan(data: Path, experiment: str | None = None) -> FixPlan:
         The config can't be read.
     """
     store = find(data, experiment)
-    con = connect(data, store.experiment_id, views=VIEWS)
+    con = connect(data, store.experiment_id, queries=QUERIES)
     since = require_full_diagnosis(con, store)
     manifest = read_manifest(store)
     config = Path(manifest.config_file)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fmon.clients.git import project_folder
 from fmon.clients.registry import digest_of
 from fmon.config import load_experiment
-from fmon.diagnose.gate import VIEWS as GATHERED
+from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import failures, require_full_diagnosis
 from fmon.errors import ConfigError, RegistryError
 from fmon.fix.chain import measure, run_command
@@ -94,7 +94,7 @@ def run_commands(
         The experiment is a replay, or its config has no commands, or is in no git repository.
     """
     store = find(data, experiment)
-    require_full_diagnosis(connect(data, store.experiment_id, views=GATHERED), store)
+    require_full_diagnosis(connect(data, store.experiment_id, queries=GATHERED), store)
     manifest = read_manifest(store)
     if manifest.is_replay:
         message = f"{store.experiment_id} is a replay, and nothing of a replay is built or pushed"
@@ -146,7 +146,7 @@ def record(
         No failure has this root cause (names near ones), or nothing is said.
     """
     store = find(data, experiment)
-    con = connect(data, store.experiment_id, views=GATHERED)
+    con = connect(data, store.experiment_id, queries=GATHERED)
     require_full_diagnosis(con, store)
     cycle = read_manifest(store).current_cycle
     known = sorted({row["root_cause_id"] for row in failures(con)})
@@ -185,7 +185,7 @@ def verify(
         The config or the task YAML can't be read, or is in no git repository.
     """
     store = find(data, experiment)
-    con = connect(data, store.experiment_id, views=GATHERED)
+    con = connect(data, store.experiment_id, queries=(*GATHERED, RERUN))
     since = require_full_diagnosis(con, store)
     manifest = read_manifest(store)
     again = rows(con, RERUN)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Ingested", "Match", "ingest", "is_terminal", "match", "new_manifest"]
 
+OPEN = "select 1 from outcome where open_count > 0"
+
 QUIET_DAY = timedelta(hours=24)
 """After so long without a change an experiment with missing conditions is closed; ``adopt`` reopens it."""
 
@@ -214,8 +216,8 @@ def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: date
             return False
     from fmon.warehouse import connect, rows
 
-    con = connect(store.path.parent, store.experiment_id, now=now, views=("outcome",))
-    still_open = rows(con, "select 1 from outcome where open_count > 0")
+    con = connect(store.path.parent, store.experiment_id, now=now, queries=(OPEN,))
+    still_open = rows(con, OPEN)
     if not still_open:
         close(store)
     return not still_open

@@ -100,7 +100,7 @@ def _decide(store: Store, manifest: Manifest, *, now: datetime) -> list[dict[str
     """Ask the views, then the rules, cycle by cycle."""
     from fmon.warehouse import connect, rows  # loads DuckDB: only a poll that saw a failure comes here
 
-    con = connect(store.path.parent, store.experiment_id, now=now, views=("reach", "condition"))
+    con = connect(store.path.parent, store.experiment_id, now=now, queries=(JOBS, CONDITIONS))
     by_cycle: dict[int, list[dict[str, Any]]] = {}
     for job in rows(con, JOBS):
         by_cycle.setdefault(job["cycle"], []).append(job)

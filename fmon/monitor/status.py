@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from fmon.monitor.eta import Eta
 
-VIEWS = ("sighting", "experiment", "condition", "condition_level", "alarm", "kill_switch", "outcome")
-"""The views it needs; ``connect`` makes no others."""
-
 STATES = ("succeeded", "failed", "running", "pending", "lost", "missing", "cancelled")
 """All states of a condition, in the order of the progress line."""
 
@@ -136,6 +133,9 @@ left join lost_closure
 order by condition.entry_number
 """
 
+QUERIES = (EXPERIMENT, ALARMS, FIRINGS, CONDITIONS, ETA)
+"""What is asked; ``connect`` makes the views for it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
@@ -196,7 +196,7 @@ def status(con: duckdb.DuckDBPyConnection) -> Status:
 
     Parameters
     ----------
-    con : views of one experiment, at least ``VIEWS``; good for one call
+    con : views of one experiment, at least for ``QUERIES``; good for one call
     """
     con.execute(OPEN_SPELLS)
     experiment = rows(con, EXPERIMENT)[0]

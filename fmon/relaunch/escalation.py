@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     import duckdb
 
-VIEWS = ("cause_cycle", "cycle_cost", "failure", "relaunch")
-
 CAUSES = """
 with remedied as (
     select
@@ -72,6 +70,9 @@ where relaunch.why = 'failed'
 order by relaunch.root_cause_id
 """
 
+QUERIES = (CAUSES, CYCLES, LEFT)
+"""What is asked here; ``connect`` makes the views for it."""
+
 Row = dict[str, Any]
 
 
@@ -122,7 +123,7 @@ def escalation(
 
     Parameters
     ----------
-    con : views of the experiment, at least ``VIEWS``
+    con : views of the experiment, at least for ``QUERIES``
     experiment_id, cycle : what is asked for
     condition_count, estimate_usd : of the cycle that would come
     """

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from fmon.config.task import Task
     from fmon.model import Condition, Experiment, Manifest
 
-VIEWS = ("relaunch", "condition", "cycle_cost", "failure")
-"""The views that ``plan_relaunch`` needs."""
-
 LISTED = """
 select
     relaunch.condition_id,
@@ -97,6 +94,9 @@ left join relaunch on condition.condition_id = relaunch.condition_id
 where failure.remedy = 'unrecoverable' and relaunch.condition_id is null
 order by condition.entry_number
 """
+
+QUERIES = (LISTED, NEXT, ESTIMATES, SPENT, UNMENDED)
+"""What is asked here; ``connect`` makes the views for it."""
 
 WORDS = {
     "failed": "failed",
@@ -183,7 +183,7 @@ def plan_relaunch(
     Parameters
     ----------
     manifest : of the experiment
-    con : its views, at least ``VIEWS``
+    con : its views, at least for ``QUERIES``
     include_cancelled : also what a person cancelled
 
     Raises

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from fmon.clients.registry import digest_of
+from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import failures, unfinished
 from fmon.errors import ConfigError, RuleError
 from fmon.fix.chain import measure, run_command
@@ -28,11 +29,11 @@ from fmon.launch.preflight import checks, parse_kinds
 from fmon.launch.refusals import refuse_failed, refuse_job_names, strangers
 from fmon.manifest.file import read_manifest
 from fmon.relaunch.begin import begin
-from fmon.relaunch.escalation import VIEWS as ESCALATION
+from fmon.relaunch.escalation import QUERIES as ESCALATION
 from fmon.relaunch.escalation import escalation
-from fmon.relaunch.plan import VIEWS as AGAIN
+from fmon.relaunch.plan import QUERIES as AGAIN
 from fmon.relaunch.plan import Authorization, RelaunchPlan, plan_relaunch
-from fmon.relaunch.untracked import VIEWS as TRACKING
+from fmon.relaunch.untracked import QUERIES as TRACKING
 from fmon.relaunch.untracked import untracked_faults
 from fmon.rules.f1_wait_for_terminal import f1_wait_for_terminal
 from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix, f2_diagnosed_in_full
@@ -61,8 +62,8 @@ if TYPE_CHECKING:
     from fmon.sky.submit.submitter import Submitter
     from fmon.store.folder import Store
 
-VIEWS = (*AGAIN, *ESCALATION, *TRACKING)
-"""The views it needs; ``connect`` makes no others."""
+QUERIES = (*AGAIN, *GATHERED, *ESCALATION, *TRACKING)
+"""What is asked; ``connect`` makes the views for it."""
 
 Row = dict[str, Any]
 
@@ -135,7 +136,7 @@ def relaunch(
     """
     store = find(data, experiment)
     manifest = read_manifest(store)
-    con = connect(data, store.experiment_id, now=clock(), views=VIEWS)
+    con = connect(data, store.experiment_id, now=clock(), queries=QUERIES)
     plan = plan_relaunch(manifest, con, include_cancelled=include_cancelled)
     events = read_events(store)
 
@@ -245,7 +246,7 @@ def _begins(event: Row, plan: RelaunchPlan) -> bool:
 
 def _refuse_if_changed(store: Store, plan: RelaunchPlan, *, include_cancelled: bool, now: datetime) -> None:
     """Look again under the lock: whoever held it before may have launched the same."""
-    con = connect(store.path.parent, store.experiment_id, now=now, views=VIEWS)
+    con = connect(store.path.parent, store.experiment_id, now=now, queries=AGAIN)
     then = plan_relaunch(read_manifest(store), con, include_cancelled=include_cancelled)
     if (then.cycle, then.condition_ids) != (plan.cycle, plan.condition_ids):
         message = (

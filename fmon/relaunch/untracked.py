@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from fmon.model import Manifest
 
-VIEWS = ("job", "relaunch")
-"""The views that ``untracked_faults`` needs: ``relaunch`` brings what a person closed as lost."""
-
 ATTEMPTS = """
 select
     attempt.condition_id,
@@ -43,6 +40,9 @@ where job.role = 'duplicate' and not job.is_terminal and job.is_seen
 order by job.job_id
 """
 
+QUERIES = (ATTEMPTS, OPEN_DUPLICATES)
+"""What is asked here; ``connect`` makes the views for it."""
+
 
 def untracked_faults(manifest: Manifest, con: duckdb.DuckDBPyConnection, *, cycle: int) -> list[str]:
     """Say what the manifest does not track.
@@ -50,7 +50,7 @@ def untracked_faults(manifest: Manifest, con: duckdb.DuckDBPyConnection, *, cycl
     Parameters
     ----------
     manifest : of the experiment
-    con : its views, at least ``VIEWS``
+    con : its views, at least for ``QUERIES``
     cycle : the one to launch: jobs of it that are up already need not have been seen by a poll
     """
     attempts = rows(con, ATTEMPTS, {"cycle": cycle})

@@ -48,7 +48,7 @@ def audit(data: Path, experiment: str | None = None) -> list[Row]:
         criterion, rule (1 to 5), is_ok, violation_count, evidence; by rule, each before its criteria.
     """
     store = find(data, experiment)
-    con = connect(data, store.experiment_id, views=("audit",))
+    con = connect(data, store.experiment_id, queries=(AUDIT,))
     found = rows(con, AUDIT)
     untracked = config_faults(read_manifest(store))
     return [_with(row, untracked) if row["criterion"] == MANIFEST_RULE else row for row in found]

@@ -88,10 +88,10 @@ def _ids(data: Path, experiments: Sequence[str]) -> list[str]:
 
 def _connect(data: Path, ids: list[str], *, now: datetime | None) -> duckdb.DuckDBPyConnection:
     """Bind all experiments; one that was left out as broken is only forgiven where it is not compared."""
-    con = connect(data, now=now, views=queries.VIEWS)
+    con = connect(data, now=now, queries=queries.QUERIES)
     bound = {row["experiment_id"] for row in rows(con, "select experiment_id from experiment")}
     for left_out in set(ids) - bound:
-        connect(data, left_out, views=queries.VIEWS)  # says what is wrong with it
+        connect(data, left_out, queries=queries.QUERIES)  # says what is wrong with it
     return con
 
 

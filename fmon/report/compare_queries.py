@@ -6,17 +6,6 @@ Each query takes ``$before`` and ``$after``; what they mean is said in the macro
 FROZEN = ("condition_level", "coverage", "verdict", "outcome")
 """Views in dependency order to compute once, beside those of ``connect``: every query reads some of them."""
 
-MACROS = (
-    "counterpart",
-    "flip",
-    "matched_outcome",
-    "coverage_change",
-    "cause_change",
-    "suspect_change",
-)
-
-VIEWS = ("experiment", "condition", "failure", "suspect", *FROZEN, *MACROS)
-
 CONDITIONS = """
 with cell as (
     select
@@ -164,3 +153,6 @@ select
 from flip($before, $after) as flip
 order by flip.flip desc, flip.entry_number
 """
+
+QUERIES = (CONDITIONS, OUTSIDE, OUTCOME, MATCHED_OUTCOME, COVERAGE, CAUSES, SUSPECTS, FLIPS)
+"""All of them; ``connect`` makes the views for it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fmon.diagnose.excerpt import excerpt
-from fmon.diagnose.gate import failures, unfinished
+from fmon.diagnose.gate import FAILURES, UNFINISHED, failures, unfinished
 from fmon.report import issue_text
 from fmon.rules.f1_wait_for_terminal import f1_wait_for_terminal
 from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from fmon.store.folder import Store
 
     Row = dict[str, Any]
-
-VIEWS = ("experiment", "condition", "failure", "suspect", "issue")
-"""The views it needs; ``connect`` makes no others."""
 
 FROZEN = ("verdict", "issue")
 """What the queries come down to, each several times."""
@@ -77,6 +74,9 @@ from suspect
 order by suspect.round, suspect.p_holm, suspect.statement
 """
 
+QUERIES = (ISSUES, CONDITIONS, SUSPECTS, UNFINISHED, FAILURES)
+"""What is asked; ``connect`` makes the views for it."""
+
 
 def issues(
     data: Path, experiment: str | None, out: Path, *, open_tracker: Callable[[], GitHub] | None, now: datetime
@@ -105,7 +105,7 @@ def issues(
         An issue could not be filed; those before it are, and the next call carries on.
     """
     store = find(data, experiment)
-    con = connect(data, store.experiment_id, now=now, views=VIEWS)
+    con = connect(data, store.experiment_id, now=now, queries=QUERIES)
     freeze(con, FROZEN)
     written = list(_written(store, con, out))
     if open_tracker is None:

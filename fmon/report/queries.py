@@ -16,23 +16,6 @@ FROZEN = (
 )
 """Views in dependency order to compute once, beside those of ``connect``: every query reads some of them."""
 
-VIEWS = (
-    "experiment",
-    "coverage_matrix",
-    "cause_matrix",
-    "cause",
-    "cause_cycle",
-    "failure_cluster",
-    "suspect",
-    "kill_switch",
-    "history",
-    "audit",
-    "job",
-    "condition",
-    "failure",
-    *FROZEN,
-)
-
 EXPERIMENT = """
 select
     experiment.experiment_id,

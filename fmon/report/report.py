@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from fmon.diagnose.excerpt import excerpt
 from fmon.errors import QueueError, TrackingError
 from fmon.manifest.file import read_manifest, write_manifest
-from fmon.report import queries
+from fmon.report import failure_queries, jsonl, queries
 from fmon.report.jsonl import LAST, LINES, MACROS
+from fmon.report.page import timeline
 from fmon.report.page.facts import gather
 from fmon.report.page.render import render
 from fmon.report.page.timeline import SPANS
@@ -42,6 +43,14 @@ if TYPE_CHECKING:
 
     Track = Callable[[Tracking, datetime], Sequence[Row]]
 
+
+QUERIES = [
+    text
+    for module in (queries, failure_queries, timeline, jsonl)
+    for name, text in vars(module).items()
+    if name.isupper() and isinstance(text, str) and "select" in text
+]
+"""What is asked; ``connect`` makes the views for it."""
 
 LINES_AT_A_TIME = 20_000
 """Conditions; each batch of them looks through all jobs once, all in one would take half a gigabyte more."""
@@ -92,7 +101,7 @@ def report(
         A file can't be written; what stood there before is intact.
     """
     store = find(data, experiment)
-    con = connect(data, store.experiment_id, now=now, views=queries.VIEWS)
+    con = connect(data, store.experiment_id, now=now, queries=QUERIES)
     as_of = rows(con, queries.EXPERIMENT)[0]["now_at"]
     costs, unreconciled = _ask(con, ask, as_of=as_of) if ask else ({}, None)
     manifest = read_manifest(store)

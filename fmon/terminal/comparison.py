@@ -6,7 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from fmon.report.comparison import headline, level_list, matching, measures, proof
-from fmon.terminal.lines import Grid, emit, line, segment
+from fmon.terminal.lines import Grid, emit, line, segment, terminal_width
 from fmon.terminal.rows import print_json
 from fmon.text import money
 
@@ -44,29 +44,35 @@ def print_comparison(compared: Compared, output: str) -> None:
     if output == "json":
         print_json(compared.objects())
         return
-    blocks = [list(_change_lines(change)) for change in compared.changes]
+    width = terminal_width()
+    blocks = [list(_change_lines(change, width)) for change in compared.changes]
     emit(chain.from_iterable([*([[]] if number else []), *block] for number, block in enumerate(blocks)))
 
 
-def _change_lines(change: Change) -> Iterator[Line]:
+def _change_lines(change: Change, width: int | None) -> Iterator[Line]:
     yield line(f"{change.before_experiment_id} -> {change.experiment_id}", "bold")
     yield line(headline(change))
     yield from map(line, matching(change))
     yield []
     numbers = frozenset({1, 2, 3, 4})
     header = ["", "before", "after", "before, in common", "after, in common"]
-    yield from Grid(header, [[segment(text) for text in each] for each in measures(change)], numbers).lines()
+    yield from Grid(header, [[segment(text) for text in each] for each in measures(change)], numbers).lines(
+        width
+    )
     yield from _section(
+        width,
         ["cause", "category", "failed before", "failed after", "cost before", "cost after", "why"],
         [_cause(cause) for cause in change.causes],
         frozenset({2, 3, 4, 5}),
     )
     yield from _section(
+        width,
         ["suspect", "category", "combination", "failed before", "failed after"],
         [_suspect(row) for row in change.suspects],
         frozenset({3, 4}),
     )
     yield from _section(
+        width,
         ["flip", "cell", "before", "after"],
         [
             [
@@ -79,6 +85,7 @@ def _change_lines(change: Change) -> Iterator[Line]:
         ],
     )
     yield from _section(
+        width,
         ["factor", "level", "before", "after"],
         [
             [segment(row["factor"]), segment(row["level"]), _covered(row, "before"), _covered(row, "after")]
@@ -88,12 +95,14 @@ def _change_lines(change: Change) -> Iterator[Line]:
     )
 
 
-def _section(header: list[str], cells: list[Line], numbers: frozenset[int] = frozenset()) -> Iterator[Line]:
+def _section(
+    width: int | None, header: list[str], cells: list[Line], numbers: frozenset[int] = frozenset()
+) -> Iterator[Line]:
     """Lay a list out under an empty line; nothing where it is empty."""
     if not cells:
         return
     yield []
-    yield from Grid(header, cells[:MAX_ROWS], numbers).lines()
+    yield from Grid(header, cells[:MAX_ROWS], numbers).lines(width)
     if len(cells) > MAX_ROWS:
         yield line(f"... {len(cells) - MAX_ROWS:,} more", "dim")
 

@@ -50,11 +50,7 @@ def plan_lines(plan: Plan, *, width: int | None) -> Iterator[Line]:
         for name, levels, where in factors
     ]
     grid = Grid(("factor", "levels", "", ""), cells, frozenset({1}))
-    if width is None or grid.width() <= width:
-        yield from grid.lines()
-        return
-    for name, levels, where in factors:
-        yield line(f"{name} ({len(levels)}{', ' if where else ''}{where}): {_levels(levels)}")
+    yield from grid.lines(width)
 
 
 def _counts(plan: Plan) -> str:

@@ -11,7 +11,7 @@ from fmon.warehouse.dictionary import dictionary
 from fmon.warehouse.export import export
 from fmon.warehouse.load import fill
 from fmon.warehouse.result import query_rows, rows
-from fmon.warehouse.views import COMPUTED, VIEWS, closure, make_views, named_in, open_empty
+from fmon.warehouse.views import COMPUTED, VIEWS, closure, make_views, open_empty, relations_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-__all__ = ["VIEWS", "connect", "dictionary", "export", "named_in", "query_rows", "rows"]
+__all__ = ["VIEWS", "connect", "dictionary", "export", "query_rows", "rows"]
 
 
 def connect(
@@ -28,7 +28,7 @@ def connect(
     experiment: str | None = None,
     *,
     now: datetime | None = None,
-    views: Iterable[str] | None = None,
+    queries: Iterable[str] | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """Open the views over the stores of a folder.
 
@@ -40,7 +40,8 @@ def connect(
     data : folder of the stores
     experiment : its id or a unique start of it; None = all experiments
     now : the clock that open jobs are measured by [UTC]; None = the wall clock
-    views : the views to make, with what they need and without comments; None = all, with their comments
+    queries : what will be asked: only the views that this needs are made, and without comments, where
+        DuckDB's parser can tell; None = all views, with their comments
 
     Returns
     -------
@@ -50,7 +51,7 @@ def connect(
     Raises
     ------
     ConfigError
-        There is no such experiment, or no such view.
+        There is no such experiment.
     ManifestError
         The manifest of the experiment asked for can't be used. Where all are asked for, an experiment with
         a broken manifest or log is left out with a warning.
@@ -62,11 +63,12 @@ def connect(
     >>> con = connect("data")  # doctest: +SKIP
     >>> con.sql("select state, count(*) from condition group by all")  # doctest: +SKIP
     """
-    wanted = closure(VIEWS if views is None else views)
     con = open_empty()
     try:
+        asked = None if queries is None else relations_in(con, queries)
+        wanted = closure(VIEWS if asked is None else asked)
         fill(con, data, experiment, now=now, sources=wanted.sources)
-        make_views(con, wanted.views, computed=COMPUTED, commented=views is None)
+        make_views(con, wanted.views, computed=COMPUTED, commented=asked is None)
     except BaseException:
         con.close()
         raise

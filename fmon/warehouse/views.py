@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 
-from fmon.errors import ConfigError
 from fmon.schema import SOURCES
+from fmon.sky.status import STATUSES
+from fmon.warehouse.reads import READS
 
 VIEWS = (
     "status",
@@ -67,11 +68,26 @@ COMPUTED = frozenset({"sighting", "job", "condition", "failure"})
 """What most others come down to: DuckDB writes a view out wherever it is read, and would plan ``audit`` as
 4,500 operators instead of 200. In a connection these are tables, computed once (docs/decisions/0023)."""
 
-READS = re.compile(r"\b(?:from|join)\s+(\w+)")
-WORD = re.compile(r"\w+")
-CATALOG = re.compile(r"duckdb_|information_schema|pg_catalog|pragma", re.IGNORECASE)
-COMMENT = re.compile(r"--.*")
 AS_VIEW = re.compile(r"^(create or replace|comment on) view\b", re.MULTILINE)
+
+
+PARSED = """
+select
+    cast(parsed ->> '$.error' as boolean),
+    parsed ->> '$..table_name',
+    parsed ->> '$..function_name',
+    parsed ->> '$..cte_map.map[*].key'
+from (select json_serialize_sql(query) as parsed from (select unnest($queries) as query))
+"""
+"""DuckDB's own parser; it binds nothing, so the views need not be there. It takes selects only."""
+
+MADE = re.compile(
+    r"\bcreate (or replace )?(temp )?(view|table|macro) (?P<name>\w+)(\([^)]*\))? as( table)?\s"
+)
+"""What stands before the select where something is made of one."""
+
+UNSURE = ("duckdb_", "pragma_", "query")
+"""How functions begin that may read any view: DuckDB's catalog, and what takes a query as text."""
 
 
 class Closure(NamedTuple):
@@ -93,46 +109,52 @@ def made_and_commented(view: str) -> tuple[str, str]:
     return made, mark + comments
 
 
-@cache
-def reads(view: str) -> frozenset[str]:
-    """Find the views and sources that a view reads: what stands behind its from and join."""
-    made, _ = made_and_commented(view)
-    found = set(READS.findall(COMMENT.sub("", made)))
-    return frozenset(found & {*VIEWS[: VIEWS.index(view)], *SOURCES})
-
-
-def closure(views: Iterable[str]) -> Closure:
-    """Find everything that the given views need, themselves included.
-
-    Raises
-    ------
-    ConfigError
-        One of them does not exist.
-    """
-    needed = set(views)
-    if unknown := sorted(needed - {*VIEWS}):
-        message = f"no view {unknown[0]!r}; there are: {', '.join(VIEWS)}"
-        raise ConfigError(message)
+def closure(relations: Iterable[str]) -> Closure:
+    """Find everything that the given views and sources need, themselves included."""
+    needed = set(relations)
     for view in reversed(VIEWS):
         if view in needed:
-            needed |= reads(view)
+            needed.update(READS[view])
     return Closure(tuple(view for view in VIEWS if view in needed), frozenset(needed & SOURCES.keys()))
 
 
-def named_in(query: str) -> list[str] | None:
-    """Find the views that a query names; None where it may mean any: it names none, a source, the catalog."""
-    words = {word.lower() for word in WORD.findall(query)}
-    named = [view for view in VIEWS if view in words]
-    return None if not named or words & SOURCES.keys() or CATALOG.search(query) else named
+def relations_in(con: duckdb.DuckDBPyConnection, queries: Iterable[str]) -> set[str] | None:
+    """Find the views and sources that some queries read.
+
+    Parameters
+    ----------
+    con : any connection
+    queries : selects, or what makes a view, table or macro of one
+
+    Returns
+    -------
+    set of str or None
+        None where it may be any: a query is no select, or it reads a catalog or what fmon does not know.
+    """
+    queries = list(queries)
+    made = {begin["name"] for query in queries if (begin := MADE.search(query))}
+    known = {*VIEWS, *SOURCES, "known_status"}
+    found: set[str] = set()
+    selects = [MADE.sub("", query, count=1).rstrip("; \n") for query in queries]
+    for is_refused, tables, functions, ctes in con.execute(PARSED, {"queries": selects}).fetchall():
+        read = {name.lower() for name in tables}
+        if is_refused or read - known - made - {name.lower() for name in ctes}:
+            return None
+        if any(name.startswith(UNSURE) for name in functions):
+            return None
+        found |= known & (read | {*functions})
+    return found
 
 
 def open_empty() -> duckdb.DuckDBPyConnection:
-    """Open an in-memory database in UTC with the source relations as empty tables.
+    """Open an in-memory database in UTC with the known statuses, and the source relations as empty tables.
 
     The views work on them as they are, so no store has to have polls.
     """
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'")
+    known = [status._asdict() for status in STATUSES]
+    con.execute("create table known_status as select unnest($known, recursive := true)", {"known": known})
     for name, columns in SOURCES.items():
         listed = ", ".join(f"{column.name} {column.type}" for column in columns)
         con.execute(f"create table {name} ({listed})")

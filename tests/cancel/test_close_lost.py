@@ -11,7 +11,7 @@ from fmon.fix.steps import verify
 from fmon.launch.adopt import adopt
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.monitor.poll import poll
-from fmon.monitor.status import VIEWS, exit_status, status
+from fmon.monitor.status import QUERIES, exit_status, status
 from fmon.relaunch.relaunch import relaunch
 from fmon.store.events import read_events
 from fmon.store.folder import stores
@@ -39,7 +39,7 @@ def close(data, *names, reason="the node is gone"):
 
 
 def seen(data):
-    return status(connect(data, views=VIEWS, now=NOW))
+    return status(connect(data, queries=QUERIES, now=NOW))
 
 
 def test_before_it_is_closed_a_lost_job_is_open_and_alarms(data):

@@ -20,7 +20,7 @@ FMON = str(Path(sys.executable).with_name("fmon"))
 @pytest.fixture
 def sky(tmp_path, monkeypatch):
     tried = Try(tmp_path)
-    monkeypatch.setattr(launching, "world", tried.world)
+    monkeypatch.setattr(launching, "dependencies", tried.world)
     monkeypatch.chdir(tmp_path)
     return tried
 

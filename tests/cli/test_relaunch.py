@@ -30,7 +30,7 @@ def when_fixed(tmp_path_factory):
 @pytest.fixture(scope="module")
 def when_worn(when_fixed):
     """Run again twice, and failed of the same each time; fixed once more."""
-    world = when_fixed.plan()
+    world = when_fixed.again()
     for number in (1, 2):
         world.relaunch()
         world.end(FAILED)
@@ -59,7 +59,7 @@ def meet(monkeypatch):
 @pytest.fixture
 def world(when_fixed, meet):
     """Two of four failed, were diagnosed and fixed."""
-    return meet(when_fixed.plan())
+    return meet(when_fixed.again())
 
 
 def run(world, *words):
@@ -110,7 +110,7 @@ def test_a_budget_that_is_no_sum_is_refused(world, budget):
 
 @pytest.mark.parametrize("output", ["table", "json"])
 def test_after_two_cycles_the_report_stands_on_stdout_beside_the_refusal(when_worn, meet, output):
-    done = run(meet(when_worn.plan()), "relaunch", "--yes", "-o", output)
+    done = run(meet(when_worn.again()), "relaunch", "--yes", "-o", output)
     assert isinstance(done.exception, RuleError)
     assert done.exception.exit_code == 24
     if output == "json":

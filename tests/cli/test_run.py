@@ -58,8 +58,8 @@ class Batch(Try):
 def batch(tmp_path, monkeypatch):
     made = Batch(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(launching, "world", made.world)
-    for module in ("fmon.cli.app", "fmon.cli.run", "fmon.cli.cancel"):
+    monkeypatch.setattr(launching, "dependencies", made.world)
+    for module in ("fmon.cli.monitor", "fmon.cli.run", "fmon.cli.cancel"):
         monkeypatch.setattr(f"{module}.now", made.server.clock)
     monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(made.server))
     monkeypatch.setattr("fmon.sky.logs.open_logs", lambda source: made.logs)

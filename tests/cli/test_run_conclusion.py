@@ -5,14 +5,14 @@ import json
 from fmon.cli.options import Output
 from fmon.cli.run import conclude, print_conclusion
 from fmon.monitor.replay import replay
-from fmon.monitor.status import VIEWS, exit_status, status
+from fmon.monitor.status import QUERIES, exit_status, status
 from fmon.warehouse import connect
 from tests.support.readme import ROOT
 
 
 def test_it_ends_with_outcome_causes_and_reports_as_one_json_object(tmp_path, capsys):
     replay(ROOT / "data/demo", tmp_path / "data")
-    seen = status(connect(tmp_path / "data", views=VIEWS))
+    seen = status(connect(tmp_path / "data", queries=QUERIES))
     print_conclusion(conclude(tmp_path / "data", seen, tmp_path / "reports"), Output.json)
     told = json.loads(capsys.readouterr().out)
     assert told["experiment_id"] == seen.experiment_id

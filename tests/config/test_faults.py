@@ -48,6 +48,11 @@ from fmon.errors import ConfigError
         ("factors: {m: ['']}", ["''"]),
         ("factors: {m: [99999999999999999999]}", ["64 bits"]),
         ("factors: {m: !!python/object:os.system [a]}", ["line 3"]),
+        ("factors: {m: !!str {a: b}}", ["line 3", "tag str is not known"]),
+        ("factors: {m: !!int [1]}", ["line 3", "tag int is not known"]),
+        ("factors: {m: [a], <<: {n: [b], n: [c]}}", ["key 'n' stands here and in line 3"]),
+        ("factors: {m: [a, true]}\noverrides:\n  m:\n    a: {}\n    true: {env: {}}", ["line 7"]),
+        ("factors: {m: [a, 1.5]}\noverrides:\n  m:\n    a: {}\n    1.5: {env: {}}", ["line 7"]),
         ("factors: {m: [a], n: []}", ["line 3", "factors.n", "no level"]),
         ("factors: {m: }", ["factors.m is empty", "list"]),
         ("factors: {m: a}", ["factors.m is 'a'", "list"]),
@@ -171,6 +176,7 @@ def test_max_conditions_allows_more_and_fewer(folder):
         (b"- " * 900 + b"x", "nested deeper"),
         (b"[" * 100_000, "nesting depth"),  # libyaml's own limit comes first
         (b"a: &a [*a]\n", "values or 50 levels"),
+        (b"a: &a {<<: *a}\n", "values or 50 levels"),
         (b"? [a, b]\n: c\n", "a key is text"),
     ],
 )
@@ -188,6 +194,12 @@ def test_a_file_that_is_not_there_and_a_folder_are_refused(tmp_path):
         load_experiment(tmp_path / "none.yaml")
     with pytest.raises(ConfigError, match="can't be read"):
         load_experiment(tmp_path)
+
+
+def test_a_config_whose_name_no_manifest_can_hold_is_refused(folder):
+    config = folder.write("factors: {m: [a]}").rename(folder.path / "experiment\udcff.yaml")
+    with pytest.raises(ConfigError, match="no UTF-8 text"):
+        load_experiment(config)
 
 
 def test_aliases_that_multiply_are_stopped(folder):

@@ -145,7 +145,7 @@ def test_the_view_reads_what_was_recorded(store, examined, monkeypatch):
     look(store)
     monkeypatch.undo()
     append_event(store, "attach", at=NOW)
-    con = connect(store.path.parent, store.experiment_id, views=["kill_switch"])
+    con = connect(store.path.parent, store.experiment_id, queries=["from kill_switch"])
     (row,) = rows(con, "select trigger, failed_job_ids, fired_at, combination from kill_switch")
     assert row == {
         "trigger": "identical_errors",
@@ -156,7 +156,7 @@ def test_the_view_reads_what_was_recorded(store, examined, monkeypatch):
 
 
 def test_status_shows_a_firing_first_and_ends_with_5(store, examined, monkeypatch):
-    from fmon.monitor.status import VIEWS, exit_status, status
+    from fmon.monitor.status import QUERIES, exit_status, status
 
     examined([1, 2, 3], [4])
     look(store)
@@ -165,7 +165,7 @@ def test_status_shows_a_firing_first_and_ends_with_5(store, examined, monkeypatc
     manifest = read_manifest(store)
     manifest.jobs[0].job_id = 4
     write_manifest(store, manifest)
-    seen = status(connect(store.path.parent, store.experiment_id, views=VIEWS))
+    seen = status(connect(store.path.parent, store.experiment_id, queries=QUERIES))
     assert seen.alarms[0]["kind"] == "kill_switch"
     assert seen.alarms[0]["message"] == (
         "3 jobs failed of the identical error (code) at model=a; better cancelled: job 4: "

@@ -9,7 +9,7 @@ from fmon.errors import StoreError
 from fmon.launch.adopt import adopt
 from fmon.monitor.poll import poll, watch
 from fmon.monitor.replay import replay
-from fmon.monitor.status import VIEWS, exit_status, status
+from fmon.monitor.status import QUERIES, exit_status, status
 from fmon.store.events import read_events
 from fmon.store.folder import stores
 from fmon.warehouse import connect
@@ -66,7 +66,7 @@ def test_watch_records_the_firing_and_status_says_what_to_type(config, data):
     queue = adopted(config, data, queue_of(), burst())
     polls = watch(data, queue, "burst", interval_s=60, clock=lambda: START, sleep=lambda _: None, logs=logs())
     next(polls)
-    seen = status(connect(data, views=VIEWS, now=START + timedelta(minutes=1)))
+    seen = status(connect(data, queries=QUERIES, now=START + timedelta(minutes=1)))
     assert seen.alarms[0]["message"].endswith(
         "better cancelled: job 9, 10: fmon cancel --kill-switch --yes --experiment burst-20260322T050000Z"
     )

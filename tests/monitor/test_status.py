@@ -7,13 +7,13 @@ import pytest
 
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import Entry
-from fmon.monitor.status import VIEWS, Status, exit_status, status
+from fmon.monitor.status import QUERIES, Status, exit_status, status
 from fmon.warehouse import connect
 from tests.support.studies import FACTORS, NAME, at, job, poll, study
 
 
 def seen(data, minute: float = 20) -> Status:
-    return status(connect(data, NAME, views=VIEWS, now=at(minute)))
+    return status(connect(data, NAME, queries=QUERIES, now=at(minute)))
 
 
 def test_the_progress_line_has_the_form_that_scripts_read(tmp_path):

@@ -31,7 +31,7 @@ def when_failed(tmp_path_factory):
 @pytest.fixture
 def failed(when_failed):
     """Two of four failed of a bug, and were diagnosed."""
-    return when_failed.plan()
+    return when_failed.again()
 
 
 @pytest.fixture
@@ -267,7 +267,7 @@ class TestLastCycle:
     @pytest.fixture
     def worn(self, when_worn):
         """Fixed and run again twice, and failed of the same each time; fixed once more."""
-        return when_worn.plan()
+        return when_worn.again()
 
     def test_a_third_relaunch_is_refused_with_the_report_for_the_person_who_decides(self, worn):
         with pytest.raises(RuleError) as refusal:

@@ -45,7 +45,7 @@ def open_job(world: World) -> None:
 
 def diagnose_in_spite_of_it(world: World) -> None:
     """Record a full diagnosis, as if no rule had been asked."""
-    con = connect(world.data, views=("failure",))
+    con = connect(world.data, queries=("from failure",))
     causes = rows(
         con,
         "select root_cause_id, list(job_id) as job_ids, list(condition_id) as condition_ids "
@@ -151,7 +151,7 @@ def state(tmp_path_factory):
         STATES[rule](world)
         return Stage(world)
 
-    return lambda rule: stage(rule).plan()
+    return lambda rule: stage(rule).again()
 
 
 @pytest.mark.parametrize(

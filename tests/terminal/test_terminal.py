@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import unicodedata
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -18,7 +19,8 @@ from fmon.launch.plan import Plan
 from fmon.launch.preflight import Check
 from fmon.monitor.eta import Eta
 from fmon.monitor.status import STATES, Status
-from fmon.terminal.plan import print_plan
+from fmon.terminal.lines import Grid, cells, plain, segment
+from fmon.terminal.plan import plan_lines, print_plan
 from fmon.terminal.rows import print_rows
 from fmon.terminal.status import print_status
 from fmon.terminal.watch import WatchScreen
@@ -185,7 +187,7 @@ class TestStatus:
         print_status(seen([row(number) for number in range(300)]), "json")
         out = capsys.readouterr().out
         assert len(json.loads(out)) == 300
-        assert '"cost_usd": 0.42,' in out
+        assert '"cost_usd": 0.4200,' in out
 
     def test_hostile_names_show_themselves_and_do_nothing(self, capsys):
         hostile = row(1, condition_id=HOSTILE, status=HOSTILE, factors={HOSTILE: HOSTILE})
@@ -268,6 +270,7 @@ class TestRows:
             "fraction": datetime(2026, 3, 22, 5, 8, 0, 250_000, tzinfo=UTC),
             "map": {"a": None},
             "list": [1, 0.1],
+            "large": 2**70 + 1,
             "nan": float("nan"),
             "infinite": float("inf"),
             "yes": True,
@@ -279,9 +282,10 @@ class TestRows:
             "exact": Decimal("1234567890123.45"),
             "whole": 300,
             "at": "2026-03-22T05:08:00Z",
-            "fraction": "2026-03-22T05:08:00.25Z",
+            "fraction": "2026-03-22T05:08:00.250000Z",
             "map": {"a": None},
             "list": [1, Decimal("0.1")],
+            "large": 2**70 + 1,
             "nan": None,
             "infinite": None,
             "yes": True,
@@ -302,6 +306,32 @@ class TestRows:
         env = {**os.environ, "PYTHONIOENCODING": "ascii"}
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
         assert done.stdout == "a\n\\u6570\n", done.stderr
+
+
+class TestGrid:
+    GRID = Grid(
+        ("condition", "n", "why"),
+        [
+            [segment("a"), segment("7"), segment("word " * 20 + HOSTILE + "数" * 40, "red")],
+            [segment("b"), segment("1000"), segment("")],
+        ],
+        frozenset({1}),
+    )
+
+    def test_a_table_wider_than_the_terminal_folds_its_long_cells_and_cuts_nothing(self):
+        lines = list(self.GRID.lines(60))
+        assert all(sum(cells(part.text) for part in line) <= 60 for line in lines)
+        shown = re.sub(r"\s", "", "".join(map(plain, lines)))
+        assert re.sub(r"\s", "", "word" * 20 + visible(HOSTILE) + "数" * 40) in shown
+        assert plain(lines[0]) == "condition     n  why"
+        assert plain(lines[-1]) == "b          1000"
+
+    def test_a_folded_table_keeps_the_styles(self):
+        styles = {part.style for line in self.GRID.lines(60) for part in line}
+        assert {"bold", "red"} <= styles
+
+    def test_a_table_that_fits_and_one_for_a_pipe_are_not_folded(self):
+        assert len(list(self.GRID.lines())) == len(list(self.GRID.lines(self.GRID.width()))) == 3
 
 
 class TestPlan:
@@ -331,6 +361,13 @@ class TestPlan:
         assert "est. $3.25 (2 conditions without price or expected time), 2.5 h" in out
         assert re.search(r"calib +2 +true, false", out)
         assert "\x1b" not in out
+
+    def test_a_narrow_terminal_folds_the_levels(self):
+        plan = replace(self.PLAN, factors={"model": [f"level-{n}" for n in range(15)]}, checks=[])
+        lines = [plain(each) for each in plan_lines(plan, width=60)]
+        header = next(number for number, each in enumerate(lines) if each.startswith("factor"))
+        assert max(map(len, lines[header:])) <= 60
+        assert all(f"level-{n}" in " ".join(lines) for n in range(15))
 
     def test_json_is_one_object_with_the_checks(self, capsys):
         print_plan(self.PLAN, "json")

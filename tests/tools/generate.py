@@ -7,11 +7,13 @@ from pathlib import Path
 
 from tests.support import readme
 from tests.tools import causes, structure, views
+from tests.tools.reads import write_reads
 from tests.tools.schema import manifest_schema
 
 
 def main() -> None:
     """Rewrite all of it; git shows what changed."""
+    write_reads(readme.ROOT / "fmon/warehouse/reads.py")
     (readme.ROOT / "docs/structure.md").write_text(structure.markdown())
     (readme.ROOT / "docs/views.md").write_text(views.markdown())
     (readme.ROOT / "docs/causes.md").write_text(causes.markdown())

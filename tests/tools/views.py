@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from fmon.warehouse.dictionary import Relation, relations
-from fmon.warehouse.views import VIEWS, reads
+from fmon.warehouse.views import VIEWS
+from tests.tools.reads import parsed_reads
 
 INTRODUCTION = """\
 # The views
@@ -64,7 +65,8 @@ def picture(relations: Sequence[Relation]) -> str:
     """
     views = [each for each in relations if "(" not in each.call and each.grain.startswith("experiment_id")]
     entities = [*_keys(views), *_lines(views)]
-    flow = [f"{source} --> {view}" for view in VIEWS for source in VIEWS if source in reads(view)]
+    reads = parsed_reads()
+    flow = [f"{source} --> {view}" for view in VIEWS for source in VIEWS if source in reads[view]]
     return TEXT.format(entities=_indented(entities), flow=_indented(flow))
 
 

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from fmon.sky.status import STATUSES
 from fmon.warehouse import VIEWS, rows
 from fmon.warehouse.dictionary import relations
+from fmon.warehouse.reads import READS
 from fmon.warehouse.views import COMPUTED, closure, make_views, open_empty, text
+from tests.generate import parsed_reads
 from tests.support.cases import FOLDER, Case, bag, cases, database, sources_of, value
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -146,6 +149,10 @@ def test_a_view_can_be_made_alone_with_what_it_reads(view):
     assert (rows(con, f"select * from {CALLS.get(view, view)}") == []) == (view not in STANDING)
 
 
+def test_what_the_views_read_is_what_duckdbs_parser_finds():
+    assert parsed_reads() == READS, "make docs rewrites fmon/warehouse/reads.py"
+
+
 def test_a_view_brings_nothing_that_it_does_not_read():
     assert closure(["condition_level"]) == (("condition_level",), {"entry"})
     assert closure(["poll"]) == (("poll",), {"heartbeat"})
@@ -153,10 +160,9 @@ def test_a_view_brings_nothing_that_it_does_not_read():
 
 def test_the_table_of_statuses_is_said_once():
     """No other file may judge a status by its name, but for the wording of a comment."""
-    listed = set(re.findall(r"\('([A-Z_]+)',", text("status")))
-    for view in VIEWS[1:]:
+    for view in VIEWS:
         code = re.sub(r"--.*|comment on [^;]*;", "", text(view))
-        assert not [status for status in listed if f"'{status}'" in code], view
+        assert not [known for known in STATUSES if f"'{known.status}'" in code], view
 
 
 @pytest.mark.real

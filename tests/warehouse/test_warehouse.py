@@ -1,11 +1,14 @@
 """From the files of stores to rows: what is bound, what is refused, what is left out."""
 
+import importlib
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import msgspec
 import pytest
 
@@ -16,7 +19,8 @@ from fmon.model import Attempt, Limits
 from fmon.store.compaction import close
 from fmon.store.folder import Store
 from fmon.store.reading import reading_set
-from fmon.warehouse import VIEWS, connect, dictionary, named_in, query_rows, rows
+from fmon.warehouse import VIEWS, connect, dictionary, query_rows, rows
+from fmon.warehouse.views import relations_in
 from tests.support.stores import ID, START, failed_poll, manifest, new_store, poll, record
 from tests.tools.views import markdown
 
@@ -164,15 +168,10 @@ def test_a_file_that_compaction_takes_away_is_read_from_its_successor(store, tmp
 
 
 def test_only_what_is_asked_for_is_made(store, tmp_path):
-    con = connect(tmp_path, views=["poll"])
+    con = connect(tmp_path, queries=["from poll"])
     assert rows(con, "select count(*) as n from poll") == [{"n": 2}]
     assert rows(con, "select view_name from duckdb_views() where not internal") == [{"view_name": "poll"}]
     assert rows(con, "select count(*) as n from snapshot") == [{"n": 0}]
-
-
-def test_an_unknown_view_is_refused_by_name(store, tmp_path):
-    with pytest.raises(ConfigError, match=r"no view 'jobs'; there are: .*job"):
-        connect(tmp_path, views=["jobs"])
 
 
 @pytest.mark.parametrize("experiment", [None, "x"])
@@ -227,17 +226,61 @@ def test_columns_of_one_name_are_told_apart(store, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("query", "named"),
+    ("query", "read"),
     [
-        ("select count(*) from Job join condition using (condition_id)", ["job", "condition"]),
-        ("from coverage_matrix('e', 'a', 'b')", ["coverage_matrix"]),
-        ("from job join attempt using (job_id)", None),
+        ("select count(*) from Job join condition using (condition_id)", {"job", "condition"}),
+        ("from coverage_matrix('e', 'a', 'b')", {"coverage_matrix"}),
+        ("from job join attempt using (job_id)", {"job", "attempt"}),
+        (
+            "with job as (from main.job) select (select count(*) from poll), 'from alarm' from job",
+            {"job", "poll"},
+        ),
+        ("with spells as (from spell) from spells", {"spell"}),
+        ("create table mine as select * from job", {"job"}),
+        ("from job; from poll", {"job", "poll"}),
+        ("select 1 -- from job", set()),
         ("select comment from duckdb_columns() where table_name = 'job'", None),
+        ("from information_schema.tables", None),
+        ("from query('from job')", None),
+        ("from 'file.parquet'", None),
         ("show tables", None),
+        ("pivot job on state using count(*)", None),
+        ("copy (from job) to 'x.csv'", None),
+        ("selct", None),
     ],
 )
-def test_a_query_makes_only_the_views_that_it_names_where_that_is_sure(query, named):
-    assert named_in(query) == named
+def test_what_a_query_reads_is_known_where_that_is_sure(query, read):
+    assert relations_in(duckdb.connect(), [query]) == read
+
+
+def test_a_query_may_read_the_table_that_one_before_it_makes():
+    queries = [
+        "create or replace temp table span as select * from job",
+        "from span join poll using (poll_id)",
+    ]
+    assert relations_in(duckdb.connect(), queries) == {"job", "poll"}
+
+
+ASKING = [
+    "again",
+    "escalation",
+    "gathered",
+    "root_causes",
+    "tracking",
+    "report.compare_queries",
+    "phases.report",
+]
+ASKING += [f"phases.{phase}" for phase in ("diagnose", "fix_plan", "issues", "relaunch", "status")]
+
+
+@pytest.mark.parametrize("module", ASKING)
+def test_a_module_connects_for_all_that_it_asks(module):
+    named = vars(importlib.import_module(f"fmon.{module}"))
+    selects = {
+        text for text in named.values() if isinstance(text, str) and re.match(r"\s*(select|with)\s", text)
+    }
+    assert all(any(text in query for query in named["QUERIES"]) for text in selects)
+    assert relations_in(duckdb.connect(), named["QUERIES"])
 
 
 def test_every_view_stands_once_in_the_catalog_with_its_comment(store, tmp_path):
@@ -314,6 +357,6 @@ def test_20_000_entries_are_bound_fast(tmp_path):
     ]
     write_manifest(store, manifest(jobs=grid, expected_job_count=len(grid)))
     before = time.process_time()
-    con = connect(tmp_path, views=["condition_level"])
+    con = connect(tmp_path, queries=["from condition_level"])
     assert time.process_time() - before < 4
     assert rows(con, "select count(*) as n from condition_level") == [{"n": 40_000}]
