@@ -10,8 +10,8 @@ from fmon.warehouse import VIEWS, rows
 from fmon.warehouse.dictionary import relations
 from fmon.warehouse.reads import READS
 from fmon.warehouse.views import COMPUTED, closure, make_views, open_empty, text
-from tests.generate import parsed_reads
 from tests.support.cases import FOLDER, Case, bag, cases, database, sources_of, value
+from tests.tools.reads import parsed_reads
 
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = {"id", "name", "bool", "count", "ratio", "s", "h", "USD", "USD/h", "UTC", "text", "own"}
