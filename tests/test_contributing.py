@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from tests.support.readme import BLOCK, ROOT
+from tests.support import ROOT
+from tests.support.readme import BLOCK
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 _, *PARTS = re.split(r"^## (Add .+)\n", PAGE, flags=re.MULTILINE)

@@ -5,7 +5,7 @@ import re
 import nbformat
 import yaml
 
-from tests.support.readme import ROOT
+from tests.support import ROOT
 from tests.tools.strip_notebooks import strip
 
 HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]

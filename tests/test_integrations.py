@@ -10,7 +10,8 @@ import yaml
 from typer.main import get_command
 
 from fmon.cli.app import app
-from tests.support.readme import BLOCK, ROOT, commands, run
+from tests.support import ROOT
+from tests.support.readme import BLOCK, commands, run
 
 SKILL = ROOT / "skills/factorial-monitor/SKILL.md"
 DOCUMENT = ROOT / "docs/integrations.md"

@@ -12,9 +12,9 @@ import nbformat
 import pytest
 
 from fmon.monitor.replay import replay
+from tests.support import ROOT
 from tests.support.recordings import write_recording
 
-ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 FILE = "FileNotFoundError: [Errno 2] No such file or directory: 'centrelines/fold1.json'"
 JUPYTER = Path(sys.executable).with_name("jupyter-execute")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fmon.config import load_experiment
-from tests.support.readme import README, ROOT, blocks, run, session
+from tests.support import ROOT
+from tests.support.readme import README, blocks, run, session
 
 
 @pytest.fixture(scope="module")

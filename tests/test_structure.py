@@ -5,7 +5,7 @@ import re
 import grimp
 import pytest
 
-from tests.support.readme import ROOT
+from tests.support import ROOT
 from tests.tools import graph, structure
 
 

@@ -18,8 +18,8 @@ from fmon.store.folder import stores
 from fmon.terminal.status import status_lines
 from fmon.text import clock
 from fmon.warehouse import connect, rows
-from tests.monitor.test_poll import NAMES, RUNNING, ended
-from tests.support.queues import START, FakeQueue, job, write_config
+from tests.support.queues import NAMES, RUNNING, START, FakeQueue, ended, job
+from tests.support.world import write_config
 
 NOW = START + timedelta(minutes=5)
 REST = [ended(record) for record in RUNNING[1:]]

@@ -14,7 +14,7 @@ from fmon.causes.text import clean
 from fmon.causes.tracebacks import read_tracebacks
 from fmon.config import load_experiment
 from fmon.errors import ConfigError
-from tests.support.readme import ROOT
+from tests.support import ROOT
 from tests.tools.causes import markdown
 
 RULES = tomllib.loads(files("fmon.causes").joinpath("patterns.toml").read_text())["rules"]

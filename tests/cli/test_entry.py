@@ -3,22 +3,13 @@
 import json
 import re
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests.support.queues import START, job, write_config
-
-ROOT = Path(__file__).resolve().parents[2]
-FMON = Path(sys.executable).with_name("fmon")
-NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
-
-
-def fmon(*args, env=None, cwd=None, stdin=None):
-    return subprocess.run(
-        [FMON, *map(str, args)], capture_output=True, text=True, timeout=60, env=env, cwd=cwd, input=stdin
-    )
+from tests.support import ROOT
+from tests.support.commands import FMON, fmon
+from tests.support.queues import NAMES, START, job
+from tests.support.world import write_config
 
 
 def commands():

@@ -10,7 +10,8 @@ from fmon.errors import ConfigError, RuleError
 from fmon.fix.chain import Ran
 from fmon.relaunch.relaunch import relaunch
 from tests.support.fake_skypilot import FakeSubmitter, SkyPilotQueue
-from tests.support.relaunching import CONDITIONS, Stage, World
+from tests.support.relaunching import Repository, Stage
+from tests.support.world import CONDITIONS
 
 FAILED = CONDITIONS[2:]
 CRITERIA = 10
@@ -18,7 +19,7 @@ CRITERIA = 10
 
 @pytest.fixture(scope="module")
 def when_fixed(tmp_path_factory):
-    world = World(tmp_path_factory.mktemp("fixed"))
+    world = Repository(tmp_path_factory.mktemp("fixed"))
     world.launch()
     world.end(FAILED)
     world.diagnose()
@@ -47,7 +48,7 @@ def meet(monkeypatch):
         monkeypatch.setattr("fmon.cli.relaunch.now", world.server.clock)
         monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(world.server))
         monkeypatch.setattr("fmon.sky.submit.sdk.SdkSubmitter", lambda hold: FakeSubmitter(world.server))
-        monkeypatch.setitem(relaunch.__kwdefaults__, "ask", lambda reference: world.digest)
+        monkeypatch.setitem(relaunch.__kwdefaults__, "ask", world.digest_of)
         monkeypatch.setitem(
             relaunch.__kwdefaults__, "run", lambda step, command, *, folder: Ran(step, command, 0, 0.1)
         )

@@ -20,10 +20,10 @@ from fmon.store.unexamined import mark_pending
 from fmon.terminal.diagnosis import diagnosis_lines
 from fmon.terminal.lines import plain
 from tests import golden
+from tests.support import ROOT
 from tests.support.queues import FakeLogs
 from tests.support.studies import job, poll, relaunched, study
 
-ROOT = Path(__file__).resolve().parents[2]
 FMON = Path(sys.executable).with_name("fmon")
 NOW = datetime(2026, 3, 22, 12, 0, tzinfo=UTC)
 OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 82.00 MiB.\n"

@@ -18,12 +18,13 @@ from fmon.monitor.replay import replay
 from fmon.sky.reader import LogAsk
 from fmon.store.events import append_event, read_events
 from fmon.store.unexamined import mark_pending
+from tests.support import ROOT
 from tests.support.fixing import CONFIG, ENDED, NOW, OOM, diagnosed
 from tests.support.queues import FakeLogs
-from tests.support.relaunching import CONDITIONS, NEW, OLD, OUTAGE, World
+from tests.support.relaunching import NEW, OLD, OUTAGE, Repository
 from tests.support.studies import job, poll, study
+from tests.support.world import CONDITIONS
 
-ROOT = Path(__file__).resolve().parents[2]
 FMON = Path(sys.executable).with_name("fmon")
 
 
@@ -197,12 +198,12 @@ class TestRecord:
 class TestVerify:
     @pytest.fixture
     def world(self, tmp_path):
-        world = World(tmp_path)
+        world = Repository(tmp_path)
         world.launch()
         return world
 
     def verify(self, world):
-        return verify(world.data, now=world.server.clock(), ask=lambda _: world.digest)
+        return verify(world.data, now=world.server.clock(), ask=world.digest_of)
 
     def checks(self, world):
         return [event for event in read_events(world.store) if event["event"] == "fix_verify"]

@@ -15,9 +15,9 @@ from fmon.monitor.ingest import ingest
 from fmon.store.events import read_events
 from fmon.store.folder import find, stores
 from fmon.warehouse import connect, rows
-from tests.support.queues import CONFIG, START, FakeQueue, job, write_config
+from tests.support.queues import NAMES, START, FakeQueue, ended, job
+from tests.support.world import CONFIG, write_config
 
-NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
 RUNNING = [job(number, name) for number, name in enumerate(NAMES, start=1)]
 ME, OTHER = "aaaa1111", "bbbb2222"
 
@@ -57,10 +57,6 @@ def events(data):
 
 def query(data, text):
     return rows(connect(data), text)
-
-
-def ended(record, status="FAILED", minutes=30):
-    return {**record, "status": status, "end_at": START.timestamp() + 60 * minutes}
 
 
 def test_adopt_makes_the_experiment_with_its_first_poll(config, data):
@@ -104,7 +100,7 @@ def test_adopting_again_attaches_the_jobs_that_were_missing(config, data):
 
 def test_a_relaunch_by_hand_is_a_duplicate_to_a_poll_and_the_newest_attempt_to_adopt(config, data):
     adopt(config, FakeQueue(RUNNING), data, now=START)
-    again = [ended(RUNNING[0]), *RUNNING[1:], job(9, NAMES[0], minutes=40)]
+    again = [ended(RUNNING[0], "FAILED"), *RUNNING[1:], job(9, NAMES[0], minutes=40)]
     seen = ingest(find(data), FakeQueue(again).read(), source="sky", now=START)
     assert seen.duplicates == {NAMES[0]: [9]}
     assert "dynunet-dice_ce also has job 9" in seen.sentence()
@@ -176,7 +172,7 @@ def test_jobs_of_another_experiment_are_not_taken_twice(config, data, tmp_path):
 
 
 def test_a_second_run_of_the_same_config_is_an_experiment_of_its_own(config, data):
-    done = [ended(record) for record in RUNNING]
+    done = [ended(record, "FAILED") for record in RUNNING]
     adopt(config, FakeQueue(done), data, now=START)
     rerun = [job(10 + number, name, minutes=600) for number, name in enumerate(NAMES)]
     adopted = adopt(config, FakeQueue(rerun), data, now=START.replace(hour=15))
@@ -205,7 +201,7 @@ def test_a_queue_that_does_not_answer_leaves_nothing_behind(config, data):
 
 
 def test_jobs_before_since_are_left_out(config, data):
-    old = [ended(job(number, name, minutes=-600)) for number, name in enumerate(NAMES, start=1)]
+    old = [ended(job(number, name, minutes=-600), "FAILED") for number, name in enumerate(NAMES, start=1)]
     adopted = adopt(config, FakeQueue([*old, job(9, NAMES[0])]), data, since=START, now=START)
     assert adopted.attached == {NAMES[0]: 9}
     seen = ingest(find(data), FakeQueue([*old, job(9, NAMES[0])]).read(), source="sky", now=START)
@@ -307,7 +303,7 @@ def test_a_broken_manifest_of_another_experiment_stops_adopting_but_not_polling(
 def test_a_duplicate_that_ends_is_still_followed(config, data):
     adopt(config, FakeQueue([*RUNNING, job(9, NAMES[0], minutes=5)]), data, now=START)
     store = find(data)
-    later = FakeQueue([*RUNNING, ended(job(9, NAMES[0], minutes=5))])
+    later = FakeQueue([*RUNNING, ended(job(9, NAMES[0], minutes=5), "FAILED")])
     assert ingest(store, later.read(), source="sky", now=START).changed_count == 1
     store.state.unlink()
     assert ingest(store, later.read(), source="sky", now=START).changed_count == 0

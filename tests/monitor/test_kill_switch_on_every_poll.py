@@ -14,7 +14,8 @@ from fmon.store.events import read_events
 from fmon.store.folder import stores
 from fmon.warehouse import connect
 from tests.support.bursts import CONFIG, JOB_OF, LOGS, burst, failed, logs, queue_of
-from tests.support.queues import START, FakeQueue, write_config
+from tests.support.queues import START, FakeQueue
+from tests.support.world import write_config
 
 WAITING = [JOB_OF["sam3-3"], JOB_OF["sam3-4"]]
 
@@ -119,7 +120,7 @@ def test_a_replay_fires_by_the_recorded_clock_and_marks_it_as_dry(config, data):
 
 
 def test_the_demo_does_not_fire_for_its_failures_are_minutes_apart(tmp_path):
-    from tests.support.readme import ROOT
+    from tests.support import ROOT
 
     replay(ROOT / "data/demo", tmp_path)
     assert firings(tmp_path) == []

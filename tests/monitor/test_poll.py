@@ -10,15 +10,10 @@ from fmon.monitor.poll import poll, watch
 from fmon.store.durable import lock
 from fmon.store.folder import poll_lock, stores
 from fmon.warehouse import connect, rows
-from tests.support.queues import CONFIG, START, FakeQueue, job, write_config
+from tests.support.queues import RUNNING, START, FakeQueue, ended, job
+from tests.support.world import CONFIG, write_config
 
-NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
-RUNNING = [job(number, name, start_at=START.timestamp() + 60) for number, name in enumerate(NAMES, start=1)]
 DOWN = QueueError("no server", error_type="ApiServerConnectionError")
-
-
-def ended(record, status="SUCCEEDED", minutes=30):
-    return {**record, "status": status, "end_at": START.timestamp() + 60 * minutes}
 
 
 @pytest.fixture

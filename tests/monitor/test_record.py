@@ -9,9 +9,9 @@ from fmon.monitor.record import record
 from fmon.monitor.replay import replay
 from fmon.sky.reader import LogAsk
 from fmon.warehouse import connect, rows
-from tests.support.queues import START, FakeLogs, FakeQueue, job, write_config
+from tests.support.queues import NAMES, START, FakeLogs, FakeQueue, job
+from tests.support.world import write_config
 
-NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
 RUNNING = [job(number, name, start_at=START.timestamp()) for number, name in enumerate(NAMES, start=1)]
 SECRET = "hf_" + "a1B2" * 9
 

@@ -8,9 +8,8 @@ from fmon.errors import ConfigError
 from fmon.monitor.replay import replay
 from fmon.store.folder import stores
 from fmon.warehouse import connect, rows
-from tests.support.queues import START, job, write_config
-
-NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
+from tests.support.queues import NAMES, START, job
+from tests.support.world import write_config
 
 
 def line(minute, jobs=None, error=None):

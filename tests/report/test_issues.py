@@ -17,8 +17,8 @@ from fmon.sky.logs import RecordedLogs
 from fmon.store.events import append_event, read_events
 from fmon.store.unexamined import mark_pending
 from fmon.warehouse import connect, rows
-from tests.cli.test_entry import fmon
 from tests.support import fake_gh
+from tests.support.commands import fmon
 from tests.support.studies import job, poll, study
 
 NOW = datetime(2026, 3, 22, 12, 0, tzinfo=UTC)

@@ -13,7 +13,8 @@ from fmon.monitor.replay import replay
 from fmon.report.page.render import MAX_BYTES, SIZES
 from fmon.report.report import report
 from tests import golden
-from tests.support.reported import ROOT, Page, mixed_study, objects, written
+from tests.support import ROOT
+from tests.support.reported import Page, mixed_study, objects, written
 from tests.support.studies import FACTORS, NAME, job, poll, relaunched, study
 
 HOSTILE = (

@@ -10,9 +10,9 @@ import pytest
 
 from fmon import warehouse
 from tests.support.fake_server import failed
-from tests.support.queues import START, job, write_config
+from tests.support.queues import NAMES, START, job
+from tests.support.world import write_config
 
-NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
 LOGIN = {"kind": "text/html", "x-skypilot-request-id": ""}
 MISMATCH = {"error": "version_mismatch", "message": "upgrade"}
 FAULTS = {

@@ -1,6 +1,5 @@
 """Killed at any moment, the store loses no acknowledged poll and never shows an inconsistent one."""
 
-import os
 import random
 import shutil
 import signal
@@ -17,32 +16,8 @@ from fmon.store.folder import Store
 from fmon.store.log import append
 from fmon.store.reading import listing
 from tests.store.crash_worker import STOP, acknowledged, truth_of
+from tests.support.death import Death, Killed
 from tests.support.stores import hold_against, look, micros, record
-
-
-class Killed(BaseException):
-    """The process is dead: nothing runs any more, no clean-up either."""
-
-
-class Death:
-    """Let the process die at the n-th system call that changes the disk, before or after it happened."""
-
-    def __init__(self, monkeypatch, at, *, after):
-        self.left = at
-        for name in ("open", "write", "fsync", "replace", "unlink", "mkdir"):
-            monkeypatch.setattr(os, name, self.mortal(getattr(os, name), after=after))
-
-    def mortal(self, call, *, after):
-        def wrapped(*args, **kwargs):
-            self.left -= 1
-            if self.left < 0 or (self.left == 0 and not after):
-                raise Killed
-            done = call(*args, **kwargs)
-            if self.left == 0:
-                raise Killed
-            return done
-
-        return wrapped
 
 
 class History:

@@ -9,8 +9,6 @@ from fmon.report.report import Reported, report
 from fmon.store.folder import Store
 from tests.support.studies import NAME, at, job, poll, relaunched, study
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 def mixed_study(data: Path) -> Store:
     """Six conditions: succeeded, failed, running, relaunched, never seen, never launched."""

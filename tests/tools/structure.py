@@ -5,7 +5,7 @@ import tomllib
 from itertools import groupby
 from pathlib import Path
 
-from tests.support.readme import ROOT
+from tests.support import ROOT
 from tests.tools import graph
 
 INTRODUCTION = """\

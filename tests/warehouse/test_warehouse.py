@@ -6,7 +6,6 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import duckdb
 import msgspec
@@ -21,10 +20,10 @@ from fmon.store.folder import Store
 from fmon.store.reading import reading_set
 from fmon.warehouse import VIEWS, connect, dictionary, query_rows, rows
 from fmon.warehouse.views import relations_in
+from tests.support import ROOT
 from tests.support.stores import ID, START, failed_poll, manifest, new_store, poll, record
 from tests.tools.views import markdown
 
-ROOT = Path(__file__).resolve().parents[2]
 US = 1_000_000
 
 

@@ -13,8 +13,9 @@ from fmon.report.page.document import MAX_BYTES
 from fmon.report.report import report
 from fmon.store.events import append_event
 from fmon.store.job_logs import log_path, save_log
+from tests.support import ROOT
 from tests.support.factorial import AT_A_TIME, END, make
-from tests.support.reported import ROOT, Page, written
+from tests.support.reported import Page, written
 from tests.support.studies import at, job, poll, relaunched, study
 
 OOM = """\
