@@ -1,7 +1,7 @@
 # Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
-# With this set every `import sky` compiles itself anew: 8 s instead of 2.
+# With this set every `import sky` compiles itself again: 8 s instead of 2.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-real check fmt golden docs structure pictures bench build lock clean

@@ -78,9 +78,9 @@ def main() -> None:
     query = "select combination from suspect"
     assert con.sql(query).fetchall() == [({"factor2": "level3", "factor5": "level7"},)]
     whole = timed("view suspect, from the snapshots", lambda: con.sql(query).fetchall())
-    con.execute("create table verdicts as from verdict_level")
-    con.execute("create or replace view verdict_level as from verdicts")
-    timed("  of it the search, levels of the verdicts given", lambda: con.sql(query).fetchall())
+    con.execute("create table levels as from attempt_result_level")
+    con.execute("create or replace view attempt_result_level as from levels")
+    timed("  of it the search, levels of the results given", lambda: con.sql(query).fetchall())
     cell = con.sql("select i, f * 10 + l as item, cause from cell inner join truth using (i)").pl()
     baseline = timed("polars counts the same combinations, levels given", lambda: counted(cell))
     print(f"{whole:.2f} s (goal 1 s), {whole / baseline:.1f} x the baseline")

@@ -42,7 +42,7 @@ def build_year(data: Path, *, days: int = 365) -> Store:
 
     Parameters
     ----------
-    data : folder of the stores
+    data : data directory
     days : 365 = 525,600 polls, 8,760 conditions, 43,800 changes
 
     Returns

@@ -22,8 +22,8 @@ def connect(data: Path | str = "data", experiment: str | None = None) -> DuckDBP
 
     Parameters
     ----------
-    data : folder of the stores, ``~`` is one's home; $FMON_DATA is the commands' and not read here
-    experiment : its id or a unique start of it; None = all experiments
+    data : data directory, ``~`` is one's home; $FMON_DATA is the commands' and not read here
+    experiment : its id or a unique prefix; None = all experiments
 
     Returns
     -------

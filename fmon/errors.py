@@ -19,7 +19,7 @@ class ConfigError(FmonError):
 
 
 class QueueError(FmonError):
-    """The job queue did not answer; the heartbeat says so and the next poll carries on.
+    """The job queue did not answer; the heartbeat says so and the next poll resumes.
 
     ``error_type`` is the kind of failure, one word for the heartbeat: SkyPilot's own class where
     the server named one (ClusterNotUpError), else ApiServerConnectionError, Timeout, HTTP500,

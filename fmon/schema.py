@@ -70,7 +70,7 @@ SNAPSHOT = (
     Column("user_hash", "varchar", "id", "SkyPilot's id of the user"),
     Column("workspace", "varchar", "name", "SkyPilot workspace"),
     Column(
-        "price_usd_per_h", "double", "USD", "price of its machine per hour when first seen; null = unknown"
+        "price_usd_per_h", "double", "USD/h", "price of its machine per hour when first seen; null = unknown"
     ),
     Column("price_source", "varchar", "name", "where the price is from: config or catalog"),
 )
@@ -100,7 +100,7 @@ ENTRY = (
     Column("kind", "varchar", "name", "grid or baseline"),
     Column("factors", "map(varchar, varchar)", "text", "its factor levels as text"),
     Column("job_name", "varchar", "name", "the exact name of its jobs"),
-    Column("entry_number", "bigint", "count", "position in the manifest"),
+    Column("manifest_position", "bigint", "count", "position in the manifest"),
     Column("expected_s", "double", "s", "expected run time; null = none given"),
 )
 
@@ -164,6 +164,8 @@ FINDING = (
 )
 """One row per failed job task, written by ``fmon.monitor.classify`` from stored logs and snapshots."""
 
+_POSITION = Column("event_position", "bigint", "count", "its place in events.jsonl, from 1")
+
 FIRING = (
     _EXPERIMENT,
     Column("firing_id", "bigint", "id", "order of the firing within the experiment, from 1"),
@@ -171,6 +173,7 @@ FIRING = (
     Column("signature", "varchar", "id", "the error that the jobs share; null for failed_ratio"),
     Column("category", "varchar", "name", "its root cause category; null for failed_ratio"),
     Column("cycle", "bigint", "count", "cycle of the jobs"),
+    _POSITION,
     Column("member_job_ids", "varchar[]", "id", "the failed jobs, each in one firing of its trigger"),
     Column("first_failed_at", "timestamptz", "UTC", "the first of them ended"),
     Column("fired_at", "timestamptz", "UTC", "the poll that first saw them"),
@@ -179,7 +182,7 @@ FIRING = (
         "combination", "map(varchar, varchar)", "text", "factor -> level that they share; empty = all jobs"
     ),
     Column("candidate_job_ids", "varchar[]", "id", "open jobs of the combination not past that point then"),
-    Column("why_none", "varchar", "text", "why no job was proposed for cancelling; null = some were"),
+    Column("no_action_reason", "varchar", "text", "why no job was proposed for cancelling; null = some were"),
 )
 """One row per event ``kill_switch``: what the poll that fired saw, never judged again."""
 
@@ -189,6 +192,7 @@ DIAGNOSIS = (
     Column("is_preliminary", "boolean", "bool", "made while jobs were open: it opens no fix"),
     Column("cycle", "bigint", "count", "cycle of the experiment then"),
     Column("failed_count", "bigint", "count", "failures that it gathered"),
+    _POSITION,
     Column("diagnosed_at", "timestamptz", "UTC", "when it was made"),
 )
 
@@ -198,6 +202,7 @@ FIX_RECORD = (
     Column("what", "varchar", "text", "what was done, redacted"),
     Column("person", "varchar", "name", "who did it"),
     Column("cycle", "bigint", "count", "cycle of the experiment then: the one whose failures were fixed"),
+    _POSITION,
     Column("fixed_at", "timestamptz", "UTC", "when it was recorded"),
 )
 
@@ -207,38 +212,43 @@ FIX_CHECK = (
     Column("digest", "varchar", "id", "its digest in the registry then; null = unknown"),
     Column("is_ok", "boolean", "bool", "no link of the chain from diagnosis to image was broken (F3)"),
     Column("cycle", "bigint", "count", "cycle of the experiment then: the one whose failures were fixed"),
+    _POSITION,
     Column("checked_at", "timestamptz", "UTC", "when it was measured"),
 )
 
-RELAUNCHED = (
+CYCLE_START = (
     _EXPERIMENT,
     Column("condition_ids", "varchar[]", "id", "the conditions that were run again"),
     Column("cycle", "bigint", "count", "the cycle that this began"),
-    Column("relaunched_at", "timestamptz", "UTC", "when"),
+    _POSITION,
+    Column("started_at", "timestamptz", "UTC", "when"),
 )
 
-AUTHORIZED = (
+CYCLE_AUTHORIZATION = (
     _EXPERIMENT,
     Column("person", "varchar", "name", "who let a cycle beyond the last one (F4) be run"),
     Column("cycle", "bigint", "count", "that cycle"),
     Column("budget_usd", "double", "USD", "what it may cost"),
+    _POSITION,
     Column("authorized_at", "timestamptz", "UTC", "when"),
 )
 
-CANCEL_WISH = (
+CANCEL_REQUEST = (
     _EXPERIMENT,
     Column("job_id", "bigint", "id", "a job that fmon asked SkyPilot to cancel"),
     Column("reason", "varchar", "name", "kill_switch, or person"),
     Column("person", "varchar", "name", "who asked"),
-    Column("wished_at", "timestamptz", "UTC", "when it was first asked for"),
+    _POSITION,
+    Column("requested_at", "timestamptz", "UTC", "when it was first asked for"),
 )
 
-LOST_CLOSURE = (
+LOST_JOB_CLOSURE = (
     _EXPERIMENT,
     Column("condition_id", "varchar", "id", "the condition"),
     Column("job_id", "bigint", "id", "its lost job, which a person found to have ended"),
     Column("person", "varchar", "name", "who found it"),
     Column("reason", "varchar", "text", "how"),
+    _POSITION,
     Column("closed_at", "timestamptz", "UTC", "when"),
 )
 
@@ -254,6 +264,7 @@ FILED_ISSUE = (
     Column("repository", "varchar", "name", "where it was filed"),
     Column("action", "varchar", "name", "create; comment or find: an earlier experiment had filed it"),
     Column("url", "varchar", "text", "the issue"),
+    _POSITION,
     Column("filed_at", "timestamptz", "UTC", "when"),
 )
 
@@ -292,10 +303,10 @@ SOURCES = {
     "diagnosis": DIAGNOSIS,
     "fix_record": FIX_RECORD,
     "fix_check": FIX_CHECK,
-    "relaunched": RELAUNCHED,
-    "authorized": AUTHORIZED,
-    "cancel_wish": CANCEL_WISH,
-    "lost_closure": LOST_CLOSURE,
+    "cycle_start": CYCLE_START,
+    "cycle_authorization": CYCLE_AUTHORIZATION,
+    "cancel_request": CANCEL_REQUEST,
+    "lost_job_closure": LOST_JOB_CLOSURE,
     "bare_vm": BARE_VM,
     "filed_issue": FILED_ISSUE,
     "tracked_run": TRACKED_RUN,

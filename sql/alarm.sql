@@ -1,38 +1,39 @@
--- What a person should look at, now (cleared_at is null) and in the past: the dearest nights had no failure.
--- A spell raises its alarm with the first successful poll that found it lasting for its threshold.
+-- What a person should check, now (cleared_at is null) and in the past: the most expensive nights had no
+-- failure. An episode raises its alarm with the first successful poll that found it reaching its threshold.
 create or replace view alarm as
 with due as (
     select
-        spell.kind,
-        spell.severity,
-        spell.wording,
-        spell.experiment_id,
-        spell.condition_id,
-        spell.job_id,
-        spell.task_id,
-        spell.poll_id,
-        spell.cleared_poll_id,
-        spell.status,
-        spell.cycle,
-        spell.threshold,
-        spell.seen_at,
-        spell.since,
+        episode.kind,
+        episode.severity,
+        episode.wording,
+        episode.experiment_id,
+        episode.condition_id,
+        episode.job_id,
+        episode.task_id,
+        episode.poll_id,
+        episode.cleared_poll_id,
+        episode.status,
+        episode.cycle,
+        episode.threshold_s as threshold,
+        episode.seen_at,
+        episode.started_at,
         -- 1e10 s are 300 years: a threshold beyond that must not overflow the calendar.
-        spell.since + to_microseconds(cast(least(spell.threshold, 1e10) * 1e6 as bigint)) as due_at,
+        episode.started_at
+        + to_microseconds(cast(least(episode.threshold_s, 1e10) * 1e6 as bigint)) as due_at,
         case
-            when spell.kind = 'lost' and lost_closure.closed_at is not null
-                then least(clearing.polled_at, greatest(lost_closure.closed_at, spell.seen_at))
+            when episode.kind = 'lost' and lost_job_closure.closed_at is not null
+                then least(clearing.polled_at, greatest(lost_job_closure.closed_at, episode.seen_at))
             else clearing.polled_at
         end as cleared_at
-    from spell
-    left join lost_closure
-        on spell.experiment_id = lost_closure.experiment_id and spell.job_id = lost_closure.job_id
+    from alarm_episode as episode
+    left join lost_job_closure
+        on episode.experiment_id = lost_job_closure.experiment_id and episode.job_id = lost_job_closure.job_id
     left join heartbeat as clearing
-        on spell.experiment_id = clearing.experiment_id and spell.cleared_poll_id = clearing.poll_id
-    where spell.threshold is not null
+        on episode.experiment_id = clearing.experiment_id and episode.cleared_poll_id = clearing.poll_id
+    where episode.threshold_s is not null
 ),
 
--- A threshold that was reached when the spell was first seen needs no search: most polls are left out.
+-- A threshold that was reached when the episode was first seen needs no search: most polls are left out.
 searched_from as (
     select
         due.experiment_id,
@@ -88,7 +89,7 @@ clock_run as (
     group by answered.experiment_id, answered.step_back_count
 ),
 
--- Spells whose threshold fell while they lasted, as far as the times of a clock run can tell.
+-- Episodes whose threshold fell while they lasted, as far as the times of a clock run can tell.
 waiting as (
     select
         due.kind,
@@ -141,13 +142,13 @@ raised as (
         due.task_id,
         due.status,
         due.cycle,
-        due.since,
+        due.started_at,
         due.threshold,
         coalesce(reached.raised_poll_id, due.poll_id) as raised_poll_id,
         raising.polled_at as raised_at,
         due.cleared_at,
         greatest(
-            0, epoch_us(coalesce(due.cleared_at, experiment.now_at)) - epoch_us(due.since)
+            0, epoch_us(coalesce(due.cleared_at, experiment.now_at)) - epoch_us(due.started_at)
         ) / 1e6 as value
     from due
     inner join experiment on due.experiment_id = experiment.experiment_id
@@ -183,9 +184,10 @@ select
         else ''
     end as message,
     raised.cycle,
+    's' as unit,
     raised.value,
     raised.threshold,
-    raised.since,
+    raised.started_at,
     raised.raised_at,
     raised.cleared_at
 from raised;
@@ -202,10 +204,11 @@ comment on column alarm.kind is
 comment on column alarm.severity is 'critical or warning [name]';
 comment on column alarm.message is 'the alarm as a sentence [text]';
 comment on column alarm.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
-comment on column alarm.value is 'how long the state has lasted, up to cleared_at or now [s]';
-comment on column alarm.threshold is 'how long it may last; 0 = not at all [s]';
-comment on column alarm.since is
+comment on column alarm.unit is 'unit of value and threshold [name]';
+comment on column alarm.value is 'how long the state has lasted, up to cleared_at or now [own]';
+comment on column alarm.threshold is 'how long it may last; 0 = not at all [own]';
+comment on column alarm.started_at is
 'when the state began: SkyPilot''s time, else the first poll that saw it [UTC]';
 comment on column alarm.raised_at is
-'first successful poll at or after since + threshold that still saw it [UTC]';
+'first successful poll at or after started_at + threshold that still saw it [UTC]';
 comment on column alarm.cleared_at is 'poll that showed its end; null while it lasts [UTC]';

@@ -1,4 +1,4 @@
--- The rules F1 to F5 and five criteria of quality, each held against what really happened: who acted when,
+-- The rules F1 to F5 and five criteria of quality, each compared with what really happened: who acted when,
 -- while which attempts were open, and what became of every failure.
 create or replace view audit as
 with criterion as (
@@ -6,7 +6,7 @@ with criterion as (
         known.criterion_number,
         known.criterion,
         known.rule,
-        known.claim
+        known.sentence
     from (
         values
         (1, 'F1 wait for terminal', 1, 'nobody diagnosed, fixed or relaunched while an attempt was open'),
@@ -19,7 +19,7 @@ with criterion as (
         (8, 'cost logged', 4, 'the cost of every ended job is known'),
         (9, 'F5 factorial manifest', 5, 'every attempt is one job that a poll has shown'),
         (10, 'all jobs tracked', 5, 'every condition has a job, and where it is, is known')
-    ) as known (criterion_number, criterion, rule, claim)
+    ) as known (criterion_number, criterion, rule, sentence)
 ),
 
 -- Newest first poll that showed an attempt's end; a person may have closed it before that, or instead.
@@ -33,17 +33,17 @@ tried as (
         count(job.job_id) > 0 as is_seen,
         coalesce(bool_and(job.state = 'succeeded'), false) as is_succeeded,
         min(least(job.submitted_at, job.first_seen_at)) as begun_at,
-        min(lost_closure.closed_at) as closed_at,
+        min(lost_job_closure.closed_at) as closed_at,
         least(
-            case when bool_and(job.is_terminal) then max(job.detected_at) end, min(lost_closure.closed_at)
+            case when bool_and(job.is_terminal) then max(job.detected_at) end, min(lost_job_closure.closed_at)
         ) as ended_at
     from attempt
     left join job on attempt.experiment_id = job.experiment_id and attempt.job_id = job.job_id
-    left join lost_closure
+    left join lost_job_closure
         on
-            attempt.experiment_id = lost_closure.experiment_id
-            and attempt.condition_id = lost_closure.condition_id
-            and attempt.job_id = lost_closure.job_id
+            attempt.experiment_id = lost_job_closure.experiment_id
+            and attempt.condition_id = lost_job_closure.condition_id
+            and attempt.job_id = lost_job_closure.job_id
     group by attempt.experiment_id, attempt.condition_id, attempt.job_id, attempt.role, attempt.cycle
 ),
 
@@ -64,11 +64,11 @@ act as (
     from fix_record
     union all
     select
-        relaunched.experiment_id,
+        cycle_start.experiment_id,
         'relaunched' as act,
-        relaunched.cycle - 1 as cycle,
-        relaunched.relaunched_at as acted_at
-    from relaunched
+        cycle_start.cycle - 1 as cycle,
+        cycle_start.started_at as acted_at
+    from cycle_start
 ),
 
 -- Every cycle after the first, also one that was launched past fmon.
@@ -76,18 +76,18 @@ later_cycle as (
     select
         cycles.experiment_id,
         cycles.cycle,
-        min(cycles.relaunched_at) as relaunched_at
+        min(cycles.started_at) as started_at
     from (
         select
-            relaunched.experiment_id,
-            relaunched.cycle,
-            relaunched.relaunched_at
-        from relaunched
+            cycle_start.experiment_id,
+            cycle_start.cycle,
+            cycle_start.started_at
+        from cycle_start
         union all
         select
             tried.experiment_id,
             tried.cycle,
-            null as relaunched_at
+            null as started_at
         from tried
         where tried.cycle > 0
     ) as cycles
@@ -98,13 +98,13 @@ checked as (
     select
         later_cycle.experiment_id,
         later_cycle.cycle,
-        arg_max(fix_check.is_ok, fix_check.checked_at) as is_ok
+        arg_max(fix_check.is_ok, row(fix_check.checked_at, fix_check.event_position)) as is_ok
     from later_cycle
     inner join fix_check
         on
             later_cycle.experiment_id = fix_check.experiment_id
             and later_cycle.cycle - 1 = fix_check.cycle
-            and later_cycle.relaunched_at >= fix_check.checked_at
+            and later_cycle.started_at >= fix_check.checked_at
     group by later_cycle.experiment_id, later_cycle.cycle
 ),
 
@@ -128,7 +128,7 @@ violation as (
         || failure.job_id
         || ' ('
         || failure.condition_id
-        || ') failed of what nobody has examined' as what
+        || ') failed with what nobody has examined' as what
     from failure
     where failure.root_cause_id = 'unknown/unexamined'
     union all
@@ -173,25 +173,25 @@ violation as (
         )
     union all
     select
-        relaunch.experiment_id,
+        relaunch_candidate.experiment_id,
         4 as criterion_number,
-        relaunch.condition_id
+        relaunch_candidate.condition_id
         || ' failed in cycle '
-        || relaunch.ended_cycle
+        || relaunch_candidate.last_cycle
         || ' and was left out since' as what
-    from relaunch
-    inner join experiment on relaunch.experiment_id = experiment.experiment_id
+    from relaunch_candidate
+    inner join experiment on relaunch_candidate.experiment_id = experiment.experiment_id
     where
-        relaunch.why = 'failed'
-        and relaunch.remedy is distinct from 'unrecoverable'
-        and not relaunch.is_begun
-        and relaunch.ended_cycle < experiment.current_cycle
+        relaunch_candidate.reason = 'failed'
+        and relaunch_candidate.remedy is distinct from 'unrecoverable'
+        and not relaunch_candidate.is_in_progress
+        and relaunch_candidate.last_cycle < experiment.current_cycle
     union all
     select
         later_cycle.experiment_id,
         5 as criterion_number,
         case
-            when later_cycle.relaunched_at is null
+            when later_cycle.started_at is null
                 then 'cycle ' || later_cycle.cycle || ' was not launched by fmon relaunch'
             when checked.is_ok is null then 'nothing was checked before cycle ' || later_cycle.cycle
             else 'the last check before cycle ' || later_cycle.cycle || ' found the chain broken'
@@ -228,11 +228,11 @@ violation as (
         later_cycle.cycle > experiment.max_relaunch_cycles
         and not exists (
             select 1
-            from authorized
+            from cycle_authorization
             where
-                later_cycle.experiment_id = authorized.experiment_id
-                and later_cycle.cycle = authorized.cycle
-                and authorized.authorized_at <= later_cycle.relaunched_at
+                later_cycle.experiment_id = cycle_authorization.experiment_id
+                and later_cycle.cycle = cycle_authorization.cycle
+                and cycle_authorization.authorized_at <= later_cycle.started_at
         )
     union all
     select distinct
@@ -285,13 +285,13 @@ select
     case
         when counted.violation_count is null and criterion.criterion_number = 5 and bare_vm.person is not null
             then
-                criterion.claim
+                criterion.sentence
                 || '; launched on a bare VM, allowed by '
                 || bare_vm.person
                 || ' at '
                 || strftime(bare_vm.allowed_at, '%Y-%m-%dT%H:%M:%SZ')
                 || ': no image to verify'
-        when counted.violation_count is null then criterion.claim
+        when counted.violation_count is null then criterion.sentence
         else
             array_to_string(counted.whats[:5], '; ')
             || case

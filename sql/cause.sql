@@ -1,5 +1,5 @@
--- Every root cause that failures of the newest verdicts have: whom it struck, what shows it, what it has
--- burned, and whether anything shows that it passes by itself. What has succeeded since is no cause any more.
+-- Every root cause that failures of the newest results have: what it affected, what shows it, what it has
+-- wasted, and whether anything shows that it passes by itself. What has succeeded since is no cause any more.
 create or replace view cause as
 with failed as materialized (
     select
@@ -144,7 +144,7 @@ gathered as (
         list(failed.job_id order by failed.failed_at, failed.job_id) as job_ids,
         list_sort(list_distinct(list(failed.signature))) as signatures,
         count(*) as failed_count,
-        count(*) filter (where failed.log_state is distinct from 'stored') as unlogged_count,
+        count(*) filter (where failed.log_state is distinct from 'stored') as missing_log_count,
         count(*) filter (where failed.cost_usd is null) as unpriced_count,
         min(failed.confidence) as confidence,
         sum(failed.cost_usd) as cost_usd,
@@ -203,7 +203,7 @@ select
             case
                 when struck.taken_count > 0
                     then format(
-                        'SkyPilot recorded a preemption for {} of the {} conditions that failed of it',
+                        'SkyPilot recorded a preemption for {} of the {} conditions that failed with it',
                         struck.taken_count,
                         struck.condition_count
                     )
@@ -211,7 +211,7 @@ select
             case
                 when struck.unchanged_count > 0
                     then format(
-                        '{} of the {} conditions that failed of it succeeded unchanged in another attempt',
+                        '{} of the {} conditions that failed with it succeeded unchanged in another attempt',
                         struck.unchanged_count,
                         struck.condition_count
                     )
@@ -227,7 +227,7 @@ select
     gathered.failed_count,
     failed.job_id as evidence_job_id,
     failed.evidence_line,
-    gathered.unlogged_count,
+    gathered.missing_log_count,
     gathered.unpriced_count,
     gathered.confidence,
     cast(gathered.cost_usd as decimal(18, 4)) as cost_usd,
@@ -245,7 +245,7 @@ left join files
     on gathered.experiment_id = files.experiment_id and gathered.root_cause_id = files.root_cause_id;
 
 comment on view cause is
-'A root cause of failures that nothing newer has made good; grain: experiment_id, root_cause_id';
+'A root cause of failures that have not recovered since; grain: experiment_id, root_cause_id';
 comment on column cause.experiment_id is 'the experiment [id]';
 comment on column cause.root_cause_id is
 'what failures of one root cause share; unknown/unexamined = not looked at yet [id]';
@@ -268,11 +268,11 @@ comment on column cause.job_ids is 'their jobs, in the same order [id]';
 comment on column cause.signatures is 'the different errors among them [id]';
 comment on column cause.affected_files is 'project files that their logs name, deepest first [text]';
 comment on column cause.is_transient is
-'transient_evidence holds for more than half of the conditions that ever failed of it [bool]';
-comment on column cause.failed_count is 'conditions whose newest verdict is a failure of this cause [count]';
+'transient_evidence holds for more than half of the conditions that ever failed with it [bool]';
+comment on column cause.failed_count is 'conditions whose newest result is a failure of this cause [count]';
 comment on column cause.evidence_job_id is 'the job whose log has the evidence [id]';
 comment on column cause.evidence_line is 'number of the evidence in its stored log, from 1 [count]';
-comment on column cause.unlogged_count is
+comment on column cause.missing_log_count is
 'jobs without a stored log: judged by what the queue said alone, or not yet [count]';
 comment on column cause.unpriced_count is 'jobs whose cost is unknown [count]';
 comment on column cause.confidence is

@@ -1,6 +1,6 @@
 -- Which errors two experiments had, in all attempts and cycles: from cause_change('<before>', '<after>').
--- An error that is gone was fixed only if a cell that it struck has succeeded since: a condition that was
--- not run again, or fails of something else now, is no proof.
+-- An error that is gone was fixed only if a cell that it affected has succeeded since: a condition that was
+-- not run again, or fails with something else now, is no proof.
 create or replace macro cause_change(before, after) as table
     with counted as (
         select
@@ -60,11 +60,11 @@ create or replace macro cause_change(before, after) as table
 
     matched as (
         select
-            counterpart.entry_number as cell_number,
-            unnest(counterpart.before_condition_ids) as condition_id,
-            counterpart.after_succeeded_count = counterpart.after_condition_count as has_succeeded
-        from counterpart(before, after) as counterpart
-        where counterpart.side = 'both'
+            matched_condition.manifest_position as cell_number,
+            unnest(matched_condition.before_condition_ids) as condition_id,
+            matched_condition.after_succeeded_count = matched_condition.after_condition_count as has_succeeded
+        from matched_condition(before, after) as matched_condition
+        where matched_condition.side = 'both'
     ),
 
     struck as (
@@ -149,21 +149,21 @@ create or replace macro cause_change(before, after) as table
 comment on macro table cause_change is -- noqa: PRS
 'An error of one of two experiments, or of both; grain: experiment_id, before_experiment_id, root_cause_id, signature
 experiment_id: the later experiment [id]
-before_experiment_id: the one that it is held against [id]
+before_experiment_id: the one that it is compared with [id]
 root_cause_id: what failures of one root cause share [id]
 signature: hash of the normalised error: the same = the identical error; null = not examined yet [id]
 category: root cause category [name]
-change: recurring (in both), new, returned (not before, but in an experiment older than after), fixed (gone, and a cell it struck has succeeded since), unproven (gone, but none has) or unexamined [name]
+change: recurring (in both), new, returned (not before, but in an experiment older than after), fixed (gone, and a cell it affected has succeeded since), unproven (gone, but none has) or unexamined [name]
 root_cause_change: the same by root_cause_id: a cause may recur with another signature [name]
 remedy: auto, config, code or unrecoverable (needs a person) [name]
 root_cause: the cause as one sentence [text]
 evidence: the line that decided, newest failure, redacted [text]
-before_attempt_count: attempts that failed of it before [count]
-after_attempt_count: attempts that failed of it after [count]
-before_condition_count: conditions that it struck before [count]
-after_condition_count: conditions that it struck after [count]
-matched_cell_count: of the cells it struck before those that the later experiment has too [count]
+before_attempt_count: attempts that failed with it before [count]
+after_attempt_count: attempts that failed with it after [count]
+before_condition_count: conditions that it affected before [count]
+after_condition_count: conditions that it affected after [count]
+matched_cell_count: of the cells it affected before those that the later experiment has too [count]
 succeeded_cell_count: of them all conditions succeeded after [count]
 earlier_count: other bound experiments older than after with the identical error [count]
-before_cost_usd: known cost of the attempts that failed of it before; null = unknown or none [USD]
-after_cost_usd: known cost of the attempts that failed of it after; null = unknown or none [USD]';
+before_cost_usd: known cost of the attempts that failed with it before; null = unknown or none [USD]
+after_cost_usd: known cost of the attempts that failed with it after; null = unknown or none [USD]';

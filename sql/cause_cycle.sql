@@ -1,12 +1,12 @@
--- What each root cause did in each cycle: attempts that failed of it, what they burned, and how many of their
--- conditions have succeeded since. Unlike in view cause nothing that was made good drops out.
+-- What each root cause did in each cycle: attempts that failed with it, what they wasted, and how many of
+-- their conditions have succeeded since. Unlike in view cause nothing that recovered drops out.
 create or replace view cause_cycle as
 with good as (
     select
-        verdict.experiment_id,
-        verdict.condition_id
-    from verdict
-    where verdict.is_newest and not verdict.is_failed
+        attempt_result.experiment_id,
+        attempt_result.condition_id
+    from attempt_result
+    where attempt_result.is_newest and not attempt_result.is_failed
 )
 
 select
@@ -16,10 +16,10 @@ select
     failure.cycle,
     count(*) as attempt_count,
     count(distinct failure.condition_id) as condition_count,
-    count(distinct good.condition_id) as made_good_count,
+    count(distinct good.condition_id) as recovered_count,
     count(*) filter (where failure.cost_usd is null) as unpriced_count,
     median((epoch_us(failure.detected_at) - epoch_us(failure.failed_at)) / 1e6) as detection_latency_s,
-    cast(sum(failure.cost_usd) as decimal(18, 4)) as burned_usd,
+    cast(sum(failure.cost_usd) as decimal(18, 4)) as wasted_usd,
     min(failure.failed_at) as first_failed_at,
     max(failure.failed_at) as last_failed_at
 from failure
@@ -27,21 +27,19 @@ left join good
     on failure.experiment_id = good.experiment_id and failure.condition_id = good.condition_id
 group by failure.experiment_id, failure.root_cause_id, failure.category, failure.cycle;
 
-comment on view cause_cycle is
-'A root cause in a cycle; grain: experiment_id, root_cause_id, cycle';
+comment on view cause_cycle is 'A root cause in a cycle; grain: experiment_id, root_cause_id, cycle';
 comment on column cause_cycle.experiment_id is 'the experiment [id]';
 comment on column cause_cycle.root_cause_id is
 'what failures of one root cause share; unknown/unexamined = not looked at yet [id]';
 comment on column cause_cycle.category is 'its category [name]';
 comment on column cause_cycle.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
-comment on column cause_cycle.attempt_count is 'attempts of the cycle that failed of it [count]';
+comment on column cause_cycle.attempt_count is 'attempts of the cycle that failed with it [count]';
 comment on column cause_cycle.condition_count is 'their conditions [count]';
-comment on column cause_cycle.made_good_count is
-'of these conditions those whose newest verdict is a success [count]';
+comment on column cause_cycle.recovered_count is
+'of these conditions those whose newest result is a success [count]';
 comment on column cause_cycle.unpriced_count is 'of the attempts those whose cost is unknown [count]';
 comment on column cause_cycle.detection_latency_s is
 'median time from a failure to the first poll that showed it [s]';
-comment on column cause_cycle.burned_usd is
-'known cost of the attempts; null = all of it unknown [USD]';
+comment on column cause_cycle.wasted_usd is 'known cost of the attempts; null = all of it unknown [USD]';
 comment on column cause_cycle.first_failed_at is 'the first of them failed [UTC]';
 comment on column cause_cycle.last_failed_at is 'the last of them failed [UTC]';

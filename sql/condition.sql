@@ -26,7 +26,7 @@ ranked as (
         job.failure_reason,
         finding.category,
         -- Lost for good: a person has looked, and says that it ended.
-        job.is_terminal or (job.state = 'lost' and lost_closure.job_id is not null) as is_terminal,
+        job.is_terminal or (job.state = 'lost' and lost_job_closure.job_id is not null) as is_terminal,
         job.recovery_count,
         job.run_s,
         job.submitted_at,
@@ -42,8 +42,8 @@ ranked as (
             job.experiment_id = finding.experiment_id
             and job.job_id = finding.job_id
             and job.task_id = finding.task_id
-    left join lost_closure
-        on job.experiment_id = lost_closure.experiment_id and job.job_id = lost_closure.job_id
+    left join lost_job_closure
+        on job.experiment_id = lost_job_closure.experiment_id and job.job_id = lost_job_closure.job_id
     where job.role <> 'duplicate'
 ),
 
@@ -59,7 +59,7 @@ tried as (
             else arg_min(ranked.state, ranked.task_rank)
         end as state,
         any_value(ranked.failure_reason order by ranked.task_rank, ranked.task_id) as failure_reason,
-        -- As in view verdict: of the task that failed first.
+        -- As in view attempt_result: of the task that failed first.
         any_value(ranked.category order by ranked.task_rank, ranked.since_at, ranked.task_id) as category,
         bool_and(ranked.is_terminal) as is_terminal,
         sum(ranked.recovery_count) as recovery_count,
@@ -80,7 +80,7 @@ billed as (
         job.job_id,
         sum(job.cost_usd) as cost_usd,
         bool_or(job.cost_usd is null) as is_unpriced,
-        bool_or(job.is_failed and job.role <> 'duplicate') as is_burned
+        bool_or(job.is_failed and job.role <> 'duplicate') as is_wasted
     from job
     group by job.experiment_id, job.condition_id, job.job_id
 ),
@@ -91,9 +91,9 @@ spent as (
         billed.condition_id,
         sum(billed.cost_usd) as cost_usd,
         case
-            when count(*) filter (where billed.is_burned) = 0 then 0
-            else sum(billed.cost_usd) filter (where billed.is_burned)
-        end as burned_usd,
+            when count(*) filter (where billed.is_wasted) = 0 then 0
+            else sum(billed.cost_usd) filter (where billed.is_wasted)
+        end as wasted_usd,
         count(*) filter (where billed.is_unpriced) as unpriced_count
     from billed
     group by billed.experiment_id, billed.condition_id
@@ -112,7 +112,7 @@ select
     tried.category,
     tried.failure_reason,
     coalesce(tried.is_terminal, false) as is_terminal,
-    entry.entry_number,
+    entry.manifest_position,
     newest_attempt.cycle,
     cast(tried.recovery_count as bigint) as recovery_count,
     coalesce(spent.unpriced_count, 0) as unpriced_count,
@@ -121,8 +121,8 @@ select
     -- All its jobs in all cycles, superseded ones and duplicates too: it is what the condition has cost.
     cast(case when spent.experiment_id is null then 0 else spent.cost_usd end as decimal(18, 4)) as cost_usd,
     cast(
-        case when spent.experiment_id is null then 0 else spent.burned_usd end as decimal(18, 4)
-    ) as burned_usd,
+        case when spent.experiment_id is null then 0 else spent.wasted_usd end as decimal(18, 4)
+    ) as wasted_usd,
     tried.submitted_at,
     tried.start_at,
     tried.end_at,
@@ -151,7 +151,7 @@ comment on column condition.category is
 comment on column condition.failure_reason is 'why it failed as SkyPilot says it [text]';
 comment on column condition.is_terminal is
 'all tasks of the newest attempt have ended, or were closed by a person after the queue lost them [bool]';
-comment on column condition.entry_number is 'position in the manifest [count]';
+comment on column condition.manifest_position is 'position in the manifest [count]';
 comment on column condition.cycle is 'cycle of the newest attempt; null = missing [count]';
 comment on column condition.recovery_count is 'recoveries of the newest attempt [count]';
 comment on column condition.unpriced_count is 'its jobs whose cost is unknown [count]';
@@ -159,8 +159,7 @@ comment on column condition.run_s is 'run time of the newest attempt, tasks adde
 comment on column condition.expected_s is 'expected run time; null = none given [s]';
 comment on column condition.cost_usd is
 'known cost of all its jobs and cycles, duplicates included; null = all of it unknown [USD]';
-comment on column condition.burned_usd is
-'of it what failed attempts have burned; null = all of it unknown [USD]';
+comment on column condition.wasted_usd is 'of it the cost of failed attempts; null = all of it unknown [USD]';
 comment on column condition.submitted_at is 'newest attempt submitted [UTC]';
 comment on column condition.start_at is 'newest attempt first RUNNING [UTC]';
 comment on column condition.end_at is 'newest attempt ended, all tasks [UTC]';

@@ -15,8 +15,7 @@ select
     paired.pair.value as level
 from paired;
 
-comment on view condition_level is
-'A factor of a condition; grain: experiment_id, condition_id, factor';
+comment on view condition_level is 'A factor of a condition; grain: experiment_id, condition_id, factor';
 comment on column condition_level.experiment_id is 'the experiment [id]';
 comment on column condition_level.condition_id is 'the condition [id]';
 comment on column condition_level.factor is 'the factor [name]';

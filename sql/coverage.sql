@@ -21,7 +21,7 @@ select
     ) as open_count,
     cast(sum(condition.unpriced_count) as bigint) as unpriced_count,
     cast(sum(condition.cost_usd) as decimal(18, 4)) as cost_usd,
-    cast(sum(condition.burned_usd) as decimal(18, 4)) as burned_usd
+    cast(sum(condition.wasted_usd) as decimal(18, 4)) as wasted_usd
 from condition_level
 inner join condition
     on
@@ -55,5 +55,4 @@ comment on column coverage.open_count is
 'of them pending, running, or lost and not closed by a person [count]';
 comment on column coverage.unpriced_count is 'jobs whose cost is unknown [count]';
 comment on column coverage.cost_usd is 'known cost of their jobs; null = all of it unknown [USD]';
-comment on column coverage.burned_usd is
-'of it what failed attempts have burned; null = all of it unknown [USD]';
+comment on column coverage.wasted_usd is 'of it the cost of failed attempts; null = all of it unknown [USD]';

@@ -70,7 +70,7 @@ create or replace macro coverage_change(before, after) as table
 comment on macro table coverage_change is -- noqa: PRS
 'Coverage of a factor level in two experiments; grain: experiment_id, before_experiment_id, factor, level
 experiment_id: the later experiment [id]
-before_experiment_id: the one that it is held against [id]
+before_experiment_id: the one that it is compared with [id]
 factor: the factor [name]
 level: its level as text [text]
 is_shared: both experiments have the factor; false = it is projected out where conditions are matched [bool]

@@ -18,7 +18,7 @@ create or replace macro coverage_matrix(experiment, row_factor, column_factor) a
         cast(sum(condition.unpriced_count) as bigint) as unpriced_count,
         median(condition.run_s) as median_run_s,
         cast(sum(condition.cost_usd) as decimal(18, 4)) as cost_usd,
-        cast(sum(condition.burned_usd) as decimal(18, 4)) as burned_usd
+        cast(sum(condition.wasted_usd) as decimal(18, 4)) as wasted_usd
     from condition
     inner join condition_level as row_side
         on
@@ -61,4 +61,4 @@ missing_count: of them never launched [count]
 unpriced_count: their jobs whose cost is unknown [count]
 median_run_s: median run time of their newest attempts, so far where they run; null = none has started [s]
 cost_usd: known cost of all their jobs and cycles; null = all of it unknown [USD]
-burned_usd: of it what failed attempts have burned; null = all of it unknown [USD]';
+wasted_usd: of it the cost of failed attempts; null = all of it unknown [USD]';

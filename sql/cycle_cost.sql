@@ -9,7 +9,7 @@ with whole as (
         sum(job.machine_s) as machine_s,
         sum(job.cost_usd) as cost_usd,
         bool_or(job.cost_usd is null) as is_unpriced,
-        bool_or(job.is_failed and job.role <> 'duplicate') as is_burned
+        bool_or(job.is_failed and job.role <> 'duplicate') as is_wasted
     from job
     group by job.experiment_id, job.cycle, job.job_id
 ),
@@ -23,7 +23,7 @@ priced as (
         whole.machine_s,
         whole.cost_usd,
         whole.is_unpriced,
-        whole.is_burned,
+        whole.is_wasted,
         cast(reported_cost.reported_usd as decimal(18, 4)) as reported_usd,
         not whole.is_unpriced and reported_cost.reported_usd is not null as is_comparable,
         reported_cost.reported_at
@@ -42,10 +42,10 @@ select
     cast(sum(priced.cost_usd) as decimal(18, 4)) as cost_usd,
     cast(
         case
-            when count(*) filter (where priced.is_burned) = 0 then 0
-            else sum(priced.cost_usd) filter (where priced.is_burned)
+            when count(*) filter (where priced.is_wasted) = 0 then 0
+            else sum(priced.cost_usd) filter (where priced.is_wasted)
         end as decimal(18, 4)
-    ) as burned_usd,
+    ) as wasted_usd,
     count(priced.reported_usd) as reported_count,
     cast(sum(priced.reported_usd) as decimal(18, 4)) as reported_usd,
     count(*) filter (where priced.is_comparable) as compared_count,
@@ -65,8 +65,8 @@ comment on column cycle_cost.unpriced_count is 'of them those whose cost is unkn
 comment on column cycle_cost.run_h is 'run time of all jobs as SkyPilot counts it [h]';
 comment on column cycle_cost.machine_h is 'time with a machine, where it is known [h]';
 comment on column cycle_cost.cost_usd is 'cost where it is known; null = all of it unknown [USD]';
-comment on column cycle_cost.burned_usd is
-'of it what failed attempts have burned, see view failure; null = all of it unknown [USD]';
+comment on column cycle_cost.wasted_usd is
+'of it the cost of failed attempts, see view failure; null = all of it unknown [USD]';
 comment on column cycle_cost.reported_count is
 'ended jobs for which SkyPilot''s own cost report had a cost [count]';
 comment on column cycle_cost.reported_usd is

@@ -11,16 +11,16 @@ with spent as (
 )
 
 select
-    verdict.experiment_id,
-    verdict.condition_id,
-    verdict.job_id,
-    verdict.task_id,
-    verdict.root_cause_id,
+    attempt_result.experiment_id,
+    attempt_result.condition_id,
+    attempt_result.job_id,
+    attempt_result.task_id,
+    attempt_result.root_cause_id,
     finding.signature,
-    verdict.category,
+    attempt_result.category,
     finding.subcategory,
     job.status,
-    verdict.role,
+    attempt_result.role,
     finding.remedy,
     coalesce(finding.root_cause, 'not examined yet') as root_cause,
     finding.exception_class,
@@ -34,28 +34,28 @@ select
     coalesce(finding.affected_files, []) as affected_files,
     job.failure_reason,
     coalesce(finding.is_auto_fixable, false) as is_auto_fixable,
-    verdict.is_newest,
-    verdict.cycle,
+    attempt_result.is_newest,
+    attempt_result.cycle,
     finding.evidence_line,
     coalesce(finding.confidence, 0) as confidence,
     cast(spent.cost_usd as decimal(18, 4)) as cost_usd,
     coalesce(job.end_at, job.detected_at) as failed_at,
     job.detected_at,
     finding.examined_at
-from verdict
+from attempt_result
 inner join job
     on
-        verdict.experiment_id = job.experiment_id
-        and verdict.job_id = job.job_id
-        and verdict.task_id = job.task_id
+        attempt_result.experiment_id = job.experiment_id
+        and attempt_result.job_id = job.job_id
+        and attempt_result.task_id = job.task_id
 inner join spent
-    on verdict.experiment_id = spent.experiment_id and verdict.job_id = spent.job_id
+    on attempt_result.experiment_id = spent.experiment_id and attempt_result.job_id = spent.job_id
 left join finding
     on
-        verdict.experiment_id = finding.experiment_id
-        and verdict.job_id = finding.job_id
-        and verdict.task_id = finding.task_id
-where verdict.is_failed;
+        attempt_result.experiment_id = finding.experiment_id
+        and attempt_result.job_id = finding.job_id
+        and attempt_result.task_id = finding.task_id
+where attempt_result.is_failed;
 
 comment on view failure is
 'An attempt that failed, and its root cause; grain: experiment_id, condition_id, cycle, job_id';
@@ -92,7 +92,7 @@ comment on column failure.cycle is '0 = first launch, 1 and 2 = relaunches [coun
 comment on column failure.evidence_line is 'number of the evidence in the stored log, from 1 [count]';
 comment on column failure.confidence is 'how sure the rule is; 0 = not examined yet [ratio]';
 comment on column failure.cost_usd is
-'known cost of the job, all its tasks: what the failure has burned; null = unknown [USD]';
+'known cost of the job, all its tasks: what the failure wasted; null = unknown [USD]';
 comment on column failure.failed_at is 'SkyPilot''s end of the task, else detected_at [UTC]';
 comment on column failure.detected_at is 'first poll that showed the failure [UTC]';
 comment on column failure.examined_at is 'when it was last examined; null = not yet [UTC]';

@@ -1,39 +1,39 @@
--- Every root cause against every level: where it struck, and where it did not. A condition counts once, with
--- its newest verdict (view verdict), so levels compare although one of them was relaunched more often.
+-- Every root cause against every level: where it occurred, and where it did not. A condition counts once,
+-- with its newest result (view attempt_result), so levels compare although one was relaunched more often.
 create or replace view failure_cluster as
 with total as (
     select
-        verdict.experiment_id,
+        attempt_result.experiment_id,
         count(*) as all_count
-    from verdict
-    where verdict.is_newest
-    group by verdict.experiment_id
+    from attempt_result
+    where attempt_result.is_newest
+    group by attempt_result.experiment_id
 ),
 
 cause as (
     select
-        verdict.experiment_id,
-        verdict.root_cause_id,
-        verdict.category,
+        attempt_result.experiment_id,
+        attempt_result.root_cause_id,
+        attempt_result.category,
         count(*) as cause_count
-    from verdict
-    where verdict.is_newest and verdict.is_failed
-    group by verdict.experiment_id, verdict.root_cause_id, verdict.category
+    from attempt_result
+    where attempt_result.is_newest and attempt_result.is_failed
+    group by attempt_result.experiment_id, attempt_result.root_cause_id, attempt_result.category
 ),
 
 levelled as (
     select
-        verdict_level.experiment_id,
-        verdict_level.root_cause_id,
-        verdict_level.factor,
-        verdict_level.level,
+        attempt_result_level.experiment_id,
+        attempt_result_level.root_cause_id,
+        attempt_result_level.factor,
+        attempt_result_level.level,
         count(*) as condition_count
-    from verdict_level
+    from attempt_result_level
     group by
-        verdict_level.experiment_id,
-        verdict_level.root_cause_id,
-        verdict_level.factor,
-        verdict_level.level
+        attempt_result_level.experiment_id,
+        attempt_result_level.root_cause_id,
+        attempt_result_level.factor,
+        attempt_result_level.level
 ),
 
 sized as (
@@ -96,8 +96,8 @@ comment on column failure_cluster.factor is
 'the factor, one with two or more levels; region and zone count as factors [name]';
 comment on column failure_cluster.level is 'its level as text [text]';
 comment on column failure_cluster.failed_count is
-'conditions of the level that failed of this cause in their newest verdict [count]';
-comment on column failure_cluster.total_count is 'conditions of the level that have a verdict [count]';
+'conditions of the level that failed with this cause in their newest result [count]';
+comment on column failure_cluster.total_count is 'conditions of the level that have a result [count]';
 comment on column failure_cluster.failure_ratio is 'failed_count / total_count [ratio]';
 comment on column failure_cluster.lift is
 'failure_ratio against that of all conditions; 1 = no difference [ratio]';

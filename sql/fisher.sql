@@ -20,7 +20,7 @@ create or replace macro fisher(hit_count, group_count, failed_count, total_count
                         * (total_count - group_count) / greatest(total_count - 1, 1)
                     )
                 ) as bigint
-            ) as reach
+            ) as longest_run
     ),
 
     step as (
@@ -28,8 +28,8 @@ create or replace macro fisher(hit_count, group_count, failed_count, total_count
             shape.log_constant,
             unnest(
                 generate_series(
-                    greatest(hit_count, shape.peak - shape.reach),
-                    least(group_count, failed_count, greatest(hit_count, shape.peak) + shape.reach)
+                    greatest(hit_count, shape.peak - shape.longest_run),
+                    least(group_count, failed_count, greatest(hit_count, shape.peak) + shape.longest_run)
                 )
             ) as i
         from shape

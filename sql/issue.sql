@@ -1,12 +1,12 @@
 -- The root causes that fmon can't get rid of: what fmon issues writes. Of the conditions whose newest attempt
--- failed of one, at least one can't be run again (remedy unrecoverable) or has had its last cycle.
+-- failed with one, at least one can't be run again (remedy unrecoverable) or has had its last cycle.
 create or replace view issue as
 with last_cycle as (
     select
         experiment.experiment_id,
-        greatest(experiment.max_relaunch_cycles, coalesce(max(authorized.cycle), 0)) as cycle
+        greatest(experiment.max_relaunch_cycles, coalesce(max(cycle_authorization.cycle), 0)) as cycle
     from experiment
-    left join authorized on experiment.experiment_id = authorized.experiment_id
+    left join cycle_authorization on experiment.experiment_id = cycle_authorization.experiment_id
     group by experiment.experiment_id, experiment.max_relaunch_cycles
 ),
 
@@ -26,7 +26,7 @@ standing as (
         failure.job_id,
         failure.confidence,
         failure.affected_files,
-        condition.entry_number,
+        condition.manifest_position,
         coalesce(failure.remedy = 'unrecoverable', false) as is_unrecoverable,
         failure.cycle >= last_cycle.cycle as is_out_of_cycles
     from failure
@@ -58,9 +58,9 @@ cause as (
                 job_id: standing.job_id,
                 affected_files: standing.affected_files
             },
-            (standing.confidence, -standing.entry_number)
+            (standing.confidence, -standing.manifest_position)
         ) as shown,
-        list(standing.condition_id order by standing.entry_number) as condition_ids,
+        list(standing.condition_id order by standing.manifest_position) as condition_ids,
         count(*) as condition_count,
         max(standing.confidence) as confidence
     from standing
@@ -68,7 +68,7 @@ cause as (
     having bool_or(standing.is_unrecoverable or standing.is_out_of_cycles)
 ),
 
-burned as (
+wasted as (
     select
         failure.experiment_id,
         failure.root_cause_id,
@@ -95,7 +95,7 @@ mended as (
                 coalesce(fix_record.person, 'unknown'),
                 fix_record.what
             )
-            order by fix_record.fixed_at
+            order by fix_record.fixed_at, fix_record.event_position
         ) as fixes
     from fix_record
     group by fix_record.experiment_id, fix_record.root_cause_id
@@ -105,7 +105,7 @@ filed as (
     select
         filed_issue.experiment_id,
         filed_issue.root_cause_id,
-        arg_max(filed_issue.url, filed_issue.filed_at) as url,
+        arg_max(filed_issue.url, row(filed_issue.filed_at, filed_issue.event_position)) as url,
         max(filed_issue.filed_at) as filed_at
     from filed_issue
     group by filed_issue.experiment_id, filed_issue.root_cause_id
@@ -125,29 +125,28 @@ select
     cause.shown.job_id as evidence_job_id,
     cause.shown.affected_files,
     cause.condition_ids,
-    burned.job_ids,
+    wasted.job_ids,
     coalesce(mended.fixes, []) as fixes,
     filed.url,
     cause.condition_count,
-    burned.failed_count,
-    burned.unpriced_count,
-    burned.cycle,
+    wasted.failed_count,
+    wasted.unpriced_count,
+    wasted.cycle,
     cause.shown.evidence_line,
     cause.confidence,
-    burned.cost_usd,
-    burned.first_failed_at,
-    burned.last_failed_at,
+    wasted.cost_usd,
+    wasted.first_failed_at,
+    wasted.last_failed_at,
     filed.filed_at
 from cause
-inner join burned
-    on cause.experiment_id = burned.experiment_id and cause.root_cause_id = burned.root_cause_id
+inner join wasted
+    on cause.experiment_id = wasted.experiment_id and cause.root_cause_id = wasted.root_cause_id
 left join mended
     on cause.experiment_id = mended.experiment_id and cause.root_cause_id = mended.root_cause_id
 left join filed
     on cause.experiment_id = filed.experiment_id and cause.root_cause_id = filed.root_cause_id;
 
-comment on view issue is
-'A root cause that a person has to see to; grain: experiment_id, root_cause_id';
+comment on view issue is 'A root cause that needs a person; grain: experiment_id, root_cause_id';
 comment on column issue.experiment_id is 'the experiment [id]';
 comment on column issue.root_cause_id is 'the root cause [id]';
 comment on column issue.signature is 'the most frequent error among its failures [id]';
@@ -162,12 +161,12 @@ comment on column issue.evidence_source is
 'where it stood: log, controller_log, failure_reason or status [name]';
 comment on column issue.evidence_job_id is 'the job it is of [id]';
 comment on column issue.affected_files is 'project files that its log names, deepest first [text]';
-comment on column issue.condition_ids is 'conditions whose newest attempt failed of it [id]';
-comment on column issue.job_ids is 'all jobs that failed of it, of every cycle [id]';
+comment on column issue.condition_ids is 'conditions whose newest attempt failed with it [id]';
+comment on column issue.job_ids is 'all jobs that failed with it, of every cycle [id]';
 comment on column issue.fixes is 'what was done about it, the oldest first [text]';
 comment on column issue.url is 'the issue that was filed about it; null = none by fmon [text]';
-comment on column issue.condition_count is 'conditions whose newest attempt failed of it [count]';
-comment on column issue.failed_count is 'attempts that failed of it, of every cycle [count]';
+comment on column issue.condition_count is 'conditions whose newest attempt failed with it [count]';
+comment on column issue.failed_count is 'attempts that failed with it, of every cycle [count]';
 comment on column issue.unpriced_count is 'of them those whose cost is unknown [count]';
 comment on column issue.cycle is 'newest cycle in which it failed [count]';
 comment on column issue.evidence_line is 'number of the evidence in the stored log, from 1 [count]';

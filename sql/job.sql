@@ -2,35 +2,38 @@
 create or replace view job as
 with framed as (
     select
-        sighting.experiment_id,
-        sighting.condition_id,
-        sighting.job_id,
-        sighting.task_id,
-        sighting.poll_id,
-        sighting.role,
-        sighting.status,
-        sighting.state,
-        sighting.step,
-        sighting.is_seen,
-        sighting.is_terminal,
-        sighting.is_failed,
-        sighting.is_newest,
-        sighting.cycle,
-        sighting.job_duration_s,
-        sighting.seen_at,
-        sighting.submitted_at,
-        sighting.start_at,
-        sighting.end_at,
-        first_value(sighting.seen_at) over task as first_seen_at,
+        job_observation.experiment_id,
+        job_observation.condition_id,
+        job_observation.job_id,
+        job_observation.task_id,
+        job_observation.poll_id,
+        job_observation.role,
+        job_observation.status,
+        job_observation.state,
+        job_observation.step,
+        job_observation.is_seen,
+        job_observation.is_terminal,
+        job_observation.is_failed,
+        job_observation.is_newest,
+        job_observation.cycle,
+        job_observation.job_duration_s,
+        job_observation.seen_at,
+        job_observation.submitted_at,
+        job_observation.start_at,
+        job_observation.end_at,
+        first_value(job_observation.seen_at) over task as first_seen_at,
         last_value(
-            case when sighting.previous_status is distinct from sighting.status then sighting.seen_at end
+            case
+                when job_observation.previous_status is distinct from job_observation.status
+                    then job_observation.seen_at
+            end
             ignore nulls
         ) over task as detected_at
-    from sighting
+    from job_observation
     window
         task as (
-            partition by sighting.experiment_id, sighting.job_id, sighting.task_id
-            order by sighting.poll_id
+            partition by job_observation.experiment_id, job_observation.job_id, job_observation.task_id
+            order by job_observation.poll_id
             rows between unbounded preceding and current row
         )
 ),
@@ -56,14 +59,14 @@ timed as (
         end as begun_us,
         case
             when framed.is_terminal then epoch_us(framed.end_at)
-            else epoch_us(coalesce(absence.last_seen_at, experiment.now_at))
+            else epoch_us(coalesce(job_absence.last_seen_at, experiment.now_at))
         end as ended_us,
         framed.submitted_at,
         framed.start_at,
         framed.end_at,
         framed.first_seen_at,
         framed.detected_at,
-        coalesce(absence.last_seen_at, experiment.last_ok_at) as last_seen_at,
+        coalesce(job_absence.last_seen_at, experiment.last_ok_at) as last_seen_at,
         case
             when framed.step = 'lost' then framed.seen_at
             when framed.is_terminal then coalesce(framed.end_at, framed.detected_at)
@@ -74,11 +77,11 @@ timed as (
         end as since_at
     from framed
     inner join experiment on framed.experiment_id = experiment.experiment_id
-    left join absence
+    left join job_absence
         on
-            framed.experiment_id = absence.experiment_id
-            and framed.job_id = absence.job_id
-            and framed.task_id = absence.task_id
+            framed.experiment_id = job_absence.experiment_id
+            and framed.job_id = job_absence.job_id
+            and framed.task_id = job_absence.task_id
     where framed.is_newest
 )
 

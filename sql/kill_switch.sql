@@ -1,4 +1,4 @@
--- The firings of the kill-switch as the poll that fired recorded them, and whom it would be right to cancel
+-- The firings of the kill switch as the poll that fired recorded them, and whom it would be right to cancel
 -- now: candidates that are still open and have not got past the failure point since.
 create or replace view kill_switch as
 with candidate as (
@@ -16,13 +16,13 @@ still_open as (
         candidate.firing_id,
         list(candidate.job_id order by candidate.job_id) as job_ids
     from candidate
-    inner join reach
-        on candidate.experiment_id = reach.experiment_id and candidate.job_id = reach.job_id
+    inner join longest_run
+        on candidate.experiment_id = longest_run.experiment_id and candidate.job_id = longest_run.job_id
     where
-        reach.is_open
+        longest_run.is_open
         and (
-            not reach.has_started
-            or (candidate.failure_point_s > 0 and reach.reach_s <= candidate.failure_point_s)
+            not longest_run.has_started
+            or (candidate.failure_point_s > 0 and longest_run.longest_run_s <= candidate.failure_point_s)
         )
     group by candidate.experiment_id, candidate.firing_id
 )
@@ -33,7 +33,7 @@ select
     firing.trigger,
     firing.signature,
     firing.category,
-    firing.why_none,
+    firing.no_action_reason,
     firing.combination,
     [cast(member as bigint) for member in firing.member_job_ids] as failed_job_ids,
     coalesce(still_open.job_ids, []) as cancel_job_ids,
@@ -46,15 +46,14 @@ from firing
 left join still_open
     on firing.experiment_id = still_open.experiment_id and firing.firing_id = still_open.firing_id;
 
-comment on view kill_switch is
-'A firing of the kill-switch; grain: experiment_id, firing_id';
+comment on view kill_switch is 'A firing of the kill switch; grain: experiment_id, firing_id';
 comment on column kill_switch.experiment_id is 'the experiment [id]';
 comment on column kill_switch.firing_id is 'order of the firing, from 1 [id]';
 comment on column kill_switch.trigger is
 'identical_errors (3 or more end within 5 minutes), or failed_ratio: too many jobs failed [name]';
 comment on column kill_switch.signature is 'the error they share; null for failed_ratio [id]';
 comment on column kill_switch.category is 'its root cause category; null for failed_ratio [name]';
-comment on column kill_switch.why_none is 'why it proposed no job; null = it proposed some [text]';
+comment on column kill_switch.no_action_reason is 'why it proposed no job; null = it proposed some [text]';
 comment on column kill_switch.combination is
 'factor -> level that the failures share; empty = all jobs [text]';
 comment on column kill_switch.failed_job_ids is 'the failed jobs; none is in two firings of a trigger [id]';

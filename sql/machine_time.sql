@@ -4,36 +4,37 @@
 create or replace view machine_time as
 with following as (
     select
-        sighting.experiment_id,
-        sighting.job_id,
-        sighting.task_id,
-        sighting.is_seen,
-        sighting.is_terminal,
-        sighting.is_billed,
-        sighting.is_unstarted,
-        sighting.is_newest,
-        sighting.job_duration_s,
-        sighting.seen_at,
-        sighting.start_at,
-        sighting.last_recovered_at,
-        sighting.end_at,
-        coalesce(lag(sighting.is_billed) over task, false) as was_billed,
-        lag(sighting.seen_at) over task as previous_at,
-        lag(sighting.start_at) over task as previous_start_at,
+        job_observation.experiment_id,
+        job_observation.job_id,
+        job_observation.task_id,
+        job_observation.is_seen,
+        job_observation.is_terminal,
+        job_observation.is_billed,
+        job_observation.is_unstarted,
+        job_observation.is_newest,
+        job_observation.job_duration_s,
+        job_observation.seen_at,
+        job_observation.start_at,
+        job_observation.last_recovered_at,
+        job_observation.end_at,
+        coalesce(lag(job_observation.is_billed) over task, false) as was_billed,
+        lag(job_observation.seen_at) over task as previous_at,
+        lag(job_observation.start_at) over task as previous_start_at,
         lead(
             case
-                when sighting.is_terminal then coalesce(sighting.end_at, sighting.seen_at)
-                else sighting.seen_at
+                when job_observation.is_terminal
+                    then coalesce(job_observation.end_at, job_observation.seen_at)
+                else job_observation.seen_at
             end
         ) over task as next_at,
-        coalesce(lead(not sighting.is_seen) over task, false) as is_lost_next
-    from sighting
+        coalesce(lead(not job_observation.is_seen) over task, false) as is_lost_next
+    from job_observation
     -- An absence that ended was a gap in the queue's answer, not in the job.
-    where sighting.is_seen or sighting.is_newest
+    where job_observation.is_seen or job_observation.is_newest
     window
         task as (
-            partition by sighting.experiment_id, sighting.job_id, sighting.task_id
-            order by sighting.poll_id
+            partition by job_observation.experiment_id, job_observation.job_id, job_observation.task_id
+            order by job_observation.poll_id
         )
 ),
 
@@ -68,16 +69,16 @@ stretch as (
         end as begun_at,
         case
             -- A lost job is not known to have run longer than the last poll that saw it.
-            when following.is_lost_next then absence.last_seen_at
+            when following.is_lost_next then job_absence.last_seen_at
             else coalesce(following.next_at, experiment.now_at)
         end as ended_at
     from following
     inner join experiment on following.experiment_id = experiment.experiment_id
-    left join absence
+    left join job_absence
         on
-            following.experiment_id = absence.experiment_id
-            and following.job_id = absence.job_id
-            and following.task_id = absence.task_id
+            following.experiment_id = job_absence.experiment_id
+            and following.job_id = job_absence.job_id
+            and following.task_id = job_absence.task_id
     where following.is_billed and following.is_seen
 )
 ,
@@ -116,8 +117,7 @@ left join billed
         and following.task_id = billed.task_id
 where following.is_newest;
 
-comment on view machine_time is
-'How long a job task had a machine; grain: experiment_id, job_id, task_id';
+comment on view machine_time is 'How long a job task had a machine; grain: experiment_id, job_id, task_id';
 comment on column machine_time.experiment_id is 'the experiment [id]';
 comment on column machine_time.job_id is 'SkyPilot''s managed job [id]';
 comment on column machine_time.task_id is 'task within the job [id]';

@@ -14,8 +14,7 @@ from known_status as known;
 comment on table status is 'What each status of SkyPilot 0.14 means; grain: status';
 comment on column status.status is 'SkyPilot''s word [name]';
 comment on column status.state is 'pending, running, succeeded, failed or cancelled [name]';
-comment on column status.step is
-'what alarms watch: waiting, starting, running, failed_setup, ended [name]';
+comment on column status.step is 'what alarms watch: waiting, starting, running, failed_setup, ended [name]';
 comment on column status.is_terminal is 'no further change possible [bool]';
 comment on column status.is_failed is 'ended without success; a cancelled job did not fail [bool]';
 comment on column status.is_billed is 'a machine is there or on its way [bool]';

@@ -40,16 +40,16 @@ create or replace macro suspect_change(before, after) as table
 comment on macro table suspect_change is -- noqa: PRS
 'A combination that explains a cause in one of two experiments, or both; grain: experiment_id, before_experiment_id, root_cause_id, combination
 experiment_id: the later experiment [id]
-before_experiment_id: the one that it is held against [id]
+before_experiment_id: the one that it is compared with [id]
 root_cause_id: what failures of one root cause share [id]
 category: its category [name]
 side: suspect in both, or only before or after [name]
-combination: factor -> level, by factor; empty = every condition failed of it [text]
+combination: factor -> level, by factor; empty = every condition failed with it [text]
 before_statement: what view suspect says of it before; null = no suspect there [text]
 after_statement: what view suspect says of it after; null = no suspect there [text]
-before_failed_count: conditions of the combination that failed of the cause before; 0 = no suspect [count]
-after_failed_count: conditions of the combination that failed of the cause after; 0 = no suspect [count]
-before_total_count: conditions of the combination with a verdict before; 0 = no suspect [count]
-after_total_count: conditions of the combination with a verdict after; 0 = no suspect [count]
+before_failed_count: conditions of the combination that failed with the cause before; 0 = no suspect [count]
+after_failed_count: conditions of the combination that failed with the cause after; 0 = no suspect [count]
+before_total_count: conditions of the combination with a result before; 0 = no suspect [count]
+after_total_count: conditions of the combination with a result after; 0 = no suspect [count]
 before_p_holm: p before, after Holm over all combinations of the cause; null = no suspect there [ratio]
 after_p_holm: the same of the later experiment [ratio]';

@@ -10,24 +10,24 @@ with answered as (
 )
 
 select
-    sighting.experiment_id,
-    sighting.condition_id,
-    sighting.job_id,
-    sighting.task_id,
-    sighting.poll_id,
-    sighting.role,
-    sighting.previous_status as from_status,
-    sighting.status as to_status,
-    sighting.is_seen,
-    sighting.cycle,
-    sighting.seen_at,
-    answered.polled_at as not_before
-from sighting
+    job_observation.experiment_id,
+    job_observation.condition_id,
+    job_observation.job_id,
+    job_observation.task_id,
+    job_observation.poll_id,
+    job_observation.role,
+    job_observation.previous_status as from_status,
+    job_observation.status as to_status,
+    job_observation.is_seen,
+    job_observation.cycle,
+    job_observation.seen_at,
+    answered.polled_at as not_before_at
+from job_observation
 asof left join answered
-    on sighting.experiment_id = answered.experiment_id and sighting.poll_id > answered.poll_id
+    on job_observation.experiment_id = answered.experiment_id and job_observation.poll_id > answered.poll_id
 where
-    sighting.previous_status is distinct from sighting.status
-    or sighting.was_seen <> sighting.is_seen;
+    job_observation.previous_status is distinct from job_observation.status
+    or job_observation.was_seen <> job_observation.is_seen;
 
 comment on view transition is
 'A change of a job task''s status or presence; grain: experiment_id, job_id, task_id, poll_id';
@@ -37,9 +37,9 @@ comment on column transition.job_id is 'SkyPilot''s managed job [id]';
 comment on column transition.task_id is 'task within the job [id]';
 comment on column transition.poll_id is 'the poll that showed the change [id]';
 comment on column transition.role is 'attempt, superseded or duplicate, see view job [name]';
-comment on column transition.from_status is 'status before; null = first sighting [name]';
+comment on column transition.from_status is 'status before; null = first seen [name]';
 comment on column transition.to_status is 'status after; of an absent job the last one known [name]';
 comment on column transition.is_seen is 'false: from here on the queue does not list it [bool]';
 comment on column transition.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
 comment on column transition.seen_at is 'the poll that showed it [UTC]';
-comment on column transition.not_before is 'the successful poll before; null = there is none [UTC]';
+comment on column transition.not_before_at is 'the successful poll before; null = there is none [UTC]';

@@ -47,8 +47,14 @@ def check_session(folder, session: str) -> None:
 
 
 def run_tests(folder, section: str) -> subprocess.CompletedProcess[str]:
-    (command,) = blocks(section, "console")
-    program, *arguments = command.removeprefix("$ ").split()
+    """Run the commands of a section, tests last, as its ``make`` and its pytest would."""
+    (commands,) = blocks(section, "console")
+    *before, last = commands.strip().splitlines()
+    assert before in ([], ["$ make docs"])
+    if before:
+        done = python(folder, "tests.tools.generate")
+        assert done.returncode == 0, done.stderr
+    program, *arguments = last.removeprefix("$ ").split()
     assert program == ".venv/bin/pytest"
     return python(folder, "pytest", "-q", "-p", "no:cacheprovider", *arguments)
 

@@ -40,7 +40,7 @@ class Cancelled:
     left : those of them that are not known to have ended
     flying : conditions whose launch is still in flight: its job would escape
     spared : jobs that the kill-switch proposed, and that have got past the failure point since
-    why_none : why there is nothing to cancel
+    no_action_reason : why there is nothing to cancel
     is_proposal : nothing was done
     is_dry : of a replay: written down, nothing left this machine
     error : why the last look, or the last wish, failed
@@ -51,7 +51,7 @@ class Cancelled:
     left: list[Target] = field(default_factory=list)
     flying: list[str] = field(default_factory=list)
     spared: list[int] = field(default_factory=list)
-    why_none: str = ""
+    no_action_reason: str = ""
     is_proposal: bool = False
     is_dry: bool = False
     error: QueueError | None = None
@@ -64,7 +64,7 @@ class Cancelled:
             said.append(f"spared, they got past the failure point meanwhile: job {jobs}")
         gone = len(self.targets) - len(self.left)
         if not self.targets:
-            said.append(f"{self.experiment_id}: nothing to cancel: {self.why_none}")
+            said.append(f"{self.experiment_id}: nothing to cancel: {self.no_action_reason}")
         elif self.is_proposal:
             said.append(f"{self.experiment_id}: {_jobs(gone)} would be cancelled; --yes does it")
         elif self.is_dry:
@@ -83,7 +83,8 @@ class Cancelled:
             why.append(str(self.error))
         if not why:
             return None
-        message = f"{self.experiment_id}: {'; '.join(why)}. Type the same again; what is gone stays gone"
+        advice = "Jobs already cancelled stay cancelled; run the command again"
+        message = f"{self.experiment_id}: {'; '.join(why)}. {advice}"
         return QueueError(message, error_type=self.error.error_type if self.error else "StillOpen")
 
 
@@ -92,7 +93,7 @@ def proposed(data: Path, experiment: str | None, request: CancelRequest, *, now:
 
     Parameters
     ----------
-    data, experiment : folder of the stores; the experiment's id or a unique start of it
+    data, experiment : data directory; the experiment's id or a unique prefix
     request : what is to end
     now : the clock [UTC]
 
@@ -159,7 +160,7 @@ def cancel(
         left=canceller.left,
         flying=canceller.flying,
         spared=[job_id for job_id in canceller.found.spared if job_id not in canceller.targets],
-        why_none=canceller.found.why_none,
+        no_action_reason=canceller.found.no_action_reason,
         error=canceller.error,
     )
 
@@ -183,7 +184,7 @@ def _proposed(store: Store, found: CancelTargets) -> Cancelled:
         experiment_id=store.experiment_id,
         targets=found.targets,
         spared=found.spared,
-        why_none=found.why_none,
+        no_action_reason=found.no_action_reason,
         is_proposal=True,
     )
 
@@ -194,12 +195,12 @@ def _write_dry(store: Store, manifest: Manifest, request: CancelRequest, *, now:
     if found.targets:
         job_ids = sorted(target.job_id for target in found.targets)
         fields = {"job_ids": job_ids, "reason": request.reason, "by": request.by, "dry_run": True}
-        append_event(store, "cancel_begin", at=now, firing_ids=found.firing_ids, **fields)
+        append_event(store, "cancel_requested", at=now, firing_ids=found.firing_ids, **fields)
         append_event(store, "cancel", at=now, left_job_ids=[], **fields)
     return Cancelled(
         experiment_id=store.experiment_id,
         targets=found.targets,
-        why_none=found.why_none,
+        no_action_reason=found.no_action_reason,
         is_dry=True,
     )
 

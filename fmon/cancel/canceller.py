@@ -156,7 +156,7 @@ class Canceller:
         if fresh:
             self.targets |= fresh
             self._write(
-                "cancel_begin",
+                "cancel_requested",
                 job_ids=sorted(fresh),
                 reason=self.request.reason,
                 firing_ids=sorted(self.firing_ids),

@@ -32,8 +32,8 @@ select
 from condition
 inner join job on condition.experiment_id = job.experiment_id and condition.job_id = job.job_id
 where job.state = 'lost' and not condition.is_terminal
-group by condition.condition_id, condition.job_id, condition.entry_number
-order by condition.entry_number
+group by condition.condition_id, condition.job_id, condition.manifest_position
+order by condition.manifest_position
 """
 
 STATES = "select condition_id, state, status, is_terminal from condition"
@@ -65,7 +65,7 @@ def lost(data: Path, experiment: str | None, selections: Sequence[str], *, now: 
 
     Parameters
     ----------
-    data, experiment : folder of the stores; the experiment's id or a unique start of it
+    data, experiment : data directory; the experiment's id or a unique prefix
     selections : conditions and factor=level
     now : the clock [UTC]
 
@@ -117,7 +117,7 @@ def close_lost(
     dry_run = {"dry_run": True} if is_replay else {}
     for row in found.rows:
         which = {"condition_id": row["condition_id"], "job_id": row["job_id"]}
-        append_event(store, "close_lost", at=now, **which, by=by, reason=redact(reason), **dry_run)
+        append_event(store, "lost_job_closed", at=now, **which, by=by, reason=redact(reason), **dry_run)
     return Lost(experiment_id=found.experiment_id, rows=found.rows, is_closed=True)
 
 

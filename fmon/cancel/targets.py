@@ -44,15 +44,15 @@ with known as (
 select
     known.condition_id,
     known.job_id,
-    any_value(reach.cycle) as cycle,
+    any_value(longest_run.cycle) as cycle,
     any_value(job.status order by job.is_terminal, job.task_id) as status,
     coalesce(bool_or(job.state in ('pending', 'running')), true) as is_open,
     coalesce(bool_and(job.is_terminal), false) as has_ended,
-    coalesce(any_value(reach.has_started), false) as has_started,
-    any_value(reach.reach_s) as reach_s
+    coalesce(any_value(longest_run.has_started), false) as has_started,
+    any_value(longest_run.longest_run_s) as longest_run_s
 from known
 left join job on known.experiment_id = job.experiment_id and known.job_id = job.job_id
-left join reach on known.experiment_id = reach.experiment_id and known.job_id = reach.job_id
+left join longest_run on known.experiment_id = longest_run.experiment_id and known.job_id = longest_run.job_id
 group by known.condition_id, known.job_id
 order by known.job_id
 """
@@ -64,7 +64,7 @@ select
     kill_switch.trigger,
     kill_switch.category,
     kill_switch.combination,
-    kill_switch.why_none,
+    kill_switch.no_action_reason,
     kill_switch.cycle,
     kill_switch.failed_count,
     kill_switch.failure_point_s,
@@ -94,7 +94,7 @@ class CancelRequest:
 
     @property
     def reason(self) -> str:
-        """Give the word of the audit; view ``relaunch`` goes by it."""
+        """Give the word of the audit; view ``relaunch_candidate`` goes by it."""
         return "person" if self.selections else "kill_switch"
 
 
@@ -104,7 +104,7 @@ class Target(NamedTuple):
     condition_id: str
     job_id: int
     status: str | None
-    why: str
+    reason: str
 
 
 class BlamedCondition(NamedTuple):
@@ -113,7 +113,7 @@ class BlamedCondition(NamedTuple):
     ``failure_point_s``: where a firing blames it, the run time beyond which its job is spared.
     """
 
-    why: str
+    reason: str
     cycle: int | None = None
     failure_point_s: float | None = None
 
@@ -125,11 +125,12 @@ class CancelTargets:
     Attributes
     ----------
     targets : open jobs to cancel
-    jobs : every job of the experiment: condition_id, cycle, status, is_open, has_ended, has_started, reach_s
+    jobs : every job of the experiment: condition_id, cycle, status, is_open, has_ended, has_started,
+        longest_run_s
     blamed : conditions whose jobs are to be cancelled
     firing_ids : the firings that ask for it
     spared : jobs that a firing proposed, and that have got past its failure point by now
-    why_none : why there is no target, where there is none
+    no_action_reason : why there is no target, where there is none
     """
 
     targets: list[Target] = field(default_factory=list)
@@ -137,7 +138,7 @@ class CancelTargets:
     blamed: dict[str, list[BlamedCondition]] = field(default_factory=dict)
     firing_ids: list[int] = field(default_factory=list)
     spared: list[int] = field(default_factory=list)
-    why_none: str = "no job of these conditions is open"
+    no_action_reason: str = "no job of these conditions is open"
 
     def newcomers(self, known: Iterable[int]) -> list[Target]:
         """Find the jobs of the blamed conditions that were not known before and are as much to blame."""
@@ -145,9 +146,11 @@ class CancelTargets:
         found = []
         for job_id, job in self.jobs.items():
             blamed = self.blamed.get(job["condition_id"], [])
-            why = next((each.why for each in blamed if _is_meant(job, each)), None)
-            if job_id not in before and job["is_open"] and why:
-                found.append(Target(job["condition_id"], job_id, job["status"], f"{why}; appeared meanwhile"))
+            reason = next((each.reason for each in blamed if _is_meant(job, each)), None)
+            if job_id not in before and job["is_open"] and reason:
+                found.append(
+                    Target(job["condition_id"], job_id, job["status"], f"{reason}; appeared meanwhile")
+                )
         return found
 
 
@@ -168,7 +171,7 @@ def find_targets(store: Store, manifest: Manifest, request: CancelRequest, *, no
     chosen = select(manifest, request.selections)
     con = connect(store.path.parent, store.experiment_id, now=now, queries=(JOBS, FIRINGS))
     try:
-        freeze(con, ("reach",))
+        freeze(con, ("longest_run",))
         jobs = {row["job_id"]: row for row in rows(con, JOBS)}
         if not request.selections:
             return _targets_of_firings(con, manifest, jobs)
@@ -214,7 +217,7 @@ def _targets_of_firings(
         for job_id in firing["cancel_job_ids"]:
             job = jobs[job_id]
             targets.setdefault(job_id, Target(job["condition_id"], job_id, job["status"], why))
-        if firing["why_none"] is None:
+        if firing["no_action_reason"] is None:
             for entry in manifest.jobs:
                 if _is_at(entry, firing["combination"]):
                     condition = BlamedCondition(why, firing["cycle"], firing["failure_point_s"])
@@ -226,14 +229,14 @@ def _targets_of_firings(
         blamed=blamed,
         firing_ids=[firing["firing_id"] for firing in firings if firing["cancel_job_ids"]],
         spared=sorted(job_id for job_id in spared - targets.keys() if jobs[job_id]["is_open"]),
-        why_none=_why_none(firings),
+        no_action_reason=_no_action_reason(firings),
     )
 
 
-def _why_none(firings: list[dict[str, Any]]) -> str:
+def _no_action_reason(firings: list[dict[str, Any]]) -> str:
     if not firings:
         return "the kill-switch has not fired in this cycle"
-    reasons = dict.fromkeys(firing["why_none"] for firing in firings if firing["why_none"])
+    reasons = dict.fromkeys(firing["no_action_reason"] for firing in firings if firing["no_action_reason"])
     return "; ".join(reasons) or "what the kill-switch proposed is gone, or past the failure point"
 
 

@@ -38,15 +38,15 @@ def cancel(
         bool, typer.Option("--lost", help="Close what the queue has lost, after you have looked.")
     ] = False,
     reason: Annotated[
-        str | None, typer.Option(help="With --lost: how you know that it ended.", show_default=False)
+        str | None, typer.Option(help="With --lost: evidence that the job has ended.", show_default=False)
     ] = None,
     by: Annotated[
         str | None, typer.Option(help="Your name, for the audit; default: the user.", show_default=False)
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, it is only shown.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Cancel the jobs (default: only show them).")] = False,
     experiment: Annotated[
         str | None,
-        typer.Option(help="Experiment id or a unique start of it; default: the newest.", show_default=False),
+        typer.Option(help="Experiment id or unique prefix; default: the newest.", show_default=False),
     ] = None,
     output: Rows = Output.table,
     data: Data = Path(DEFAULT_DATA),
@@ -71,7 +71,7 @@ def act(data: Path, experiment: str, *, sleep: Callable[[float], None]) -> str |
 
     Parameters
     ----------
-    data, experiment : folder of the stores; the experiment's id
+    data, experiment : data directory; the experiment's id
     sleep : how to wait [s]
     """
     from fmon.cancel.cancel import CancelRequest, is_to_act
@@ -119,7 +119,7 @@ def _close(
     if not yes:
         return lost_phase(data, experiment, named, now=now())
     if not (reason or "").strip():
-        raise ConfigError("--lost needs --reason TEXT: how you know that the job has ended")
+        raise ConfigError("--lost needs --reason TEXT: evidence that the job has ended")
     return close_lost(data, experiment, named, by=by, reason=reason or "", now=now())
 
 
@@ -127,7 +127,7 @@ def _print_cancelled(done: Cancelled, output: str) -> None:
     """Print the jobs, then fail for what is left."""
     from fmon.terminal.rows import print_rows
 
-    columns = ("condition_id", "job_id", "status", "why")
+    columns = ("condition_id", "job_id", "status", "reason")
     print_rows(columns, [target._asdict() for target in done.targets], output)
     say(*done.sentences())
     if fault := done.fault():

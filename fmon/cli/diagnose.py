@@ -29,7 +29,7 @@ def diagnose(
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Gather all failures into root causes: whom each struck, its evidence, and how to fix it."""
+    """Group all failures by root cause, with affected jobs, evidence and fix."""
     from fmon.diagnose.diagnose import diagnose as diagnose_phase
     from fmon.sky.logs import open_logs
     from fmon.terminal.diagnosis import print_diagnosis

@@ -1,4 +1,4 @@
-"""Where a process starts; the only place that turns a refusal into a sentence and an exit code."""
+"""Entry point; the only place that turns errors into messages and exit codes."""
 
 import os
 import sys

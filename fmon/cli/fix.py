@@ -15,6 +15,7 @@ from fmon.cli.options import (
     Output,
     Rows,
     now,
+    user,
 )
 from fmon.cli.poll import DEFAULT_DATA
 from fmon.cli.stderr import say
@@ -50,11 +51,9 @@ def record(
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Record what was done about a root cause; one that needs a person is relaunched only then."""
-    from getpass import getuser
-
     from fmon.fix.steps import record as record_phase
 
-    record_phase(data, experiment, root_cause_id, what=what, by=by or getuser(), now=now())
+    record_phase(data, experiment, root_cause_id, what=what, by=by or user(), now=now())
     say(f"recorded for {root_cause_id}; commit the fixes of all causes as one, then fmon fix run")
 
 
@@ -80,7 +79,7 @@ def run(
             print_rows(RAN, rows, output)
     if done[-1].exit_status != 0:
         last = done[-1]
-        message = f"{last.step} ended with exit status {last.exit_status}; put it right, then fmon fix run"
+        message = f"{last.step} ended with exit status {last.exit_status}; fix it, then fmon fix run"
         raise RuleError(3, message)
     say("next: fmon fix verify")
 
@@ -99,7 +98,7 @@ def verify(
     if not verified.rerun_count:
         say(f"{verified.experiment_id}: no condition is to be run again, so nothing is to be verified")
     elif verified.broken:
-        message = f"the chain is broken at {', '.join(verified.broken)}; put it right, then fmon fix verify"
+        message = f"the chain is broken at {', '.join(verified.broken)}; fix it, then fmon fix verify"
         raise RuleError(3, message)
     else:
         say(f"the chain holds for {verified.rerun_count:,} conditions; next: fmon relaunch --dry-run")

@@ -49,9 +49,9 @@ def launch(
         bool, typer.Option("--dry-run", help="Look at everything and change nothing.")
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Launch although it may cost more than the budget.")
+        bool, typer.Option("--yes", help="Launch even if the estimate exceeds the budget.")
     ] = False,
-    go_on: Annotated[bool, typer.Option("--watch", help="Go on as fmon watch does.")] = False,
+    go_on: Annotated[bool, typer.Option("--watch", help="Watch after launching.")] = False,
     allow_bare_vm: Annotated[
         bool, typer.Option("--allow-bare-vm", help="Launch without a container image; the audit records it.")
     ] = False,
@@ -59,7 +59,7 @@ def launch(
     max_conditions: MaxConditions = 100_000,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Launch one managed job per condition, exactly once; called again it carries on where it was."""
+    """Launch one managed job per condition, exactly once; called again it resumes."""
     from fmon.cli.launch import run_launch
 
     launched = run_launch(
@@ -114,7 +114,7 @@ def run_launch(
                 config, data, dependencies(), options, max_conditions=max_conditions, progress=bar.show
             )
     except KeyboardInterrupt:
-        say("interrupted; the same command carries on and launches nothing twice")
+        say("interrupted; the same command resumes and launches nothing twice")
         raise typer.Exit(INTERRUPTED) from None
     say(*launched.sentences())
     print_lines(launched.lines())

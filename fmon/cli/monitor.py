@@ -113,7 +113,7 @@ def logs(
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Print the stored log of a job, else as far as it is written by now."""
+    """Print a job's log (stored, otherwise live)."""
     from fmon.monitor.show_log import logs as logs_phase
     from fmon.sky.logs import open_logs
     from fmon.text import visible
@@ -126,7 +126,7 @@ def logs(
 def record(
     config: Config,
     *,
-    out: Annotated[Path, typer.Option(help="Folder of the recording; one that exists is carried on.")],
+    out: Annotated[Path, typer.Option(help="Folder of the recording; one that exists is resumed.")],
     interval: Interval = 60,
     queue: Queue = DEFAULT_QUEUE,
 ) -> None:

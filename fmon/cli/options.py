@@ -26,7 +26,7 @@ class Output(StrEnum):
     json = "json"
 
 
-Data = Annotated[Path, typer.Option("--data", envvar=DATA_VARIABLE, help="Folder of the stores.")]
+Data = Annotated[Path, typer.Option("--data", envvar=DATA_VARIABLE, help="Data directory.")]
 Queue = Annotated[
     str,
     typer.Option("--queue", envvar=QUEUE_VARIABLE, help="sky, file:PATH or file:- (JSON of sky jobs queue)."),
@@ -34,20 +34,18 @@ Queue = Annotated[
 Rows = Annotated[Output, typer.Option("-o", "--output", help="How rows are printed.")]
 Experiment = Annotated[
     str | None,
-    typer.Argument(help="Experiment id or a unique start of it; default: the newest.", show_default=False),
+    typer.Argument(help="Experiment id or unique prefix; default: the newest.", show_default=False),
 ]
 ExperimentOption = Annotated[
     str | None,
     typer.Option(
         "--experiment",
-        help="Experiment id or a unique start of it; default: the newest.",
+        help="Experiment id or unique prefix; default: the newest.",
         show_default=False,
     ),
 ]
 Config = Annotated[Path, typer.Argument(help="The experiment's config (YAML).", show_default=False)]
-MaxConditions = Annotated[
-    int, typer.Option("--max-conditions", help="Most conditions a config may have.", min=1)
-]
+MaxConditions = Annotated[int, typer.Option("--max-conditions", help="Maximum number of conditions.", min=1)]
 Interval = Annotated[float, typer.Option("--interval", help="Seconds between polls.", min=1)]
 ExitStatus = Annotated[
     bool,

@@ -30,13 +30,11 @@ def relaunch(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Launch without asking.")] = False,
     include_cancelled: Annotated[
-        bool, typer.Option("--include-cancelled", help="Also what a person cancelled.")
+        bool, typer.Option("--include-cancelled", help="Include jobs that a person cancelled.")
     ] = False,
     authorize_cycle: Annotated[
         int | None,
-        typer.Option(
-            help="A person's word for exactly this cycle beyond the two allowed.", show_default=False
-        ),
+        typer.Option(help="Authorize one cycle beyond the limit.", show_default=False),
     ] = None,
     budget: Annotated[
         float | None, typer.Option(help="What that cycle may cost [USD].", min=0, show_default=False)
@@ -45,7 +43,7 @@ def relaunch(
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Run again what failed or was stopped, as the next cycle, and only that; rules F1 to F5 allowing."""
+    """Relaunch failed or cancelled conditions as the next cycle, if F1-F5 allow it."""
     from fmon.relaunch.escalation import Escalation
     from fmon.relaunch.relaunch import relaunch as relaunch_phase
     from fmon.sky.queue import open_queue
@@ -71,7 +69,7 @@ def relaunch(
             print_escalation(refusal.report, output)
         raise
     except KeyboardInterrupt:
-        say("interrupted; the same command carries on with the same cycle and launches nothing twice")
+        say("interrupted; the same command resumes the same cycle and launches nothing twice")
         raise typer.Exit(INTERRUPTED) from None
     print_relaunched(done, output)
     say(*done.sentences(is_dry=dry_run))
@@ -87,7 +85,7 @@ def _asking(*, is_dry: bool, yes: bool) -> Callable[[RelaunchPlan], bool]:
             return not is_dry
         say(*plan.sentences())
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise ConfigError("nobody is there to ask; say --yes to launch, --dry-run to look")
+            raise ConfigError("no terminal to ask on; pass --yes to launch, or --dry-run to preview")
         return typer.confirm("Launch?", err=True)
 
     return agree

@@ -53,7 +53,7 @@ def issues(
     output: Rows = Output.table,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Write a text for each root cause that a person has to see to, and file them where asked."""
+    """Write an issue for each root cause that needs a person; --create files it."""
     from fmon.clients.github import open_github
     from fmon.report.issues import COLUMNS
     from fmon.report.issues import issues as issues_phase
@@ -70,7 +70,7 @@ def issues(
 def compare(
     experiments: Annotated[
         list[str],
-        typer.Argument(help="Two or more, each held against the one named before it.", show_default=False),
+        typer.Argument(help="Two or more, each compared with the one named before it.", show_default=False),
     ],
     *,
     out: Annotated[
@@ -79,7 +79,7 @@ def compare(
     output: Rows = Output.table,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Hold experiments against each other: outcome, causes fixed, new or recurring, flips, suspects, cost."""
+    """Compare experiments: outcome, causes fixed, new or recurring, state changes, suspects, cost."""
     from fmon.report.compare import compare as compare_phase
     from fmon.terminal.comparison import print_comparison
 
@@ -92,7 +92,7 @@ def compare(
 def audit(
     experiment: Experiment = None, *, output: Rows = Output.table, data: Data = Path(DEFAULT_DATA)
 ) -> None:
-    """Hold F1 to F5 and five criteria of quality against what happened; exit 0 only if all were kept."""
+    """Check F1 to F5 and five quality criteria; exit 0 only if every rule was followed."""
     from fmon.report.audit import COLUMNS, exit_status
     from fmon.report.audit import audit as audit_phase
     from fmon.terminal.rows import print_rows

@@ -32,7 +32,7 @@ def run(
     config: Config,
     *,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Launch although it may cost more than the budget.")
+        bool, typer.Option("--yes", help="Launch even if the estimate exceeds the budget.")
     ] = False,
     allow_bare_vm: Annotated[
         bool, typer.Option("--allow-bare-vm", help="Launch without a container image; the audit records it.")
@@ -72,7 +72,7 @@ def conclude(data: Path, seen: Status, out: Path) -> dict[str, Any]:
 
     Parameters
     ----------
-    data : folder of the stores
+    data : data directory
     seen : the experiment as it ended
     out : folder of the reports
 
@@ -90,7 +90,7 @@ def conclude(data: Path, seen: Status, out: Path) -> dict[str, Any]:
     reported = report(data, seen.experiment_id, out, ask=reported_costs)
     return {
         "experiment_id": seen.experiment_id,
-        "outcome": {"condition_count": seen.condition_count, **seen.counts},
+        "experiment_summary": {"condition_count": seen.condition_count, **seen.counts},
         "progress": seen.progress,
         "causes": as_json(diagnosis)["causes"],
         "jsonl": str(reported.jsonl),

@@ -36,7 +36,7 @@ def project_folder(path: Path) -> Path:
     Raises
     ------
     ConfigError
-        The file is in no repository, or git can't be run.
+        The file is not in a repository, or git can't be run.
     """
     folder = path.absolute().parent
     done = _git(folder, "rev-parse", "--show-toplevel")
@@ -86,7 +86,7 @@ def uncommitted(project: Path, *, besides: Iterable[Path]) -> list[str]:
     without = [f":(exclude,literal,top){folder.relative_to(project)}" for folder in inside]
     told = _git(project, "status", "--porcelain=v1", "-z", "--no-renames", "--", ".", *without)
     if told is None:
-        message = f"git status fails in {project}; run it there and put right what it says"
+        message = f"git status fails in {project}; run it there and fix what it reports"
         raise ConfigError(message)
     return [entry[3:] for entry in told.split("\0") if entry]
 

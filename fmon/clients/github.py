@@ -26,7 +26,7 @@ NOT_LOGGED_IN = 4
 
 LABELS = {
     "fmon": ("1f6feb", "Filed by fmon: a root cause of failed experiment conditions"),
-    "fmon-unrecoverable": ("d1242f", "A person has to put it right"),
+    "fmon-unrecoverable": ("d1242f", "A person has to fix it"),
     "fmon-out-of-cycles": ("bf8700", "Still failing after the last allowed relaunch"),
 }
 """Colour and description of each label, for repositories that don't have it yet."""
@@ -107,7 +107,7 @@ class GitHub:
         try:
             return json.loads(said)
         except ValueError:
-            message = f"gh {' '.join(words[:2])} answered with something that is no JSON; is gh up to date?"
+            message = f"gh {' '.join(words[:2])} answered with something that is not JSON; is gh up to date?"
             raise GitHubError(message) from None
 
     def _url(self, *words: str, body: str) -> str:
@@ -148,7 +148,7 @@ def open_github(repository: str | None) -> GitHub:
         said = run_gh(program, "repo", "view", "--json", "url", "--jq", ".url")
         return GitHub(program, said.strip())
     if not _REPOSITORY.fullmatch(repository):
-        message = f"--repo {repository!r} is no repository; write OWNER/NAME"
+        message = f"--repo {repository!r} is not a repository; write OWNER/NAME"
         raise ConfigError(message)
     return GitHub(program, repository)
 

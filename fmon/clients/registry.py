@@ -53,7 +53,7 @@ def parse_reference(text: str) -> Reference:
     Raises
     ------
     RegistryError
-        It is no image reference.
+        It is not an image reference.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def parse_reference(text: str) -> Reference:
     found = _REFERENCE.fullmatch(text.removeprefix("docker:"))
     if found is None:
         message = (
-            f"{text!r} is no image reference; it is written registry/name:tag or registry/name@sha256:..."
+            f"{text!r} is not an image reference; it is written registry/name:tag or registry/name@sha256:..."
         )
         raise RegistryError(message)
     host, slash, repository = found["path"].partition("/")
@@ -195,7 +195,7 @@ def _sentence(reference: str, image: Reference, fault: Exception) -> str:
 
     status = getattr(getattr(fault, "response", None), "status_code", None)
     if isinstance(fault, DXFAuthInsecureError):
-        return f"{image.host} wants a login over plain http, where it could be read; serve it by https"
+        return f"{image.host} requires login over plain http, where it could be read; serve it by https"
     if isinstance(fault, DXFUnauthorizedError) or status in (401, 403):
         return f"{image.host} denies {reference}; log in with docker login {image.host}, or correct the name"
     if status == 404:

@@ -27,7 +27,7 @@ def read_patterns(source: Source, raw: list[dict[str, Any]]) -> list[Pattern]:
     Raises
     ------
     ConfigError
-        An unknown category, a name that stands twice, a regex that RE2 does not take or that
+        An unknown category, a name that appears twice, a regex that RE2 does not take or that
         matches everything.
     """
     patterns: list[Pattern] = []
@@ -38,7 +38,7 @@ def read_patterns(source: Source, raw: list[dict[str, Any]]) -> list[Pattern]:
             message = f"unknown category {keys.category!r}; {nearest(keys.category, known)}"
             raise source.fault(message, "patterns", number, "category")
         if any(pattern.name == keys.name for pattern in patterns):
-            raise source.fault(f"the pattern name {keys.name!r} stands twice", "patterns", number, "name")
+            raise source.fault(f"the pattern name {keys.name!r} appears twice", "patterns", number, "name")
         for key in ("regex", "veto"):
             _check_regex(source, getattr(keys, key), number, key)
         patterns.append(Pattern(**keys.model_dump()))

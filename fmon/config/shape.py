@@ -116,9 +116,7 @@ class FlatKeys(_Keys):
     kill_switch: Literal["alert", "act"] = "alert"
     max_failed_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
     patterns: list[dict[str, Any]] = []
-    notify: list[Text] = []
     mlflow: MlflowKeys | None = None
-    registry: dict[str, Any] = {}
 
 
 class BaselineKeys(_Keys):
@@ -178,6 +176,9 @@ _KEYS_OF: dict[str, type[BaseModel]] = {
     "zero_shot_baselines": ZeroShotKeys,
     "infrastructure": InfrastructureKeys,
 }
+_PLANNED = frozenset({"notify", "registry"})
+"""Keys that have no effect yet: who sets one would wait for something that never comes."""
+
 _HINTS = {
     "experiment_name": "lower-case letters, digits and _ only (it becomes part of the experiment's id)",
     "envs": "envs maps a factor to the name of an environment variable, such as model: MODEL_FAMILY",
@@ -212,6 +213,8 @@ def _fault(error: ErrorDetails, kind: type[BaseModel], source: Source, at: Loc) 
     loc = (*at, *inner)
     name = source.name(*loc)
     if error["type"] == "extra_forbidden":
+        if inner[0] in _PLANNED and issubclass(kind, FlatKeys):
+            return source.fault(f"key {name!r} is not supported yet; remove it", *loc)
         keys = _KEYS_OF[str(inner[0])] if len(inner) > 1 else kind
         return source.fault(f"unknown key {name!r}; {nearest(inner[-1], keys.model_fields)}", *loc)
     if error["type"] == "missing":

@@ -39,7 +39,7 @@ def read_task(experiment: Experiment) -> Task:
     Raises
     ------
     ConfigError
-        It is no YAML, or holds no task.
+        It is not valid YAML, or holds no task.
     """
     path = Path(experiment.config_file).parent / experiment.skypilot_yaml
     text = read_text(path)

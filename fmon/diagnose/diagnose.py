@@ -40,33 +40,33 @@ CANCELLED = """
 select condition.condition_id
 from condition
 where condition.state = 'cancelled'
-order by condition.entry_number
+order by condition.manifest_position
 """
 
-OUTCOME = """
+SUMMARY = """
 select
-    outcome.condition_count,
-    outcome.succeeded_count
-from outcome
+    experiment_summary.condition_count,
+    experiment_summary.succeeded_count
+from experiment_summary
 """
 
-QUERIES = (CANCELLED, OUTCOME, *GATHERED, *CAUSES)
+QUERIES = (CANCELLED, SUMMARY, *GATHERED, *CAUSES)
 """What is asked; ``connect`` makes the views for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """What has failed of what.
+    """What failed, and with what cause.
 
     Attributes
     ----------
     cycle : of the experiment
-    why_preliminary : kill_switch or partial: it was made while jobs were open or failures not examined, and
-        opens no fix; None = it is whole
-    condition_count, succeeded_count, failed_count : conditions; failed is whose newest verdict is a failure
-    cost_usd, unpriced_count : what the failed jobs have burned, and how many are not in it
+    preliminary_reason : kill_switch or partial: it was made while jobs were open or failures not examined,
+        and opens no fix; None = it is complete
+    condition_count, succeeded_count, failed_count : conditions; failed is whose newest result is a failure
+    cost_usd, unpriced_count : what the failed jobs have wasted, and how many are not in it
     open_jobs : conditions whose newest job has not ended: condition_id, job_id, state, status
-    to_come : conditions that have no job yet of a cycle that was begun
+    not_yet_launched : conditions that have no job yet of a cycle that was started
     missing, cancelled : conditions that were never launched, and those cancelled
     causes : of ``root_causes``
     examined : what was examined now
@@ -74,14 +74,14 @@ class Diagnosis:
 
     experiment_id: str
     cycle: int
-    why_preliminary: Literal["kill_switch", "partial"] | None
+    preliminary_reason: Literal["kill_switch", "partial"] | None
     condition_count: int
     succeeded_count: int
     failed_count: int
     cost_usd: Decimal | None
     unpriced_count: int
     open_jobs: list[Row]
-    to_come: list[str]
+    not_yet_launched: list[str]
     missing: list[str]
     cancelled: list[str]
     causes: list[Row]
@@ -92,15 +92,15 @@ class Diagnosis:
         """The first line: what explains most."""
         if told := headline(self.causes):
             return told
-        so_far = " so far" if self.open_jobs or self.to_come else ""
+        so_far = " so far" if self.open_jobs or self.not_yet_launched else ""
         return f"nothing has failed{so_far}: {self.succeeded_count:,} of {self.condition_count:,} succeeded"
 
     @property
     def next_step(self) -> str:
         """The command that comes next."""
-        if self.to_come:
+        if self.not_yet_launched:
             return "fmon relaunch"
-        if self.why_preliminary:
+        if self.preliminary_reason:
             return "fmon watch" if self.open_jobs else "fmon diagnose"
         return "fmon fix plan" if self.causes else "fmon report"
 
@@ -113,12 +113,12 @@ def diagnose(
     logs: LogReader | None,
     now: datetime,
 ) -> Diagnosis:
-    """Gather all failures of the current cycle into root causes.
+    """Group all failures of the current cycle by root cause.
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : its id or a unique start of it; None = the newest
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
     is_partial : also while jobs are open: preliminary
     logs : where logs are read from that no poll has fetched
     now : the clock [UTC]
@@ -136,32 +136,32 @@ def diagnose(
     early = unfinished(connect(data, store.experiment_id, now=now, queries=(UNFINISHED,)))
     if not is_lifted:
         f1_wait_for_terminal(early)
-    budget = Budget(logs=sys.maxsize, seconds=EXAMINE_S)
+    budget = Budget(jobs=sys.maxsize, seconds=EXAMINE_S)
     examined = examine(store, manifest, logs, now=now, budget=budget, wait_s=EXAMINE_S)
     # A new connection: what the other one holds is as of before the examination.
     con = connect(data, store.experiment_id, now=now, queries=QUERIES)
-    left, to_come = unfinished(con), begun(con)
+    left, not_yet_launched = unfinished(con), begun(con)
     if not is_lifted:
         f1_wait_for_terminal(left)
-        f1_not_cut_short(to_come)
+        f1_not_cut_short(not_yet_launched)
     failed = failures(con)
     open_jobs = [row for row in left if row["job_id"] is not None]
-    if not is_partial and not open_jobs and not to_come:
+    if not is_partial and not open_jobs and not not_yet_launched:
         f2_aggregate_before_fix(failed)
     causes = root_causes(con)
     is_examined = all(cause["root_cause_id"] != UNEXAMINED for cause in causes)
-    is_whole = is_examined and not open_jobs and not to_come
+    is_whole = is_examined and not open_jobs and not not_yet_launched
     known = [cause["cost_usd"] for cause in causes if cause["cost_usd"] is not None]
     diagnosis = Diagnosis(
         experiment_id=store.experiment_id,
         cycle=cycle,
-        why_preliminary=None if is_whole else "partial" if is_partial else "kill_switch",
-        **rows(con, OUTCOME)[0],
+        preliminary_reason=None if is_whole else "partial" if is_partial else "kill_switch",
+        **rows(con, SUMMARY)[0],
         failed_count=len(failed),
         cost_usd=sum(known[1:], known[0]) if known else None,
         unpriced_count=sum(cause["unpriced_count"] for cause in causes),
         open_jobs=open_jobs,
-        to_come=[row["condition_id"] for row in to_come],
+        not_yet_launched=[row["condition_id"] for row in not_yet_launched],
         missing=[row["condition_id"] for row in left if row["job_id"] is None],
         cancelled=[row["condition_id"] for row in rows(con, CANCELLED)],
         causes=causes,
@@ -176,8 +176,8 @@ def as_json(diagnosis: Diagnosis) -> Row:
     return {
         "experiment_id": diagnosis.experiment_id,
         "cycle": diagnosis.cycle,
-        "is_preliminary": diagnosis.why_preliminary is not None,
-        "why_preliminary": diagnosis.why_preliminary,
+        "is_preliminary": diagnosis.preliminary_reason is not None,
+        "preliminary_reason": diagnosis.preliminary_reason,
         "headline": diagnosis.headline,
         "condition_count": diagnosis.condition_count,
         "succeeded_count": diagnosis.succeeded_count,
@@ -185,7 +185,7 @@ def as_json(diagnosis: Diagnosis) -> Row:
         "cost_usd": diagnosis.cost_usd,
         "unpriced_count": diagnosis.unpriced_count,
         "open": diagnosis.open_jobs,
-        "to_come": diagnosis.to_come,
+        "not_yet_launched": diagnosis.not_yet_launched,
         "missing": diagnosis.missing,
         "cancelled": diagnosis.cancelled,
         "causes": [_cause_json(cause) for cause in diagnosis.causes],
@@ -219,7 +219,7 @@ def _record(store: Store, manifest: Manifest, diagnosis: Diagnosis, *, now: date
         }
         for cause in diagnosis.causes
     ]
-    is_preliminary = diagnosis.why_preliminary is not None
+    is_preliminary = diagnosis.preliminary_reason is not None
     earlier = [
         event
         for event in read_events(store)

@@ -59,7 +59,7 @@ def excerpt_of(text: str, *, job_id: int, is_controller: bool, number: int, evid
     Returns
     -------
     Excerpt or None
-        None where the log has no such line (it was stored anew since).
+        None where the log has no such line (it was stored again since).
     """
     lines = text.rstrip().split("\n")
     if not 1 <= number <= len(lines):

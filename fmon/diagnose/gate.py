@@ -28,7 +28,7 @@ select
     condition.status
 from condition
 where not condition.is_terminal and ($cycle is null or coalesce(condition.cycle, 0) < $cycle)
-order by condition.entry_number
+order by condition.manifest_position
 """
 
 FAILURES = """
@@ -43,11 +43,11 @@ order by failure.condition_id
 
 BEGUN = """
 select
-    relaunch.condition_id,
-    relaunch.cycle
-from relaunch
-where relaunch.is_begun
-order by relaunch.entry_number
+    relaunch_candidate.condition_id,
+    relaunch_candidate.cycle
+from relaunch_candidate
+where relaunch_candidate.is_in_progress
+order by relaunch_candidate.manifest_position
 """
 
 CYCLE = "select experiment.current_cycle as cycle from experiment"
@@ -62,7 +62,7 @@ def unfinished(con: duckdb.DuckDBPyConnection, *, cycle: int | None = None) -> l
     Parameters
     ----------
     con : view ``condition``
-    cycle : one that is carried on, whose own jobs may well be open: only those before it; None = all
+    cycle : one that is resumed, whose own jobs may well be open: only those before it; None = all
     """
     return rows(con, UNFINISHED, {"cycle": cycle})
 
@@ -79,7 +79,7 @@ def failures(con: duckdb.DuckDBPyConnection, *, cycle: int | None = None) -> lis
 
 
 def begun(con: duckdb.DuckDBPyConnection) -> list[Row]:
-    """Give the conditions that have no job yet of a cycle that was begun: for F1."""
+    """Give the conditions that have no job yet of a cycle that was started: for F1."""
     return rows(con, BEGUN)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-FROZEN = ("verdict", "cause")
+FROZEN = ("attempt_result", "cause")
 """What the queries come down to, each several times; ``freeze`` them, or those that are still missing."""
 
 UNEXPLAINED = "no level or pair of levels explains it"
@@ -48,7 +48,7 @@ select
     cause.condition_ids,
     cause.affected_files,
     cause.signatures,
-    cause.unlogged_count,
+    cause.missing_log_count,
     cause.cost_usd,
     cause.unpriced_count,
     cause.first_failed_at,
@@ -62,15 +62,15 @@ select
     suspect.root_cause_id,
     suspect.combination,
     suspect.equivalents,
-    suspect.pattern,
-    suspect.claim,
+    suspect.scope,
+    suspect.sentence,
     suspect.statement,
     suspect.round,
     suspect.failed_count,
     suspect.total_count,
-    suspect.elsewhere_failed_count,
-    suspect.elsewhere_other_count,
-    suspect.elsewhere_total_count,
+    suspect.outside_failed_count,
+    suspect.outside_other_count,
+    suspect.outside_total_count,
     suspect.lift,
     suspect.p_value,
     suspect.p_holm
@@ -137,8 +137,8 @@ def transience(cause: Mapping[str, Any]) -> str | None:
         return f"not shown to be transient, though {evidence}"
     if cause["remedy"] == "auto":
         return (
-            "not shown to be transient: SkyPilot recorded no preemption, and no condition that failed of it "
-            "has succeeded unchanged"
+            "not shown to be transient: SkyPilot recorded no preemption, and no condition that failed with "
+            "it has succeeded unchanged"
         )
     return None
 
@@ -147,14 +147,14 @@ def _told(cause: Row, suspect: Row) -> str:
     """Write a suspicion with its counter-evidence as one line."""
     failed, total = suspect["failed_count"], suspect["total_count"]
     if not suspect["combination"]:
-        return f"all {total:,} conditions that have ended failed of {cause['category']}"
-    gathered = failed + suspect["elsewhere_failed_count"]
+        return f"all {total:,} conditions that have ended failed with {cause['category']}"
+    gathered = failed + suspect["outside_failed_count"]
     who = f"all {gathered:,} failures" if failed == gathered else f"{failed:,} of {gathered:,} failures"
     if gathered == 1:
         who = "the only failure"
     levels = " and ".join(f"{factor}={level}" for factor, level in suspect["combination"].items())
     there = "" if failed == total else f"{failed:,} of {total:,} there, "
-    elsewhere = f"{suspect['elsewhere_failed_count']:,} of {suspect['elsewhere_total_count']:,} elsewhere"
+    elsewhere = f"{suspect['outside_failed_count']:,} of {suspect['outside_total_count']:,} elsewhere"
     return f"{who} of {cause['category']} {'is' if gathered == 1 else 'are'} {levels}, {there}{elsewhere}"
 
 

@@ -78,7 +78,7 @@ def measure(
     manifest : of the experiment; ``docker_digest`` is what its failed attempts ran with
     remedies : of the conditions to run again, see ``BuildChain``
     diagnosed_at : when the diagnosis that the fix follows was finished [UTC]
-    data : folder of the stores; files in it are no change of the project
+    data : data directory; files in it are no change of the project
     bare_vm : the launch without an image that a person allowed (``rebuild.bare_vm_launch``); None = none
     run : how the test command is run
     ask : how a registry is asked for the digest of a reference

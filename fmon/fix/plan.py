@@ -53,13 +53,13 @@ sharing as (
         blamed.root_cause_id,
         blamed.round,
         blamed.level_count,
-        verdict_level.condition_id,
+        attempt_result_level.condition_id,
         count(*) as shared_count
     from blamed
-    inner join verdict_level
-        on blamed.pair.key = verdict_level.factor and blamed.pair.value = verdict_level.level
-    where verdict_level.root_cause_id is null
-    group by blamed.root_cause_id, blamed.round, blamed.level_count, verdict_level.condition_id
+    inner join attempt_result_level
+        on blamed.pair.key = attempt_result_level.factor and blamed.pair.value = attempt_result_level.level
+    where attempt_result_level.root_cause_id is null
+    group by blamed.root_cause_id, blamed.round, blamed.level_count, attempt_result_level.condition_id
 )
 
 select
@@ -82,13 +82,13 @@ group by sharing.root_cause_id, sharing.round
 """
 
 RERUN = """
-select relaunch.condition_id
-from relaunch
-where not relaunch.is_on_request
-order by relaunch.entry_number
+select relaunch_candidate.condition_id
+from relaunch_candidate
+where not relaunch_candidate.requires_request
+order by relaunch_candidate.manifest_position
 """
 
-SUCCEEDED = "select outcome.succeeded_count from outcome"
+SUCCEEDED = "select experiment_summary.succeeded_count from experiment_summary"
 
 QUERIES = (BYSTANDERS, RERUN, SUCCEEDED, *GATHERED, *CAUSES)
 """What is asked; ``connect`` makes the views for it."""
@@ -127,8 +127,8 @@ def fix_plan(data: Path, experiment: str | None = None) -> FixPlan:
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : its id or a unique start of it; None = the newest
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
 
     Raises
     ------

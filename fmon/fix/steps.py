@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 RERUN = """
 select
-    relaunch.condition_id,
-    relaunch.remedy
-from relaunch
-order by relaunch.entry_number
+    relaunch_candidate.condition_id,
+    relaunch_candidate.remedy
+from relaunch_candidate
+order by relaunch_candidate.manifest_position
 """
 
 
@@ -76,8 +76,8 @@ def run_commands(
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : its id or a unique start of it; None = the newest
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
     clock : the clock [UTC]
     run : how a command is run
 
@@ -131,8 +131,8 @@ def record(
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : its id or a unique start of it; None = the newest
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
     root_cause_id : one that a failure of the newest attempts has
     what : what was done; secrets in it are not stored
     by : who did it
@@ -172,8 +172,8 @@ def verify(
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : its id or a unique start of it; None = the newest
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
     now : the clock [UTC]
     run, ask : how the test command is run and a registry asked; no registry is asked for a replay
 
@@ -207,7 +207,7 @@ def verify(
     dry_run = {"dry_run": True} if manifest.is_replay else {}
     append_event(
         store,
-        "fix_verify",
+        "fix_verified",
         at=now,
         cycle=manifest.current_cycle,
         is_ok=not verified.broken,

@@ -102,7 +102,7 @@ def adopt(
     ----------
     path : the experiment's config
     queue : where the jobs are read from
-    data : folder of the stores
+    data : data directory
     since : leave out jobs submitted before this
     now : the clock [UTC], part of the experiment's id
     max_conditions : most conditions the config may have

@@ -39,7 +39,7 @@ def exclusive(data: Path, experiment_name: str, *, wait_s: float = 5.0) -> Itera
 
     Parameters
     ----------
-    data : folder of the stores
+    data : data directory
     experiment_name : of the config
     wait_s : how long to wait for another one [s]
 

@@ -39,7 +39,7 @@ def machines_of(task: Task, condition: Condition) -> list[Machine]:
 def hourly_price(
     machines: Iterable[Machine], prices: Mapping[str, Price], *, node_count: int
 ) -> tuple[float, str] | None:
-    """Price a job's machines [USD/h], with the source: the dearest it may get, None if one is unknown."""
+    """Price a job's machines [USD/h], with its source: the most expensive it may get; None = unknown."""
     by_name = {name.lower(): price for name, price in prices.items()}
     found: list[tuple[float, str]] = []
     for machine in machines:
@@ -77,7 +77,7 @@ class Estimate:
     ----------
     expected_h : expected run times [h]; None = the config says none
     cost_usd : expected hours x price, over the conditions where both are known; None = for none
-    dearest_usd_per_h : of one job; None = no price is known
+    highest_usd_per_h : of one job; None = no price is known
     sources : where the prices are from
     unpriced : conditions that are not in ``cost_usd``
     unpriced_machines : accelerators without a price
@@ -87,7 +87,7 @@ class Estimate:
 
     expected_h: float | None
     cost_usd: float | None
-    dearest_usd_per_h: float | None
+    highest_usd_per_h: float | None
     sources: list[str]
     unpriced: list[str]
     unpriced_machines: list[str]
@@ -135,7 +135,7 @@ def cost_of(conditions: Iterable[Condition], task: Task, prices: dict[str, Price
     return Estimate(
         expected_h=math.fsum(hours) if hours else None,
         cost_usd=math.fsum(costs) if costs else None,
-        dearest_usd_per_h=max((price for price, _ in hourly), default=None),
+        highest_usd_per_h=max((price for price, _ in hourly), default=None),
         sources=sorted({source for _, source in hourly}),
         unpriced=unpriced,
         unpriced_machines=sorted(without_price),

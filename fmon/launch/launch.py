@@ -1,7 +1,7 @@
 """Phase 1: the manifest first, then one managed job per condition, exactly once.
 
 Reads config, task YAML, registry and queue; writes manifest and audit, and launches. Called again it
-carries on: the newest open experiment of the config's name is continued, and only when that one is over
+resumes: the newest open experiment of the config's name is continued, and only when that one is over
 (every job ended; where conditions never got one, for a day already) a new one is made.
 """
 
@@ -83,7 +83,7 @@ class LaunchOptions:
     by : who
     is_dry : show what would be launched, and change nothing
     allow_bare_vm : launch without a container image
-    confirm : asks whether to spend more than the budget; None = nobody is there to ask
+    confirm : asks whether to spend more than the budget; None = no terminal to ask on
     """
 
     by: str
@@ -168,7 +168,7 @@ def launch(
     Parameters
     ----------
     path : the experiment's config
-    data : folder of the stores
+    data : data directory
     dependencies, options : what is asked and changed, and how it is wanted
     max_conditions : most conditions the config may have
     limits : how fast

@@ -34,7 +34,7 @@ class DispatchOutcome:
 
         Parameters
         ----------
-        again : the command that carries on
+        again : the command that resumes
 
         Raises
         ------
@@ -55,7 +55,7 @@ class DispatchOutcome:
         ]
         if self.error is not None:
             said.insert(0, f"SkyPilot went away with {len(self.left)} jobs left to launch ({self.error})")
-        message = f"{'; '.join(said)}; {again} carries on and launches nothing twice"
+        message = f"{'; '.join(said)}; {again} resumes and launches nothing twice"
         if self.error is not None:
             raise QueueError(message, error_type=self.error.error_type)
         if said:

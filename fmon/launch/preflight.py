@@ -142,15 +142,15 @@ def _price_check(found: Estimate) -> Check:
 
 
 def _hourly_check(found: Estimate, limits: Limits) -> Check:
-    cap, dearest = limits.max_hourly_usd, found.dearest_usd_per_h
+    cap, highest = limits.max_hourly_usd, found.highest_usd_per_h
     if cap is None:
         return Check("hourly", "ok", "limits.max_hourly_usd is not set")
-    if dearest is None or found.unpriced_machines:
+    if highest is None or found.unpriced_machines:
         what = f" for {', '.join(found.unpriced_machines)}" if found.unpriced_machines else ""
-        sentence = f"no price known{what} to hold against limits.max_hourly_usd ({cap:g} USD/h)"
+        sentence = f"no price known{what} to compare with limits.max_hourly_usd ({cap:g} USD/h)"
         return Check("hourly", "warn", sentence)
-    sentence = f"the dearest job costs {dearest:.2f} USD/h, limits.max_hourly_usd is {cap:g}"
-    return Check("hourly", "fail" if dearest > cap else "ok", sentence)
+    sentence = f"the most expensive job costs {highest:.2f} USD/h, limits.max_hourly_usd is {cap:g}"
+    return Check("hourly", "fail" if highest > cap else "ok", sentence)
 
 
 def budget_check(found: Estimate, limits: Limits) -> Check:
@@ -160,7 +160,7 @@ def budget_check(found: Estimate, limits: Limits) -> Check:
         return Check("budget", "ok", "limits.budget_usd is not set")
     without = f" ({len(found.unpriced)} conditions not in it)" if found.unpriced else ""
     if cost is None:
-        sentence = "nothing to hold against limits.budget_usd: give expect.minutes and a price"
+        sentence = "nothing to compare with limits.budget_usd: give expect.minutes and a price"
         return Check("budget", "warn", sentence)
     sentence = f"about {cost:.2f} USD{without}, limits.budget_usd is {budget:g}"
     return Check("budget", "fail" if cost > budget else "warn" if without else "ok", sentence)

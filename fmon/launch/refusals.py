@@ -54,7 +54,7 @@ def refuse_bare_vm(experiment: Experiment, task: Task, *, is_allowed: bool) -> N
 
 
 def refuse_failed(looked: list[Check]) -> None:
-    """Refuse by everything that fails, and where a limit can't be held against an unknown price."""
+    """Refuse by everything that fails, and where a limit can't be compared with an unknown price."""
     task = next(check for check in looked if check.name == "task")
     if task.result == "warn":
         raise QueueError(task.sentence, error_type="WorkerFailed")
@@ -118,15 +118,13 @@ def refuse_another_image(manifest: Manifest, image: str | None, digest: str | No
 def confirm_cost(
     limits: Limits, found: Estimate, confirm: Callable[[str], bool] | None, *, count: int
 ) -> bool:
-    """Ask where the estimate is above the budget, or can't be held against it; tell whether it was asked."""
+    """Ask where the estimate is above the budget, or can't be compared with it; tell whether it was asked."""
     check = budget_check(found, limits)
     if check.result == "ok":
         return False
     if confirm is None:
-        message = (
-            f"{check.sentence}; nobody is there to ask: call it with --yes to launch {count} jobs anyway"
-        )
+        message = f"{check.sentence}; no terminal to ask on: pass --yes to launch {count} jobs anyway"
         raise ConfigError(message)
     if not confirm(f"{check.sentence}. Launch {count} jobs?"):
-        raise ConfigError("nothing was launched, as answered")
+        raise ConfigError("nothing was launched: you answered no")
     return True

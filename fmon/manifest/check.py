@@ -106,15 +106,15 @@ def _twice(entries: Iterable[Entry]) -> Iterator[str]:
         if (first := conditions.setdefault(entry.condition, number)) != number:
             yield f"{_name(number, entry)}: entry {first} is the same condition"
         if (first := names.setdefault(entry.job_name, number)) != number:
-            yield f"{_name(number, entry)}: job_name {entry.job_name!r} stands in entry {first} already"
+            yield f"{_name(number, entry)}: job_name {entry.job_name!r} is already used in entry {first}"
         own = [attempt.job_id for attempt in entry.attempts]
         if entry.job_id is not None:
             own.append(entry.job_id)
         if len(set(own)) != len(own):
-            yield f"{_name(number, entry)}: a job_id stands twice among its attempts {own}"
+            yield f"{_name(number, entry)}: a job_id appears twice among its attempts {own}"
         for job_id in own:
             if (first := jobs.setdefault(job_id, number)) != number:
-                yield f"{_name(number, entry)}: job_id {job_id} stands in entry {first} already"
+                yield f"{_name(number, entry)}: job_id {job_id} is already used in entry {first}"
 
 
 def _name(number: int, entry: Entry) -> str:

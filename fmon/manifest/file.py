@@ -44,7 +44,8 @@ def read_manifest(store: Store) -> Manifest:
     Raises
     ------
     ManifestError
-        It is missing, unreadable, of a newer fmon, no JSON, or contradicts itself: which entry and why.
+        It is missing, unreadable, not valid JSON, written by a newer fmon, or contradicts itself: which
+        entry and why.
     """
     try:
         manifest = _parse(_content(store))
@@ -85,7 +86,7 @@ def _content(store: Store) -> Json:
     try:
         decoded = msgspec.json.decode(content)
     except msgspec.DecodeError as fault:
-        raise _Fault(f"is no JSON: {_place(content) or fault}") from None
+        raise _Fault(f"is not valid JSON: {_place(content) or fault}") from None
     except RecursionError:
         raise _Fault("is no manifest: nested too deeply") from None
     if not isinstance(decoded, dict):
@@ -128,7 +129,7 @@ def _parse(content: Json) -> Manifest:
 def _split(number: int, entry: Any, names: list[str]) -> Iterator[str]:
     """Move an entry's factors into a dict of their own, in place."""
     if not isinstance(entry, dict):
-        yield f"entry {number + 1} is no JSON object"
+        yield f"entry {number + 1} is not a JSON object"
         return
     levels = {name: entry.pop(name) for name in names if name in entry}
     if not entry.keys() <= ENTRY_KEYS:

@@ -2,22 +2,23 @@
 
 Reads the state, the stored logs and, through a ``LogReader``, SkyPilot. Writes ``logs/``,
 ``findings.parquet`` and, where the findings fire the kill-switch, that into the audit. Each step can be
-done again: whoever is killed leaves the mark of ``store.unexamined``, and the next one carries on with
+done again: whoever is killed leaves the mark of ``store.unexamined``, and the next one resumes with
 what is stored.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from fmon.model import EPOCH
-from fmon.monitor.fetch_logs import Budget, FailedTask, Fetching
+from fmon.monitor.fetch_logs import Budget, FailedTask, Fetching, budget_of
 from fmon.monitor.kill_switch import firing_sentence, record_firings
 from fmon.sky.logs import RecordedLogs
 from fmon.sky.reader import LogMissingError
@@ -38,13 +39,16 @@ if TYPE_CHECKING:
     from fmon.sky.reader import LogReader
     from fmon.store.folder import Store
 
-__all__ = ["Budget", "Examined", "examine"]
+__all__ = ["Budget", "Examined", "budget_of", "examine"]
 
 MOST_ASKS = 12
 LONGEST_WAIT = timedelta(hours=1)
 MICROSECOND = timedelta(microseconds=1)
 BATCH = 50
-"""Attempts examined before what was found is written."""
+"""Attempts whose logs are asked for in one go."""
+
+WRITING_SHARE = 0.1
+"""What writing the findings may take of the time of an examination: all are written each time."""
 
 NOT_ASKED = "not asked for yet"
 
@@ -115,19 +119,19 @@ def examine(
         the live queue has other jobs under the same ids
     now : the clock [UTC]
     polled_at : when the queue showed what is examined [UTC], the time of a firing; None = ``now``
-    budget : None = what one poll may take, 20 logs and 60 s
+    budget : None = that of one poll
     wait_s : how long to wait for another process that examines the same experiment [s]
 
     Raises
     ------
     StoreError
-        Something can't be written: what was found before is intact, the next examination carries on.
+        Something can't be written: what was found before is intact, the next examination resumes.
     """
     if manifest.is_replay and not isinstance(reader, RecordedLogs):
         reader = None
     try:
         with lock(store.path / ".examine.lock", wait_s=wait_s):
-            found = _Examination(store, manifest, reader, now, budget or Budget())
+            found = _Examination(store, manifest, reader, now, budget or budget_of(reader))
             return found.run(polled_at or now)
     except LockTaken:
         return Examined(experiment_id=store.experiment_id, is_skipped=True)
@@ -147,60 +151,109 @@ class _Examination:
         self._store, self._manifest, self._now = store, manifest, now
         self._can_ask = reader is not None
         self._version = _version(manifest.patterns)
+        self._before: dict[Key, Finding] = {}
         self._findings: dict[Key, Finding] = {}
+        self._judged: dict[Key, None] = {}  # in the order in which they were
         self._fetching = Fetching(store, reader, budget)
-        self._categories: Counter[str] = Counter()
+        self._is_written, self._write_from = True, 0.0
 
     def run(self, polled_at: datetime) -> Examined:
         """Examine what is due, and settle the mark."""
         remove_torn(self._store)
         token = unexamined.pending_token(self._store)  # before the state: who marks later has a newer one
         failed = list(_failed(self._store))
-        self._findings = read_findings(self._store)
-        due = [attempt for attempt in failed if self._is_due(attempt)]
+        self._before = read_findings(self._store)
+        self._findings = dict(self._before)
+        due = sorted((attempt for attempt in failed if self._is_due(attempt)), key=self._turn)
         for start in range(0, len(due), BATCH):
             self._examine(due[start : start + BATCH])
+        self._write()
         # Before the mark is settled: who dies in between leaves it to the next one.
         firings = record_firings(self._store, self._manifest, now=polled_at)
         left_count = sum(self._is_due(attempt) for attempt in due)
+        has_new = any(map(self._is_new, due))
         waiting = [wait for finding in self._findings.values() if (wait := self._next_ask(finding))]
-        not_before = self._now if left_count else min(waiting, default=None)
-        unexamined.clear_pending(self._store, token, not_before=not_before)
+        unexamined.clear_pending(self._store, token, has_new=has_new, not_before=min(waiting, default=None))
         missing = {ask.job_id: str(fault) for ask, fault in self._fetching.faults.items()}
         given_up = {key[0] for key, finding in self._findings.items() if finding["is_given_up"]}
         return Examined(
             experiment_id=self._store.experiment_id,
-            categories=dict(self._categories.most_common()),
+            categories=dict(Counter(self._findings[key]["category"] for key in self._judged).most_common()),
             missing=missing,
             given_up=sorted(given_up & missing.keys()),
             left_count=left_count,
             firings=firings,
         )
 
-    def _is_due(self, attempt: FailedTask) -> bool:
+    def _is_new(self, attempt: FailedTask) -> bool:
         finding = self._findings.get((attempt.job_id, attempt.task_id))
-        if finding is None or finding["rules_version"] != self._version:
+        return finding is None or finding["rules_version"] != self._version
+
+    def _is_due(self, attempt: FailedTask) -> bool:
+        if self._is_new(attempt):
             return True
+        return self._can_ask and self._is_overdue(self._findings[attempt.job_id, attempt.task_id])
+
+    def _turn(self, attempt: FailedTask) -> tuple[int, int]:
+        """Sort who was never asked for before who was, and those by how often and how long ago."""
+        finding = self._before.get((attempt.job_id, attempt.task_id))
+        return (-1, 0) if finding is None else (finding["ask_count"], finding["examined_at"])
+
+    def _is_askable(self, attempt: FailedTask) -> bool:
+        """Return whether a log may be asked for; with other rules many are due that may not."""
+        finding = self._before.get((attempt.job_id, attempt.task_id))
+        return finding is None or finding["log_error"] is None or self._is_overdue(finding)
+
+    def _is_overdue(self, finding: Finding) -> bool:
         next_ask = self._next_ask(finding)
-        return self._can_ask and next_ask is not None and self._now >= next_ask
+        return next_ask is not None and self._now >= next_ask
 
     def _next_ask(self, finding: Finding) -> datetime | None:
         """Give when to ask for a missing log again; None = never."""
         if finding["log_error"] is None or finding["is_given_up"]:
             return None
-        asks = finding["ask_count"]
-        wait = min(timedelta(minutes=2 ** (asks - 1)), LONGEST_WAIT) if asks else timedelta(0)
+        wait = min(timedelta(minutes=2 ** max(finding["ask_count"] - 1, 0)), LONGEST_WAIT)
         last: datetime = EPOCH + finding["examined_at"] * MICROSECOND
         return last + wait if last <= self._now else self._now  # clocks step backwards
 
     def _examine(self, attempts: list[FailedTask]) -> None:
-        """Fetch what is not stored, classify, and write what was found."""
-        self._fetching.fetch(attempts)
-        self._fetching.fetch(attempts)  # only now it is known who printed nothing
+        """Fetch what is not stored and classify.
+
+        What was refused must be on disk when the poll is killed: else the next one asks for the same logs.
+        """
+        of_job: defaultdict[int, list[FailedTask]] = defaultdict(list)
         for attempt in attempts:
-            if not self._fetching.is_waiting(attempt):
-                self._findings[attempt.job_id, attempt.task_id] = self._judge(attempt)
+            of_job[attempt.job_id].append(attempt)
+        askable = [attempt for attempt in attempts if self._is_askable(attempt)]
+        answered: list[FailedTask] = []
+        for _ in range(2):  # only after the first time it is known who printed nothing
+            for job_id in self._fetching.fetch(askable):
+                answered += of_job[job_id]
+                if monotonic() >= self._write_from:
+                    self._settle(answered)
+                    self._write()
+                    answered = []
+        self._settle(attempts)
+        if monotonic() >= self._write_from:
+            self._write()
+
+    def _settle(self, attempts: list[FailedTask]) -> None:
+        """Classify those that wait for no log."""
+        for attempt in attempts:
+            if not (self._is_askable(attempt) and self._fetching.is_waiting(attempt)):
+                key = attempt.job_id, attempt.task_id
+                self._findings[key] = self._judge(attempt)
+                self._judged[key] = None
+                self._is_written = False
+
+    def _write(self) -> None:
+        """Write the findings, and note when that may be done again."""
+        if self._is_written:
+            return
+        started = monotonic()
         write_findings(self._store, self._findings.values())
+        self._is_written = True
+        self._write_from = monotonic() + (monotonic() - started) / WRITING_SHARE
 
     def _judge(self, attempt: FailedTask) -> Finding:
         """Make the finding of an attempt out of what is stored."""
@@ -214,7 +267,6 @@ class _Examination:
             controller_log=self._fetching.text(controllers),
             patterns=self._manifest.patterns,
         )
-        self._categories[info.category] += 1
         return {
             "experiment_id": self._store.experiment_id,
             "job_id": attempt.job_id,
@@ -227,14 +279,14 @@ class _Examination:
 
     def _logs_of(self, attempt: FailedTask) -> Finding:
         """Say what became of the logs: which are missing, why, and whether they are asked for again."""
-        before = self._findings.get((attempt.job_id, attempt.task_id), {})
+        before = self._before.get((attempt.job_id, attempt.task_id), {})
         ask_count = before.get("ask_count", 0) + (attempt.job_id in self._fetching.asked)
         missing = self._fetching.missing(attempt)
         faults = [self._fetching.faults[ask] for ask in missing if ask in self._fetching.faults]
         error, is_given_up = None, False
         if faults:
             error = "; ".join(dict.fromkeys(map(str, faults)))
-            is_final = all(isinstance(fault, LogMissingError) for fault in faults)
+            is_final = [type(fault) for fault in faults] == [LogMissingError] * len(missing)
             is_given_up = is_final or ask_count >= MOST_ASKS
         elif missing:  # nobody was there to be asked: what was said before still holds
             error = before.get("log_error") or NOT_ASKED

@@ -5,16 +5,19 @@ A log is cleaned and redacted in memory; only then it is written.
 
 from __future__ import annotations
 
+import math
+import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from fmon.errors import QueueError
 from fmon.sky.clean_log import cleaned, is_silent, no_log
-from fmon.sky.reader import LogAsk, LogMissingError
+from fmon.sky.logs import NoLogs, RecordedLogs
+from fmon.sky.reader import LogAsk, LogMissingError, LogsDownError
 from fmon.store.job_logs import load_log, save_log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from fmon.sky.reader import LogReader
     from fmon.store.folder import Store
@@ -38,16 +41,31 @@ class FailedTask(NamedTuple):
 
 
 class Budget:
-    """How many logs may be asked for, and the time for it; the clock runs from the start."""
+    """How many jobs' logs may be asked for, and the time for it; the clock runs from the start.
 
-    def __init__(self, *, logs: int = 20, seconds: float = 60.0) -> None:
-        self.logs = logs
+    A job's own log and its controller's count as one: a job whose first log is asked for gets both.
+    """
+
+    def __init__(self, *, jobs: int = 20, seconds: float = 60.0) -> None:
+        self.jobs = jobs
         self._until = time.monotonic() + seconds
 
     @property
     def left_s(self) -> float:
-        """Time that is left [s]; 0 where no more logs may be asked for."""
-        return max(0.0, self._until - time.monotonic()) if self.logs > 0 else 0.0
+        """Time that is left [s]."""
+        return max(0.0, self._until - time.monotonic())
+
+    @property
+    def is_spent(self) -> bool:
+        """No further job's logs may be asked for."""
+        return self.jobs <= 0 or not self.left_s
+
+
+def budget_of(reader: LogReader | None) -> Budget:
+    """Return what one poll may take: 20 jobs and 60 s, and no limit where no server has to be asked."""
+    if isinstance(reader, (NoLogs, RecordedLogs)):
+        return Budget(jobs=sys.maxsize, seconds=math.inf)
+    return Budget()
 
 
 class Fetching:
@@ -63,24 +81,62 @@ class Fetching:
         self.asked: set[int] = set()
         self.faults: dict[LogAsk, QueueError] = {}
         self._store, self._reader, self._budget = store, reader, budget
+        self._budgeted: set[int] = set()
+        self._absent: set[LogAsk] = set()  # nobody else stores logs while this experiment is examined
+        self._down: LogsDownError | None = None
 
-    def fetch(self, attempts: Iterable[FailedTask]) -> None:
-        """Ask for the missing logs within the budget, and store each as soon as it is there."""
-        asks = dict.fromkeys(ask for attempt in attempts for ask in self.missing(attempt))
-        wanted = [ask for ask in asks if ask not in self.faults][: self._budget.logs]
-        if not wanted or self._reader is None or not self._budget.left_s:
-            return
-        for ask, answer in self._reader.read(wanted, timeout_s=self._budget.left_s):
-            self._budget.logs -= 1
+    def fetch(self, attempts: Iterable[FailedTask]) -> Iterator[int]:
+        """Ask for the missing logs within the budget, and store each as soon as it is there.
+
+        Yields
+        ------
+        int
+            The job of each log that is stored now, or of which it is known now why it can't be had.
+        """
+        wanted = self._within_budget(attempts) if self._reader else []
+        for ask, answer in self._answers(wanted):
             self.asked.add(ask.job_id)
-            if isinstance(answer, QueueError):
-                self.faults[ask] = answer
-                continue
-            text = cleaned(answer)
-            if reason := no_log(text):
-                self.faults[ask] = LogMissingError(reason)
-            else:
-                save_log(self._store, ask.file_name, text)
+            wanted.remove(ask)
+            self._keep(ask, answer)
+            yield ask.job_id
+        if self._down is not None:  # it answers for the others too; they were not asked for
+            for ask in wanted:
+                self.faults[ask] = self._down
+                yield ask.job_id
+
+    def _within_budget(self, attempts: Iterable[FailedTask]) -> list[LogAsk]:
+        """List the logs to ask for; each job that is new among them is taken off the budget."""
+        wanted: dict[LogAsk, None] = {}
+        for attempt in attempts:
+            asks = [ask for ask in self.missing(attempt) if ask not in self.faults]
+            if asks and attempt.job_id not in self._budgeted and not self._budget.is_spent:
+                self._budget.jobs -= 1
+                self._budgeted.add(attempt.job_id)
+            if attempt.job_id in self._budgeted:
+                wanted.update(dict.fromkeys(asks))
+        return list(wanted)
+
+    def _answers(self, wanted: list[LogAsk]) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+        """Ask, in the time that is left, until somebody says that it is no use."""
+        if self._reader is None or not wanted or self._down is not None or not self._budget.left_s:
+            return
+        for ask, answer in self._reader.read(tuple(wanted), timeout_s=self._budget.left_s):
+            yield ask, answer
+            if isinstance(answer, LogsDownError):
+                self._down = answer
+                return
+
+    def _keep(self, ask: LogAsk, answer: bytes | QueueError) -> None:
+        """Store a log, or remember why there is none."""
+        if isinstance(answer, QueueError):
+            self.faults[ask] = answer
+            return
+        text = cleaned(answer)
+        if reason := no_log(text):
+            self.faults[ask] = LogMissingError(reason)
+        else:
+            save_log(self._store, ask.file_name, text)
+            self._absent.discard(ask)
 
     def missing(self, attempt: FailedTask) -> list[LogAsk]:
         """List the logs that are to be read and not stored; the controller's of who printed nothing too."""
@@ -93,9 +149,20 @@ class Fetching:
         return missing
 
     def is_waiting(self, attempt: FailedTask) -> bool:
-        """Tell whether a log that could be asked for was not, for want of time."""
-        return self._reader is not None and any(ask not in self.faults for ask in self.missing(attempt))
+        """Return whether none of its missing logs was refused and one was not asked for, for want of budget.
+
+        One refusal is enough to judge by what there is: else who asks next would ask for the same log first.
+        """
+        if self._reader is None:
+            return False
+        missing = self.missing(attempt)
+        return bool(missing) and self.faults.keys().isdisjoint(missing)
 
     def text(self, ask: LogAsk) -> str | None:
         """Read a stored log."""
-        return load_log(self._store, ask.file_name)
+        if ask in self._absent:
+            return None
+        text = load_log(self._store, ask.file_name)
+        if text is None:
+            self._absent.add(ask)
+        return text

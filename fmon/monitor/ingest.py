@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ingested", "Match", "ingest", "is_terminal", "match", "new_manifest"]
 
-OPEN = "select 1 from outcome where open_count > 0"
+OPEN = "select 1 from experiment_summary where open_count > 0"
 
 QUIET_DAY = timedelta(hours=24)
 """After so long without a change an experiment with missing conditions is closed; ``adopt`` reopens it."""
@@ -169,7 +169,7 @@ def _match(store: Store, manifest: Manifest, records: Sequence[Record]) -> Match
         try:
             owned = owned_elsewhere(store, manifest)
         except ManifestError:
-            # Whose the new jobs are can't be told until that manifest is mended: take none.
+            # Whose the new jobs are can't be told until that manifest is fixed: take none.
             owned = {(record.job_id, record.job_name) for record in records if record.job_name}
     return match(manifest, records, owned_elsewhere=owned, stored=stored)
 
@@ -227,4 +227,4 @@ def _closed_as_lost(store: Store, lasting: set[int]) -> set[int]:
     """Choose those of some jobs that the queue has lost and a person has closed."""
     if not lasting:
         return set()
-    return {event["job_id"] for event in read_events(store) if event.get("event") == "close_lost"}
+    return {event["job_id"] for event in read_events(store) if event.get("event") == "lost_job_closed"}

@@ -40,24 +40,26 @@ with examined as (
 )
 
 select
-    reach.condition_id,
-    reach.job_id,
-    reach.cycle,
+    longest_run.condition_id,
+    longest_run.job_id,
+    longest_run.cycle,
     entry.factors,
-    reach.is_open,
-    reach.is_failed,
-    reach.has_succeeded,
-    reach.has_started,
-    reach.reach_s,
-    reach.duration_s,
-    reach.failed_at as end_at,
+    longest_run.is_open,
+    longest_run.is_failed,
+    longest_run.has_succeeded,
+    longest_run.has_started,
+    longest_run.longest_run_s,
+    longest_run.duration_s,
+    longest_run.failed_at as end_at,
     examined.signature,
     examined.category,
     examined.source
-from reach
-inner join entry on reach.experiment_id = entry.experiment_id and reach.condition_id = entry.condition_id
-left join examined on reach.experiment_id = examined.experiment_id and reach.job_id = examined.job_id
-order by reach.job_id
+from longest_run
+inner join entry
+    on longest_run.experiment_id = entry.experiment_id and longest_run.condition_id = entry.condition_id
+left join examined
+    on longest_run.experiment_id = examined.experiment_id and longest_run.job_id = examined.job_id
+order by longest_run.job_id
 """
 
 CONDITIONS = "select entry.factors from entry"
@@ -149,7 +151,7 @@ def firing_reason(firing: Mapping[str, Any]) -> str:
     if firing["trigger"] == "failed_ratio":
         return f"{count:,} jobs failed, more than max_failed_ratio"
     where = " ".join(f"{factor}={level}" for factor, level in firing["combination"].items())
-    return f"{count:,} jobs failed of the identical error ({firing['category']})" + (
+    return f"{count:,} jobs failed with the identical error ({firing['category']})" + (
         f" at {where}" if where else ""
     )
 
@@ -168,7 +170,9 @@ def firing_sentence(
     """
     said = firing_reason(firing)
     if not proposed:
-        return f"{said}; nothing to cancel" + (f": {firing['why_none']}" if firing["why_none"] else "")
+        return f"{said}; nothing to cancel" + (
+            f": {firing['no_action_reason']}" if firing["no_action_reason"] else ""
+        )
     more = f" and {len(proposed) - most:,} more" if len(proposed) > most else ""
     listed = ", ".join(map(str, proposed[:most])) + more
     command = f"fmon cancel --kill-switch --yes --experiment {experiment_id}"

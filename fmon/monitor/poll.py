@@ -6,13 +6,14 @@ Writes snapshots into the stores of the experiments it looked for.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fmon.errors import FmonError, QueueError
-from fmon.store.durable import LockTaken, lock
-from fmon.store.folder import Store, find, poll_lock, stores
-from fmon.store.unexamined import is_due
+from fmon.errors import FmonError, QueueError, StoreError
+from fmon.store.durable import LockTaken, lock, write_durably
+from fmon.store.folder import Store, examine_turn, find, poll_lock, stores
+from fmon.store.unexamined import has_new, is_due
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -59,7 +60,7 @@ def poll(
 
     Parameters
     ----------
-    data : folder of the stores
+    data : data directory
     queue : where the queue is read from; it stamps its answers with the time they came
     experiments : unique prefixes of experiment ids; empty = all that are open
     now : the clock [UTC], for the heartbeat of a look that failed
@@ -85,7 +86,7 @@ def poll(
     # Not under that lock: the next look must not wait for logs.
     due = [store for store in known if is_due(store, now)]
     if logs is not None and due and polled.error is None:
-        _examine(due, logs, polled, now=now)
+        _examine(data, due, logs, polled, now=now)
     return polled
 
 
@@ -137,13 +138,15 @@ def _look(
     return Polled(observed=observed, polled_at=polled_at, error=error, faults=faults)
 
 
-def _examine(due: list[Store], logs: LogReader, polled: Polled, *, now: datetime) -> None:
+def _examine(data: Path, due: list[Store], logs: LogReader, polled: Polled, *, now: datetime) -> None:
     """Examine what has failed, all experiments together within the budget of one poll."""
     from fmon.manifest.file import read_manifest
-    from fmon.monitor.classify import Budget, examine  # few polls see a failure
+    from fmon.monitor.classify import budget_of, examine  # few polls see a failure
 
-    budget = Budget()
-    for store in due:
+    budget = budget_of(logs)
+    for store in _in_turn(data, due):
+        if budget.is_spent:
+            return  # opening the others would bring nothing and takes its time
         try:
             manifest = read_manifest(store)
             if not manifest.is_replay:  # its jobs are in no queue
@@ -152,3 +155,21 @@ def _examine(due: list[Store], logs: LogReader, polled: Polled, *, now: datetime
                 )
         except FmonError as fault:
             polled.faults.setdefault(store.experiment_id, fault)
+
+
+def _in_turn(data: Path, due: list[Store]) -> list[Store]:
+    """Put failures that were never examined before logs to ask for again, and let each experiment come first.
+
+    The one that the last poll began with comes last. Who begins is noted before its logs are asked for: a
+    poll that is killed has had its turn too.
+    """
+    if len(due) < 2:
+        return due
+    turn = examine_turn(data)
+    with contextlib.suppress(OSError, StoreError):  # without the note the order is another, nothing else
+        last = turn.read_text(errors="replace") if turn.exists() else ""
+        due = sorted(
+            due, key=lambda store: (not has_new(store), store.experiment_id <= last, store.experiment_id)
+        )
+        write_durably(turn, due[0].experiment_id.encode())
+    return due

@@ -48,7 +48,7 @@ def record(
     ----------
     config : the experiment's config
     queue : the live queue
-    out : the folder of the recording; one of the same config is carried on
+    out : the folder of the recording; one of the same config is resumed
     interval_s : time between the starts of two polls [s]
     clock, sleep : the clock [UTC] and how to wait [s]
     logs : where the logs are read from

@@ -6,8 +6,6 @@ Reads RECORDING/experiment.yaml, queue.jsonl and logs/; asks no network and no c
 from __future__ import annotations
 
 import json
-import math
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fmon.config import load_experiment
 from fmon.errors import ConfigError, QueueError
 from fmon.manifest.file import read_manifest, write_manifest
-from fmon.monitor.classify import Budget, examine
+from fmon.monitor.classify import examine
 from fmon.monitor.ingest import ingest, new_manifest
 from fmon.sky.logs import RecordedLogs
 from fmon.sky.reader import Answer
@@ -56,7 +54,7 @@ def replay(recording: Path, data: Path, *, max_conditions: int = 100_000) -> Rep
     Parameters
     ----------
     recording : folder with experiment.yaml and queue.jsonl
-    data : folder of the stores; replaying again into it adds nothing
+    data : data directory; replaying again into it adds nothing
     max_conditions : most conditions the config may have
 
     Raises
@@ -101,9 +99,8 @@ def replay(recording: Path, data: Path, *, max_conditions: int = 100_000) -> Rep
 
 
 def _examine(store: Store, logs: RecordedLogs, *, now: datetime) -> None:
-    """Examine all that has failed by now; reading files is bounded by itself."""
-    budget = Budget(logs=sys.maxsize, seconds=math.inf)
-    examine(store, read_manifest(store), logs, now=now, budget=budget, wait_s=600)
+    """Examine all that has failed by now."""
+    examine(store, read_manifest(store), logs, now=now, wait_s=600)
 
 
 def _polls(path: Path) -> Iterator[tuple[datetime, Answer | QueueError]]:

@@ -1,4 +1,4 @@
-"""Show the log of a job: the stored one, else as far as it is written by now.
+"""Show the log of a job: the stored one, otherwise the live one.
 
 Reads the manifest, the stored logs and, where there is none, SkyPilot; writes nothing.
 """
@@ -59,7 +59,7 @@ def logs(
 
     Parameters
     ----------
-    data, experiment : folder of the stores; the experiment's id or a unique start of it
+    data, experiment : data directory; the experiment's id or a unique prefix
     wanted : a condition or a job id of the experiment
     reader : where a log that is not stored is read from
     controller : the controller's log; else the job's own, or where only the controller's says

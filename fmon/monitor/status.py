@@ -48,25 +48,27 @@ select
     experiment.last_ok_at,
     epoch(experiment.now_at) - epoch(poll.polled_at) as poll_age_s,
     epoch(experiment.now_at) - epoch(experiment.last_ok_at) as ok_age_s,
-    outcome.condition_count,
-    outcome.succeeded_count,
-    outcome.failed_count,
-    outcome.running_count,
-    outcome.pending_count,
-    outcome.lost_count,
-    outcome.missing_count,
-    outcome.cancelled_count,
-    outcome.open_count,
-    outcome.unpriced_count,
-    outcome.cost_usd
+    experiment_summary.condition_count,
+    experiment_summary.succeeded_count,
+    experiment_summary.failed_count,
+    experiment_summary.running_count,
+    experiment_summary.pending_count,
+    experiment_summary.lost_count,
+    experiment_summary.missing_count,
+    experiment_summary.cancelled_count,
+    experiment_summary.open_count,
+    experiment_summary.unpriced_count,
+    experiment_summary.cost_usd
 from experiment
-inner join outcome on experiment.experiment_id = outcome.experiment_id
+inner join experiment_summary on experiment.experiment_id = experiment_summary.experiment_id
 left join newest on experiment.experiment_id = newest.experiment_id
 left join heartbeat as poll
     on newest.experiment_id = poll.experiment_id and newest.poll_id = poll.poll_id
 """
 
-OPEN_SPELLS = "create temp table spell as select * from main.spell where cleared_poll_id is null"
+OPEN_EPISODES = (
+    "create temp table alarm_episode as select * from main.alarm_episode where cleared_poll_id is null"
+)
 """Only alarms that last are shown: the spells of a past year need not be looked at."""
 
 ALARMS = """
@@ -78,7 +80,8 @@ select
     alarm.message,
     alarm.value,
     alarm.threshold,
-    alarm.since,
+    alarm.unit,
+    alarm.started_at,
     alarm.raised_at
 from alarm
 where alarm.cleared_at is null
@@ -91,7 +94,7 @@ select
     kill_switch.trigger,
     kill_switch.category,
     kill_switch.combination,
-    kill_switch.why_none,
+    kill_switch.no_action_reason,
     kill_switch.cancel_job_ids,
     kill_switch.failed_count,
     kill_switch.first_failed_at,
@@ -121,16 +124,16 @@ select
     condition.start_at,
     condition.end_at,
     condition.since_at,
-    lost_closure.person as closed_by,
-    lost_closure.reason as closed_reason,
-    lost_closure.closed_at
+    lost_job_closure.person as closed_by,
+    lost_job_closure.reason as closed_reason,
+    lost_job_closure.closed_at
 from condition
-left join lost_closure
+left join lost_job_closure
     on
         condition.state = 'lost'
-        and condition.experiment_id = lost_closure.experiment_id
-        and condition.job_id = lost_closure.job_id
-order by condition.entry_number
+        and condition.experiment_id = lost_job_closure.experiment_id
+        and condition.job_id = lost_job_closure.job_id
+order by condition.manifest_position
 """
 
 QUERIES = (EXPERIMENT, ALARMS, FIRINGS, CONDITIONS, ETA)
@@ -198,7 +201,7 @@ def status(con: duckdb.DuckDBPyConnection) -> Status:
     ----------
     con : views of one experiment, at least for ``QUERIES``; good for one call
     """
-    con.execute(OPEN_SPELLS)
+    con.execute(OPEN_EPISODES)
     experiment = rows(con, EXPERIMENT)[0]
     error = [text for text in (experiment.pop("error_type"), experiment.pop("error")) if text]
     counts = {state: experiment.pop(f"{state}_count") for state in STATES}
@@ -232,7 +235,8 @@ def _firings(con: duckdb.DuckDBPyConnection, experiment_id: str) -> list[dict[st
             ),
             "value": float(firing["failed_count"]),
             "threshold": None,
-            "since": firing["first_failed_at"],
+            "unit": "count",
+            "started_at": firing["first_failed_at"],
             "raised_at": firing["fired_at"],
         }
         for firing in rows(con, FIRINGS)

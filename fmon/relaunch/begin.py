@@ -32,7 +32,7 @@ def begin(
 ) -> None:
     """Write a cycle down: in the audit first, then in the manifest.
 
-    Of a cycle that is carried on the audit has all this already, and the manifest may have.
+    Of a cycle that is resumed the audit has all this already, and the manifest may have.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def _record(
     if authorization is not None:
         append_event(
             store,
-            "authorize_cycle",
+            "cycle_authorized",
             at=now,
             cycle=authorization.cycle,
             budget_usd=float(authorization.budget_usd),
@@ -88,7 +88,7 @@ def _record(
         )
     append_event(
         store,
-        "fix_verify",
+        "fix_verified",
         at=now,
         cycle=plan.cycle - 1,
         is_ok=True,

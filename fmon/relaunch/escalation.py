@@ -27,7 +27,7 @@ fixed as (
     select
         fix_record.cycle,
         fix_record.root_cause_id,
-        list(fix_record.what order by fix_record.fixed_at) as fixes
+        list(fix_record.what order by fix_record.fixed_at, fix_record.event_position) as fixes
     from fix_record
     group by fix_record.cycle, fix_record.root_cause_id
 )
@@ -39,8 +39,8 @@ select
     remedied.remedy,
     remedied.root_cause,
     cause_cycle.condition_count,
-    cause_cycle.made_good_count,
-    cause_cycle.burned_usd,
+    cause_cycle.recovered_count,
+    cause_cycle.wasted_usd,
     coalesce(fixed.fixes, []) as fixes
 from cause_cycle
 left join remedied
@@ -63,11 +63,11 @@ order by cycle_cost.cycle
 
 LEFT = """
 select distinct
-    relaunch.root_cause_id,
-    relaunch.remedy
-from relaunch
-where relaunch.why = 'failed'
-order by relaunch.root_cause_id
+    relaunch_candidate.root_cause_id,
+    relaunch_candidate.remedy
+from relaunch_candidate
+where relaunch_candidate.reason = 'failed'
+order by relaunch_candidate.root_cause_id
 """
 
 QUERIES = (CAUSES, CYCLES, LEFT)
@@ -83,7 +83,7 @@ class Escalation:
     Attributes
     ----------
     cycle : the one that nobody has authorized
-    causes : per cycle and root cause: condition_count, made_good_count (succeeded since), burned_usd, fixes
+    causes : per cycle and root cause: condition_count, recovered_count (succeeded since), wasted_usd, fixes
     cycles : what each cycle has cost
     condition_count : conditions that would run again
     estimate_usd : what they would cost; None = unknown
@@ -152,11 +152,11 @@ def _recommendation(causes: list[Row], left: list[Row], cycle: int) -> str:
     if stubborn:
         return (
             f"do not run cycle {cycle} yet: {', '.join(stubborn)} came back in spite of its fix; find it "
-            "with one job by hand (sky jobs launch), and write down what can't be mended: fmon issues"
+            "with one job by hand (sky jobs launch), and write down what can't be fixed: fmon issues"
         )
     if left and all(row["remedy"] == "auto" for row in left):
         return (
-            f"cycle {cycle} may do if the trouble is over: nothing is to be fixed, every cause left is "
+            f"cycle {cycle} may succeed if the outage is over: nothing is to be fixed, every cause left is "
             "outside of the code and the settings"
         )
     if left:

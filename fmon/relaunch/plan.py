@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 LISTED = """
 select
-    relaunch.condition_id,
-    relaunch.job_id,
-    relaunch.why,
-    relaunch.root_cause_id,
-    relaunch.category,
-    relaunch.remedy,
-    relaunch.is_on_request,
-    relaunch.is_begun,
-    relaunch.cycle
-from relaunch
-order by relaunch.entry_number
+    relaunch_candidate.condition_id,
+    relaunch_candidate.job_id,
+    relaunch_candidate.reason,
+    relaunch_candidate.root_cause_id,
+    relaunch_candidate.category,
+    relaunch_candidate.remedy,
+    relaunch_candidate.requires_request,
+    relaunch_candidate.is_in_progress,
+    relaunch_candidate.cycle
+from relaunch_candidate
+order by relaunch_candidate.manifest_position
 """
 
 NEXT = """
@@ -44,8 +44,8 @@ from (
     select experiment.current_cycle as cycle
     from experiment
     union all
-    select relaunched.cycle
-    from relaunched
+    select cycle_start.cycle
+    from cycle_start
 ) as cycles
 """
 
@@ -90,9 +90,9 @@ UNMENDED = """
 select condition.condition_id
 from condition
 inner join failure on condition.job_id = failure.job_id
-left join relaunch on condition.condition_id = relaunch.condition_id
-where failure.remedy = 'unrecoverable' and relaunch.condition_id is null
-order by condition.entry_number
+left join relaunch_candidate on condition.condition_id = relaunch_candidate.condition_id
+where failure.remedy = 'unrecoverable' and relaunch_candidate.condition_id is null
+order by condition.manifest_position
 """
 
 QUERIES = (LISTED, NEXT, ESTIMATES, SPENT, UNMENDED)
@@ -104,7 +104,7 @@ WORDS = {
     "cancelled": "cancelled by a person",
     "lost": "closed as lost",
 }
-"""How ``relaunch.why`` is said."""
+"""How ``relaunch_candidate.reason`` is worded."""
 
 Row = dict[str, Any]
 
@@ -124,11 +124,11 @@ class RelaunchPlan:
     Attributes
     ----------
     cycle : the cycle that it would be
-    is_carried_on : that cycle was begun already, and cut short
-    jobs : condition_id, job_id (of its newest attempt), why, root_cause_id, category, remedy, cycle,
+    is_carried_on : that cycle was started already, and interrupted
+    jobs : condition_id, job_id (of its newest attempt), reason, root_cause_id, category, remedy, cycle,
         command, in the order of the manifest
     left_out : conditions that a person cancelled, which run again only on request
-    unmended : conditions that failed of something unrecoverable about which no fix is recorded
+    unfixed : conditions that failed with something unrecoverable about which no fix is recorded
     estimate_usd : what the jobs will cost; None = unknown
     spent_usd : what all jobs so far have cost; None = unknown
     experiment, task, conditions : the config as it is now, its task YAML, its conditions by id
@@ -139,7 +139,7 @@ class RelaunchPlan:
     is_carried_on: bool
     jobs: list[Row]
     left_out: list[str]
-    unmended: list[str]
+    unfixed: list[str]
     estimate_usd: Decimal | None
     spent_usd: Decimal | None
     experiment: Experiment
@@ -148,19 +148,19 @@ class RelaunchPlan:
 
     def sentences(self) -> list[str]:
         """Say what would be run again, and what not and why, for stderr."""
-        why = Counter(row["why"] for row in self.jobs)
-        kinds = ", ".join(f"{count:,} {WORDS[each]}" for each, count in why.items())
+        reasons = Counter(row["reason"] for row in self.jobs)
+        kinds = ", ".join(f"{count:,} {WORDS[each]}" for each, count in reasons.items())
         estimate = "of unknown cost" if self.estimate_usd is None else f"about {money(self.estimate_usd)}"
         spent = "" if self.spent_usd is None else f"; spent so far: {money(self.spent_usd)}"
-        begun = ", carried on" if self.is_carried_on else ""
+        begun = ", resumed" if self.is_carried_on else ""
         said = [f"{self.experiment_id}: cycle {self.cycle}{begun}: {kinds}; {estimate}{spent}"]
         if not self.jobs:
             said = [f"{self.experiment_id}: nothing to run again"]
         if self.left_out:
             told = listed(self.left_out)
             said.append(f"cancelled by a person, only with --include-cancelled: {told}")
-        if self.unmended:
-            told = listed(self.unmended)
+        if self.unfixed:
+            told = listed(self.unfixed)
             said.append(f"unrecoverable, only once its fix is recorded (fmon fix record): {told}")
         return said
 
@@ -184,7 +184,7 @@ def plan_relaunch(
     ----------
     manifest : of the experiment
     con : its views, at least for ``QUERIES``
-    include_cancelled : also what a person cancelled
+    include_cancelled : include jobs that a person cancelled
 
     Raises
     ------
@@ -192,8 +192,8 @@ def plan_relaunch(
         The config or the task YAML can't be read.
     """
     listed = rows(con, LISTED)
-    begun = [row for row in listed if row["is_begun"]]
-    jobs = begun or [row for row in listed if include_cancelled or not row["is_on_request"]]
+    begun = [row for row in listed if row["is_in_progress"]]
+    jobs = begun or [row for row in listed if include_cancelled or not row["requires_request"]]
     cycle = jobs[0]["cycle"] if jobs else rows(con, NEXT)[0]["cycle"]
     most = max(100_000, 2 * len(manifest.jobs))
     experiment = load_experiment(Path(manifest.config_file), max_conditions=most)
@@ -207,8 +207,8 @@ def plan_relaunch(
             {**row, "command": _command(experiment, task, by_id.get(row["condition_id"]), manifest, cycle)}
             for row in jobs
         ],
-        left_out=[row["condition_id"] for row in listed if row["is_on_request"] and row not in jobs],
-        unmended=[row["condition_id"] for row in rows(con, UNMENDED)],
+        left_out=[row["condition_id"] for row in listed if row["requires_request"] and row not in jobs],
+        unfixed=[row["condition_id"] for row in rows(con, UNMENDED)],
         estimate_usd=_estimate(rows(con, ESTIMATES), {row["condition_id"] for row in jobs}),
         spent_usd=rows(con, SPENT)[0]["spent_usd"],
         experiment=experiment,

@@ -1,4 +1,4 @@
-"""Phase 5, relaunch: what view ``relaunch`` lists, and only that, in one more cycle, under F1..F5.
+"""Phase 5, relaunch: what view ``relaunch_candidate`` lists, and only that, in one more cycle, under F1..F5.
 
 Reads the views, the config, git and the registry; launches through ``fmon.launch.dispatch``; writes
 events and the manifest. The event ``relaunch`` comes before the first launch: after a crash the next call
@@ -106,18 +106,18 @@ def relaunch(
 ) -> Relaunched:
     """Run again what failed, what the kill-switch cancelled and what was closed as lost, as the next cycle.
 
-    A cycle that was begun and cut short is carried on: it does not count as another, and its image must be
-    the one that it was begun with.
+    A cycle that was started and interrupted is resumed: it does not count as another, and its image must be
+    the one that it was started with.
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : its id or a unique start of it; None = the newest
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
     queue : where jobs are read from
     open_submitter : opens what launches; takes the lock's file descriptor
     agree : asked once every rule has passed; False = nothing is done (a dry run)
     clock : the clock [UTC]
-    include_cancelled : also what a person cancelled
+    include_cancelled : include jobs that a person cancelled
     authorization : a person's word for one cycle beyond the allowed ones
     run, ask : how the test command is run, and a registry asked
     dispatching : passed on to ``fmon.launch.dispatch.dispatch``
@@ -132,7 +132,7 @@ def relaunch(
     LockTaken
         Another process launches jobs of this experiment.
     QueueError
-        SkyPilot did not answer; a cycle that was begun is carried on by the next call.
+        SkyPilot did not answer; a cycle that was started is resumed by the next call.
     """
     store = find(data, experiment)
     manifest = read_manifest(store)
@@ -184,7 +184,7 @@ def _f4(
     budgets = {
         event["cycle"]: Decimal(str(event["budget_usd"]))
         for event in events
-        if event.get("event") == "authorize_cycle"
+        if event.get("event") == "cycle_authorized"
     }
     most = manifest.max_relaunch_cycles
     if authorization is not None:
@@ -218,7 +218,7 @@ def _f3(
     run: Callable[..., Ran],
     ask: Callable[[str], str],
 ) -> tuple[BuildChain, list[Link]]:
-    """Measure the chain now; of a cycle that is carried on only whether the image is still its own."""
+    """Measure the chain now; of a cycle that is resumed only whether the image is still its own."""
     begun = next((event for event in reversed(events) if _begins(event, plan)), None)
     remedies = frozenset() if begun else plan.remedies
     chain = measure(

@@ -1,4 +1,4 @@
-"""What the manifest tracks, held against the config and the queue: what rule F5 judges."""
+"""What the manifest tracks, compared with the config and the queue: what rule F5 judges."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ select
     attempt.condition_id,
     attempt.cycle,
     attempt.job_id,
-    count(job.job_id) > 0 or count(lost_closure.job_id) > 0 as is_known
+    count(job.job_id) > 0 or count(lost_job_closure.job_id) > 0 as is_known
 from attempt
 left join job on attempt.experiment_id = job.experiment_id and attempt.job_id = job.job_id
-left join lost_closure
-    on attempt.experiment_id = lost_closure.experiment_id and attempt.job_id = lost_closure.job_id
+left join lost_job_closure
+    on attempt.experiment_id = lost_job_closure.experiment_id and attempt.job_id = lost_job_closure.job_id
 where attempt.cycle < $cycle
 group by attempt.condition_id, attempt.cycle, attempt.job_id
 order by attempt.cycle, attempt.job_id

@@ -1,4 +1,4 @@
-"""Audit: the rules F1 to F5 and five criteria of quality, held against what really happened.
+"""Audit: the rules F1 to F5 and five criteria of quality, compared with what really happened.
 
 Reads the views, the manifest and the config; writes nothing.
 """
@@ -39,8 +39,8 @@ def audit(data: Path, experiment: str | None = None) -> list[Row]:
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : its id or a unique start of it; None = the newest
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
 
     Returns
     -------

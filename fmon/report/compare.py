@@ -45,11 +45,11 @@ class Compared:
 def compare(
     data: Path, experiments: Sequence[str], *, out: Path | None = None, now: datetime | None = None
 ) -> Compared:
-    """Hold experiments against each other, each against the one named before it.
+    """Compare experiments, each with the one named before it.
 
     Parameters
     ----------
-    data : folder of the stores
+    data : data directory
     experiments : ids or unique starts of them, two or more, the older ones first
     out : folder for the page; None = no page
     now : the clock that open jobs are measured by [UTC]; None = the wall clock
@@ -57,7 +57,7 @@ def compare(
     Returns
     -------
     Compared
-        Conditions are matched by the levels of the factors that both have (macro ``counterpart``).
+        Conditions are matched by the levels of the factors that both have (macro ``matched_condition``).
 
     Raises
     ------
@@ -101,12 +101,12 @@ def _change(con: duckdb.DuckDBPyConnection, before: str, after: str) -> Change:
         before_experiment_id=before,
         experiment_id=after,
         conditions=rows(con, queries.CONDITIONS, pair)[0],
-        outcome=rows(con, queries.OUTCOME, pair),
-        matched_outcome=rows(con, queries.MATCHED_OUTCOME, pair),
+        experiment_summary=rows(con, queries.SUMMARY, pair),
+        matched_summary=rows(con, queries.MATCHED_SUMMARY, pair),
         coverage=rows(con, queries.COVERAGE, pair),
         causes=rows(con, queries.CAUSES, pair),
         suspects=rows(con, queries.SUSPECTS, pair),
-        flips=rows(con, queries.FLIPS, pair),
+        state_changes=rows(con, queries.STATE_CHANGES, pair),
         outside=rows(con, queries.OUTSIDE, pair),
     )
 

@@ -3,16 +3,16 @@
 Each query takes ``$before`` and ``$after``; what they mean is said in the macros of ``sql/`` that they read.
 """
 
-FROZEN = ("condition_level", "coverage", "verdict", "outcome")
+FROZEN = ("condition_level", "coverage", "attempt_result", "experiment_summary")
 """Views in dependency order to compute once, beside those of ``connect``: every query reads some of them."""
 
 CONDITIONS = """
 with cell as (
     select
-        counterpart.side = 'both' as is_matched,
-        counterpart.before_condition_count as before,
-        counterpart.after_condition_count as after
-    from counterpart($before, $after) as counterpart
+        matched_condition.side = 'both' as is_matched,
+        matched_condition.before_condition_count as before,
+        matched_condition.after_condition_count as after
+    from matched_condition($before, $after) as matched_condition
 )
 
 select
@@ -26,53 +26,53 @@ from cell
 
 OUTSIDE = """
 select
-    counterpart.side,
-    counterpart.kind,
-    counterpart.cell,
-    counterpart.before_condition_ids || counterpart.after_condition_ids as condition_ids
-from counterpart($before, $after) as counterpart
-where counterpart.side <> 'both'
-order by counterpart.side desc, counterpart.entry_number
+    matched_condition.side,
+    matched_condition.kind,
+    matched_condition.cell,
+    matched_condition.before_condition_ids || matched_condition.after_condition_ids as condition_ids
+from matched_condition($before, $after) as matched_condition
+where matched_condition.side <> 'both'
+order by matched_condition.side desc, matched_condition.manifest_position
 """
 
-OUTCOME = """
+SUMMARY = """
 select
     experiment.experiment_id,
     experiment.created_at,
     experiment.now_at,
-    outcome.condition_count,
-    outcome.succeeded_count,
-    outcome.failed_count,
-    outcome.cancelled_count,
-    outcome.open_count,
-    outcome.missing_count,
-    outcome.cycle_count,
-    outcome.job_count,
-    outcome.unpriced_count,
-    round(outcome.run_h, 6) as run_h,
-    round(outcome.run_h / nullif(outcome.succeeded_count, 0), 6) as run_per_success_h,
-    outcome.cost_usd,
-    outcome.cost_per_success_usd,
-    outcome.detection_latency_s
-from outcome
-inner join experiment on outcome.experiment_id = experiment.experiment_id
-where outcome.experiment_id in ($before, $after)
-order by outcome.experiment_id <> $before
+    experiment_summary.condition_count,
+    experiment_summary.succeeded_count,
+    experiment_summary.failed_count,
+    experiment_summary.cancelled_count,
+    experiment_summary.open_count,
+    experiment_summary.missing_count,
+    experiment_summary.cycle_count,
+    experiment_summary.job_count,
+    experiment_summary.unpriced_count,
+    round(experiment_summary.run_h, 6) as run_h,
+    round(experiment_summary.run_h / nullif(experiment_summary.succeeded_count, 0), 6) as run_per_success_h,
+    experiment_summary.cost_usd,
+    experiment_summary.cost_per_success_usd,
+    experiment_summary.detection_latency_s
+from experiment_summary
+inner join experiment on experiment_summary.experiment_id = experiment.experiment_id
+where experiment_summary.experiment_id in ($before, $after)
+order by experiment_summary.experiment_id <> $before
 """
 
-MATCHED_OUTCOME = """
+MATCHED_SUMMARY = """
 select
-    matched_outcome.experiment_id,
-    matched_outcome.condition_count,
-    matched_outcome.succeeded_count,
-    matched_outcome.failed_count,
-    matched_outcome.unpriced_count,
-    round(matched_outcome.run_h, 6) as run_h,
-    round(matched_outcome.run_per_success_h, 6) as run_per_success_h,
-    matched_outcome.cost_usd,
-    matched_outcome.cost_per_success_usd
-from matched_outcome($before, $after) as matched_outcome
-order by matched_outcome.experiment_id <> $before
+    matched_summary.experiment_id,
+    matched_summary.condition_count,
+    matched_summary.succeeded_count,
+    matched_summary.failed_count,
+    matched_summary.unpriced_count,
+    round(matched_summary.run_h, 6) as run_h,
+    round(matched_summary.run_per_success_h, 6) as run_per_success_h,
+    matched_summary.cost_usd,
+    matched_summary.cost_per_success_usd
+from matched_summary($before, $after) as matched_summary
+order by matched_summary.experiment_id <> $before
 """
 
 COVERAGE = """
@@ -139,20 +139,20 @@ order by
     suspect_change.combination::varchar
 """
 
-FLIPS = """
+STATE_CHANGES = """
 select
-    flip.flip,
-    flip.kind,
-    flip.cell,
-    flip.before_state,
-    flip.after_state,
-    flip.before_condition_ids,
-    flip.after_condition_ids,
-    flip.before_categories,
-    flip.after_categories
-from flip($before, $after) as flip
-order by flip.flip desc, flip.entry_number
+    state_change.change,
+    state_change.kind,
+    state_change.cell,
+    state_change.before_state,
+    state_change.after_state,
+    state_change.before_condition_ids,
+    state_change.after_condition_ids,
+    state_change.before_categories,
+    state_change.after_categories
+from state_change($before, $after) as state_change
+order by state_change.change desc, state_change.manifest_position
 """
 
-QUERIES = (CONDITIONS, OUTSIDE, OUTCOME, MATCHED_OUTCOME, COVERAGE, CAUSES, SUSPECTS, FLIPS)
+QUERIES = (CONDITIONS, OUTSIDE, SUMMARY, MATCHED_SUMMARY, COVERAGE, CAUSES, SUSPECTS, STATE_CHANGES)
 """All of them; ``connect`` makes the views for it."""

@@ -11,7 +11,7 @@ from fmon.text import cost, duration, money
 Row = dict[str, Any]
 Rows = list[Row]
 
-FLIPS = ("recovered", "regressed")
+STATE_CHANGES = ("recovered", "regressed")
 CHANGES = ("new", "returned", "recurring", "unexamined", "unproven", "fixed")
 """What became of a cause, the worst first."""
 
@@ -23,19 +23,20 @@ class Change:
     Attributes
     ----------
     conditions : how many match, and how many there are
-    outcome, matched_outcome : before and after; the second over common conditions only, empty without any
+    experiment_summary, matched_summary : before and after; the second over common conditions only, empty
+        without any
     outside : cells that only one of them has
     """
 
     before_experiment_id: str
     experiment_id: str
     conditions: Row
-    outcome: Rows
-    matched_outcome: Rows
+    experiment_summary: Rows
+    matched_summary: Rows
     coverage: Rows
     causes: Rows
     suspects: Rows
-    flips: Rows
+    state_changes: Rows
     outside: Rows
 
     def row(self) -> Row:
@@ -55,14 +56,14 @@ class Measure(NamedTuple):
 
 def headline(change: Change) -> str:
     """Say in one sentence what became of the common conditions."""
-    if not change.matched_outcome:
+    if not change.matched_summary:
         return "no condition in common"
-    before, after = change.matched_outcome
-    flipped = Counter(flip["flip"] for flip in change.flips)
-    flips = ", ".join(f"{flipped[name]:,} {name}" for name in FLIPS)
+    before, after = change.matched_summary
+    counts = Counter(row["change"] for row in change.state_changes)
+    changes = ", ".join(f"{counts[name]:,} {name}" for name in STATE_CHANGES)
     return (
         f"of the common conditions {before['succeeded_count']:,} of {before['condition_count']:,} succeeded "
-        f"before, {after['succeeded_count']:,} of {after['condition_count']:,} after; {flips}"
+        f"before, {after['succeeded_count']:,} of {after['condition_count']:,} after; {changes}"
     )
 
 
@@ -85,7 +86,7 @@ def matching(change: Change) -> list[str]:
 
 def measures(change: Change) -> list[Measure]:
     """Write the numbers of both experiments, whole and over the common conditions."""
-    rows = [*change.outcome, *(change.matched_outcome or [{}, {}])]
+    rows = [*change.experiment_summary, *(change.matched_summary or [{}, {}])]
     counts = ("condition", "succeeded", "failed", "cancelled", "open", "missing", "cycle", "job")
     listed = [
         Measure(_plural(name), *(_count(row.get(f"{name}_count")) for row in rows))
@@ -109,7 +110,7 @@ def figures(change: Change) -> list[tuple[str, str, str]]:
     """
     said = {each.name: each for each in measures(change)}
     changed = Counter(cause["change"] for cause in change.causes)
-    flipped = Counter(flip["flip"] for flip in change.flips)
+    counts = Counter(row["change"] for row in change.state_changes)
     rest = [f"{changed[name]:,} {name}" for name in CHANGES if name != "fixed" and changed[name]]
     return [
         _figure(change, "succeeded", said),
@@ -119,7 +120,7 @@ def figures(change: Change) -> list[tuple[str, str, str]]:
             f"{changed['fixed']:,} of {sum(cause['before_attempt_count'] > 0 for cause in change.causes):,}",
             ", ".join(rest) or "no other",
         ),
-        ("conditions recovered", f"{flipped['recovered']:,}", f"{flipped['regressed']:,} regressed"),
+        ("conditions recovered", f"{counts['recovered']:,}", f"{counts['regressed']:,} regressed"),
         _figure(change, "failures noticed after", said),
     ]
 
@@ -128,10 +129,10 @@ def proof(cause: Row) -> str:
     """Say what speaks for the word that stands before a cause."""
     change, struck = cause["change"], cause["matched_cell_count"]
     if change == "fixed":
-        return f"{cause['succeeded_cell_count']:,} of the {struck:,} common cells it struck succeed now"
+        return f"{cause['succeeded_cell_count']:,} of the {struck:,} common cells it affected succeed now"
     if change == "unproven":
-        none = f"none of the {struck:,} common cells it struck has succeeded"
-        said = none if struck else "it struck no common cell"
+        none = f"none of the {struck:,} common cells it affected has succeeded"
+        said = none if struck else "it affected no common cell"
     elif change == "returned":
         count = cause["earlier_count"]
         said = f"seen in {count:,} older {'experiment' if count == 1 else 'experiments'}, not before"
@@ -151,7 +152,7 @@ def level_list(levels: dict[str, str]) -> str:
 def _figure(change: Change, name: str, said: dict[str, Measure]) -> tuple[str, str, str]:
     """Write a measure as before and after, of the common conditions where it can be told of them."""
     each, total = said[name], said["conditions"]
-    is_common = bool(change.matched_outcome and (each.before_matched or each.after_matched))
+    is_common = bool(change.matched_summary and (each.before_matched or each.after_matched))
     first = 3 if is_common else 1
     values = list(each[first : first + 2])
     if name == "succeeded":

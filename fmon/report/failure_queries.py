@@ -1,4 +1,4 @@
-"""What the report asks of the views about failures: causes, suspects, where they struck, what was done.
+"""What the report asks of the views about failures: causes, suspects, where they occurred, what was done.
 
 As in ``queries``: selects, bounded here, each with how many rows there are in all.
 """
@@ -38,7 +38,7 @@ order by cause.failed_count desc, cause.cost_usd desc nulls last, cause.root_cau
 limit $most
 """
 
-# How many conditions failed of how many causes, whatever the page has room for.
+# How many conditions failed with how many causes, whatever the page has room for.
 STRUCK = """
 select
     cast(coalesce(sum(cause.failed_count), 0) as bigint) as failed_count,
@@ -103,27 +103,27 @@ select
     cause_cycle.cycle,
     cause_cycle.attempt_count,
     cause_cycle.condition_count,
-    cause_cycle.made_good_count,
+    cause_cycle.recovered_count,
     cause_cycle.unpriced_count,
     cause_cycle.detection_latency_s,
-    cause_cycle.burned_usd,
+    cause_cycle.wasted_usd,
     count(*) over () as total
 from cause_cycle
-order by cause_cycle.burned_usd desc nulls last, cause_cycle.root_cause_id, cause_cycle.cycle
+order by cause_cycle.wasted_usd desc nulls last, cause_cycle.root_cause_id, cause_cycle.cycle
 limit $most
 """
 
 HISTORY = """
 select
-    history.event_number,
-    history.kind,
-    history.person,
-    left(history.what, $most_characters) as what,
-    history.cycle,
-    history.happened_at,
+    action_history.event_number,
+    action_history.kind,
+    action_history.person,
+    left(action_history.what, $most_characters) as what,
+    action_history.cycle,
+    action_history.occurred_at,
     count(*) over () as total
-from history
-order by history.event_number
+from action_history
+order by action_history.event_number
 limit $most
 """
 
@@ -132,7 +132,7 @@ select
     kill_switch.firing_id,
     kill_switch.trigger,
     kill_switch.category,
-    kill_switch.why_none,
+    kill_switch.no_action_reason,
     kill_switch.combination,
     kill_switch.failed_job_ids[:$most_ids] as failed_job_ids,
     kill_switch.cancel_job_ids[:$most_ids] as cancel_job_ids,

@@ -173,7 +173,7 @@ def _figures(issue: Row) -> Iterator[str]:
         f"- failed attempts: {issue['failed_count']:,}, the newest in cycle {issue['cycle']} "
         f"(relaunches allowed: {issue['max_relaunch_cycles']})"
     )
-    yield f"- burned by these attempts: {cost(issue['cost_usd'], issue['unpriced_count'])}"
+    yield f"- wasted on these attempts: {cost(issue['cost_usd'], issue['unpriced_count'])}"
     yield f"- first {clock(issue['first_failed_at'])}, last {clock(issue['last_failed_at'])}"
     yield ""
 

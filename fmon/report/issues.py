@@ -1,4 +1,4 @@
-"""Phase 6, issues: a text per root cause that a person has to see to, filed where asked.
+"""Phase 6, issues: an issue per root cause that needs a person, filed on request.
 
 Reads view ``issue``; writes Markdown files and events. Filing looks before it acts, so that it may be killed
 between any two steps and called again (docs/decisions/0021).
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
-FROZEN = ("verdict", "issue")
+FROZEN = ("attempt_result", "issue")
 """What the queries come down to, each several times."""
 
 LOCK_WAIT_S = 600.0
@@ -63,7 +63,7 @@ from issue
 inner join condition
     on issue.experiment_id = condition.experiment_id
     and list_contains(issue.condition_ids, condition.condition_id)
-order by condition.entry_number
+order by condition.manifest_position
 """
 
 SUSPECTS = """
@@ -81,12 +81,12 @@ QUERIES = (ISSUES, CONDITIONS, SUSPECTS, UNFINISHED, FAILURES)
 def issues(
     data: Path, experiment: str | None, out: Path, *, open_tracker: Callable[[], GitHub] | None, now: datetime
 ) -> Iterator[Row]:
-    """Write a text for each root cause that a person has to see to, and file those that are not filed yet.
+    """Write an issue for each root cause that needs a person, and file those not filed yet.
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : its id or a unique start of it; None = the newest
+    data : data directory
+    experiment : its id or a unique prefix; None = the newest
     out : folder of the reports; the files are in ``issues/<experiment_id>/`` of it
     open_tracker : gives where issues are filed; None = only files are written. A recording's are never filed.
     now : the clock [UTC]
@@ -102,7 +102,7 @@ def issues(
     RuleError
         F1 or F2 forbids filing: an issue about half of the failures would be wrong. The files are written.
     GitHubError
-        An issue could not be filed; those before it are, and the next call carries on.
+        An issue could not be filed; those before it are, and the next call resumes.
     """
     store = find(data, experiment)
     con = connect(data, store.experiment_id, now=now, queries=QUERIES)

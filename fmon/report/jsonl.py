@@ -13,14 +13,14 @@ end;
 create or replace temp macro number(x) as case when isfinite(x) then x end;
 """
 
-LAST = "select max(entry_number) as last from condition"
+LAST = "select max(manifest_position) as last from condition"
 
 # The conditions from $first to $last. An attempt that no poll has shown yet has an id and nothing more.
 LINES = """
 with batch as (
     select *
     from condition
-    where condition.entry_number between $first and $last
+    where condition.manifest_position between $first and $last
 ),
 
 tried as (
@@ -106,5 +106,5 @@ select
 from batch as condition
 left join tried on condition.condition_id = tried.condition_id
 left join run on condition.condition_id = run.condition_id and run.is_newest
-order by condition.entry_number
+order by condition.manifest_position
 """

@@ -9,9 +9,9 @@ FROZEN = (
     "alarm",
     "poll",
     "cycle_cost",
-    "outcome",
-    "verdict",
-    "verdict_level",
+    "experiment_summary",
+    "attempt_result",
+    "attempt_result_level",
     "run",
 )
 """Views in dependency order to compute once, beside those of ``connect``: every query reads some of them."""
@@ -29,26 +29,26 @@ select
 from experiment
 """
 
-OUTCOME = """
+SUMMARY = """
 select
-    outcome.condition_count,
-    outcome.succeeded_count,
-    outcome.failed_count,
-    outcome.running_count,
-    outcome.pending_count,
-    outcome.lost_count,
-    outcome.missing_count,
-    outcome.cancelled_count,
-    outcome.open_count,
-    outcome.cycle_count,
-    outcome.job_count,
-    outcome.unpriced_count,
-    outcome.cost_usd,
-    outcome.burned_usd,
-    outcome.cost_per_success_usd,
-    round(outcome.run_h, 6) as run_h,
-    outcome.detection_latency_s
-from outcome
+    experiment_summary.condition_count,
+    experiment_summary.succeeded_count,
+    experiment_summary.failed_count,
+    experiment_summary.running_count,
+    experiment_summary.pending_count,
+    experiment_summary.lost_count,
+    experiment_summary.missing_count,
+    experiment_summary.cancelled_count,
+    experiment_summary.open_count,
+    experiment_summary.cycle_count,
+    experiment_summary.job_count,
+    experiment_summary.unpriced_count,
+    experiment_summary.cost_usd,
+    experiment_summary.wasted_usd,
+    experiment_summary.cost_per_success_usd,
+    round(experiment_summary.run_h, 6) as run_h,
+    experiment_summary.detection_latency_s
+from experiment_summary
 """
 
 ALARMS = """
@@ -60,7 +60,7 @@ select
     alarm.message,
     alarm.value,
     alarm.threshold,
-    alarm.since,
+    alarm.started_at,
     alarm.raised_at,
     alarm.cleared_at,
     count(*) over () as total
@@ -93,7 +93,7 @@ select
     coverage.missing_count,
     coverage.unpriced_count,
     coverage.cost_usd,
-    coverage.burned_usd,
+    coverage.wasted_usd,
     count(*) over (partition by coverage.factor) as total
 from coverage
 qualify
@@ -131,7 +131,7 @@ select
     cycle_cost.unpriced_count,
     round(cycle_cost.run_h, 6) as run_h,
     cycle_cost.cost_usd,
-    cycle_cost.burned_usd
+    cycle_cost.wasted_usd
 from cycle_cost
 order by cycle_cost.cycle
 """
@@ -174,7 +174,7 @@ with failed as (
             'sky jobs logs --controller JOB_ID'
         ) as failure_reason,
         job.condition_id,
-        condition.entry_number
+        condition.manifest_position
     from job
     inner join condition on job.condition_id = condition.condition_id
     where job.is_failed and job.role <> 'duplicate'
@@ -185,7 +185,7 @@ select
     left(failed.failure_reason, $most_characters) as reason,
     length(failed.failure_reason) as reason_length,
     count(*) as condition_count,
-    list(failed.condition_id order by failed.entry_number)[:$most_ids] as condition_ids,
+    list(failed.condition_id order by failed.manifest_position)[:$most_ids] as condition_ids,
     count(*) over () as total
 from failed
 group by failed.status, failed.failure_reason
@@ -258,7 +258,7 @@ order by
             ['failed', 'lost', 'missing', 'cancelled', 'running', 'pending', 'succeeded'], condition.state
         )
     end,
-    condition.entry_number
+    condition.manifest_position
 limit case when (select count(*) from condition) <= $most then $most else $most_of_many end
 """
 
@@ -295,7 +295,7 @@ select
 from run
 inner join condition on run.condition_id = condition.condition_id
 where run.is_newest
-order by condition.entry_number
+order by condition.manifest_position
 limit $most
 """
 

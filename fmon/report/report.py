@@ -79,8 +79,8 @@ def report(
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : id or unique start of it; None = the newest
+    data : data directory
+    experiment : id or unique prefix; None = the newest
     out : folder of the reports; made where it is missing
     ask : ``fmon.sky.costs.reported_costs``; None = SkyPilot is not asked. It never is about a recording,
         nor where it was not what polls looked at.
@@ -180,7 +180,7 @@ def _summary(con: duckdb.DuckDBPyConnection) -> Row:
         "summary": True,
         **experiment,
         "as_of": as_of,
-        **rows(con, queries.OUTCOME)[0],
+        **rows(con, queries.SUMMARY)[0],
         "cycles": rows(con, queries.CYCLES),
         **({"reported": reconciled[0]} if reconciled else {}),
         "alarms": rows(con, queries.ALARM_COUNTS),

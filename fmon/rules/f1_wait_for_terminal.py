@@ -20,11 +20,11 @@ from fmon.text import listed
 
 
 def f1_not_cut_short(begun: Sequence[Row]) -> None:
-    """F1, of a cycle that was begun and cut short: its jobs are still to come.
+    """F1, of a cycle that was started and interrupted: its jobs are still to come.
 
     Parameters
     ----------
-    begun : conditions that are to have a job of a begun cycle and have none: condition_id, cycle (of view
+    begun : conditions that are to have a job of a started cycle and have none: condition_id, cycle (of view
         ``relaunch``)
 
     Raises
@@ -36,7 +36,7 @@ def f1_not_cut_short(begun: Sequence[Row]) -> None:
         told = listed([str(row["condition_id"]) for row in begun])
         raise RuleError(
             1,
-            f"cycle {begun[0]['cycle']} was begun and has no job yet of {told}; fmon relaunch carries it on",
+            f"cycle {begun[0]['cycle']} was started and has no job yet of {told}; fmon relaunch resumes it",
         )
 
 

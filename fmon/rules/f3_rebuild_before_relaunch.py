@@ -99,26 +99,28 @@ def f3_links(chain: BuildChain) -> list[Link]:
 
 
 def f3_same_image(chain: BuildChain, *, image: str | None, digest: str | None) -> list[Link]:
-    """Judge whether a cycle that was begun can be carried on: all its jobs run with one image.
+    """Judge whether a cycle that was started can be resumed: all its jobs run with one image.
 
     Parameters
     ----------
     chain : image and digest as they are now
-    image, digest : that the cycle was begun with; None = a bare VM, or a digest that was not asked for
+    image, digest : that the cycle was started with; None = a bare VM, or a digest that was not asked for
     """
     if image is None and chain.bare_vm and chain.is_bare:
         return [Link("digest", "skipped", _no_image(chain))]
     if image is None and chain.image is not None:
-        told = f"the cycle was begun without an image; take {chain.image} out until it has ended"
+        told = f"the cycle was started without an image; take {chain.image} out until it has ended"
         return [Link("digest", "broken", told)]
     if digest is None:
-        return [Link("digest", "skipped", "the cycle was begun without a digest")]
+        return [Link("digest", "skipped", "the cycle was started without a digest")]
     if chain.digest is None:
         return [Link("digest", "broken", chain.registry_fault or "nothing names the image any more")]
     if chain.digest != digest:
-        told = f"the cycle was begun with {digest}, {chain.image} is {chain.digest} now; push that one again"
+        told = (
+            f"the cycle was started with {digest}, {chain.image} is {chain.digest} now; push that one again"
+        )
         return [Link("digest", "broken", told)]
-    return [Link("digest", "ok", f"{chain.image} is the image that the cycle was begun with: {digest}")]
+    return [Link("digest", "ok", f"{chain.image} is the image that the cycle was started with: {digest}")]
 
 
 def f3_rebuild_before_relaunch(links: Iterable[Link]) -> None:

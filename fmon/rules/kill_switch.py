@@ -27,7 +27,7 @@ def kill_switch(jobs: Sequence[Row], conditions: Sequence[Row], fired: Iterable[
     Parameters
     ----------
     jobs : attempts of one cycle: condition_id, job_id, factors, is_open, is_failed, has_succeeded,
-        has_started, reach_s (longest single run [s]; None = unknown), duration_s (of an ended job [s]),
+        has_started, longest_run_s (longest single run [s]; None = unknown), duration_s (of an ended job [s]),
         end_at, signature, category, source (where the evidence stood)
     conditions : every condition's factors: a factor with one level tells nothing
     fired : earlier firings of this cycle with member_job_ids; no job is in two
@@ -36,7 +36,7 @@ def kill_switch(jobs: Sequence[Row], conditions: Sequence[Row], fired: Iterable[
     -------
     list of dict
         signature, category, member_job_ids, first_failed_at, failure_point_s, combination,
-        candidate_job_ids, why_none; one per firing, the oldest first.
+        candidate_job_ids, no_action_reason; one per firing, the oldest first.
     """
     known = {int(job_id) for firing in fired for job_id in firing["member_job_ids"]}
     by_signature: dict[str, list[Row]] = {}
@@ -95,7 +95,7 @@ def too_many_failed(
         "failure_point_s": 0.0,
         "combination": {},
         "candidate_job_ids": waiting,
-        "why_none": None if waiting else "no job waits for its start",
+        "no_action_reason": None if waiting else "no job waits for its start",
     }
 
 
@@ -103,7 +103,9 @@ def is_past(job: Row, failure_point_s: float) -> bool:
     """Tell whether one of a job's runs got beyond the failure point; a start is beyond 0."""
     if not job["has_started"]:
         return False
-    return bool(failure_point_s == 0 or job["reach_s"] is None or job["reach_s"] > failure_point_s)
+    return bool(
+        failure_point_s == 0 or job["longest_run_s"] is None or job["longest_run_s"] > failure_point_s
+    )
 
 
 def _bursts(failures: list[Row]) -> Iterator[list[Row]]:
@@ -143,12 +145,12 @@ def _firing(members: list[Row], jobs: Sequence[Row], telling: set[str]) -> dict[
         "failure_point_s": point_s,
         "combination": shared,
         "candidate_job_ids": [] if against else sorted(still_open),
-        "why_none": _why_none(against, shared, has_open=bool(still_open)),
+        "no_action_reason": _why_none(against, shared, has_open=bool(still_open)),
     }
 
 
 def _failed_so(job: Row, signature: str) -> bool:
-    """Tell whether a job failed of the same error: late, but no evidence against it."""
+    """Tell whether a job failed with the same error: late, but no evidence against it."""
     return bool(job["is_failed"] and job["signature"] == signature)
 
 

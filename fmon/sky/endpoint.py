@@ -181,7 +181,7 @@ def _load(name: str, *, is_named: bool) -> dict[str, Any]:
     try:
         return _mapping(yaml.safe_load(text))
     except (yaml.YAMLError, ValueError) as fault:
-        message = f"SkyPilot's config {path} is no YAML; `sky` can't read it either"
+        message = f"SkyPilot's config {path} is not valid YAML; `sky` can't read it either"
         raise QueueError(message, error_type="BadConfig") from fault
 
 

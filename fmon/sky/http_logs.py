@@ -26,6 +26,7 @@ from fmon.sky.protocol import (
     request_headers,
     require_json,
 )
+from fmon.sky.reader import LogsDownError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,6 +39,9 @@ EACH_S = 20.0
 
 LEAST_SHARE = 0.25
 """With less of that time left, asking would only count as one more failure."""
+
+MAX_LATE = 3
+"""After so many logs in a row that did not come in time, no more are asked for: the server hangs."""
 
 STREAM_BYTES = 32 << 20
 """Of a longer log only the beginning is streamed, and then its last lines are asked for."""
@@ -61,6 +65,7 @@ class HttpLogs:
     ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
         """Read logs one after the other; see ``LogReader.read``."""
         until = time.monotonic() + timeout_s
+        late_count = 0
         for ask in asks:
             left_s = until - time.monotonic()
             if left_s < self._each_s * LEAST_SHARE:
@@ -70,9 +75,13 @@ class HttpLogs:
                 refuse_proxy(endpoint.url)
                 yield ask, self._log(endpoint, ask, min(left_s, self._each_s))
             except QueueError as error:
-                yield ask, error
-                if error.error_type == "ApiServerConnectionError":
+                late_count = late_count + 1 if error.error_type == "Timeout" else 0
+                if error.error_type == "ApiServerConnectionError" or late_count == MAX_LATE:
+                    yield ask, LogsDownError(str(error), error_type=error.error_type)
                     return
+                yield ask, error
+            else:
+                late_count = 0
 
     def _log(self, endpoint: Endpoint, ask: LogAsk, deadline_s: float) -> bytes:
         """Read one log; of one that is too long for the time or the size its two ends."""

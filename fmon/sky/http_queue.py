@@ -100,7 +100,7 @@ class HttpQueue:
         return left if is_waiting else None
 
     def _remember(self, unfinished: _LeftBehind | None) -> None:
-        """Keep or drop the note; without it the next poll just asks anew."""
+        """Keep or drop the note; without it the next poll just asks again."""
         self._left_behind = unfinished
         if self._memo is None:
             return
@@ -167,7 +167,7 @@ class _Exchange:
             self._connection.close()
 
     def _exchange(self) -> bytes:
-        """Wait for what was left behind, then ask anew and fetch the answer."""
+        """Wait for what was left behind, then ask again and fetch the answer."""
         if self.unfinished is not None:
             self._fetch(self.unfinished.request_id)
             self.unfinished = None

@@ -74,7 +74,7 @@ def refuse_proxy(url: str) -> None:
     from urllib.request import proxy_bypass  # 30 ms that only those behind a proxy pay
 
     if not proxy_bypass(urlsplit(url).hostname or ""):
-        raise QueueError("a proxy stands before SkyPilot's API server", error_type="ProxyRequired")
+        raise QueueError("a proxy is in front of SkyPilot's API server", error_type="ProxyRequired")
 
 
 def explain(error: BaseException, url: str) -> QueueError:

@@ -130,7 +130,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> QueueError:
         )
     if status in (401, 403, 407) or 300 <= status < 400:
         said = f"HTTP {status}: {text}" if text else f"HTTP {status}"
-        message = f"SkyPilot's API server wants a login ({said}); run `sky api login`"
+        message = f"SkyPilot's API server requires login ({said}); run `sky api login`"
         return QueueError(message, error_type="AuthRequired")
     if status in (404, 405, 422):
         version = headers.get("X-SkyPilot-API-Version", "unknown")

@@ -20,6 +20,10 @@ class LogMissingError(QueueError):
     """There is no such log, and asking again will not bring it."""
 
 
+class LogsDownError(QueueError):
+    """The source of logs gives none at present: asking it for other logs would be no use now."""
+
+
 class LogAsk(NamedTuple):
     """One log: what a job printed, or what its controller did for it (provisioning, recovery)."""
 
@@ -45,14 +49,14 @@ class LogReader(Protocol):
         Parameters
         ----------
         asks : the logs; each is answered at most once, in this order
-        timeout_s : what there is no time for [s], and what stands behind one that found the server down,
-            is not answered
+        timeout_s : what there is no time for [s] is not answered, nor what comes after a LogsDownError
 
         Yields
         ------
         LogAsk, bytes or QueueError
             The raw log (of a long one head and tail, with the cut marked), or why it can't be had:
-            LogMissingError where asking again is no use, else a QueueError.
+            LogMissingError where asking again is no use, LogsDownError where it holds for all logs and
+            is the last answer, else a QueueError.
         """
         ...
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmon.errors import QueueError
 from fmon.sky.protocol import one_line
-from fmon.sky.reader import Answer
+from fmon.sky.reader import Answer, LogsDownError
 from fmon.sky.record import parse_records
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class SdkLogs:
         try:
             answers = ask_worker("logs", *arguments, timeout_s=max(timeout_s, LEAST_S))
         except QueueError as error:
-            yield asks[0], error
+            yield asks[0], LogsDownError(str(error), error_type=error.error_type)
             return
         for ask, answer in zip(asks, answers, strict=False):
             if "text" in answer:

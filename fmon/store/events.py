@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
     from fmon.store.folder import Store
 
+RENAMED_KINDS = {
+    "cancel_begin": "cancel_requested",
+    "close_lost": "lost_job_closed",
+    "fix_verify": "fix_verified",
+    "authorize_cycle": "cycle_authorized",
+}
+RENAMED_FIELDS = {"why_none": "no_action_reason"}
+"""Names that early stores were written with, and what they are read as: events are never rewritten."""
+
 
 def append_event(store: Store, kind: str, /, *, at: datetime, **fields: Any) -> None:
     """Add one event; when this returns it survives a power cut.
@@ -51,7 +60,7 @@ def append_event(store: Store, kind: str, /, *, at: datetime, **fields: Any) -> 
 
 
 def read_events(store: Store) -> list[dict[str, Any]]:
-    """Read all events, oldest first; torn lines are left out.
+    """Read all events, oldest first, by their names of today; torn lines are left out.
 
     Raises
     ------
@@ -71,8 +80,17 @@ def read_events(store: Store) -> list[dict[str, Any]]:
         except msgspec.DecodeError:
             continue
         if isinstance(event, dict):
-            events.append(event)
+            events.append(_renamed(event))
     return events
+
+
+def _renamed(event: dict[str, Any]) -> dict[str, Any]:
+    """Name an event and its fields as they are called today."""
+    event = {RENAMED_FIELDS.get(name, name): value for name, value in event.items()}
+    kind = event.get("event")
+    if isinstance(kind, str) and kind in RENAMED_KINDS:
+        event["event"] = RENAMED_KINDS[kind]
+    return event
 
 
 def _append_line(handle: int, line: bytes) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fmon.store.folder import Store
 
 FINDINGS_SCHEMA = 1
-"""Raised when what a column means changes; findings of another one are made anew."""
+"""Raised when what a column means changes; findings of another one are recreated."""
 
 Key = tuple[int, int]
 Finding = dict[str, Any]
@@ -31,9 +31,9 @@ OPTIONS = {"compression": "zstd"}
 
 
 def read_findings(store: Store) -> dict[Key, Finding]:
-    """Give the findings by job_id and task_id; none where the file is missing, damaged or of another fmon.
+    """Return the findings by job_id and task_id; none where the file can't be used.
 
-    Times are microseconds since the epoch.
+    It may be missing, damaged or written by another fmon version. Times are microseconds since the epoch.
     """
     table = read_table(store.findings)
     if table is None:

@@ -103,6 +103,11 @@ def poll_lock(data: Path) -> Path:
     return data / ".poll.lock"
 
 
+def examine_turn(data: Path) -> Path:
+    """Name the file that says which experiment's logs the last poll asked for first."""
+    return data / ".examine-turn"
+
+
 def launch_lock(data: Path, experiment_name: str) -> Path:
     """Name the lock of whoever launches jobs of experiments of one name, relaunches too."""
     return data / f".launch-{experiment_name}.lock"
@@ -141,8 +146,8 @@ def find(data: Path | str, prefix: str | None = None) -> Store:
 
     Parameters
     ----------
-    data : folder of the stores
-    prefix : its id or a unique start of it; None = the newest by created_at, then id
+    data : data directory
+    prefix : its id or a unique prefix; None = the newest by created_at, then id
 
     Raises
     ------

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fmon.store.folder import Store
 
 MAX_BYTES = 64 << 20
-"""More than any log that fmon stores has: a file that unpacks to more is none of ours."""
+"""More than any log that fmon stores has: a file that unpacks to more is not ours."""
 
 
 def log_path(store: Store, name: str) -> Path:

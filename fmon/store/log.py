@@ -80,7 +80,7 @@ def append(
     Raises
     ------
     StoreError
-        Disk full, read-only, locked for too long: what was stored before is intact, the next poll carries on.
+        Disk full, read-only, locked for too long: what was stored before is intact, the next poll resumes.
     """
     seen = None if records is None else fingerprint(records)
     with lock(store.lock_file, wait_s=compaction.LOCK_WAIT_S):

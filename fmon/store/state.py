@@ -61,7 +61,7 @@ def header(store: Store, newest: int) -> Header | None:
 
 
 def load(store: Store, found: Header | None) -> pa.Table:
-    """Read the state, or rebuild it from the log where it is missing, damaged or of another fmon."""
+    """Read the state; rebuild it from the log if missing, damaged or written by another fmon version."""
     if found:
         try:
             table = pq.ParquetFile(store.state, page_checksum_verification=True).read(use_threads=False)

@@ -3,8 +3,8 @@
 Set before the poll that saw the failure is committed, taken away when all findings are complete: a crash
 leaves it too long, never too short, and a quiet poll pays one look at the folder. Standard library only.
 
-The file holds a token, so that who takes it away can tell that nobody set it anew meanwhile, and the time
-before which there is nothing to do.
+The file holds a token, so that who takes it away can tell that nobody set it anew meanwhile, and where only
+missing logs are to be asked for again, the time before which there is nothing to do.
 """
 
 from __future__ import annotations
@@ -34,26 +34,34 @@ def is_due(store: Store, now: datetime) -> bool:
     return not_before is None or now >= not_before
 
 
+def has_new(store: Store) -> bool:
+    """Return whether a failure may never have been examined; else there are only logs to ask for again."""
+    return _read(store)[1] is None
+
+
 def pending_token(store: Store) -> str | None:
     """Give what to hand to ``clear_pending``; to be read before the state is. None = not marked."""
     return _read(store)[0]
 
 
-def clear_pending(store: Store, seen: str | None, *, not_before: datetime | None) -> None:
+def clear_pending(store: Store, seen: str | None, *, has_new: bool, not_before: datetime | None) -> None:
     """Take the mark away, or say when there is something to do again; one set meanwhile stays as it is.
 
     Parameters
     ----------
     store : the experiment
     seen : the token that stood there before the state was read
-    not_before : when there is something to do again [UTC]; None = never
+    has_new : a failure is left that was never examined
+    not_before : when there is something else to do again [UTC]; None = never
     """
-    if seen is None and not_before is None:
+    if seen is None and not_before is None and not has_new:
         return
     with lock(store.lock_file, wait_s=LOCK_WAIT_S):
         if pending_token(store) != seen:
             return
-        if not_before is None:
+        if has_new:
+            _write(store, seen or _new_token(), "")
+        elif not_before is None:
             remove(store.unexamined)
         else:
             _write(store, seen or _new_token(), not_before.isoformat())

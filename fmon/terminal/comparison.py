@@ -73,15 +73,15 @@ def _change_lines(change: Change, width: int | None) -> Iterator[Line]:
     )
     yield from _section(
         width,
-        ["flip", "cell", "before", "after"],
+        ["change", "cell", "before", "after"],
         [
             [
-                segment(flip["flip"], STYLES[flip["flip"]]),
-                segment(level_list(flip["cell"])),
-                segment(_state(flip, "before")),
-                segment(_state(flip, "after")),
+                segment(row["change"], STYLES[row["change"]]),
+                segment(level_list(row["cell"])),
+                segment(_state(row, "before")),
+                segment(_state(row, "after")),
             ]
-            for flip in change.flips
+            for row in change.state_changes
         ],
     )
     yield from _section(
@@ -134,9 +134,9 @@ def _suspect(row: dict[str, Any]) -> Line:
     return [segment(text) for text in texts]
 
 
-def _state(flip: dict[str, Any], side: str) -> str:
-    categories = ", ".join(flip[f"{side}_categories"])
-    return f"{flip[f'{side}_state']} ({categories})" if categories else str(flip[f"{side}_state"])
+def _state(row: dict[str, Any], side: str) -> str:
+    categories = ", ".join(row[f"{side}_categories"])
+    return f"{row[f'{side}_state']} ({categories})" if categories else str(row[f"{side}_state"])
 
 
 def _covered(row: dict[str, Any], side: str) -> Segment:

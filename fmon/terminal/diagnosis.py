@@ -48,7 +48,7 @@ def diagnosis_lines(diagnosis: Diagnosis, *, width: int) -> Iterator[Line]:
     """Lay a diagnosis out: what explains most, the counts, a block per root cause, what comes next."""
     yield from folded("", diagnosis.headline, width, style="bold")
     yield from folded("", _counts(diagnosis), width)
-    if diagnosis.why_preliminary:
+    if diagnosis.preliminary_reason:
         yield from folded("", _preliminary(diagnosis), width, style="bold yellow")
     if diagnosis.missing:
         yield from folded("", f"never launched: {names_of(diagnosis.missing)}", width, style="yellow")
@@ -90,12 +90,15 @@ def labelled(label: str, text: str, width: int) -> Iterator[Line]:
 def why_lines(cause: Row) -> Iterator[tuple[str, str]]:
     """Say where a cause strikes and what shows it: label and text."""
     for suspect in cause["suspects"]:
-        yield "where", f"{suspect['pattern']}: {suspect['claim']}"
+        yield "where", f"{suspect['scope']}: {suspect['sentence']}"
     if not cause["suspects"]:
         yield "where", ALONE if cause["failed_count"] == 1 else UNEXPLAINED
     yield "evidence", _evidence(cause)
-    if cause["unlogged_count"]:
-        yield "", f"without the log of {counted(cause['unlogged_count'], 'job')}: judged by the queue alone"
+    if cause["missing_log_count"]:
+        yield (
+            "",
+            f"without the log of {counted(cause['missing_log_count'], 'job')}: judged by the queue alone",
+        )
 
 
 def _labelled(cause: Row) -> Iterator[tuple[str, str]]:
@@ -128,9 +131,9 @@ def _counts(diagnosis: Diagnosis) -> str:
         return f"{name}{': ' if others else ''}{others}"
     failed = f"{diagnosis.failed_count:,} of {counted(diagnosis.condition_count, 'condition')} failed"
     causes = counted(len(diagnosis.causes), "root cause")
-    burned = f"burned {cost(diagnosis.cost_usd, diagnosis.unpriced_count)}"
+    wasted = f"wasted {cost(diagnosis.cost_usd, diagnosis.unpriced_count)}"
     others = _others(diagnosis)
-    return f"{name}: {failed} of {causes}, {burned}{'; ' if others else ''}{others}"
+    return f"{name}: {failed} with {causes}, {wasted}{'; ' if others else ''}{others}"
 
 
 def _others(diagnosis: Diagnosis) -> str:
@@ -145,20 +148,20 @@ def _others(diagnosis: Diagnosis) -> str:
 
 def _preliminary(diagnosis: Diagnosis) -> str:
     """Say why it can't open a fix."""
-    why = "the kill-switch has fired and" if diagnosis.why_preliminary == "kill_switch" else ""
+    why = "the kill-switch has fired and" if diagnosis.preliminary_reason == "kill_switch" else ""
     jobs = [f"{row['condition_id']} (job {row['job_id']})" for row in diagnosis.open_jobs]
     told = "not all failures were examined"
     if jobs:
         told = f"{counted(len(jobs), 'job')} still open: {listed(jobs)}"
-    elif diagnosis.to_come:
-        told = f"the cycle was begun and has no job yet of {listed(diagnosis.to_come)}"
+    elif diagnosis.not_yet_launched:
+        told = f"the cycle was started and has no job yet of {listed(diagnosis.not_yet_launched)}"
     return f"preliminary, opens no fix: {why}{' ' if why else ''}{told}"
 
 
 def _caveat(causes: list[Row]) -> str:
     """Say how far the suspects may be trusted, in the words of the view."""
     suspects = [suspect for cause in causes for suspect in cause["suspects"] if suspect["combination"]]
-    return f"where: {suspects[0]['statement'].removeprefix(suspects[0]['claim']).removeprefix('; ')}"
+    return f"where: {suspects[0]['statement'].removeprefix(suspects[0]['sentence']).removeprefix('; ')}"
 
 
 def names_of(words: Iterable[str]) -> str:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from fmon.relaunch.escalation import Escalation
     from fmon.relaunch.relaunch import Relaunched
 
-COLUMNS = ("condition_id", "cycle", "result", "job_id", "former_job_id", "why", "root_cause_id", "remedy")
-CAUSES = ("cycle", "root_cause_id", "remedy", "condition_count", "made_good_count", "burned_usd", "fixes")
+COLUMNS = ("condition_id", "cycle", "result", "job_id", "former_job_id", "reason", "root_cause_id", "remedy")
+CAUSES = ("cycle", "root_cause_id", "remedy", "condition_count", "recovered_count", "wasted_usd", "fixes")
 CYCLES = ("cycle", "job_count", "run_h", "cost_usd", "unpriced_count")
 
 Row = dict[str, Any]
@@ -66,7 +66,7 @@ def _told(relaunched: Relaunched, row: Row) -> Row:
         "result": result,
         "job_id": job_id,
         "former_job_id": row["job_id"],
-        "why": row["why"],
+        "reason": row["reason"],
         "root_cause_id": row["root_cause_id"],
         "category": row["category"],
         "remedy": row["remedy"],

@@ -37,8 +37,8 @@ def connect(
 
     Parameters
     ----------
-    data : folder of the stores
-    experiment : its id or a unique start of it; None = all experiments
+    data : data directory
+    experiment : its id or a unique prefix; None = all experiments
     now : the clock that open jobs are measured by [UTC]; None = the wall clock
     queries : what will be asked: only the views that this needs are made, and without comments, where
         DuckDB's parser can tell; None = all views, with their comments

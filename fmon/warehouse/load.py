@@ -145,15 +145,15 @@ def _bind_log(con: duckdb.DuckDBPyConnection, source: str, log: pa.Table) -> Non
 
 
 def _bind_findings(con: duckdb.DuckDBPyConnection, found: Iterable[Store]) -> None:
-    """Insert the findings; a file that can't be used is no reason to refuse all else: it can be made anew."""
+    """Insert the findings; a file that can't be used is no reason to refuse all else: it can be recreated."""
     for store in found:
         table = read_table(store.findings)
         if table is not None:
             con.from_arrow(table).insert_into("finding")
         elif store.findings.exists():
             warnings.warn(
-                f"{store.findings} is damaged or of another fmon, its causes are left out; "
-                "fmon adopt with the experiment's config and the fmon poll after it make it anew",
+                f"{store.findings} is damaged or written by another fmon version, its causes are left out; "
+                "fmon adopt with the experiment's config and the fmon poll after it recreate it",
                 stacklevel=4,
             )
 

@@ -35,8 +35,8 @@ def test_without_yes_it_is_only_said_which_jobs_and_why(fired):
         ("sam3-3", 9, "PENDING"),
         ("sam3-4", 10, "PENDING"),
     ]
-    assert {target.why for target in said.targets} == {
-        "3 jobs failed of the identical error (import_error) at model=sam3"
+    assert {target.reason for target in said.targets} == {
+        "3 jobs failed with the identical error (import_error) at model=sam3"
     }
     assert said.sentences() == [f"{NAME}: 2 jobs would be cancelled; --yes does it"]
     assert fired.submitter.cancelled == []
@@ -51,7 +51,7 @@ def test_the_kill_switch_cancels_what_it_proposes_and_waits_until_it_is_gone(fir
     assert done.sentences() == [f"{NAME}: 2 jobs gone"]
     others = {status for name, status in fired.statuses().items() if name.startswith("dynunet")}
     assert others == {"RUNNING"}
-    begin, end = fired.events("cancel_begin", "cancel")
+    begin, end = fired.events("cancel_requested", "cancel")
     assert begin["job_ids"] == end["job_ids"] == WAITING
     assert (begin["reason"], begin["firing_ids"], begin["by"]) == ("kill_switch", [1], "anna")
     assert (end["left_job_ids"], end["reason"], end["by"]) == ([], "kill_switch", "anna")
@@ -59,7 +59,10 @@ def test_the_kill_switch_cancels_what_it_proposes_and_waits_until_it_is_gone(fir
 
 def test_what_the_kill_switch_cancelled_is_run_again_by_relaunch(fired):
     fired.cancel()
-    found = rows(connect(fired.data), "select condition_id, why from relaunch where why = 'kill_switch'")
+    found = rows(
+        connect(fired.data),
+        "select condition_id, reason from relaunch_candidate where reason = 'kill_switch'",
+    )
     assert [row["condition_id"] for row in found] == ["sam3-3", "sam3-4"]
 
 
@@ -78,7 +81,7 @@ def test_again_there_is_nothing_to_cancel_and_that_is_success(fired):
     assert again.fault() is None
     assert "nothing to cancel" in again.sentences()[0]
     assert fired.submitter.cancelled == WAITING
-    assert len(fired.events("cancel_begin")) == 1
+    assert len(fired.events("cancel_requested")) == 1
 
 
 def test_without_a_firing_there_is_nothing_to_cancel(tmp_path):
@@ -87,12 +90,13 @@ def test_without_a_firing_there_is_nothing_to_cancel(tmp_path):
         f"{NAME}: nothing to cancel: the kill-switch has not fired in this cycle"
     ]
     assert study.cancel().fault() is None
-    assert study.events("cancel_begin", "cancel") == []
+    assert study.events("cancel_requested", "cancel") == []
 
 
 def test_a_firing_that_proposes_nothing_says_why(tmp_path):
     study = Adopted(tmp_path, burst(sam3_4=running("sam3-4")))
-    assert "model=sam3 is not to blame: sam3-4 (job 10) succeeded or ran past" in study.proposed().why_none
+    reason = study.proposed().no_action_reason
+    assert "model=sam3 is not to blame: sam3-4 (job 10) succeeded or ran past" in reason
     assert study.cancel().targets == []
 
 
@@ -102,10 +106,10 @@ def test_jobs_of_a_launch_in_flight_are_cancelled_when_they_appear(tmp_path):
     study.fly("sam3-4", seconds=30)
     done = study.cancel()
     assert [target.job_id for target in done.targets] == [9, 11]
-    assert done.targets[1].why.endswith("at model=sam3; appeared meanwhile")
+    assert done.targets[1].reason.endswith("at model=sam3; appeared meanwhile")
     assert done.fault() is None
     assert study.statuses()["sam3-4"] == "CANCELLED"
-    assert [event["job_ids"] for event in study.events("cancel_begin")] == [[9], [11]]
+    assert [event["job_ids"] for event in study.events("cancel_requested")] == [[9], [11]]
 
 
 def test_a_launch_in_flight_of_another_level_is_left_alone(tmp_path):
@@ -123,7 +127,8 @@ def test_a_launch_that_stays_in_flight_is_named_and_the_exit_code_says_it(tmp_pa
     fault = study.cancel(most_s=60).fault()
     assert fault.exit_code == 11
     assert str(fault) == (
-        f"{NAME}: launches still in flight: sam3-4. Type the same again; what is gone stays gone"
+        f"{NAME}: launches still in flight: sam3-4. "
+        "Jobs already cancelled stay cancelled; run the command again"
     )
 
 
@@ -172,7 +177,7 @@ def test_a_wish_that_skypilot_does_not_take_is_repeated(fired, monkeypatch):
     monkeypatch.setattr(fired.submitter, "cancel", refuse_once)
     assert fired.cancel().fault() is None
     assert asked == [WAITING, WAITING]
-    assert len(fired.events("cancel_begin")) == 1
+    assert len(fired.events("cancel_requested")) == 1
 
 
 def test_a_queue_that_is_away_at_first_cancels_nothing(fired):
@@ -180,7 +185,7 @@ def test_a_queue_that_is_away_at_first_cancels_nothing(fired):
     with pytest.raises(QueueError, match="away"):
         fired.cancel()
     assert fired.submitter.cancelled == []
-    assert fired.events("cancel_begin", "cancel") == []
+    assert fired.events("cancel_requested", "cancel") == []
     newest = rows(connect(fired.data), "select is_ok from poll order by poll_id desc limit 1")
     assert newest == [{"is_ok": False}]
 
@@ -207,9 +212,9 @@ def test_a_person_cancels_a_level_running_jobs_and_duplicates_too(tmp_path):
     study = Adopted(tmp_path, [*queue_of(sam3_1=running("sam3-1")), twice])
     done = study.cancel(LEVEL)
     assert [target.job_id for target in done.targets] == [6, 7, 8, 9, 10, 77]
-    assert {target.why for target in done.targets} == {"model=sam3"}
+    assert {target.reason for target in done.targets} == {"model=sam3"}
     assert done.fault() is None
-    (begin,) = study.events("cancel_begin")
+    (begin,) = study.events("cancel_requested")
     assert (begin["reason"], begin["firing_ids"]) == ("person", [])
     assert {status for name, status in study.statuses().items() if "dynunet" in name} == {"RUNNING"}
 
@@ -217,7 +222,7 @@ def test_a_person_cancels_a_level_running_jobs_and_duplicates_too(tmp_path):
 def test_a_person_cancels_one_condition(fired):
     done = fired.cancel(CancelRequest(selections=("dynunet-2",), by="anna"))
     assert fired.submitter.cancelled == [JOB_OF["dynunet-2"]]
-    assert done.targets[0].why == "dynunet-2"
+    assert done.targets[0].reason == "dynunet-2"
 
 
 def test_a_condition_that_has_ended_is_nothing_to_cancel(fired):
@@ -263,7 +268,7 @@ def test_a_poll_never_cancels_whatever_the_config_says(tmp_path):
     study = Adopted(tmp_path, burst(), CONFIG + "kill_switch: act\n")
     study.poll()
     assert study.events("kill_switch") != []
-    assert study.events("cancel_begin", "cancel") == []
+    assert study.events("cancel_requested", "cancel") == []
     assert study.statuses()["sam3-3"] == "PENDING"
 
 
@@ -284,9 +289,11 @@ def test_a_replay_writes_down_what_it_would_cancel_and_nothing_leaves(tmp_path):
     done = cancel(data, None, FIRED, submitter, SkyPilotQueue(server), clock=server.clock)
     assert done.sentences() == [f"{NAME} is a replay: written down, nothing left this machine"]
     assert (submitter.cancelled, server.now_s) == ([], 0)
-    events = [each for each in read_events(stores(data)[0]) if each["event"] in ("cancel_begin", "cancel")]
+    events = [
+        each for each in read_events(stores(data)[0]) if each["event"] in ("cancel_requested", "cancel")
+    ]
     assert [(each["event"], each["job_ids"], each["dry_run"]) for each in events] == [
-        ("cancel_begin", WAITING, True),
+        ("cancel_requested", WAITING, True),
         ("cancel", WAITING, True),
     ]
 

@@ -54,12 +54,12 @@ def test_without_yes_it_is_only_shown(data):
         (NAMES[0], 1, "RUNNING")
     ]
     assert "would be closed; --yes does it" in found.sentences()[0]
-    assert "close_lost" not in [event["event"] for event in read_events(stores(data)[0])]
+    assert "lost_job_closed" not in [event["event"] for event in read_events(stores(data)[0])]
 
 
 def test_closed_it_is_recorded_terminal_relaunchable_and_alarms_no_more(data):
     assert close(data).sentences()[0].endswith("1 lost job closed, to be run again")
-    (event,) = [event for event in read_events(stores(data)[0]) if event["event"] == "close_lost"]
+    (event,) = [event for event in read_events(stores(data)[0]) if event["event"] == "lost_job_closed"]
     assert (event["condition_id"], event["job_id"]) == (NAMES[0], 1)
     assert (event["by"], event["reason"]) == ("anna", "the node is gone")
     after = seen(data)
@@ -69,7 +69,9 @@ def test_closed_it_is_recorded_terminal_relaunchable_and_alarms_no_more(data):
     assert rows(con, "select state, is_terminal from condition where job_id = 1") == [
         {"state": "lost", "is_terminal": True}
     ]
-    assert rows(con, "select condition_id, why from relaunch") == [{"condition_id": NAMES[0], "why": "lost"}]
+    assert rows(con, "select condition_id, reason from relaunch_candidate") == [
+        {"condition_id": NAMES[0], "reason": "lost"}
+    ]
 
 
 @pytest.fixture
@@ -140,7 +142,7 @@ def test_only_lost_conditions_can_be_closed_and_then_none_is(data):
     with pytest.raises(ConfigError) as fault:
         close(data, NAMES[0], NAMES[1])
     assert f"these are not: {NAMES[1]} (SUCCEEDED)" in str(fault.value)
-    assert "close_lost" not in [event["event"] for event in read_events(stores(data)[0])]
+    assert "lost_job_closed" not in [event["event"] for event in read_events(stores(data)[0])]
 
 
 def test_closing_again_is_refused_and_says_that_it_is_closed(data):

@@ -119,7 +119,7 @@ def test_a_veto_takes_a_line_out():
         ('{name: a, regex: "x", category: aut}', "did you mean 'auth'"),
         ('{name: a, regex: "x", category: none}', "unknown category 'none'"),
         ('{regex: "x", category: auth}', "name' is missing"),
-        ('{name: a, regex: "x", category: auth}, {name: a, regex: "y", category: auth}', "stands twice"),
+        ('{name: a, regex: "x", category: auth}, {name: a, regex: "y", category: auth}', "appears twice"),
         ('{name: a, regx: "x", category: auth}', "did you mean 'regex'"),
     ],
 )

@@ -44,7 +44,7 @@ def test_a_dry_run_prints_the_jobs_and_the_reason(typed):
         "condition_id": "sam3-3",
         "job_id": 9,
         "status": "PENDING",
-        "why": "3 jobs failed of the identical error (import_error) at model=sam3",
+        "reason": "3 jobs failed with the identical error (import_error) at model=sam3",
     }
     assert done.stderr == f"{NAME}: 2 jobs would be cancelled; --yes does it\n"
     assert run.study.submitter.cancelled == []
@@ -83,7 +83,7 @@ def test_an_unclear_call_is_refused_with_what_to_type(typed, words, sentence):
     done = run("cancel", *words)
     assert isinstance(done.exception, ConfigError)
     assert sentence in str(done.exception)
-    assert run.study.events("cancel_begin", "close_lost") == []
+    assert run.study.events("cancel_requested", "lost_job_closed") == []
 
 
 def ending(study):
@@ -100,7 +100,7 @@ def test_watch_acts_where_the_config_says_so_and_goes_on(typed):
     assert done.exit_code == 4, done.exception
     assert f"the kill-switch acted: {NAME}: 2 jobs gone" in done.stdout
     assert run.study.submitter.cancelled == WAITING
-    assert [event["by"] for event in run.study.events("cancel_begin")] == ["fmon watch"]
+    assert [event["by"] for event in run.study.events("cancel_requested")] == ["fmon watch"]
 
 
 def test_watch_only_alerts_by_default(typed):

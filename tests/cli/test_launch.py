@@ -48,7 +48,7 @@ def test_what_was_not_launched_is_refused_after_everything_else_is_said(sky):
     sky.fate = lambda submission: Fate(makes="refusal")
     done = run()
     assert isinstance(done.exception, LaunchError)
-    assert "fmon launch project/experiment.yaml carries on and launches nothing twice" in str(done.exception)
+    assert "fmon launch project/experiment.yaml resumes and launches nothing twice" in str(done.exception)
     assert done.stdout == f"{sky.stores[-1].experiment_id}\n"
 
 
@@ -88,7 +88,7 @@ def test_ctrl_c_is_130_and_says_how_to_carry_on(sky):
     sky.fate = interrupted
     done = run()
     assert done.exit_code == 130
-    assert "carries on and launches nothing twice" in done.stderr
+    assert "resumes and launches nothing twice" in done.stderr
 
 
 def test_without_a_server_it_is_11_in_one_sentence_and_no_experiment_is_made(tmp_path):

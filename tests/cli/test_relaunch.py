@@ -30,7 +30,7 @@ def when_fixed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def when_worn(when_fixed):
-    """Run again twice, and failed of the same each time; fixed once more."""
+    """Run again twice, and failed with the same each time; fixed once more."""
     world = when_fixed.again()
     for number in (1, 2):
         world.relaunch()
@@ -106,7 +106,7 @@ def test_a_budget_that_is_no_sum_is_refused(world, budget):
     done = run(world, "relaunch", "--yes", "--authorize-cycle", "3", "--budget", budget)
     code = done.exit_code if isinstance(done.exception, SystemExit) else done.exception.exit_code
     assert code == 2
-    assert world.events("authorize_cycle") == []
+    assert world.events("cycle_authorized") == []
 
 
 @pytest.mark.parametrize("output", ["table", "json"])

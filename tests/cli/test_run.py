@@ -81,7 +81,8 @@ def test_all_succeeded_is_0_and_one_json_object(batch):
     assert done.exit_code == 0, done.output
     said = told(done)
     assert said["experiment_id"] == batch.stores[-1].experiment_id
-    assert (said["outcome"]["condition_count"], said["outcome"]["succeeded"], said["causes"]) == (4, 4, [])
+    summary = said["experiment_summary"]
+    assert (summary["condition_count"], summary["succeeded"], said["causes"]) == (4, 4, [])
     assert (batch.root / said["jsonl"]).exists()
     assert (batch.root / said["html"]).exists()
 
@@ -91,13 +92,13 @@ def test_some_failed_is_4_with_their_cause_and_nothing_is_fixed_or_run_again(bat
     done = run()
     assert done.exit_code == 4, done.output
     said = told(done)
-    assert (said["outcome"]["succeeded"], said["outcome"]["failed"]) == (2, 2)
+    assert (said["experiment_summary"]["succeeded"], said["experiment_summary"]["failed"]) == (2, 2)
     (cause,) = said["causes"]
     assert cause["root_cause_id"].startswith("code_bug/")
     assert len(cause["affected_jobs"]) == 2
     (diagnosis,) = batch.events_of("diagnosis")
     assert not diagnosis["is_preliminary"]
-    assert batch.events_of("relaunch") == batch.events_of("fix_verify") == []
+    assert batch.events_of("relaunch") == batch.events_of("fix_verified") == []
     assert jobs_by_name(batch) == dict.fromkeys(NAMES, 1)
 
 
@@ -107,7 +108,7 @@ def test_the_kill_switch_acts_and_the_rest_is_reported(batch):
     batch.failing, batch.slow = {f"sam3-{loss}" for loss in "abc"}, {"sam3-d"}
     done = run()
     assert done.exit_code == 4, done.output
-    outcome = told(done)["outcome"]
+    outcome = told(done)["experiment_summary"]
     assert (outcome["succeeded"], outcome["failed"], outcome["cancelled"]) == (4, 3, 1)
     (event,) = batch.events_of("cancel")
     assert (event["reason"], len(event["job_ids"])) == ("kill_switch", 1)

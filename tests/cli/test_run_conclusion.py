@@ -16,7 +16,11 @@ def test_it_ends_with_outcome_causes_and_reports_as_one_json_object(tmp_path, ca
     print_conclusion(conclude(tmp_path / "data", seen, tmp_path / "reports"), Output.json)
     told = json.loads(capsys.readouterr().out)
     assert told["experiment_id"] == seen.experiment_id
-    assert (told["outcome"]["succeeded"], told["outcome"]["failed"], exit_status(seen)) == (11, 7, 4)
+    assert (
+        told["experiment_summary"]["succeeded"],
+        told["experiment_summary"]["failed"],
+        exit_status(seen),
+    ) == (11, 7, 4)
     assert {cause["root_cause_id"].split("/")[0] for cause in told["causes"]} == {
         "cuda_oom",
         "import_error",

@@ -122,7 +122,7 @@ def test_references_are_read_as_docker_reads_them(text, expected):
 
 @pytest.mark.parametrize("text", ["", "docker:", "a b", "x:y z", "x@sha256:12", "https://ghcr.io/x", "-x"])
 def test_what_is_no_reference_is_refused(text):
-    with pytest.raises(RegistryError, match="is no image reference"):
+    with pytest.raises(RegistryError, match="is not an image reference"):
         digest_of(text)
 
 
@@ -136,7 +136,7 @@ def test_an_image_for_several_platforms_has_the_digest_of_its_index(plain):
     [
         ("study:2", "has no image .*study:2; push it"),
         ("broken:1", "answers HTTP 503"),
-        ("private:1", "wants a login over plain http"),
+        ("private:1", "requires login over plain http"),
     ],
 )
 def test_a_refusal_is_one_sentence(plain, image, said):

@@ -100,7 +100,11 @@ from fmon.errors import ConfigError
         ("factors: {m: [a]}\njob_name: '{m!r:>10}'", ["job_name"]),
         ("factors: {m: [a]}\nkill_switch: maybe", ["kill_switch is 'maybe'", "'alert' or 'act'"]),
         ("factors: {m: [a]}\nmax_failed_ratio: 2", ["max_failed_ratio is 2"]),
-        ("factors: {m: [a]}\nnotify: slack://x", ["notify", "list"]),
+        (
+            "factors: {m: [a]}\nnotify: [slack://x]",
+            ["line 4", "key 'notify' is not supported yet; remove it"],
+        ),
+        ("factors: {m: [a]}\nregistry: {}", ["line 4", "key 'registry' is not supported yet; remove it"]),
         ("factors: {m: [a]}\nbaselines: [{envs: {A: 1}}]", ["at least one factor level"]),
         ("factors: {m: [a]}\nbaselines: [{m: .inf}]", ["inf"]),
         ("factors: {m: [a]}\nbaselines: [{m: b, job_name: 3}]", ["baselines.0.job_name is 3"]),

@@ -95,19 +95,19 @@ class TestRules:
     def test_partial_looks_all_the_same_and_says_that_it_opens_no_fix(self, store):
         seen(store, j3="RUNNING", **failed(9))
         diagnosis = look(store, oom_of(9), is_partial=True)
-        assert (diagnosis.why_preliminary, diagnosis.next_step) == ("partial", "fmon watch")
+        assert (diagnosis.preliminary_reason, diagnosis.next_step) == ("partial", "fmon watch")
         assert "preliminary, opens no fix: 1 job still open: c3 (job 3)" in text(diagnosis)
         assert [event["is_preliminary"] for event in recorded(store)] == [True]
 
     def test_partial_with_no_job_open_is_a_full_one(self, store):
         seen(store, **failed(9))
-        assert look(store, oom_of(9), is_partial=True).why_preliminary is None
+        assert look(store, oom_of(9), is_partial=True).preliminary_reason is None
         assert [event["is_preliminary"] for event in recorded(store)] == [False]
 
     def test_a_firing_of_this_cycle_lifts_the_wait(self, store):
         seen(store, j3="RUNNING", **failed(9))
         append_event(store, "kill_switch", at=NOW, cycle=0, **FIRING)
-        assert look(store, oom_of(9)).why_preliminary == "kill_switch"
+        assert look(store, oom_of(9)).preliminary_reason == "kill_switch"
 
     def test_a_firing_of_an_earlier_cycle_does_not(self, store):
         manifest = read_manifest(store)
@@ -129,7 +129,7 @@ class TestRules:
         assert recorded(store) == []
         diagnosis = look(store, oom_of(9, 10), is_partial=True)
         assert [cause["root_cause_id"] for cause in diagnosis.causes] == ["unknown/unexamined"]
-        assert diagnosis.why_preliminary == "partial"
+        assert diagnosis.preliminary_reason == "partial"
 
 
 FIRING = {
@@ -141,7 +141,7 @@ FIRING = {
     "failure_point_s": 1.0,
     "combination": {},
     "candidate_job_ids": [],
-    "why_none": None,
+    "no_action_reason": None,
 }
 
 
@@ -172,7 +172,7 @@ class TestCauses:
     def test_what_struck_everything_is_universal(self, store):
         seen(store, **failed(*range(1, 17)))
         diagnosis = look(store, oom_of(*range(1, 17)))
-        assert diagnosis.headline == "all 16 conditions that have ended failed of cuda_oom"
+        assert diagnosis.headline == "all 16 conditions that have ended failed with cuda_oom"
         assert "universal: all 16 conditions" in text(diagnosis)
 
     def test_without_a_suspect_it_says_so(self, store):

@@ -1,4 +1,4 @@
-"""Record data/demo anew: launch its grid on a real SkyPilot, let ``fmon record`` watch, scrub what it wrote.
+"""Record data/demo again: launch its grid on a real SkyPilot, let ``fmon record`` watch, scrub what it wrote.
 
     .venv/bin/python -m tests.e2e.record_demo          about 15 minutes, as root (see docs/testing.md)
 

@@ -42,7 +42,7 @@ def files(tmp_path_factory, canary) -> dict[str, Path]:
     worst = replace(
         change,
         causes=[{**row, **cause} for row in change.causes],
-        flips=[{**row, **cell, "after_categories": [attack]} for row in change.flips],
+        state_changes=[{**row, **cell, "after_categories": [attack]} for row in change.state_changes],
         suspects=[{**row, "after_statement": attack, "category": attack} for row in change.suspects],
         coverage=[{**row, "factor": attack, "level": attack} for row in change.coverage],
         outside=[{**row, **cell, "condition_ids": [attack]} for row in change.outside],
@@ -64,7 +64,7 @@ def test_nothing_hostile_runs_and_all_of_it_is_shown(opened, canary):
     assert page.title() == "Comparison of 3 experiments"
     assert canary[1] == []
     check_inert(page, scripts=0)
-    for where in ("Causes", "Flips", "Coverage", "Cells that only one has"):
+    for where in ("Causes", "State changes", "Coverage", "Cells that only one has"):
         table = page.get_by_role("region", name=where).first
         assert "document.title='owned'" in table.inner_text(), where
 

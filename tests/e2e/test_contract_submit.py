@@ -1,4 +1,4 @@
-"""What launching and cancelling rely on, held against a real SkyPilot and its own SDK."""
+"""What launching and cancelling rely on, compared with a real SkyPilot and its own SDK."""
 
 import os
 import time

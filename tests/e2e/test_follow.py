@@ -84,7 +84,7 @@ class Story:
         return self.sky.fmon(self.folder, *args, "--data", str(self.data), tries=tries)
 
     def poll(self) -> None:
-        """Poll; a busy server may need longer than a poll waits, then the next one carries on."""
+        """Poll; a busy server may need longer than a poll waits, then the next one resumes."""
         done = self.fmon("poll", tries=1)
         assert done.returncode in (0, QUEUE_UNREACHABLE), done.stderr
 

@@ -84,7 +84,9 @@ def story(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         told.statuses = {record["job_name"]: record["status"] for record in realsky.queue()}
         rows = json.loads(fmon(realsky, folder, "sql", "select * from condition", "-o", "json"))
         told.conditions = {row["condition_id"]: row for row in rows}
-        listed = fmon(realsky, folder, "sql", "select condition_id from relaunch order by 1", "-o", "json")
+        listed = fmon(
+            realsky, folder, "sql", "select condition_id from relaunch_candidate order by 1", "-o", "json"
+        )
         told.relaunch = [row["condition_id"] for row in json.loads(listed)]
         yield told
     finally:
@@ -117,7 +119,7 @@ def test_the_three_failures_fire_once_and_blame_their_level(story):
 
 def test_watch_cancels_what_waits_at_the_level_and_sees_it_go(story):
     waiting = sorted(story.ids[name] for name in WAITING)
-    (begin,), (end,) = events(story, "cancel_begin"), events(story, "cancel")
+    (begin,), (end,) = events(story, "cancel_requested"), events(story, "cancel")
     assert (begin["job_ids"], begin["reason"]) == (waiting, "kill_switch")
     assert (end["job_ids"], end["left_job_ids"]) == (waiting, [])
     assert {story.statuses[name] for name in WAITING} == {"CANCELLED"}

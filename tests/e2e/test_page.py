@@ -154,7 +154,7 @@ class TestHeatMap:
             ("outcome", "0/6 3 failed, 3 running", "Succeeded of expected"),
             ("cost", "$7.30", "Known cost"),
             ("duration", "36 min 04 s", "Median run time"),
-            ("cause", "B 6", "failed of each cause"),
+            ("cause", "B 6", "failed with each cause"),
         ],
     )
     def test_every_measure_shows_its_numbers_and_says_what_they_are(self, opened, measure, cell, reading):
@@ -321,7 +321,7 @@ def test_a_card_leads_to_its_cause_with_the_log_line_marked(opened):
     detail = page.locator("#cause-A")
     expect(detail.get_by_role("heading", level=3)).to_be_in_viewport()
     assert detail.locator("mark").inner_text().split(maxsplit=1)[0] == "16torch.OutOfMemoryError:"
-    assert "3 of 3 failed of it" in detail.inner_text()
+    assert "3 of 3 failed with it" in detail.inner_text()
 
 
 def test_the_first_screen_answers_who_asks_first(opened):

@@ -120,7 +120,7 @@ def test_a_merged_branch_is_one_commit(project):
     ("old", "new", "changed"),
     [
         ('BATCH: "2"', 'BATCH: "1"', ("experiment.yaml",)),
-        ("experiment_name: study", "experiment_name: study\nnotify: [x://y]", ()),
+        ("experiment_name: study", "experiment_name: study\nmax_failed_ratio: 0.5", ()),
         ("experiment_name: study", "# a word\nexperiment_name: study", ()),
     ],
 )

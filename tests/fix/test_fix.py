@@ -1,12 +1,14 @@
 """Phase fix: the plan, the config's commands, the record, the chain, behind F1, F2 and a full diagnosis."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from fmon.cli import fix as fix_command
 from fmon.diagnose.diagnose import diagnose
 from fmon.errors import ConfigError, RuleError
 from fmon.fix.chain import run_command
@@ -190,6 +192,14 @@ class TestRecord:
         assert refusal.value.exit_code == 2
         assert examined.events.read_bytes() == before
 
+    def test_a_user_id_without_a_name_is_recorded_as_its_number(self, examined, monkeypatch):
+        def nameless():
+            raise KeyError("getpwuid(): uid not found")
+
+        monkeypatch.setattr("getpass.getuser", nameless)
+        fix_command.record("cuda_oom/torch", what="batch size 2", data=examined.path.parent)
+        assert read_events(examined)[-1]["by"] == f"uid {os.getuid()}"
+
     def test_nothing_said_is_no_fix(self, examined):
         with pytest.raises(ConfigError, match="--what is empty"):
             self.record(examined, what=" ")
@@ -206,7 +216,7 @@ class TestVerify:
         return verify(world.data, now=world.server.clock(), ask=world.digest_of)
 
     def checks(self, world):
-        return [event for event in read_events(world.store) if event["event"] == "fix_verify"]
+        return [event for event in read_events(world.store) if event["event"] == "fix_verified"]
 
     def test_a_chain_without_a_fix_is_broken_where_nothing_was_done(self, world):
         world.end(CONDITIONS[2:])
@@ -256,7 +266,7 @@ class TestVerify:
         world.end(CONDITIONS[2:])
         world.diagnose()
         append_event(world.store, "relaunch", at=world.server.clock(), cycle=1, condition_ids=[CONDITIONS[2]])
-        with pytest.raises(RuleError, match="cycle 1 was begun and has no job yet") as refusal:
+        with pytest.raises(RuleError, match="cycle 1 was started and has no job yet") as refusal:
             self.verify(world)
         assert refusal.value.exit_code == 21
 

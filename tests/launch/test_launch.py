@@ -1,4 +1,4 @@
-"""fmon launch: gates before the first cent, the manifest first, and called again it carries on."""
+"""fmon launch: gates before the first cent, the manifest first, and called again it resumes."""
 
 import shutil
 
@@ -235,7 +235,7 @@ def test_above_the_budget_it_asks(sky, answer):
         sky.launch(**wish)
         assert sky.events("launch")[0]["is_over_budget_confirmed"]
     else:
-        with sky.refused(ConfigError, "as answered"):
+        with sky.refused(ConfigError, "you answered no"):
             sky.launch(**wish)
     assert asked == ["about 1.84 USD, limits.budget_usd is 1. Launch 4 jobs?"]
 

@@ -105,10 +105,12 @@ def top(**keys):
 
 NONSENSE = {
     "entry 2 .*'dynunet-true'.*: entry 1 is the same condition": entry(1, condition="dynunet-true"),
-    "entry 3 .*job_id 1 stands in entry 1": entry(2, job_id=1),
-    "entry 3 .*job_id 3 stands in entry 1": entry(0, attempts=[{"cycle": 0, "job_id": 3}]),
+    "entry 3 .*job_id 1 is already used in entry 1": entry(2, job_id=1),
+    "entry 3 .*job_id 3 is already used in entry 1": entry(0, attempts=[{"cycle": 0, "job_id": 3}]),
     "entry 1 .*twice among its attempts": entry(0, attempts=[{"cycle": 0, "job_id": 1}]),
-    "entry 2 .*job_name 'dynunet-calibtrue' stands in entry 1": entry(1, job_name="dynunet-calibtrue"),
+    "entry 2 .*job_name 'dynunet-calibtrue' is already used in entry 1": entry(
+        1, job_name="dynunet-calibtrue"
+    ),
     "entry 1 .*job_id: Expected int | null, got str": entry(0, job_id="1"),
     "entry 1 .*job_id: Expected int >= 0": entry(0, job_id=-1),
     "entry 1 .*job_id: Expected int <=": entry(0, job_id=2**63),
@@ -127,7 +129,7 @@ NONSENSE = {
     ),
     "entry 1 .*start_time: Invalid RFC3339": entry(0, start_time="yesterday"),
     "entry 1 .*start_time: Expected datetime with a timezone": entry(0, start_time="2026-03-22T05:00:00"),
-    "entry 3 is no JSON object": lambda raw: raw["jobs"].__setitem__(2, None),
+    "entry 3 is not a JSON object": lambda raw: raw["jobs"].__setitem__(2, None),
     "expected_job_count is 5, but there are 4 entries": lambda raw: raw["jobs"].pop(),
     "expected_job_count: Expected int >= 0": top(expected_job_count=-1),
     "experiment_id is 'other', but the folder is named": top(experiment_id="other"),
@@ -157,13 +159,13 @@ def test_nonsense_is_refused_and_named(store, why):
     [
         (b"", "is empty"),
         (b" \n", "is empty"),
-        (b'{\n  "jobs": [,]\n}', "is no JSON: .*line 2 column"),
-        (b'{"a": NaN}', "is no JSON"),
-        (b'{"a": 1}}', "is no JSON: Extra data, line 1 column 9"),
-        (b'{"schema_version": 1', "is no JSON"),
-        (b'\xff\xfe{"a": 1}', "is no JSON"),
+        (b'{\n  "jobs": [,]\n}', "is not valid JSON: .*line 2 column"),
+        (b'{"a": NaN}', "is not valid JSON"),
+        (b'{"a": 1}}', "is not valid JSON: Extra data, line 1 column 9"),
+        (b'{"schema_version": 1', "is not valid JSON"),
+        (b'\xff\xfe{"a": 1}', "is not valid JSON"),
         (b"[]", "holds no JSON object"),
-        (b'{"jobs":' + b"[" * 100_000, "nested too deeply|is no JSON"),
+        (b'{"jobs":' + b"[" * 100_000, "nested too deeply|is not valid JSON"),
     ],
 )
 def test_what_is_no_manifest_is_refused(store, text, why):

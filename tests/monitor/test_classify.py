@@ -198,7 +198,7 @@ def test_a_failed_poll_asks_for_no_logs(store, data):
 def test_what_is_over_the_budget_of_one_poll_comes_with_the_next(store, data):
     logs = oom_logs()
     manifest = read_manifest(store)
-    first = examine(store, manifest, logs, now=START, budget=Budget(logs=1))
+    first = examine(store, manifest, logs, now=START, budget=Budget(jobs=1))
     assert (len(findings(data)), first.left_count) == (1, 1)
     assert first.sentence() == "1 failure examined: 1 cuda_oom; 1 failure without its log yet"
     look(data, logs)

@@ -49,7 +49,7 @@ def test_the_poll_that_sees_three_identical_failures_records_the_firing(config, 
     assert event["candidate_job_ids"] == WAITING
     assert "dry_run" not in event
     assert polled.examined[0].sentence() == (
-        "3 failures examined: 3 import_error; the kill-switch fired: 3 jobs failed of the identical error "
+        "3 failures examined: 3 import_error; the kill-switch fired: 3 jobs failed with the identical error "
         "(import_error) at model=sam3; better cancelled: job 9, 10: "
         "fmon cancel --kill-switch --yes --experiment burst-20260322T050000Z"
     )

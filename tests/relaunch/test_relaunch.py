@@ -32,7 +32,7 @@ def when_failed(tmp_path_factory):
 
 @pytest.fixture
 def failed(when_failed):
-    """Two of four failed of a bug, and were diagnosed."""
+    """Two of four failed with a bug, and were diagnosed."""
     return when_failed.again()
 
 
@@ -69,7 +69,7 @@ def test_only_what_failed_runs_again_in_the_next_cycle(fixed):
 
 def test_the_cycle_its_image_and_what_was_measured_stand_in_the_audit_before_the_first_launch(fixed):
     fixed.relaunch()
-    (check,), (begun,) = fixed.events("fix_verify"), fixed.events("relaunch")
+    (check,), (begun,) = fixed.events("fix_verified"), fixed.events("relaunch")
     assert (check["cycle"], check["is_ok"], check["digest"]) == (0, True, NEW)
     assert {link["result"] for link in check["links"]} == {"ok"}
     assert (begun["cycle"], begun["digest"], begun["former_digest"]) == (1, NEW, OLD)
@@ -152,7 +152,7 @@ class TestCancelled:
             world.server.cancel([ids[name]])
             append_event(
                 world.store,
-                "cancel_begin",
+                "cancel_requested",
                 at=world.server.clock(),
                 job_ids=[ids[name]],
                 reason=reason,
@@ -218,7 +218,7 @@ class TestCrash:
         with pytest.raises(Killed):
             fixed.relaunch(submitter=killing(fixed, 1))
         fixed.digest = OLD
-        with pytest.raises(RuleError, match=f"begun with {NEW}, .* is {OLD} now") as refusal:
+        with pytest.raises(RuleError, match=f"started with {NEW}, .* is {OLD} now") as refusal:
             fixed.relaunch()
         assert refusal.value.exit_code == 23
 
@@ -264,7 +264,7 @@ def when_worn(tmp_path_factory):
 class TestLastCycle:
     @pytest.fixture
     def worn(self, when_worn):
-        """Fixed and run again twice, and failed of the same each time; fixed once more."""
+        """Fixed and run again twice, and failed with the same each time; fixed once more."""
         return when_worn.again()
 
     def test_a_third_relaunch_is_refused_with_the_report_for_the_person_who_decides(self, worn):
@@ -290,14 +290,14 @@ class TestLastCycle:
     def test_a_person_lets_exactly_that_cycle_pass_and_it_is_recorded(self, worn):
         worn.relaunch(authorization=allowed(3))
         assert worn.launched(3) == sorted(FAILED)
-        (event,) = worn.events("authorize_cycle")
+        (event,) = worn.events("cycle_authorized")
         assert (event["cycle"], event["budget_usd"], event["by"]) == (3, 5.0, "ada")
 
     @pytest.mark.parametrize("cycle", [2, 4])
     def test_a_word_for_another_cycle_is_refused(self, worn, cycle):
         with pytest.raises(ConfigError, match="the next one is 3"):
             worn.relaunch(authorization=allowed(cycle))
-        assert worn.events("authorize_cycle") == []
+        assert worn.events("cycle_authorized") == []
 
     def test_a_budget_below_the_estimate_is_refused(self, worn):
         with pytest.raises(RuleError, match=r"for \$0\.10 and will cost about \$0\.12"):

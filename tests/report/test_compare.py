@@ -1,4 +1,4 @@
-"""Two experiments of different grids held against each other: what is said, written and refused."""
+"""Two experiments of different grids compared with each other: what is said, written and refused."""
 
 import base64
 import hashlib
@@ -138,7 +138,7 @@ def test_each_of_several_is_held_against_the_one_before_it_and_old_errors_are_kn
     assert {row["category"]: row["change"] for row in third.causes}["nan_divergence"] == "fixed"
     (back,) = fourth.causes
     assert (back["change"], back["earlier_count"]) == ("returned", 1)
-    assert {flip["flip"] for flip in fourth.flips} == {"regressed"}
+    assert {row["change"] for row in fourth.state_changes} == {"regressed"}
 
 
 def test_an_error_of_an_experiment_that_is_not_compared_is_not_new(four):
@@ -183,7 +183,7 @@ def test_nothing_in_common_is_said(data, tmp_path):
     compared = compare(tmp_path / "data", ["second", "other"], out=tmp_path)
     (change,) = compared.changes
     assert change.conditions["matched_cell_count"] == 0
-    assert (change.matched_outcome, change.flips) == ([], [])
+    assert (change.matched_summary, change.state_changes) == ([], [])
     assert "No condition in common." in compared.html.read_text()
 
 
@@ -200,21 +200,26 @@ class TestPage:
 
     def test_hostile_text_only_shows_itself(self, change):
         cause = {**change.causes[0], "root_cause": HOSTILE, "category": HOSTILE, "signature": HOSTILE}
-        flip = {**change.flips[0], "cell": {HOSTILE: HOSTILE}, "after_categories": [HOSTILE]}
+        state_change = {**change.state_changes[0], "cell": {HOSTILE: HOSTILE}, "after_categories": [HOSTILE]}
         suspect = {**change.suspects[0], "after_statement": HOSTILE, "combination": {HOSTILE: HOSTILE}}
         row = {**change.coverage[0], "factor": HOSTILE, "level": HOSTILE}
         outside = {**change.outside[0], "cell": {"a": HOSTILE}, "condition_ids": [HOSTILE]}
         changed = replace(
-            change, causes=[cause], flips=[flip], suspects=[suspect], coverage=[row], outside=[outside]
+            change,
+            causes=[cause],
+            state_changes=[state_change],
+            suspects=[suspect],
+            coverage=[row],
+            outside=[outside],
         )
         html = render([changed])
         assert not re.findall(r"<script|<img|\x1b|\u202e", html)
         assert html.count("&lt;script&gt;") >= 8
 
     def test_stays_below_a_megabyte_and_says_what_it_leaves_out(self, change):
-        flips = [{**change.flips[0], "cell": {"factor": "x" * 5_000}} for _ in range(20_000)]
+        state_changes = [{**change.state_changes[0], "cell": {"factor": "x" * 5_000}} for _ in range(20_000)]
         outside = [{**change.outside[0], "condition_ids": ["y" * 300] * 50} for _ in range(20_000)]
-        html = render([replace(change, flips=flips, outside=outside)] * 40)
+        html = render([replace(change, state_changes=state_changes, outside=outside)] * 40)
         assert len(html.encode()) <= MAX_BYTES
         assert re.search(r"19,\d+ more, see fmon compare -o json", html)
         assert re.search(r"\d+ more pairs", html)

@@ -81,7 +81,7 @@ def test_says_evidence_conditions_suspects_fixes_and_cost():
         "Its conditions still fail after the last relaunch that is allowed (rule F4).",
         "- conditions: 2 of 6",
         "- failed attempts: 6, the newest in cycle 2 (relaunches allowed: 2)",
-        "- burned by these attempts: $12.50 (1 unpriced)",
+        "- wasted on these attempts: $12.50 (1 unpriced)",
         "  second\n> ValueError: shapes (3,) and (4,)\n  last\n```",
         "- `sam3-0`: job 7, cycle 2, `FAILED`",
         "- `all 2 have model=sam3 (2 of 2 there, 0 of 4 elsewhere)`",

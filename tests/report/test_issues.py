@@ -29,7 +29,7 @@ FAILED = [*ENDED, job(1, "FAILED"), job(2, "FAILED")]
 
 @pytest.fixture
 def logs(tmp_path):
-    """Two jobs that fail of a missing right: a person has to give it."""
+    """Two jobs that fail with a missing right: a person has to give it."""
     folder = tmp_path / "recorded"
     folder.mkdir()
     for number in (1, 2):

@@ -25,7 +25,7 @@ def job(job_id, model="sam3", fold="0", *, state="open", reach=None, minute=0.0,
         "is_failed": state == "failed",
         "has_succeeded": state == "succeeded",
         "has_started": reach is not None,
-        "reach_s": reach,
+        "longest_run_s": reach,
         "duration_s": reach if state != "open" else None,
         "end_at": None if state == "open" else NOON + timedelta(minutes=minute),
         "signature": "abc" if state == "failed" else None,
@@ -96,13 +96,13 @@ def test_the_shared_levels_are_blamed_and_their_waiting_jobs_proposed():
     assert firing["combination"] == {"model": "sam3"}
     assert firing["failure_point_s"] == 100
     assert firing["candidate_job_ids"] == [7, 8]
-    assert firing["why_none"] is None
+    assert firing["no_action_reason"] is None
 
 
 def test_a_job_beyond_the_failure_point_is_evidence_against_all():
     (firing,) = fire([*failures(0, 1, 2), job(7), job(8, fold="1", reach=101.0)])
     assert firing["candidate_job_ids"] == []
-    assert "model=sam3 is not to blame: sam3-1 (job 8)" in firing["why_none"]
+    assert "model=sam3 is not to blame: sam3-1 (job 8)" in firing["no_action_reason"]
 
 
 def test_a_success_of_the_configuration_is_evidence_against_all():
@@ -125,7 +125,7 @@ def test_failures_that_never_started_propose_only_what_never_started():
 
 
 def test_a_start_of_unknown_length_counts_as_beyond():
-    assert is_past(job(1, reach=5.0, reach_s=None), 100)
+    assert is_past(job(1, reach=5.0, longest_run_s=None), 100)
 
 
 def test_nothing_shared_blames_everything_only_while_nothing_got_further():
@@ -134,12 +134,12 @@ def test_nothing_shared_blames_everything_only_while_nothing_got_further():
     assert (firing["combination"], firing["candidate_job_ids"]) == ({}, [7])
     (firing,) = fire([*mixed, job(7, "dynunet", "2"), job(8, "dynunet", "1", reach=500.0)])
     assert firing["candidate_job_ids"] == []
-    assert firing["why_none"].startswith("any combination is not to blame")
+    assert firing["no_action_reason"].startswith("any combination is not to blame")
 
 
 def test_with_nothing_open_it_fires_and_says_so():
     (firing,) = fire(failures(0, 1, 2))
-    assert firing["why_none"] == "no job of model=sam3 is open before the failure point"
+    assert firing["no_action_reason"] == "no job of model=sam3 is open before the failure point"
 
 
 @pytest.mark.parametrize(("ratio", "fires"), [(None, False), (0.3, True), (1 / 3, False), (0.5, False)])
@@ -175,7 +175,7 @@ def test_no_firing_harms_what_works(jobs):
         ends = [by_id[job_id]["end_at"] for job_id in firing["member_job_ids"]]
         assert len(ends) >= 3
         assert max(ends) - min(ends) <= timedelta(minutes=5)
-        assert bool(firing["candidate_job_ids"]) is (firing["why_none"] is None)
+        assert bool(firing["candidate_job_ids"]) is (firing["no_action_reason"] is None)
         proposed = {tuple(by_id[job_id]["factors"].items()) for job_id in firing["candidate_job_ids"]}
         for job_id in firing["candidate_job_ids"]:
             assert by_id[job_id]["is_open"]

@@ -126,7 +126,7 @@ def test_a_server_that_is_down_is_not_asked_twice(home, monkeypatch):
         reported_costs({7: ["sam3"]}, days=1)
 
 
-# Made by SkyPilot 0.14.1's own function; the test after this one asks it anew.
+# Made by SkyPilot 0.14.1's own function; the test after this one asks it again.
 @pytest.mark.parametrize(
     ("task_name", "name"),
     [

@@ -103,7 +103,7 @@ def test_an_endpoint_that_is_no_url_is_one_sentence(home, monkeypatch, endpoint)
 @pytest.mark.parametrize("text", ["api_server: [", "api_server: {endpoint: 'http://x\n", "api_server: \0"])
 def test_a_config_that_is_no_yaml_is_one_sentence(sky_home, text):
     (sky_home / "config.yaml").write_text(text)
-    with pytest.raises(QueueError, match="is no YAML") as caught:
+    with pytest.raises(QueueError, match="is not valid YAML") as caught:
         find_endpoint()
     assert "\n" not in str(caught.value)
 

@@ -8,7 +8,7 @@ from fmon.errors import QueueError
 from fmon.sky.head_and_tail import MARK, Ends
 from fmon.sky.http_logs import HttpLogs
 from fmon.sky.logs import NoLogs, RecordedLogs, SkyLogs, open_logs, read_log
-from fmon.sky.reader import LogAsk, LogMissingError
+from fmon.sky.reader import LogAsk, LogMissingError, LogsDownError
 from tests.support.fake_server import failed
 from tests.support.queues import FakeLogs
 
@@ -114,8 +114,24 @@ def test_a_request_that_a_restarted_server_has_forgotten_does_not_cost_the_log(s
 
 def test_behind_a_server_that_is_down_nothing_more_is_asked(server):
     server.on_logs = lambda it: it.cut()
-    answers = list(HttpLogs().read([LogAsk(1), LogAsk(2)], timeout_s=30))
-    assert [ask for ask, _ in answers] == [LogAsk(1)]
+    ((ask, answer),) = HttpLogs().read([LogAsk(1), LogAsk(2)], timeout_s=30)
+    assert ask == LogAsk(1)
+    assert isinstance(answer, LogsDownError)
+    assert answer.error_type == "ApiServerConnectionError"
+
+
+def test_a_server_that_hangs_three_times_in_a_row_is_taken_as_down(server):
+    def script(it):
+        if b'"job_id":3,' in server.requests[-1][3]:
+            it.stream(b"third\n")
+        else:
+            it.hang()
+
+    server.on_logs = script
+    answers = list(HttpLogs(each_s=0.3).read([LogAsk(number) for number in range(1, 9)], timeout_s=30))
+    assert [ask.job_id for ask, _ in answers] == [1, 2, 3, 4, 5, 6]
+    assert [isinstance(answer, LogsDownError) for _, answer in answers] == [False] * 5 + [True]
+    assert answers[-1][1].error_type == "Timeout"
 
 
 def test_one_slow_log_does_not_keep_the_next_from_being_read(server):
@@ -138,7 +154,7 @@ def test_what_there_is_no_time_for_is_not_asked(server):
 
 
 def test_what_plain_http_can_not_do_the_sdk_does_for_all_the_rest_at_once():
-    login = QueueError("wants a login", error_type="AuthRequired")
+    login = QueueError("requires login", error_type="AuthRequired")
     http = FakeLogs({LogAsk(1): "one", LogAsk(2): login, LogAsk(3): login})
     sdk = FakeLogs({LogAsk(2): "two", LogAsk(3): "three"})
     answers = dict(SkyLogs(http, lambda: sdk).read([LogAsk(1), LogAsk(2), LogAsk(3)], timeout_s=5))

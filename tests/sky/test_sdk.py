@@ -16,7 +16,7 @@ from fmon.errors import QueueError
 from fmon.sky import sdk
 from fmon.sky.http_queue import HttpQueue
 from fmon.sky.queue import SkyQueue, open_queue
-from fmon.sky.reader import Answer, LogAsk
+from fmon.sky.reader import Answer, LogAsk, LogsDownError
 from fmon.sky.sdk import SdkLogs, SdkQueue, ask_worker
 from tests.support.fake_server import payload, table
 
@@ -172,11 +172,12 @@ def test_what_one_log_fails_with_is_its_own_answer(stand_in):
     assert second == b"eight"
 
 
-def test_where_no_worker_starts_the_first_log_says_why(home, monkeypatch):
+def test_where_no_worker_starts_the_first_log_says_why_for_all(home, monkeypatch):
     (home / "sky.py").write_text("raise ImportError('no sky here')")
     monkeypatch.setenv("PYTHONPATH", str(home))
     ((ask, error),) = SdkLogs().read([LogAsk(7), LogAsk(8)], timeout_s=30)
     assert ask == LogAsk(7)
+    assert isinstance(error, LogsDownError)
     assert "no sky here" in str(error)
 
 

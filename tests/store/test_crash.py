@@ -21,7 +21,7 @@ from tests.support.stores import hold_against, look, micros, record
 
 
 class History:
-    """Polls with what they saw, so that the log can be held against it."""
+    """Polls with what they saw, so that the log can be compared with it."""
 
     def __init__(self):
         self.minutes = count()

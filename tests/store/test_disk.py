@@ -1,4 +1,4 @@
-"""A disk that is full or read-only: refused with exit code 14, nothing lost, carried on later."""
+"""A disk that is full or read-only: refused with exit code 14, nothing lost, resumed later."""
 
 import os
 import shutil

@@ -3,6 +3,7 @@
 import os
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from fmon.errors import StoreError
@@ -24,6 +25,26 @@ def test_events_come_back_in_order_with_times_in_utc(store):
 
 def test_a_store_without_events_has_none(store):
     assert read_events(store) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"event": "cancel_begin", "job_ids": [1]}, {"event": "cancel_requested", "job_ids": [1]}),
+        ({"event": "close_lost"}, {"event": "lost_job_closed"}),
+        ({"event": "fix_verify"}, {"event": "fix_verified"}),
+        ({"event": "authorize_cycle"}, {"event": "cycle_authorized"}),
+        (
+            {"event": "kill_switch", "why_none": "no job is open"},
+            {"event": "kill_switch", "no_action_reason": "no job is open"},
+        ),
+        ({"event": ["cancel_begin"]}, {"event": ["cancel_begin"]}),
+        ({"text": "no kind"}, {"text": "no kind"}),
+    ],
+)
+def test_events_of_early_stores_are_read_by_their_names_of_today(store, old, new):
+    store.events.write_bytes(msgspec.json.encode(old) + b"\n")
+    assert read_events(store) == [new]
 
 
 @pytest.mark.parametrize("length", range(1, 12))

@@ -43,10 +43,10 @@ DEFAULTS: dict[str, Row] = {
     "diagnosis": {"is_preliminary": "false", "cycle": "0"},
     "fix_record": {"cycle": "0", "person": "someone", "what": "mended"},
     "fix_check": {"cycle": "0", "is_ok": "true"},
-    "relaunched": {"cycle": "1"},
-    "authorized": {"person": "someone"},
-    "cancel_wish": {"job_id": "1", "reason": "person", "person": "someone"},
-    "lost_closure": {"condition_id": "c", "job_id": "1", "person": "someone", "reason": "looked"},
+    "cycle_start": {"cycle": "1"},
+    "cycle_authorization": {"person": "someone"},
+    "cancel_request": {"job_id": "1", "reason": "person", "person": "someone"},
+    "lost_job_closure": {"condition_id": "c", "job_id": "1", "person": "someone", "reason": "looked"},
     "filed_issue": {"repository": "o/r", "action": "create", "url": "u"},
     "tracked_run": {"status": "FINISHED"},
     "snapshot": {"job_id": "1", "task_id": "0", "job_name": "job-c", "is_seen": "true", "status": "RUNNING"},
@@ -103,7 +103,7 @@ def complete(sources: Sources) -> Sources:
     experiments -= {row["experiment_id"] for row in sources["manifest"]}
     sources["manifest"] += [{"experiment_id": name, **DEFAULTS["manifest"]} for name in sorted(experiments)]
     for number, row in enumerate(sources["entry"]):
-        row.setdefault("entry_number", str(number))
+        row.setdefault("manifest_position", str(number))
         row.setdefault("job_name", f"job-{row['condition_id']}")
     beats = {(row["experiment_id"], row["poll_id"]): row for row in sources["heartbeat"]}
     for row in sources["snapshot"]:

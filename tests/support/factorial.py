@@ -115,7 +115,7 @@ def make(data: Path, config_folder: Path) -> Store:
 
     Parameters
     ----------
-    data : folder of the stores
+    data : data directory
     config_folder : where the config is written to
     """
     experiment = load_experiment(write_config(config_folder, CONFIG))
@@ -234,7 +234,9 @@ def _fix(data: Path, store: Store, at: datetime) -> None:
     image = {"image": "registry.example/vessel:2", "digest": f"sha256:{'7f' * 32}"}
     for minutes, is_ok in ((20, False), (34, True)):
         checked_at = at + timedelta(minutes=minutes)
-        append_event(store, "fix_verify", at=checked_at, cycle=0, is_ok=is_ok, links=[], commits=[], **image)
+        append_event(
+            store, "fix_verified", at=checked_at, cycle=0, is_ok=is_ok, links=[], commits=[], **image
+        )
 
 
 def _relaunch(store: Store, at: datetime) -> list[Entry]:

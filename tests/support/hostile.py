@@ -38,7 +38,7 @@ def hostile_study(data: Path, url: str) -> Store:
     append_event(store, "fix", at=at(14), cycle=0, root_cause_id=attack, what=attack, by=attack)
     signed = {"reason": attack, "by": attack}
     append_event(
-        store, "close_lost", at=at(14) + timedelta(seconds=1), condition_id=attack, job_id=12, **signed
+        store, "lost_job_closed", at=at(14) + timedelta(seconds=1), condition_id=attack, job_id=12, **signed
     )
     return store
 

@@ -33,7 +33,7 @@ def objects(reported: Reported) -> tuple[list[dict], dict]:
     """Read the JSONL as strict JSON: conditions, and the summary."""
 
     def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
+        raise AssertionError(f"{constant} is not valid JSON")
 
     text = reported.jsonl.read_text(encoding="utf-8")
     assert text.endswith("\n")

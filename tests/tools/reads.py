@@ -7,9 +7,10 @@ from pathlib import Path
 import duckdb
 
 from fmon.schema import SOURCES
+from fmon.warehouse.reads import READS
 from fmon.warehouse.views import VIEWS, made_and_commented, relations_in
 
-READS = '''\
+READS_PY = '''\
 """What each view reads; written by ``make docs``, since asking DuckDB takes 100 ms at every start."""
 
 READS: dict[str, tuple[str, ...]] = {}
@@ -17,8 +18,9 @@ READS: dict[str, tuple[str, ...]] = {}
 
 
 def write_reads(path: Path) -> None:
-    """Rewrite the module."""
-    path.write_text(READS.format(parsed_reads()))
+    """Rewrite the module, and the reads in memory: a view that was just added is in none yet."""
+    READS.update(parsed_reads())
+    path.write_text(READS_PY.format(READS))
     subprocess.run([sys.executable, "-m", "ruff", "format", "-q", path], check=True)
 
 

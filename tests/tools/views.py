@@ -36,9 +36,9 @@ ENTITIES = ("experiment", "poll", "condition", "job", "cause")
 
 
 TEXT = """\
-## How they hang together
+## How the views relate
 
-A view hangs on each of these that it has the key of: `||--o|` at most one row of it, `||--o{{` any number.
+Each view joins to these views by key: `||--o|` at most one row of it, `||--o{{` any number.
 Everything has an experiment; the line is drawn only where nothing closer is. Macros are left out: what they
 are called with says what they are about.
 

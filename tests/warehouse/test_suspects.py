@@ -18,14 +18,14 @@ from fmon.warehouse.load import bind
 from fmon.warehouse.views import closure, make_views, open_empty
 
 ALPHA = Fraction(1, 20)
-VIEWS = ("association", "failure_cluster", "suspect")
+VIEWS = ("cause_level_association", "failure_cluster", "suspect")
 
 Condition = dict[str, str]
 Items = frozenset[tuple[str, str]]
 
 
 class Design(NamedTuple):
-    """Conditions as factor -> level, and the cause that each failed of, or None."""
+    """Conditions as factor -> level, and the cause that each failed with, or None."""
 
     conditions: list[Condition]
     causes: list[str | None]
@@ -102,9 +102,9 @@ def reference(design: Design, cause: str) -> list[dict]:
                 "equivalents": {tuple(sorted(items)) for items in minimal},
                 "failed_count": len(held[best] & failed),
                 "total_count": len(held[best]),
-                "rest_failed_count": len(failed),
-                "rest_total_count": len(left),
-                "elsewhere_other_count": sum(
+                "remaining_failed_count": len(failed),
+                "remaining_total_count": len(left),
+                "outside_other_count": sum(
                     design.causes[number] not in (None, cause) for number in left - held[best]
                 ),
                 "p_value": float(p[best]),
@@ -189,7 +189,7 @@ def agree(found: dict, expected: dict) -> None:
 def test_random_designs_agree_with_an_independent_search(seeds):
     designs = [random_design(Random(seed)) for seed in seeds]
     found = defaultdict(list)
-    for row in rows(loaded(designs), "select * from association order by round"):
+    for row in rows(loaded(designs), "select * from cause_level_association order by round"):
         found[row["experiment_id"], row["root_cause_id"]].append(row)
     for number, design in enumerate(designs):
         for cause in "ab":
@@ -226,7 +226,7 @@ def test_the_worked_case_of_the_design():
     con = loaded([worked_case()])
     [suspect] = rows(con, "select * from suspect")
     assert suspect["combination"] == {"model": "sam3", "loss": "cldice"}
-    assert suspect["pattern"] == "specific to model x loss"
+    assert suspect["scope"] == "specific to model x loss"
     assert (suspect["failed_count"], suspect["total_count"], suspect["lift"]) == (6, 6, 6.75)
     assert isclose(suspect["p_value"], 28 / 25827165, rel_tol=1e-9)
     assert isclose(suspect["p_holm"], 56 * 28 / 25827165, rel_tol=1e-9)
@@ -331,6 +331,6 @@ def test_the_smaller_p_wins_where_both_are_too_small_for_a_double():
     assert found["p_value"] == 0
 
 
-@pytest.mark.parametrize("view", ["status", "condition", "outcome", "alarm", "failure"])
+@pytest.mark.parametrize("view", ["status", "condition", "experiment_summary", "alarm", "failure"])
 def test_what_needs_no_suspects_does_not_pay_for_them(view):
-    assert not {"association", "suspect", "verdict_level"} & {*closure([view]).views}
+    assert not {"cause_level_association", "suspect", "attempt_result_level"} & {*closure([view]).views}

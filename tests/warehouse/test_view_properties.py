@@ -14,7 +14,7 @@ from tests.support.cases import bag, complete, database, load
 
 STATUSES = ["PENDING", "STARTING", "RUNNING", "RECOVERING", "HIBERNATING", "SUCCEEDED", "FAILED", "CANCELLED"]
 LEVELS = {"model": ["dynunet", "sam3"], "loss": ["dice_ce", "dice_ce_cldice"]}
-sighting = st.fixed_dictionaries(
+observation = st.fixed_dictionaries(
     {
         "job_id": st.integers(1, 7),
         "poll_id": st.integers(1, 6),
@@ -27,7 +27,7 @@ sighting = st.fixed_dictionaries(
 )
 attempt = st.tuples(st.integers(0, 3), st.integers(0, 2), st.sampled_from(["attempt", "superseded"]))
 experiments = st.tuples(
-    st.lists(sighting, max_size=14, unique_by=lambda row: (row["job_id"], row["poll_id"])),
+    st.lists(observation, max_size=14, unique_by=lambda row: (row["job_id"], row["poll_id"])),
     st.lists(attempt, max_size=5),
 )
 
@@ -96,7 +96,7 @@ def views_of(sources, *views: str) -> list[list[dict]]:
 @given(experiments, st.randoms(use_true_random=False))
 def test_the_order_of_rows_in_the_files_changes_no_view(experiment, random):
     sources = sources_of(experiment)
-    views = ("alarm", "coverage", "outcome", "transition")
+    views = ("alarm", "coverage", "experiment_summary", "transition")
     before = views_of(sources, *views)
     for name in ("snapshot", "heartbeat", "attempt"):
         random.shuffle(sources[name])
@@ -108,7 +108,7 @@ def test_the_order_of_rows_in_the_files_changes_no_view(experiment, random):
 @given(experiments)
 def test_counts_and_costs_add_up(experiment):
     [outcome], coverage, jobs, cycles = views_of(
-        sources_of(experiment), "outcome", "coverage", "job", "cycle_cost"
+        sources_of(experiment), "experiment_summary", "coverage", "job", "cycle_cost"
     )
     states = ["succeeded", "failed", "cancelled", "running", "pending", "lost", "missing"]
     for level in coverage:
@@ -133,7 +133,7 @@ def test_a_running_job_keeps_the_experiment_open(experiment, status):
     )
     snapshot = {"poll_id": "6", "job_id": "99", "task_id": "0", "status": status, "is_seen": "true"}
     sources["snapshot"].append({"experiment_id": "e", "polled_at": "00:59", **snapshot})
-    assert views_of(sources, "outcome")[0][0]["open_count"] > 0
+    assert views_of(sources, "experiment_summary")[0][0]["open_count"] > 0
 
 
 @settings(max_examples=25, deadline=None)
@@ -150,7 +150,7 @@ def test_an_alarm_is_raised_in_its_time(experiment):
         assert alarm["cleared_at"] is None or alarm["raised_at"] <= alarm["cleared_at"]
         assert alarm["kind"] == "failed_setup" or alarm["cleared_at"] != alarm["raised_at"]
         if alarm["threshold"]:
-            assert (alarm["raised_at"] - alarm["since"]).total_seconds() >= alarm["threshold"]
+            assert (alarm["raised_at"] - alarm["started_at"]).total_seconds() >= alarm["threshold"]
 
 
 def test_the_bill_of_the_incidents_is_reproduced():
@@ -182,7 +182,7 @@ def test_the_bill_of_the_incidents_is_reproduced():
         ],
     }
     sources = complete({name: [{"experiment_id": "e", **row} for row in given[name]] for name in given})
-    [outcome], cycles = views_of(sources, "outcome", "cycle_cost")
+    [outcome], cycles = views_of(sources, "experiment_summary", "cycle_cost")
     assert [cycle["cost_usd"] for cycle in cycles] == [
         Decimal("21.84"),
         Decimal("3.90"),

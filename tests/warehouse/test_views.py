@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from fmon.schema import SOURCES, Column
 from fmon.sky.status import STATUSES
 from fmon.warehouse import VIEWS, rows
 from fmon.warehouse.dictionary import relations
@@ -97,28 +98,68 @@ def test_every_column_says_its_meaning_and_unit(view):
     assert unsaid == []
 
 
+ENDINGS = {"s": "_s", "h": "_h", "USD": "_usd", "USD/h": "_usd_per_h", "UTC": "_at"}
+"""Unit -> how each column in it ends; and whatever ends so is in that unit."""
+OTHER_ENDINGS = {"id": "_id", "count": "_count", "ratio": "_ratio"}
+"""Here only what ends so is in that unit: a cycle is a count, a signature an id."""
+
+
+def unit_said_by(name: str) -> str | None:
+    """What the longest ending of a name says of its unit."""
+    units = {ending: unit for unit, ending in (ENDINGS | OTHER_ENDINGS).items()}
+    return next((units[each] for each in sorted(units, key=len, reverse=True) if name.endswith(each)), None)
+
+
+def misnamed(columns) -> list[str]:
+    """Columns whose name and unit contradict each other; a column ``unit`` speaks for those that say none."""
+    says_unit = any(column.name == "unit" for column in columns)
+    return [
+        column.name
+        for column in columns
+        if unit_said_by(column.name) not in (None, column.unit)
+        or (column.unit in ENDINGS and not column.name.endswith(ENDINGS[column.unit]) and not says_unit)
+    ]
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_names_types_and_units_agree(view):
-    endings = {
-        "_id": "id",
-        "_count": "count",
-        "_s": "s",
-        "_h": "h",
-        "_usd": "USD",
-        "_at": "UTC",
-        "_ratio": "ratio",
-    }
     types = {"UTC": "TIMESTAMP WITH TIME ZONE", "bool": "BOOLEAN", "count": "BIGINT"}
+    assert misnamed(RELATIONS[view].columns) == []
     for column in RELATIONS[view].columns:
-        ending = re.search(r"(?<!per)_[a-z]+$", column.name)
-        wanted = (
-            "bool" if re.match("(is|has|was)_", column.name) else endings.get(ending[0] if ending else "")
-        )
-        if column.name != "price_usd_per_h" and wanted:
-            assert column.unit == wanted, column
+        if re.match("(is|has|was)_", column.name):
+            assert column.unit == "bool", column
         assert column.type == types.get(column.unit, column.type), column
         if column.unit == "USD":
             assert column.type.startswith("DECIMAL"), column
+
+
+@pytest.mark.parametrize("source", [name for name in SOURCES if name != "clock"])
+def test_names_and_units_of_the_sources_agree(source):
+    assert misnamed(SOURCES[source]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "is_misnamed"),
+    [
+        ("cost_usd", "USD", False),
+        ("cost", "USD", True),
+        ("cost_usd", "count", True),
+        ("price_usd_per_h", "USD/h", False),
+        ("price_usd_per_h", "USD", True),
+        ("run_h", "USD/h", True),
+        ("threshold", "s", True),
+        ("started", "UTC", True),
+        ("cycle", "count", False),
+    ],
+)
+def test_a_name_says_its_unit_and_a_unit_shows_in_the_name(name, unit, is_misnamed):
+    assert bool(misnamed([Column(name, "", unit, "")])) is is_misnamed
+
+
+def test_a_column_unit_speaks_for_columns_that_say_none():
+    said = Column("unit", "varchar", "name", "")
+    assert misnamed([said, Column("threshold", "double", "s", "")]) == []
+    assert misnamed([said, Column("cost_usd", "double", "s", "")]) == ["cost_usd"]
 
 
 @pytest.mark.parametrize("view", [name for name in VIEWS if name not in STANDING])
@@ -138,7 +179,7 @@ def test_the_files_may_run_twice():
     con = open_empty()
     make_views(con)
     make_views(con)
-    assert rows(con, "select * from outcome") == []
+    assert rows(con, "select * from experiment_summary") == []
 
 
 @pytest.mark.parametrize("view", VIEWS)

@@ -16,6 +16,7 @@ from fmon.errors import ConfigError, ManifestError, StoreError
 from fmon.manifest.file import write_manifest
 from fmon.model import Attempt, Limits
 from fmon.store.compaction import close
+from fmon.store.events import append_event
 from fmon.store.folder import Store
 from fmon.store.reading import reading_set
 from fmon.warehouse import VIEWS, connect, dictionary, query_rows, rows
@@ -52,6 +53,20 @@ def test_connect_binds_manifest_and_log(store, tmp_path):
         {"is_ok": True, "seen_count": 2, "changed_count": 2},
         {"is_ok": False, "seen_count": None, "changed_count": 0},
     ]
+
+
+def test_events_of_the_same_instant_keep_the_order_in_which_they_were_written(store, tmp_path):
+    fields = {"cycle": 0, "by": "ada", "dry_run": False}
+    verified = {"image": None, "digest": None, "is_ok": True}
+    append_event(store, "fix", at=START, root_cause_id="z", what="first", **fields)
+    append_event(store, "fix_verify", at=START, **verified, **fields)
+    append_event(store, "fix", at=START, root_cause_id="a", what="second", **fields)
+    con = connect(tmp_path, ID, now=START)
+    written = [(1, "z"), (3, "a")]
+    found = rows(con, "select event_position, root_cause_id from fix_record order by event_position")
+    assert [tuple(row.values()) for row in found] == written
+    kinds = rows(con, "select kind from history where kind <> 'launch' order by event_number")
+    assert [row["kind"] for row in kinds] == ["fix", "check", "fix"]
 
 
 def test_rows_are_python_values(store, tmp_path):
@@ -134,7 +149,8 @@ def test_all_experiments_are_bound_and_a_prefix_picks_one(store, tmp_path):
 def test_an_experiment_without_polls_has_its_conditions(tmp_path):
     new_store(tmp_path)
     [outcome] = rows(
-        connect(tmp_path), "select condition_count, missing_count, open_count, cost_usd from outcome"
+        connect(tmp_path),
+        "select condition_count, missing_count, open_count, cost_usd from experiment_summary",
     )
     assert outcome == {"condition_count": 5, "missing_count": 1, "open_count": 4, "cost_usd": Decimal(0)}
 
@@ -234,7 +250,7 @@ def test_columns_of_one_name_are_told_apart(store, tmp_path):
             "with job as (from main.job) select (select count(*) from poll), 'from alarm' from job",
             {"job", "poll"},
         ),
-        ("with spells as (from spell) from spells", {"spell"}),
+        ("with spells as (from alarm_episode) from spells", {"alarm_episode"}),
         ("create table mine as select * from job", {"job"}),
         ("from job; from poll", {"job", "poll"}),
         ("select 1 -- from job", set()),
@@ -261,15 +277,19 @@ def test_a_query_may_read_the_table_that_one_before_it_makes():
 
 
 ASKING = [
-    "again",
-    "escalation",
-    "gathered",
-    "root_causes",
-    "tracking",
+    "diagnose.diagnose",
+    "diagnose.gate",
+    "diagnose.root_causes",
+    "fix.plan",
+    "monitor.status",
+    "relaunch.escalation",
+    "relaunch.plan",
+    "relaunch.relaunch",
+    "relaunch.untracked",
     "report.compare_queries",
-    "phases.report",
+    "report.issues",
+    "report.report",
 ]
-ASKING += [f"phases.{phase}" for phase in ("diagnose", "fix_plan", "issues", "relaunch", "status")]
 
 
 @pytest.mark.parametrize("module", ASKING)
@@ -316,11 +336,11 @@ def test_the_picture_hangs_every_view_on_the_closest_keys_it_carries():
     drawn = markdown()
     for line in (
         "experiment ||--o{ condition : has",
-        "experiment ||--o| outcome : has",
+        "experiment ||--o| experiment_summary : has",
         "condition ||--o{ job : has",
         "cause ||--o{ failure : has",
         "job ||--o{ transition : has",
-        "sighting --> transition",
+        "job_observation --> transition",
     ):
         assert f"    {line}\n" in drawn
     assert "experiment ||--o{ failure" not in drawn

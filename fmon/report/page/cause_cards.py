@@ -92,7 +92,7 @@ def level_matrix_of(clusters: Sequence[Row], cards: Sequence[Row], size: Size) -
     -------
     list
         One dict per factor: ``factor``, ``left`` (levels that are not shown) and ``rows``, each with
-        ``level``, ``total`` (conditions with a verdict) and ``cells`` (``text``, ``shade``).
+        ``level``, ``total`` (conditions with a result) and ``cells`` (``text``, ``shade``).
     """
     shown = [card["root_cause_id"] for card in cards[: size.matrix_causes]]
     return [
@@ -138,7 +138,7 @@ def _suspect(row: Row) -> Row:
         "caveat": f"{comma}{caveat}".lstrip("; "),
         "place": place(row["combination"]),
         "there": _percent(row["failed_count"], row["total_count"]),
-        "elsewhere": _percent(row["elsewhere_failed_count"], row["elsewhere_total_count"]),
+        "elsewhere": _percent(row["outside_failed_count"], row["outside_total_count"]),
     }
 
 

@@ -1,4 +1,4 @@
-"""What was spent, and what failed attempts burned of it, as bars beside their numbers."""
+"""What was spent, and what failed attempts wasted of it, as bars beside their numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WIDTH = 100
 
 
 def by_cycle(cycles: Sequence[Row]) -> list[Row]:
-    """Give the rows of CYCLES their bars: ``used`` and ``burned``, both out of WIDTH."""
+    """Give the rows of CYCLES their bars: ``used`` and ``wasted``, both out of WIDTH."""
     return _with_bars(cycles, "cost_usd")
 
 
@@ -33,7 +33,7 @@ def by_cause(cause_cycles: Sequence[Row], tags: Mapping[str, Row]) -> list[Row]:
     """Give the rows of CAUSE_CYCLES their bars, a name, and the card of the cause (None = made good)."""
     return [
         {**row, "name": readable(row["root_cause_id"]), "card": tags.get(row["root_cause_id"])}
-        for row in _with_bars(cause_cycles, "burned_usd")
+        for row in _with_bars(cause_cycles, "wasted_usd")
     ]
 
 
@@ -44,8 +44,8 @@ def _with_bars(rows: Sequence[Row], whole: str) -> list[Row]:
         {
             **row,
             "bar": {
-                "used": f"{(float(row[whole] or 0) - float(row['burned_usd'] or 0)) * scale:.1f}",
-                "burned": f"{float(row['burned_usd'] or 0) * scale:.1f}",
+                "used": f"{(float(row[whole] or 0) - float(row['wasted_usd'] or 0)) * scale:.1f}",
+                "wasted": f"{float(row['wasted_usd'] or 0) * scale:.1f}",
             },
         }
         for row in rows

@@ -95,7 +95,7 @@ def gather(
     matrices, cause_matrices = _matrices(ask, experiment["experiment_id"], levels)
     return Facts(
         experiment=experiment,
-        outcome=ask(queries.OUTCOME)[0],
+        outcome=ask(queries.SUMMARY)[0],
         polls=ask(queries.POLLS)[0],
         struck=ask(failure_queries.STRUCK)[0],
         detection=ask(failure_queries.DETECTION)[0],
@@ -130,7 +130,7 @@ def gather(
 
 
 def _matrices(ask: Ask, experiment_id: str, levels: Rows) -> tuple[dict[Pair, Rows], dict[Pair, Rows]]:
-    """Ask for each pair of factors, at the levels that are shown: how far they are, and what struck there."""
+    """Ask for each pair of factors, at the levels that are shown: how far they are, and what failed there."""
     shown: dict[str, list[str]] = {}
     for row in levels:
         shown.setdefault(row["factor"], []).append(row["level"])

@@ -29,7 +29,7 @@ def states_of(outcome: Row) -> list[Row]:
 
     Parameters
     ----------
-    outcome : the row of OUTCOME
+    outcome : the row of SUMMARY
 
     Returns
     -------
@@ -58,8 +58,8 @@ def states_of(outcome: Row) -> list[Row]:
 
 def figures_of(outcome: Row, experiment: Row) -> list[tuple[str, str, str]]:
     """Write the key figures: label, value, note; what nobody can know yet is left out."""
-    burned, spent, budget = outcome["burned_usd"], outcome["cost_usd"], experiment["budget_usd"]
-    is_known = burned is not None and spent
+    wasted, spent, budget = outcome["wasted_usd"], outcome["cost_usd"], experiment["budget_usd"]
+    is_known = wasted is not None and spent
     figures = [
         ("succeeded", f"{outcome['succeeded_count']:,}", f"of {outcome['condition_count']:,} conditions"),
         (
@@ -67,7 +67,7 @@ def figures_of(outcome: Row, experiment: Row) -> list[tuple[str, str, str]]:
             cost(spent, outcome["unpriced_count"]),
             f"budget {money(budget)}" if budget is not None else "",
         ),
-        ("burned by failures", money(burned), f"{burned / spent:.0%} of the cost" if is_known else ""),
+        ("wasted on failures", money(wasted), f"{wasted / spent:.0%} of the cost" if is_known else ""),
     ]
     if outcome["cost_per_success_usd"] is not None:
         note = "at least" if outcome["unpriced_count"] else "failures included"

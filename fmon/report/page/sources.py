@@ -11,7 +11,7 @@ NAME = re.compile(r"\$\w+")
 
 SOURCES = {
     "overview": (
-        "select * from outcome where experiment_id = $experiment",
+        "select * from experiment_summary where experiment_id = $experiment",
         "select * from cause where experiment_id = $experiment order by failed_count desc",
         "select * from suspect where experiment_id = $experiment order by root_cause_id, round",
     ),
@@ -34,12 +34,12 @@ SOURCES = {
     ),
     "cost": (
         "select * from cycle_cost where experiment_id = $experiment order by cycle",
-        "select * from cause_cycle where experiment_id = $experiment order by burned_usd desc nulls last",
+        "select * from cause_cycle where experiment_id = $experiment order by wasted_usd desc nulls last",
         "select * from coverage where experiment_id = $experiment order by factor_number, level_number",
     ),
     "timeline": ("select * from job where experiment_id = $experiment order by submitted_at",),
     "history": (
-        "select * from history where experiment_id = $experiment order by event_number",
+        "select * from action_history where experiment_id = $experiment order by event_number",
         "select * from kill_switch where experiment_id = $experiment order by firing_id",
     ),
     "audit": ("select * from audit where experiment_id = $experiment order by criterion_number",),
@@ -52,21 +52,21 @@ SOURCES = {
         "select * from run where experiment_id = $experiment",
         "select * from run_metric where experiment_id = $experiment and is_newest",
     ),
-    "conditions": ("select * from condition where experiment_id = $experiment order by entry_number",),
+    "conditions": ("select * from condition where experiment_id = $experiment order by manifest_position",),
 }
 """Section of the page -> queries; ``$experiment``, ``$row`` and ``$column`` stand for names."""
 
 COMPARISON = {
-    "outcome": (
-        "select * from outcome where experiment_id in ($before, $after)",
-        "select * from matched_outcome($before, $after)",
+    "experiment_summary": (
+        "select * from experiment_summary where experiment_id in ($before, $after)",
+        "select * from matched_summary($before, $after)",
     ),
     "causes": ("select * from cause_change($before, $after)",),
     "suspects": ("select * from suspect_change($before, $after)",),
-    "flips": ("select * from flip($before, $after)",),
+    "state_changes": ("select * from state_change($before, $after)",),
     "coverage": (
         "select * from coverage_change($before, $after)",
-        "select * from counterpart($before, $after)",
+        "select * from matched_condition($before, $after)",
     ),
 }
 """Section of the page of a comparison -> queries; ``$before`` and ``$after`` stand for experiments."""

@@ -39,7 +39,7 @@ def verdict_of(
 
     Parameters
     ----------
-    outcome, struck : the rows of OUTCOME and STRUCK
+    outcome, struck : the rows of SUMMARY and STRUCK
     causes, suspects : rows of CAUSES, the largest causes first, and SUSPECTS
     budget_usd : None = there is none
     """
@@ -131,17 +131,17 @@ def _failed(outcome: Row, struck: Row, causes: Sequence[Row]) -> str:
             if again > 0
             else ""
         )
-    said = f"{failed:,} failed {_of_causes(struck, causes)}"
+    said = f"{failed:,} failed {_with_causes(struck, causes)}"
     return f"{said} ({again:,} more failed before)" if again > 0 else said
 
 
-def _of_causes(struck: Row, causes: Sequence[Row]) -> str:
+def _with_causes(struck: Row, causes: Sequence[Row]) -> str:
     unexamined, examined = struck["unexamined_count"], struck["failed_count"] - struck["unexamined_count"]
     if not examined:
         return "and not examined yet" if unexamined == 1 else "and none of them examined yet"
     count = struck["cause_count"]
     named = [row for row in causes if row["root_cause_id"] != UNEXAMINED]
-    what = f"of {labels_of(named)[named[0]['root_cause_id']]}" if count == 1 else f"of {count:,} causes"
+    what = f"with {labels_of(named)[named[0]['root_cause_id']]}" if count == 1 else f"with {count:,} causes"
     return f"{what} ({unexamined:,} not examined yet)" if unexamined else what
 
 
@@ -162,15 +162,15 @@ def _why(struck: Row, causes: Sequence[Row], suspects: Sequence[Row]) -> str:
 def _where(suspect: Row) -> str:
     failed, whole = suspect["failed_count"], suspect["total_count"]
     if not suspect["combination"]:
-        return f"struck every condition that has ended ({failed:,} of {whole:,})"
+        return f"affected every condition that has ended ({failed:,} of {whole:,})"
     verb = "is all of" if failed == whole else "is at"
     there = f"{failed:,} of {whole:,} there"
-    elsewhere = f"{suspect['elsewhere_failed_count']:,} of {suspect['elsewhere_total_count']:,} elsewhere"
+    elsewhere = f"{suspect['outside_failed_count']:,} of {suspect['outside_total_count']:,} elsewhere"
     return f"{verb} {place(suspect['combination'])} ({there}, {elsewhere})"
 
 
 def _cost(outcome: Row, budget_usd: Any) -> str:
-    usd, burned, unpriced = outcome["cost_usd"], outcome["burned_usd"], outcome["unpriced_count"]
+    usd, wasted, unpriced = outcome["cost_usd"], outcome["wasted_usd"], outcome["unpriced_count"]
     if not outcome["job_count"]:
         return "Nothing has been spent yet"
     if usd is None:
@@ -179,8 +179,8 @@ def _cost(outcome: Row, budget_usd: Any) -> str:
     said = f"{'At least ' if unpriced else ''}{money(usd)} spent {when}"
     if budget_usd is not None:
         said += f" ({'over the budget of' if usd > budget_usd else 'budget'} {money(budget_usd)})"
-    if burned:
-        said += f", {money(burned)} of it burned by failed attempts"
+    if wasted:
+        said += f", {money(wasted)} of it wasted on failed attempts"
     if unpriced:
         said += f"; {_counted(unpriced, 'job has', 'jobs have')} no price"
     return said

@@ -106,6 +106,6 @@ class Submitter(Protocol):
     def close(self) -> None:
         """End it with whatever it still does: from then on nothing is sent.
 
-        What has no outcome by then gets one that is uncertain; what is called after it starts anew.
+        What has no outcome by then gets one that is uncertain; what is called after it starts again.
         """
         ...

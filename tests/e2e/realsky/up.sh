@@ -34,7 +34,7 @@ install_packages() {
   [ -n "$ok" ] || cannot "apt-get could not install ${missing[*]}: $(grep -m1 '^E:' "$R/log/apt.log" || tail -1 "$R/log/apt.log")"
 }
 
-# make_venv FOLDER PYTHON EXTRAS: SkyPilot, patched and byte-compiled. The mark comes last, so half a venv is made anew.
+# make_venv FOLDER PYTHON EXTRAS: SkyPilot, patched and byte-compiled. The mark comes last, so half a venv is recreated.
 make_venv() {
   local venv=$1 python=$2 want="$SKYPILOT $3 $2"
   [ "$(cat "$venv/.complete" 2>/dev/null)" = "$want" ] && return 0

@@ -110,8 +110,8 @@ def test_a_card_keeps_the_caveat_of_a_suspect_apart_and_loses_none_of_it():
         "statement": "all 3 failures are model=sam3 (3 of 4 there, 0 of 9 elsewhere); association, not proof",
         "failed_count": 3,
         "total_count": 4,
-        "elsewhere_failed_count": 0,
-        "elsewhere_total_count": 9,
+        "outside_failed_count": 0,
+        "outside_total_count": 9,
     }
     (found,) = cards_of([cause], [suspect], {}, Size())
     (shown,) = found["suspects"]
@@ -146,13 +146,13 @@ class TestStates:
 
 class TestBars:
     def test_what_was_burned_is_part_of_what_was_spent(self):
-        rows = [{"cost_usd": Decimal(8), "burned_usd": Decimal(2)}, {"cost_usd": None, "burned_usd": None}]
+        rows = [{"cost_usd": Decimal(8), "wasted_usd": Decimal(2)}, {"cost_usd": None, "wasted_usd": None}]
         assert [row["bar"] for row in by_cycle(rows)] == [
-            {"used": "75.0", "burned": "25.0"},
-            {"used": "0.0", "burned": "0.0"},
+            {"used": "75.0", "wasted": "25.0"},
+            {"used": "0.0", "wasted": "0.0"},
         ]
 
     def test_a_cause_that_was_made_good_has_a_name_and_no_card(self):
-        row = {"root_cause_id": "network/dns", "burned_usd": Decimal(1)}
+        row = {"root_cause_id": "network/dns", "wasted_usd": Decimal(1)}
         (found,) = by_cause([row], {})
-        assert (found["name"], found["card"], found["bar"]["burned"]) == ("network / dns", None, "100.0")
+        assert (found["name"], found["card"], found["bar"]["wasted"]) == ("network / dns", None, "100.0")

@@ -159,7 +159,7 @@ class TestCauses:
         write_manifest(store, manifest)
         poll(store, 25, [job(1, "FAILED"), job(2, "SUCCEEDED")])
         html = written(tmp_path).html.read_text()
-        assert "what failed before was made good" in section(html, "overview")
+        assert "what failed before has recovered" in section(html, "overview")
         assert "No failure is left" in section(html, "causes")
         assert "cuda_oom / torch 0 1 1 of 1 $0.22" in section(html, "cost")
 
@@ -241,7 +241,7 @@ def test_jobs_without_a_price_are_a_column_where_there_are_any(tmp_path):
 
 def test_words_of_people_are_told_with_their_names(tmp_path):
     store = study(tmp_path / "data", {"cell": [0]})
-    append_event(store, "authorize_cycle", at=at(1), cycle=3, budget_usd=2.5, by="bert")
+    append_event(store, "cycle_authorized", at=at(1), cycle=3, budget_usd=2.5, by="bert")
     assert "authorization cycle 3 cycle 3 may cost 2.50 USD by bert" in section(
         written(tmp_path).html.read_text(), "history"
     )
@@ -258,7 +258,7 @@ def test_the_largest_grids_with_long_logs_stay_below_a_megabyte(tmp_path, count)
     reported = written(tmp_path)
     assert reported.html.stat().st_size <= MAX_BYTES
     html = reported.html.read_text()
-    assert f"{count - 399:,} of {count:,} conditions succeeded; 399 failed of " in section(html, "overview")
+    assert f"{count - 399:,} of {count:,} conditions succeeded; 399 failed with " in section(html, "overview")
     assert re.search(r"\d+ more causes, see the JSONL", section(html, "causes"))
     assert f"500 of {count:,} conditions, those that want attention first" in section(html, "conditions")
     assert "60 more levels of a, see the JSONL." in section(html, "overview")

@@ -9,13 +9,13 @@ from fmon.report.page.verdict import UNEXAMINED, labels_of, place, readable, ver
 STATES = ("succeeded", "failed", "cancelled", "running", "pending", "lost", "missing")
 
 
-def outcome(usd="1.40", burned="0.38", unpriced=0, **counts):
-    """Make the row of OUTCOME of an experiment with so many conditions in each state."""
+def outcome(usd="1.40", wasted="0.38", unpriced=0, **counts):
+    """Make the row of SUMMARY of an experiment with so many conditions in each state."""
     row = {f"{state}_count": counts.get(state, 0) for state in STATES}
     row["condition_count"] = sum(row.values())
     row["open_count"] = sum(row[f"{state}_count"] for state in ("running", "pending", "lost"))
     row["job_count"] = counts.get("jobs", row["condition_count"] - row["missing_count"])
-    money = {"cost_usd": usd, "burned_usd": burned}
+    money = {"cost_usd": usd, "wasted_usd": wasted}
     row |= {name: None if value is None else Decimal(value) for name, value in money.items()}
     return row | {"unpriced_count": unpriced}
 
@@ -36,7 +36,7 @@ def struck(*causes):
 
 def suspect(root_cause_id, combination, there=(3, 3), elsewhere=(0, 15)):
     counts = dict(zip(("failed_count", "total_count"), there, strict=True))
-    counts |= dict(zip(("elsewhere_failed_count", "elsewhere_total_count"), elsewhere, strict=True))
+    counts |= dict(zip(("outside_failed_count", "outside_total_count"), elsewhere, strict=True))
     return {"root_cause_id": root_cause_id, "combination": combination, "round": 1, **counts}
 
 
@@ -61,11 +61,15 @@ OOM, DATA, SHAPE = (
         (outcome(pending=6, jobs=0), [], "No poll has shown a job yet: 6 conditions in the manifest."),
         (outcome(succeeded=1), [], "The only condition succeeded."),
         (outcome(succeeded=19), [], "All 19 conditions succeeded."),
-        (outcome(failed=1), [OOM | {"failed_count": 1}], "0 of 1 condition succeeded; 1 failed of cuda_oom."),
+        (
+            outcome(failed=1),
+            [OOM | {"failed_count": 1}],
+            "0 of 1 condition succeeded; 1 failed with cuda_oom.",
+        ),
         (
             outcome(succeeded=11, failed=7, cancelled=1),
             [OOM, DATA, SHAPE],
-            "11 of 19 conditions succeeded; 7 failed of 3 causes; 1 was cancelled.",
+            "11 of 19 conditions succeeded; 7 failed with 3 causes; 1 was cancelled.",
         ),
         (
             outcome(succeeded=1, running=2, pending=1, lost=1, missing=2),
@@ -86,12 +90,13 @@ OOM, DATA, SHAPE = (
         (
             outcome(failed=5),
             [OOM, cause(UNEXAMINED, 2)],
-            "0 of 5 conditions succeeded; 5 failed of cuda_oom (2 not examined yet).",
+            "0 of 5 conditions succeeded; 5 failed with cuda_oom (2 not examined yet).",
         ),
         (
             outcome(failed=1, running=2),
             [OOM],
-            "0 of 3 conditions succeeded so far; 1 failed of cuda_oom (2 more failed before); 2 are running.",
+            "0 of 3 conditions succeeded so far; 1 failed with cuda_oom (2 more failed before); "
+            "2 are running.",
         ),
         (
             outcome(running=3),
@@ -102,7 +107,7 @@ OOM, DATA, SHAPE = (
         (
             outcome(succeeded=99_990, failed=10),
             [cause("network/dns", 10)],
-            "99,990 of 100,000 conditions succeeded; 10 failed of network.",
+            "99,990 of 100,000 conditions succeeded; 10 failed with network.",
         ),
     ],
 )
@@ -132,7 +137,7 @@ class TestWhy:
 
     def test_a_universal_cause_struck_every_condition(self):
         why = said(outcome(failed=3), OOM, suspects=[suspect("cuda_oom/torch", {}, (3, 3), (0, 0))])[1]
-        assert why == "cuda_oom struck every condition that has ended (3 of 3)."
+        assert why == "cuda_oom affected every condition that has ended (3 of 3)."
 
     def test_says_so_where_nothing_explains(self):
         assert said(self.row, OOM)[1] == "No level or pair of levels explains cuda_oom."
@@ -147,17 +152,17 @@ class TestWhy:
     ("row", "budget", "cost"),
     [
         (outcome(missing=3), None, "Nothing has been spent yet."),
-        (outcome(succeeded=1, running=1), None, "$1.40 spent so far, $0.38 of it burned by failed attempts."),
-        (outcome(succeeded=1, burned="0"), None, "$1.40 spent in all."),
-        (outcome(succeeded=1, burned="0"), Decimal(2), "$1.40 spent in all (budget $2.00)."),
-        (outcome(succeeded=1, burned="0"), Decimal(1), "$1.40 spent in all (over the budget of $1.00)."),
+        (outcome(succeeded=1, running=1), None, "$1.40 spent so far, $0.38 of it wasted on failed attempts."),
+        (outcome(succeeded=1, wasted="0"), None, "$1.40 spent in all."),
+        (outcome(succeeded=1, wasted="0"), Decimal(2), "$1.40 spent in all (budget $2.00)."),
+        (outcome(succeeded=1, wasted="0"), Decimal(1), "$1.40 spent in all (over the budget of $1.00)."),
         (
-            outcome(succeeded=2, burned=None, unpriced=1),
+            outcome(succeeded=2, wasted=None, unpriced=1),
             None,
             "At least $1.40 spent in all; 1 job has no price.",
         ),
         (
-            outcome(succeeded=2, usd=None, burned=None, unpriced=2),
+            outcome(succeeded=2, usd=None, wasted=None, unpriced=2),
             None,
             "What it cost is unknown: 2 jobs have no price.",
         ),

@@ -11,7 +11,7 @@
     document.getElementById("reading").textContent,
     "Known cost of all attempts of a cell's conditions, failed ones too; the darker, the dearer.",
     "Median run time of the newest attempts of a cell's conditions; the darker, the longer.",
-    "Conditions that failed of each cause, the most frequent first; the letters are those of the causes.",
+    "Conditions that failed with each cause, the most frequent first; the letters are those of the causes.",
   ];
   const number = new Intl.NumberFormat("en");
 

@@ -1,8 +1,8 @@
--- Which conditions of two experiments are the same: from counterpart('<before>', '<after>').
+-- Which conditions of two experiments are the same: from matched_condition('<before>', '<after>').
 -- A cell is a combination of levels of the factors that both have. A factor that only one of them has is
--- projected out, so a side of a cell may hold several conditions. A baseline is only ever held against
+-- projected out, so a side of a cell may hold several conditions. A baseline is only ever compared with
 -- baselines, and experiments without a common factor have nothing in common.
-create or replace macro counterpart(before, after) as table
+create or replace macro matched_condition(before, after) as table
     with common as (
         select
             condition_level.factor,
@@ -30,7 +30,7 @@ create or replace macro counterpart(before, after) as table
             condition.kind,
             condition.state,
             condition.category,
-            condition.entry_number,
+            condition.manifest_position,
             coalesce(
                 list_filter(
                     list_transform(
@@ -54,16 +54,16 @@ create or replace macro counterpart(before, after) as table
             max(celled.state) filter (where celled.is_before) as before_other_state,
             min(celled.state) filter (where celled.is_after) as after_state,
             max(celled.state) filter (where celled.is_after) as after_other_state,
-            list(celled.condition_id order by celled.entry_number) filter (where celled.is_before)
+            list(celled.condition_id order by celled.manifest_position) filter (where celled.is_before)
                 as before_condition_ids,
-            list(celled.condition_id order by celled.entry_number) filter (where celled.is_after)
+            list(celled.condition_id order by celled.manifest_position) filter (where celled.is_after)
                 as after_condition_ids,
             list(distinct celled.category) filter (where celled.is_before and celled.category is not null)
                 as before_categories,
             list(distinct celled.category) filter (where celled.is_after and celled.category is not null)
                 as after_categories,
-            min(celled.entry_number) filter (where celled.is_before) as before_number,
-            min(celled.entry_number) as any_number,
+            min(celled.manifest_position) filter (where celled.is_before) as before_number,
+            min(celled.manifest_position) as any_number,
             count(*) filter (where celled.is_before) as before_condition_count,
             count(*) filter (where celled.is_after) as after_condition_count,
             count(*) filter (where celled.is_before and celled.state = 'succeeded') as before_succeeded_count,
@@ -95,7 +95,7 @@ create or replace macro counterpart(before, after) as table
         coalesce(joined.after_condition_ids, []) as after_condition_ids,
         coalesce(list_sort(joined.before_categories), []) as before_categories,
         coalesce(list_sort(joined.after_categories), []) as after_categories,
-        coalesce(joined.before_number, joined.any_number) as entry_number,
+        coalesce(joined.before_number, joined.any_number) as manifest_position,
         joined.before_condition_count,
         joined.after_condition_count,
         joined.before_succeeded_count,
@@ -104,10 +104,10 @@ create or replace macro counterpart(before, after) as table
         joined.after_failed_count
     from joined;
 
-comment on macro table counterpart is -- noqa: PRS
+comment on macro table matched_condition is -- noqa: PRS
 'The same cell in two experiments, or in one of them; grain: experiment_id, before_experiment_id, side, kind, cell
 experiment_id: the later experiment [id]
-before_experiment_id: the one that it is held against [id]
+before_experiment_id: the one that it is compared with [id]
 kind: grid or baseline [name]
 side: both, or the one that has the cell: before or after [name]
 cell: factor -> level of the factors that both experiments have [text]
@@ -117,7 +117,7 @@ before_condition_ids: its conditions before [id]
 after_condition_ids: its conditions after [id]
 before_categories: root cause categories of those that failed before [name]
 after_categories: root cause categories of those that failed after [name]
-entry_number: position of its first condition in the manifest, that of before where it has one [count]
+manifest_position: position of its first condition in the manifest, that of before where it has one [count]
 before_condition_count: how many conditions it has before [count]
 after_condition_count: how many conditions it has after [count]
 before_succeeded_count: of them succeeded before [count]

@@ -1,5 +1,5 @@
 -- The experiment in one row: how many conditions are where, what it cost, how soon failures were noticed.
-create or replace view outcome as
+create or replace view experiment_summary as
 with counted as (
     select
         condition.experiment_id,
@@ -31,7 +31,7 @@ spent as (
         cast(sum(cycle_cost.unpriced_count) as bigint) as unpriced_count,
         sum(cycle_cost.run_h) as run_h,
         cast(sum(cycle_cost.cost_usd) as decimal(18, 4)) as cost_usd,
-        cast(sum(cycle_cost.burned_usd) as decimal(18, 4)) as burned_usd
+        cast(sum(cycle_cost.wasted_usd) as decimal(18, 4)) as wasted_usd
     from cycle_cost
     group by cycle_cost.experiment_id
 ),
@@ -74,8 +74,8 @@ select
     latency.detection_latency_s,
     cast(case when spent.experiment_id is null then 0 else spent.cost_usd end as decimal(18, 4)) as cost_usd,
     cast(
-        case when spent.experiment_id is null then 0 else spent.burned_usd end as decimal(18, 4)
-    ) as burned_usd,
+        case when spent.experiment_id is null then 0 else spent.wasted_usd end as decimal(18, 4)
+    ) as wasted_usd,
     cast(spent.cost_usd / nullif(counted.succeeded_count, 0) as decimal(18, 4)) as cost_per_success_usd
 from experiment
 left join counted on experiment.experiment_id = counted.experiment_id
@@ -83,27 +83,27 @@ left join launched on experiment.experiment_id = launched.experiment_id
 left join spent on experiment.experiment_id = spent.experiment_id
 left join latency on experiment.experiment_id = latency.experiment_id;
 
-comment on view outcome is 'An experiment in one row; grain: experiment_id';
-comment on column outcome.experiment_id is 'the experiment [id]';
-comment on column outcome.condition_count is 'conditions, launched or not [count]';
-comment on column outcome.succeeded_count is 'of them succeeded [count]';
-comment on column outcome.failed_count is 'of them failed [count]';
-comment on column outcome.cancelled_count is 'of them cancelled [count]';
-comment on column outcome.open_count is
+comment on view experiment_summary is 'An experiment in one row; grain: experiment_id';
+comment on column experiment_summary.experiment_id is 'the experiment [id]';
+comment on column experiment_summary.condition_count is 'conditions, launched or not [count]';
+comment on column experiment_summary.succeeded_count is 'of them succeeded [count]';
+comment on column experiment_summary.failed_count is 'of them failed [count]';
+comment on column experiment_summary.cancelled_count is 'of them cancelled [count]';
+comment on column experiment_summary.open_count is
 'of them pending, running, or lost and not closed by a person [count]';
-comment on column outcome.pending_count is 'of them pending [count]';
-comment on column outcome.running_count is 'of them running [count]';
-comment on column outcome.lost_count is
+comment on column experiment_summary.pending_count is 'of them pending [count]';
+comment on column experiment_summary.running_count is 'of them running [count]';
+comment on column experiment_summary.lost_count is
 'of them lost: not ended, yet gone from the queue; those closed by a person too [count]';
-comment on column outcome.missing_count is 'of them never launched [count]';
-comment on column outcome.cycle_count is 'cycles launched; 0 = nothing launched [count]';
-comment on column outcome.job_count is 'jobs seen, superseded ones and duplicates too [count]';
-comment on column outcome.unpriced_count is 'of them those whose cost is unknown [count]';
-comment on column outcome.run_h is 'run time of all jobs as SkyPilot counts it [h]';
-comment on column outcome.detection_latency_s is
+comment on column experiment_summary.missing_count is 'of them never launched [count]';
+comment on column experiment_summary.cycle_count is 'cycles launched; 0 = nothing launched [count]';
+comment on column experiment_summary.job_count is 'jobs seen, superseded ones and duplicates too [count]';
+comment on column experiment_summary.unpriced_count is 'of them those whose cost is unknown [count]';
+comment on column experiment_summary.run_h is 'run time of all jobs as SkyPilot counts it [h]';
+comment on column experiment_summary.detection_latency_s is
 'median time from a failure to the first poll that showed it; null = no failure [s]';
-comment on column outcome.cost_usd is 'cost where it is known; null = all of it unknown [USD]';
-comment on column outcome.burned_usd is
-'of it what failed attempts have burned; null = all of it unknown [USD]';
-comment on column outcome.cost_per_success_usd is
+comment on column experiment_summary.cost_usd is 'cost where it is known; null = all of it unknown [USD]';
+comment on column experiment_summary.wasted_usd is
+'of it the cost of failed attempts; null = all of it unknown [USD]';
+comment on column experiment_summary.cost_per_success_usd is
 'cost_usd per succeeded condition; a lower bound while unpriced_count > 0; null = no success [USD]';

@@ -1,7 +1,7 @@
--- Spells: a job task is in one of the steps that a kind of alarm watches, from the poll that first showed it
--- to the one that showed something else. View alarm keeps those that lasted to their threshold.
--- Going absent ends every spell but that of being lost.
-create or replace view spell as
+-- Times in which a job task is in one of the steps that a kind of alarm watches, from the poll that first
+-- showed it to the one that showed something else. View alarm keeps those that lasted to their threshold.
+-- Going absent ends every episode but that of being lost.
+create or replace view alarm_episode as
 with kind as (
     select
         known.kind,
@@ -32,26 +32,26 @@ turn as (
         kind.kind,
         kind.severity,
         kind.wording,
-        sighting.experiment_id,
-        sighting.condition_id,
-        sighting.job_id,
-        sighting.task_id,
-        sighting.poll_id,
-        sighting.status,
-        sighting.previous_step is null as is_first,
-        list_contains(kind.steps, sighting.step) as is_on,
-        sighting.cycle,
-        sighting.submitted_at,
-        sighting.start_at,
-        sighting.end_at,
-        sighting.seen_at
-    from sighting
+        job_observation.experiment_id,
+        job_observation.condition_id,
+        job_observation.job_id,
+        job_observation.task_id,
+        job_observation.poll_id,
+        job_observation.status,
+        job_observation.previous_step is null as is_first,
+        list_contains(kind.steps, job_observation.step) as is_on,
+        job_observation.cycle,
+        job_observation.submitted_at,
+        job_observation.start_at,
+        job_observation.end_at,
+        job_observation.seen_at
+    from job_observation
     inner join kind
         on
-            list_contains(kind.roles, sighting.role)
-            and list_contains(kind.steps, sighting.step)
-            <> coalesce(list_contains(kind.steps, sighting.previous_step), false)
-    where sighting.step is distinct from sighting.previous_step
+            list_contains(kind.roles, job_observation.role)
+            and list_contains(kind.steps, job_observation.step)
+            <> coalesce(list_contains(kind.steps, job_observation.previous_step), false)
+    where job_observation.step is distinct from job_observation.previous_step
 ),
 
 -- The first poll that showed a newer attempt of the same condition: from there on a failed setup is history.
@@ -59,11 +59,11 @@ succeeding as (
     select
         attempt.experiment_id,
         attempt.job_id,
-        lead(min(sighting.poll_id)) over attempts as newer_poll_id
+        lead(min(job_observation.poll_id)) over attempts as newer_poll_id
     from attempt
-    inner join sighting
-        on attempt.experiment_id = sighting.experiment_id and attempt.job_id = sighting.job_id
-    where sighting.previous_step is null
+    inner join job_observation
+        on attempt.experiment_id = job_observation.experiment_id and attempt.job_id = job_observation.job_id
+    where job_observation.previous_step is null
     group by attempt.experiment_id, attempt.condition_id, attempt.cycle, attempt.job_id
     window
         attempts as (
@@ -121,14 +121,14 @@ select
         -- No expected time, no overrun.
         when 'overrun' then experiment.overrun_factor * entry.expected_s
         else 0
-    end as threshold,
+    end as threshold_s,
     case
         when lasting.kind in ('pending_too_long', 'duplicate') and lasting.is_first
             then coalesce(lasting.submitted_at, lasting.seen_at)
         when lasting.kind = 'overrun' then coalesce(lasting.start_at, lasting.seen_at)
         when lasting.kind = 'failed_setup' then coalesce(lasting.end_at, lasting.seen_at)
         else lasting.seen_at
-    end as since,
+    end as started_at,
     lasting.seen_at
 from lasting
 inner join experiment on lasting.experiment_id = experiment.experiment_id
@@ -137,19 +137,20 @@ inner join entry
 left join succeeding
     on lasting.experiment_id = succeeding.experiment_id and lasting.job_id = succeeding.job_id;
 
-comment on view spell is
+comment on view alarm_episode is
 'A time in which what an alarm watches for was so; grain: experiment_id, kind, job_id, task_id, poll_id';
-comment on column spell.experiment_id is 'the experiment [id]';
-comment on column spell.condition_id is 'the condition [id]';
-comment on column spell.job_id is 'its managed job [id]';
-comment on column spell.task_id is 'task within the job [id]';
-comment on column spell.poll_id is 'the poll that first showed it [id]';
-comment on column spell.cleared_poll_id is 'the poll that showed its end; null while it lasts [id]';
-comment on column spell.kind is 'kind of the alarm, see view alarm [name]';
-comment on column spell.severity is 'critical or warning [name]';
-comment on column spell.wording is 'what the alarm says [text]';
-comment on column spell.status is 'SkyPilot''s status when it began [name]';
-comment on column spell.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
-comment on column spell.threshold is 'how long it may last; 0 = not at all; null = no limit [s]';
-comment on column spell.since is 'when it began: SkyPilot''s time, else the first poll that saw it [UTC]';
-comment on column spell.seen_at is 'the first poll that saw it [UTC]';
+comment on column alarm_episode.experiment_id is 'the experiment [id]';
+comment on column alarm_episode.condition_id is 'the condition [id]';
+comment on column alarm_episode.job_id is 'its managed job [id]';
+comment on column alarm_episode.task_id is 'task within the job [id]';
+comment on column alarm_episode.poll_id is 'the poll that first showed it [id]';
+comment on column alarm_episode.cleared_poll_id is 'the poll that showed its end; null while it lasts [id]';
+comment on column alarm_episode.kind is 'kind of the alarm, see view alarm [name]';
+comment on column alarm_episode.severity is 'critical or warning [name]';
+comment on column alarm_episode.wording is 'what the alarm says [text]';
+comment on column alarm_episode.status is 'SkyPilot''s status when it began [name]';
+comment on column alarm_episode.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
+comment on column alarm_episode.threshold_s is 'how long it may last; 0 = not at all; null = no limit [s]';
+comment on column alarm_episode.started_at is
+'when it began: SkyPilot''s time, else the first poll that saw it [UTC]';
+comment on column alarm_episode.seen_at is 'the first poll that saw it [UTC]';

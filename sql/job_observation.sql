@@ -1,6 +1,6 @@
 -- Every stored row of the experiment's jobs, judged: whose it is, what its status means, what came before.
 -- A row is stored when something changed, so between two rows of a job task nothing did.
-create or replace view sighting as
+create or replace view job_observation as
 with newest_cycle as (
     select
         attempt.experiment_id,
@@ -104,33 +104,33 @@ window
         order by judged.poll_id
     );
 
-comment on view sighting is
+comment on view job_observation is
 'A stored row of a job task, judged; grain: experiment_id, job_id, task_id, poll_id';
-comment on column sighting.experiment_id is 'the experiment [id]';
-comment on column sighting.condition_id is 'the condition the job belongs to [id]';
-comment on column sighting.job_id is 'SkyPilot''s managed job [id]';
-comment on column sighting.task_id is 'task within the job [id]';
-comment on column sighting.poll_id is 'the poll that stored the row [id]';
-comment on column sighting.role is
-'attempt, superseded or duplicate, see view job [name]';
-comment on column sighting.status is 'SkyPilot''s status; of an absent job the last one known [name]';
-comment on column sighting.state is 'what the status means, see table status [name]';
-comment on column sighting.step is
+comment on column job_observation.experiment_id is 'the experiment [id]';
+comment on column job_observation.condition_id is 'the condition the job belongs to [id]';
+comment on column job_observation.job_id is 'SkyPilot''s managed job [id]';
+comment on column job_observation.task_id is 'task within the job [id]';
+comment on column job_observation.poll_id is 'the poll that stored the row [id]';
+comment on column job_observation.role is 'attempt, superseded or duplicate, see view job [name]';
+comment on column job_observation.status is 'SkyPilot''s status; of an absent job the last one known [name]';
+comment on column job_observation.state is 'what the status means, see table status [name]';
+comment on column job_observation.step is
 'what alarms watch: waiting, starting, running, unknown, failed_setup, ended or lost [name]';
-comment on column sighting.previous_status is 'status in the row before; null = first row [name]';
-comment on column sighting.previous_step is 'step in the row before; null = first row [name]';
-comment on column sighting.is_seen is 'the queue listed it; false = absent from a successful poll [bool]';
-comment on column sighting.was_seen is 'the queue had listed it in the row before [bool]';
-comment on column sighting.is_terminal is 'no further change possible; false if unknown [bool]';
-comment on column sighting.is_failed is 'ended without success; false if cancelled or unknown [bool]';
-comment on column sighting.is_billed is 'a machine was there or on its way; true if unknown [bool]';
-comment on column sighting.is_unstarted is 'without start_at it never had a machine [bool]';
-comment on column sighting.is_newest is 'the newest row of its job task [bool]';
-comment on column sighting.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
-comment on column sighting.job_duration_s is
+comment on column job_observation.previous_status is 'status in the row before; null = first row [name]';
+comment on column job_observation.previous_step is 'step in the row before; null = first row [name]';
+comment on column job_observation.is_seen is
+'the queue listed it; false = absent from a successful poll [bool]';
+comment on column job_observation.was_seen is 'the queue had listed it in the row before [bool]';
+comment on column job_observation.is_terminal is 'no further change possible; false if unknown [bool]';
+comment on column job_observation.is_failed is 'ended without success; false if cancelled or unknown [bool]';
+comment on column job_observation.is_billed is 'a machine was there or on its way; true if unknown [bool]';
+comment on column job_observation.is_unstarted is 'without start_at it never had a machine [bool]';
+comment on column job_observation.is_newest is 'the newest row of its job task [bool]';
+comment on column job_observation.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
+comment on column job_observation.job_duration_s is
 'SkyPilot''s run time; only in rows of ended jobs and rows without start_at [s]';
-comment on column sighting.seen_at is 'when the poll looked [UTC]';
-comment on column sighting.submitted_at is 'submitted to SkyPilot [UTC]';
-comment on column sighting.start_at is 'first RUNNING; setup is part of RUNNING [UTC]';
-comment on column sighting.last_recovered_at is 'last recovery done [UTC]';
-comment on column sighting.end_at is 'became terminal [UTC]';
+comment on column job_observation.seen_at is 'when the poll looked [UTC]';
+comment on column job_observation.submitted_at is 'submitted to SkyPilot [UTC]';
+comment on column job_observation.start_at is 'first RUNNING; setup is part of RUNNING [UTC]';
+comment on column job_observation.last_recovered_at is 'last recovery done [UTC]';
+comment on column job_observation.end_at is 'became terminal [UTC]';

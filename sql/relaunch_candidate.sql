@@ -1,25 +1,25 @@
 -- The conditions to run again, and in which cycle. Those never launched belong to `fmon launch`, those that
 -- succeeded are never here.
-create or replace view relaunch as
-with begun as (
+create or replace view relaunch_candidate as
+with started as (
     select
-        relaunched.experiment_id,
-        unnest(relaunched.condition_ids) as condition_id,
-        relaunched.cycle
-    from relaunched
+        cycle_start.experiment_id,
+        unnest(cycle_start.condition_ids) as condition_id,
+        cycle_start.cycle
+    from cycle_start
 ),
 
--- A relaunch that was cut short: the condition was to have a job in this cycle and has none yet.
+-- A relaunch that was interrupted: the condition was to have a job in this cycle and has none yet.
 left_over as (
     select
-        begun.experiment_id,
-        begun.condition_id,
-        max(begun.cycle) as cycle
-    from begun
+        started.experiment_id,
+        started.condition_id,
+        max(started.cycle) as cycle
+    from started
     inner join condition
-        on begun.experiment_id = condition.experiment_id and begun.condition_id = condition.condition_id
-    where begun.cycle > condition.cycle
-    group by begun.experiment_id, begun.condition_id
+        on started.experiment_id = condition.experiment_id and started.condition_id = condition.condition_id
+    where started.cycle > condition.cycle
+    group by started.experiment_id, started.condition_id
 ),
 
 newest_cycle as (
@@ -33,9 +33,9 @@ newest_cycle as (
         from experiment
         union all
         select
-            begun.experiment_id,
-            begun.cycle
-        from begun
+            started.experiment_id,
+            started.cycle
+        from started
     ) as cycles
     group by cycles.experiment_id
 ),
@@ -70,21 +70,21 @@ fixed as (
     group by failure.experiment_id, failure.job_id
 ),
 
-wished as (
+requested as (
     select
-        cancel_wish.experiment_id,
-        cancel_wish.job_id,
-        bool_or(cancel_wish.reason = 'kill_switch') as is_kill_switch
-    from cancel_wish
-    group by cancel_wish.experiment_id, cancel_wish.job_id
+        cancel_request.experiment_id,
+        cancel_request.job_id,
+        bool_or(cancel_request.reason = 'kill_switch') as is_kill_switch
+    from cancel_request
+    group by cancel_request.experiment_id, cancel_request.job_id
 ),
 
 closed as (
     select distinct
-        lost_closure.experiment_id,
-        lost_closure.condition_id,
-        lost_closure.job_id
-    from lost_closure
+        lost_job_closure.experiment_id,
+        lost_job_closure.condition_id,
+        lost_job_closure.job_id
+    from lost_job_closure
 ),
 
 ended as (
@@ -93,19 +93,19 @@ ended as (
         condition.condition_id,
         condition.job_id,
         condition.job_name,
-        condition.entry_number,
+        condition.manifest_position,
         condition.cycle,
         condition.cost_usd,
         condition.end_at,
         case
             when condition.state = 'failed' and condition.is_terminal then 'failed'
-            when condition.state = 'cancelled' and wished.is_kill_switch then 'kill_switch'
+            when condition.state = 'cancelled' and requested.is_kill_switch then 'kill_switch'
             when condition.state = 'cancelled' then 'cancelled'
             when condition.state = 'lost' and closed.job_id is not null then 'lost'
-        end as why
+        end as reason
     from condition
-    left join wished
-        on condition.experiment_id = wished.experiment_id and condition.job_id = wished.job_id
+    left join requested
+        on condition.experiment_id = requested.experiment_id and condition.job_id = requested.job_id
     left join closed
         on
             condition.experiment_id = closed.experiment_id
@@ -118,20 +118,20 @@ select
     ended.condition_id,
     ended.job_id,
     ended.job_name,
-    ended.why,
+    ended.reason,
     failure.root_cause_id,
     failure.category,
     case
-        when ended.why = 'failed' then failure.remedy
-        when ended.why = 'lost' then 'lost'
+        when ended.reason = 'failed' then failure.remedy
+        when ended.reason = 'lost' then 'lost'
         else 'cancelled'
     end as remedy,
     entry_env.envs,
-    ended.why = 'cancelled' as is_on_request,
-    left_over.cycle is not null as is_begun,
-    ended.entry_number,
+    ended.reason = 'cancelled' as requires_request,
+    left_over.cycle is not null as is_in_progress,
+    ended.manifest_position,
     coalesce(left_over.cycle, newest_cycle.cycle + 1) as cycle,
-    ended.cycle as ended_cycle,
+    ended.cycle as last_cycle,
     ended.cost_usd,
     ended.end_at
 from ended
@@ -140,7 +140,7 @@ left join entry_env
 inner join newest_cycle on ended.experiment_id = newest_cycle.experiment_id
 left join failure
     on
-        ended.why = 'failed'
+        ended.reason = 'failed'
         and ended.experiment_id = failure.experiment_id
         and ended.job_id = failure.job_id
 left join fixed
@@ -148,29 +148,29 @@ left join fixed
 left join left_over
     on ended.experiment_id = left_over.experiment_id and ended.condition_id = left_over.condition_id
 where
-    ended.why is not null
+    ended.reason is not null
     and (failure.remedy is distinct from 'unrecoverable' or fixed.fixed_at is not null);
 
-comment on view relaunch is 'A condition to run again; grain: experiment_id, condition_id';
-comment on column relaunch.experiment_id is 'the experiment [id]';
-comment on column relaunch.condition_id is 'the condition [id]';
-comment on column relaunch.job_id is 'managed job of its newest attempt [id]';
-comment on column relaunch.job_name is 'the exact name of its jobs [name]';
-comment on column relaunch.why is
+comment on view relaunch_candidate is 'A condition to run again; grain: experiment_id, condition_id';
+comment on column relaunch_candidate.experiment_id is 'the experiment [id]';
+comment on column relaunch_candidate.condition_id is 'the condition [id]';
+comment on column relaunch_candidate.job_id is 'managed job of its newest attempt [id]';
+comment on column relaunch_candidate.job_name is 'the exact name of its jobs [name]';
+comment on column relaunch_candidate.reason is
 'failed, kill_switch (cancelled by it), cancelled (by a person) or lost (closed as lost) [name]';
-comment on column relaunch.root_cause_id is
+comment on column relaunch_candidate.root_cause_id is
 'root cause of the failure; unknown/unexamined = not looked at yet; null = not failed [id]';
-comment on column relaunch.category is 'root cause category; null = not failed [name]';
-comment on column relaunch.remedy is
+comment on column relaunch_candidate.category is 'root cause category; null = not failed [name]';
+comment on column relaunch_candidate.remedy is
 'auto, config, code, none, unrecoverable (only once its fix is recorded), cancelled or lost [name]';
-comment on column relaunch.envs is 'env vars of the condition''s job: name -> value [text]';
-comment on column relaunch.is_on_request is
+comment on column relaunch_candidate.envs is 'env vars of the condition''s job: name -> value [text]';
+comment on column relaunch_candidate.requires_request is
 'run again only on request (fmon relaunch --include-cancelled): a person cancelled it [bool]';
-comment on column relaunch.is_begun is
-'its cycle was begun and cut short: to be carried on, not another cycle [bool]';
-comment on column relaunch.entry_number is 'position in the manifest [count]';
-comment on column relaunch.cycle is 'the cycle it would run in [count]';
-comment on column relaunch.ended_cycle is 'cycle of its newest attempt [count]';
-comment on column relaunch.cost_usd is
+comment on column relaunch_candidate.is_in_progress is
+'its cycle was started and interrupted: to be resumed, not another cycle [bool]';
+comment on column relaunch_candidate.manifest_position is 'position in the manifest [count]';
+comment on column relaunch_candidate.cycle is 'the cycle it would run in [count]';
+comment on column relaunch_candidate.last_cycle is 'cycle of its newest attempt [count]';
+comment on column relaunch_candidate.cost_usd is
 'known cost of all its jobs so far; null = all of it unknown [USD]';
-comment on column relaunch.end_at is 'its newest attempt ended [UTC]';
+comment on column relaunch_candidate.end_at is 'its newest attempt ended [UTC]';

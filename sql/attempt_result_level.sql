@@ -1,17 +1,19 @@
 -- What may explain why a condition failed: its factor levels, and the region and zone that it ran in.
--- A factor with one level among the verdicts tells nothing and is left out. So is the image digest: one
+-- A factor with one level among the results tells nothing and is left out. So is the image digest: one
 -- manifest has one, so it never differs within an experiment.
-create or replace view verdict_level as
+create or replace view attempt_result_level as
 with newest as (
     select
-        verdict.experiment_id,
-        verdict.condition_id,
-        verdict.root_cause_id,
-        verdict.region,
-        verdict.zone,
-        row_number() over (order by verdict.experiment_id, verdict.condition_id) as condition_number
-    from verdict
-    where verdict.is_newest
+        attempt_result.experiment_id,
+        attempt_result.condition_id,
+        attempt_result.root_cause_id,
+        attempt_result.region,
+        attempt_result.zone,
+        row_number() over (
+            order by attempt_result.experiment_id, attempt_result.condition_id
+        ) as condition_number
+    from attempt_result
+    where attempt_result.is_newest
 ),
 
 -- After the numbering: to sort the maps along takes three times as long.
@@ -104,15 +106,17 @@ inner join item
         and levelled.factor = item.factor
         and levelled.level = item.level;
 
-comment on view verdict_level is
-'A level of a condition''s newest verdict; grain: experiment_id, condition_id, factor';
-comment on column verdict_level.experiment_id is 'the experiment [id]';
-comment on column verdict_level.condition_id is 'the condition [id]';
-comment on column verdict_level.root_cause_id is 'the root cause of its failure; null = it succeeded [id]';
-comment on column verdict_level.factor is 'the factor; region and zone count as factors [name]';
-comment on column verdict_level.level is 'its level as text [text]';
-comment on column verdict_level.condition_number is 'number of the condition, over all experiments [count]';
-comment on column verdict_level.factor_number is
+comment on view attempt_result_level is
+'A level of a condition''s newest result; grain: experiment_id, condition_id, factor';
+comment on column attempt_result_level.experiment_id is 'the experiment [id]';
+comment on column attempt_result_level.condition_id is 'the condition [id]';
+comment on column attempt_result_level.root_cause_id is
+'the root cause of its failure; null = it succeeded [id]';
+comment on column attempt_result_level.factor is 'the factor; region and zone count as factors [name]';
+comment on column attempt_result_level.level is 'its level as text [text]';
+comment on column attempt_result_level.condition_number is
+'number of the condition, over all experiments [count]';
+comment on column attempt_result_level.factor_number is
 'number of the factor, over all experiments, in the order of the config [count]';
-comment on column verdict_level.level_number is
+comment on column attempt_result_level.level_number is
 'number of the level, over all factors, in that order [count]';

@@ -1,20 +1,20 @@
--- Like for like: both experiments over the conditions that they have in common, see counterpart. View outcome
--- has the whole of each; where the grids differ, its costs per success do not compare.
-create or replace macro matched_outcome(before, after) as table
+-- Like for like: both experiments over the conditions that they have in common, see matched_condition. View
+-- experiment_summary has each in full; where the grids differ, its costs per success do not compare.
+create or replace macro matched_summary(before, after) as table
     with matched as (
         select
-            counterpart.before_experiment_id as experiment_id,
-            unnest(counterpart.before_condition_ids) as condition_id
-        from counterpart(before, after) as counterpart
-        where counterpart.side = 'both'
+            matched_condition.before_experiment_id as experiment_id,
+            unnest(matched_condition.before_condition_ids) as condition_id
+        from matched_condition(before, after) as matched_condition
+        where matched_condition.side = 'both'
 
         union
 
         select
-            counterpart.experiment_id,
-            unnest(counterpart.after_condition_ids) as condition_id
-        from counterpart(before, after) as counterpart
-        where counterpart.side = 'both'
+            matched_condition.experiment_id,
+            unnest(matched_condition.after_condition_ids) as condition_id
+        from matched_condition(before, after) as matched_condition
+        where matched_condition.side = 'both'
     ),
 
     run as (
@@ -48,7 +48,7 @@ create or replace macro matched_outcome(before, after) as table
         on matched.experiment_id = run.experiment_id and matched.condition_id = run.condition_id
     group by matched.experiment_id;
 
-comment on macro table matched_outcome is -- noqa: PRS
+comment on macro table matched_summary is -- noqa: PRS
 'An experiment over the conditions that it has in common with another; grain: experiment_id
 experiment_id: one of the two experiments [id]
 condition_count: its conditions in cells that both have [count]

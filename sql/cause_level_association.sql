@@ -1,61 +1,62 @@
 -- Which factor levels a root cause goes with, by numbers; view suspect says it in words.
 --
--- Per cause, all observed combinations of one or two levels are tested (fisher) over the newest verdicts of
--- the conditions (verdict_level), with Holm's correction over all of them. A pair counts only if it is
+-- Per cause, all observed combinations of one or two levels are tested (fisher) over the newest results of
+-- the conditions (attempt_result_level), with Holm's correction over all of them. A pair counts only if it is
 -- significant inside each of its two levels as well: else one level says it all. Of what is left, the
--- smallest p wins the round; it takes its conditions away, and the rest is tested anew.
+-- smallest p wins the round; it takes its conditions away, and the rest is tested again.
 --
--- A condition that failed of another cause counts as one without this cause: the question is where this
--- cause shows, and there it did not. But it may have died too early to show it, so a cause that strikes
--- everywhere can look as if it went with the levels where the other cause is not. Leaving such conditions
--- out would instead hide where a cause strikes behind whatever killed the others; so they stay, and
--- elsewhere_other_count says how many there are.
+-- A condition that failed with another cause counts as one without this cause: it did not show it, but may
+-- have died too early to. So a cause that occurs everywhere can look associated with the levels where the
+-- other cause is absent. Leaving such conditions out would hide where a cause occurs; so they stay, and
+-- outside_other_count has how many there are.
 --
 -- Triples are left out: they need many conditions to be significant, and a pair inside one shows already.
-create or replace view association as
+create or replace view cause_level_association as
 with recursive
 mark as (
     select
-        verdict_level.experiment_id,
-        verdict_level.factor,
-        verdict_level.level,
-        verdict_level.condition_number,
-        verdict_level.factor_number,
-        verdict_level.level_number,
-        verdict_level.root_cause_id,
-        hash(verdict_level.condition_number) as fingerprint
-    from verdict_level
+        newest.experiment_id,
+        newest.factor,
+        newest.level,
+        newest.condition_number,
+        newest.factor_number,
+        newest.level_number,
+        newest.root_cause_id,
+        hash(newest.condition_number) as fingerprint
+    from attempt_result_level as newest
     -- Where nothing failed there is nothing to explain.
     where
         list_contains(
             (
-                select list(distinct verdict.experiment_id) from verdict
-                where verdict.is_newest and verdict.is_failed
+                select list(distinct result.experiment_id) from attempt_result as result
+                where result.is_newest and result.is_failed
             ),
-            verdict_level.experiment_id
+            newest.experiment_id
         )
 ),
 
 cause as (
     select
-        verdict.experiment_id,
-        verdict.root_cause_id,
-        any_value(verdict.category) as category,
-        row_number() over (order by verdict.experiment_id, verdict.root_cause_id) as cause_number,
+        result.experiment_id,
+        result.root_cause_id,
+        any_value(result.category) as category,
+        row_number() over (
+            order by result.experiment_id, result.root_cause_id
+        ) as cause_number,
         count(*) as failed_count
-    from verdict
-    where verdict.is_newest and verdict.is_failed
-    group by verdict.experiment_id, verdict.root_cause_id
+    from attempt_result as result
+    where result.is_newest and result.is_failed
+    group by result.experiment_id, result.root_cause_id
 ),
 
 total as (
     select
-        verdict.experiment_id,
-        count(*) filter (where verdict.is_failed) as broken_count,
+        result.experiment_id,
+        count(*) filter (where result.is_failed) as broken_count,
         count(*) as total_count
-    from verdict
-    where verdict.is_newest
-    group by verdict.experiment_id
+    from attempt_result as result
+    where result.is_newest
+    group by result.experiment_id
 ),
 
 item as (
@@ -162,9 +163,9 @@ found as (
         cast(null as map (varchar, varchar)[]) as equivalents,
         cast(null as bigint) as failed_count,
         cast(null as bigint) as total_count,
-        cast(null as bigint) as rest_failed_count,
-        cast(null as bigint) as rest_total_count,
-        cast(null as bigint) as elsewhere_other_count,
+        cast(null as bigint) as remaining_failed_count,
+        cast(null as bigint) as remaining_total_count,
+        cast(null as bigint) as outside_other_count,
         cast(null as double) as p_value,
         cast(null as double) as p_holm
     from searched
@@ -248,7 +249,7 @@ found as (
             group by one.cause_number, one.level_number, other.level_number
         ),
 
-        rest_total as (
+        remaining_total as (
             select
                 found.cause_number,
                 found.round,
@@ -264,9 +265,9 @@ found as (
             group by found.cause_number, found.round, found.taken, searched.experiment_id
         ),
 
-        rest as (
+        remaining as (
             select
-                rest_total.cause_number,
+                remaining_total.cause_number,
                 combined.combination,
                 combined.factor_number,
                 combined.one,
@@ -275,9 +276,9 @@ found as (
                 combined.broken_count - coalesce(gone_combined.broken_count, 0) as broken_count,
                 combined.total_count - coalesce(gone_combined.total_count, 0) as total_count,
                 xor(combined.fingerprint, coalesce(gone_combined.fingerprint, 0)) as fingerprint,
-                rest_total.failed_count as rest_failed_count,
-                rest_total.total_count as rest_total_count
-            from rest_total
+                remaining_total.failed_count as remaining_failed_count,
+                remaining_total.total_count as remaining_total_count
+            from remaining_total
             inner join combined using (experiment_id)
             left join struck using (cause_number, one, other)
             left join gone_combined using (cause_number, one, other)
@@ -287,49 +288,51 @@ found as (
         -- Where conditions are taken away, a factor may be left with one level: it tells nothing more.
         single as (
             select
-                rest.cause_number,
-                rest.one as level_number,
-                rest.failed_count,
-                rest.total_count
-            from rest
-            where rest.one = rest.other
-            qualify count(*) over (partition by rest.cause_number, rest.factor_number) > 1
+                remaining.cause_number,
+                remaining.one as level_number,
+                remaining.failed_count,
+                remaining.total_count
+            from remaining
+            where remaining.one = remaining.other
+            qualify count(*) over (partition by remaining.cause_number, remaining.factor_number) > 1
         ),
 
         tested as (
             select
-                rest.cause_number,
-                rest.combination,
-                rest.one,
-                rest.other,
-                rest.failed_count,
-                rest.broken_count,
-                rest.total_count,
-                rest.fingerprint,
+                remaining.cause_number,
+                remaining.combination,
+                remaining.one,
+                remaining.other,
+                remaining.failed_count,
+                remaining.broken_count,
+                remaining.total_count,
+                remaining.fingerprint,
                 one.failed_count as one_failed_count,
                 one.total_count as one_total_count,
                 other.failed_count as other_failed_count,
                 other.total_count as other_total_count,
-                count(*) over (partition by rest.cause_number) as combination_count,
+                count(*) over (partition by remaining.cause_number) as combination_count,
                 -- Without a lift p is at least one half: such combinations count, but need no test.
                 case
-                    when rest.failed_count * rest.rest_total_count > rest.total_count * rest.rest_failed_count
+                    when
+                        remaining.failed_count * remaining.remaining_total_count
+                        > remaining.total_count * remaining.remaining_failed_count
                         then (
                             select chance.log_p
                             from
                                 fisher(
-                                    rest.failed_count,
-                                    rest.total_count,
-                                    rest.rest_failed_count,
-                                    rest.rest_total_count
+                                    remaining.failed_count,
+                                    remaining.total_count,
+                                    remaining.remaining_failed_count,
+                                    remaining.remaining_total_count
                                 ) as chance
                         )
                 end as log_p
-            from rest
+            from remaining
             inner join single as one
-                on rest.cause_number = one.cause_number and rest.one = one.level_number
+                on remaining.cause_number = one.cause_number and remaining.one = one.level_number
             inner join single as other
-                on rest.cause_number = other.cause_number and rest.other = other.level_number
+                on remaining.cause_number = other.cause_number and remaining.other = other.level_number
         ),
 
         -- Holm: the smallest p times the number of tests, the next times one less, never less than before.
@@ -430,20 +433,22 @@ found as (
 
         select
             chosen.cause_number,
-            rest_total.round + 1 as round,
-            list_append(rest_total.taken, struct_pack(one := chosen.one, other := chosen.other)) as taken,
+            remaining_total.round + 1 as round,
+            list_append(
+                remaining_total.taken, struct_pack(one := chosen.one, other := chosen.other)
+            ) as taken,
             chosen.combination,
             coalesce(alike.equivalents, []) as equivalents,
             chosen.failed_count,
             chosen.total_count,
-            rest_total.failed_count as rest_failed_count,
-            rest_total.total_count as rest_total_count,
-            rest_total.broken_count - rest_total.failed_count
-            - chosen.broken_count + chosen.failed_count as elsewhere_other_count,
+            remaining_total.failed_count as remaining_failed_count,
+            remaining_total.total_count as remaining_total_count,
+            remaining_total.broken_count - remaining_total.failed_count
+            - chosen.broken_count + chosen.failed_count as outside_other_count,
             chosen.p_value,
             chosen.p_holm
         from chosen
-        inner join rest_total using (cause_number)
+        inner join remaining_total using (cause_number)
         left join alike using (cause_number)
     )
 )
@@ -457,35 +462,38 @@ select
     found.round,
     found.failed_count,
     found.total_count,
-    found.rest_failed_count,
-    found.rest_total_count,
-    found.elsewhere_other_count,
-    found.failed_count * found.rest_total_count / (found.total_count * found.rest_failed_count) as lift,
+    found.remaining_failed_count,
+    found.remaining_total_count,
+    found.outside_other_count,
+    found.failed_count * found.remaining_total_count
+    / (found.total_count * found.remaining_failed_count) as lift,
     found.p_value,
     found.p_holm
 from found
 inner join searched using (cause_number)
 where found.round > 0;
 
-comment on view association is
+comment on view cause_level_association is
 'A combination of levels that a root cause goes with; grain: experiment_id, root_cause_id, round';
-comment on column association.experiment_id is 'the experiment [id]';
-comment on column association.root_cause_id is 'what failures of one root cause share [id]';
-comment on column association.category is 'its category [name]';
-comment on column association.combination is 'factor -> level, one or two of them [text]';
-comment on column association.equivalents is
+comment on column cause_level_association.experiment_id is 'the experiment [id]';
+comment on column cause_level_association.root_cause_id is 'what failures of one root cause share [id]';
+comment on column cause_level_association.category is 'its category [name]';
+comment on column cause_level_association.combination is 'factor -> level, one or two of them [text]';
+comment on column cause_level_association.equivalents is
 'other combinations of exactly the same conditions: the data can''t tell them apart [text]';
-comment on column association.round is
+comment on column cause_level_association.round is
 '1; after that, what the conditions that earlier rounds did not take away show [count]';
-comment on column association.failed_count is 'conditions of it that failed of this cause [count]';
-comment on column association.total_count is 'conditions of it that have a verdict [count]';
-comment on column association.rest_failed_count is
-'conditions that failed of this cause, of those this round looks at [count]';
-comment on column association.rest_total_count is 'conditions that this round looks at [count]';
-comment on column association.elsewhere_other_count is
-'of them those outside the combination that failed of another cause, perhaps too early for this one [count]';
-comment on column association.lift is
+comment on column cause_level_association.failed_count is
+'conditions of it that failed with this cause [count]';
+comment on column cause_level_association.total_count is 'conditions of it that have a result [count]';
+comment on column cause_level_association.remaining_failed_count is
+'conditions that failed with this cause, of those this round looks at [count]';
+comment on column cause_level_association.remaining_total_count is
+'conditions that this round looks at [count]';
+comment on column cause_level_association.outside_other_count is
+'of them those outside the combination that failed with another cause, perhaps too early [count]';
+comment on column cause_level_association.lift is
 'failed_count / total_count against rest_failed_count / rest_total_count [ratio]';
-comment on column association.p_value is 'chance of so many failures in it, see fisher [ratio]';
-comment on column association.p_holm is
+comment on column cause_level_association.p_value is 'chance of so many failures in it, see fisher [ratio]';
+comment on column cause_level_association.p_holm is
 'the same, corrected for all combinations of the round; at most 0.05 [ratio]';

@@ -1,24 +1,24 @@
--- How far each attempt has ever come: the longest single run of its tasks. The kill-switch compares it
+-- How far each attempt has ever come: the longest single run of its tasks. The kill switch compares it
 -- with the point at which others failed, so it says too much rather than too little: a run lasts until the
 -- next one begins, the time of recovery included. A job that no poll has shown yet has not started.
-create or replace view reach as
+create or replace view longest_run as
 with run as (
     select distinct
-        sighting.experiment_id,
-        sighting.job_id,
-        sighting.task_id,
+        job_observation.experiment_id,
+        job_observation.job_id,
+        job_observation.task_id,
         coalesce(
-            sighting.last_recovered_at,
-            sighting.start_at,
-            sighting.seen_at - to_microseconds(cast(sighting.job_duration_s * 1e6 as bigint))
+            job_observation.last_recovered_at,
+            job_observation.start_at,
+            job_observation.seen_at - to_microseconds(cast(job_observation.job_duration_s * 1e6 as bigint))
         ) as begun_at
-    from sighting
+    from job_observation
     where
-        sighting.role = 'attempt'
+        job_observation.role = 'attempt'
         and (
-            sighting.start_at is not null
-            or sighting.state = 'running'
-            or (sighting.is_terminal and sighting.job_duration_s > 0)
+            job_observation.start_at is not null
+            or job_observation.state = 'running'
+            or (job_observation.is_terminal and job_observation.job_duration_s > 0)
         )
 ),
 
@@ -56,7 +56,7 @@ task as (
                     ) - epoch_us(followed.begun_at)
                 ) / 1e6
             end
-        ) as reach_s,
+        ) as longest_run_s,
         any_value(case when job.is_terminal then job.run_s end) as duration_s,
         any_value(case when job.is_terminal then job.end_at end) as end_at
     from job
@@ -79,8 +79,8 @@ whole as (
         bool_or(task.has_started) as has_started,
         -- Unknown of one task is unknown of the job.
         case
-            when not bool_or(task.has_started and task.reach_s is null) then sum(task.reach_s)
-        end as reach_s,
+            when not bool_or(task.has_started and task.longest_run_s is null) then sum(task.longest_run_s)
+        end as longest_run_s,
         sum(task.duration_s) as duration_s,
         min(task.end_at) filter (where task.is_failed) as failed_at
     from task
@@ -96,7 +96,7 @@ select
     coalesce(whole.has_succeeded, false) as has_succeeded,
     coalesce(whole.has_started, false) as has_started,
     attempt.cycle,
-    whole.reach_s,
+    whole.longest_run_s,
     whole.duration_s,
     whole.failed_at
 from attempt
@@ -104,17 +104,18 @@ left join whole
     on attempt.experiment_id = whole.experiment_id and attempt.job_id = whole.job_id
 where attempt.role = 'attempt';
 
-comment on view reach is
+comment on view longest_run is
 'How far an attempt has come in one run; grain: experiment_id, condition_id, cycle, job_id';
-comment on column reach.experiment_id is 'the experiment [id]';
-comment on column reach.condition_id is 'the condition [id]';
-comment on column reach.job_id is 'its managed job [id]';
-comment on column reach.is_open is 'it has not ended, and the queue lists it or has yet to [bool]';
-comment on column reach.is_failed is 'one of its tasks failed [bool]';
-comment on column reach.has_succeeded is 'all its tasks succeeded [bool]';
-comment on column reach.has_started is 'it was RUNNING at least once [bool]';
-comment on column reach.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
-comment on column reach.reach_s is
+comment on column longest_run.experiment_id is 'the experiment [id]';
+comment on column longest_run.condition_id is 'the condition [id]';
+comment on column longest_run.job_id is 'its managed job [id]';
+comment on column longest_run.is_open is 'it has not ended, and the queue lists it or has yet to [bool]';
+comment on column longest_run.is_failed is 'one of its tasks failed [bool]';
+comment on column longest_run.has_succeeded is 'all its tasks succeeded [bool]';
+comment on column longest_run.has_started is 'it was RUNNING at least once [bool]';
+comment on column longest_run.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
+comment on column longest_run.longest_run_s is
 'its longest run, recovery included, tasks added up; null = not started or unknown [s]';
-comment on column reach.duration_s is 'run time of its ended tasks, see view job [s]';
-comment on column reach.failed_at is 'its first failed task ended; null = none failed, or unknown [UTC]';
+comment on column longest_run.duration_s is 'run time of its ended tasks, see view job [s]';
+comment on column longest_run.failed_at is
+'its first failed task ended; null = none failed, or unknown [UTC]';

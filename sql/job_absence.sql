@@ -1,0 +1,51 @@
+-- Job tasks that the queue no longer lists, and the last poll that did: beyond that nothing is known of them.
+create or replace view job_absence as
+with gone as (
+    select
+        job_observation.experiment_id,
+        job_observation.condition_id,
+        job_observation.job_id,
+        job_observation.task_id,
+        job_observation.poll_id,
+        job_observation.status,
+        job_observation.is_terminal,
+        job_observation.seen_at
+    from job_observation
+    where job_observation.is_newest and not job_observation.is_seen
+),
+
+answered as (
+    select
+        heartbeat.experiment_id,
+        heartbeat.poll_id,
+        heartbeat.polled_at
+    from heartbeat
+    -- Mostly nothing is gone: then a year of polls need not be sorted.
+    where
+        heartbeat.is_ok
+        and heartbeat.experiment_id in (select gone.experiment_id from gone)
+)
+
+select
+    gone.experiment_id,
+    gone.condition_id,
+    gone.job_id,
+    gone.task_id,
+    gone.status,
+    gone.is_terminal,
+    answered.polled_at as last_seen_at,
+    gone.seen_at as gone_at
+from gone
+asof left join answered
+    on gone.experiment_id = answered.experiment_id and gone.poll_id > answered.poll_id;
+
+comment on view job_absence is
+'A job task that the queue no longer lists; grain: experiment_id, job_id, task_id';
+comment on column job_absence.experiment_id is 'the experiment [id]';
+comment on column job_absence.condition_id is 'the condition it belongs to [id]';
+comment on column job_absence.job_id is 'SkyPilot''s managed job [id]';
+comment on column job_absence.task_id is 'task within the job [id]';
+comment on column job_absence.status is 'the last status known [name]';
+comment on column job_absence.is_terminal is 'it had ended; if not, it is lost [bool]';
+comment on column job_absence.last_seen_at is 'newest successful poll that saw it [UTC]';
+comment on column job_absence.gone_at is 'the successful poll that did not [UTC]';
