@@ -1,8 +1,10 @@
-"""Rewrite what is generated: docs of modules, views and causes, the manifest's schema, README's outputs."""
+"""Rewrite what is generated: all of it (`make docs`), or the parts that are named on the command line."""
 
 import json
 import shutil
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.support import ROOT, readme
@@ -11,17 +13,24 @@ from tests.tools.reads import write_reads
 from tests.tools.schema import manifest_schema
 
 
-def main() -> None:
-    """Rewrite all of it; git shows what changed."""
-    write_reads(ROOT / "fmon/warehouse/reads.py")
-    (ROOT / "docs/structure.md").write_text(structure.markdown())
-    (ROOT / "docs/views.md").write_text(views.markdown())
-    (ROOT / "docs/causes.md").write_text(causes.markdown())
-    (ROOT / "fmon/manifest.schema.json").write_text(json.dumps(manifest_schema(), indent=2) + "\n")
+def write_readme() -> None:
+    """Run the commands of the README on a copy of the demo, and write down what they print."""
     with tempfile.TemporaryDirectory() as name:
         shutil.copytree(ROOT / "data/demo", Path(name) / "data/demo")
         readme.rewrite(Path(name))
 
 
+PARTS: dict[str, Callable[[], object]] = {
+    "reads": lambda: write_reads(ROOT / "fmon/warehouse/reads.py"),
+    "structure": lambda: (ROOT / "docs/structure.md").write_text(structure.markdown()),
+    "views": lambda: (ROOT / "docs/views.md").write_text(views.markdown()),
+    "causes": lambda: (ROOT / "docs/causes.md").write_text(causes.markdown()),
+    "schema": lambda: (ROOT / "fmon/manifest.schema.json").write_text(
+        json.dumps(manifest_schema(), indent=2) + "\n"
+    ),
+    "readme": write_readme,
+}
+
 if __name__ == "__main__":
-    main()
+    for part in sys.argv[1:] or PARTS:
+        PARTS[part]()
