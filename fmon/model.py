@@ -25,6 +25,9 @@ Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+MAX_CONDITIONS = 100_000
+"""Maximum number of conditions of a config that says nothing else (``--max-conditions``)."""
+
 
 def level_text(level: Level) -> str:
     """Write a level the way ids, job names, env vars and SQL show it: booleans as true/false."""
@@ -142,6 +145,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     kill_switch: Literal["alert", "act"] = "alert"
     max_failed_ratio: Ratio | None = None
     mlflow: Tracking | None = None
+    max_conditions: int = MAX_CONDITIONS
+    """The limit that it was read with."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -207,6 +212,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     """SkyPilot's id of the user whose jobs these are; None until the first job is attached."""
     since: Time | None = None
     """Jobs submitted before this never belong to the experiment (``adopt --since``)."""
+    max_conditions: Count = MAX_CONDITIONS
+    """The limit that its config was accepted with (``--max-conditions``)."""
     max_relaunch_cycles: Count = 2
     current_cycle: Count = 0
     expected_job_count: Count

@@ -5,27 +5,22 @@ Without ``cancel`` nothing is changed: ``proposed`` only says what it would do.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fmon.cancel.canceller import Canceller, WaitLimits
-from fmon.cancel.targets import CancelRequest, CancelTargets, Target, find_targets
+from fmon.cancel.targets import CancelRequest, Target, find_targets
 from fmon.errors import QueueError
-from fmon.manifest.file import read_manifest
 from fmon.store.events import append_event
-from fmon.store.folder import find
 from fmon.text import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import datetime
-    from pathlib import Path
 
-    from fmon.model import Manifest
+    from fmon.clock import Clock
     from fmon.sky.reader import QueueReader
     from fmon.sky.submit.submitter import Submitter
-    from fmon.store.folder import Store
+    from fmon.study import Study
 
 __all__ = ["CancelRequest", "Cancelled", "Target", "WaitLimits", "cancel", "is_to_act", "proposed"]
 
@@ -88,12 +83,12 @@ class Cancelled:
         return QueueError(message, error_type=self.error.error_type if self.error else "StillOpen")
 
 
-def proposed(data: Path, experiment: str | None, request: CancelRequest, *, now: datetime) -> Cancelled:
+def proposed(study: Study, request: CancelRequest, *, now: datetime) -> Cancelled:
     """Tell which jobs would be cancelled as of the last poll, and why; changes nothing.
 
     Parameters
     ----------
-    data, experiment : data directory; the experiment's id or a unique prefix
+    study : the experiment
     request : what is to end
     now : the clock [UTC]
 
@@ -102,29 +97,32 @@ def proposed(data: Path, experiment: str | None, request: CancelRequest, *, now:
     ConfigError
         There is no such experiment or condition.
     """
-    store = find(data, experiment)
-    return _proposed(store, find_targets(store, read_manifest(store), request, now=now))
+    found = find_targets(study, request, now=now)
+    return Cancelled(
+        experiment_id=study.experiment_id,
+        targets=found.targets,
+        spared=found.spared,
+        no_action_reason=found.no_action_reason,
+        is_proposal=True,
+    )
 
 
 def cancel(
-    data: Path,
-    experiment: str | None,
+    study: Study,
     request: CancelRequest,
     submitter: Submitter,
     queue: QueueReader,
     *,
-    clock: Callable[[], datetime],
-    sleep: Callable[[float], None] = time.sleep,
-    monotonic: Callable[[], float] = time.monotonic,
+    clock: Clock,
     limits: WaitLimits | None = None,
 ) -> Cancelled:
     """Cancel what a fresh look at the queue still shows, and look again until it is gone.
 
     Parameters
     ----------
-    data, experiment, request : as for ``proposed``
+    study, request : as for ``proposed``
     submitter, queue : what cancels, and where the jobs are read from
-    clock, sleep, monotonic : the clock [UTC], how to wait [s], a clock that never steps [s]
+    clock : the clock
     limits : how long to wait
 
     Returns
@@ -139,23 +137,19 @@ def cancel(
     QueueError
         The first look failed: nothing was cancelled.
     """
-    store = find(data, experiment)
-    manifest = read_manifest(store)
-    if manifest.is_replay:
-        return _write_dry(store, manifest, request, now=clock())
+    if study.manifest.is_replay:
+        return _write_dry(study, request, now=clock.now())
     canceller = Canceller(
-        store=store,
+        stored=study,
         request=request,
         submitter=submitter,
         queue=queue,
         clock=clock,
-        sleep=sleep,
-        monotonic=monotonic,
         limits=limits or WaitLimits(),
     )
     canceller.run()
     return Cancelled(
-        experiment_id=store.experiment_id,
+        experiment_id=study.experiment_id,
         targets=canceller.now,
         left=canceller.left,
         flying=canceller.flying,
@@ -165,40 +159,28 @@ def cancel(
     )
 
 
-def is_to_act(data: Path, experiment: str, *, now: datetime) -> bool:
+def is_to_act(study: Study, *, now: datetime) -> bool:
     """Tell whether the config lets ``watch`` and ``run`` cancel, and the kill-switch proposes something.
 
     Parameters
     ----------
-    data, experiment, now : as for ``proposed``
+    study, now : as for ``proposed``
     """
-    store = find(data, experiment)
-    manifest = read_manifest(store)
-    if manifest.kill_switch != "act":
+    if study.manifest.kill_switch != "act":
         return False
-    return bool(find_targets(store, manifest, CancelRequest(by=""), now=now).targets)
+    return bool(find_targets(study, CancelRequest(by=""), now=now).targets)
 
 
-def _proposed(store: Store, found: CancelTargets) -> Cancelled:
-    return Cancelled(
-        experiment_id=store.experiment_id,
-        targets=found.targets,
-        spared=found.spared,
-        no_action_reason=found.no_action_reason,
-        is_proposal=True,
-    )
-
-
-def _write_dry(store: Store, manifest: Manifest, request: CancelRequest, *, now: datetime) -> Cancelled:
+def _write_dry(study: Study, request: CancelRequest, *, now: datetime) -> Cancelled:
     """Write down what would be cancelled: the jobs of a replay are in no queue."""
-    found = find_targets(store, manifest, request, now=now)
+    found = find_targets(study, request, now=now)
     if found.targets:
         job_ids = sorted(target.job_id for target in found.targets)
         fields = {"job_ids": job_ids, "reason": request.reason, "by": request.by, "dry_run": True}
-        append_event(store, "cancel_requested", at=now, firing_ids=found.firing_ids, **fields)
-        append_event(store, "cancel", at=now, left_job_ids=[], **fields)
+        append_event(study.store, "cancel_requested", at=now, firing_ids=found.firing_ids, **fields)
+        append_event(study.store, "cancel", at=now, left_job_ids=[], **fields)
     return Cancelled(
-        experiment_id=store.experiment_id,
+        experiment_id=study.experiment_id,
         targets=found.targets,
         no_action_reason=found.no_action_reason,
         is_dry=True,

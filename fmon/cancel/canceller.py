@@ -12,22 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from fmon.cancel.targets import CancelRequest, CancelTargets, Target, find_targets
 from fmon.errors import QueueError
-from fmon.manifest.file import read_manifest
+from fmon.manifest.stored import StoredExperiment
 from fmon.monitor.ingest import ingest
 from fmon.store.durable import lock
 from fmon.store.events import append_event
-from fmon.store.folder import poll_lock
+from fmon.store.folder import POLL_WAIT_S, poll_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from datetime import datetime
+    from collections.abc import Iterable
 
+    from fmon.clock import Clock
     from fmon.sky.reader import QueueReader
     from fmon.sky.submit.submitter import InFlight, Submitter
-    from fmon.store.folder import Store
-
-POLL_WAIT_S = 300.0
-"""Longest wait for a poll to end [s]: it holds its lock for as long as its queue takes to answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +46,11 @@ class WaitLimits:
 class Canceller:
     """What a cancellation knows and does; ``asked_at`` has every job that SkyPilot was asked to end."""
 
-    store: Store
+    stored: StoredExperiment
     request: CancelRequest
     submitter: Submitter
     queue: QueueReader
-    clock: Callable[[], datetime]
-    sleep: Callable[[float], None]
-    monotonic: Callable[[], float]
+    clock: Clock
     limits: WaitLimits
 
     found: CancelTargets = field(default_factory=CancelTargets)
@@ -77,16 +71,16 @@ class Canceller:
             The first look failed: nothing was cancelled.
         """
         known = set(self._find_targets().jobs)
-        give_up_at = self.monotonic() + self.limits.most_s
+        give_up_at = self.clock.monotonic() + self.limits.most_s
         self._look()
         self._take(self.found.targets)
         try:
             while True:
                 self._take(self.found.newcomers(known))
                 self._ask()
-                if self.is_done or self.monotonic() >= give_up_at:
+                if self.is_done or self.clock.monotonic() >= give_up_at:
                     break
-                self.sleep(self.limits.look_s)
+                self.clock.sleep(self.limits.look_s)
                 try:
                     self._look()
                 except QueueError as error:
@@ -115,19 +109,20 @@ class Canceller:
     def _look(self) -> None:
         """Look at the launches in flight, then at the queue."""
         flying = self.submitter.in_flight()
-        with lock(poll_lock(self.store.path.parent), wait_s=POLL_WAIT_S):
+        with lock(poll_lock(self.stored.data), wait_s=POLL_WAIT_S):
             try:
                 answer: Any = self.queue.read()
             except QueueError as error:
-                ingest(self.store, error, source=self.queue.name, now=self.clock())
+                ingest(self.stored.store, error, source=self.queue.name, now=self.clock.now())
                 raise
-            ingest(self.store, answer, source=self.queue.name, now=self.clock())
+            ingest(self.stored.store, answer, source=self.queue.name, now=self.clock.now())
+        self.stored = StoredExperiment(self.stored.store)
         self._find_targets()
         self.flying = self._meant(flying)
         self.error = None
 
     def _find_targets(self) -> CancelTargets:
-        self.found = find_targets(self.store, read_manifest(self.store), self.request, now=self.clock())
+        self.found = find_targets(self.stored, self.request, now=self.clock.now())
         self.firing_ids |= set(self.found.firing_ids)
         return self.found
 
@@ -137,14 +132,14 @@ class Canceller:
             self.hidden = {each.request_id for each in flying if not each.is_readable}
         names = {
             entry.job_name: entry.condition
-            for entry in read_manifest(self.store).jobs
+            for entry in self.stored.manifest.jobs
             if entry.condition in self.found.blamed
         }
         found = []
         for each in flying:
             if not each.is_readable:
                 found += [f"request {each.request_id}"] if each.request_id in self.hidden else []
-            elif each.experiment_id == self.store.experiment_id:
+            elif each.experiment_id == self.stored.experiment_id:
                 found += [each.condition_id] if each.condition_id in self.found.blamed else []
             elif each.experiment_id is None and each.job_name in names:
                 found.append(names[each.job_name])
@@ -165,7 +160,7 @@ class Canceller:
 
     def _ask(self) -> None:
         """Ask SkyPilot to end what it was not asked for yet, or a while ago."""
-        now = self.monotonic()
+        now = self.clock.monotonic()
         due = [
             target.job_id
             for target in self.left
@@ -193,4 +188,4 @@ class Canceller:
             )
 
     def _write(self, kind: str, **fields: Any) -> None:
-        append_event(self.store, kind, at=self.clock(), **fields)
+        append_event(self.stored.store, kind, at=self.clock.now(), **fields)

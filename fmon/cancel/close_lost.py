@@ -9,18 +9,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError
-from fmon.manifest.file import read_manifest
 from fmon.manifest.select import select
 from fmon.store.events import append_event
-from fmon.store.folder import find
 from fmon.text import listed
-from fmon.warehouse import connect, rows
+from fmon.warehouse import rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
-    from pathlib import Path
     from typing import Any
+
+    from fmon.study import Study
 
 # A job of several tasks is lost where one task is: it is what keeps the job from being terminal.
 LOST = """
@@ -60,12 +59,12 @@ class Lost:
         return [f"{self.experiment_id}: {count} {done}"]
 
 
-def lost(data: Path, experiment: str | None, selections: Sequence[str], *, now: datetime) -> Lost:
+def lost(study: Study, selections: Sequence[str], *, now: datetime) -> Lost:
     """Find the lost attempts that are named, each of which must be lost; changes nothing.
 
     Parameters
     ----------
-    data, experiment : data directory; the experiment's id or a unique prefix
+    study : the experiment
     selections : conditions and factor=level
     now : the clock [UTC]
 
@@ -74,9 +73,8 @@ def lost(data: Path, experiment: str | None, selections: Sequence[str], *, now: 
     ConfigError
         A condition does not exist or is not lost: nobody closes a job that the queue still shows.
     """
-    store = find(data, experiment)
-    chosen = select(read_manifest(store), selections)
-    con = connect(data, store.experiment_id, now=now, queries=(LOST, STATES))
+    chosen = select(study.manifest, selections)
+    con = study.connect((LOST, STATES), now=now)
     try:
         found = [row for row in rows(con, LOST) if row["condition_id"] in chosen]
         states = {row["condition_id"]: row for row in rows(con, STATES)}
@@ -90,17 +88,15 @@ def lost(data: Path, experiment: str | None, selections: Sequence[str], *, now: 
             "fmon cancel without --lost ends jobs that are open"
         )
         raise ConfigError(message)
-    return Lost(experiment_id=store.experiment_id, rows=found)
+    return Lost(experiment_id=study.experiment_id, rows=found)
 
 
-def close_lost(
-    data: Path, experiment: str | None, selections: Sequence[str], *, by: str, reason: str, now: datetime
-) -> Lost:
+def close_lost(study: Study, selections: Sequence[str], *, by: str, reason: str, now: datetime) -> Lost:
     """Close the lost attempts that are named, in the name of who has looked.
 
     Parameters
     ----------
-    data, experiment, selections, now : as for ``lost``
+    study, selections, now : as for ``lost``
     by : who looked
     reason : how they know that the job has ended
 
@@ -111,13 +107,11 @@ def close_lost(
     """
     from fmon.redact import redact  # what a person pastes may hold a secret
 
-    found = lost(data, experiment, selections, now=now)
-    store = find(data, found.experiment_id)
-    is_replay = read_manifest(store).is_replay
-    dry_run = {"dry_run": True} if is_replay else {}
+    found = lost(study, selections, now=now)
+    dry_run = {"dry_run": True} if study.manifest.is_replay else {}
     for row in found.rows:
         which = {"condition_id": row["condition_id"], "job_id": row["job_id"]}
-        append_event(store, "lost_job_closed", at=now, **which, by=by, reason=redact(reason), **dry_run)
+        append_event(study.store, "lost_job_closed", at=now, **which, by=by, reason=redact(reason), **dry_run)
     return Lost(experiment_id=found.experiment_id, rows=found.rows, is_closed=True)
 
 

@@ -13,7 +13,7 @@ from fmon.manifest.select import select
 from fmon.model import level_text
 from fmon.monitor.kill_switch import firing_reason
 from fmon.rules.kill_switch import is_past
-from fmon.warehouse import connect, rows
+from fmon.warehouse import open_views, rows
 from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from fmon.manifest.stored import StoredExperiment
     from fmon.model import Entry, Manifest
-    from fmon.store.folder import Store
 
 # Duplicates are jobs of a condition too, and a job that no poll has shown yet may well be there.
 JOBS = """
@@ -154,12 +154,12 @@ class CancelTargets:
         return found
 
 
-def find_targets(store: Store, manifest: Manifest, request: CancelRequest, *, now: datetime) -> CancelTargets:
+def find_targets(stored: StoredExperiment, request: CancelRequest, *, now: datetime) -> CancelTargets:
     """Find the jobs that a wish means, as of the last poll.
 
     Parameters
     ----------
-    store, manifest : the experiment
+    stored : the experiment
     request : what is to end
     now : the clock [UTC]; it decides how long a job has run
 
@@ -168,13 +168,13 @@ def find_targets(store: Store, manifest: Manifest, request: CancelRequest, *, no
     ConfigError
         A selection names no condition.
     """
-    chosen = select(manifest, request.selections)
-    con = connect(store.path.parent, store.experiment_id, now=now, queries=(JOBS, FIRINGS))
+    chosen = select(stored.manifest, request.selections)
+    con = open_views(stored, now=now, queries=(JOBS, FIRINGS))
     try:
         freeze(con, ("longest_run",))
         jobs = {row["job_id"]: row for row in rows(con, JOBS)}
         if not request.selections:
-            return _targets_of_firings(con, manifest, jobs)
+            return _targets_of_firings(con, stored.manifest, jobs)
     finally:
         con.close()
     targets = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,13 +11,13 @@ import typer
 from fmon.cli.options import INTERRUPTED, Data, Output, Rows, now, user
 from fmon.cli.poll import DEFAULT_DATA
 from fmon.cli.stderr import say
+from fmon.clock import Clock
 from fmon.errors import ConfigError, FmonError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fmon.cancel.cancel import Cancelled, CancelRequest
     from fmon.cancel.close_lost import Lost
+    from fmon.study import Study
 
 
 def cancel(
@@ -54,73 +53,72 @@ def cancel(
     """Cancel jobs and look until they are gone; without --yes only show which, and why."""
     from fmon.cancel.cancel import CancelRequest
     from fmon.cancel.targets import refuse_unclear
+    from fmon.study import open_study
 
     named = tuple(selections or ())
     refuse_unclear(named, is_kill_switch=kill_switch)
-    person = by or user()
+    person, study = by or user(), open_study(data, experiment)
     if lost:
-        _print_lost(_close(data, experiment, named, by=person, reason=reason, yes=yes), output)
+        _print_lost(_close(study, named, by=person, reason=reason, yes=yes), output)
         return
     if reason is not None:
         raise ConfigError("--reason goes with --lost")
-    _print_cancelled(_cancel(data, experiment, CancelRequest(selections=named, by=person), yes=yes), output)
+    _print_cancelled(_cancel(study, CancelRequest(selections=named, by=person), yes=yes), output)
 
 
-def act(data: Path, experiment: str, *, sleep: Callable[[float], None]) -> str | None:
+def act(data: Path, experiment: str, *, clock: Clock) -> str | None:
     """Cancel what the kill-switch proposes, where the config says so; give what happened in a line.
 
     Parameters
     ----------
     data, experiment : data directory; the experiment's id
-    sleep : how to wait [s]
+    clock : the clock
     """
     from fmon.cancel.cancel import CancelRequest, is_to_act
+    from fmon.study import open_study
 
-    if not is_to_act(data, experiment, now=now()):
+    study = open_study(data, experiment)
+    if not is_to_act(study, now=clock.now()):
         return None
     try:
-        done = _act(data, experiment, CancelRequest(by="fmon watch"), sleep=sleep)
+        done = _act(study, CancelRequest(by="fmon watch"), clock=clock)
     except FmonError as fault:
         return f"the kill-switch could not act, the next poll tries again: {fault}"
     return "the kill-switch acted: " + "; ".join([*done.sentences(), *filter(None, [_text(done.fault())])])
 
 
-def _cancel(data: Path, experiment: str | None, request: CancelRequest, *, yes: bool) -> Cancelled:
+def _cancel(study: Study, request: CancelRequest, *, yes: bool) -> Cancelled:
     from fmon.cancel.cancel import proposed
 
     if not yes:
-        return proposed(data, experiment, request, now=now())
+        return proposed(study, request, now=now())
     try:
-        return _act(data, experiment, request, sleep=time.sleep)
+        return _act(study, request, clock=Clock())
     except KeyboardInterrupt:
         say("interrupted; what SkyPilot was asked to cancel is on its way")
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _act(
-    data: Path, experiment: str | None, request: CancelRequest, *, sleep: Callable[[float], None]
-) -> Cancelled:
+def _act(study: Study, request: CancelRequest, *, clock: Clock) -> Cancelled:
     from fmon.cancel.cancel import cancel as cancel_phase
     from fmon.sky.queue import open_queue
     from fmon.sky.submit.sdk import SdkSubmitter
 
     with closing(SdkSubmitter()) as submitter:
-        return cancel_phase(data, experiment, request, submitter, open_queue("sky"), clock=now, sleep=sleep)
+        return cancel_phase(study, request, submitter, open_queue("sky"), clock=clock)
 
 
-def _close(
-    data: Path, experiment: str | None, named: tuple[str, ...], *, by: str, reason: str | None, yes: bool
-) -> Lost:
+def _close(study: Study, named: tuple[str, ...], *, by: str, reason: str | None, yes: bool) -> Lost:
     from fmon.cancel.close_lost import close_lost
     from fmon.cancel.close_lost import lost as lost_phase
 
     if not named:
         raise ConfigError("--lost needs the conditions that you have looked for; fmon status lists them")
     if not yes:
-        return lost_phase(data, experiment, named, now=now())
+        return lost_phase(study, named, now=now())
     if not (reason or "").strip():
         raise ConfigError("--lost needs --reason TEXT: evidence that the job has ended")
-    return close_lost(data, experiment, named, by=by, reason=reason or "", now=now())
+    return close_lost(study, named, by=by, reason=reason or "", now=now())
 
 
 def _print_cancelled(done: Cancelled, output: str) -> None:

@@ -32,9 +32,12 @@ def diagnose(
     """Group all failures by root cause, with affected jobs, evidence and fix."""
     from fmon.diagnose.diagnose import diagnose as diagnose_phase
     from fmon.sky.logs import open_logs
+    from fmon.study import open_study
     from fmon.terminal.diagnosis import print_diagnosis
 
-    diagnosis = diagnose_phase(data, experiment, is_partial=partial, logs=open_logs(queue), now=now())
+    diagnosis = diagnose_phase(
+        open_study(data, experiment), is_partial=partial, logs=open_logs(queue), now=now()
+    )
     if sentence := diagnosis.examined.sentence():
         say(sentence)
     print_diagnosis(diagnosis, output)

@@ -19,6 +19,7 @@ from fmon.cli.options import (
 )
 from fmon.cli.poll import DEFAULT_DATA
 from fmon.cli.stderr import say
+from fmon.clock import Clock
 
 RAN = ("step", "exit_status", "duration_s")
 LINKS = ("link", "result", "evidence")
@@ -34,9 +35,10 @@ def plan(
 ) -> None:
     """Print one batch plan: a work order for each root cause, ready to be handed on."""
     from fmon.fix.plan import fix_plan
+    from fmon.study import open_study
     from fmon.terminal.fix_plan import print_fix_plan
 
-    print_fix_plan(fix_plan(data, experiment), output)
+    print_fix_plan(fix_plan(open_study(data, experiment), is_named=experiment is not None), output)
 
 
 @app.command()
@@ -52,8 +54,9 @@ def record(
 ) -> None:
     """Record what was done about a root cause; one that needs a person is relaunched only then."""
     from fmon.fix.steps import record as record_phase
+    from fmon.study import open_study
 
-    record_phase(data, experiment, root_cause_id, what=what, by=by or user(), now=now())
+    record_phase(open_study(data, experiment), root_cause_id, what=what, by=by or user(), now=now())
     say(f"recorded for {root_cause_id}; commit the fixes of all causes as one, then fmon fix run")
 
 
@@ -64,11 +67,12 @@ def run(
     """Run the config's tests, build and push in this order, up to the first that fails."""
     from fmon.errors import RuleError
     from fmon.fix.steps import run_commands
+    from fmon.study import open_study
     from fmon.terminal.rows import print_rows
 
     done = []
     try:
-        for ran in run_commands(data, experiment, clock=now):
+        for ran in run_commands(open_study(data, experiment), clock=Clock()):
             say(f"{ran.step}: ended with exit status {ran.exit_status} after {ran.duration_s:.1f} s")
             done.append(ran)
     except KeyboardInterrupt:
@@ -91,9 +95,10 @@ def verify(
     """Measure the chain from diagnosis to image now: commit, tree, tests, digest, task YAML (F3)."""
     from fmon.errors import RuleError
     from fmon.fix.steps import verify as verify_phase
+    from fmon.study import open_study
     from fmon.terminal.rows import print_rows
 
-    verified = verify_phase(data, experiment, now=now())
+    verified = verify_phase(open_study(data, experiment), now=now())
     print_rows(LINKS, [link._asdict() for link in verified.links], output)
     if not verified.rerun_count:
         say(f"{verified.experiment_id}: no condition is to be run again, so nothing is to be verified")

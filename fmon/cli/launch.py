@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,14 +26,19 @@ from fmon.cli.options import (
 )
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE
 from fmon.cli.stderr import refuse_bad, say
+from fmon.clock import Clock
+from fmon.model import MAX_CONDITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fmon.launch.launch import LaunchDependencies, Launched
+    from fmon.launch.launch import LaunchDependencies
+    from fmon.launch.outcome import Launched
 
 
-def plan(config: Config, *, max_conditions: MaxConditions = 100_000, output: Rows = Output.table) -> None:
+def plan(
+    config: Config, *, max_conditions: MaxConditions = MAX_CONDITIONS, output: Rows = Output.table
+) -> None:
     """Print the grid, its counts, checks and estimated cost; changes nothing."""
     from fmon.launch.plan import plan as plan_phase
     from fmon.terminal.plan import print_plan
@@ -56,7 +60,7 @@ def launch(
         bool, typer.Option("--allow-bare-vm", help="Launch without a container image; the audit records it.")
     ] = False,
     interval: Interval = 60,
-    max_conditions: MaxConditions = 100_000,
+    max_conditions: MaxConditions = MAX_CONDITIONS,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Launch one managed job per condition, exactly once; called again it resumes."""
@@ -83,7 +87,7 @@ def adopt(
         datetime | None,
         typer.Option(help="Leave out jobs submitted before this time (UTC).", show_default=False),
     ] = None,
-    max_conditions: MaxConditions = 100_000,
+    max_conditions: MaxConditions = MAX_CONDITIONS,
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
@@ -111,7 +115,7 @@ def run_launch(
     try:
         with LaunchBar() as bar:
             launched = launch(
-                config, data, dependencies(), options, max_conditions=max_conditions, progress=bar.show
+                config, data, dependencies(progress=bar.show), options, max_conditions=max_conditions
             )
     except KeyboardInterrupt:
         say("interrupted; the same command resumes and launches nothing twice")
@@ -121,7 +125,7 @@ def run_launch(
     return launched
 
 
-def dependencies() -> LaunchDependencies:
+def dependencies(*, queue: str = DEFAULT_QUEUE, progress: Callable[[int, int], None]) -> LaunchDependencies:
     """Give the real world: SkyPilot, the image's registry, this machine."""
     from fmon.clients.registry import digest_of
     from fmon.launch.launch import LaunchDependencies
@@ -130,13 +134,12 @@ def dependencies() -> LaunchDependencies:
 
     return LaunchDependencies(
         open_submitter=SdkSubmitter,
-        queue=open_queue("sky"),
+        queue=open_queue(queue),
         digest_of=digest_of,
         environ=os.environ,
         folder=Path.cwd(),
-        clock=now,
-        sleep=time.sleep,
-        monotonic=time.monotonic,
+        clock=Clock(),
+        progress=progress,
     )
 
 

@@ -19,11 +19,12 @@ from fmon.cli.options import (
     Output,
     Queue,
     Rows,
-    now,
     print_lines,
 )
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE, PollCall, run_poll
 from fmon.cli.stderr import say
+from fmon.clock import Clock
+from fmon.model import MAX_CONDITIONS
 
 if TYPE_CHECKING:
     from fmon.monitor.poll import Polled
@@ -67,15 +68,14 @@ def watch(
                 open_queue(queue),
                 found,
                 interval_s=interval,
-                clock=now,
-                sleep=ctrl_c.sleep,
+                clock=Clock(sleep=ctrl_c.sleep),
                 logs=open_logs(queue),
             ):
                 status, note = current_status(data, found), _note(polled)
                 if (
                     queue == DEFAULT_QUEUE
                     and status.has_fired
-                    and (acted := act(data, found, sleep=ctrl_c.sleep))
+                    and (acted := act(data, found, clock=Clock(sleep=ctrl_c.sleep)))
                 ):
                     status, note = current_status(data, found), acted
                 screen.show(status, note=note)
@@ -128,6 +128,7 @@ def record(
     *,
     out: Annotated[Path, typer.Option(help="Folder of the recording; one that exists is resumed.")],
     interval: Interval = 60,
+    max_conditions: MaxConditions = MAX_CONDITIONS,
     queue: Queue = DEFAULT_QUEUE,
 ) -> None:
     """Record the queue of a running experiment until its jobs have ended, logs included, secrets redacted."""
@@ -143,9 +144,9 @@ def record(
                 open_queue(queue),
                 out,
                 interval_s=interval,
-                clock=now,
-                sleep=ctrl_c.sleep,
+                clock=Clock(sleep=ctrl_c.sleep),
                 logs=open_logs(queue),
+                max_conditions=max_conditions,
             ):
                 say(sentence)
     except KeyboardInterrupt:
@@ -156,7 +157,7 @@ def record(
 def replay(
     recording: Annotated[Path, typer.Argument(help="Folder of the recording.", show_default=False)],
     *,
-    max_conditions: MaxConditions = 100_000,
+    max_conditions: MaxConditions = MAX_CONDITIONS,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Run every poll of a recording through the code of a live one, with the recorded clock."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fmon.cli.options import INTERRUPTED, Data, Experiment, Output, Queue, Rows, now, user
+from fmon.cli.launch import dependencies
+from fmon.cli.options import INTERRUPTED, Data, Experiment, Output, Queue, Rows, user
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE
 from fmon.cli.stderr import say
 from fmon.errors import ConfigError, RuleError
@@ -46,23 +47,18 @@ def relaunch(
     """Relaunch failed or cancelled conditions as the next cycle, if F1-F5 allow it."""
     from fmon.relaunch.escalation import Escalation
     from fmon.relaunch.relaunch import relaunch as relaunch_phase
-    from fmon.sky.queue import open_queue
-    from fmon.sky.submit.sdk import SdkSubmitter
+    from fmon.study import open_study
     from fmon.terminal.launch import LaunchBar
     from fmon.terminal.relaunch import print_escalation, print_relaunched
 
     try:
         with LaunchBar() as bar:
             done = relaunch_phase(
-                data,
-                experiment,
-                queue=open_queue(queue),
-                open_submitter=SdkSubmitter,
+                open_study(data, experiment),
+                dependencies(queue=queue, progress=bar.show),
                 agree=_asking(is_dry=dry_run, yes=yes),
-                clock=now,
                 include_cancelled=include_cancelled,
                 authorization=_authorization(authorize_cycle, budget),
-                progress=bar.show,
             )
     except RuleError as refusal:
         if isinstance(refusal.report, Escalation):

@@ -30,8 +30,9 @@ def report(
     from fmon.clients.mlflow import tracked_runs
     from fmon.report.report import report as report_phase
     from fmon.sky.costs import reported_costs
+    from fmon.study import open_study
 
-    reported = report_phase(data, experiment, out, ask=reported_costs, track=tracked_runs)
+    reported = report_phase(open_study(data, experiment), out, ask=reported_costs, track=tracked_runs)
     if reported.unreconciled:
         say(reported.unreconciled)
     if reported.untracked:
@@ -57,12 +58,13 @@ def issues(
     from fmon.clients.github import open_github
     from fmon.report.issues import COLUMNS
     from fmon.report.issues import issues as issues_phase
+    from fmon.study import open_study
     from fmon.terminal.rows import print_rows
 
     tracker = partial(open_github, repo) if create else None
     done: list[dict[str, Any]] = []
     try:
-        done.extend(issues_phase(data, experiment, out, open_tracker=tracker, now=now()))
+        done.extend(issues_phase(open_study(data, experiment), out, open_tracker=tracker, now=now()))
     finally:
         print_rows(COLUMNS, done, output)  # what was filed before a fault is said too
 
@@ -95,8 +97,9 @@ def audit(
     """Check F1 to F5 and five quality criteria; exit 0 only if every rule was followed."""
     from fmon.report.audit import COLUMNS, exit_status
     from fmon.report.audit import audit as audit_phase
+    from fmon.study import open_study
     from fmon.terminal.rows import print_rows
 
-    found = audit_phase(data, experiment)
+    found = audit_phase(open_study(data, experiment))
     print_rows(COLUMNS, found, output)
     raise typer.Exit(exit_status(found))

@@ -11,11 +11,13 @@ from fmon.cli.options import (
     Config,
     Data,
     Interval,
+    MaxConditions,
     Output,
     Rows,
     now,
 )
 from fmon.cli.poll import DEFAULT_DATA
+from fmon.model import MAX_CONDITIONS
 
 if TYPE_CHECKING:
     from fmon.monitor.status import Status
@@ -38,6 +40,7 @@ def run(
         bool, typer.Option("--allow-bare-vm", help="Launch without a container image; the audit records it.")
     ] = False,
     interval: Interval = 60,
+    max_conditions: MaxConditions = MAX_CONDITIONS,
     out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports"),
     output: Rows = Output.json,
     data: Data = Path(DEFAULT_DATA),
@@ -56,7 +59,7 @@ def run(
             is_dry=False,
             yes=yes,
             allow_bare_vm=allow_bare_vm,
-            max_conditions=100_000,
+            max_conditions=max_conditions,
         )
         if launched.dispatched.error is not None:
             launched.dispatched.require_all(f"fmon run {config}")
@@ -85,9 +88,10 @@ def conclude(data: Path, seen: Status, out: Path) -> dict[str, Any]:
     from fmon.report.report import report
     from fmon.sky.costs import reported_costs
     from fmon.sky.logs import open_logs
+    from fmon.study import open_study
 
-    diagnosis = diagnose(data, seen.experiment_id, logs=open_logs("sky"), now=now())
-    reported = report(data, seen.experiment_id, out, ask=reported_costs)
+    diagnosis = diagnose(open_study(data, seen.experiment_id), logs=open_logs("sky"), now=now())
+    reported = report(open_study(data, seen.experiment_id), out, ask=reported_costs)
     return {
         "experiment_id": seen.experiment_id,
         "experiment_summary": {"condition_count": seen.condition_count, **seen.counts},

@@ -11,17 +11,20 @@ from fmon.config.levels import check_factors
 from fmon.config.patterns import read_patterns
 from fmon.config.shape import FlatKeys, MlflowKeys, check_keys
 from fmon.config.source import Source, read_source
-from fmon.model import Experiment, Limits, Price, Tracking, Verify
+from fmon.model import MAX_CONDITIONS, Experiment, Limits, Price, Tracking, Verify
 
 __all__ = ["load_experiment"]
 
 
-def load_experiment(path: Path, *, max_conditions: int = 100_000, needs_task: bool = True) -> Experiment:
+def load_experiment(
+    path: Path, *, text: str | None = None, max_conditions: int = MAX_CONDITIONS, needs_task: bool = True
+) -> Experiment:
     """Read an experiment's config, in the flat or the layered form.
 
     Parameters
     ----------
     path : the YAML file
+    text : what it says, where it has been read already
     max_conditions : most conditions it may have, counted before any is made
     needs_task : the task YAML must be there; a recording may lack it
 
@@ -36,7 +39,7 @@ def load_experiment(path: Path, *, max_conditions: int = 100_000, needs_task: bo
     ConfigError
         Anything is wrong; one sentence with the line and what to do.
     """
-    source = read_source(path)
+    source = read_source(path, text)
     has_layers = is_layered(source.value)
     inner = {}
     if has_layers:
@@ -49,6 +52,7 @@ def load_experiment(path: Path, *, max_conditions: int = 100_000, needs_task: bo
     return Experiment(
         experiment_name=keys.experiment_name,
         config_file=str(path),
+        max_conditions=max_conditions,
         skypilot_yaml=_task_yaml(
             source,
             keys.skypilot_yaml,

@@ -96,7 +96,7 @@ def _check_size(
     if count > max_conditions:
         message = (
             f"{' x '.join(map(str, sizes))} levels and {baseline_count} baselines make {count} conditions, "
-            f"more than {max_conditions}; if that is meant, say --max-conditions {count}"
+            f"more than {max_conditions}; if that is meant, launch or adopt it with --max-conditions {count}"
         )
         raise source.fault(message, "factors")
 

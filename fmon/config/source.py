@@ -61,8 +61,15 @@ class Source:
         )
 
 
-def read_source(path: Path) -> Source:
+def read_source(path: Path, text: str | None = None) -> Source:
     """Read a YAML file that holds one mapping.
+
+    Parameters
+    ----------
+    path
+        The file.
+    text
+        What it says, where it has been read already.
 
     Raises
     ------
@@ -70,7 +77,8 @@ def read_source(path: Path) -> Source:
         The file can't be read, is no text, no valid YAML, no mapping, or YAML 1.1 would
         read a value as something else than it looks like.
     """
-    text = read_text(path)
+    if text is None:
+        text = read_text(path)
     try:
         check_depth(text, path)
         root = yaml.compose(text, Loader=yaml.CSafeLoader)

@@ -19,6 +19,7 @@ class Task:
     Attributes
     ----------
     path : where it stands
+    text : what it says
     documents : its YAML documents, as they stand there
     resources : the ``resources`` of its tasks, one mapping per task that has any
     node_count : machines per job
@@ -26,6 +27,7 @@ class Task:
     """
 
     path: Path
+    text: str
     documents: list[dict[str, Any]]
     resources: list[dict[str, Any]]
     node_count: int
@@ -39,9 +41,15 @@ def read_task(experiment: Experiment) -> Task:
     Raises
     ------
     ConfigError
-        It is not valid YAML, or holds no task.
+        It is not there, is not valid YAML, or holds no task.
     """
     path = Path(experiment.config_file).parent / experiment.skypilot_yaml
+    if not path.exists():
+        message = (
+            f"{experiment.config_file}: the task YAML {experiment.skypilot_yaml!r} is not in {path.parent}; "
+            "write its path relative to the config's folder"
+        )
+        raise ConfigError(message)
     text = read_text(path)
     try:
         check_depth(text, path)
@@ -57,6 +65,7 @@ def read_task(experiment: Experiment) -> Task:
     nodes = [each["num_nodes"] for each in documents if type(each.get("num_nodes")) is int]
     return Task(
         path=path,
+        text=text,
         documents=documents,
         resources=resources,
         node_count=max(nodes, default=1),

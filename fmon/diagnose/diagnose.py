@@ -13,23 +13,19 @@ from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import UNFINISHED, begun, failures, unfinished
 from fmon.diagnose.root_causes import QUERIES as CAUSES
 from fmon.diagnose.root_causes import headline, root_causes
-from fmon.manifest.file import read_manifest
 from fmon.monitor.classify import Budget, examine
 from fmon.rules.f1_wait_for_terminal import f1_is_lifted, f1_not_cut_short, f1_wait_for_terminal
 from fmon.rules.f2_aggregate_before_fix import UNEXAMINED, f2_aggregate_before_fix, named_in
-from fmon.store.events import append_event, read_events
-from fmon.store.folder import find
-from fmon.warehouse import connect, rows
+from fmon.store.events import append_event
+from fmon.study import Study
+from fmon.warehouse import rows
 
 if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
-    from pathlib import Path
 
-    from fmon.model import Manifest
     from fmon.monitor.classify import Examined
     from fmon.sky.reader import LogReader
-    from fmon.store.folder import Store
 
 Row = dict[str, Any]
 
@@ -106,8 +102,7 @@ class Diagnosis:
 
 
 def diagnose(
-    data: Path,
-    experiment: str | None = None,
+    study: Study,
     *,
     is_partial: bool = False,
     logs: LogReader | None,
@@ -117,8 +112,7 @@ def diagnose(
 
     Parameters
     ----------
-    data : data directory
-    experiment : its id or a unique prefix; None = the newest
+    study : the experiment
     is_partial : also while jobs are open: preliminary
     logs : where logs are read from that no poll has fetched
     now : the clock [UTC]
@@ -129,17 +123,16 @@ def diagnose(
         F1: jobs are open, the kill-switch has not fired in this cycle and no preliminary look was asked
         for. F2: a failure could not be examined.
     """
-    store = find(data, experiment)
-    manifest = read_manifest(store)
-    cycle = manifest.current_cycle
-    is_lifted = is_partial or f1_is_lifted(read_events(store), cycle)
-    early = unfinished(connect(data, store.experiment_id, now=now, queries=(UNFINISHED,)))
+    cycle = study.manifest.current_cycle
+    is_lifted = is_partial or f1_is_lifted(study.events, cycle)
+    early = unfinished(study.connect((UNFINISHED,), now=now))
     if not is_lifted:
         f1_wait_for_terminal(early)
     budget = Budget(jobs=sys.maxsize, seconds=EXAMINE_S)
-    examined = examine(store, manifest, logs, now=now, budget=budget, wait_s=EXAMINE_S)
-    # A new connection: what the other one holds is as of before the examination.
-    con = connect(data, store.experiment_id, now=now, queries=QUERIES)
+    examined = examine(study.store, study.manifest, logs, now=now, budget=budget, wait_s=EXAMINE_S)
+    # Read again: what is known so far is as of before the examination, which may have waited for others.
+    study = Study(study.store)
+    con = study.connect(QUERIES, now=now)
     left, not_yet_launched = unfinished(con), begun(con)
     if not is_lifted:
         f1_wait_for_terminal(left)
@@ -153,7 +146,7 @@ def diagnose(
     is_whole = is_examined and not open_jobs and not not_yet_launched
     known = [cause["cost_usd"] for cause in causes if cause["cost_usd"] is not None]
     diagnosis = Diagnosis(
-        experiment_id=store.experiment_id,
+        experiment_id=study.experiment_id,
         cycle=cycle,
         preliminary_reason=None if is_whole else "partial" if is_partial else "kill_switch",
         **rows(con, SUMMARY)[0],
@@ -167,7 +160,7 @@ def diagnose(
         causes=causes,
         examined=examined,
     )
-    _record(store, manifest, diagnosis, now=now)
+    _record(study, diagnosis, now=now)
     return diagnosis
 
 
@@ -206,7 +199,7 @@ def _cause_json(cause: Row) -> Row:
     }
 
 
-def _record(store: Store, manifest: Manifest, diagnosis: Diagnosis, *, now: datetime) -> None:
+def _record(study: Study, diagnosis: Diagnosis, *, now: datetime) -> None:
     """Write the event, unless the newest one of this cycle says the same: looking again finds nothing new."""
     causes = [
         {
@@ -222,7 +215,7 @@ def _record(store: Store, manifest: Manifest, diagnosis: Diagnosis, *, now: date
     is_preliminary = diagnosis.preliminary_reason is not None
     earlier = [
         event
-        for event in read_events(store)
+        for event in study.events
         if event.get("event") == "diagnosis" and event.get("cycle") == diagnosis.cycle
     ]
     if (
@@ -231,9 +224,9 @@ def _record(store: Store, manifest: Manifest, diagnosis: Diagnosis, *, now: date
         and named_in(earlier[-1]) == named_in({"causes": causes})
     ):
         return
-    dry_run = {"dry_run": True} if manifest.is_replay else {}
+    dry_run = {"dry_run": True} if study.manifest.is_replay else {}
     append_event(
-        store,
+        study.store,
         "diagnosis",
         at=now,
         cycle=diagnosis.cycle,

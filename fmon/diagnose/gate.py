@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from fmon.rules.f1_wait_for_terminal import f1_not_cut_short, f1_wait_for_terminal
 from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix, f2_diagnosed_in_full
-from fmon.store.events import read_events
 from fmon.warehouse import rows
 
 if TYPE_CHECKING:
     import duckdb
-
-    from fmon.store.folder import Store
 
 Row = dict[str, Any]
 
@@ -83,13 +80,13 @@ def begun(con: duckdb.DuckDBPyConnection) -> list[Row]:
     return rows(con, BEGUN)
 
 
-def require_full_diagnosis(con: duckdb.DuckDBPyConnection, store: Store) -> datetime:
+def require_full_diagnosis(con: duckdb.DuckDBPyConnection, events: list[Row]) -> datetime:
     """Ask F1 and F2 of what comes after a diagnosis, and give its time [UTC].
 
     Parameters
     ----------
     con : views of one experiment, at least for ``QUERIES``
-    store : its audit
+    events : its audit
 
     Raises
     ------
@@ -102,4 +99,4 @@ def require_full_diagnosis(con: duckdb.DuckDBPyConnection, store: Store) -> date
     failed = failures(con)
     f2_aggregate_before_fix(failed)
     cycle = rows(con, CYCLE)[0]["cycle"]
-    return datetime.fromisoformat(f2_diagnosed_in_full(read_events(store), cycle, failed))
+    return datetime.fromisoformat(f2_diagnosed_in_full(events, cycle, failed))

@@ -9,26 +9,25 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
 from fmon.clients.git import commits_after, has_changed, project_folder, text_at, uncommitted
 from fmon.clients.registry import digest_of, parse_reference
-from fmon.config import load_experiment
-from fmon.config.source import check_depth, read_text
-from fmon.config.task import images_of, read_task
+from fmon.config.task import images_of
 from fmon.errors import RegistryError
 from fmon.launch.preflight import image_check
-from fmon.rules.f3_rebuild_before_relaunch import NEEDS_NO_FIX, BuildChain
+from fmon.rules.f3_rebuild_before_relaunch import NEEDS_NO_FIX, BuildChain, bare_vm_launch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from datetime import datetime
+    from pathlib import Path
 
     from fmon.config.task import Task
-    from fmon.model import Experiment, Manifest
+    from fmon.model import Experiment
+    from fmon.study import Study
 
 KILLED = 128
 """Added to the signal's number where a command was killed, as shells do."""
@@ -62,12 +61,10 @@ def run_command(step: str, command: str, *, folder: Path) -> Ran:
 
 
 def measure(
-    manifest: Manifest,
+    study: Study,
     remedies: Collection[str | None],
     *,
     diagnosed_at: datetime,
-    data: Path,
-    bare_vm: dict[str, Any] | None = None,
     run: Callable[..., Ran] = run_command,
     ask: Callable[[str], str] = digest_of,
 ) -> BuildChain:
@@ -75,11 +72,9 @@ def measure(
 
     Parameters
     ----------
-    manifest : of the experiment; ``docker_digest`` is what its failed attempts ran with
+    study : the experiment; ``docker_digest`` of its manifest is what its failed attempts ran with
     remedies : of the conditions to run again, see ``BuildChain``
     diagnosed_at : when the diagnosis that the fix follows was finished [UTC]
-    data : data directory; files in it are no change of the project
-    bare_vm : the launch without an image that a person allowed (``rebuild.bare_vm_launch``); None = none
     run : how the test command is run
     ask : how a registry is asked for the digest of a reference
 
@@ -88,26 +83,25 @@ def measure(
     ConfigError
         The config or the task YAML can't be read, or is in no git repository.
     """
-    config = Path(manifest.config_file)
-    experiment = load_experiment(config)
-    task = read_task(experiment)
+    experiment, task = study.experiment, study.task
     image = _image(experiment, task)
     digest, fault = _digest(image, ask)
     # Once a cycle has had an image, it is the image that counts.
-    allowed = bare_vm if manifest.docker_digest is None else None
+    former = study.manifest.docker_digest
+    allowed = bare_vm_launch(study.events) if former is None else None
     known = BuildChain(
         remedies=frozenset(remedies),
         image=image,
-        old_digest=manifest.docker_digest,
+        old_digest=former,
         digest=digest,
         registry_fault=fault,
-        named_in=tuple(_named_in(experiment, task, image, digest)),
+        named_in=tuple(_named_in(task, image, digest)),
         bare_vm=f"{allowed['by']} at {allowed['at']}" if allowed else None,
         is_bare=image_check(task, experiment.docker_image).result != "ok",
     )
     if known.remedies <= NEEDS_NO_FIX:
         return known
-    project = project_folder(config)
+    project = project_folder(study.config)
     command = experiment.verify.tests
     ran = run("tests", command, folder=project) if command else None
     # Looked at behind the tests: what they leave behind would be in the next image.
@@ -115,19 +109,20 @@ def measure(
     return replace(
         known,
         commits=tuple(commit.subject for commit in commits),
-        uncommitted=tuple(uncommitted(project, besides=[data])),
+        uncommitted=tuple(uncommitted(project, besides=[study.data])),
         test_command=command,
         test_status=ran.exit_status if ran else None,
-        changed=tuple(_changed(project, before, config, task)) if before else (),
+        changed=tuple(_changed(project, before, study)) if before else (),
         is_empty=before is not None and not has_changed(project, before),
     )
 
 
-def _changed(project: Path, before: str, config: Path, task: Task) -> Iterator[str]:
+def _changed(project: Path, before: str, study: Study) -> Iterator[str]:
     """Name the files that say something else of the jobs than before the fix; comments say nothing."""
-    for path, keys in ((task.path, None), (config, JOB_KEYS)):
+    task, config = study.task, study.config
+    for path, text, keys in ((task.path, task.text, None), (config, study.config_text, JOB_KEYS)):
         old = text_at(project, before, path)
-        if old is not None and _settings(old, keys) != _settings(read_text(path), keys):
+        if old is not None and _settings(old, keys) != _settings(text, keys):
             yield path.name
 
 
@@ -169,17 +164,15 @@ def _inside(project: Path, paths: list[Path]) -> list[Path]:
     return [path for path in paths if path.resolve().is_relative_to(root)]
 
 
-def _named_in(experiment: Experiment, task: Task, image: str | None, digest: str | None) -> Iterator[str]:
+def _named_in(task: Task, image: str | None, digest: str | None) -> Iterator[str]:
     """Say where the task YAML names the image: its image_id, else a value of envs that is this reference."""
     if image is None:
         return
     if images_of(task):
         yield "image_id"
         return
-    text = read_text(task.path)
-    check_depth(text, task.path)
-    for document in yaml.load_all(text, Loader=yaml.CSafeLoader):
-        envs = document.get("envs") if isinstance(document, dict) else None
+    for document in task.documents:
+        envs = document.get("envs")
         for name, value in (envs if isinstance(envs, dict) else {}).items():
             if isinstance(value, str) and _is_same(value, image, digest):
                 yield f"envs.{name}"

@@ -11,18 +11,14 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from fmon.clients.git import project_folder
-from fmon.config import load_experiment
 from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import require_full_diagnosis
 from fmon.diagnose.root_causes import QUERIES as CAUSES
 from fmon.diagnose.root_causes import root_causes, transience
 from fmon.errors import ConfigError
-from fmon.manifest.file import read_manifest
 from fmon.redact import redact
-from fmon.store.events import read_events
-from fmon.store.folder import find
 from fmon.text import MAX_NAMED
-from fmon.warehouse import connect, rows
+from fmon.warehouse import rows
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,7 +26,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from fmon.model import Verify
-    from fmon.store.folder import Store
+    from fmon.study import Study
 
 Row = dict[str, Any]
 
@@ -122,13 +118,13 @@ class FixPlan:
     steps: list[str]
 
 
-def fix_plan(data: Path, experiment: str | None = None) -> FixPlan:
+def fix_plan(study: Study, *, is_named: bool = False) -> FixPlan:
     """Write the work orders of all root causes that the diagnosis of this cycle has gathered.
 
     Parameters
     ----------
-    data : data directory
-    experiment : its id or a unique prefix; None = the newest
+    study : the experiment
+    is_named : the commands of the plan name the experiment; else they mean the newest
 
     Raises
     ------
@@ -137,18 +133,16 @@ def fix_plan(data: Path, experiment: str | None = None) -> FixPlan:
     ConfigError
         The config can't be read.
     """
-    store = find(data, experiment)
-    con = connect(data, store.experiment_id, queries=QUERIES)
-    since = require_full_diagnosis(con, store)
-    manifest = read_manifest(store)
-    config = Path(manifest.config_file)
-    verify = load_experiment(config, needs_task=False).verify
+    con = study.connect(QUERIES)
+    since = require_full_diagnosis(con, study.events)
+    manifest = study.manifest
+    verify = study.experiment.verify
     causes = root_causes(con)
     rerun = [row["condition_id"] for row in rows(con, RERUN)]
-    which = f" --experiment {store.experiment_id}" if experiment else ""
-    orders = _orders(con, causes, verify, config, _recorded(store, manifest.current_cycle), which)
+    which = f" --experiment {study.experiment_id}" if is_named else ""
+    orders = _orders(con, causes, study, which)
     return FixPlan(
-        experiment_id=store.experiment_id,
+        experiment_id=study.experiment_id,
         cycle=manifest.current_cycle,
         diagnosed_at=since,
         config_file=manifest.config_file,
@@ -158,24 +152,18 @@ def fix_plan(data: Path, experiment: str | None = None) -> FixPlan:
         verify={step: _shown(getattr(verify, step)) for step in ("tests", "build", "push")},
         orders=orders,
         rerun=rerun,
-        steps=_steps(orders, verify, f" {store.experiment_id}" if experiment else "", is_any=bool(rerun)),
+        steps=_steps(orders, verify, f" {study.experiment_id}" if is_named else "", is_any=bool(rerun)),
     )
 
 
-def _orders(
-    con: duckdb.DuckDBPyConnection,
-    causes: list[Row],
-    verify: Verify,
-    config: Path,
-    recorded: dict[str, list[Row]],
-    which: str,
-) -> list[Row]:
+def _orders(con: duckdb.DuckDBPyConnection, causes: list[Row], study: Study, which: str) -> list[Row]:
     """Write the order of each cause."""
+    recorded = _recorded(study)
     succeeded_count = rows(con, SUCCEEDED)[0]["succeeded_count"]
     bystanders: dict[str, list[Row]] = {}
     for row in rows(con, BYSTANDERS, {"most": MOST_NAMED}):
         bystanders.setdefault(row.pop("root_cause_id"), []).append(row)
-    folders = _folders(config)
+    folders = _folders(study.config)
     return [
         {
             **cause,
@@ -187,7 +175,7 @@ def _orders(
             ),
             "transience": transience(cause),
             "recorded": recorded.get(cause["root_cause_id"], []),
-            "test_command": _shown(verify.tests),
+            "test_command": _shown(study.experiment.verify.tests),
             "steps": _order_steps(cause, which),
         }
         for cause in causes
@@ -250,11 +238,11 @@ def _steps(orders: list[Row], verify: Verify, which: str, *, is_any: bool) -> li
     ]
 
 
-def _recorded(store: Store, cycle: int) -> dict[str, list[Row]]:
+def _recorded(study: Study) -> dict[str, list[Row]]:
     """Read what has been done about each cause in this cycle."""
     found: dict[str, list[Row]] = {}
-    for event in read_events(store):
-        if event.get("event") == "fix" and event["cycle"] == cycle:
+    for event in study.events:
+        if event.get("event") == "fix" and event["cycle"] == study.manifest.current_cycle:
             done = {key: event[key] for key in ("at", "what", "by")}
             found.setdefault(event["root_cause_id"], []).append(done)
     return found

@@ -6,30 +6,28 @@ Reads the views and the config; writes events. The commands do what the user wro
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fmon.clients.git import project_folder
 from fmon.clients.registry import digest_of
-from fmon.config import load_experiment
 from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import failures, require_full_diagnosis
 from fmon.errors import ConfigError, RegistryError
 from fmon.fix.chain import measure, run_command
-from fmon.manifest.file import read_manifest
 from fmon.redact import redact
-from fmon.rules.f3_rebuild_before_relaunch import bare_vm_launch, f3_links
-from fmon.store.events import append_event, read_events
-from fmon.store.folder import find
+from fmon.rules.f3_rebuild_before_relaunch import f3_links
+from fmon.store.events import append_event
 from fmon.text import nearest
-from fmon.warehouse import connect, rows
+from fmon.warehouse import rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from fmon.clock import Clock
     from fmon.fix.chain import Ran
     from fmon.rules.f3_rebuild_before_relaunch import Link
+    from fmon.study import Study
 
 RERUN = """
 select
@@ -63,10 +61,9 @@ class Verified:
 
 
 def run_commands(
-    data: Path,
-    experiment: str | None = None,
+    study: Study,
     *,
-    clock: Callable[[], datetime],
+    clock: Clock,
     run: Callable[..., Ran] = run_command,
 ) -> Iterator[Ran]:
     """Run the config's tests, build and push in this order, up to the first that fails.
@@ -76,9 +73,8 @@ def run_commands(
 
     Parameters
     ----------
-    data : data directory
-    experiment : its id or a unique prefix; None = the newest
-    clock : the clock [UTC]
+    study : the experiment
+    clock : the clock
     run : how a command is run
 
     Yields
@@ -93,28 +89,27 @@ def run_commands(
     ConfigError
         The experiment is a replay, or its config has no commands, or is in no git repository.
     """
-    store = find(data, experiment)
-    require_full_diagnosis(connect(data, store.experiment_id, queries=GATHERED), store)
-    manifest = read_manifest(store)
-    if manifest.is_replay:
-        message = f"{store.experiment_id} is a replay, and nothing of a replay is built or pushed"
+    require_full_diagnosis(study.connect(GATHERED), study.events)
+    if study.manifest.is_replay:
+        message = f"{study.experiment_id} is a replay, and nothing of a replay is built or pushed"
         raise ConfigError(message)
-    config = Path(manifest.config_file)
-    verify = load_experiment(config).verify
+    verify = study.experiment.verify
     steps = [("tests", verify.tests), ("build", verify.build), ("push", verify.push)]
     if not any(command for _, command in steps):
-        message = f"{config} has no commands to run; write verify: {{tests: ..., build: ..., push: ...}}"
+        message = (
+            f"{study.config} has no commands to run; write verify: {{tests: ..., build: ..., push: ...}}"
+        )
         raise ConfigError(message)
-    project = project_folder(config)
+    project = project_folder(study.config)
     for step, command in steps:
         if command is None:
             continue
-        append_event(store, "fix_command_begin", at=clock(), step=step, command=redact(command))
+        append_event(study.store, "fix_command_begin", at=clock.now(), step=step, command=redact(command))
         ran = run(step, command, folder=project)
         append_event(
-            store,
+            study.store,
             "fix_command_end",
-            at=clock(),
+            at=clock.now(),
             step=step,
             exit_status=ran.exit_status,
             duration_s=ran.duration_s,
@@ -124,15 +119,12 @@ def run_commands(
             return
 
 
-def record(
-    data: Path, experiment: str | None, root_cause_id: str, *, what: str, by: str, now: datetime
-) -> None:
+def record(study: Study, root_cause_id: str, *, what: str, by: str, now: datetime) -> None:
     """Record what was done about a root cause; an unrecoverable one can be relaunched only then.
 
     Parameters
     ----------
-    data : data directory
-    experiment : its id or a unique prefix; None = the newest
+    study : the experiment
     root_cause_id : one that a failure of the newest attempts has
     what : what was done; secrets in it are not stored
     by : who did it
@@ -145,24 +137,22 @@ def record(
     ConfigError
         No failure has this root cause (names near ones), or nothing is said.
     """
-    store = find(data, experiment)
-    con = connect(data, store.experiment_id, queries=GATHERED)
-    require_full_diagnosis(con, store)
-    cycle = read_manifest(store).current_cycle
+    con = study.connect(GATHERED)
+    require_full_diagnosis(con, study.events)
+    cycle = study.manifest.current_cycle
     known = sorted({row["root_cause_id"] for row in failures(con)})
     if root_cause_id not in known:
         hint = nearest(root_cause_id, known) if known else "there is no failure"
-        message = f"{store.experiment_id} has no root cause {root_cause_id!r}; {hint}"
+        message = f"{study.experiment_id} has no root cause {root_cause_id!r}; {hint}"
         raise ConfigError(message)
     if not what.strip():
         raise ConfigError("--what is empty; say in a few words what was done")
     what = redact(what.strip())
-    append_event(store, "fix", at=now, cycle=cycle, root_cause_id=root_cause_id, what=what, by=by)
+    append_event(study.store, "fix", at=now, cycle=cycle, root_cause_id=root_cause_id, what=what, by=by)
 
 
 def verify(
-    data: Path,
-    experiment: str | None = None,
+    study: Study,
     *,
     now: datetime,
     run: Callable[..., Ran] = run_command,
@@ -172,8 +162,7 @@ def verify(
 
     Parameters
     ----------
-    data : data directory
-    experiment : its id or a unique prefix; None = the newest
+    study : the experiment
     now : the clock [UTC]
     run, ask : how the test command is run and a registry asked; no registry is asked for a replay
 
@@ -184,29 +173,27 @@ def verify(
     ConfigError
         The config or the task YAML can't be read, or is in no git repository.
     """
-    store = find(data, experiment)
-    con = connect(data, store.experiment_id, queries=(*GATHERED, RERUN))
-    since = require_full_diagnosis(con, store)
-    manifest = read_manifest(store)
+    con = study.connect((*GATHERED, RERUN))
+    since = require_full_diagnosis(con, study.events)
+    manifest = study.manifest
     again = rows(con, RERUN)
     if not again:
         return Verified(
-            experiment_id=store.experiment_id, cycle=manifest.current_cycle, rerun_count=0, links=[]
+            experiment_id=study.experiment_id, cycle=manifest.current_cycle, rerun_count=0, links=[]
         )
     remedies = {row["remedy"] for row in again}
     ask = _ask_nobody if manifest.is_replay else ask
-    bare_vm = bare_vm_launch(read_events(store))
-    chain = measure(manifest, remedies, diagnosed_at=since, data=data, bare_vm=bare_vm, run=run, ask=ask)
+    chain = measure(study, remedies, diagnosed_at=since, run=run, ask=ask)
     links = [link._replace(evidence=redact(link.evidence)) for link in f3_links(chain)]
     verified = Verified(
-        experiment_id=store.experiment_id,
+        experiment_id=study.experiment_id,
         cycle=manifest.current_cycle,
         rerun_count=len(again),
         links=links,
     )
     dry_run = {"dry_run": True} if manifest.is_replay else {}
     append_event(
-        store,
+        study.store,
         "fix_verified",
         at=now,
         cycle=manifest.current_cycle,

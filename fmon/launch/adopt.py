@@ -17,12 +17,13 @@ from fmon.launch.preflight import Check, accelerator_check, image_check
 from fmon.manifest.build import extend, jobs_of, new_manifest, owned_elsewhere
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.manifest.match import Match, attach, match
+from fmon.model import MAX_CONDITIONS
 from fmon.monitor.ingest import store_records, stored_jobs
 from fmon.monitor.kill_switch import look_again
 from fmon.sky.prices import catalog_prices, parse_resources
 from fmon.store.durable import lock
 from fmon.store.events import append_event
-from fmon.store.folder import Store, poll_lock, stores
+from fmon.store.folder import POLL_WAIT_S, Store, poll_lock, stores
 from fmon.store.unexamined import mark_pending
 from fmon.text import listed
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from fmon.sky.reader import Answer, QueueReader
 
 _ID = re.compile(r"(?P<name>.+)-(?P<start>[0-9]{8}T[0-9]{6})Z")
-LOCK_WAIT_S = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ def adopt(
     *,
     since: datetime | None = None,
     now: datetime,
-    max_conditions: int = 100_000,
+    max_conditions: int = MAX_CONDITIONS,
 ) -> Adopted:
     """Make an experiment out of jobs that already run; adopting again adds only what is new.
 
@@ -117,7 +117,7 @@ def adopt(
     experiment = load_experiment(path, max_conditions=max_conditions)
     task = read_task(experiment)
     data.mkdir(parents=True, exist_ok=True)
-    with lock(poll_lock(data), wait_s=LOCK_WAIT_S):
+    with lock(poll_lock(data), wait_s=POLL_WAIT_S):
         answer = queue.read()
         store, manifest, is_new = _experiment(data, experiment, answer.records, since=since, now=now)
         found = match(
@@ -136,7 +136,7 @@ def adopt(
         if is_new or attached:
             append_event(store, "adopt", at=now, config=str(path), source=queue.name, jobs=attached)
         store_records(store, manifest, found, answer, source=queue.name)
-        with lock(store.lock_file, wait_s=LOCK_WAIT_S):
+        with lock(store.lock_file, wait_s=POLL_WAIT_S):
             mark_pending(
                 store
             )  # the config's own patterns may be others now, and so may its max_failed_ratio

@@ -7,26 +7,24 @@ grace: docs/decisions/0014.
 
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from fmon.launch.dispatcher import Dispatcher, DispatchLimits
 from fmon.launch.intent_log import LaunchKey, write_dry
 from fmon.launch.outcome import DispatchOutcome
-from fmon.manifest.file import read_manifest
 from fmon.store.durable import LockTaken, lock
 from fmon.store.folder import launch_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from datetime import datetime
     from pathlib import Path
 
+    from fmon.clock import Clock
+    from fmon.manifest.stored import StoredExperiment
     from fmon.model import Entry
     from fmon.sky.reader import QueueReader
     from fmon.sky.submit.submitter import Submitter
-    from fmon.store.folder import Store
 
 __all__ = ["DispatchLimits", "DispatchOutcome", "LaunchKey", "dispatch", "exclusive"]
 
@@ -61,15 +59,13 @@ def exclusive(data: Path, experiment_name: str, *, wait_s: float = 5.0) -> Itera
 
 
 def dispatch(
-    store: Store,
+    stored: StoredExperiment,
     attempts: Iterable[LaunchKey],
     submitter: Submitter,
     queue: QueueReader,
     *,
     task_yaml: Callable[[Entry, int], str],
-    clock: Callable[[], datetime],
-    sleep: Callable[[float], None] = time.sleep,
-    monotonic: Callable[[], float] = time.monotonic,
+    clock: Clock,
     limits: DispatchLimits | None = None,
     progress: Callable[[int, int], None] = lambda settled, total: None,
 ) -> DispatchOutcome:
@@ -77,11 +73,11 @@ def dispatch(
 
     Parameters
     ----------
-    store : the experiment; its manifest stands and names every condition (F5)
+    stored : the experiment, read under ``exclusive``; its manifest stands and names every condition (F5)
     attempts : conditions and cycles; one that has a job of its cycle is not launched
     submitter, queue : what launches, and where the jobs are read from
     task_yaml : the whole task YAML of a condition's job in a cycle, metadata included
-    clock, sleep, monotonic : the clock [UTC], how to wait [s], a clock that never steps [s]
+    clock : the clock
     limits : how fast
     progress : called with (attempts that are settled, all)
 
@@ -95,20 +91,17 @@ def dispatch(
     QueueError
         The first look failed: nothing was launched.
     """
-    manifest = read_manifest(store)
     wanted = list(dict.fromkeys(attempts))
-    if manifest.is_replay:
-        write_dry(store, manifest, wanted, at=clock())
+    if stored.manifest.is_replay:
+        write_dry(stored, wanted, at=clock.now())
         return DispatchOutcome()
     return Dispatcher(
-        store=store,
+        stored=stored,
         wanted=wanted,
         submitter=submitter,
         queue=queue,
         task_yaml=task_yaml,
         clock=clock,
-        sleep=sleep,
-        monotonic=monotonic,
         limits=limits or DispatchLimits(),
         progress=progress,
     ).run()

@@ -7,27 +7,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fmon.errors import QueueError
-from fmon.launch.intent_log import LaunchHistory, LaunchKey, key_of, read_history, write_intent, write_result
+from fmon.launch.intent_log import LaunchHistory, LaunchKey, history_of, key_of, write_intent, write_result
 from fmon.launch.outcome import DispatchOutcome
 from fmon.manifest.build import assign_job, jobs_of
-from fmon.manifest.file import read_manifest, write_manifest
 from fmon.monitor.ingest import attach_jobs
 from fmon.sky.submit.submitter import Submission
 from fmon.store.durable import lock
-from fmon.store.folder import poll_lock
+from fmon.store.folder import POLL_WAIT_S, poll_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
-    pass
+    from fmon.clock import Clock
+    from fmon.manifest.stored import StoredExperiment
     from fmon.model import Entry, Manifest, Record
     from fmon.sky.reader import QueueReader
     from fmon.sky.submit.submitter import InFlight, Outcome, Submitter
     from fmon.store.folder import Store
-
-POLL_WAIT_S = 300.0
-"""Longest wait for a poll to end [s]: it holds its lock for as long as its queue takes to answer."""
 
 SAVE_S = 5.0
 """Time between two writes of the manifest while launches go on [s]; the audit has each at once."""
@@ -50,14 +46,12 @@ class Dispatcher:
     ``job_ids`` or ``failed``.
     """
 
-    store: Store
+    stored: StoredExperiment
     wanted: list[LaunchKey]
     submitter: Submitter
     queue: QueueReader
     task_yaml: Callable[[Entry, int], str]
-    clock: Callable[[], datetime]
-    sleep: Callable[[float], None]
-    monotonic: Callable[[], float]
+    clock: Clock
     limits: DispatchLimits
     progress: Callable[[int, int], None]
 
@@ -78,11 +72,16 @@ class Dispatcher:
     saved_at: float = 0.0
     next_at: float = 0.0
 
+    @property
+    def store(self) -> Store:
+        """The folder of the experiment."""
+        return self.stored.store
+
     def run(self) -> DispatchOutcome:
         """Look, launch, and look again until nothing is uncertain or nothing changes any more."""
         self._read_audit()
         self._look()
-        self.changed_at = self.saved_at = self.next_at = self.monotonic()
+        self.changed_at = self.saved_at = self.next_at = self.clock.monotonic()
         try:
             self._launch_and_look()
         except KeyboardInterrupt:
@@ -99,13 +98,13 @@ class Dispatcher:
                 self.error = error
                 return
             self._launch_all()
-            if not self.absent or self.monotonic() - self.changed_at > self.limits.patience_s:
+            if not self.absent or self.clock.monotonic() - self.changed_at > self.limits.patience_s:
                 return
-            self.sleep(self.limits.look_s)
+            self.clock.sleep(self.limits.look_s)
 
     def _read_audit(self) -> None:
         """Sort the attempts by what the audit tells of them."""
-        self.history = read_history(self.store)
+        self.history = history_of(self.stored.events)
         for attempt in self.wanted:
             of = self.history.setdefault(attempt, LaunchHistory())
             if of.job_id is not None:
@@ -121,11 +120,11 @@ class Dispatcher:
 
     def _look(self) -> None:
         """Find out which attempts have a job, which are in flight, and which are neither."""
-        at = self.monotonic()
+        at = self.clock.monotonic()
         flying = self.submitter.in_flight()
-        with lock(poll_lock(self.store.path.parent), wait_s=POLL_WAIT_S):
+        with lock(poll_lock(self.stored.data), wait_s=POLL_WAIT_S):
             answer = self.queue.read()
-            manifest, _ = attach_jobs(self.store, answer, source=self.queue.name)
+            manifest, _ = attach_jobs(self.stored, answer, source=self.queue.name)
         self.entries = {entry.condition: entry for entry in manifest.jobs}
         for attempt in [*self.absent, *self.to_launch, *self.failed]:
             entry = self.entries[attempt.condition_id]
@@ -177,7 +176,7 @@ class Dispatcher:
     def _settle(self, attempt: LaunchKey, job_id: int) -> None:
         """Note that an attempt has its job."""
         self.job_ids[attempt] = job_id
-        self.changed_at = self.monotonic()
+        self.changed_at = self.clock.monotonic()
         self.absent.pop(attempt, None)
         self.failed.pop(attempt, None)
         if attempt in self.to_launch:
@@ -192,12 +191,12 @@ class Dispatcher:
             while self._may_launch():
                 self._launch(self.to_launch.popleft())
             self._take_outcome()
-            if self.monotonic() - self.saved_at > SAVE_S:
+            if self.clock.monotonic() - self.saved_at > SAVE_S:
                 self._save()
         self._save()
 
     def _may_launch(self) -> bool:
-        has_room = len(self.running) < self.limits.parallel and self.monotonic() >= self.next_at
+        has_room = len(self.running) < self.limits.parallel and self.clock.monotonic() >= self.next_at
         return bool(self.to_launch) and has_room and not self.error
 
     def _launch(self, attempt: LaunchKey) -> None:
@@ -207,26 +206,26 @@ class Dispatcher:
             self.store.reopen()
         key = key_of(attempt, self.history[attempt].count)
         task_yaml = self.task_yaml(entry, attempt.cycle)
-        write_intent(self.store, attempt, key=key, job_name=entry.job_name, at=self.clock())
+        write_intent(self.store, attempt, key=key, job_name=entry.job_name, at=self.clock.now())
         self.history[attempt].count += 1
         self.tries[attempt] += 1
         self.running[key] = attempt
-        self.changed_at = self.monotonic()
+        self.changed_at = self.clock.monotonic()
         self.next_at = self.changed_at + 1 / self.limits.per_s
         self.submitter.submit(Submission(attempt_key=key, job_name=entry.job_name, task_yaml=task_yaml))
 
     def _take_outcome(self) -> None:
         """Wait for an outcome, or for the time of the next launch."""
         is_free = self.to_launch and not self.error and len(self.running) < self.limits.parallel
-        timeout_s = max(0.01, self.next_at - self.monotonic()) if is_free else SAVE_S
+        timeout_s = max(0.01, self.next_at - self.clock.monotonic()) if is_free else SAVE_S
         outcome = self.submitter.outcome(timeout_s=timeout_s)
         attempt = self.running.pop(outcome.attempt_key, None) if outcome else None
         if outcome is None or attempt is None:
-            if self.running and self.monotonic() - self.changed_at > self.limits.patience_s:
+            if self.running and self.clock.monotonic() - self.changed_at > self.limits.patience_s:
                 self.submitter.close()  # whatever hangs can send nothing any more: its outcomes are uncertain
             return
-        write_result(self.store, attempt, outcome, at=self.clock())
-        self.changed_at = self.monotonic()
+        write_result(self.store, attempt, outcome, at=self.clock.now())
+        self.changed_at = self.clock.monotonic()
         if outcome.job_id is not None:
             self.job_ids[attempt] = outcome.job_id
             self.launched.add(attempt)
@@ -248,16 +247,16 @@ class Dispatcher:
 
     def _save(self) -> None:
         """Write the new jobs into the manifest."""
-        self.saved_at = self.monotonic()
+        self.saved_at = self.clock.monotonic()
         if not self.unsaved:
             return
-        with lock(poll_lock(self.store.path.parent), wait_s=POLL_WAIT_S):
-            manifest = read_manifest(self.store)
+        file = self.stored.manifest_file
+        with lock(poll_lock(self.stored.data), wait_s=POLL_WAIT_S), file.changing() as manifest:
             entries = {entry.condition: entry for entry in manifest.jobs}
             for attempt in self.unsaved:
                 entry = entries[attempt.condition_id]
                 assign_job(manifest, entry, job_id=self.job_ids[attempt], cycle=attempt.cycle)
-            write_manifest(self.store, manifest)
+            file.write(manifest)
         self.unsaved.clear()
 
     def _tell(self) -> None:

@@ -7,15 +7,15 @@ by a crash, and nobody knows whether the server has taken it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fmon.store.events import append_event, read_events
+from fmon.store.events import append_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from fmon.model import Manifest
+    from fmon.manifest.stored import StoredExperiment
     from fmon.sky.submit.submitter import Outcome
     from fmon.store.folder import Store
 
@@ -45,10 +45,10 @@ class LaunchHistory:
     why: str = ""
 
 
-def read_history(store: Store) -> dict[LaunchKey, LaunchHistory]:
-    """Read what the audit tells of every attempt that has ever left."""
+def history_of(events: Iterable[dict[str, Any]]) -> dict[LaunchKey, LaunchHistory]:
+    """Say what the audit tells of every attempt that has ever left."""
     known: dict[LaunchKey, LaunchHistory] = {}
-    for event in read_events(store):
+    for event in events:
         if event.get("event") not in ("launch_intent", "launch_result") or event.get("dry_run"):
             continue
         of = known.setdefault(LaunchKey(event["condition_id"], event["cycle"]), LaunchHistory())
@@ -90,12 +90,12 @@ def write_result(store: Store, attempt: LaunchKey, outcome: Outcome, *, at: date
     )
 
 
-def write_dry(store: Store, manifest: Manifest, attempts: Iterable[LaunchKey], *, at: datetime) -> None:
+def write_dry(stored: StoredExperiment, attempts: Iterable[LaunchKey], *, at: datetime) -> None:
     """Say which launches a replayed experiment would make; none ever leaves."""
-    names = {entry.condition: entry.job_name for entry in manifest.jobs}
+    names = {entry.condition: entry.job_name for entry in stored.manifest.jobs}
     for attempt in attempts:
         append_event(
-            store,
+            stored.store,
             "launch_intent",
             at=at,
             attempt_key=key_of(attempt, 0),

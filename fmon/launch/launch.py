@@ -7,7 +7,7 @@ resumes: the newest open experiment of the config's name is continued, and only 
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
 from fmon.config.task import image_of, read_task
-from fmon.launch.dispatch import DispatchLimits, DispatchOutcome, LaunchKey, dispatch, exclusive
+from fmon.launch.dispatch import DispatchLimits, LaunchKey, dispatch, exclusive
 from fmon.launch.estimate import cost_of, estimate
 from fmon.launch.job_yaml import JobWriter, job_envs
+from fmon.launch.outcome import Launched
 from fmon.launch.preflight import checks, image_check, parse_kinds
 from fmon.launch.refusals import (
     confirm_cost,
@@ -30,24 +31,24 @@ from fmon.launch.refusals import (
 from fmon.manifest.build import extend, new_manifest
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.manifest.match import attach, match
+from fmon.manifest.stored import StoredExperiment
+from fmon.model import MAX_CONDITIONS
 from fmon.monitor.ingest import ingest
 from fmon.store.durable import lock
 from fmon.store.events import append_event
-from fmon.store.folder import Store, poll_lock, stores
-from fmon.text import listed
+from fmon.store.folder import POLL_WAIT_S, Store, poll_lock, stores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
+    from fmon.clock import Clock
     from fmon.launch.estimate import Estimate
     from fmon.launch.preflight import Check
-    from fmon.model import Experiment, Manifest, Record
+    from fmon.model import Condition, Experiment, Manifest, Record
     from fmon.sky.reader import QueueReader
     from fmon.sky.submit.submitter import Submitter
-
-POLL_WAIT_S = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,9 @@ class LaunchDependencies:
     digest_of : an image's digest in its registry
     environ : where variables that the task declares without a value take theirs from
     folder : what relative paths of the task YAML are relative to
-    clock, sleep, monotonic : the clock [UTC], how to wait [s], a clock that never steps [s]
+    clock : the clock
+    limits : how fast jobs are launched
+    progress : called with (jobs settled, jobs in all)
     """
 
     open_submitter: Callable[[int], Submitter]
@@ -69,9 +72,9 @@ class LaunchDependencies:
     digest_of: Callable[[str], str]
     environ: Mapping[str, str]
     folder: Path
-    clock: Callable[[], datetime]
-    sleep: Callable[[float], None]
-    monotonic: Callable[[], float]
+    clock: Clock
+    limits: DispatchLimits = field(default_factory=DispatchLimits)
+    progress: Callable[[int, int], None] = lambda settled, total: None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,64 +96,70 @@ class LaunchOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Launched:
-    """What a launch did.
+class Passed:
+    """What the checks of a launch found, none of which refused it.
 
     Attributes
     ----------
-    experiment_id : the experiment; of a dry run that would make one, the id it would have
-    is_new : it was made now
-    had_count : conditions that had a job before
-    to_launch : (job name, variables that fmon sets) by condition; of a dry run only
-    checks : what was looked at
-    cost_usd : estimate for the jobs of this launch; None = unknown
-    dispatched : what became of the launches
+    checks
+        What was looked at.
+    found
+        The estimate for all conditions.
+    cost_usd
+        The estimate for those without a job; None = unknown.
+    image, digest
+        What the jobs run in; None on a bare VM.
     """
 
-    experiment_id: str
+    checks: list[Check]
+    found: Estimate
+    cost_usd: float | None
+    image: str | None
+    digest: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A launch that may be made; nothing is launched and no experiment made yet.
+
+    Attributes
+    ----------
+    experiment
+        The config.
+    store, manifest
+        The experiment to continue, or the one to make, with all conditions.
+    is_new
+        It is to be made.
+    missing
+        Conditions without a job, in the order of the config.
+    writer
+        Writes their task YAMLs.
+    submitter
+        What launches them.
+    passed
+        What was checked; None where no condition is without a job.
+    """
+
+    experiment: Experiment
+    store: Store
+    manifest: Manifest
     is_new: bool
-    is_dry: bool
-    condition_count: int
-    had_count: int
-    to_launch: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
-    checks: list[Check] = field(default_factory=list)
-    cost_usd: float | None = None
-    dispatched: DispatchOutcome = field(default_factory=DispatchOutcome)
+    missing: list[Condition]
+    writer: JobWriter
+    submitter: Submitter
+    passed: Passed | None
 
-    def sentences(self) -> list[str]:
-        """Say what was done, for stderr."""
-        said = [f"{check.result}: {check.sentence}" for check in self.checks if check.result != "ok"]
-        what = "new experiment" if self.is_new else "continued"
-        left = self.condition_count - self.had_count
-        cost = "" if self.cost_usd is None else f", estimated at {self.cost_usd:.2f} USD"
-        if self.is_dry:
-            return [
-                *said,
-                f"{self.experiment_id}: {what}; would launch {left} jobs{cost}; nothing was changed",
-            ]
-        if not left:
-            return [
-                *said,
-                f"{self.experiment_id}: all {self.condition_count} conditions have a job; nothing to do",
-            ]
-        done = self.dispatched
-        said.append(
-            f"{self.experiment_id}: {what}; {len(done.launched)} jobs launched{cost}; "
-            f"{self.had_count + len(done.launched) + len(done.found)} of {self.condition_count} conditions "
-            "have a job"
+    def launched(self, *, is_dry: bool) -> Launched:
+        """Describe what is there before anything is launched."""
+        return Launched(
+            experiment_id=self.store.experiment_id,
+            is_new=self.is_new,
+            is_dry=is_dry,
+            condition_count=len(self.manifest.jobs),
+            had_count=len(self.manifest.jobs) - len(self.missing),
+            checks=self.passed.checks if self.passed else [],
+            cost_usd=self.passed.cost_usd if self.passed else None,
         )
-        if done.found:
-            said.append(f"{len(done.found)} had been launched already, unnoticed: {listed(done.found)}")
-        return said
-
-    def lines(self) -> list[str]:
-        """Give the data, for stdout: the experiment's id; of a dry run one line a job."""
-        if not self.is_dry:
-            return [self.experiment_id]
-        return [
-            " ".join([name, *(f"{variable}={value}" for variable, value in envs.items())])
-            for name, envs in self.to_launch.values()
-        ]
 
 
 def launch(
@@ -159,11 +168,9 @@ def launch(
     dependencies: LaunchDependencies,
     options: LaunchOptions,
     *,
-    max_conditions: int = 100_000,
-    limits: DispatchLimits | None = None,
-    progress: Callable[[int, int], None] = lambda settled, total: None,
+    max_conditions: int = MAX_CONDITIONS,
 ) -> Launched:
-    """Launch one managed job per condition that has none.
+    """Launch one managed job per condition that has none; of a dry run only show them.
 
     Parameters
     ----------
@@ -171,8 +178,6 @@ def launch(
     data : data directory
     dependencies, options : what is asked and changed, and how it is wanted
     max_conditions : most conditions the config may have
-    limits : how fast
-    progress : called with (jobs settled, jobs in all)
 
     Raises
     ------
@@ -183,6 +188,26 @@ def launch(
     LockTaken
         Another process launches jobs of this name.
     """
+    with prepare(path, data, dependencies, options, max_conditions=max_conditions) as prepared:
+        if options.is_dry:
+            return preview(prepared)
+        return commit(prepared, dependencies, options)
+
+
+@contextmanager
+def prepare(
+    path: Path,
+    data: Path,
+    dependencies: LaunchDependencies,
+    options: LaunchOptions,
+    *,
+    max_conditions: int = MAX_CONDITIONS,
+) -> Iterator[Prepared]:
+    """Find out what is to be launched, refuse what must not be, and keep all other launchers out.
+
+    Parameters and errors are those of ``launch``. A look at the jobs of an experiment that is continued is
+    a poll, and stored, unless it is for a dry run.
+    """
     experiment = load_experiment(path, max_conditions=max_conditions)
     refuse_job_names(experiment)
     task = read_task(experiment)
@@ -192,69 +217,110 @@ def launch(
         closing(dependencies.open_submitter(hold)) as submitter,
     ):
         store, manifest, is_new, records = _experiment(data, experiment, dependencies, is_dry=options.is_dry)
-        missing = {entry.condition for entry in manifest.jobs if entry.job_id is None}
-        launched = Launched(
-            experiment_id=store.experiment_id,
-            is_new=is_new,
-            is_dry=options.is_dry,
-            condition_count=len(manifest.jobs),
-            had_count=len(manifest.jobs) - len(missing),
-        )
-        if not missing:
-            return launched
-        refuse_open_jobs(manifest, records)
-        conditions = {each.condition_id: each for each in experiment.conditions}
-        found = estimate(experiment, task)
+        without = {entry.condition for entry in manifest.jobs if entry.job_id is None}
+        missing = [each for each in experiment.conditions if each.condition_id in without]
         writer = JobWriter(task, experiment, store.experiment_id, dependencies.environ)
-        looked = checks(
-            experiment,
-            task,
-            found,
-            parse=lambda _: parse_kinds(submitter.parse, writer, experiment.conditions, cycle=0),
-            environ=dependencies.environ,
-            folder=dependencies.folder,
+        passed = None
+        if missing:
+            refuse_open_jobs(manifest, records)
+            passed = _check(experiment, missing, writer, submitter, dependencies)
+            refuse_another_image(manifest, passed.image, passed.digest)
+        yield Prepared(
+            experiment=experiment,
+            store=store,
+            manifest=manifest,
+            is_new=is_new,
+            missing=missing,
+            writer=writer,
+            submitter=submitter,
+            passed=passed,
         )
-        refuse_failed(looked)
-        image = image_of(experiment, task)
-        digest = None if image is None else dependencies.digest_of(image)
-        refuse_another_image(manifest, image, digest)
-        cost_usd = cost_of([conditions[each] for each in sorted(missing)], task, found.prices).cost_usd
-        launched = replace(launched, checks=looked, cost_usd=cost_usd)
-        if options.is_dry:
-            told = partial(job_envs, experiment, experiment_id=store.experiment_id, cycle=0)
-            would = {
-                name: (each.job_name, told(each)) for name, each in conditions.items() if name in missing
-            }
-            return replace(launched, to_launch=would)
-        is_confirmed = confirm_cost(experiment.limits, found, options.confirm, count=len(missing))
-        _write(store, manifest, experiment, found, image=image, digest=digest, is_new=is_new)
-        append_event(
-            store,
-            "launch",
-            at=dependencies.clock(),
-            config=str(path),
-            by=options.by,
-            condition_count=len(missing),
-            image=image,
-            digest=digest,
-            is_bare_vm=image_check(task, None).result != "ok",
-            estimated_cost_usd=found.cost_usd,
-            budget_usd=experiment.limits.budget_usd,
-            is_over_budget_confirmed=is_confirmed,
-        )
-        dispatched = dispatch(
-            store,
-            [LaunchKey(each, 0) for each in conditions if each in missing],
-            submitter,
-            dependencies.queue,
-            task_yaml=lambda entry, cycle: writer.of(conditions[entry.condition], cycle),
-            clock=dependencies.clock,
-            sleep=dependencies.sleep,
-            monotonic=dependencies.monotonic,
-            limits=limits,
-            progress=progress,
-        )
+
+
+def preview(prepared: Prepared) -> Launched:
+    """Show what would be launched; changes nothing."""
+    told = partial(job_envs, prepared.experiment, experiment_id=prepared.store.experiment_id, cycle=0)
+    would = {each.condition_id: (each.job_name, told(each)) for each in prepared.missing}
+    return replace(prepared.launched(is_dry=True), to_launch=would)
+
+
+def commit(prepared: Prepared, dependencies: LaunchDependencies, options: LaunchOptions) -> Launched:
+    """Write the manifest and the event, then launch; a launch of nothing changes nothing.
+
+    Parameters
+    ----------
+    prepared
+        What ``prepare`` found.
+    dependencies, options
+        As for ``launch``.
+
+    Raises
+    ------
+    ConfigError
+        The budget does not allow it, and nobody did.
+    QueueError
+        The queue did not answer; nothing was launched.
+    """
+    launched, passed = prepared.launched(is_dry=False), prepared.passed
+    if passed is None:
+        return launched
+    experiment, missing = prepared.experiment, prepared.missing
+    is_confirmed = confirm_cost(experiment.limits, passed.found, options.confirm, count=len(missing))
+    _write(prepared, passed)
+    append_event(
+        prepared.store,
+        "launch",
+        at=dependencies.clock.now(),
+        config=experiment.config_file,
+        by=options.by,
+        condition_count=len(missing),
+        image=passed.image,
+        digest=passed.digest,
+        is_bare_vm=image_check(prepared.writer.task, None).result != "ok",
+        estimated_cost_usd=passed.found.cost_usd,
+        budget_usd=experiment.limits.budget_usd,
+        is_over_budget_confirmed=is_confirmed,
+    )
+    conditions = {each.condition_id: each for each in missing}
+    dispatched = dispatch(
+        StoredExperiment(prepared.store),
+        [LaunchKey(each, 0) for each in conditions],
+        prepared.submitter,
+        dependencies.queue,
+        task_yaml=lambda entry, cycle: prepared.writer.of(conditions[entry.condition], cycle),
+        clock=dependencies.clock,
+        limits=dependencies.limits,
+        progress=dependencies.progress,
+    )
     return replace(launched, dispatched=dispatched)
+
+
+def _check(
+    experiment: Experiment,
+    missing: list[Condition],
+    writer: JobWriter,
+    submitter: Submitter,
+    dependencies: LaunchDependencies,
+) -> Passed:
+    """Look at everything that a launch can be refused for before it costs anything."""
+    found = estimate(experiment, writer.task)
+    looked = checks(
+        experiment,
+        writer.task,
+        found,
+        parse=lambda _: parse_kinds(submitter.parse, writer, experiment.conditions, cycle=0),
+        environ=dependencies.environ,
+        folder=dependencies.folder,
+    )
+    refuse_failed(looked)
+    image = image_of(experiment, writer.task)
+    return Passed(
+        checks=looked,
+        found=found,
+        cost_usd=cost_of(missing, writer.task, found.prices).cost_usd,
+        image=image,
+        digest=None if image is None else dependencies.digest_of(image),
+    )
 
 
 def _experiment(
@@ -264,7 +330,7 @@ def _experiment(
 
     A look is a poll, and stored; that of a dry run is not.
     """
-    now = dependencies.clock()
+    now = dependencies.clock.now()
     known = [
         store
         for store in stores(data)
@@ -294,22 +360,14 @@ def _store_at(data: Path, experiment: Experiment, at: datetime) -> Store:
     return Store(data / f"{experiment.experiment_name}-{at:%Y%m%dT%H%M%SZ}")
 
 
-def _write(
-    store: Store,
-    manifest: Manifest,
-    experiment: Experiment,
-    found: Estimate,
-    *,
-    image: str | None,
-    digest: str | None,
-    is_new: bool,
-) -> None:
+def _write(prepared: Prepared, passed: Passed) -> None:
     """Write the manifest before anything is launched (F5); of one that is continued, what is new in it."""
+    store, manifest, experiment = prepared.store, prepared.manifest, prepared.experiment
     with lock(poll_lock(store.path.parent), wait_s=POLL_WAIT_S):
-        if not is_new:
-            fresh, manifest = manifest, read_manifest(store)  # a poll may have attached jobs meanwhile
-            extend(manifest, fresh)
-        manifest.limits, manifest.prices = experiment.limits, {**manifest.prices, **found.prices}
-        manifest.docker_image, manifest.docker_digest = image, digest
-        manifest.total_estimated_cost = found.cost_usd
+        if not prepared.is_new:
+            manifest = read_manifest(store)  # a poll may have attached jobs meanwhile
+            extend(manifest, prepared.manifest)
+        manifest.limits, manifest.prices = experiment.limits, {**manifest.prices, **passed.found.prices}
+        manifest.docker_image, manifest.docker_digest = passed.image, passed.digest
+        manifest.total_estimated_cost = passed.found.cost_usd
         write_manifest(store, manifest)

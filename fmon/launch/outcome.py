@@ -1,11 +1,15 @@
-"""How fast jobs are launched, and what became of them: what goes into a dispatch and comes out."""
+"""What became of a dispatch, and of the launch that it was for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from fmon.errors import LaunchError, QueueError
 from fmon.text import listed
+
+if TYPE_CHECKING:
+    from fmon.launch.preflight import Check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,3 +64,64 @@ class DispatchOutcome:
             raise QueueError(message, error_type=self.error.error_type)
         if said:
             raise LaunchError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launched:
+    """What a launch did.
+
+    Attributes
+    ----------
+    experiment_id : the experiment; of a dry run that would make one, the id it would have
+    is_new : it was made now
+    had_count : conditions that had a job before
+    to_launch : (job name, variables that fmon sets) by condition; of a dry run only
+    checks : what was looked at
+    cost_usd : estimate for the jobs of this launch; None = unknown
+    dispatched : what became of the launches
+    """
+
+    experiment_id: str
+    is_new: bool
+    is_dry: bool
+    condition_count: int
+    had_count: int
+    to_launch: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
+    checks: list[Check] = field(default_factory=list)
+    cost_usd: float | None = None
+    dispatched: DispatchOutcome = field(default_factory=DispatchOutcome)
+
+    def sentences(self) -> list[str]:
+        """Say what was done, for stderr."""
+        said = [f"{check.result}: {check.sentence}" for check in self.checks if check.result != "ok"]
+        what = "new experiment" if self.is_new else "continued"
+        left = self.condition_count - self.had_count
+        cost = "" if self.cost_usd is None else f", estimated at {self.cost_usd:.2f} USD"
+        if self.is_dry:
+            return [
+                *said,
+                f"{self.experiment_id}: {what}; would launch {left} jobs{cost}; nothing was changed",
+            ]
+        if not left:
+            return [
+                *said,
+                f"{self.experiment_id}: all {self.condition_count} conditions have a job; nothing to do",
+            ]
+        done = self.dispatched
+        said.append(
+            f"{self.experiment_id}: {what}; {len(done.launched)} jobs launched{cost}; "
+            f"{self.had_count + len(done.launched) + len(done.found)} of {self.condition_count} conditions "
+            "have a job"
+        )
+        if done.found:
+            said.append(f"{len(done.found)} had been launched already, unnoticed: {listed(done.found)}")
+        return said
+
+    def lines(self) -> list[str]:
+        """Give the data, for stdout: the experiment's id; of a dry run one line a job."""
+        if not self.is_dry:
+            return [self.experiment_id]
+        return [
+            " ".join([name, *(f"{variable}={value}" for variable, value in envs.items())])
+            for name, envs in self.to_launch.values()
+        ]

@@ -16,6 +16,7 @@ from fmon.config.task import Task, read_task
 from fmon.launch.estimate import estimate
 from fmon.launch.preflight import Check, checks
 from fmon.launch.refusals import refuse_job_names
+from fmon.model import MAX_CONDITIONS
 from fmon.sky.sdk import ask_worker
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Plan:
     checks: list[Check]
 
 
-def plan(path: Path, *, max_conditions: int = 100_000) -> Plan:
+def plan(path: Path, *, max_conditions: int = MAX_CONDITIONS) -> Plan:
     """Work out grid, counts, checks and estimated cost; changes nothing.
 
     Parameters

@@ -51,6 +51,7 @@ def new_manifest(
         max_failed_ratio=experiment.max_failed_ratio,
         mlflow=experiment.mlflow,
         since=since,
+        max_conditions=experiment.max_conditions,
         expected_job_count=len(experiment.conditions),
         limits=experiment.limits,
         prices=dict(prices),
@@ -94,6 +95,7 @@ def extend(manifest: Manifest, fresh: Manifest) -> None:
         entry.expected_minutes, entry.envs = new[name].expected_minutes, new[name].envs
     manifest.jobs = [old.get(name, entry) for name, entry in new.items()]
     manifest.expected_job_count = len(new)
+    manifest.max_conditions = max(manifest.max_conditions, fresh.max_conditions)
     manifest.factors, manifest.inner_factors = fresh.factors, fresh.inner_factors
     manifest.env_names, manifest.fixed = fresh.env_names, fresh.fixed
     manifest.kill_switch, manifest.max_failed_ratio = fresh.kill_switch, fresh.max_failed_ratio

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,56 @@ def write_manifest(store: Store, manifest: Manifest) -> None:
         raise ManifestError(message) from None
     content = msgspec.json.format(msgspec.json.encode(_to_json(manifest)), indent=2)
     write_durably(store.manifest, content + b"\n")
+
+
+class ManifestFile:
+    """The manifest of an experiment in the hands of a process that changes it several times.
+
+    It is read again only where another process has written it: of 120,000 conditions that takes a second.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._manifest: Manifest | None = None
+        self._stamp: tuple[int, ...] = ()
+
+    def read(self) -> Manifest:
+        """Return the manifest as it is now.
+
+        Raises
+        ------
+        ManifestError
+            As ``read_manifest``.
+        """
+        stamp = self._stamp_now()  # before reading: a change in between is then seen the next time
+        if self._manifest is None or stamp != self._stamp:
+            self._manifest, self._stamp = read_manifest(self._store), stamp
+        return self._manifest
+
+    @contextmanager
+    def changing(self) -> Iterator[Manifest]:
+        """Hand out the manifest to be changed and written; the caller holds the lock of the polls.
+
+        One that is left with an error may be half changed: the next one is read from the file.
+        """
+        try:
+            yield self.read()
+        except BaseException:
+            self._manifest = None
+            raise
+
+    def write(self, manifest: Manifest) -> None:
+        """Write the manifest; the caller holds the lock of the polls."""
+        write_manifest(self._store, manifest)
+        self._manifest, self._stamp = manifest, self._stamp_now()
+
+    def _stamp_now(self) -> tuple[int, ...]:
+        """Identify the content: each write makes a new file."""
+        try:
+            found = self._store.manifest.stat()
+        except OSError:
+            return ()  # reading it says what is wrong
+        return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _content(store: Store) -> Json:

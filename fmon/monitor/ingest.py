@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from fmon.errors import ManifestError, QueueError
 from fmon.manifest.build import new_manifest, owned_elsewhere
-from fmon.manifest.file import read_manifest, write_manifest
 from fmon.manifest.match import Match, attach, match
+from fmon.manifest.stored import StoredExperiment
 from fmon.model import EPOCH
 from fmon.sky.status import failed_statuses, is_terminal
 from fmon.store.compaction import close
@@ -98,16 +98,16 @@ def ingest(store: Store, answer: Answer | QueueError, *, source: str, now: datet
         poll = Poll(polled_at=now, source=source, error_type=answer.error_type, error=str(answer))
         append(store, poll, None)
         return Ingested(experiment_id=store.experiment_id, error=str(answer))
-    manifest, found = attach_jobs(store, answer, source=source)
+    manifest, found = attach_jobs(StoredExperiment(store), answer, source=source)
     return store_records(store, manifest, found, answer, source=source)
 
 
-def attach_jobs(store: Store, answer: Answer, *, source: str) -> tuple[Manifest, Match]:
+def attach_jobs(stored: StoredExperiment, answer: Answer, *, source: str) -> tuple[Manifest, Match]:
     """Attach jobs of the queue to the conditions that they are, in the manifest.
 
     Parameters
     ----------
-    store : the experiment; the caller holds the lock of its folder's polls
+    stored : the experiment; the caller holds the lock of its folder's polls
     answer : what the queue said
     source : where it was read from
 
@@ -116,13 +116,13 @@ def attach_jobs(store: Store, answer: Answer, *, source: str) -> tuple[Manifest,
     tuple
         The manifest as written, and what the records are to the experiment.
     """
-    manifest = read_manifest(store)
-    found = _match(store, manifest, answer.records)
-    if found.attach:
-        attach(manifest, found)
-        write_manifest(store, manifest)
-        jobs = {each.condition_id: each.job_id for each in found.attach}
-        append_event(store, "attach", at=answer.polled_at, jobs=jobs, source=source)
+    with stored.manifest_file.changing() as manifest:
+        found = _match(stored.store, manifest, answer.records)
+        if found.attach:
+            attach(manifest, found)
+            stored.manifest_file.write(manifest)
+            jobs = {each.condition_id: each.job_id for each in found.attach}
+            append_event(stored.store, "attach", at=answer.polled_at, jobs=jobs, source=source)
     return manifest, found
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from fmon.clock import Clock
     from fmon.monitor.classify import Examined
     from fmon.monitor.ingest import Ingested
     from fmon.sky.reader import Answer, LogReader, QueueReader
@@ -96,8 +97,7 @@ def watch(
     experiment: str,
     *,
     interval_s: float,
-    clock: Callable[[], datetime],
-    sleep: Callable[[float], None],
+    clock: Clock,
     logs: LogReader | None = None,
 ) -> Iterator[Polled]:
     """Poll one experiment again and again, one item a poll; the caller stops when it has seen enough.
@@ -107,13 +107,13 @@ def watch(
     data, queue : as in ``poll``
     experiment : its id
     interval_s : time between the starts of two polls [s]; a slow poll delays the next, never overlaps it
-    clock, sleep : the clock [UTC] and how to wait [s]
+    clock : the clock
     logs : as in ``poll``
     """
     while True:
-        started = clock()
+        started = clock.now()
         yield poll(data, queue, [experiment], now=started, logs=logs)
-        sleep(max(0.0, interval_s - (clock() - started).total_seconds()))
+        clock.sleep(max(0.0, interval_s - (clock.now() - started).total_seconds()))
 
 
 def _look(

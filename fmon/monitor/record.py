@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
 from fmon.errors import ConfigError, QueueError
+from fmon.model import MAX_CONDITIONS
 from fmon.monitor.ingest import is_terminal, match, new_manifest
 from fmon.redact import redact
 from fmon.sky.reader import LogAsk
@@ -19,11 +20,12 @@ from fmon.sky.record import queue_record
 from fmon.store.durable import write_durably
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
     from typing import Any
 
+    from fmon.clock import Clock
     from fmon.model import Manifest, Record
     from fmon.sky.reader import LogReader, QueueReader
 
@@ -38,9 +40,9 @@ def record(
     out: Path,
     *,
     interval_s: float,
-    clock: Callable[[], datetime],
-    sleep: Callable[[float], None],
+    clock: Clock,
     logs: LogReader,
+    max_conditions: int = MAX_CONDITIONS,
 ) -> Iterator[str]:
     """Append a line a poll until every job of the experiment has ended, then fetch the logs.
 
@@ -50,28 +52,29 @@ def record(
     queue : the live queue
     out : the folder of the recording; one of the same config is resumed
     interval_s : time between the starts of two polls [s]
-    clock, sleep : the clock [UTC] and how to wait [s]
+    clock : the clock
     logs : where the logs are read from
+    max_conditions : maximum number of conditions of the config
 
     Yields
     ------
     str
         One sentence a poll.
     """
-    experiment = load_experiment(config)
+    experiment = load_experiment(config, max_conditions=max_conditions)
     manifest = new_manifest(
-        experiment, experiment.experiment_name, created_at=clock(), is_replay=True, prices={}
+        experiment, experiment.experiment_name, created_at=clock.now(), is_replay=True, prices={}
     )
     _copy_inputs(config, config.parent / experiment.skypilot_yaml, out)
     while True:
-        started = clock()
+        started = clock.now()
         own, line = _look(queue, manifest, now=started)
         _append_line(out / "queue.jsonl", line)
         open_count = sum(not is_terminal(seen.status) for seen in own)
         yield line.get("error") or f"{len(own)} jobs of the experiment, {open_count} open"
         if own and open_count == 0:
             break
-        sleep(max(0.0, interval_s - (clock() - started).total_seconds()))
+        clock.sleep(max(0.0, interval_s - (clock.now() - started).total_seconds()))
     yield from _save_logs(sorted({seen.job_id for seen in own}), logs, out / "logs")
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fmon.config import load_experiment
 from fmon.errors import ConfigError, QueueError
 from fmon.manifest.file import read_manifest, write_manifest
+from fmon.model import MAX_CONDITIONS
 from fmon.monitor.classify import examine
 from fmon.monitor.ingest import ingest, new_manifest
 from fmon.sky.logs import RecordedLogs
@@ -48,7 +49,7 @@ class Replayed:
         return said
 
 
-def replay(recording: Path, data: Path, *, max_conditions: int = 100_000) -> Replayed:
+def replay(recording: Path, data: Path, *, max_conditions: int = MAX_CONDITIONS) -> Replayed:
     """Create the experiment of a recording and run every recorded poll.
 
     Parameters

@@ -5,24 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fmon.manifest.build import extend, new_manifest
-from fmon.manifest.file import read_manifest, write_manifest
 from fmon.store.durable import lock
 from fmon.store.events import append_event
-from fmon.store.folder import poll_lock
+from fmon.store.folder import POLL_WAIT_S, poll_lock
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from fmon.manifest.stored import StoredExperiment
     from fmon.relaunch.plan import Authorization, RelaunchPlan
     from fmon.rules.f3_rebuild_before_relaunch import BuildChain, Link
     from fmon.store.folder import Store
 
-POLL_WAIT_S = 300.0
-"""Longest wait for a poll to end [s]: it holds its lock for as long as its queue takes to answer."""
-
 
 def begin(
-    store: Store,
+    stored: StoredExperiment,
     plan: RelaunchPlan,
     chain: BuildChain,
     links: list[Link],
@@ -36,20 +33,19 @@ def begin(
 
     Parameters
     ----------
-    store : the experiment; the caller is the only one who launches its jobs
+    stored : the experiment; the caller is the only one who launches its jobs
     plan : what is run again
     chain, links : what was measured of F3, and how it was judged
     authorization : a person's word for this cycle; None = it needs none, or has one in the audit
     now : the clock [UTC]
     """
-    manifest = read_manifest(store)
-    dry_run = {"dry_run": True} if manifest.is_replay else {}
+    dry_run = {"dry_run": True} if stored.manifest.is_replay else {}
     if not plan.is_carried_on:
-        _record(store, plan, chain, links, authorization, now=now, dry_run=dry_run)
-    if manifest.is_replay:
+        _record(stored.store, plan, chain, links, authorization, now=now, dry_run=dry_run)
+    if stored.manifest.is_replay:
         return
-    with lock(poll_lock(store.path.parent), wait_s=POLL_WAIT_S):
-        manifest = read_manifest(store)
+    file = stored.manifest_file
+    with lock(poll_lock(stored.data), wait_s=POLL_WAIT_S), file.changing() as manifest:
         fresh = new_manifest(
             plan.experiment,
             manifest.experiment_id,
@@ -62,8 +58,8 @@ def begin(
         manifest.current_cycle = max(manifest.current_cycle, plan.cycle)
         manifest.docker_image = chain.image or manifest.docker_image
         manifest.docker_digest = chain.digest or manifest.docker_digest
-        write_manifest(store, manifest)
-    store.reopen()
+        file.write(manifest)
+    stored.store.reopen()
 
 
 def _record(

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fmon.config import load_experiment
-from fmon.config.task import read_task
 from fmon.launch.job_yaml import job_envs
 from fmon.relaunch.command import typed_launch
 from fmon.text import listed, money
@@ -21,7 +18,8 @@ if TYPE_CHECKING:
     import duckdb
 
     from fmon.config.task import Task
-    from fmon.model import Condition, Experiment, Manifest
+    from fmon.model import Condition, Experiment
+    from fmon.study import Study
 
 LISTED = """
 select
@@ -175,14 +173,59 @@ class RelaunchPlan:
         return frozenset(row["remedy"] for row in self.jobs)
 
 
-def plan_relaunch(
-    manifest: Manifest, con: duckdb.DuckDBPyConnection, *, include_cancelled: bool
-) -> RelaunchPlan:
+class Chosen(NamedTuple):
+    """Which conditions would be run again.
+
+    Attributes
+    ----------
+    cycle
+        The cycle that it would be.
+    is_carried_on
+        That cycle was begun already, and cut short.
+    jobs
+        The rows of ``LISTED`` to run again.
+    left_out
+        Conditions that a person cancelled, which run again only on request.
+    """
+
+    cycle: int
+    is_carried_on: bool
+    jobs: list[Row]
+    left_out: list[str]
+
+    @property
+    def condition_ids(self) -> list[str]:
+        """The conditions to run again."""
+        return [row["condition_id"] for row in self.jobs]
+
+
+def choose(con: duckdb.DuckDBPyConnection, *, include_cancelled: bool) -> Chosen:
+    """Ask the views what would be run again.
+
+    Parameters
+    ----------
+    con
+        The views of the experiment, at least for ``QUERIES``.
+    include_cancelled
+        Also what a person cancelled.
+    """
+    found = rows(con, LISTED)
+    begun = [row for row in found if row["is_in_progress"]]
+    jobs = begun or [row for row in found if include_cancelled or not row["requires_request"]]
+    return Chosen(
+        cycle=jobs[0]["cycle"] if jobs else rows(con, NEXT)[0]["cycle"],
+        is_carried_on=bool(begun),
+        jobs=jobs,
+        left_out=[row["condition_id"] for row in found if row["requires_request"] and row not in jobs],
+    )
+
+
+def plan_relaunch(study: Study, con: duckdb.DuckDBPyConnection, *, include_cancelled: bool) -> RelaunchPlan:
     """Find out what would be run again.
 
     Parameters
     ----------
-    manifest : of the experiment
+    study : the experiment
     con : its views, at least for ``QUERIES``
     include_cancelled : include jobs that a person cancelled
 
@@ -191,40 +234,33 @@ def plan_relaunch(
     ConfigError
         The config or the task YAML can't be read.
     """
-    listed = rows(con, LISTED)
-    begun = [row for row in listed if row["is_in_progress"]]
-    jobs = begun or [row for row in listed if include_cancelled or not row["requires_request"]]
-    cycle = jobs[0]["cycle"] if jobs else rows(con, NEXT)[0]["cycle"]
-    most = max(100_000, 2 * len(manifest.jobs))
-    experiment = load_experiment(Path(manifest.config_file), max_conditions=most)
-    task = read_task(experiment)
-    by_id = {condition.condition_id: condition for condition in experiment.conditions}
+    chosen = choose(con, include_cancelled=include_cancelled)
+    by_id = {condition.condition_id: condition for condition in study.experiment.conditions}
+    task = study.task
     return RelaunchPlan(
-        experiment_id=manifest.experiment_id,
-        cycle=cycle,
-        is_carried_on=bool(begun),
+        experiment_id=study.experiment_id,
+        cycle=chosen.cycle,
+        is_carried_on=chosen.is_carried_on,
         jobs=[
-            {**row, "command": _command(experiment, task, by_id.get(row["condition_id"]), manifest, cycle)}
-            for row in jobs
+            {**row, "command": _command(study, by_id.get(row["condition_id"]), chosen.cycle)}
+            for row in chosen.jobs
         ],
-        left_out=[row["condition_id"] for row in listed if row["requires_request"] and row not in jobs],
+        left_out=chosen.left_out,
         unfixed=[row["condition_id"] for row in rows(con, UNMENDED)],
-        estimate_usd=_estimate(rows(con, ESTIMATES), {row["condition_id"] for row in jobs}),
+        estimate_usd=_estimate(rows(con, ESTIMATES), set(chosen.condition_ids)),
         spent_usd=rows(con, SPENT)[0]["spent_usd"],
-        experiment=experiment,
+        experiment=study.experiment,
         task=task,
         conditions=by_id,
     )
 
 
-def _command(
-    experiment: Experiment, task: Task, condition: Condition | None, manifest: Manifest, cycle: int
-) -> str | None:
+def _command(study: Study, condition: Condition | None, cycle: int) -> str | None:
     """Write the launch of a job; None where the config has the condition no more, which F5 refuses."""
     if condition is None:
         return None
-    envs = job_envs(experiment, condition, experiment_id=manifest.experiment_id, cycle=cycle)
-    return typed_launch(task, condition, envs)
+    envs = job_envs(study.experiment, condition, experiment_id=study.experiment_id, cycle=cycle)
+    return typed_launch(study.task, condition, envs)
 
 
 def _estimate(estimates: list[Row], wanted: set[str]) -> Decimal | None:

@@ -7,17 +7,14 @@ finds the cycle started and resumes it (docs/decisions/0017).
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from fmon.clients.registry import digest_of
 from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import failures, unfinished
 from fmon.errors import ConfigError, RuleError
@@ -27,18 +24,17 @@ from fmon.launch.estimate import cost_of
 from fmon.launch.job_yaml import JobWriter
 from fmon.launch.preflight import checks, parse_kinds
 from fmon.launch.refusals import refuse_failed, refuse_job_names, strangers
-from fmon.manifest.file import read_manifest
+from fmon.manifest.stored import StoredExperiment
 from fmon.relaunch.begin import begin
 from fmon.relaunch.escalation import QUERIES as ESCALATION
 from fmon.relaunch.escalation import escalation
+from fmon.relaunch.plan import LISTED, NEXT, Authorization, RelaunchPlan, choose, plan_relaunch
 from fmon.relaunch.plan import QUERIES as AGAIN
-from fmon.relaunch.plan import Authorization, RelaunchPlan, plan_relaunch
 from fmon.relaunch.untracked import QUERIES as TRACKING
 from fmon.relaunch.untracked import untracked_faults
 from fmon.rules.f1_wait_for_terminal import f1_wait_for_terminal
 from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix, f2_diagnosed_in_full
 from fmon.rules.f3_rebuild_before_relaunch import (
-    bare_vm_launch,
     f3_links,
     f3_rebuild_before_relaunch,
     f3_same_image,
@@ -46,9 +42,7 @@ from fmon.rules.f3_rebuild_before_relaunch import (
 from fmon.rules.f4_max_two_cycles import f4_max_two_cycles
 from fmon.rules.f5_factorial_manifest import f5_factorial_manifest, f5_stranger_faults
 from fmon.store.durable import LockTaken
-from fmon.store.events import read_events
-from fmon.store.folder import find
-from fmon.warehouse import connect
+from fmon.warehouse import open_views
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,11 +50,11 @@ if TYPE_CHECKING:
     import duckdb
 
     from fmon.fix.chain import Ran
+    from fmon.launch.launch import LaunchDependencies
     from fmon.model import Manifest
     from fmon.rules.f3_rebuild_before_relaunch import BuildChain, Link
-    from fmon.sky.reader import QueueReader
     from fmon.sky.submit.submitter import Submitter
-    from fmon.store.folder import Store
+    from fmon.study import Study
 
 QUERIES = (*AGAIN, *GATHERED, *ESCALATION, *TRACKING)
 """What is asked; ``connect`` makes the views for it."""
@@ -91,18 +85,13 @@ class Relaunched:
 
 
 def relaunch(
-    data: Path,
-    experiment: str | None = None,
+    study: Study,
+    dependencies: LaunchDependencies,
     *,
-    queue: QueueReader,
-    open_submitter: Callable[[int], Submitter],
     agree: Callable[[RelaunchPlan], bool],
-    clock: Callable[[], datetime],
     include_cancelled: bool = False,
     authorization: Authorization | None = None,
     run: Callable[..., Ran] = run_command,
-    ask: Callable[[str], str] = digest_of,
-    **dispatching: Any,
 ) -> Relaunched:
     """Run again what failed, what the kill-switch cancelled and what was closed as lost, as the next cycle.
 
@@ -111,16 +100,12 @@ def relaunch(
 
     Parameters
     ----------
-    data : data directory
-    experiment : its id or a unique prefix; None = the newest
-    queue : where jobs are read from
-    open_submitter : opens what launches; takes the lock's file descriptor
+    study : the experiment
+    dependencies : what is asked and changed outside
     agree : asked once every rule has passed; False = nothing is done (a dry run)
-    clock : the clock [UTC]
     include_cancelled : include jobs that a person cancelled
     authorization : a person's word for one cycle beyond the allowed ones
-    run, ask : how the test command is run, and a registry asked
-    dispatching : passed on to ``fmon.launch.dispatch.dispatch``
+    run : how the test command is run
 
     Raises
     ------
@@ -134,59 +119,64 @@ def relaunch(
     QueueError
         SkyPilot did not answer; a cycle that was started is resumed by the next call.
     """
-    store = find(data, experiment)
-    manifest = read_manifest(store)
-    con = connect(data, store.experiment_id, now=clock(), queries=QUERIES)
-    plan = plan_relaunch(manifest, con, include_cancelled=include_cancelled)
-    events = read_events(store)
-
-    f1_wait_for_terminal(unfinished(con, cycle=plan.cycle))
-    failed = failures(con, cycle=plan.cycle)
-    f2_aggregate_before_fix(failed)
-    diagnosed_at = manifest.created_at
-    if failed and not plan.is_carried_on:  # some that the diagnosis named may be made good already
-        diagnosed_at = datetime.fromisoformat(f2_diagnosed_in_full(events, plan.cycle - 1, failed))
+    clock, manifest = dependencies.clock, study.manifest
+    con = study.connect(QUERIES, now=clock.now())
+    plan = plan_relaunch(study, con, include_cancelled=include_cancelled)
+    diagnosed_at = _f1_and_f2(study, con, plan)
     if not plan.jobs:
         return Relaunched(plan=plan, is_replay=manifest.is_replay)
     # Before F3: who may not relaunch anyway need not wait for tests, or build an image in vain.
-    _f4(store, manifest, con, plan, events, authorization)
-    chain, links = _f3(manifest, plan, events, diagnosed_at=diagnosed_at, data=data, run=run, ask=ask)
-    f5_factorial_manifest(untracked_faults(manifest, con, cycle=plan.cycle))
+    _f4(study, con, plan, authorization)
+    chain, links = _f3(study, plan, diagnosed_at=diagnosed_at, run=run, ask=dependencies.digest_of)
+    f5_factorial_manifest(untracked_faults(study, con, cycle=plan.cycle))
 
     if not agree(plan):
         return Relaunched(plan=plan, is_replay=manifest.is_replay)
-    with exclusive(data, manifest.experiment_name) as hold, closing(open_submitter(hold)) as submitter:
-        _refuse_if_changed(store, plan, include_cancelled=include_cancelled, now=clock())
-        writer = JobWriter(plan.task, plan.experiment, plan.experiment_id, os.environ)
-        _gates(manifest, plan, writer, submitter, queue)
-        begin(store, plan, chain, links, authorization, now=clock())
+    with (
+        exclusive(study.data, manifest.experiment_name) as hold,
+        closing(dependencies.open_submitter(hold)) as submitter,
+    ):
+        stored = StoredExperiment(study.store)  # read again: whoever held the lock may have changed it
+        _refuse_if_changed(stored, plan, include_cancelled=include_cancelled, now=clock.now())
+        writer = JobWriter(plan.task, plan.experiment, plan.experiment_id, dependencies.environ)
+        _gates(stored.manifest, plan, writer, submitter, dependencies)
+        begin(stored, plan, chain, links, authorization, now=clock.now())
         dispatched = dispatch(
-            store,
+            stored,
             [LaunchKey(condition_id, plan.cycle) for condition_id in plan.condition_ids],
             submitter,
-            queue,
+            dependencies.queue,
             task_yaml=lambda entry, cycle: writer.of(plan.conditions[entry.condition], cycle),
             clock=clock,
-            **dispatching,
+            limits=dependencies.limits,
+            progress=dependencies.progress,
         )
     return Relaunched(plan=plan, is_replay=manifest.is_replay, dispatched=dispatched)
 
 
+def _f1_and_f2(study: Study, con: duckdb.DuckDBPyConnection, plan: RelaunchPlan) -> datetime:
+    """Ask F1 and F2, and return when the diagnosis that the fix follows was finished [UTC]."""
+    f1_wait_for_terminal(unfinished(con, cycle=plan.cycle))
+    failed = failures(con, cycle=plan.cycle)
+    f2_aggregate_before_fix(failed)
+    if failed and not plan.is_carried_on:  # some that the diagnosis named may be made good already
+        return datetime.fromisoformat(f2_diagnosed_in_full(study.events, plan.cycle - 1, failed))
+    return study.manifest.created_at
+
+
 def _f4(
-    store: Store,
-    manifest: Manifest,
+    study: Study,
     con: duckdb.DuckDBPyConnection,
     plan: RelaunchPlan,
-    events: list[Row],
     authorization: Authorization | None,
 ) -> None:
     """Let a cycle beyond the allowed ones pass only on a person's word; else give the report."""
     budgets = {
         event["cycle"]: Decimal(str(event["budget_usd"]))
-        for event in events
+        for event in study.events
         if event.get("event") == "cycle_authorized"
     }
-    most = manifest.max_relaunch_cycles
+    most = study.manifest.max_relaunch_cycles
     if authorization is not None:
         if authorization.cycle != plan.cycle:
             message = (
@@ -200,7 +190,7 @@ def _f4(
     except RuleError as refusal:
         refusal.report = escalation(
             con,
-            store.experiment_id,
+            study.experiment_id,
             cycle=plan.cycle,
             condition_count=len(plan.jobs),
             estimate_usd=plan.estimate_usd,
@@ -209,27 +199,17 @@ def _f4(
 
 
 def _f3(
-    manifest: Manifest,
+    study: Study,
     plan: RelaunchPlan,
-    events: list[Row],
     *,
     diagnosed_at: datetime,
-    data: Path,
     run: Callable[..., Ran],
     ask: Callable[[str], str],
 ) -> tuple[BuildChain, list[Link]]:
     """Measure the chain now; of a cycle that is resumed only whether the image is still its own."""
-    begun = next((event for event in reversed(events) if _begins(event, plan)), None)
+    begun = next((event for event in reversed(study.events) if _begins(event, plan)), None)
     remedies = frozenset() if begun else plan.remedies
-    chain = measure(
-        manifest,
-        remedies,
-        diagnosed_at=diagnosed_at,
-        data=data,
-        bare_vm=bare_vm_launch(events),
-        run=run,
-        ask=ask,
-    )
+    chain = measure(study, remedies, diagnosed_at=diagnosed_at, run=run, ask=ask)
     links = f3_same_image(chain, image=begun["image"], digest=begun["digest"]) if begun else f3_links(chain)
     f3_rebuild_before_relaunch(links)
     return chain, links
@@ -244,26 +224,33 @@ def _begins(event: Row, plan: RelaunchPlan) -> bool:
     )
 
 
-def _refuse_if_changed(store: Store, plan: RelaunchPlan, *, include_cancelled: bool, now: datetime) -> None:
+def _refuse_if_changed(
+    stored: StoredExperiment, plan: RelaunchPlan, *, include_cancelled: bool, now: datetime
+) -> None:
     """Look again under the lock: whoever held it before may have launched the same."""
-    con = connect(store.path.parent, store.experiment_id, now=now, queries=AGAIN)
-    then = plan_relaunch(read_manifest(store), con, include_cancelled=include_cancelled)
+    then = choose(open_views(stored, now=now, queries=(LISTED, NEXT)), include_cancelled=include_cancelled)
     if (then.cycle, then.condition_ids) != (plan.cycle, plan.condition_ids):
         message = (
-            f"another fmon has relaunched jobs of {store.experiment_id} meanwhile; look at fmon status first"
+            f"another fmon has relaunched jobs of {stored.experiment_id} meanwhile; look at fmon status first"
         )
         raise LockTaken(message)
 
 
 def _gates(
-    manifest: Manifest, plan: RelaunchPlan, writer: JobWriter, submitter: Submitter, queue: QueueReader
+    manifest: Manifest,
+    plan: RelaunchPlan,
+    writer: JobWriter,
+    submitter: Submitter,
+    dependencies: LaunchDependencies,
 ) -> None:
     """Look at what launch looks at before the first job is paid for: queue and YAML are not as they were."""
     if manifest.is_replay:
         return
     if not plan.is_carried_on:  # else some are its own, and dispatch tells which
         names = {plan.conditions[condition_id].job_name for condition_id in plan.condition_ids}
-        f5_factorial_manifest(f5_stranger_faults(strangers(manifest, queue.read().records, names)))
+        f5_factorial_manifest(
+            f5_stranger_faults(strangers(manifest, dependencies.queue.read().records, names))
+        )
     chosen = [plan.conditions[condition_id] for condition_id in plan.condition_ids]
     only = msgspec.structs.replace(plan.experiment, conditions=chosen)
     refuse_job_names(only)
@@ -273,7 +260,7 @@ def _gates(
         plan.task,
         found,
         parse=lambda _: parse_kinds(submitter.parse, writer, chosen, cycle=plan.cycle),
-        environ=os.environ,
-        folder=Path.cwd(),
+        environ=dependencies.environ,
+        folder=dependencies.folder,
     )
     refuse_failed(looked)

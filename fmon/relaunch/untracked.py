@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fmon.config import load_experiment
 from fmon.errors import ConfigError
 from fmon.rules.f5_factorial_manifest import f5_config_faults, f5_faults
 from fmon.warehouse import rows
@@ -13,7 +11,7 @@ from fmon.warehouse import rows
 if TYPE_CHECKING:
     import duckdb
 
-    from fmon.model import Manifest
+    from fmon.study import Study
 
 ATTEMPTS = """
 select
@@ -44,26 +42,25 @@ QUERIES = (ATTEMPTS, OPEN_DUPLICATES)
 """What is asked here; ``connect`` makes the views for it."""
 
 
-def untracked_faults(manifest: Manifest, con: duckdb.DuckDBPyConnection, *, cycle: int) -> list[str]:
+def untracked_faults(study: Study, con: duckdb.DuckDBPyConnection, *, cycle: int) -> list[str]:
     """Say what the manifest does not track.
 
     Parameters
     ----------
-    manifest : of the experiment
+    study : the experiment
     con : its views, at least for ``QUERIES``
     cycle : the one to launch: jobs of it that are up already need not have been seen by a poll
     """
     attempts = rows(con, ATTEMPTS, {"cycle": cycle})
-    return config_faults(manifest) + f5_faults(attempts, rows(con, OPEN_DUPLICATES))
+    return config_faults(study) + f5_faults(attempts, rows(con, OPEN_DUPLICATES))
 
 
-def config_faults(manifest: Manifest) -> list[str]:
+def config_faults(study: Study) -> list[str]:
     """Say where manifest and config differ; a config that can't be read is said too."""
-    entries = [entry.condition for entry in manifest.jobs]
-    most = max(100_000, 2 * len(entries))
+    entries = [entry.condition for entry in study.manifest.jobs]
     try:
-        experiment = load_experiment(Path(manifest.config_file), max_conditions=most, needs_task=False)
+        experiment = study.experiment
     except ConfigError as fault:
         return [f"its config can't be used: {fault}"]
     configured = [condition.condition_id for condition in experiment.conditions]
-    return f5_config_faults(configured, entries, expected_count=manifest.expected_job_count)
+    return f5_config_faults(configured, entries, expected_count=study.manifest.expected_job_count)

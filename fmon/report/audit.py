@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fmon.manifest.file import read_manifest
 from fmon.relaunch.untracked import config_faults
-from fmon.store.folder import find
-from fmon.warehouse import connect, rows
+from fmon.warehouse import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
+
+    from fmon.study import Study
 
 COLUMNS = ("rule", "criterion", "is_ok", "evidence")
 
@@ -34,23 +33,20 @@ MANIFEST_RULE = "F5 factorial manifest"
 Row = dict[str, Any]
 
 
-def audit(data: Path, experiment: str | None = None) -> list[Row]:
+def audit(study: Study) -> list[Row]:
     """Hold every rule and criterion against what happened; each passes or fails with its evidence.
 
     Parameters
     ----------
-    data : data directory
-    experiment : its id or a unique prefix; None = the newest
+    study : the experiment
 
     Returns
     -------
     list of dict
         criterion, rule (1 to 5), is_ok, violation_count, evidence; by rule, each before its criteria.
     """
-    store = find(data, experiment)
-    con = connect(data, store.experiment_id, queries=(AUDIT,))
-    found = rows(con, AUDIT)
-    untracked = config_faults(read_manifest(store))
+    found = rows(study.connect((AUDIT,)), AUDIT)
+    untracked = config_faults(study)
     return [_with(row, untracked) if row["criterion"] == MANIFEST_RULE else row for row in found]
 
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from fmon.diagnose.excerpt import excerpt
 from fmon.diagnose.gate import FAILURES, UNFINISHED, failures, unfinished
+from fmon.manifest.stored import StoredExperiment
 from fmon.report import issue_text
 from fmon.rules.f1_wait_for_terminal import f1_wait_for_terminal
 from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix
 from fmon.store.durable import lock, write_durably
-from fmon.store.events import append_event, read_events
-from fmon.store.folder import find, issues_lock
-from fmon.warehouse import connect, rows
+from fmon.store.events import append_event
+from fmon.store.folder import issues_lock
+from fmon.warehouse import rows
 from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from fmon.clients.github import Found, GitHub
     from fmon.store.folder import Store
+    from fmon.study import Study
 
     Row = dict[str, Any]
 
@@ -79,14 +81,13 @@ QUERIES = (ISSUES, CONDITIONS, SUSPECTS, UNFINISHED, FAILURES)
 
 
 def issues(
-    data: Path, experiment: str | None, out: Path, *, open_tracker: Callable[[], GitHub] | None, now: datetime
+    study: Study, out: Path, *, open_tracker: Callable[[], GitHub] | None, now: datetime
 ) -> Iterator[Row]:
     """Write an issue for each root cause that needs a person, and file those not filed yet.
 
     Parameters
     ----------
-    data : data directory
-    experiment : its id or a unique prefix; None = the newest
+    study : the experiment
     out : folder of the reports; the files are in ``issues/<experiment_id>/`` of it
     open_tracker : gives where issues are filed; None = only files are written. A recording's are never filed.
     now : the clock [UTC]
@@ -104,10 +105,9 @@ def issues(
     GitHubError
         An issue could not be filed; those before it are, and the next call resumes.
     """
-    store = find(data, experiment)
-    con = connect(data, store.experiment_id, now=now, queries=QUERIES)
+    con = study.connect(QUERIES, now=now)
     freeze(con, FROZEN)
-    written = list(_written(store, con, out))
+    written = list(_written(study.store, con, out))
     if open_tracker is None:
         yield from (_told(issue, "written") for issue in written)
         return
@@ -116,9 +116,10 @@ def issues(
     if not written:
         return
     tracker = None if written[0]["is_replayed"] else open_tracker()
-    with lock(issues_lock(data), wait_s=LOCK_WAIT_S):
+    with lock(issues_lock(study.data), wait_s=LOCK_WAIT_S):
+        stored = StoredExperiment(study.store)  # what has been filed is known only under the lock
         for issue in written:
-            yield _told(issue, *_filed(store, issue, tracker, now=now))
+            yield _told(issue, *_filed(stored, issue, tracker, now=now))
 
 
 def _written(store: Store, con: duckdb.DuckDBPyConnection, out: Path) -> Iterator[Row]:
@@ -147,29 +148,31 @@ def _told(issue: Row, done: str, url: str | None = None) -> Row:
     return {column: values[column] for column in COLUMNS}
 
 
-def _filed(store: Store, issue: Row, tracker: GitHub | None, *, now: datetime) -> tuple[str, str | None]:
+def _filed(
+    stored: StoredExperiment, issue: Row, tracker: GitHub | None, *, now: datetime
+) -> tuple[str, str | None]:
     """See to it that the cause has an issue that tells of this experiment; say what was done, and its URL."""
     repository = tracker.repository if tracker else None
     cause = issue["root_cause_id"]
     about = {"root_cause_id": cause, "repository": repository}
-    for event in read_events(store):
+    for event in stored.events:
         if event["event"] == "issue" and about.items() <= event.items():
             return ("known" if tracker else "dry_run"), event["url"]
     if tracker is None:
-        append_event(store, "issue", at=now, **about, action="create", url=None, dry_run=True)
+        append_event(stored.store, "issue", at=now, **about, action="create", url=None, dry_run=True)
         return "dry_run", None
     found = _find(tracker, cause)
     if found is None:
-        append_event(store, "issue_intent", at=now, **about, action="create")
+        append_event(stored.store, "issue_intent", at=now, **about, action="create")
         labels = ["fmon", f"fmon-{issue['reason'].replace('_', '-')}"]
         done, action, url = "created", "create", tracker.create(issue["title"], issue["body"], labels)
     elif _tells(tracker, found, issue):
         done, action, url = "known", "find", found.url
     else:
-        append_event(store, "issue_intent", at=now, **about, action="comment", url=found.url)
+        append_event(stored.store, "issue_intent", at=now, **about, action="comment", url=found.url)
         tracker.comment(found.number, issue["recurrence"])
         done, action, url = "commented", "comment", found.url
-    append_event(store, "issue", at=now, **about, action=action, url=url)
+    append_event(stored.store, "issue", at=now, **about, action=action, url=url)
     return done, url
 
 

@@ -19,12 +19,11 @@ from fmon.report.page import timeline
 from fmon.report.page.facts import gather
 from fmon.report.page.render import render
 from fmon.report.page.timeline import SPANS
-from fmon.store.compaction import LOCK_WAIT_S
 from fmon.store.durable import lock, write_chunks_durably, write_durably
-from fmon.store.folder import find
+from fmon.store.folder import POLL_WAIT_S, poll_lock
 from fmon.store.runs import read_runs, write_runs
 from fmon.text import json_text
-from fmon.warehouse import connect, rows
+from fmon.warehouse import rows
 from fmon.warehouse.load import bind_reported, bind_runs
 from fmon.warehouse.views import freeze
 
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
     from fmon.model import Manifest, Tracking
     from fmon.store.folder import Store
+    from fmon.study import Study
 
     Row = dict[str, Any]
     Ask = Callable[[Mapping[int, list[str]], int], dict[int, float]]
@@ -67,8 +67,7 @@ class Reported:
 
 
 def report(
-    data: Path,
-    experiment: str | None,
+    study: Study,
     out: Path,
     *,
     ask: Ask | None = None,
@@ -79,8 +78,7 @@ def report(
 
     Parameters
     ----------
-    data : data directory
-    experiment : id or unique prefix; None = the newest
+    study : the experiment
     out : folder of the reports; made where it is missing
     ask : ``fmon.sky.costs.reported_costs``; None = SkyPilot is not asked. It never is about a recording,
         nor where it was not what polls looked at.
@@ -100,14 +98,14 @@ def report(
     StoreError
         A file can't be written; what stood there before is intact.
     """
-    store = find(data, experiment)
-    con = connect(data, store.experiment_id, now=now, queries=QUERIES)
+    store = study.store
+    con = study.connect(QUERIES, now=now)
     as_of = rows(con, queries.EXPERIMENT)[0]["now_at"]
     costs, unreconciled = _ask(con, ask, as_of=as_of) if ask else ({}, None)
-    manifest = read_manifest(store)
-    _note(manifest, costs, as_of=as_of)
-    bind_reported(con, [manifest])
-    untracked = _track(con, store, manifest.mlflow, track) if manifest.mlflow and track else None
+    mlflow = study.manifest.mlflow
+    _note(study.manifest, costs, as_of=as_of)
+    bind_reported(con, [study.manifest])
+    untracked = _track(con, store, mlflow, track) if mlflow and track else None
     bind_runs(con, [store])
     freeze(con, queries.FROZEN)
     con.execute(SPANS)
@@ -124,7 +122,7 @@ def report(
     )
     write_chunks_durably(reported.jsonl, _lines(con))
     write_durably(reported.html, render(facts).encode())
-    _refresh(store, rows(con, queries.LIVE_FIELDS), costs, as_of=as_of)
+    _refresh(study, rows(con, queries.LIVE_FIELDS), costs, as_of=as_of)
     return reported
 
 
@@ -188,11 +186,11 @@ def _summary(con: duckdb.DuckDBPyConnection) -> Row:
     }
 
 
-def _refresh(store: Store, live: list[Row], costs: dict[int, float], *, as_of: datetime) -> None:
+def _refresh(study: Study, live: list[Row], costs: dict[int, float], *, as_of: datetime) -> None:
     """Copy status, times and cost into the manifest for those who read only that; no view does."""
     by_condition = {row["condition_id"]: row for row in live}
-    with lock(store.lock_file, wait_s=LOCK_WAIT_S):
-        manifest = read_manifest(store)
+    with lock(poll_lock(study.data), wait_s=POLL_WAIT_S):
+        manifest = read_manifest(study.store)  # a poll may have attached jobs meanwhile
         for entry in manifest.jobs:
             row = by_condition.get(entry.condition)
             if row is None or row["job_id"] != entry.job_id:
@@ -203,4 +201,4 @@ def _refresh(store: Store, live: list[Row], costs: dict[int, float], *, as_of: d
             entry.mlflow_run_id = row["run_id"]
         manifest.as_of = as_of
         _note(manifest, costs, as_of=as_of)
-        write_manifest(store, manifest)
+        write_manifest(study.store, manifest)

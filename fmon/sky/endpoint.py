@@ -128,13 +128,8 @@ def _cookies(environ: Mapping[str, str], url: str) -> dict[str, str]:
 
 def _identity(environ: Mapping[str, str]) -> dict[str, str]:
     """Say who asks, as the SDK would: the server writes both into its table of users."""
-    user_hash = environ.get("SKYPILOT_USER_ID", "")
-    if not VALID_USER.fullmatch(user_hash):
-        try:
-            user_hash = Path("~/.sky/user_hash").expanduser().read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            return {}
-    if not VALID_USER.fullmatch(user_hash):
+    user_hash = current_user(environ)
+    if user_hash is None:
         return {}
     try:
         name = environ.get("SKYPILOT_USER") or getpass.getuser()
@@ -185,12 +180,18 @@ def _load(name: str, *, is_named: bool) -> dict[str, Any]:
         raise QueueError(message, error_type="BadConfig") from fault
 
 
-def current_user() -> str | None:
-    """Give SkyPilot's id of the user who runs fmon."""
-    user = os.environ.get("SKYPILOT_USER_ID")
-    if user:
-        return user
-    try:
-        return (Path.home() / ".sky" / "user_hash").read_text(encoding="utf-8").strip() or None
-    except (OSError, UnicodeDecodeError, RuntimeError):
-        return None
+def current_user(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return SkyPilot's id of the user who runs fmon, as the SDK reads it; None = there is none.
+
+    Parameters
+    ----------
+    environ
+        The environment variables.
+    """
+    user = environ.get("SKYPILOT_USER_ID", "")
+    if not VALID_USER.fullmatch(user):
+        try:
+            user = Path("~/.sky/user_hash").expanduser().read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError, RuntimeError):
+            return None
+    return user if VALID_USER.fullmatch(user) else None

@@ -18,6 +18,8 @@ from fmon.text import listed
 
 MANIFEST = "manifest.json"
 CLOSED = "closed"
+POLL_WAIT_S = 300.0
+"""Longest wait for the lock of the polls [s]: a poll holds it for as long as its queue takes to answer."""
 CREATED = re.compile(r"-(\d{8}T\d{6})Z$")
 
 

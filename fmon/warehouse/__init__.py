@@ -5,22 +5,33 @@ Reads manifests and logs through ``fmon.store``, makes the views of ``sql/`` ove
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from fmon.manifest.stored import StoredExperiment
+from fmon.store.folder import find
 from fmon.warehouse.dictionary import dictionary
 from fmon.warehouse.export import export
-from fmon.warehouse.load import fill
+from fmon.warehouse.load import Loaded, fill, read_all, read_one
 from fmon.warehouse.result import query_rows, rows
 from fmon.warehouse.views import COMPUTED, VIEWS, closure, make_views, open_empty, relations_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
     from pathlib import Path
 
     import duckdb
 
-__all__ = ["VIEWS", "connect", "dictionary", "export", "query_rows", "rows"]
+__all__ = [
+    "VIEWS",
+    "connect",
+    "dictionary",
+    "export",
+    "open_views",
+    "query_rows",
+    "rows",
+]
 
 
 def connect(
@@ -63,11 +74,34 @@ def connect(
     >>> con = connect("data")  # doctest: +SKIP
     >>> con.sql("select state, count(*) from condition group by all")  # doctest: +SKIP
     """
+    if experiment is None:
+        return _open(partial(read_all, data=data), now=now, queries=queries)
+    return open_views(StoredExperiment(find(data, experiment)), now=now, queries=queries)
+
+
+def open_views(
+    stored: StoredExperiment, *, now: datetime | None = None, queries: Iterable[str] | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Open the views over one experiment, whose manifest and events may have been read already.
+
+    Parameters
+    ----------
+    stored
+        The experiment.
+    now, queries
+        As in ``connect``.
+    """
+    return _open(partial(read_one, stored=stored), now=now, queries=queries)
+
+
+def _open(
+    read: Callable[[list[str]], list[Loaded]], *, now: datetime | None, queries: Iterable[str] | None
+) -> duckdb.DuckDBPyConnection:
     con = open_empty()
     try:
         asked = None if queries is None else relations_in(con, queries)
         wanted = closure(VIEWS if asked is None else asked)
-        fill(con, data, experiment, now=now, sources=wanted.sources)
+        fill(con, read, now=now, sources=wanted.sources)
         make_views(con, wanted.views, computed=COMPUTED, commented=asked is None)
     except BaseException:
         con.close()

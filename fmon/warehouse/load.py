@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from fmon.errors import FmonError
-from fmon.manifest.file import read_manifest
+from fmon.manifest.stored import StoredExperiment
 from fmon.model import envs_of, level_text
 from fmon.schema import HEARTBEAT, SNAPSHOT, SOURCES
 from fmon.store.arrow import TYPES, read_log_file
-from fmon.store.events import read_events
 from fmon.store.findings import read_table
 from fmon.store.folder import find, stores
 from fmon.store.reading import steadily
@@ -22,7 +21,7 @@ from fmon.store.runs import read_runs
 from fmon.warehouse.audit import RELATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import duckdb
@@ -45,15 +44,14 @@ Values = tuple[Any, ...]
 class Loaded(NamedTuple):
     """What one experiment's store holds: its manifest, and its log by relation, one table a file."""
 
-    store: Store
+    stored: StoredExperiment
     manifest: Manifest
     log: dict[str, list[pa.Table]]
 
 
 def fill(
     con: duckdb.DuckDBPyConnection,
-    data: Path | str,
-    experiment: str | None,
+    read: Callable[[list[str]], list[Loaded]],
     *,
     now: datetime | None,
     sources: frozenset[str],
@@ -63,11 +61,12 @@ def fill(
     Parameters
     ----------
     con : has the empty tables
-    data, experiment, now : as in ``connect``
+    read : given the relations of the log that are needed, reads the experiments
+    now : as in ``connect``
     sources : the relations that are needed; columns of the log that nobody reads are not read
     """
     needed = [source for source in LOGS if source in sources]
-    loaded = _read_all(data, needed) if experiment is None else [_read(find(data, experiment), needed)]
+    loaded = read(needed)
     manifests = [item.manifest for item in loaded]
     bind(con, "clock", [(now or datetime.now(UTC),)])
     bind(con, "manifest", map(_manifest_row, manifests))
@@ -78,13 +77,13 @@ def fill(
     if "entry_env" in sources:
         bind(con, "entry_env", (row for manifest in manifests for row in _env_rows(manifest)))
     if audited := sources & RELATIONS.keys():
-        events = [(item.manifest.experiment_id, read_events(item.store)) for item in loaded]
+        events = [(item.manifest.experiment_id, item.stored.events) for item in loaded]
         for source in audited:
             bind(con, source, (row for each in events for row in RELATIONS[source](*each)))
     if "finding" in sources:
-        _bind_findings(con, [item.store for item in loaded])
+        _bind_findings(con, [item.stored.store for item in loaded])
     if "tracked_run" in sources:
-        bind_runs(con, [item.store for item in loaded])
+        bind_runs(con, [item.stored.store for item in loaded])
     for source in needed:
         tables = [table for item in loaded for table in item.log[source]]
         if tables:
@@ -105,25 +104,27 @@ def bind_reported(con: duckdb.DuckDBPyConnection, manifests: Iterable[Manifest])
     bind(con, "reported_cost", (row for manifest in manifests for row in _reported_rows(manifest)))
 
 
-def _read_all(data: Path | str, needed: list[str]) -> list[Loaded]:
+def read_all(needed: list[str], *, data: Path | str) -> list[Loaded]:
     """Read every store; one that can't be read must not keep an analyst from all the others."""
     found = stores(data) or [find(data)]  # find says what to do where there is none
     loaded, faults = [], []
     for store in found:
         try:
-            loaded.append(_read(store, needed))
+            loaded += read_one(needed, stored=StoredExperiment(store))
         except FmonError as fault:
             faults.append(fault)
     if not loaded:
         raise faults[0]
     for left_out in faults:
-        warnings.warn(f"an experiment is left out: {left_out}", stacklevel=4)
+        warnings.warn(f"an experiment is left out: {left_out}", stacklevel=5)
     return loaded
 
 
-def _read(store: Store, needed: list[str]) -> Loaded:
-    manifest = read_manifest(store)
-    return Loaded(store, manifest, steadily(store, partial(_read_log, needed=needed)) if needed else {})
+def read_one(needed: list[str], *, stored: StoredExperiment) -> list[Loaded]:
+    """Read the log of one experiment, whose manifest may have been read already."""
+    manifest = stored.manifest
+    log = steadily(stored.store, partial(_read_log, needed=needed)) if needed else {}
+    return [Loaded(stored, manifest, log)]
 
 
 def _read_log(paths: Iterable[Path], *, needed: list[str]) -> dict[str, list[pa.Table]]:
@@ -154,7 +155,7 @@ def _bind_findings(con: duckdb.DuckDBPyConnection, found: Iterable[Store]) -> No
             warnings.warn(
                 f"{store.findings} is damaged or written by another fmon version, its causes are left out; "
                 "fmon adopt with the experiment's config and the fmon poll after it recreate it",
-                stacklevel=4,
+                stacklevel=5,
             )
 
 

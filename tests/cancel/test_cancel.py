@@ -1,6 +1,7 @@
 """Cancelling: what is meant, what is spared, what appears meanwhile, and what is left to say."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from fmon.monitor.replay import replay
 from fmon.sky.submit.submitter import InFlight
 from fmon.store.events import read_events
 from fmon.store.folder import stores
+from fmon.study import open_study
 from fmon.warehouse import connect, rows
 from tests.support.bursts import CONFIG, JOB_OF, LOGS, burst, queue_of, running
 from tests.support.cancelling import FIRED, NAME, WAITING, Adopted
@@ -201,7 +203,11 @@ def test_ctrl_c_leaves_a_record_of_what_was_asked_for(fired):
 
     with pytest.raises(KeyboardInterrupt):
         cancel(
-            fired.data, None, FIRED, fired.submitter, fired.queue, clock=fired.server.clock, sleep=interrupt
+            open_study(fired.data),
+            FIRED,
+            fired.submitter,
+            fired.queue,
+            clock=replace(fired.server.time, sleep=interrupt),
         )
     (end,) = fired.events("cancel")
     assert end["left_job_ids"] == WAITING
@@ -259,9 +265,9 @@ def test_too_many_failures_propose_what_has_not_started(tmp_path):
 def test_only_a_config_that_says_so_lets_watch_act(tmp_path, key, acts):
     study = Adopted(tmp_path, burst(), CONFIG + key)
     now = study.server.clock()
-    assert is_to_act(study.data, NAME, now=now) is acts
+    assert is_to_act(open_study(study.data, NAME), now=now) is acts
     study.cancel()
-    assert is_to_act(study.data, NAME, now=now + timedelta(minutes=5)) is False
+    assert is_to_act(open_study(study.data, NAME), now=now + timedelta(minutes=5)) is False
 
 
 def test_a_poll_never_cancels_whatever_the_config_says(tmp_path):
@@ -286,7 +292,7 @@ def test_a_replay_writes_down_what_it_would_cancel_and_nothing_leaves(tmp_path):
     replay(tmp_path, data)
     server = FakeSkyPilot()
     submitter = FakeSubmitter(server)
-    done = cancel(data, None, FIRED, submitter, SkyPilotQueue(server), clock=server.clock)
+    done = cancel(open_study(data), FIRED, submitter, SkyPilotQueue(server), clock=server.time)
     assert done.sentences() == [f"{NAME} is a replay: written down, nothing left this machine"]
     assert (submitter.cancelled, server.now_s) == ([], 0)
     events = [

@@ -5,16 +5,19 @@ from datetime import timedelta
 import pytest
 
 from fmon.cancel.close_lost import close_lost, lost
+from fmon.clock import Clock
 from fmon.diagnose.diagnose import diagnose
 from fmon.errors import ConfigError, RuleError
 from fmon.fix.steps import verify
 from fmon.launch.adopt import adopt
+from fmon.launch.launch import LaunchDependencies
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.monitor.poll import poll
 from fmon.monitor.status import QUERIES, exit_status, status
 from fmon.relaunch.relaunch import relaunch
 from fmon.store.events import read_events
 from fmon.store.folder import stores
+from fmon.study import open_study
 from fmon.terminal.status import status_lines
 from fmon.text import clock
 from fmon.warehouse import connect, rows
@@ -35,7 +38,7 @@ def data(tmp_path):
 
 
 def close(data, *names, reason="the node is gone"):
-    return close_lost(data, None, names or NAMES[:1], by="anna", reason=reason, now=NOW)
+    return close_lost(open_study(data), names or NAMES[:1], by="anna", reason=reason, now=NOW)
 
 
 def seen(data):
@@ -49,7 +52,7 @@ def test_before_it_is_closed_a_lost_job_is_open_and_alarms(data):
 
 
 def test_without_yes_it_is_only_shown(data):
-    found = lost(data, None, NAMES[:1], now=NOW)
+    found = lost(open_study(data), NAMES[:1], now=NOW)
     assert [(row["condition_id"], row["job_id"], row["status"]) for row in found.rows] == [
         (NAMES[0], 1, "RUNNING")
     ]
@@ -98,16 +101,20 @@ def test_the_status_says_who_closed_it_and_when(data, table):
 def test_f1_holds_diagnosis_fix_and_relaunch_until_it_is_closed_and_no_longer(data):
     queue, never = FakeQueue(REST), lambda *_: pytest.fail("nothing may be launched")
     steps = {
-        "diagnose": lambda: diagnose(data, logs=None, now=NOW),
-        "fix verify": lambda: verify(data, now=NOW, run=never, ask=lambda _: "sha256:1"),
+        "diagnose": lambda: diagnose(open_study(data), logs=None, now=NOW),
+        "fix verify": lambda: verify(open_study(data), now=NOW, run=never, ask=lambda _: "sha256:1"),
         "relaunch": lambda: relaunch(
-            data,
-            queue=queue,
-            open_submitter=never,
+            open_study(data),
+            LaunchDependencies(
+                open_submitter=never,
+                queue=queue,
+                digest_of=lambda _: "sha256:1",
+                environ={},
+                folder=data,
+                clock=Clock(now=lambda: NOW),
+            ),
             agree=lambda plan: False,
-            clock=lambda: NOW,
             run=never,
-            ask=lambda _: "sha256:1",
         ),
     }
     for step in steps.values():

@@ -9,6 +9,7 @@ import fmon.sky.queue
 import fmon.sky.submit.sdk
 from fmon.cancel.cancel import WaitLimits
 from fmon.cli.app import app
+from fmon.clock import Clock
 from fmon.errors import ConfigError, QueueError
 from tests.support.bursts import CONFIG, burst, queue_of
 from tests.support.cancelling import NAME, WAITING, Adopted
@@ -26,7 +27,10 @@ def typed(tmp_path, monkeypatch):
         monkeypatch.setattr(fmon.sky.submit.sdk, "SdkSubmitter", lambda: study.submitter)
         monkeypatch.setattr("time.sleep", study.server.pass_time)
         monkeypatch.setattr("fmon.cli.cancel.now", study.server.clock)
-        monkeypatch.setattr("fmon.cli.monitor.now", study.server.clock)
+        monkeypatch.setattr(
+            "fmon.cli.monitor.Clock", lambda sleep: Clock(now=study.server.clock, sleep=sleep)
+        )
+        monkeypatch.setattr("fmon.cli.cancel.Clock", lambda: study.server.time)
 
         def run(*words):
             return CliRunner().invoke(app, [*words, "--data", str(study.data)])

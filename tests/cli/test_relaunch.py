@@ -9,7 +9,6 @@ from fmon.cli import app as cli
 from fmon.errors import ConfigError, RuleError
 from fmon.fix.chain import Ran
 from fmon.relaunch.relaunch import relaunch
-from tests.support.fake_skypilot import FakeSubmitter, SkyPilotQueue
 from tests.support.relaunching import Repository, Stage
 from tests.support.world import CONDITIONS
 
@@ -45,10 +44,9 @@ def meet(monkeypatch):
     """Let the commands meet a world's fake SkyPilot and its clock."""
 
     def met(world):
-        monkeypatch.setattr("fmon.cli.relaunch.now", world.server.clock)
-        monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(world.server))
-        monkeypatch.setattr("fmon.sky.submit.sdk.SdkSubmitter", lambda hold: FakeSubmitter(world.server))
-        monkeypatch.setitem(relaunch.__kwdefaults__, "ask", world.digest_of)
+        monkeypatch.setattr(
+            "fmon.cli.relaunch.dependencies", lambda queue, **changes: world.dependencies(**changes)
+        )
         monkeypatch.setitem(
             relaunch.__kwdefaults__, "run", lambda step, command, *, folder: Ran(step, command, 0, 0.1)
         )

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 from fmon.cli import app as cli
 from fmon.cli import launch as launching
 from fmon.errors import ConfigError
+from fmon.manifest.file import read_manifest
 from fmon.sky.reader import LogAsk
 from tests.support.death import Killed
 from tests.support.fake_skypilot import FINE, FakeSubmitter, SkyPilotQueue
@@ -53,8 +55,8 @@ def batch(tmp_path, monkeypatch):
     made = Batch(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(launching, "dependencies", made.dependencies)
-    for module in ("fmon.cli.monitor", "fmon.cli.run", "fmon.cli.cancel"):
-        monkeypatch.setattr(f"{module}.now", made.server.clock)
+    monkeypatch.setattr("fmon.cli.run.now", made.server.clock)
+    monkeypatch.setattr("fmon.cli.monitor.Clock", lambda sleep: replace(made.server.time, sleep=sleep))
     monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(made.server))
     monkeypatch.setattr("fmon.sky.logs.open_logs", lambda source: made.logs)
     monkeypatch.setattr("fmon.sky.submit.sdk.SdkSubmitter", lambda: FakeSubmitter(made.server))
@@ -85,6 +87,14 @@ def test_all_succeeded_is_0_and_one_json_object(batch):
     assert (summary["condition_count"], summary["succeeded"], said["causes"]) == (4, 4, [])
     assert (batch.root / said["jsonl"]).exists()
     assert (batch.root / said["html"]).exists()
+
+
+def test_the_limit_on_conditions_can_be_set_and_is_kept(batch):
+    refused = run("--max-conditions", "3").exception
+    assert isinstance(refused, ConfigError)
+    assert "launch or adopt it with --max-conditions 4" in str(refused)
+    assert run("--max-conditions", "200000").exit_code == 0
+    assert read_manifest(batch.stores[-1]).max_conditions == 200_000
 
 
 def test_some_failed_is_4_with_their_cause_and_nothing_is_fixed_or_run_again(batch):

@@ -17,6 +17,7 @@ from fmon.sky.reader import LogAsk
 from fmon.store.events import append_event, read_events
 from fmon.store.folder import find
 from fmon.store.unexamined import mark_pending
+from fmon.study import Study, open_study
 from fmon.terminal.diagnosis import diagnosis_lines
 from fmon.terminal.lines import plain
 from tests import golden
@@ -52,7 +53,7 @@ def seen(store, minute=20, /, **statuses):
 
 
 def look(store, logs=None, **options):
-    return diagnose(store.path.parent, logs=logs or FakeLogs(), now=NOW, **options)
+    return diagnose(Study(store), logs=logs or FakeLogs(), now=NOW, **options)
 
 
 def oom_of(*jobs, **others):
@@ -294,7 +295,7 @@ class TestDemo:
         return shutil.copytree(demo, tmp_path / "demo")
 
     def test_the_diagnosis_of_the_demo_is_golden(self, data):
-        diagnosis = diagnose(data, logs=None, now=NOW)
+        diagnosis = diagnose(open_study(data), logs=None, now=NOW)
         golden.check("demo.diagnosis.txt", text(diagnosis, 110) + "\n")
 
     def test_the_command_prints_one_object_with_the_keys_of_the_contract(self, data):

@@ -18,6 +18,7 @@ from fmon.errors import TrackingError
 from fmon.launch.job_yaml import job_envs
 from fmon.model import Condition, Experiment, Limits, Tracking
 from fmon.report.report import report
+from fmon.study import open_study
 from fmon.warehouse import connect, rows
 from tests.support.studies import NAME, START, job, poll, study
 
@@ -100,7 +101,9 @@ def test_a_run_is_tagged_by_its_environment_and_joined_to_its_condition(server, 
     where = {"MLFLOW_TRACKING_URI": server, "MLFLOW_EXPERIMENT_NAME": "study"}
     subprocess.run([python, "-c", TRAIN], env={**os.environ, **envs, **where}, check=True, timeout=120)
 
-    done = report(store.path.parent, NAME, tmp_path / "reports", track=tracked_runs, now=datetime.now(UTC))
+    done = report(
+        open_study(store.path.parent, NAME), tmp_path / "reports", track=tracked_runs, now=datetime.now(UTC)
+    )
     assert done.untracked is None
     (row,) = rows(connect(store.path.parent), "select * from run")
     assert (row["condition_id"], row["cycle"], row["joined_by"]) == ("c2", 0, "condition")

@@ -15,6 +15,7 @@ from fmon.errors import TrackingError
 from fmon.model import Tracking
 from fmon.monitor.replay import replay
 from fmon.report.report import report
+from fmon.study import open_study
 from tests.support import ROOT
 from tests.support.factorial import END, make
 from tests.support.hostile import hostile_runs, hostile_study
@@ -47,13 +48,13 @@ def files(tmp_path_factory, canary) -> dict[str, Path]:
     tracked = _tracked(folder / "tracked")
     study(folder / "empty", {"fold": [0, 1]})
     return {
-        "demo": report(folder / "demo", replayed.experiment_id, folder).html,
-        "factorial": report(folder / "made", None, folder, now=END).html,
+        "demo": report(open_study(folder / "demo", replayed.experiment_id), folder).html,
+        "factorial": report(open_study(folder / "made"), folder, now=END).html,
         "hostile": report(
-            folder / "hostile", NAME, folder / "attack", track=lambda *_: runs, now=at(30)
+            open_study(folder / "hostile", NAME), folder / "attack", track=lambda *_: runs, now=at(30)
         ).html,
         "tracked": tracked,
-        "empty": report(folder / "empty", NAME, folder / "nothing", now=at(5)).html,
+        "empty": report(open_study(folder / "empty", NAME), folder / "nothing", now=at(5)).html,
     }
 
 
@@ -74,8 +75,8 @@ def _tracked(folder: Path) -> Path:
     def down(*_):
         raise TrackingError(f"MLflow at {MLFLOW} did not answer")
 
-    report(folder / "data", NAME, folder, track=lambda *_: runs, now=at(25))
-    return report(folder / "data", NAME, folder, track=down, now=at(30)).html
+    report(open_study(folder / "data", NAME), folder, track=lambda *_: runs, now=at(25))
+    return report(open_study(folder / "data", NAME), folder, track=down, now=at(30)).html
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from fmon.clients.git import project_folder
 from fmon.errors import ConfigError, RegistryError
 from fmon.fix.chain import measure, run_command
-from fmon.manifest.file import read_manifest
 from fmon.rules.f3_rebuild_before_relaunch import f3_links
+from fmon.study import open_study
 from tests.support.studies import study
 
 DIAGNOSED = datetime(2026, 3, 22, 12, 0, tzinfo=UTC)
@@ -61,10 +61,7 @@ class Project:
         data = self.root / "data"
         if not data.exists():
             study(data, config_file=str(self.config), docker_digest="sha256:old")
-        from fmon.store.folder import find
-
-        manifest = read_manifest(find(data))
-        return measure(manifest, remedies, diagnosed_at=DIAGNOSED, data=data, ask=ask)
+        return measure(open_study(data), remedies, diagnosed_at=DIAGNOSED, ask=ask)
 
 
 @pytest.fixture

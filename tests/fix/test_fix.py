@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fmon.cli import fix as fix_command
+from fmon.clock import Clock
 from fmon.diagnose.diagnose import diagnose
 from fmon.errors import ConfigError, RuleError
 from fmon.fix.chain import run_command
@@ -20,6 +21,7 @@ from fmon.monitor.replay import replay
 from fmon.sky.reader import LogAsk
 from fmon.store.events import append_event, read_events
 from fmon.store.unexamined import mark_pending
+from fmon.study import Study
 from tests.support import ROOT
 from tests.support.fixing import CONFIG, ENDED, NOW, OOM, diagnosed
 from tests.support.queues import FakeLogs
@@ -43,7 +45,7 @@ def store(tmp_path, config):
 
 
 def fix_run(store):
-    return [(ran.step, ran.exit_status) for ran in run_commands(store.path.parent, clock=lambda: NOW)]
+    return [(ran.step, ran.exit_status) for ran in run_commands(Study(store), clock=Clock(now=lambda: NOW))]
 
 
 def events(store):
@@ -85,7 +87,7 @@ def test_starts_over_after_it_was_killed(store, config):
         return run_command(step, command, folder=folder)
 
     with pytest.raises(KeyboardInterrupt):
-        list(run_commands(store.path.parent, clock=lambda: NOW, run=killed))
+        list(run_commands(Study(store), clock=Clock(now=lambda: NOW), run=killed))
     assert fix_run(store) == [("tests", 0), ("build", 0)]
 
 
@@ -116,9 +118,9 @@ def test_without_commands_there_is_one_sentence(store, config):
     "step",
     [
         fix_run,
-        lambda store: record(store.path.parent, None, "cuda_oom/torch", what="x", by="ada", now=NOW),
-        lambda store: verify(store.path.parent, now=NOW),
-        lambda store: fix_plan(store.path.parent),
+        lambda store: record(Study(store), "cuda_oom/torch", what="x", by="ada", now=NOW),
+        lambda store: verify(Study(store), now=NOW),
+        lambda store: fix_plan(Study(store)),
     ],
     ids=["run", "record", "verify", "plan"],
 )
@@ -140,10 +142,10 @@ class TestDiagnosis:
     def test_a_preliminary_one_opens_no_fix(self, store, config):
         config.write_text(CONFIG)
         poll(store, 20, [*ENDED[1:], job(1, "RUNNING")])
-        diagnose(store.path.parent, is_partial=True, logs=None, now=NOW)
+        diagnose(Study(store), is_partial=True, logs=None, now=NOW)
         poll(store, 30, ENDED)
         with pytest.raises(RuleError, match="only a preliminary diagnosis of cycle 0") as refusal:
-            fix_plan(store.path.parent)
+            fix_plan(Study(store))
         assert refusal.value.exit_code == 22
 
     def test_one_of_an_earlier_cycle_opens_no_fix(self, store, config):
@@ -152,17 +154,17 @@ class TestDiagnosis:
         whole = {"is_preliminary": False, "failed_count": 0, "causes": []}
         append_event(store, "diagnosis", at=NOW, cycle=1, **whole)
         with pytest.raises(RuleError, match="no diagnosis of cycle 0"):
-            fix_plan(store.path.parent)
+            fix_plan(Study(store))
 
     def test_what_has_failed_since_makes_it_out_of_date(self, store, config):
         config.write_text(CONFIG)
         diagnosed(store, self.FAILED, {LogAsk(1): OOM})
-        fix_plan(store.path.parent)
+        fix_plan(Study(store))
         poll(store, 30, [*ENDED[2:], job(1, "FAILED"), job(2, "FAILED")])
         mark_pending(store)
         examine(store, read_manifest(store), FakeLogs({LogAsk(2): OOM}), now=NOW)
         with pytest.raises(RuleError, match="what is known of job 2 has changed; run fmon diagnose again"):
-            fix_plan(store.path.parent)
+            fix_plan(Study(store))
 
 
 class TestRecord:
@@ -175,7 +177,7 @@ class TestRecord:
         return store
 
     def record(self, store, cause="cuda_oom/torch", what="batch size 2"):
-        record(store.path.parent, None, cause, what=what, by="ada", now=NOW)
+        record(Study(store), cause, what=what, by="ada", now=NOW)
 
     def test_keeps_what_was_done_by_whom_without_secrets(self, examined):
         self.record(examined, what="batch size 2; key ghp_" + "a1B2" * 9)
@@ -213,7 +215,7 @@ class TestVerify:
         return world
 
     def verify(self, world):
-        return verify(world.data, now=world.server.clock(), ask=world.digest_of)
+        return verify(world.study, now=world.server.clock(), ask=world.digest_of)
 
     def checks(self, world):
         return [event for event in read_events(world.store) if event["event"] == "fix_verified"]

@@ -5,6 +5,7 @@ import pytest
 from fmon.fix.plan import fix_plan
 from fmon.fix.steps import record
 from fmon.sky.reader import LogAsk
+from fmon.study import Study
 from fmon.terminal.fix_plan import fix_plan_lines
 from fmon.terminal.lines import plain
 from tests.support.fixing import CONFIG, OOM, diagnosed
@@ -23,7 +24,7 @@ def ended(world, **options):
     world.launch()
     world.end(CONDITIONS[2:], **options)
     world.diagnose()
-    return fix_plan(world.data)
+    return fix_plan(world.study)
 
 
 def test_an_order_says_what_to_do_whom_it_touches_and_what_comes_next(world):
@@ -61,8 +62,8 @@ def test_what_needs_a_person_says_so_and_is_run_again_only_once_it_is_recorded(w
     assert order["needs_person"]
     assert "fmon issues" in order["steps"]
     assert plan.rerun == []
-    record(world.data, None, order["root_cause_id"], what="pushed", by="ada", now=world.server.clock())
-    again = fix_plan(world.data)
+    record(world.study, order["root_cause_id"], what="pushed", by="ada", now=world.server.clock())
+    again = fix_plan(world.study)
     assert sorted(again.rerun) == sorted(CONDITIONS[2:])
     assert [done["what"] for done in again.orders[0]["recorded"]] == ["pushed"]
 
@@ -78,7 +79,7 @@ def test_succeeded_conditions_of_the_same_levels_are_counted(tmp_path):
     failed = {1, *range(9, 16)} | {16}
     records = [job(n, "FAILED" if n in failed else "SUCCEEDED") for n in ids]
     diagnosed(store, records, {LogAsk(n): OOM for n in failed})
-    (order,) = fix_plan(store.path.parent).orders
+    (order,) = fix_plan(Study(store)).orders
     assert order["bystanders"] == []
     assert order["could_break"].startswith("none with model=sam3, or with one of these levels")
 

@@ -89,6 +89,14 @@ def test_adopting_again_adds_nothing_but_a_heartbeat(config, data):
     assert events(data) == ["adopt"]
 
 
+def test_the_limit_on_conditions_that_was_accepted_is_kept(config, data):
+    queue = FakeQueue(RUNNING, RUNNING)
+    adopt(config, queue, data, now=START, max_conditions=200_000)
+    assert read_manifest(find(data)).max_conditions == 200_000
+    adopt(config, queue, data, now=START)
+    assert read_manifest(find(data)).max_conditions == 200_000
+
+
 def test_adopting_again_attaches_the_jobs_that_were_missing(config, data):
     first = adopt(config, FakeQueue(RUNNING[:2]), data, now=START)
     assert first.missing == NAMES[2:]

@@ -12,10 +12,11 @@ from contextlib import suppress
 import pytest
 
 import fmon.launch.dispatcher
-import fmon.monitor.ingest
+import fmon.manifest.file
 from fmon.errors import QueueError
 from fmon.launch.dispatch import LaunchKey
 from fmon.manifest.file import read_manifest
+from fmon.manifest.stored import StoredExperiment
 from fmon.monitor.ingest import attach_jobs
 from fmon.store.durable import LockTaken
 from tests.support.death import Killed
@@ -103,7 +104,7 @@ class Chaos:
     def poll(self):
         """Do what a poll does to a manifest; what else it stores, launching never reads."""
         with suppress(QueueError):
-            attach_jobs(self.store, SkyPilotQueue(self.server).read(), source="sky")
+            attach_jobs(StoredExperiment(self.store), SkyPilotQueue(self.server).read(), source="sky")
 
 
 class ChaoticSubmitter(FakeSubmitter):
@@ -161,8 +162,7 @@ def wrap(monkeypatch):
 
     around(fmon.launch.dispatcher, "write_intent", "the intent")
     around(fmon.launch.dispatcher, "write_result", "the result")
-    around(fmon.launch.dispatcher, "write_manifest", "the manifest (poll lock)")
-    around(fmon.monitor.ingest, "write_manifest", "the manifest of a look (poll lock)")
+    around(fmon.manifest.file, "write_manifest", "the manifest (poll lock)")
     return current
 
 

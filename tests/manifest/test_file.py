@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fmon
-from fmon.errors import ManifestError
-from fmon.manifest.file import read_manifest, write_manifest
+from fmon.errors import ManifestError, StoreError
+from fmon.manifest.file import ManifestFile, read_manifest, write_manifest
 from fmon.model import Entry
 from fmon.store.folder import Store
 from tests.support.stores import START, full_manifest, manifest
@@ -211,7 +211,7 @@ def test_the_schema_is_a_schema_and_accepts_what_is_written(store):
     jsonschema.validate(content(store), schema)
 
 
-NOT_IN_A_SCHEMA = ("stands in", "twice", "the same", "is no level", "is missing", "but ", "after relaunch",
+NOT_IN_A_SCHEMA = ("already used", "twice", "the same", "is no level", "is missing", "but ", "after relaunch",
                    "modle", "no levels", "has the name")  # fmt: skip
 
 
@@ -244,3 +244,45 @@ def test_many_entries_are_read_about_as_fast_as_their_json(store):
 
 def test_utc_is_what_comes_back(store):
     assert read_manifest(store).created_at.tzinfo == UTC
+
+
+class TestManifestFile:
+    """The manifest in the hands of a process that changes it several times."""
+
+    @pytest.fixture
+    def file(self, store):
+        write_manifest(store, full_manifest())
+        return ManifestFile(store)
+
+    def test_it_is_read_again_only_where_another_has_written_it(self, store, file):
+        first = file.read()
+        assert file.read() is first
+        other = read_manifest(store)
+        other.current_cycle = 1
+        write_manifest(store, other)
+        assert file.read().current_cycle == 1
+
+    def test_what_it_writes_it_need_not_read(self, store, file):
+        with file.changing() as manifest:
+            manifest.current_cycle = 1
+            file.write(manifest)
+        assert file.read() is manifest
+        assert read_manifest(store).current_cycle == 1
+
+    def test_a_change_that_failed_is_forgotten(self, file):
+        before = file.read().current_cycle
+
+        def change():
+            with file.changing() as manifest:
+                manifest.current_cycle = before + 1
+                raise StoreError("the disk is full")
+
+        with pytest.raises(StoreError):
+            change()
+        assert file.read().current_cycle == before
+
+    def test_one_that_is_gone_is_said(self, store, file):
+        file.read()
+        store.manifest.unlink()
+        with pytest.raises(ManifestError, match="can't be read"):
+            file.read()

@@ -23,7 +23,8 @@ from fmon.store.findings import read_findings
 from fmon.store.folder import Store, stores
 from tests.store.test_crash import Death, Killed
 from tests.support.backlogs import Backlog
-from tests.support.queues import START, FakeLogs, FakeQueue, job, write_config
+from tests.support.queues import START, FakeLogs, FakeQueue, job
+from tests.support.world import write_config
 
 REFUSED = QueueError("no permission", error_type="HTTP403")
 GONE = LogMissingError("SkyPilot knows no such job")
@@ -98,7 +99,7 @@ class TestManyFailures:
         backlog = Backlog(tmp_path, experiment_count=2, failure_count=20)
         first, second = stores(backlog.data)
         backlog.poll(Refusing())
-        unexamined.mark(second)
+        unexamined.mark_pending(second)
         logs = Refusing()
         polled = backlog.poll(logs, minute=60)
         assert [each.experiment_id for each in polled.examined] == [second.experiment_id]

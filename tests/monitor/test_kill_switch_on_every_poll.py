@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from fmon.clock import Clock
 from fmon.errors import StoreError
 from fmon.launch.adopt import adopt
 from fmon.monitor.poll import poll, watch
@@ -65,7 +66,9 @@ def test_a_poll_without_new_findings_neither_looks_nor_fires_again(config, data,
 
 def test_watch_records_the_firing_and_status_says_what_to_type(config, data):
     queue = adopted(config, data, queue_of(), burst())
-    polls = watch(data, queue, "burst", interval_s=60, clock=lambda: START, sleep=lambda _: None, logs=logs())
+    polls = watch(
+        data, queue, "burst", interval_s=60, clock=Clock(now=lambda: START, sleep=lambda _: None), logs=logs()
+    )
     next(polls)
     seen = status(connect(data, queries=QUERIES, now=START + timedelta(minutes=1)))
     assert seen.alarms[0]["message"].endswith(

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from fmon.clock import Clock
 from fmon.errors import ManifestError, QueueError
 from fmon.launch.adopt import adopt
 from fmon.monitor.poll import poll, watch
@@ -119,7 +120,9 @@ def test_watch_waits_the_rest_of_the_interval_and_never_less_than_nothing(config
     queue, _ = adopt_and_poll(config, data, RUNNING)
     ticks = iter(START + timedelta(seconds=s) for s in (0, 10, 60, 150, 150))
     slept = []
-    polls = watch(data, queue, "small", interval_s=60, clock=lambda: next(ticks), sleep=slept.append)
+    polls = watch(
+        data, queue, "small", interval_s=60, clock=Clock(now=lambda: next(ticks), sleep=slept.append)
+    )
     for _ in range(3):
         assert next(polls).error is None
     assert slept == [50, 0]

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from fmon.clock import Clock
 from fmon.errors import ConfigError, QueueError
 from fmon.monitor.record import record
 from fmon.monitor.replay import replay
@@ -22,7 +23,7 @@ def logs():
     return FakeLogs()
 
 
-def run(config, out, *polls, logs):
+def run(config, out, *polls, logs, **limit):
     ticks = iter(START + timedelta(seconds=second) for second in range(0, 6000, 10))
     return list(
         record(
@@ -30,9 +31,9 @@ def run(config, out, *polls, logs):
             FakeQueue(*polls),
             out,
             interval_s=60,
-            clock=lambda: next(ticks),
-            sleep=lambda seconds: None,
+            clock=Clock(now=lambda: next(ticks), sleep=lambda seconds: None),
             logs=logs,
+            **limit,
         )
     )
 
@@ -69,6 +70,11 @@ def test_a_recording_replays_to_the_same_states(tmp_path, logs):
     ]
     stored = rows(con, "select job_id, submitted_at, start_at, end_at from job where job_id = 4")[0]
     assert stored["end_at"] == START + timedelta(seconds=90)
+
+
+def test_the_limit_on_conditions_can_be_set(tmp_path, logs):
+    with pytest.raises(ConfigError, match="more than 3"):
+        run(write_config(tmp_path), tmp_path / "out", RUNNING, logs=logs, max_conditions=3)
 
 
 def test_a_log_that_cannot_be_had_is_said(tmp_path, logs):

@@ -14,7 +14,6 @@ from fmon.fix.steps import verify
 from fmon.manifest.file import read_manifest
 from fmon.relaunch.relaunch import relaunch
 from fmon.rules.f3_rebuild_before_relaunch import BuildChain, bare_vm_launch, f3_links, f3_same_image
-from tests.support.fake_skypilot import FakeSubmitter, SkyPilotQueue
 from tests.support.relaunching import CONFIG, IMAGE, NEW, Repository
 from tests.support.world import CONDITIONS
 
@@ -107,11 +106,10 @@ def world(failed, monkeypatch):
     jobs, tags = failed.jobs(), dict(failed.server.tags)
     kept = root.with_name(f"{root.name}-kept")
     shutil.copytree(root, kept)
-    monkeypatch.setattr("fmon.cli.relaunch.now", failed.server.clock)
+    monkeypatch.setattr(
+        "fmon.cli.relaunch.dependencies", lambda queue, **changes: failed.dependencies(**changes)
+    )
     monkeypatch.setattr("fmon.cli.fix.now", failed.server.clock)
-    monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(failed.server))
-    monkeypatch.setattr("fmon.sky.submit.sdk.SdkSubmitter", lambda hold: FakeSubmitter(failed.server))
-    monkeypatch.setitem(relaunch.__kwdefaults__, "ask", failed.digest_of)
     for phase in (relaunch, verify):  # the runner's stderr is no file that a command could write to
         green = lambda step, command, *, folder: Ran(step, command, 0, 0.1)  # noqa: E731
         monkeypatch.setitem(phase.__kwdefaults__, "run", green)

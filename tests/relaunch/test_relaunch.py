@@ -189,7 +189,7 @@ class TestCrash:
             raise Killed
 
         with monkeypatch.context() as patched:
-            patched.setattr("fmon.relaunch.begin.write_manifest", die)
+            patched.setattr("fmon.manifest.file.write_manifest", die)
             with pytest.raises(Killed):
                 fixed.relaunch()
         assert read_manifest(fixed.store).docker_digest == OLD

@@ -16,6 +16,7 @@ from fmon.report.issues import issues
 from fmon.sky.logs import RecordedLogs
 from fmon.store.events import append_event, read_events
 from fmon.store.unexamined import mark_pending
+from fmon.study import Study
 from fmon.warehouse import connect, rows
 from tests.support import fake_gh
 from tests.support.commands import fmon
@@ -53,7 +54,7 @@ def store(tmp_path, logs):
 
 def file(store, out, *, is_wanted=True):
     tracker = partial(open_github, "lab/study") if is_wanted else None
-    return list(issues(store.path.parent, None, out, open_tracker=tracker, now=NOW))
+    return list(issues(Study(store), out, open_tracker=tracker, now=NOW))
 
 
 def filed(store):

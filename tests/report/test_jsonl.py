@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.monitor.replay import replay
 from fmon.report.report import report
+from fmon.study import open_study
 from tests.support import ROOT
 from tests.support.studies import NAME, at, job, poll, relaunched, study
 
@@ -33,7 +34,9 @@ CAUSE = (
 def demo(tmp_path_factory) -> Path:
     """The JSONL of the demo."""
     folder = tmp_path_factory.mktemp("jsonl")
-    return report(folder, replay(ROOT / "data/demo", folder).experiment_id, folder / "reports").jsonl
+    return report(
+        open_study(folder, replay(ROOT / "data/demo", folder).experiment_id), folder / "reports"
+    ).jsonl
 
 
 def faults(path: Path) -> list[str]:
@@ -67,16 +70,18 @@ def test_conditions_in_every_state_with_relaunches_and_own_costs_are_what_the_sc
     poll(store, 12, None, error="ClusterNotUpError: gone")
     poll(store, 25, [*first, job(14, "CANCELLED", minutes=20), job(99, "RUNNING")])
     out = tmp_path / "reports"
-    written = report(tmp_path / "data", NAME, out, ask=lambda jobs, _: dict.fromkeys(jobs, 0.5), now=at(30))
+    written = report(
+        open_study(tmp_path / "data", NAME), out, ask=lambda jobs, _: dict.fromkeys(jobs, 0.5), now=at(30)
+    )
     assert faults(written.jsonl) == []
     assert '"reported": {' in written.jsonl.read_text()
     poll(store, 40, [])
-    assert faults(report(tmp_path / "data", NAME, out, now=at(50)).jsonl) == []
+    assert faults(report(open_study(tmp_path / "data", NAME), out, now=at(50)).jsonl) == []
 
 
 def test_an_experiment_that_nobody_has_polled_is_what_the_schema_says(tmp_path):
     study(tmp_path / "data")
-    assert faults(report(tmp_path / "data", NAME, tmp_path, now=at(1)).jsonl) == []
+    assert faults(report(open_study(tmp_path / "data", NAME), tmp_path, now=at(1)).jsonl) == []
 
 
 def test_a_line_that_lacks_a_key_or_has_another_is_noticed(demo, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from fmon.errors import QueueError
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.report.report import report
+from fmon.study import open_study
 from tests.support.reported import Page, mixed_study, objects
 from tests.support.studies import NAME, at, job, poll, study
 
@@ -35,7 +36,9 @@ class TestReconciled:
                 raise answer
             return answer
 
-        return report(tmp_path / "data", NAME, tmp_path / "reports", ask=ask, now=at(minute)), questions
+        return report(
+            open_study(tmp_path / "data", NAME), tmp_path / "reports", ask=ask, now=at(minute)
+        ), questions
 
     def test_ended_jobs_are_asked_for_by_the_names_of_their_tasks(self, mixed, tmp_path):
         _, questions = self.asked(tmp_path, {1: 0.2})

@@ -12,6 +12,7 @@ from fmon.manifest.file import read_manifest, write_manifest
 from fmon.monitor.replay import replay
 from fmon.report.page.render import MAX_BYTES, SIZES
 from fmon.report.report import report
+from fmon.study import open_study
 from tests import golden
 from tests.support import ROOT
 from tests.support.reported import Page, mixed_study, objects, written
@@ -264,6 +265,6 @@ def test_the_factors_to_begin_with_have_two_levels_or_more(tmp_path):
 
 def test_the_report_of_the_demo_is_golden(tmp_path):
     replayed = replay(ROOT / "data/demo", tmp_path)
-    reported = report(tmp_path, replayed.experiment_id, tmp_path / "reports")
+    reported = report(open_study(tmp_path, replayed.experiment_id), tmp_path / "reports")
     golden.check("demo.jsonl", reported.jsonl.read_text(encoding="utf-8"))
     golden.check("demo.html", reported.html.read_text(encoding="utf-8"))

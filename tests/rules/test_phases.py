@@ -113,17 +113,17 @@ STATES: dict[int, Callable[[Repository], None]] = {
 
 def call(world: Repository, phase: str) -> None:
     """Call a phase as its command does."""
-    data, clock = world.data, world.server.clock
+    study, clock = world.study, world.server.clock
     if phase == "diagnose":
-        diagnose(data, logs=world.logs, now=clock())
+        diagnose(study, logs=world.logs, now=clock())
     elif phase == "fix plan":
-        fix_plan(data)
+        fix_plan(study)
     elif phase == "fix record":
-        record(data, None, "code_bug/x", what="mended", by="ada", now=clock())
+        record(study, "code_bug/x", what="mended", by="ada", now=clock())
     elif phase == "fix run":
-        list(run_commands(data, clock=clock))
+        list(run_commands(study, clock=world.server.time))
     elif phase == "fix verify":
-        verify(data, now=clock(), ask=world.digest_of)
+        verify(study, now=clock(), ask=world.digest_of)
     else:
         world.relaunch()
 
@@ -174,7 +174,7 @@ def test_where_all_is_well_no_rule_refuses(state, phase):
     world = state(0)
     if phase == "fix record":
         (cause,) = world.events("diagnosis")[0]["causes"]
-        record(world.data, None, cause["root_cause_id"], what="mended", by="ada", now=world.server.clock())
+        record(world.study, cause["root_cause_id"], what="mended", by="ada", now=world.server.clock())
     else:
         call(world, phase)
     assert world.launched(1) == (sorted(FAILED) if phase == "relaunch" else [])

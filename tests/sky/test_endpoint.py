@@ -6,7 +6,7 @@ import json
 import pytest
 
 from fmon.errors import QueueError
-from fmon.sky.endpoint import find_endpoint
+from fmon.sky.endpoint import current_user, find_endpoint
 from fmon.sky.http_queue import HttpQueue
 from fmon.sky.protocol import queue_body
 
@@ -83,6 +83,14 @@ def test_who_asks_is_said_as_the_sdk_says_it(server, sky_home, monkeypatch):
     HttpQueue().read()
     body = json.loads(server.requests[0][3])
     assert body["env_vars"] == {"SKYPILOT_USER_ID": "fcd1e5cf", "SKYPILOT_USER": "ada"}
+
+
+def test_an_id_that_skypilot_would_not_take_is_not_the_user(sky_home, monkeypatch):
+    (sky_home / "user_hash").write_text("fcd1e5cf\n")
+    monkeypatch.setenv("SKYPILOT_USER_ID", "a b")
+    assert current_user() == "fcd1e5cf"
+    (sky_home / "user_hash").write_text("../x\n")
+    assert current_user() is None
 
 
 def test_nobody_is_made_up_where_skypilot_was_never_used(server, home):

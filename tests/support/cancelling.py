@@ -41,20 +41,17 @@ class Adopted(World):
     def cancel(self, request: CancelRequest = FIRED, **limits: Any) -> Cancelled:
         """Cancel as the command does."""
         return cancel(
-            self.data,
-            None,
+            self.study,
             request,
             self.submitter,
             self.queue,
-            clock=self.server.clock,
-            sleep=self.server.pass_time,
-            monotonic=self.server.monotonic,
+            clock=self.server.time,
             limits=WaitLimits(**limits),
         )
 
     def proposed(self, request: CancelRequest = FIRED) -> Cancelled:
         """Show what would be cancelled."""
-        return proposed(self.data, None, request, now=self.server.clock())
+        return proposed(self.study, request, now=self.server.clock())
 
     def statuses(self) -> dict[str, str]:
         """The status of each job, by its name."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from fmon.launch.dispatch import DispatchOutcome, LaunchKey, dispatch, exclusive
 from fmon.manifest.file import read_manifest
+from fmon.manifest.stored import StoredExperiment
 from tests.support.fake_skypilot import FakeSkyPilot, FakeSubmitter, SkyPilotQueue
 from tests.support.world import PACE, new_store, write_config
 
@@ -44,14 +46,12 @@ def launch(
 
     with exclusive(store.path.parent, "small", wait_s=0):
         return dispatch(
-            store,
+            StoredExperiment(store),
             all_of(store) if attempts is None else attempts,
             submitter or FakeSubmitter(server),
             changes.pop("queue", None) or SkyPilotQueue(server),
             task_yaml=task_yaml,
-            clock=server.clock,
-            sleep=changes.pop("sleep", server.pass_time),
-            monotonic=server.monotonic,
+            clock=replace(server.time, sleep=changes.pop("sleep", server.pass_time)),
             limits=PACE,
             **changes,
         )

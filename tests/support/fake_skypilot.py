@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from fmon.clock import Clock
 from fmon.errors import QueueError
 from fmon.sky.reader import Answer
 from fmon.sky.record import parse_records
@@ -114,6 +115,11 @@ class FakeSkyPilot:
     def clock(self) -> datetime:
         """Give the time [UTC]."""
         return START + timedelta(seconds=self.now_s)
+
+    @property
+    def time(self) -> Clock:
+        """The clock as the phases are given it."""
+        return Clock(now=self.clock, sleep=self.pass_time, monotonic=self.monotonic)
 
     def take(self, task_yaml: str, job_name: str, fate: Fate, answer: Callable[[int | str], None]) -> None:
         """Take a launch; ``answer`` is told the job id, or why there is none."""

@@ -8,6 +8,7 @@ from fmon.model import Record
 from fmon.sky.reader import LogAsk
 from fmon.store.folder import Store
 from fmon.store.unexamined import mark_pending
+from fmon.study import Study
 from tests.support.queues import FakeLogs
 from tests.support.studies import job, poll
 
@@ -27,4 +28,4 @@ def diagnosed(
     """Poll, and diagnose in full."""
     poll(store, 20, records)
     mark_pending(store)
-    return diagnose(store.path.parent, logs=FakeLogs(logs), now=NOW)
+    return diagnose(Study(store), logs=FakeLogs(logs), now=NOW)

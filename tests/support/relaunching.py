@@ -6,6 +6,7 @@ import copy
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +17,7 @@ from fmon.relaunch.plan import Authorization
 from fmon.relaunch.relaunch import Relaunched, relaunch
 from tests.support.fake_skypilot import START
 from tests.support.queues import FakeLogs
-from tests.support.world import PACE, World
+from tests.support.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -57,19 +58,13 @@ class Repository(World):
         """Run again what the view lists."""
         self.server.pass_time(60)
         submitter = changes.pop("submitter", None) or self.open_submitter()
-        return relaunch(
-            self.data,
-            None,
-            queue=self.queue,
+        dependencies = replace(
+            self.dependencies(),
             open_submitter=lambda hold: submitter,
-            agree=changes.pop("agree", lambda again: True),
-            clock=self.server.clock,
-            ask=changes.pop("ask", self.digest_of),
-            sleep=self.server.pass_time,
-            monotonic=self.server.monotonic,
-            limits=PACE,
-            **changes,
+            digest_of=changes.pop("ask", self.digest_of),
         )
+        agree = changes.pop("agree", lambda again: True)
+        return relaunch(self.study, dependencies, agree=agree, **changes)
 
     def cycle(self, failed: Collection[str], number: int) -> None:
         """Diagnose, fix, run again and fail again."""

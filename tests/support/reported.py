@@ -7,6 +7,7 @@ from pathlib import Path
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.report.report import Reported, report
 from fmon.store.folder import Store
+from fmon.study import open_study
 from tests.support.studies import NAME, at, job, poll, relaunched, study
 
 
@@ -26,7 +27,7 @@ def mixed_study(data: Path) -> Store:
 
 
 def written(tmp_path: Path, minute: float = 30) -> Reported:
-    return report(tmp_path / "data", NAME, tmp_path / "reports", now=at(minute))
+    return report(open_study(tmp_path / "data", NAME), tmp_path / "reports", now=at(minute))
 
 
 def objects(reported: Reported) -> tuple[list[dict], dict]:

@@ -19,6 +19,7 @@ from fmon.monitor.poll import poll
 from fmon.sky.reader import LogAsk
 from fmon.store.events import read_events
 from fmon.store.folder import Store, stores
+from fmon.study import Study, open_study
 from tests.support.fake_skypilot import FINE, START, FakeSkyPilot, FakeSubmitter, Fate, SkyPilotQueue
 from tests.support.queues import FakeLogs
 
@@ -116,7 +117,7 @@ class World:
             raise self.digest
         return self.digest
 
-    def dependencies(self) -> LaunchDependencies:
+    def dependencies(self, **changes: Any) -> LaunchDependencies:
         """Return what a launch needs."""
         return LaunchDependencies(
             open_submitter=self.open_submitter,
@@ -124,9 +125,9 @@ class World:
             digest_of=self.digest_of,
             environ=self.environ,
             folder=self.project,
-            clock=self.server.clock,
-            sleep=self.server.pass_time,
-            monotonic=self.server.monotonic,
+            clock=self.server.time,
+            limits=PACE,
+            **changes,
         )
 
     # What happens
@@ -134,7 +135,7 @@ class World:
     def launch(self, **options: Any) -> Launched:
         """Launch as the command does."""
         wished = LaunchOptions(by="ada", **options)
-        return launch(self.config, self.data, self.dependencies(), wished, limits=PACE)
+        return launch(self.config, self.data, self.dependencies(), wished)
 
     def poll(self, *, is_examined: bool = True) -> None:
         """Poll, and examine what failed."""
@@ -147,7 +148,7 @@ class World:
     def diagnose(self) -> Diagnosis:
         """Gather all failures."""
         self.server.pass_time(60)
-        return diagnose(self.data, logs=self.logs, now=self.server.clock())
+        return diagnose(self.study, logs=self.logs, now=self.server.clock())
 
     def end(
         self,
@@ -187,6 +188,11 @@ class World:
     def store(self) -> Store:
         """The newest experiment."""
         return self.stores[-1]
+
+    @property
+    def study(self) -> Study:
+        """The newest experiment as it is now."""
+        return open_study(self.data, self.store.experiment_id)
 
     def events(self, *kinds: str) -> list[dict[str, Any]]:
         """The events of some kinds."""

@@ -9,6 +9,7 @@ from playwright.sync_api import Page
 from fmon.monitor.replay import replay
 from fmon.report.compare import compare
 from fmon.report.report import report
+from fmon.study import open_study
 from tests.support import ROOT
 from tests.support.chromium import browser
 from tests.support.factorial import END, make
@@ -24,9 +25,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, browser() as chromium:
         folder = Path(scratch)
         replayed = replay(ROOT / "data/demo", folder / "demo")
-        demo = report(folder / "demo", replayed.experiment_id, folder).html
+        demo = report(open_study(folder / "demo", replayed.experiment_id), folder).html
         make(folder / "made", folder / "config")
-        made = report(folder / "made", None, folder, now=END).html
+        made = report(open_study(folder / "made"), folder, now=END).html
         for recording in both_passes(folder):
             replay(recording, folder / "passes")
         compared = compare(folder / "passes", ["first", "second"], out=folder).html

@@ -13,6 +13,7 @@ from fmon.report.page.document import MAX_BYTES
 from fmon.report.report import report
 from fmon.store.events import append_event
 from fmon.store.job_logs import log_path, save_log
+from fmon.study import open_study
 from tests.support import ROOT
 from tests.support.factorial import AT_A_TIME, END, make
 from tests.support.reported import Page, written
@@ -48,7 +49,7 @@ def factorial(tmp_path_factory):
     """The page of a large grid in its second cycle, with fixes in between."""
     folder = tmp_path_factory.mktemp("factorial")
     make(folder / "data", folder / "config")
-    return report(folder / "data", None, folder, now=END).html.read_text()
+    return report(open_study(folder / "data"), folder, now=END).html.read_text()
 
 
 class TestNothing:
@@ -227,7 +228,7 @@ class TestFactorial:
 
 def test_a_replay_says_that_its_clock_is_that_of_a_recording(tmp_path):
     replayed = replay(ROOT / "data/demo", tmp_path)
-    html = report(tmp_path, replayed.experiment_id, tmp_path).html.read_text()
+    html = report(open_study(tmp_path, replayed.experiment_id), tmp_path).html.read_text()
     assert "2026-11-23 23:07:51 UTC, the end of a recording" in Page(html).text
 
 
