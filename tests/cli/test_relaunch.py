@@ -77,7 +77,7 @@ def test_a_dry_run_prints_a_command_a_line_and_the_words_on_stderr(world):
 def test_it_asks_and_where_nobody_can_answer_it_refuses(world):
     done = run(world, "relaunch")
     assert isinstance(done.exception, ConfigError)
-    assert "say --yes to launch, --dry-run to look" in str(done.exception)
+    assert "pass --yes to launch, or --dry-run to preview" in str(done.exception)
     assert world.launched(1) == world.events("relaunch") == []
 
 
