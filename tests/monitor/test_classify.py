@@ -10,7 +10,9 @@ from itertools import count
 
 import pytest
 
+import fmon.causes
 import fmon.monitor.classify
+import fmon.store.log
 from fmon.errors import QueueError
 from fmon.launch.adopt import adopt
 from fmon.manifest.file import read_manifest
@@ -254,7 +256,7 @@ def test_other_rules_or_patterns_examine_anew_from_the_stored_logs(store, data, 
     assert "+" in found[0]["rules_version"]
     assert {row["log_state"] for row in found} == {"stored"}
     assert examine(store, manifest, None, now=START).categories == {}
-    monkeypatch.setattr("fmon.causes.RULES_VERSION", "another")
+    monkeypatch.setattr(fmon.causes, "RULES_VERSION", "another")
     assert sum(examine(store, manifest, None, now=START).categories.values()) == 2
 
 
@@ -359,7 +361,7 @@ def test_the_mark_stands_before_the_poll_is_committed(config, data, monkeypatch)
         seen.append(store.unexamined.exists())
         raise Killed
 
-    monkeypatch.setattr("fmon.store.log.write_durably", spy)
+    monkeypatch.setattr(fmon.store.log, "write_durably", spy)
     with pytest.raises(Killed):
         look(data, FakeLogs(), minute=2)
     assert seen == [True]

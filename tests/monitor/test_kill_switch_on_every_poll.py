@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+import fmon.monitor.kill_switch
+import fmon.warehouse
 from fmon.clock import Clock
 from fmon.errors import StoreError
 from fmon.launch.adopt import adopt
@@ -59,7 +61,7 @@ def test_the_poll_that_sees_three_identical_failures_records_the_firing(config, 
 def test_a_poll_without_new_findings_neither_looks_nor_fires_again(config, data, monkeypatch):
     queue = adopted(config, data, queue_of(), burst())
     poll(data, queue, now=START, logs=logs())
-    monkeypatch.setattr("fmon.warehouse.connect", None)
+    monkeypatch.setattr(fmon.warehouse, "connect", None)
     assert poll(data, queue, now=START, logs=logs()).examined == []
     assert len(firings(data)) == 1
 
@@ -97,7 +99,8 @@ def test_a_poll_that_dies_before_the_firing_is_recorded_leaves_it_to_the_next(co
     queue = adopted(config, data, queue_of(), burst())
     with monkeypatch.context() as patch:
         patch.setattr(
-            "fmon.monitor.kill_switch.append_event",
+            fmon.monitor.kill_switch,
+            "append_event",
             lambda *_, **__: (_ for _ in ()).throw(StoreError("full")),
         )
         assert poll(data, queue, now=START, logs=logs()).faults

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+import fmon.manifest.file
 from fmon.errors import ConfigError, QueueError, RuleError
 from fmon.manifest.file import read_manifest
 from fmon.store.durable import LockTaken
@@ -189,7 +190,7 @@ class TestCrash:
             raise Killed
 
         with monkeypatch.context() as patched:
-            patched.setattr("fmon.manifest.file.write_manifest", die)
+            patched.setattr(fmon.manifest.file, "write_manifest", die)
             with pytest.raises(Killed):
                 fixed.relaunch()
         assert read_manifest(fixed.store).docker_digest == OLD

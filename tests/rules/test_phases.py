@@ -115,7 +115,8 @@ def call(world: Repository, phase: str) -> None:
     """Call a phase as its command does."""
     study, clock = world.study, world.server.clock
     if phase == "diagnose":
-        diagnose(study, logs=world.logs, now=clock())
+        # With time to examine it would make good what F2 refuses.
+        diagnose(study, logs=world.logs, now=clock(), examine_s=0)
     elif phase == "fix plan":
         fix_plan(study)
     elif phase == "fix record":
@@ -134,12 +135,6 @@ def judged_files(world: Repository, phase: str, rule: int) -> dict[str, bytes]:
     if (phase, rule) == ("diagnose", 2):
         return {path: content for path, content in files.items() if PurePath(path).name not in NOTES}
     return files
-
-
-@pytest.fixture(autouse=True)
-def no_time_to_examine(monkeypatch):
-    """Else diagnose would make good what F2 refuses."""
-    monkeypatch.setattr("fmon.diagnose.diagnose.EXAMINE_S", 0.0)
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,7 @@ def test_events_of_the_same_instant_keep_the_order_in_which_they_were_written(st
     written = [(1, "z"), (3, "a")]
     found = rows(con, "select event_position, root_cause_id from fix_record order by event_position")
     assert [tuple(row.values()) for row in found] == written
-    kinds = rows(con, "select kind from history where kind <> 'launch' order by event_number")
+    kinds = rows(con, "select kind from action_history where kind <> 'launch' order by event_number")
     assert [row["kind"] for row in kinds] == ["fix", "check", "fix"]
 
 
@@ -282,10 +282,10 @@ ASKING = [
     "diagnose.root_causes",
     "fix.plan",
     "monitor.status",
-    "relaunch.escalation",
-    "relaunch.plan",
-    "relaunch.relaunch",
-    "relaunch.untracked",
+    "relaunch_candidate.escalation",
+    "relaunch_candidate.plan",
+    "relaunch_candidate.relaunch",
+    "relaunch_candidate.untracked",
     "report.compare_queries",
     "report.issues",
     "report.report",
