@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 demo: .venv/.installed  ## replay a recorded experiment, show it, write its report
 	$(BIN)/fmon replay data/demo
-	$(BIN)/fmon status debug_factorial
+	$(BIN)/fmon status -e debug_factorial
 	@echo && echo "The report (open the .html in a browser):"
 	$(BIN)/fmon report debug_factorial
 

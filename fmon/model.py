@@ -25,6 +25,9 @@ Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+STATES = ("succeeded", "failed", "running", "pending", "lost", "missing", "cancelled")
+"""All states of a condition, in the order of the progress line."""
+
 MAX_CONDITIONS = 100_000
 """Maximum number of conditions of a config that says nothing else (``--max-conditions``)."""
 
@@ -204,7 +207,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     patterns: list[Pattern] = msgspec.field(default_factory=list)
     """The user's own failure patterns."""
     kill_switch: Literal["alert", "act"] = "alert"
-    """Whether ``watch`` and ``run`` carry out what the kill-switch proposes, or a person does."""
+    """Whether ``watch`` and ``run`` carry out what the kill switch proposes, or a person does."""
     max_failed_ratio: Ratio | None = None
     """More failed conditions than this stop what has not started; None = no such limit."""
     mlflow: Tracking | None = None

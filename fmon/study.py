@@ -103,7 +103,7 @@ def open_study(data: Path, experiment: str | None = None) -> Study:
     Parameters
     ----------
     data
-        The folder of the stores.
+        The data directory.
     experiment
         Its id or a unique prefix of it; None = the newest.
 

@@ -5,15 +5,6 @@ Names, levels and reasons come from jobs and their logs: hostile text.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    Row = Mapping[str, Any]
-    from collections.abc import Mapping
-    from datetime import datetime
-
 import json
 import math
 import re
@@ -24,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from datetime import datetime
     from decimal import Decimal
 
@@ -117,6 +108,11 @@ def _escaped(character: str) -> str:
     if unicodedata.category(character) not in HIDDEN:
         return character
     return character.encode("unicode_escape").decode("ascii")
+
+
+def timestamp(time: datetime) -> str:
+    """Write a time as in JSON: 2026-03-22T05:08:00Z."""
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def nearest(word: object, known: Iterable[object]) -> str:

@@ -16,7 +16,8 @@ import fmon, fmon.sql
 from importlib.resources import files
 print(pathlib.Path(fmon.__file__).parent)
 print(sorted(p.name for p in files("fmon.sql").iterdir() if p.name.endswith(".sql")))
-print((files("fmon") / "manifest.schema.json").is_file(), (files("fmon") / "py.typed").is_file())
+shipped = ("events.schema.json", "manifest.schema.json", "py.typed")
+print(*[(files("fmon") / name).is_file() for name in shipped])
 """
 
 
@@ -32,7 +33,7 @@ def test_an_editable_install_finds_the_views(tmp_path):
     said = views_listed(sys.executable, tmp_path)
     assert str(ROOT / "fmon") in said
     assert str(sorted(path.name for path in (ROOT / "sql").glob("*.sql"))) in said
-    assert "True True" in said
+    assert "True True True" in said
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,6 @@ def test_a_wheel_brings_the_views_and_no_tests(wheel, tmp_path):
     said = views_listed(python, tmp_path)
     assert str(tmp_path / "venv") in said
     assert str(sorted(path.name for path in (ROOT / "sql").glob("*.sql"))) in said
-    assert "True True" in said
+    assert "True True True" in said
     top = {path.name.split("-")[0] for path in (tmp_path / "venv/lib").glob("python3*/site-packages/*")}
     assert top <= {"fmon", "_virtualenv.py", "_virtualenv.pth", "__pycache__"}

@@ -1,4 +1,4 @@
-"""The one phase that cancels: what the kill-switch proposes, or what a person names.
+"""The one phase that cancels: what the kill switch proposes, or what a person names.
 
 Without ``cancel`` nothing is changed: ``proposed`` only says what it would do.
 """
@@ -6,12 +6,12 @@ Without ``cancel`` nothing is changed: ``proposed`` only says what it would do.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fmon.cancel.canceller import Canceller, WaitLimits
 from fmon.cancel.targets import CancelRequest, Target, find_targets
 from fmon.errors import QueueError
-from fmon.store.events import append_event
+from fmon.events import CancelEvent, CancelRequestedEvent
 from fmon.text import listed
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Cancelled:
     targets : the jobs, with their status as last seen
     left : those of them that are not known to have ended
     flying : conditions whose launch is still in flight: its job would escape
-    spared : jobs that the kill-switch proposed, and that have got past the failure point since
+    spared : jobs that the kill switch proposed, and that have got past the failure point since
     no_action_reason : why there is nothing to cancel
     is_proposal : nothing was done
     is_dry : of a replay: written down, nothing left this machine
@@ -61,7 +61,7 @@ class Cancelled:
         if not self.targets:
             said.append(f"{self.experiment_id}: nothing to cancel: {self.no_action_reason}")
         elif self.is_proposal:
-            said.append(f"{self.experiment_id}: {_jobs(gone)} would be cancelled; --yes does it")
+            said.append(f"{self.experiment_id}: {_jobs(gone)} would be cancelled; nothing was changed")
         elif self.is_dry:
             said.append(f"{self.experiment_id} is a replay: written down, nothing left this machine")
         else:
@@ -160,7 +160,7 @@ def cancel(
 
 
 def is_to_act(study: Study, *, now: datetime) -> bool:
-    """Tell whether the config lets ``watch`` and ``run`` cancel, and the kill-switch proposes something.
+    """Tell whether the config lets ``watch`` and ``run`` cancel, and the kill switch proposes something.
 
     Parameters
     ----------
@@ -176,9 +176,9 @@ def _write_dry(study: Study, request: CancelRequest, *, now: datetime) -> Cancel
     found = find_targets(study, request, now=now)
     if found.targets:
         job_ids = sorted(target.job_id for target in found.targets)
-        fields = {"job_ids": job_ids, "reason": request.reason, "by": request.by, "dry_run": True}
-        append_event(study.store, "cancel_requested", at=now, firing_ids=found.firing_ids, **fields)
-        append_event(study.store, "cancel", at=now, left_job_ids=[], **fields)
+        fields: dict[str, Any] = {"at": now, "job_ids": job_ids, "reason": request.reason, "by": request.by}
+        study.append(CancelRequestedEvent(firing_ids=found.firing_ids, **fields))
+        study.append(CancelEvent(left_job_ids=[], **fields))
     return Cancelled(
         experiment_id=study.experiment_id,
         targets=found.targets,

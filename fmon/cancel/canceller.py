@@ -7,15 +7,15 @@ looks is in the queue.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fmon.cancel.targets import CancelRequest, CancelTargets, Target, find_targets
 from fmon.errors import QueueError
+from fmon.events import CancelEvent, CancelRequestedEvent
 from fmon.manifest.stored import StoredExperiment
 from fmon.monitor.ingest import ingest
 from fmon.store.durable import lock
-from fmon.store.events import append_event
 from fmon.store.folder import POLL_WAIT_S, poll_lock
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class Canceller:
         known = set(self._find_targets().jobs)
         give_up_at = self.clock.monotonic() + self.limits.most_s
         self._look()
+        self._keep_selected()
         self._take(self.found.targets)
         try:
             while True:
@@ -91,13 +92,13 @@ class Canceller:
     @property
     def left(self) -> list[Target]:
         """Give the jobs that are not known to have ended, as they are now."""
-        return [target for target in self.now if not self.found.jobs[target.job_id]["has_ended"]]
+        return [target for target in self.now if not self.found.jobs[target.job_id].has_ended]
 
     @property
     def now(self) -> list[Target]:
         """Give all jobs of this cancellation with their present status."""
         return [
-            target._replace(status=self.found.jobs[job_id]["status"])
+            target._replace(status=self.found.jobs[job_id].status)
             for job_id, target in sorted(self.targets.items())
         ]
 
@@ -120,6 +121,11 @@ class Canceller:
         self._find_targets()
         self.flying = self._meant(flying)
         self.error = None
+
+    def _keep_selected(self) -> None:
+        """Go on with the conditions selected now: cancelling changes what ``state=running`` selects."""
+        if self.request.selections and self.found.blamed:
+            self.request = replace(self.request, selections=tuple(self.found.blamed))
 
     def _find_targets(self) -> CancelTargets:
         self.found = find_targets(self.stored, self.request, now=self.clock.now())
@@ -150,13 +156,14 @@ class Canceller:
         fresh = {target.job_id: target for target in targets if target.job_id not in self.targets}
         if fresh:
             self.targets |= fresh
-            self._write(
-                "cancel_requested",
+            event = CancelRequestedEvent(
+                at=self.clock.now(),
                 job_ids=sorted(fresh),
                 reason=self.request.reason,
                 firing_ids=sorted(self.firing_ids),
                 by=self.request.by,
             )
+            self.stored.append(event)
 
     def _ask(self) -> None:
         """Ask SkyPilot to end what it was not asked for yet, or a while ago."""
@@ -179,13 +186,11 @@ class Canceller:
         """Write down what is gone and what is left."""
         if self.targets:
             left = {target.job_id for target in self.left}
-            self._write(
-                "cancel",
+            event = CancelEvent(
+                at=self.clock.now(),
                 job_ids=sorted(self.targets.keys() - left),
                 left_job_ids=sorted(left),
                 reason=self.request.reason,
                 by=self.request.by,
             )
-
-    def _write(self, kind: str, **fields: Any) -> None:
-        append_event(self.stored.store, kind, at=self.clock.now(), **fields)
+            self.stored.append(event)

@@ -6,18 +6,19 @@ Reads view ``job``; writes the audit. From then on the condition is terminal, an
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from fmon.errors import ConfigError
-from fmon.manifest.select import select
-from fmon.store.events import append_event
+from fmon.events import LostJobClosedEvent
 from fmon.text import listed
-from fmon.warehouse import rows
+from fmon.warehouse import typed_rows
+from fmon.warehouse.selection import select_current
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
-    from typing import Any
 
     from fmon.study import Study
 
@@ -38,24 +39,42 @@ order by condition.manifest_position
 STATES = "select condition_id, state, status, is_terminal from condition"
 
 
+class LostJob(msgspec.Struct, frozen=True):
+    """A job that the queue has lost, as it was last seen: the columns of ``LOST``."""
+
+    condition_id: str
+    job_id: int
+    status: str | None
+    last_seen_at: datetime | None
+
+
+class ConditionState(msgspec.Struct, frozen=True):
+    """Where a condition is: the columns of ``STATES``."""
+
+    condition_id: str
+    state: str
+    status: str | None
+    is_terminal: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lost:
     """Lost attempts that were named.
 
     Attributes
     ----------
-    rows : condition_id, job_id, status and last_seen_at of each
+    rows : the newest job of each
     is_closed : they are closed now; else nothing was changed
     """
 
     experiment_id: str
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[LostJob] = field(default_factory=list)
     is_closed: bool = False
 
     def sentences(self) -> list[str]:
         """Say what was done, for stderr."""
         count = "1 lost job" if len(self.rows) == 1 else f"{len(self.rows):,} lost jobs"
-        done = "closed, to be run again" if self.is_closed else "would be closed; --yes does it"
+        done = "closed, to be relaunched" if self.is_closed else "would be closed; nothing was changed"
         return [f"{self.experiment_id}: {count} {done}"]
 
 
@@ -65,7 +84,7 @@ def lost(study: Study, selections: Sequence[str], *, now: datetime) -> Lost:
     Parameters
     ----------
     study : the experiment
-    selections : conditions and factor=level
+    selections : words of a selection
     now : the clock [UTC]
 
     Raises
@@ -73,16 +92,16 @@ def lost(study: Study, selections: Sequence[str], *, now: datetime) -> Lost:
     ConfigError
         A condition does not exist or is not lost: nobody closes a job that the queue still shows.
     """
-    chosen = select(study.manifest, selections)
+    chosen = select_current(study, selections, now=now)
     con = study.connect((LOST, STATES), now=now)
     try:
-        found = [row for row in rows(con, LOST) if row["condition_id"] in chosen]
-        states = {row["condition_id"]: row for row in rows(con, STATES)}
+        found = [row for row in typed_rows(con, LOST, LostJob) if row.condition_id in chosen]
+        states = {row.condition_id: row for row in typed_rows(con, STATES, ConditionState)}
     finally:
         con.close()
-    others = [states[name] for name in chosen.keys() - {row["condition_id"] for row in found}]
+    others = [states[name] for name in chosen.keys() - {row.condition_id for row in found}]
     if others:
-        told = sorted(f"{row['condition_id']} ({_told(row)})" for row in others)
+        told = sorted(f"{row.condition_id} ({_told(row)})" for row in others)
         message = (
             f"only lost conditions can be closed, and these are not: {listed(told)}. "
             "fmon cancel without --lost ends jobs that are open"
@@ -108,14 +127,15 @@ def close_lost(study: Study, selections: Sequence[str], *, by: str, reason: str,
     from fmon.redact import redact  # what a person pastes may hold a secret
 
     found = lost(study, selections, now=now)
-    dry_run = {"dry_run": True} if study.manifest.is_replay else {}
     for row in found.rows:
-        which = {"condition_id": row["condition_id"], "job_id": row["job_id"]}
-        append_event(study.store, "lost_job_closed", at=now, **which, by=by, reason=redact(reason), **dry_run)
+        event = LostJobClosedEvent(
+            at=now, condition_id=row.condition_id, job_id=row.job_id, by=by, reason=redact(reason)
+        )
+        study.append(event)
     return Lost(experiment_id=found.experiment_id, rows=found.rows, is_closed=True)
 
 
-def _told(row: dict[str, Any]) -> str:
-    if row["state"] == "lost":
-        return "lost, closed already" if row["is_terminal"] else "lost"
-    return str(row["status"] or row["state"])
+def _told(row: ConditionState) -> str:
+    if row.state == "lost":
+        return "lost, closed already" if row.is_terminal else "lost"
+    return str(row.status or row.state)

@@ -1,19 +1,21 @@
 """Which jobs are to be cancelled as the store knows them, and why.
 
-What the kill-switch proposes says view ``kill_switch``; what a person names is meant while it is open.
+What the kill switch proposes says view ``kill_switch``; what a person names is meant while it is open.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from fmon.errors import ConfigError
-from fmon.manifest.select import select
 from fmon.model import level_text
 from fmon.monitor.kill_switch import firing_reason
 from fmon.rules.kill_switch import is_past
-from fmon.warehouse import open_views, rows
+from fmon.warehouse import open_views, typed_rows
+from fmon.warehouse.selection import select_current
 from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
@@ -79,13 +81,57 @@ order by kill_switch.firing_id
 """
 
 
+class KnownJob(msgspec.Struct, frozen=True):
+    """A job of the experiment as of the last poll: the columns of ``JOBS``.
+
+    Attributes
+    ----------
+    status
+        As last seen; None = no poll has shown it yet.
+    longest_run_s
+        Its longest single run [s]; None = unknown.
+    """
+
+    condition_id: str
+    job_id: int
+    cycle: int | None
+    status: str | None
+    is_open: bool
+    has_ended: bool
+    has_started: bool
+    longest_run_s: float | None
+
+
+class FiringRow(msgspec.Struct, frozen=True):
+    """A firing of the kill switch in the present cycle: the columns of ``FIRINGS``.
+
+    Attributes
+    ----------
+    cancel_job_ids
+        Jobs that it proposes as things are now.
+    candidate_job_ids
+        Jobs that it proposed when it fired, as text.
+    """
+
+    firing_id: int
+    trigger: str
+    category: str | None
+    combination: dict[str, str]
+    no_action_reason: str | None
+    cycle: int
+    failed_count: int
+    failure_point_s: float
+    cancel_job_ids: list[int]
+    candidate_job_ids: list[str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class CancelRequest:
     """Whose end is wished for, and by whom.
 
     Attributes
     ----------
-    selections : conditions and factor=level; empty = what the kill-switch proposes
+    selections : words of a selection; empty = what the kill switch proposes
     by : a name, for the audit
     """
 
@@ -125,8 +171,7 @@ class CancelTargets:
     Attributes
     ----------
     targets : open jobs to cancel
-    jobs : every job of the experiment: condition_id, cycle, status, is_open, has_ended, has_started,
-        longest_run_s
+    jobs : every job of the experiment, by its id
     blamed : conditions whose jobs are to be cancelled
     firing_ids : the firings that ask for it
     spared : jobs that a firing proposed, and that have got past its failure point by now
@@ -134,7 +179,7 @@ class CancelTargets:
     """
 
     targets: list[Target] = field(default_factory=list)
-    jobs: dict[int, dict[str, Any]] = field(default_factory=dict)
+    jobs: dict[int, KnownJob] = field(default_factory=dict)
     blamed: dict[str, list[BlamedCondition]] = field(default_factory=dict)
     firing_ids: list[int] = field(default_factory=list)
     spared: list[int] = field(default_factory=list)
@@ -145,12 +190,10 @@ class CancelTargets:
         before = set(known)
         found = []
         for job_id, job in self.jobs.items():
-            blamed = self.blamed.get(job["condition_id"], [])
+            blamed = self.blamed.get(job.condition_id, [])
             reason = next((each.reason for each in blamed if _is_meant(job, each)), None)
-            if job_id not in before and job["is_open"] and reason:
-                found.append(
-                    Target(job["condition_id"], job_id, job["status"], f"{reason}; appeared meanwhile")
-                )
+            if job_id not in before and job.is_open and reason:
+                found.append(Target(job.condition_id, job_id, job.status, f"{reason}; appeared meanwhile"))
         return found
 
 
@@ -168,19 +211,19 @@ def find_targets(stored: StoredExperiment, request: CancelRequest, *, now: datet
     ConfigError
         A selection names no condition.
     """
-    chosen = select(stored.manifest, request.selections)
+    chosen = select_current(stored, request.selections, now=now)
     con = open_views(stored, now=now, queries=(JOBS, FIRINGS))
     try:
         freeze(con, ("longest_run",))
-        jobs = {row["job_id"]: row for row in rows(con, JOBS)}
+        jobs = {job.job_id: job for job in typed_rows(con, JOBS, KnownJob)}
         if not request.selections:
             return _targets_of_firings(con, stored.manifest, jobs)
     finally:
         con.close()
     targets = [
-        Target(job["condition_id"], job_id, job["status"], chosen[job["condition_id"]])
+        Target(job.condition_id, job_id, job.status, chosen[job.condition_id])
         for job_id, job in jobs.items()
-        if job["is_open"] and job["condition_id"] in chosen
+        if job.is_open and job.condition_id in chosen
     ]
     return CancelTargets(
         targets=targets, jobs=jobs, blamed={name: [BlamedCondition(why)] for name, why in chosen.items()}
@@ -188,7 +231,7 @@ def find_targets(stored: StoredExperiment, request: CancelRequest, *, now: datet
 
 
 def refuse_unclear(selections: Iterable[str], *, is_kill_switch: bool) -> None:
-    """Refuse a call that names both the kill-switch and conditions, or neither.
+    """Refuse a call that names both the kill switch and conditions, or neither.
 
     Raises
     ------
@@ -197,47 +240,47 @@ def refuse_unclear(selections: Iterable[str], *, is_kill_switch: bool) -> None:
     """
     named = list(selections)
     if is_kill_switch and named:
-        message = f"--kill-switch chooses the jobs itself: leave out {named[0]}, or leave out --kill-switch"
+        message = f"--kill-switch selects the jobs itself: leave out {named[0]}, or leave out --kill-switch"
         raise ConfigError(message)
     if not is_kill_switch and not named:
-        message = "nothing named: --kill-switch, or conditions, or factor=level (fmon status lists them)"
+        message = "nothing is selected: use --kill-switch or a selection, such as state=running (fmon status)"
         raise ConfigError(message)
 
 
 def _targets_of_firings(
-    con: duckdb.DuckDBPyConnection, manifest: Manifest, jobs: dict[int, dict[str, Any]]
+    con: duckdb.DuckDBPyConnection, manifest: Manifest, jobs: dict[int, KnownJob]
 ) -> CancelTargets:
     """Ask the view; what it does not know are jobs that appear after the firing."""
-    firings = rows(con, FIRINGS)
+    firings = typed_rows(con, FIRINGS, FiringRow)
     targets: dict[int, Target] = {}
     blamed: dict[str, list[BlamedCondition]] = {}
     spared: set[int] = set()
     for firing in firings:
         why = firing_reason(firing)
-        for job_id in firing["cancel_job_ids"]:
+        for job_id in firing.cancel_job_ids:
             job = jobs[job_id]
-            targets.setdefault(job_id, Target(job["condition_id"], job_id, job["status"], why))
-        if firing["no_action_reason"] is None:
+            targets.setdefault(job_id, Target(job.condition_id, job_id, job.status, why))
+        if firing.no_action_reason is None:
             for entry in manifest.jobs:
-                if _is_at(entry, firing["combination"]):
-                    condition = BlamedCondition(why, firing["cycle"], firing["failure_point_s"])
+                if _is_at(entry, firing.combination):
+                    condition = BlamedCondition(why, firing.cycle, firing.failure_point_s)
                     blamed.setdefault(entry.condition, []).append(condition)
-        spared |= {int(job_id) for job_id in firing["candidate_job_ids"]}
+        spared |= {int(job_id) for job_id in firing.candidate_job_ids}
     return CancelTargets(
         targets=list(targets.values()),
         jobs=jobs,
         blamed=blamed,
-        firing_ids=[firing["firing_id"] for firing in firings if firing["cancel_job_ids"]],
-        spared=sorted(job_id for job_id in spared - targets.keys() if jobs[job_id]["is_open"]),
+        firing_ids=[firing.firing_id for firing in firings if firing.cancel_job_ids],
+        spared=sorted(job_id for job_id in spared - targets.keys() if jobs[job_id].is_open),
         no_action_reason=_no_action_reason(firings),
     )
 
 
-def _no_action_reason(firings: list[dict[str, Any]]) -> str:
+def _no_action_reason(firings: list[FiringRow]) -> str:
     if not firings:
-        return "the kill-switch has not fired in this cycle"
-    reasons = dict.fromkeys(firing["no_action_reason"] for firing in firings if firing["no_action_reason"])
-    return "; ".join(reasons) or "what the kill-switch proposed is gone, or past the failure point"
+        return "the kill switch has not fired in this cycle"
+    reasons = dict.fromkeys(firing.no_action_reason for firing in firings if firing.no_action_reason)
+    return "; ".join(reasons) or "what the kill switch proposed is gone, or past the failure point"
 
 
 def _is_at(entry: Entry, combination: Mapping[str, str]) -> bool:
@@ -245,7 +288,7 @@ def _is_at(entry: Entry, combination: Mapping[str, str]) -> bool:
     return combination.items() <= texts.items()
 
 
-def _is_meant(job: dict[str, Any], condition: BlamedCondition) -> bool:
+def _is_meant(job: KnownJob, condition: BlamedCondition) -> bool:
     if condition.failure_point_s is None:
         return True
-    return job["cycle"] == condition.cycle and not is_past(job, condition.failure_point_s)
+    return job.cycle == condition.cycle and not is_past(job, condition.failure_point_s)

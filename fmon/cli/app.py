@@ -1,4 +1,4 @@
-"""The command line, put together: every command and its place in ``fmon --help``.
+"""All commands, and their place in ``fmon --help``.
 
 stdout is data, stderr is words. Every command imports what it needs when it runs, so that
 ``fmon --help`` and a poll with nothing to do cost no more than Typer.
@@ -6,7 +6,7 @@ stdout is data, stderr is words. Every command imports what it needs when it run
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -16,10 +16,10 @@ from fmon.cli.stderr import say
 
 
 class InOrder(TyperGroup):
-    """Lists commands by their panel: Typer lists groups, as ``fix``, behind all commands."""
+    """List commands by their panel: Typer lists groups, such as ``fix``, after all commands."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Name the commands, those of a phase together and in the order of the phases."""
+        """Return the commands, those of a phase together and in the order of the phases."""
         return sorted(super().list_commands(ctx), key=self._panel)
 
     def _panel(self, name: str) -> str:
@@ -30,14 +30,28 @@ app = typer.Typer(
     name="fmon",
     cls=InOrder,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+def print_version(value: bool) -> None:  # noqa: FBT001 - the form of Typer's callbacks
+    """Print the version and exit."""
+    if value:
+        from fmon import __version__
+
+        print(f"fmon {__version__}")  # noqa: T201
+        raise typer.Exit
+
+
 @app.callback()
-def prepare() -> None:
+def prepare(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=print_version),
+    ] = False,
+) -> None:
     """Monitor factorial experiments that run as SkyPilot managed jobs."""
     import warnings
 

@@ -1,78 +1,101 @@
-"""``fmon cancel``, and how ``fmon watch`` and ``fmon run`` act on the kill-switch."""
+"""``fmon cancel``, and how ``fmon watch`` and ``fmon run`` act on the kill switch."""
 
 from __future__ import annotations
 
-from contextlib import closing
+import sys
+from contextlib import closing, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from fmon.cli.options import INTERRUPTED, Data, Output, Rows, now, user
+from fmon.cli.ask import require_consent
+from fmon.cli.options import (
+    INTERRUPTED,
+    By,
+    Data,
+    DryRun,
+    ExperimentOption,
+    Output,
+    Rows,
+    Selection,
+    Yes,
+    now,
+    user,
+)
 from fmon.cli.poll import DEFAULT_DATA
 from fmon.cli.stderr import say
 from fmon.clock import Clock
 from fmon.errors import ConfigError, FmonError
+from fmon.text import counted
 
 if TYPE_CHECKING:
     from fmon.cancel.cancel import Cancelled, CancelRequest
     from fmon.cancel.close_lost import Lost
     from fmon.study import Study
 
+TARGETS = ("condition_id", "job_id", "status", "reason")
+LOST = ("condition_id", "job_id", "status", "last_seen_at")
+"""Columns of what is printed."""
+
 
 def cancel(
-    selections: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="CONDITION_OR_LEVEL...",
-            help="Conditions, or factor=level: factors narrow each other.",
-            show_default=False,
-        ),
-    ] = None,
+    selections: Selection = None,
     *,
+    experiment: ExperimentOption = None,
     kill_switch: Annotated[
-        bool, typer.Option("--kill-switch", help="The jobs that the kill-switch proposes.")
+        bool, typer.Option("--kill-switch", help="Cancel the jobs that the kill switch proposes.")
     ] = False,
     lost: Annotated[
-        bool, typer.Option("--lost", help="Close what the queue has lost, after you have looked.")
+        bool,
+        typer.Option("--lost", help="Close lost jobs instead, once you have checked that they have ended."),
     ] = False,
     reason: Annotated[
-        str | None, typer.Option(help="With --lost: evidence that the job has ended.", show_default=False)
-    ] = None,
-    by: Annotated[
-        str | None, typer.Option(help="Your name, for the audit; default: the user.", show_default=False)
-    ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Cancel the jobs (default: only show them).")] = False,
-    experiment: Annotated[
         str | None,
-        typer.Option(help="Experiment id or unique prefix; default: the newest.", show_default=False),
+        typer.Option(
+            "--reason", metavar="TEXT", help="Evidence that the lost job has ended.", show_default=False
+        ),
     ] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    by: By = None,
     output: Rows = Output.table,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Cancel jobs and look until they are gone; without --yes only show which, and why."""
+    """Cancel jobs and wait until they have ended."""
     from fmon.cancel.cancel import CancelRequest
     from fmon.cancel.targets import refuse_unclear
     from fmon.study import open_study
 
     named = tuple(selections or ())
     refuse_unclear(named, is_kill_switch=kill_switch)
+    how = _How(dry_run=dry_run, yes=yes, output=output)
     person, study = by or user(), open_study(data, experiment)
     if lost:
-        _print_lost(_close(study, named, by=person, reason=reason, yes=yes), output)
-        return
-    if reason is not None:
+        _close(study, named, by=person, reason=(reason or "").strip(), how=how)
+    elif reason is not None:
         raise ConfigError("--reason goes with --lost")
-    _print_cancelled(_cancel(study, CancelRequest(selections=named, by=person), yes=yes), output)
+    else:
+        _cancel(study, CancelRequest(selections=named, by=person), how)
+
+
+class _How(NamedTuple):
+    """Flags that cancelling and closing share."""
+
+    dry_run: bool
+    yes: bool
+    output: str
 
 
 def act(data: Path, experiment: str, *, clock: Clock) -> str | None:
-    """Cancel what the kill-switch proposes, where the config says so; give what happened in a line.
+    """Cancel what the kill switch proposes, where the config says so; return what happened in a line.
 
     Parameters
     ----------
-    data, experiment : data directory; the experiment's id
-    clock : the clock
+    data, experiment
+        data directory; the experiment's id
+    clock
+        the clock
     """
     from fmon.cancel.cancel import CancelRequest, is_to_act
     from fmon.study import open_study
@@ -83,20 +106,27 @@ def act(data: Path, experiment: str, *, clock: Clock) -> str | None:
     try:
         done = _act(study, CancelRequest(by="fmon watch"), clock=clock)
     except FmonError as fault:
-        return f"the kill-switch could not act, the next poll tries again: {fault}"
-    return "the kill-switch acted: " + "; ".join([*done.sentences(), *filter(None, [_text(done.fault())])])
+        return f"the kill switch could not act, the next poll tries again: {fault}"
+    return "the kill switch acted: " + "; ".join([*done.sentences(), *filter(None, [_text(done.fault())])])
 
 
-def _cancel(study: Study, request: CancelRequest, *, yes: bool) -> Cancelled:
+def _cancel(study: Study, request: CancelRequest, how: _How) -> None:
     from fmon.cancel.cancel import proposed
 
-    if not yes:
-        return proposed(study, request, now=now())
+    if not how.yes or how.dry_run:
+        proposal = proposed(study, request, now=now())
+        if how.dry_run or not proposal.targets:
+            _print_cancelled(proposal, how.output)
+            return
+        _show(TARGETS, [target._asdict() for target in proposal.targets], proposal.sentences())
+        count = counted(len(proposal.targets), "job")
+        require_consent(f"Cancel {count}?", verb="cancel", participle="cancelled")
     try:
-        return _act(study, request, clock=Clock())
+        done = _act(study, request, clock=Clock())
     except KeyboardInterrupt:
-        say("interrupted; what SkyPilot was asked to cancel is on its way")
+        say("interrupted; SkyPilot goes on with the jobs that it was asked to cancel")
         raise typer.Exit(INTERRUPTED) from None
+    _print_cancelled(done, how.output)
 
 
 def _act(study: Study, request: CancelRequest, *, clock: Clock) -> Cancelled:
@@ -108,34 +138,50 @@ def _act(study: Study, request: CancelRequest, *, clock: Clock) -> Cancelled:
         return cancel_phase(study, request, submitter, open_queue("sky"), clock=clock)
 
 
-def _close(study: Study, named: tuple[str, ...], *, by: str, reason: str | None, yes: bool) -> Lost:
-    from fmon.cancel.close_lost import close_lost
-    from fmon.cancel.close_lost import lost as lost_phase
+def _close(study: Study, named: tuple[str, ...], *, by: str, reason: str, how: _How) -> None:
+    from msgspec.structs import asdict
+
+    from fmon.cancel.close_lost import close_lost, lost
 
     if not named:
-        raise ConfigError("--lost needs the conditions that you have looked for; fmon status lists them")
-    if not yes:
-        return lost_phase(study, named, now=now())
-    if not (reason or "").strip():
-        raise ConfigError("--lost needs --reason TEXT: evidence that the job has ended")
-    return close_lost(study, named, by=by, reason=reason or "", now=now())
+        raise ConfigError("--lost needs a selection, such as state=lost; fmon status lists the conditions")
+    found = lost(study, named, now=now())
+    if not how.dry_run and found.rows:
+        if not reason:
+            raise ConfigError("--lost needs --reason TEXT: the evidence that the job has ended")
+        if not how.yes:
+            _show(LOST, [asdict(row) for row in found.rows], found.sentences())
+            count = counted(len(found.rows), "lost job")
+            require_consent(f"Close {count}?", verb="close", participle="closed")
+        found = close_lost(study, named, by=by, reason=reason, now=now())
+    _print_lost(found, how.output)
+
+
+def _show(columns: tuple[str, ...], rows: list[dict[str, Any]], sentences: list[str]) -> None:
+    """Show on stderr what would be done: stdout has what was."""
+    from fmon.terminal.rows import print_rows
+
+    with redirect_stdout(sys.stderr):
+        print_rows(columns, rows, Output.table)
+    say(*sentences)
 
 
 def _print_cancelled(done: Cancelled, output: str) -> None:
-    """Print the jobs, then fail for what is left."""
+    """Print the jobs, then fail for those that are left."""
     from fmon.terminal.rows import print_rows
 
-    columns = ("condition_id", "job_id", "status", "reason")
-    print_rows(columns, [target._asdict() for target in done.targets], output)
+    print_rows(TARGETS, [target._asdict() for target in done.targets], output)
     say(*done.sentences())
     if fault := done.fault():
         raise fault
 
 
 def _print_lost(done: Lost, output: str) -> None:
+    from msgspec.structs import asdict
+
     from fmon.terminal.rows import print_rows
 
-    print_rows(("condition_id", "job_id", "status", "last_seen_at"), done.rows, output)
+    print_rows(LOST, [asdict(row) for row in done.rows], output)
     say(*done.sentences())
 
 

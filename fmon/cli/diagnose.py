@@ -9,10 +9,11 @@ import typer
 
 from fmon.cli.options import (
     Data,
-    Experiment,
+    ExperimentOption,
     Output,
     Queue,
     Rows,
+    Selection,
     now,
 )
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE
@@ -20,10 +21,11 @@ from fmon.cli.stderr import say
 
 
 def diagnose(
-    experiment: Experiment = None,
+    selections: Selection = None,
     *,
+    experiment: ExperimentOption = None,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Also while jobs are open: preliminary, opens no fix.")
+        bool, typer.Option("--partial", help="Allow open jobs; the result is preliminary and allows no fix.")
     ] = False,
     output: Rows = Output.table,
     queue: Queue = DEFAULT_QUEUE,
@@ -36,7 +38,11 @@ def diagnose(
     from fmon.terminal.diagnosis import print_diagnosis
 
     diagnosis = diagnose_phase(
-        open_study(data, experiment), is_partial=partial, logs=open_logs(queue), now=now()
+        open_study(data, experiment),
+        is_partial=partial,
+        logs=open_logs(queue),
+        now=now(),
+        selections=tuple(selections or ()),
     )
     if sentence := diagnosis.examined.sentence():
         say(sentence)

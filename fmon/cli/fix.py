@@ -1,4 +1,4 @@
-"""Phases 3 and 4 on the command line: ``fmon diagnose`` and ``fmon fix ...``."""
+"""Phase 4 on the command line: ``fmon fix plan``, ``record``, ``run`` and ``verify``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import typer
 
 from fmon.cli.options import (
     INTERRUPTED,
+    By,
     Data,
-    Experiment,
     ExperimentOption,
     Output,
     Rows,
@@ -26,14 +26,14 @@ LINKS = ("link", "result", "evidence")
 """Columns of what is printed."""
 
 
-app = typer.Typer(no_args_is_help=True, help="Fix what a diagnosis has named, as one batch.")
+app = typer.Typer(no_args_is_help=True, help="Fix what a diagnosis has found, as one batch.")
 
 
 @app.command()
 def plan(
-    experiment: Experiment = None, *, output: Rows = Output.table, data: Data = Path(DEFAULT_DATA)
+    *, experiment: ExperimentOption = None, output: Rows = Output.table, data: Data = Path(DEFAULT_DATA)
 ) -> None:
-    """Print one batch plan: a work order for each root cause, ready to be handed on."""
+    """Print one plan for the batch: a work order for each root cause."""
     from fmon.fix.plan import fix_plan
     from fmon.study import open_study
     from fmon.terminal.fix_plan import print_fix_plan
@@ -43,28 +43,34 @@ def plan(
 
 @app.command()
 def record(
-    root_cause_id: Annotated[str, typer.Argument(help="As fmon diagnose names it.", show_default=False)],
+    root_cause_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ROOT_CAUSE_ID", help="Root cause, as fmon diagnose names it.", show_default=False
+        ),
+    ],
     *,
-    what: Annotated[str, typer.Option(help="What was done, in a few words.", show_default=False)],
-    by: Annotated[
-        str | None, typer.Option(help="Who did it; default: who is logged in.", show_default=False)
-    ] = None,
+    what: Annotated[
+        str,
+        typer.Option("--what", metavar="TEXT", help="What was done, in a few words.", show_default=False),
+    ],
+    by: By = None,
     experiment: ExperimentOption = None,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Record what was done about a root cause; one that needs a person is relaunched only then."""
+    """Record what was done about a root cause; an unrecoverable one is relaunched only after that."""
     from fmon.fix.steps import record as record_phase
     from fmon.study import open_study
 
     record_phase(open_study(data, experiment), root_cause_id, what=what, by=by or user(), now=now())
-    say(f"recorded for {root_cause_id}; commit the fixes of all causes as one, then fmon fix run")
+    say(f"recorded for {root_cause_id}; commit the fixes of all causes together, then run fmon fix run")
 
 
 @app.command()
 def run(
-    experiment: Experiment = None, *, output: Rows = Output.table, data: Data = Path(DEFAULT_DATA)
+    *, experiment: ExperimentOption = None, output: Rows = Output.table, data: Data = Path(DEFAULT_DATA)
 ) -> None:
-    """Run the config's tests, build and push in this order, up to the first that fails."""
+    """Run the tests, build and push of the config, stopping at the first that fails."""
     from fmon.errors import RuleError
     from fmon.fix.steps import run_commands
     from fmon.study import open_study
@@ -83,16 +89,16 @@ def run(
             print_rows(RAN, rows, output)
     if done[-1].exit_status != 0:
         last = done[-1]
-        message = f"{last.step} ended with exit status {last.exit_status}; fix it, then fmon fix run"
+        message = f"{last.step} ended with exit status {last.exit_status}; fix it, then run fmon fix run"
         raise RuleError(3, message)
     say("next: fmon fix verify")
 
 
 @app.command()
 def verify(
-    experiment: Experiment = None, *, output: Rows = Output.table, data: Data = Path(DEFAULT_DATA)
+    *, experiment: ExperimentOption = None, output: Rows = Output.table, data: Data = Path(DEFAULT_DATA)
 ) -> None:
-    """Measure the chain from diagnosis to image now: commit, tree, tests, digest, task YAML (F3)."""
+    """Check the chain from diagnosis to image: commit, tree, tests, digest, task YAML (F3)."""
     from fmon.errors import RuleError
     from fmon.fix.steps import verify as verify_phase
     from fmon.study import open_study
@@ -101,9 +107,9 @@ def verify(
     verified = verify_phase(open_study(data, experiment), now=now())
     print_rows(LINKS, [link._asdict() for link in verified.links], output)
     if not verified.rerun_count:
-        say(f"{verified.experiment_id}: no condition is to be run again, so nothing is to be verified")
+        say(f"{verified.experiment_id}: no condition to relaunch, so there is nothing to verify")
     elif verified.broken:
-        message = f"the chain is broken at {', '.join(verified.broken)}; fix it, then fmon fix verify"
+        message = f"the chain is broken at {', '.join(verified.broken)}; fix it, then run fmon fix verify"
         raise RuleError(3, message)
     else:
         say(f"the chain holds for {verified.rerun_count:,} conditions; next: fmon relaunch --dry-run")

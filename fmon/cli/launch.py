@@ -1,25 +1,30 @@
-"""What commands that launch share: the world outside, the question about the budget, a bar."""
+"""Phase 1 on the command line: ``fmon plan``, ``fmon launch`` and ``fmon adopt``."""
 
 from __future__ import annotations
 
 import os
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fmon.cli.ask import confirming, require_consent
 from fmon.cli.monitor import watch
 from fmon.cli.options import (
     INTERRUPTED,
+    AllowBareVm,
+    By,
     Config,
     Data,
+    DryRun,
     Interval,
     MaxConditions,
     Output,
+    OverBudget,
     Queue,
     Rows,
+    Yes,
     now,
     print_lines,
     user,
@@ -28,6 +33,7 @@ from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE
 from fmon.cli.stderr import refuse_bad, say
 from fmon.clock import Clock
 from fmon.model import MAX_CONDITIONS
+from fmon.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,34 +55,30 @@ def plan(
 def launch(
     config: Config,
     *,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Look at everything and change nothing.")
-    ] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Launch even if the estimate exceeds the budget.")
-    ] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    over_budget: OverBudget = False,
     go_on: Annotated[bool, typer.Option("--watch", help="Watch after launching.")] = False,
-    allow_bare_vm: Annotated[
-        bool, typer.Option("--allow-bare-vm", help="Launch without a container image; the audit records it.")
-    ] = False,
+    allow_bare_vm: AllowBareVm = False,
+    by: By = None,
     interval: Interval = 60,
     max_conditions: MaxConditions = MAX_CONDITIONS,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Launch one managed job per condition, exactly once; called again it resumes."""
-    from fmon.cli.launch import run_launch
-
+    """Launch one managed job per condition, exactly once; running it again resumes it."""
     launched = run_launch(
         config,
         data,
+        by=by,
         is_dry=dry_run,
         yes=yes,
+        over_budget=over_budget,
         allow_bare_vm=allow_bare_vm,
         max_conditions=max_conditions,
     )
     done = launched.dispatched
     if go_on and not dry_run and done.error is None:
-        watch(launched.experiment_id, interval=interval, queue="sky", data=data)
+        watch(experiment=launched.experiment_id, interval=interval, queue="sky", data=data)
     done.require_all(f"fmon launch {config}")
 
 
@@ -85,13 +87,13 @@ def adopt(
     *,
     since: Annotated[
         datetime | None,
-        typer.Option(help="Leave out jobs submitted before this time (UTC).", show_default=False),
+        typer.Option("--since", help="Ignore jobs submitted before this time (UTC).", show_default=False),
     ] = None,
     max_conditions: MaxConditions = MAX_CONDITIONS,
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Watch jobs that already run: match their names to the config's conditions."""
+    """Monitor jobs that already run: match them to the conditions of a config by name."""
     from fmon.launch.adopt import adopt as adopt_phase
     from fmon.sky.queue import open_queue
 
@@ -105,28 +107,54 @@ def adopt(
 
 
 def run_launch(
-    config: Path, data: Path, *, is_dry: bool, yes: bool, allow_bare_vm: bool, max_conditions: int
+    config: Path,
+    data: Path,
+    *,
+    by: str | None,
+    is_dry: bool = False,
+    yes: bool,
+    over_budget: bool,
+    allow_bare_vm: bool,
+    max_conditions: int = MAX_CONDITIONS,
 ) -> Launched:
-    """Launch and say what was done; what could not be launched is left to the caller to refuse."""
+    """Launch and print what was done; the caller fails for what could not be launched."""
     from fmon.launch.launch import LaunchOptions, launch
-    from fmon.terminal.launch import LaunchBar
+    from fmon.terminal.launch import LaunchBar, shown
 
-    options = LaunchOptions(by=user(), is_dry=is_dry, allow_bare_vm=allow_bare_vm, confirm=asking(yes=yes))
+    printed: list[str] = []
+
+    def agree(preview: Launched) -> bool:
+        if not yes:
+            printed.extend(preview.sentences())
+            say(*shown(preview.lines()), *printed)
+            require_consent(
+                f"Launch {counted(len(preview.to_launch), 'job')}?", verb="launch", participle="launched"
+            )
+        return True
+
+    options = LaunchOptions(
+        by=by or user(),
+        is_dry=is_dry,
+        allow_bare_vm=allow_bare_vm,
+        is_over_budget_allowed=over_budget,
+        agree=agree,
+        confirm=confirming(yes=yes),
+    )
     try:
         with LaunchBar() as bar:
             launched = launch(
                 config, data, dependencies(progress=bar.show), options, max_conditions=max_conditions
             )
     except KeyboardInterrupt:
-        say("interrupted; the same command resumes and launches nothing twice")
+        say("interrupted; running the command again resumes it and launches nothing twice")
         raise typer.Exit(INTERRUPTED) from None
-    say(*launched.sentences())
+    say(*(sentence for sentence in launched.sentences() if sentence not in printed))
     print_lines(launched.lines())
     return launched
 
 
 def dependencies(*, queue: str = DEFAULT_QUEUE, progress: Callable[[int, int], None]) -> LaunchDependencies:
-    """Give the real world: SkyPilot, the image's registry, this machine."""
+    """Return what a launch depends on: SkyPilot, the image's registry, this machine."""
     from fmon.clients.registry import digest_of
     from fmon.launch.launch import LaunchDependencies
     from fmon.sky.queue import open_queue
@@ -141,12 +169,3 @@ def dependencies(*, queue: str = DEFAULT_QUEUE, progress: Callable[[int, int], N
         clock=Clock(),
         progress=progress,
     )
-
-
-def asking(*, yes: bool) -> Callable[[str], bool] | None:
-    """Ask on the terminal; None where nobody sits at one."""
-    if yes:
-        return lambda question: True
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return None
-    return lambda question: typer.confirm(question, err=True)

@@ -2,56 +2,73 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fmon.cli.complete import complete_experiment, complete_selection
 from fmon.cli.options import (
     INTERRUPTED,
     Config,
     Data,
     ExitStatus,
-    Experiment,
     ExperimentOption,
+    ExperimentOptions,
     Interval,
     MaxConditions,
     Output,
     Queue,
     Rows,
+    Selection,
+    now,
     print_lines,
+    several_experiments,
 )
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE, PollCall, run_poll
 from fmon.cli.stderr import say
 from fmon.clock import Clock
+from fmon.errors import QueueError
 from fmon.model import MAX_CONDITIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fmon.monitor.poll import Polled
     from fmon.monitor.status import Status
 
 
 def poll(
     experiments: Annotated[
-        list[str] | None, typer.Argument(help="Experiments; default: all open ones.", show_default=False)
+        list[str] | None,
+        typer.Argument(
+            metavar="EXPERIMENT",
+            help="Experiments to poll (default: all open ones).",
+            show_default=False,
+            autocompletion=complete_experiment,
+        ),
     ] = None,
     *,
+    experiment: ExperimentOptions = None,
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Look at the queue once and store what changed; for cron, read-only towards SkyPilot."""
-    run_poll(PollCall(experiments or [], str(data), queue))
+    """Poll the queue once and store what changed; for cron, never changes anything in SkyPilot."""
+    run_poll(PollCall(several_experiments(experiments, experiment), str(data), queue))
 
 
 def watch(
-    experiment: Experiment = None,
+    selections: Selection = None,
     *,
+    experiment: ExperimentOption = None,
     interval: Interval = 60,
     exit_status: ExitStatus = False,
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Poll until no job is open, with a live table; Ctrl-C leaves a valid store."""
+    """Poll until no job is open, with a live table of the selected conditions."""
     from fmon.cli.cancel import act
     from fmon.monitor.poll import watch as watch_phase
     from fmon.sky.logs import open_logs
@@ -61,6 +78,7 @@ def watch(
     from fmon.terminal.watch import WatchScreen
 
     found = find(data, experiment).experiment_id
+    shown = partial(current_status, data, found, selections or ())
     try:
         with Interrupts() as ctrl_c, WatchScreen() as screen:
             for polled in watch_phase(
@@ -71,13 +89,13 @@ def watch(
                 clock=Clock(sleep=ctrl_c.sleep),
                 logs=open_logs(queue),
             ):
-                status, note = current_status(data, found), _note(polled)
+                status, note = shown(), _note(polled)
                 if (
                     queue == DEFAULT_QUEUE
                     and status.has_fired
                     and (acted := act(data, found, clock=Clock(sleep=ctrl_c.sleep)))
                 ):
-                    status, note = current_status(data, found), acted
+                    status, note = shown(), acted
                 screen.show(status, note=note)
                 if status.open_count == 0:
                     break
@@ -87,51 +105,76 @@ def watch(
 
 
 def status(
-    experiment: Experiment = None,
+    selections: Selection = None,
     *,
+    experiment: ExperimentOption = None,
     exit_status: ExitStatus = False,
     output: Rows = Output.table,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Show alarms, progress and every condition as of the last poll."""
+    """Show alarms, progress and the selected conditions as of the last poll."""
     from fmon.terminal.status import print_status
 
-    seen = current_status(data, experiment)
+    seen = current_status(data, experiment, selections or ())
     print_status(seen, output)
     exit_with(seen, wanted=exit_status)
 
 
 def logs(
-    condition_or_job: Annotated[
-        str, typer.Argument(help="A condition (its newest job) or a job id.", show_default=False)
+    selections: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="CONDITION_OR_JOB",
+            help="Condition ids (their newest jobs), job ids, factor=level, state=STATE or cause=ID.",
+            show_default=False,
+            autocompletion=complete_selection,
+        ),
     ],
     *,
     experiment: ExperimentOption = None,
     controller: Annotated[
-        bool, typer.Option("--controller", help="The log of its controller: provisioning and recovery.")
+        bool, typer.Option("--controller", help="The controller's log instead: provisioning and recovery.")
     ] = False,
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Print a job's log (stored, otherwise live)."""
+    """Print a job's log (stored, otherwise live); several logs each get a header."""
+    from fmon.monitor.show_log import chosen_jobs
     from fmon.monitor.show_log import logs as logs_phase
     from fmon.sky.logs import open_logs
     from fmon.text import visible
 
-    found = logs_phase(data, experiment, condition_or_job, open_logs(queue), controller=controller)
-    say(found.sentence())
-    print_lines(visible(line) for line in found.text.removesuffix("\n").split("\n"))
+    wanted = chosen_jobs(data, experiment, selections, now=now())
+    faults = []
+    for each in wanted:
+        try:
+            found = logs_phase(data, experiment, each, open_logs(queue), controller=controller)
+        except QueueError as fault:
+            faults.append(fault)
+            continue
+        say(found.sentence())
+        if len(wanted) > 1:
+            print_lines([f"==> {found.condition_id} (job {found.ask.job_id}) <=="])
+        print_lines(visible(line) for line in found.text.removesuffix("\n").split("\n"))
+    if faults:
+        say(*(f"fmon: {fault}" for fault in faults[1:]))
+        raise faults[0]
 
 
 def record(
     config: Config,
     *,
-    out: Annotated[Path, typer.Option(help="Folder of the recording; one that exists is resumed.")],
+    out_dir: Annotated[
+        Path,
+        typer.Option(
+            "--out-dir", metavar="DIR", help="Directory for the recording; an existing one is continued."
+        ),
+    ],
     interval: Interval = 60,
     max_conditions: MaxConditions = MAX_CONDITIONS,
     queue: Queue = DEFAULT_QUEUE,
 ) -> None:
-    """Record the queue of a running experiment until its jobs have ended, logs included, secrets redacted."""
+    """Record a live queue and its logs until all jobs have ended; secrets are redacted."""
     from fmon.monitor.record import record as record_phase
     from fmon.sky.logs import open_logs
     from fmon.sky.queue import open_queue
@@ -142,7 +185,7 @@ def record(
             for sentence in record_phase(
                 config,
                 open_queue(queue),
-                out,
+                out_dir,
                 interval_s=interval,
                 clock=Clock(sleep=ctrl_c.sleep),
                 logs=open_logs(queue),
@@ -151,16 +194,18 @@ def record(
                 say(sentence)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
-    print_lines([str(out)])
+    print_lines([str(out_dir)])
 
 
 def replay(
-    recording: Annotated[Path, typer.Argument(help="Folder of the recording.", show_default=False)],
+    recording: Annotated[
+        Path, typer.Argument(metavar="RECORDING", help="Directory of the recording.", show_default=False)
+    ],
     *,
     max_conditions: MaxConditions = MAX_CONDITIONS,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Run every poll of a recording through the code of a live one, with the recorded clock."""
+    """Replay a recording as if its polls were live, with the recorded clock."""
     from fmon.monitor.replay import replay as replay_phase
 
     replayed = replay_phase(recording, data, max_conditions=max_conditions)
@@ -168,20 +213,33 @@ def replay(
     print_lines([replayed.experiment_id])
 
 
-def current_status(data: Path, experiment: str | None) -> Status:
-    """Return the status of an experiment as of its last poll."""
+def current_status(data: Path, experiment: str | None, selections: Sequence[str] = ()) -> Status:
+    """Return the status of an experiment as of its last poll.
+
+    Parameters
+    ----------
+    data, experiment
+        data directory; the experiment's id or unique prefix
+    selections
+        of the conditions to show; none = all. Alarms and progress are those of the entire experiment
+    """
     from fmon.monitor.status import QUERIES
     from fmon.monitor.status import status as status_phase
-    from fmon.store.folder import find
-    from fmon.warehouse import connect
+    from fmon.study import open_study
+    from fmon.warehouse.selection import select_current
 
-    return status_phase(connect(data, find(data, experiment).experiment_id, queries=QUERIES))
+    study = open_study(data, experiment)
+    seen = status_phase(study.connect(QUERIES))
+    if not selections:
+        return seen
+    chosen = select_current(study, selections, now=now())
+    return replace(seen, rows=[row for row in seen.rows if row.condition_id in chosen])
 
 
 def _note(polled: Polled) -> str | None:
-    """Say in one line what a poll could not do."""
+    """Return in one line what a poll could not do."""
     if polled.is_skipped:
-        return "another poll is under way; shown is what the store holds"
+        return "another poll is running; this shows what is stored"
     return "; ".join([str(error) for error in (polled.error, *polled.faults.values()) if error]) or None
 
 

@@ -1,4 +1,8 @@
-"""The options and arguments that commands share."""
+"""The options and arguments that commands share, and the conventions they follow.
+
+``-e`` names an experiment, ``-o`` a format, ``--out-dir`` a directory, ``--by`` a person. ``--yes`` means
+"do not ask" and nothing else; ``--dry-run`` only shows. tests/cli/test_conventions.py checks every command.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fmon.cli.complete import complete_experiment, complete_selection
 from fmon.cli.poll import DATA_VARIABLE, QUEUE_VARIABLE
+from fmon.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,44 +26,120 @@ INTERRUPTED = 130
 
 
 class Output(StrEnum):
-    """How rows are printed."""
+    """Output formats."""
 
     table = "table"
     json = "json"
 
 
+EXPERIMENT_HELP = "Experiment id or unique prefix (default: the newest)."
+
 Data = Annotated[Path, typer.Option("--data", envvar=DATA_VARIABLE, help="Data directory.")]
 Queue = Annotated[
     str,
-    typer.Option("--queue", envvar=QUEUE_VARIABLE, help="sky, file:PATH or file:- (JSON of sky jobs queue)."),
+    typer.Option(
+        "--queue",
+        envvar=QUEUE_VARIABLE,
+        help="Where jobs are read from: sky, file:PATH or file:- (JSON as sky jobs queue prints it).",
+    ),
 ]
-Rows = Annotated[Output, typer.Option("-o", "--output", help="How rows are printed.")]
-Experiment = Annotated[
+Rows = Annotated[Output, typer.Option("-o", "--output", metavar="FORMAT", help="Output: table or json.")]
+ExperimentArgument = Annotated[
     str | None,
-    typer.Argument(help="Experiment id or unique prefix; default: the newest.", show_default=False),
+    typer.Argument(
+        metavar="EXPERIMENT", help=EXPERIMENT_HELP, show_default=False, autocompletion=complete_experiment
+    ),
 ]
 ExperimentOption = Annotated[
     str | None,
     typer.Option(
+        "-e",
         "--experiment",
-        help="Experiment id or unique prefix; default: the newest.",
+        metavar="EXPERIMENT",
+        help=EXPERIMENT_HELP,
         show_default=False,
+        autocompletion=complete_experiment,
     ),
 ]
-Config = Annotated[Path, typer.Argument(help="The experiment's config (YAML).", show_default=False)]
+ExperimentOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-e",
+        "--experiment",
+        metavar="EXPERIMENT",
+        help="Experiment id or unique prefix; repeat for several.",
+        show_default=False,
+        autocompletion=complete_experiment,
+    ),
+]
+Selection = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SELECTION",
+        help="Condition ids, factor=level, state=STATE or cause=ID.",
+        show_default=False,
+        autocompletion=complete_selection,
+    ),
+]
+Config = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="Config of the experiment (YAML).", show_default=False)
+]
 MaxConditions = Annotated[int, typer.Option("--max-conditions", help="Maximum number of conditions.", min=1)]
 Interval = Annotated[float, typer.Option("--interval", help="Seconds between polls.", min=1)]
 ExitStatus = Annotated[
     bool,
     typer.Option(
         "--exit-status",
-        help="Exit 0: all succeeded, 3: open jobs, 4: ended otherwise, 5: open jobs and a kill-switch fired.",
+        help="Exit with 0: all succeeded, 3: jobs are open, 4: ended otherwise, 5: jobs are open and a kill "
+        "switch fired.",
     ),
+]
+OutDir = Annotated[Path, typer.Option("--out-dir", metavar="DIR", help="Directory for the reports.")]
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by", metavar="NAME", help="Who does this, for the audit (default: you).", show_default=False
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
+OverBudget = Annotated[
+    bool, typer.Option("--over-budget", help="Launch even if the estimate exceeds the budget.")
+]
+AllowBareVm = Annotated[
+    bool, typer.Option("--allow-bare-vm", help="Launch without a container image; the audit records it.")
 ]
 
 
+def one_experiment(word: str | None, option: str | None) -> str | None:
+    """Return the experiment that is given, as a positional word or with ``-e``.
+
+    Raises
+    ------
+    ConfigError
+        Both are given and differ.
+    """
+    if word and option and word != option:
+        raise ConfigError(f"two experiments are given: {word} and -e {option}; give one")
+    return word or option
+
+
+def several_experiments(words: list[str] | None, options: list[str] | None) -> list[str]:
+    """Return the experiments that are given, as positional words or with ``-e``.
+
+    Raises
+    ------
+    ConfigError
+        Both are given and differ.
+    """
+    if words and options and words != options:
+        message = f"experiments are given as words ({' '.join(words)}) and with -e ({' '.join(options)}); "
+        raise ConfigError(message + "use one of the two")
+    return words or options or []
+
+
 def now() -> datetime:
-    """Give the wall clock [UTC]."""
+    """Return the wall clock [UTC]."""
     return datetime.now(UTC)
 
 
@@ -68,7 +150,7 @@ def print_lines(lines: Iterable[Any]) -> None:
 
 
 def user() -> str:
-    """Name who does it, for the audit."""
+    """Return the name of the current user, for the audit."""
     import getpass
 
     try:

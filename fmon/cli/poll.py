@@ -34,16 +34,19 @@ class PollCall(NamedTuple):
 
 
 def plain_call(words: Sequence[str]) -> PollCall | None:
-    """Read ``[EXPERIMENT...] [--data DIR] [--queue SRC]``; None for every other form, which is Typer's.
+    """Read ``[EXPERIMENT...] [-e EXPERIMENT] [--data DIR] [--queue SRC]``; None for other forms: Typer's.
 
     Parameters
     ----------
-    words : what stands behind ``fmon poll``
+    words
+        what follows ``fmon poll``
 
     Examples
     --------
     >>> plain_call(["demo", "--data", "d", "--queue", "file:-"])
     PollCall(experiments=['demo'], data='d', queue='file:-')
+    >>> plain_call(["-e", "demo", "-e", "other"]).experiments
+    ['demo', 'other']
     >>> plain_call(["--help"]) is None
     True
     """
@@ -51,23 +54,29 @@ def plain_call(words: Sequence[str]) -> PollCall | None:
         "--data": os.environ.get(DATA_VARIABLE) or DEFAULT_DATA,
         "--queue": os.environ.get(QUEUE_VARIABLE) or DEFAULT_QUEUE,
     }
-    experiments = []
+    experiments: list[str] = []
+    by_option: list[str] = []
     rest = iter(words)
     for word in rest:
-        if word in options:
+        if word in options or word in ("-e", "--experiment"):
             value = next(rest, "-")
             if value.startswith("-"):
                 return None
-            options[word] = value
+            if word in options:
+                options[word] = value
+            else:
+                by_option.append(value)
         elif word.startswith("-"):
             return None
         else:
             experiments.append(word)
-    return PollCall(experiments, options["--data"], options["--queue"])
+    if experiments and by_option:
+        return None
+    return PollCall(experiments or by_option, options["--data"], options["--queue"])
 
 
 def run_poll(call: PollCall) -> None:
-    """Poll once and say what it did, one line an experiment.
+    """Poll once and print what was done, one line per experiment.
 
     Raises
     ------
@@ -98,9 +107,9 @@ def _load_storage() -> None:
 
 
 def _report(polled: Polled) -> None:
-    """Say what a poll did, then fail for what it could not do."""
+    """Print what a poll did, then fail for what it could not do."""
     if polled.is_skipped:
-        say("fmon: another poll is under way; skipped")
+        say("fmon: another poll is running; skipped")
     for seen in polled.observed:
         say(f"{seen.experiment_id}: {seen.sentence()}")
     for examined in polled.examined:

@@ -1,4 +1,4 @@
-"""Commands for the people who read: comparisons and queries."""
+"""Queries on the command line: ``fmon sql`` and ``fmon views``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 
 import typer
 
+from fmon.cli.complete import complete_query
 from fmon.cli.options import Data, Output, Rows
 from fmon.cli.poll import DEFAULT_DATA
 
 
 class RowsOrFile(StrEnum):
-    """How the rows of a query are printed: for people, or for a program behind a pipe."""
+    """Output formats of a query."""
 
     table = "table"
     json = "json"
@@ -27,15 +28,22 @@ FILES: dict[RowsOrFile, Literal["csv", "parquet"]] = {RowsOrFile.csv: "csv", Row
 
 def sql(
     query: Annotated[
-        str, typer.Argument(help="SQL over the views; fmon views lists them.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="QUERY",
+            help="SQL over the views, which fmon views lists.",
+            show_default=False,
+            autocompletion=complete_query,
+        ),
     ],
     *,
     output: Annotated[
-        RowsOrFile, typer.Option("-o", "--output", help="How rows are printed; csv and parquet go to a file.")
+        RowsOrFile,
+        typer.Option("-o", "--output", metavar="FORMAT", help="Output: table, json, csv or parquet."),
     ] = RowsOrFile.table,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Run a query over the views of all experiments."""
+    """Query the views of all experiments."""
     from fmon.terminal.export import print_exported
     from fmon.terminal.rows import print_rows
     from fmon.warehouse import connect, export, query_rows

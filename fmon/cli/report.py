@@ -1,4 +1,4 @@
-"""Commands that tell others: issues."""
+"""Phase 6 on the command line: ``fmon report``, ``audit``, ``compare`` and ``issues``."""
 
 from __future__ import annotations
 
@@ -8,31 +8,39 @@ from typing import Annotated, Any
 
 import typer
 
+from fmon.cli.complete import complete_experiment
 from fmon.cli.options import (
     Data,
-    Experiment,
+    ExperimentArgument,
+    ExperimentOption,
+    ExperimentOptions,
+    OutDir,
     Output,
     Rows,
     now,
+    one_experiment,
     print_lines,
+    several_experiments,
 )
 from fmon.cli.poll import DEFAULT_DATA
 from fmon.cli.stderr import say
 
 
 def report(
-    experiment: Experiment = None,
+    name: ExperimentArgument = None,
     *,
-    out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports"),
+    experiment: ExperimentOption = None,
+    out_dir: OutDir = Path("reports"),
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Write the experiment's JSONL and its HTML page; print their paths."""
+    """Write the report as JSONL and as an HTML page, and print their paths."""
     from fmon.clients.mlflow import tracked_runs
     from fmon.report.report import report as report_phase
     from fmon.sky.costs import reported_costs
     from fmon.study import open_study
 
-    reported = report_phase(open_study(data, experiment), out, ask=reported_costs, track=tracked_runs)
+    study = open_study(data, one_experiment(name, experiment))
+    reported = report_phase(study, out_dir, ask=reported_costs, track=tracked_runs)
     if reported.unreconciled:
         say(reported.unreconciled)
     if reported.untracked:
@@ -41,16 +49,22 @@ def report(
 
 
 def issues(
-    experiment: Experiment = None,
+    name: ExperimentArgument = None,
     *,
+    experiment: ExperimentOption = None,
     create: Annotated[
-        bool, typer.Option("--create", help="File them with gh, GitHub's command line; never twice.")
+        bool, typer.Option("--create", help="File the issues on GitHub with gh; never twice.")
     ] = False,
     repo: Annotated[
         str | None,
-        typer.Option(help="OWNER/NAME; default: what the current folder is a clone of.", show_default=False),
+        typer.Option(
+            "--repo",
+            metavar="OWNER/NAME",
+            help="Repository to file in (default: that of the current directory).",
+            show_default=False,
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports"),
+    out_dir: OutDir = Path("reports"),
     output: Rows = Output.table,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
@@ -61,22 +75,35 @@ def issues(
     from fmon.study import open_study
     from fmon.terminal.rows import print_rows
 
+    of = one_experiment(name, experiment)
     tracker = partial(open_github, repo) if create else None
     done: list[dict[str, Any]] = []
     try:
-        done.extend(issues_phase(open_study(data, experiment), out, open_tracker=tracker, now=now()))
+        done.extend(issues_phase(open_study(data, of), out_dir, open_tracker=tracker, now=now()))
     finally:
-        print_rows(COLUMNS, done, output)  # what was filed before a fault is said too
+        print_rows(COLUMNS, done, output)  # also what was filed before an error
 
 
 def compare(
     experiments: Annotated[
-        list[str],
-        typer.Argument(help="Two or more, each compared with the one named before it.", show_default=False),
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="EXPERIMENT",
+            help="Two or more experiments; each is compared with the one before it.",
+            show_default=False,
+            autocompletion=complete_experiment,
+        ),
+    ] = None,
     *,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for a page of the comparison.", show_default=False)
+    experiment: ExperimentOptions = None,
+    out_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--out-dir",
+            metavar="DIR",
+            help="Directory for an HTML page of the comparison (default: no page).",
+            show_default=False,
+        ),
     ] = None,
     output: Rows = Output.table,
     data: Data = Path(DEFAULT_DATA),
@@ -85,21 +112,28 @@ def compare(
     from fmon.report.compare import compare as compare_phase
     from fmon.terminal.comparison import print_comparison
 
-    compared = compare_phase(data, experiments, out=out, now=now())
+    ids = several_experiments(experiments, experiment)
+    compared = compare_phase(data, ids, out=out_dir, now=now())
     print_comparison(compared, output)
     if compared.html:
         say(f"page: {compared.html}")
 
 
 def audit(
-    experiment: Experiment = None, *, output: Rows = Output.table, data: Data = Path(DEFAULT_DATA)
+    name: ExperimentArgument = None,
+    *,
+    experiment: ExperimentOption = None,
+    output: Rows = Output.table,
+    data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Check F1 to F5 and five quality criteria; exit 0 only if every rule was followed."""
+    """Check the records against F1-F5 and five quality criteria; exit 0 only if every rule was followed."""
+    from msgspec.structs import asdict
+
     from fmon.report.audit import COLUMNS, exit_status
     from fmon.report.audit import audit as audit_phase
     from fmon.study import open_study
     from fmon.terminal.rows import print_rows
 
-    found = audit_phase(open_study(data, experiment))
-    print_rows(COLUMNS, found, output)
+    found = audit_phase(open_study(data, one_experiment(name, experiment)))
+    print_rows(COLUMNS, [asdict(row) for row in found], output)
     raise typer.Exit(exit_status(found))

@@ -1,18 +1,22 @@
-"""What ``fmon run`` says at its end: outcome, root causes and reports, for a parent batch."""
+"""``fmon run``: launch, watch, diagnose and report for a parent batch, and what it prints at its end."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from fmon.cli.launch import run_launch
+from fmon.cli.monitor import current_status, exit_with, watch
 from fmon.cli.options import (
+    AllowBareVm,
+    By,
     Config,
     Data,
     Interval,
     MaxConditions,
+    OutDir,
     Output,
+    OverBudget,
     Rows,
     now,
 )
@@ -22,62 +26,53 @@ from fmon.model import MAX_CONDITIONS
 if TYPE_CHECKING:
     from fmon.monitor.status import Status
 
-from typing import TYPE_CHECKING
-
-from fmon.cli.monitor import current_status, exit_with, watch
-
-if TYPE_CHECKING:
-    from fmon.monitor.status import Status
-
 
 def run(
     config: Config,
     *,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Launch even if the estimate exceeds the budget.")
-    ] = False,
-    allow_bare_vm: Annotated[
-        bool, typer.Option("--allow-bare-vm", help="Launch without a container image; the audit records it.")
-    ] = False,
+    over_budget: OverBudget = False,
+    allow_bare_vm: AllowBareVm = False,
+    by: By = None,
     interval: Interval = 60,
     max_conditions: MaxConditions = MAX_CONDITIONS,
-    out: Annotated[Path, typer.Option(help="Folder of the reports.")] = Path("reports"),
+    out_dir: OutDir = Path("reports"),
     output: Rows = Output.json,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Launch, watch, diagnose and report, unattended; exits as --exit-status, never fixes or runs again."""
+    """Launch, watch, diagnose and report, unattended; never asks, fixes or relaunches."""
     import sys
     from contextlib import redirect_stdout
-
-    from fmon.cli.launch import run_launch
-    from fmon.cli.run import conclude, print_conclusion
 
     with redirect_stdout(sys.stderr):  # stdout is the conclusion
         launched = run_launch(
             config,
             data,
-            is_dry=False,
-            yes=yes,
+            by=by,
+            yes=True,
+            over_budget=over_budget,
             allow_bare_vm=allow_bare_vm,
             max_conditions=max_conditions,
         )
         if launched.dispatched.error is not None:
             launched.dispatched.require_all(f"fmon run {config}")
-        watch(launched.experiment_id, interval=interval, queue="sky", data=data)
+        watch(experiment=launched.experiment_id, interval=interval, queue="sky", data=data)
         seen = current_status(data, launched.experiment_id)
-        told = conclude(data, seen, out)
+        told = conclude(data, seen, out_dir)
     print_conclusion(told, output)
     exit_with(seen, wanted=True)
 
 
 def conclude(data: Path, seen: Status, out: Path) -> dict[str, Any]:
-    """Diagnose and report an experiment none of whose jobs is open; nothing is fixed or run again.
+    """Diagnose and report an experiment that has no open job; nothing is fixed or relaunched.
 
     Parameters
     ----------
-    data : data directory
-    seen : the experiment as it ended
-    out : folder of the reports
+    data
+        data directory
+    seen
+        the experiment as it ended
+    out
+        directory for the reports
 
     Returns
     -------
@@ -103,7 +98,7 @@ def conclude(data: Path, seen: Status, out: Path) -> dict[str, Any]:
 
 
 def print_conclusion(told: dict[str, Any], output: Output) -> None:
-    """Print one JSON object, or what a person wants to know first."""
+    """Print one JSON object, or the outcome, the causes and the paths in words."""
     from fmon.text import json_text, visible
 
     if output == Output.json:

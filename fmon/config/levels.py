@@ -14,6 +14,8 @@ from fmon.text import nearest
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED = frozenset(Entry.__struct_fields__) | {"envs", "resources"}
 """Words that mean something else beside the factors in a manifest entry or in a baseline."""
+SELECTING = frozenset({"state", "cause", "job"})
+"""Words that mean something else in a selection (``fmon.manifest.select``)."""
 _LARGEST_INT = 2**63
 
 
@@ -107,6 +109,9 @@ def _check_name(source: Source, name: Any, *at: Any) -> str:
         raise source.fault(message, *at, name)
     if name in RESERVED:
         message = f"factor {name} has the name of a key in the manifest or of a baseline; rename it"
+        raise source.fault(message, *at, name)
+    if name in SELECTING and at != ("inner",):  # inner factors are never selected
+        message = f"factor {name} has the name of a word of a selection (state, cause, job); rename it"
         raise source.fault(message, *at, name)
     return name
 

@@ -5,17 +5,24 @@ Rules F1 and F2 asked of the views and the audit, for every phase that comes aft
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fmon.rules.f1_wait_for_terminal import f1_not_cut_short, f1_wait_for_terminal
-from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix, f2_diagnosed_in_full
-from fmon.warehouse import rows
+from fmon.rules.f1_wait_for_terminal import (
+    UnfinishedCondition,
+    WaitingCondition,
+    f1_not_cut_short,
+    f1_wait_for_terminal,
+)
+from fmon.rules.f2_aggregate_before_fix import FailedAttempt, f2_aggregate_before_fix, f2_diagnosed_in_full
+from fmon.warehouse import column, typed_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     import duckdb
 
-Row = dict[str, Any]
+    from fmon.events import Event
 
 UNFINISHED = """
 select
@@ -53,7 +60,7 @@ QUERIES = (UNFINISHED, FAILURES, BEGUN, CYCLE)
 """What is asked here; ``connect`` makes the views for it."""
 
 
-def unfinished(con: duckdb.DuckDBPyConnection, *, cycle: int | None = None) -> list[Row]:
+def unfinished(con: duckdb.DuckDBPyConnection, *, cycle: int | None = None) -> list[UnfinishedCondition]:
     """Give the conditions whose newest job has not ended, and those that have none: for F1.
 
     Parameters
@@ -61,10 +68,10 @@ def unfinished(con: duckdb.DuckDBPyConnection, *, cycle: int | None = None) -> l
     con : view ``condition``
     cycle : one that is resumed, whose own jobs may well be open: only those before it; None = all
     """
-    return rows(con, UNFINISHED, {"cycle": cycle})
+    return typed_rows(con, UNFINISHED, UnfinishedCondition, {"cycle": cycle})
 
 
-def failures(con: duckdb.DuckDBPyConnection, *, cycle: int | None = None) -> list[Row]:
+def failures(con: duckdb.DuckDBPyConnection, *, cycle: int | None = None) -> list[FailedAttempt]:
     """Give the failures that nothing newer has made good: for F2.
 
     Parameters
@@ -72,15 +79,15 @@ def failures(con: duckdb.DuckDBPyConnection, *, cycle: int | None = None) -> lis
     con : view ``failure``
     cycle : as for ``unfinished``
     """
-    return rows(con, FAILURES, {"cycle": cycle})
+    return typed_rows(con, FAILURES, FailedAttempt, {"cycle": cycle})
 
 
-def begun(con: duckdb.DuckDBPyConnection) -> list[Row]:
+def begun(con: duckdb.DuckDBPyConnection) -> list[WaitingCondition]:
     """Give the conditions that have no job yet of a cycle that was started: for F1."""
-    return rows(con, BEGUN)
+    return typed_rows(con, BEGUN, WaitingCondition)
 
 
-def require_full_diagnosis(con: duckdb.DuckDBPyConnection, events: list[Row]) -> datetime:
+def require_full_diagnosis(con: duckdb.DuckDBPyConnection, events: Sequence[Event]) -> datetime:
     """Ask F1 and F2 of what comes after a diagnosis, and give its time [UTC].
 
     Parameters
@@ -98,5 +105,5 @@ def require_full_diagnosis(con: duckdb.DuckDBPyConnection, events: list[Row]) ->
     f1_not_cut_short(begun(con))
     failed = failures(con)
     f2_aggregate_before_fix(failed)
-    cycle = rows(con, CYCLE)[0]["cycle"]
-    return datetime.fromisoformat(f2_diagnosed_in_full(events, cycle, failed))
+    (cycle,) = column(con, CYCLE)
+    return f2_diagnosed_in_full(events, cycle, failed)

@@ -6,18 +6,21 @@ suspects and the strategy of the taxonomy.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import asdict
 
 from fmon.causes.taxonomy import strategy
-from fmon.warehouse import rows
+from fmon.warehouse import grouped_rows, typed_rows
 from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     import duckdb
-
-Row = dict[str, Any]
 
 FROZEN = ("attempt_result", "cause")
 """What the queries come down to, each several times; ``freeze`` them, or those that are still missing."""
@@ -83,33 +86,84 @@ QUERIES = (CAUSES, SUSPECTS)
 """What is asked here; ``connect`` makes the views for it."""
 
 
-def root_causes(con: duckdb.DuckDBPyConnection) -> list[Row]:
+class Suspect(msgspec.Struct, frozen=True):
+    """Levels that explain a cause: the columns of ``SUSPECT`` but for the cause."""
+
+    combination: dict[str, str]
+    equivalents: list[dict[str, str]]
+    scope: str
+    sentence: str
+    statement: str
+    round: int
+    failed_count: int
+    total_count: int
+    outside_failed_count: int
+    outside_other_count: int
+    outside_total_count: int
+    lift: float | None
+    p_value: float
+    p_holm: float
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """A root cause as view ``cause`` has it: the columns of ``CAUSES``."""
+
+    root_cause_id: str
+    category: str
+    subcategory: str | None
+    root_cause: str | None
+    exception_class: str | None
+    message: str | None
+    remedy: str | None
+    confidence: float
+    rule: str | None
+    runner_up: str | None
+    evidence: str | None
+    evidence_source: str | None
+    evidence_job_id: int
+    evidence_line: int | None
+    is_transient: bool
+    transient_evidence: str | None
+    failed_count: int
+    job_ids: list[int]
+    condition_ids: list[str]
+    affected_files: list[str]
+    signatures: list[str]
+    missing_log_count: int
+    cost_usd: Decimal | None
+    unpriced_count: int
+    first_failed_at: datetime | None
+    last_failed_at: datetime | None
+
+
+class RootCause(Cause, frozen=True):
+    """A root cause with the strategy of the taxonomy, and its suspects by round."""
+
+    fix_strategy: str
+    suspects: list[Suspect]
+
+
+def root_causes(con: duckdb.DuckDBPyConnection) -> list[RootCause]:
     """Give every root cause that is to be fixed, the one with the most failures first.
 
     Parameters
     ----------
     con : views of one experiment, at least for ``QUERIES``; good for one call
 
-    Returns
-    -------
-    list of dict
-        The columns of view ``cause``, ``fix_strategy``, and ``suspects``: rows of view ``suspect`` by round.
     """
     freeze(con, FROZEN)
-    suspects: dict[str, list[Row]] = {}
-    for suspect in rows(con, SUSPECTS):
-        suspects.setdefault(suspect.pop("root_cause_id"), []).append(suspect)
+    suspects = grouped_rows(con, SUSPECTS, Suspect, by="root_cause_id")
     return [
-        {
-            **cause,
-            "fix_strategy": strategy(cause["category"], cause["subcategory"]),
-            "suspects": suspects.get(cause["root_cause_id"], []),
-        }
-        for cause in rows(con, CAUSES)
+        RootCause(
+            **asdict(cause),
+            fix_strategy=strategy(cause.category, cause.subcategory),
+            suspects=suspects.get(cause.root_cause_id, []),
+        )
+        for cause in typed_rows(con, CAUSES, Cause)
     ]
 
 
-def headline(causes: Sequence[Row]) -> str | None:
+def headline(causes: Sequence[RootCause]) -> str | None:
     """Say in one line what explains most: the surest suspicion; None where nothing has failed.
 
     Parameters
@@ -118,24 +172,24 @@ def headline(causes: Sequence[Row]) -> str | None:
     """
     if not causes:
         return None
-    explained = [cause for cause in causes if cause["suspects"]]
+    explained = [cause for cause in causes if cause.suspects]
     if not explained:
         return f"{_failures(causes)} of {_kinds(causes)}; {UNEXPLAINED}"
-    surest = min(explained, key=lambda cause: (cause["suspects"][0]["p_holm"], -cause["failed_count"]))
-    return _told(surest, surest["suspects"][0])
+    surest = min(explained, key=lambda cause: (cause.suspects[0].p_holm, -cause.failed_count))
+    return _told(surest, surest.suspects[0])
 
 
-def transience(cause: Mapping[str, Any]) -> str | None:
+def transience(cause: Cause) -> str | None:
     """Say whether it is shown that a cause passes by itself; None where nobody would think so.
 
     A remedy ``auto`` promises that a relaunch alone may do: where nothing shows it, that is said.
     """
-    evidence = cause["transient_evidence"]
-    if cause["is_transient"]:
+    evidence = cause.transient_evidence
+    if cause.is_transient:
         return f"transient: {evidence}"
     if evidence:
         return f"not shown to be transient, though {evidence}"
-    if cause["remedy"] == "auto":
+    if cause.remedy == "auto":
         return (
             "not shown to be transient: SkyPilot recorded no preemption, and no condition that failed with "
             "it has succeeded unchanged"
@@ -143,28 +197,25 @@ def transience(cause: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _told(cause: Row, suspect: Row) -> str:
+def _told(cause: Cause, suspect: Suspect) -> str:
     """Write a suspicion with its counter-evidence as one line."""
-    failed, total = suspect["failed_count"], suspect["total_count"]
-    if not suspect["combination"]:
-        return f"all {total:,} conditions that have ended failed with {cause['category']}"
-    gathered = failed + suspect["outside_failed_count"]
+    failed, total = suspect.failed_count, suspect.total_count
+    if not suspect.combination:
+        return f"all {total:,} conditions that have ended failed with {cause.category}"
+    gathered = failed + suspect.outside_failed_count
     who = f"all {gathered:,} failures" if failed == gathered else f"{failed:,} of {gathered:,} failures"
     if gathered == 1:
         who = "the only failure"
-    levels = " and ".join(f"{factor}={level}" for factor, level in suspect["combination"].items())
+    levels = " and ".join(f"{factor}={level}" for factor, level in suspect.combination.items())
     there = "" if failed == total else f"{failed:,} of {total:,} there, "
-    elsewhere = f"{suspect['outside_failed_count']:,} of {suspect['outside_total_count']:,} elsewhere"
-    return f"{who} of {cause['category']} {'is' if gathered == 1 else 'are'} {levels}, {there}{elsewhere}"
+    elsewhere = f"{suspect.outside_failed_count:,} of {suspect.outside_total_count:,} elsewhere"
+    return f"{who} of {cause.category} {'is' if gathered == 1 else 'are'} {levels}, {there}{elsewhere}"
 
 
-def _failures(causes: Iterable[Row]) -> str:
-    count = sum(cause["failed_count"] for cause in causes)
+def _failures(causes: Iterable[Cause]) -> str:
+    count = sum(cause.failed_count for cause in causes)
     return "1 failure" if count == 1 else f"{count:,} failures"
 
 
-def _kinds(causes: Sequence[Row]) -> str:
-    return f"1 root cause ({causes[0]['category']})" if len(causes) == 1 else f"{len(causes):,} root causes"
-
-
-"""What is known of a suspect."""
+def _kinds(causes: Sequence[RootCause]) -> str:
+    return f"1 root cause ({causes[0].category})" if len(causes) == 1 else f"{len(causes):,} root causes"

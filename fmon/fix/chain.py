@@ -19,6 +19,7 @@ from fmon.config.task import images_of
 from fmon.errors import RegistryError
 from fmon.launch.preflight import image_check
 from fmon.rules.f3_rebuild_before_relaunch import NEEDS_NO_FIX, BuildChain, bare_vm_launch
+from fmon.text import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -96,7 +97,7 @@ def measure(
         digest=digest,
         registry_fault=fault,
         named_in=tuple(_named_in(task, image, digest)),
-        bare_vm=f"{allowed['by']} at {allowed['at']}" if allowed else None,
+        bare_vm=f"{allowed.by} at {timestamp(allowed.at)}" if allowed else None,
         is_bare=image_check(task, experiment.docker_image).result != "ok",
     )
     if known.remedies <= NEEDS_NO_FIX:

@@ -6,29 +6,30 @@ Reads the views, the audit, the config and names of files in the project. Writes
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import asdict
 
 from fmon.clients.git import project_folder
 from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import require_full_diagnosis
 from fmon.diagnose.root_causes import QUERIES as CAUSES
-from fmon.diagnose.root_causes import root_causes, transience
+from fmon.diagnose.root_causes import RootCause, root_causes, transience
 from fmon.errors import ConfigError
+from fmon.events import FixEvent
 from fmon.redact import redact
 from fmon.text import MAX_NAMED
-from fmon.warehouse import rows
+from fmon.warehouse import column, grouped_rows
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import duckdb
 
     from fmon.model import Verify
     from fmon.study import Study
-
-Row = dict[str, Any]
 
 MOST_NAMED = 50
 """Succeeded conditions that an order names; how many there are is counted."""
@@ -90,6 +91,61 @@ QUERIES = (BYSTANDERS, RERUN, SUCCEEDED, *GATHERED, *CAUSES)
 """What is asked; ``connect`` makes the views for it."""
 
 
+class Bystanders(msgspec.Struct, frozen=True):
+    """Conditions that succeeded with the levels of a suspect: columns of ``BYSTANDERS``.
+
+    Attributes
+    ----------
+    round
+        Of the suspect.
+    same_count, same_conditions
+        Those with all of its levels; the first few are named.
+    near_count, near_conditions
+        Those with some of its levels.
+    """
+
+    round: int
+    same_count: int
+    near_count: int
+    same_conditions: list[str]
+    near_conditions: list[str]
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What a person has recorded about a cause."""
+
+    at: datetime
+    what: str
+    by: str
+
+
+class WorkOrder(RootCause, frozen=True):
+    """A root cause and what is to be done about it.
+
+    Attributes
+    ----------
+    files
+        Those of its files that are in the project.
+    could_break
+        Which conditions that succeeded a fix may touch, in words.
+    transience
+        Whether it is shown to pass by itself; None = nobody would think so.
+    recorded
+        What has been done in this cycle.
+    steps
+        Commands.
+    """
+
+    needs_person: bool
+    files: list[str]
+    bystanders: list[Bystanders]
+    could_break: str
+    transience: str | None
+    recorded: list[Done]
+    test_command: str | None
+    steps: list[str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class FixPlan:
     """What is to be done about all that failed, as one batch.
@@ -99,8 +155,7 @@ class FixPlan:
     diagnosed_at : the full diagnosis that it stands on [UTC]; commits from then on are the fix
     config_file, skypilot_yaml, image, digest : what the failed jobs ran with
     verify : the config's commands: tests, build, push; secrets redacted
-    orders : one per root cause: the row of ``root_causes`` and needs_person, files (in the project),
-        bystanders, could_break, recorded, steps
+    orders : one per root cause
     rerun : conditions that a relaunch would run again as things are now
     steps : what comes after all orders
     """
@@ -113,7 +168,7 @@ class FixPlan:
     image: str | None
     digest: str | None
     verify: dict[str, str | None]
-    orders: list[Row]
+    orders: list[WorkOrder]
     rerun: list[str]
     steps: list[str]
 
@@ -138,8 +193,8 @@ def fix_plan(study: Study, *, is_named: bool = False) -> FixPlan:
     manifest = study.manifest
     verify = study.experiment.verify
     causes = root_causes(con)
-    rerun = [row["condition_id"] for row in rows(con, RERUN)]
-    which = f" --experiment {study.experiment_id}" if is_named else ""
+    rerun = column(con, RERUN)
+    which = f" -e {study.experiment_id}" if is_named else ""
     orders = _orders(con, causes, study, which)
     return FixPlan(
         experiment_id=study.experiment_id,
@@ -156,58 +211,60 @@ def fix_plan(study: Study, *, is_named: bool = False) -> FixPlan:
     )
 
 
-def _orders(con: duckdb.DuckDBPyConnection, causes: list[Row], study: Study, which: str) -> list[Row]:
+def _orders(
+    con: duckdb.DuckDBPyConnection, causes: list[RootCause], study: Study, which: str
+) -> list[WorkOrder]:
     """Write the order of each cause."""
     recorded = _recorded(study)
-    succeeded_count = rows(con, SUCCEEDED)[0]["succeeded_count"]
-    bystanders: dict[str, list[Row]] = {}
-    for row in rows(con, BYSTANDERS, {"most": MOST_NAMED}):
-        bystanders.setdefault(row.pop("root_cause_id"), []).append(row)
+    (succeeded_count,) = column(con, SUCCEEDED)
+    bystanders = grouped_rows(
+        con, BYSTANDERS, Bystanders, by="root_cause_id", parameters={"most": MOST_NAMED}
+    )
     folders = _folders(study.config)
     return [
-        {
-            **cause,
-            "needs_person": cause["remedy"] == "unrecoverable",
-            "files": [file for path in cause["affected_files"] if (file := _local(path, folders))],
-            "bystanders": bystanders.get(cause["root_cause_id"], []),
-            "could_break": _could_break(
-                cause, bystanders.get(cause["root_cause_id"], []), succeeded_count=succeeded_count
+        WorkOrder(
+            **asdict(cause),
+            needs_person=cause.remedy == "unrecoverable",
+            files=[file for path in cause.affected_files if (file := _local(path, folders))],
+            bystanders=bystanders.get(cause.root_cause_id, []),
+            could_break=_could_break(
+                cause, bystanders.get(cause.root_cause_id, []), succeeded_count=succeeded_count
             ),
-            "transience": transience(cause),
-            "recorded": recorded.get(cause["root_cause_id"], []),
-            "test_command": _shown(study.experiment.verify.tests),
-            "steps": _order_steps(cause, which),
-        }
+            transience=transience(cause),
+            recorded=recorded.get(cause.root_cause_id, []),
+            test_command=_shown(study.experiment.verify.tests),
+            steps=_order_steps(cause, which),
+        )
         for cause in causes
     ]
 
 
-def _could_break(cause: Row, bystanders: list[Row], *, succeeded_count: int) -> str:
+def _could_break(cause: RootCause, bystanders: list[Bystanders], *, succeeded_count: int) -> str:
     """Say which conditions that succeeded a fix may touch: those of the same levels, of the same files."""
     if not succeeded_count:
         return "nothing has succeeded that it could break"
-    if cause["remedy"] == "auto":
+    if cause.remedy == "auto":
         return f"no: a relaunch changes nothing for the {succeeded_count:,} that succeeded"
     told = []
-    for suspect in cause["suspects"]:
-        if not suspect["combination"]:
+    for suspect in cause.suspects:
+        if not suspect.combination:
             continue
-        levels = " and ".join(f"{factor}={level}" for factor, level in suspect["combination"].items())
-        found = next((row for row in bystanders if row["round"] == suspect["round"]), None)
+        levels = " and ".join(f"{factor}={level}" for factor, level in suspect.combination.items())
+        found = next((row for row in bystanders if row.round == suspect.round), None)
         if found is None:
             told.append(f"none with {levels}, or with one of these levels, has succeeded")
             continue
-        same, near = found["same_count"], found["near_count"]
+        same, near = found.same_count, found.near_count
         told.append(
-            f"{same:,} with {levels} succeeded{_names(same, found['same_conditions'])}"
+            f"{same:,} with {levels} succeeded{_names(same, found.same_conditions)}"
             if same
             else f"none with {levels} has succeeded"
         )
         if near:
-            told.append(f"{near:,} with one of these levels did{_names(near, found['near_conditions'])}")
+            told.append(f"{near:,} with one of these levels did{_names(near, found.near_conditions)}")
     if not told:
         told.append(f"any of the {succeeded_count:,} that succeeded: no level sets the failed ones apart")
-    if cause["remedy"] == "code" or cause["affected_files"]:
+    if cause.remedy == "code" or cause.affected_files:
         told.append(
             f"all {succeeded_count:,} that succeeded run the same code and are not run again: let the tests "
             "cover them"
@@ -215,20 +272,20 @@ def _could_break(cause: Row, bystanders: list[Row], *, succeeded_count: int) -> 
     return "; ".join(told)
 
 
-def _order_steps(cause: Row, which: str) -> list[str]:
+def _order_steps(cause: RootCause, which: str) -> list[str]:
     """List the commands of one order; ``which`` names the experiment where it is not the newest."""
-    record = f"fmon fix record {quote(cause['root_cause_id'])} --what '...'{which}"
-    look = [f"fmon logs {cause['evidence_job_id']}{which}"] if cause["evidence_source"] else []
-    if cause["remedy"] == "unrecoverable":
-        return [*look, f"fmon issues{which.replace(' --experiment', '')}", record]
-    return look if cause["remedy"] == "auto" else [*look, record]
+    record = f"fmon fix record {quote(cause.root_cause_id)} --what '...'{which}"
+    look = [f"fmon logs {cause.evidence_job_id}{which}"] if cause.evidence_source else []
+    if cause.remedy == "unrecoverable":
+        return [*look, f"fmon issues{which}", record]
+    return look if cause.remedy == "auto" else [*look, record]
 
 
-def _steps(orders: list[Row], verify: Verify, which: str, *, is_any: bool) -> list[str]:
+def _steps(orders: list[WorkOrder], verify: Verify, which: str, *, is_any: bool) -> list[str]:
     """List what comes behind all orders; where a relaunch alone may do, nothing is built."""
     if not orders and not is_any:
         return [f"fmon report{which}"]
-    changing = [order for order in orders if order["remedy"] != "auto"]
+    changing = [order for order in orders if order.remedy != "auto"]
     commands = any((verify.tests, verify.build, verify.push))
     return [
         *(["git commit: the fixes of all causes as one"] if changing else []),
@@ -238,13 +295,13 @@ def _steps(orders: list[Row], verify: Verify, which: str, *, is_any: bool) -> li
     ]
 
 
-def _recorded(study: Study) -> dict[str, list[Row]]:
+def _recorded(study: Study) -> dict[str, list[Done]]:
     """Read what has been done about each cause in this cycle."""
-    found: dict[str, list[Row]] = {}
+    found: dict[str, list[Done]] = {}
     for event in study.events:
-        if event.get("event") == "fix" and event["cycle"] == study.manifest.current_cycle:
-            done = {key: event[key] for key in ("at", "what", "by")}
-            found.setdefault(event["root_cause_id"], []).append(done)
+        if isinstance(event, FixEvent) and event.cycle == study.manifest.current_cycle:
+            done = Done(at=event.at, what=event.what, by=event.by)
+            found.setdefault(event.root_cause_id, []).append(done)
     return found
 
 

@@ -13,12 +13,12 @@ from fmon.clients.registry import digest_of
 from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import failures, require_full_diagnosis
 from fmon.errors import ConfigError, RegistryError
+from fmon.events import FixCommandBeginEvent, FixCommandEndEvent, FixEvent, FixVerifiedEvent, VerifiedLink
 from fmon.fix.chain import measure, run_command
 from fmon.redact import redact
 from fmon.rules.f3_rebuild_before_relaunch import f3_links
-from fmon.store.events import append_event
 from fmon.text import nearest
-from fmon.warehouse import rows
+from fmon.warehouse import column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from fmon.study import Study
 
 RERUN = """
-select
-    relaunch_candidate.condition_id,
-    relaunch_candidate.remedy
+select relaunch_candidate.remedy
 from relaunch_candidate
 order by relaunch_candidate.manifest_position
 """
@@ -104,16 +102,12 @@ def run_commands(
     for step, command in steps:
         if command is None:
             continue
-        append_event(study.store, "fix_command_begin", at=clock.now(), step=step, command=redact(command))
+        study.append(FixCommandBeginEvent(at=clock.now(), step=step, command=redact(command)))
         ran = run(step, command, folder=project)
-        append_event(
-            study.store,
-            "fix_command_end",
-            at=clock.now(),
-            step=step,
-            exit_status=ran.exit_status,
-            duration_s=ran.duration_s,
+        ended = FixCommandEndEvent(
+            at=clock.now(), step=step, exit_status=ran.exit_status, duration_s=ran.duration_s
         )
+        study.append(ended)
         yield ran
         if ran.exit_status != 0:
             return
@@ -140,7 +134,7 @@ def record(study: Study, root_cause_id: str, *, what: str, by: str, now: datetim
     con = study.connect(GATHERED)
     require_full_diagnosis(con, study.events)
     cycle = study.manifest.current_cycle
-    known = sorted({row["root_cause_id"] for row in failures(con)})
+    known = sorted({failure.root_cause_id for failure in failures(con)})
     if root_cause_id not in known:
         hint = nearest(root_cause_id, known) if known else "there is no failure"
         message = f"{study.experiment_id} has no root cause {root_cause_id!r}; {hint}"
@@ -148,7 +142,7 @@ def record(study: Study, root_cause_id: str, *, what: str, by: str, now: datetim
     if not what.strip():
         raise ConfigError("--what is empty; say in a few words what was done")
     what = redact(what.strip())
-    append_event(study.store, "fix", at=now, cycle=cycle, root_cause_id=root_cause_id, what=what, by=by)
+    study.append(FixEvent(at=now, cycle=cycle, root_cause_id=root_cause_id, what=what, by=by))
 
 
 def verify(
@@ -176,34 +170,30 @@ def verify(
     con = study.connect((*GATHERED, RERUN))
     since = require_full_diagnosis(con, study.events)
     manifest = study.manifest
-    again = rows(con, RERUN)
-    if not again:
+    remedies = column(con, RERUN)
+    if not remedies:
         return Verified(
             experiment_id=study.experiment_id, cycle=manifest.current_cycle, rerun_count=0, links=[]
         )
-    remedies = {row["remedy"] for row in again}
     ask = _ask_nobody if manifest.is_replay else ask
-    chain = measure(study, remedies, diagnosed_at=since, run=run, ask=ask)
+    chain = measure(study, set(remedies), diagnosed_at=since, run=run, ask=ask)
     links = [link._replace(evidence=redact(link.evidence)) for link in f3_links(chain)]
     verified = Verified(
         experiment_id=study.experiment_id,
         cycle=manifest.current_cycle,
-        rerun_count=len(again),
+        rerun_count=len(remedies),
         links=links,
     )
-    dry_run = {"dry_run": True} if manifest.is_replay else {}
-    append_event(
-        study.store,
-        "fix_verified",
+    event = FixVerifiedEvent(
         at=now,
         cycle=manifest.current_cycle,
         is_ok=not verified.broken,
-        links=[link._asdict() for link in links],
+        links=[VerifiedLink(**link._asdict()) for link in links],
         image=chain.image,
         digest=chain.digest,
         commits=list(chain.commits),
-        **dry_run,
     )
+    study.append(event)
     return verified
 
 

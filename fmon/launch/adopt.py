@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from fmon.config import load_experiment
 from fmon.config.task import image_of, read_task
 from fmon.errors import ConfigError
+from fmon.events import AdoptEvent
 from fmon.launch.preflight import Check, accelerator_check, image_check
 from fmon.manifest.build import extend, jobs_of, new_manifest, owned_elsewhere
 from fmon.manifest.file import read_manifest, write_manifest
@@ -134,7 +135,7 @@ def adopt(
         store.reopen()
         attached = {each.condition_id: each.job_id for each in found.attach}
         if is_new or attached:
-            append_event(store, "adopt", at=now, config=str(path), source=queue.name, jobs=attached)
+            append_event(store, AdoptEvent(at=now, config=str(path), source=queue.name, jobs=attached))
         store_records(store, manifest, found, answer, source=queue.name)
         with lock(store.lock_file, wait_s=POLL_WAIT_S):
             mark_pending(

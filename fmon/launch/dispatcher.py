@@ -235,7 +235,7 @@ class Dispatcher:
         self._tell()
 
     def _note_failure(self, attempt: LaunchKey, outcome: Outcome) -> None:
-        why = f"{experiment_summary.error_type}: {experiment_summary.error}"
+        why = f"{outcome.error_type}: {outcome.error}"
         if outcome.is_uncertain:
             self.absent[attempt] = None
             self.history[attempt].why = why

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
 from fmon.config.task import image_of, read_task
+from fmon.events import LaunchEvent
 from fmon.launch.dispatch import DispatchLimits, LaunchKey, dispatch, exclusive
 from fmon.launch.estimate import cost_of, estimate
 from fmon.launch.job_yaml import JobWriter, job_envs
@@ -83,15 +84,25 @@ class LaunchOptions:
 
     Attributes
     ----------
-    by : who
-    is_dry : show what would be launched, and change nothing
-    allow_bare_vm : launch without a container image
-    confirm : asks whether to spend more than the budget; None = no terminal to ask on
+    by
+        who
+    is_dry
+        show what would be launched, and change nothing
+    allow_bare_vm
+        launch without a container image
+    is_over_budget_allowed
+        launch even if the estimate exceeds the budget
+    agree
+        called with what would be launched, as of a dry run; False = nothing is launched
+    confirm
+        asks whether to exceed the budget; None = no question may be asked
     """
 
     by: str
     is_dry: bool = False
     allow_bare_vm: bool = False
+    is_over_budget_allowed: bool = False
+    agree: Callable[[Launched], bool] = lambda preview: True
     confirm: Callable[[str], bool] | None = None
 
 
@@ -189,8 +200,9 @@ def launch(
         Another process launches jobs of this name.
     """
     with prepare(path, data, dependencies, options, max_conditions=max_conditions) as prepared:
-        if options.is_dry:
-            return preview(prepared)
+        shown = preview(prepared)
+        if options.is_dry or (prepared.missing and not options.agree(shown)):
+            return shown
         return commit(prepared, dependencies, options)
 
 
@@ -265,11 +277,15 @@ def commit(prepared: Prepared, dependencies: LaunchDependencies, options: Launch
     if passed is None:
         return launched
     experiment, missing = prepared.experiment, prepared.missing
-    is_confirmed = confirm_cost(experiment.limits, passed.found, options.confirm, count=len(missing))
+    is_confirmed = confirm_cost(
+        experiment.limits,
+        passed.found,
+        options.confirm,
+        count=len(missing),
+        is_allowed=options.is_over_budget_allowed,
+    )
     _write(prepared, passed)
-    append_event(
-        prepared.store,
-        "launch",
+    event = LaunchEvent(
         at=dependencies.clock.now(),
         config=experiment.config_file,
         by=options.by,
@@ -281,6 +297,7 @@ def commit(prepared: Prepared, dependencies: LaunchDependencies, options: Launch
         budget_usd=experiment.limits.budget_usd,
         is_over_budget_confirmed=is_confirmed,
     )
+    append_event(prepared.store, event)
     conditions = {each.condition_id: each for each in missing}
     dispatched = dispatch(
         StoredExperiment(prepared.store),

@@ -13,7 +13,7 @@ from fmon.launch.preflight import budget_check, image_check
 from fmon.manifest.build import jobs_of
 from fmon.sky.endpoint import current_user
 from fmon.sky.status import is_terminal
-from fmon.text import listed
+from fmon.text import counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -116,15 +116,46 @@ def refuse_another_image(manifest: Manifest, image: str | None, digest: str | No
 
 
 def confirm_cost(
-    limits: Limits, found: Estimate, confirm: Callable[[str], bool] | None, *, count: int
+    limits: Limits,
+    found: Estimate,
+    confirm: Callable[[str], bool] | None,
+    *,
+    count: int,
+    is_allowed: bool,
 ) -> bool:
-    """Ask where the estimate is above the budget, or can't be compared with it; tell whether it was asked."""
+    """Ask where the estimate exceeds the budget or can't be compared with it; return whether it did."""
     check = budget_check(found, limits)
     if check.result == "ok":
         return False
-    if confirm is None:
-        message = f"{check.sentence}; no terminal to ask on: pass --yes to launch {count} jobs anyway"
-        raise ConfigError(message)
-    if not confirm(f"{check.sentence}. Launch {count} jobs?"):
-        raise ConfigError("nothing was launched: you answered no")
+    confirm_over_budget(check.sentence, confirm, count=count, is_allowed=is_allowed)
     return True
+
+
+def confirm_over_budget(
+    sentence: str, confirm: Callable[[str], bool] | None, *, count: int, is_allowed: bool
+) -> None:
+    """Launch above the budget only where ``--over-budget`` allows it, or a person who is asked.
+
+    Parameters
+    ----------
+    sentence
+        estimate and budget
+    confirm
+        asks a person; None = no question may be asked
+    count
+        jobs to launch
+    is_allowed
+        ``--over-budget`` was given
+
+    Raises
+    ------
+    ConfigError
+        It is not allowed, or the answer was no.
+    """
+    if is_allowed:
+        return
+    jobs = counted(count, "job")
+    if confirm is None:
+        raise ConfigError(f"nothing was launched: {sentence}; use --over-budget to launch {jobs} anyway")
+    if not confirm(f"{sentence}. Launch {jobs} anyway?"):
+        raise ConfigError("nothing was launched: you answered no")

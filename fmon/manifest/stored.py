@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fmon.manifest.file import ManifestFile
-from fmon.store.events import read_events
+from fmon.store.events import append_event, read_events
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fmon.events import Event
     from fmon.model import Manifest
     from fmon.store.folder import Store
 
@@ -27,7 +28,7 @@ class StoredExperiment:
 
     @property
     def data(self) -> Path:
-        """The folder of the stores."""
+        """The data directory."""
         return self.store.path.parent
 
     @property
@@ -52,7 +53,7 @@ class StoredExperiment:
         return self.manifest_file.read()
 
     @cached_property
-    def events(self) -> list[dict[str, Any]]:
+    def events(self) -> list[Event]:
         """The audit, oldest first.
 
         Raises
@@ -61,3 +62,13 @@ class StoredExperiment:
             It can't be read.
         """
         return read_events(self.store)
+
+    def append(self, event: Event) -> None:
+        """Add one event to the audit; of a replay it says that nothing was done.
+
+        Raises
+        ------
+        StoreError
+            It can't be written; the events before it are intact.
+        """
+        append_event(self.store, event, is_replay=self.manifest.is_replay)

@@ -1,7 +1,7 @@
 """Why each failed attempt failed: its log fetched, stored, and classified.
 
 Reads the state, the stored logs and, through a ``LogReader``, SkyPilot. Writes ``logs/``,
-``findings.parquet`` and, where the findings fire the kill-switch, that into the audit. Each step can be
+``findings.parquet`` and, where the findings fire the kill switch, that into the audit. Each step can be
 done again: whoever is killed leaves the mark of ``store.unexamined``, and the next one resumes with
 what is stored.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fmon.causes import FailureInfo
+    from fmon.events import KillSwitchEvent
     from fmon.model import Manifest, Pattern
     from fmon.sky.reader import LogReader
     from fmon.store.folder import Store
@@ -63,7 +64,7 @@ class Examined:
     missing : why the log of a job can't be had, those asked for this time
     given_up : jobs among them that will not be asked for again
     left_count : failed attempts that still wait for their log
-    firings : of the kill-switch, that these findings brought; as events
+    firings : of the kill switch, that these findings brought; as events
     is_skipped : another process examines the same experiment
     """
 
@@ -72,7 +73,7 @@ class Examined:
     missing: dict[int, str] = field(default_factory=dict)
     given_up: list[int] = field(default_factory=list)
     left_count: int = 0
-    firings: list[dict[str, Any]] = field(default_factory=list)
+    firings: list[KillSwitchEvent] = field(default_factory=list)
     is_skipped: bool = False
 
     def sentence(self) -> str | None:
@@ -90,10 +91,8 @@ class Examined:
         if self.left_count:
             said.append(f"{_failures(self.left_count)} without its log yet")
         for event in self.firings:
-            told = firing_sentence(
-                event, proposed=event["candidate_job_ids"], experiment_id=self.experiment_id
-            )
-            said.append(f"the kill-switch fired: {told}")
+            told = firing_sentence(event, proposed=event.candidate_job_ids, experiment_id=self.experiment_id)
+            said.append(f"the kill switch fired: {told}")
         return "; ".join(said) or None
 
 
@@ -107,7 +106,7 @@ def examine(
     budget: Budget | None = None,
     wait_s: float = 0,
 ) -> Examined:
-    """Bring the findings of an experiment, and the kill-switch by them, up to date as far as the budget goes.
+    """Bring the findings of an experiment, and the kill switch by them, up to date as far as the budget goes.
 
     Examined are failed attempts without a finding, with one of older rules or patterns (from the stored
     log), and with a log that could not be had when it is time to ask again.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+
+import msgspec
 
 # How long a condition takes: the median of those that succeeded with the same level of the factor that best
 # explains the run times (adjusted R squared: a factor with a level for each job explains nothing); of all
@@ -98,6 +99,29 @@ LONGEST_S = 10 * 365 * 86400
 """Beyond this nobody means a date."""
 
 
+class Guess(msgspec.Struct, frozen=True):
+    """How long the open conditions may still take: the columns of ``ETA``.
+
+    Attributes
+    ----------
+    rest_s
+        Time from now [s]; None = unknown.
+    unknown_count
+        Open conditions without any estimate.
+    factor
+        Whose levels the estimates go by; None = by none.
+    is_of_all, is_expected
+        Some go by all succeeded conditions, or by the config's expected times.
+    """
+
+    rest_s: float | None
+    running_count: int
+    unknown_count: int
+    factor: str | None
+    is_of_all: bool
+    is_expected: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class Eta:
     """When the open jobs may have ended.
@@ -114,24 +138,24 @@ class Eta:
     rule: str
 
 
-def eta_of(guess: dict[str, Any] | None, now: datetime) -> Eta | None:
+def eta_of(guess: Guess | None, now: datetime) -> Eta | None:
     """Turn the row of ``ETA`` into words; None where no condition is pending or running."""
     if guess is None:
         return None
-    if not guess["running_count"]:
+    if not guess.running_count:
         return Eta(at=None, rest_s=None, rule="nothing is running")
-    if guess["rest_s"] is None:
+    if guess.rest_s is None:
         rule = "nothing comparable has succeeded, and the config expects no time"
         return Eta(at=None, rest_s=None, rule=rule)
-    if guess["rest_s"] > LONGEST_S:
+    if guess.rest_s > LONGEST_S:
         return Eta(at=None, rest_s=None, rule="more than ten years")
     rules = [
-        f"median of succeeded conditions of the same {guess['factor']}" if guess["factor"] else "",
-        "median of all succeeded conditions" if guess["is_of_all"] else "",
-        "the config's expected times" if guess["is_expected"] else "",
+        f"median of succeeded conditions of the same {guess.factor}" if guess.factor else "",
+        "median of all succeeded conditions" if guess.is_of_all else "",
+        "the config's expected times" if guess.is_expected else "",
     ]
     rule = ", ".join(filter(None, rules))
-    if guess["unknown_count"]:
-        rule += f"; {guess['unknown_count']:,} open without any estimate are not in it"
-    at = now + timedelta(seconds=guess["rest_s"])
-    return Eta(at=at, rest_s=guess["rest_s"], rule=f"{rule}; {guess['running_count']:,} at a time")
+    if guess.unknown_count:
+        rule += f"; {guess.unknown_count:,} open without any estimate are not in it"
+    at = now + timedelta(seconds=guess.rest_s)
+    return Eta(at=at, rest_s=guess.rest_s, rule=f"{rule}; {guess.running_count:,} at a time")

@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fmon.errors import ManifestError, QueueError
+from fmon.events import AttachEvent, LostJobClosedEvent
 from fmon.manifest.build import new_manifest, owned_elsewhere
 from fmon.manifest.match import Match, attach, match
 from fmon.manifest.stored import StoredExperiment
 from fmon.model import EPOCH
 from fmon.sky.status import failed_statuses, is_terminal
 from fmon.store.compaction import close
-from fmon.store.events import append_event, read_events
+from fmon.store.events import read_events
 from fmon.store.log import Poll, append
 from fmon.store.state import read_columns
 from fmon.text import listed
@@ -122,7 +123,7 @@ def attach_jobs(stored: StoredExperiment, answer: Answer, *, source: str) -> tup
             attach(manifest, found)
             stored.manifest_file.write(manifest)
             jobs = {each.condition_id: each.job_id for each in found.attach}
-            append_event(stored.store, "attach", at=answer.polled_at, jobs=jobs, source=source)
+            stored.append(AttachEvent(at=answer.polled_at, jobs=jobs, source=source))
     return manifest, found
 
 
@@ -227,4 +228,4 @@ def _closed_as_lost(store: Store, lasting: set[int]) -> set[int]:
     """Choose those of some jobs that the queue has lost and a person has closed."""
     if not lasting:
         return set()
-    return {event["job_id"] for event in read_events(store) if event.get("event") == "lost_job_closed"}
+    return {event.job_id for event in read_events(store) if isinstance(event, LostJobClosedEvent)}

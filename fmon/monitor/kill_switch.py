@@ -1,4 +1,4 @@
-"""The kill-switch's firings: looked for after failures were examined, and recorded once.
+"""The kill switch's firings: looked for after failures were examined, and recorded once.
 
 Cancels nothing. A mark in the store names the findings that were looked at: a poll that examined nothing
 new compares two file times, and one that died between examining and recording is made up for by the next.
@@ -6,24 +6,22 @@ new compares two file times, and one that died between examining and recording i
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
-from fmon.model import Manifest
-from fmon.store.folder import Store
+import msgspec
+
+from fmon.events import KillSwitchEvent
+from fmon.rules.kill_switch import CycleJob, kill_switch, too_many_failed
+from fmon.store.durable import remove, write_durably
+from fmon.store.events import append_event, read_events
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from fmon.model import Manifest
+    from fmon.rules.kill_switch import Firing
     from fmon.store.folder import Store
-
-from typing import TYPE_CHECKING
-
-from fmon.rules.kill_switch import kill_switch, too_many_failed
-from fmon.store.durable import remove, write_durably
-from fmon.store.events import append_event, read_events
 
 FINDINGS, MARK = "findings.parquet", ".kill_switch"
 
@@ -65,7 +63,7 @@ order by longest_run.job_id
 CONDITIONS = "select entry.factors from entry"
 
 
-def record_firings(store: Store, manifest: Manifest, *, now: datetime) -> list[dict[str, Any]]:
+def record_firings(store: Store, manifest: Manifest, *, now: datetime) -> list[KillSwitchEvent]:
     """Record the firings that the newest findings bring; nothing where those were looked at already.
 
     Parameters
@@ -75,8 +73,8 @@ def record_firings(store: Store, manifest: Manifest, *, now: datetime) -> list[d
 
     Returns
     -------
-    list of dict
-        The new events ``kill_switch``, without their time.
+    list of KillSwitchEvent
+        The new events.
 
     Raises
     ------
@@ -88,7 +86,7 @@ def record_firings(store: Store, manifest: Manifest, *, now: datetime) -> list[d
         return []
     events = _decide(store, manifest, now=now)
     for event in events:
-        append_event(store, "kill_switch", at=now, **event)
+        append_event(store, event, is_replay=manifest.is_replay)
     write_durably(store.path / MARK, seen)
     return events
 
@@ -98,29 +96,34 @@ def look_again(store: Store) -> None:
     remove(store.path / MARK)
 
 
-def _decide(store: Store, manifest: Manifest, *, now: datetime) -> list[dict[str, Any]]:
+def _decide(store: Store, manifest: Manifest, *, now: datetime) -> list[KillSwitchEvent]:
     """Ask the views, then the rules, cycle by cycle."""
-    from fmon.warehouse import connect, rows  # loads DuckDB: only a poll that saw a failure comes here
+    # Loads DuckDB: only a poll that saw a failure comes here.
+    from fmon.warehouse import column, connect, typed_rows
 
     con = connect(store.path.parent, store.experiment_id, now=now, queries=(JOBS, CONDITIONS))
-    by_cycle: dict[int, list[dict[str, Any]]] = {}
-    for job in rows(con, JOBS):
-        by_cycle.setdefault(job["cycle"], []).append(job)
-    conditions = rows(con, CONDITIONS)
+    by_cycle: dict[int, list[CycleJob]] = {}
+    for job in typed_rows(con, JOBS, CycleJob):
+        by_cycle.setdefault(job.cycle, []).append(job)
+    conditions = column(con, CONDITIONS)
     con.close()
-    recorded = [event for event in read_events(store) if event.get("event") == "kill_switch"]
+    recorded = [event for event in read_events(store) if isinstance(event, KillSwitchEvent)]
     found = []
     for cycle, jobs in by_cycle.items():
-        fired = [event for event in recorded if event["cycle"] == cycle]
-        alike = [event for event in fired if event["trigger"] == "identical_errors"]
-        new = [("identical_errors", firing) for firing in kill_switch(jobs, conditions, alike)]
+        fired = [event for event in recorded if event.cycle == cycle]
+        alike = [event for event in fired if event.trigger == "identical_errors"]
+        members = {job_id for event in alike for job_id in event.member_job_ids}
+        new = [("identical_errors", firing) for firing in kill_switch(jobs, conditions, members)]
         if len(alike) == len(fired):
             count = len(conditions) if cycle == 0 else len(jobs)
             ratio = too_many_failed(jobs, condition_count=count, max_failed_ratio=manifest.max_failed_ratio)
             new += [("failed_ratio", ratio)] if ratio else []
-        dry_run = {"dry_run": True} if manifest.is_replay else {}
-        found += [{"trigger": trigger, "cycle": cycle, **firing, **dry_run} for trigger, firing in new]
+        found += [_event(trigger, cycle, firing, now=now) for trigger, firing in new]
     return found
+
+
+def _event(trigger: str, cycle: int, firing: Firing, *, now: datetime) -> KillSwitchEvent:
+    return KillSwitchEvent(at=now, trigger=trigger, cycle=cycle, **msgspec.structs.asdict(firing))
 
 
 def _fingerprint(store: Store) -> bytes | None:
@@ -139,41 +142,65 @@ def _looked_at(store: Store) -> bytes | None:
         return None
 
 
-def firing_reason(firing: Mapping[str, Any]) -> str:
-    """Say why the kill-switch fired; ``firing`` is its event, or a row of view ``kill_switch``.
+class Fired(Protocol):
+    """What a sentence about a firing needs: its event has it, and so do rows of view ``kill_switch``."""
 
-    Examples
-    --------
-    >>> firing_reason({"trigger": "failed_ratio", "failed_count": 9})
-    '9 jobs failed, more than max_failed_ratio'
+    @property
+    def trigger(self) -> str:
+        """What fired: identical_errors or failed_ratio."""
+
+    @property
+    def failed_count(self) -> int:
+        """How many jobs failed."""
+
+    @property
+    def category(self) -> str | None:
+        """Of the identical error."""
+
+    @property
+    def combination(self) -> dict[str, str]:
+        """The levels that the failed jobs share, by factor."""
+
+    @property
+    def no_action_reason(self) -> str | None:
+        """Why no job is proposed for cancelling."""
+
+
+def firing_reason(firing: Fired) -> str:
+    """Say why the kill switch fired.
+
+    Parameters
+    ----------
+    firing
+        Its event, or a row of view ``kill_switch``.
     """
-    count = firing["failed_count"] if "failed_count" in firing else len(firing["member_job_ids"])
-    if firing["trigger"] == "failed_ratio":
-        return f"{count:,} jobs failed, more than max_failed_ratio"
-    where = " ".join(f"{factor}={level}" for factor, level in firing["combination"].items())
-    return f"{count:,} jobs failed with the identical error ({firing['category']})" + (
+    if firing.trigger == "failed_ratio":
+        return f"{firing.failed_count:,} jobs failed, more than max_failed_ratio"
+    where = " ".join(f"{factor}={level}" for factor, level in firing.combination.items())
+    return f"{firing.failed_count:,} jobs failed with the identical error ({firing.category})" + (
         f" at {where}" if where else ""
     )
 
 
-def firing_sentence(
-    firing: Mapping[str, Any], *, proposed: Sequence[int], experiment_id: str, most: int = 20
-) -> str:
-    """Say why the kill-switch fired, which jobs are better cancelled, and what to type for it.
+def firing_sentence(firing: Fired, *, proposed: Sequence[int], experiment_id: str, most: int = 20) -> str:
+    """Say why the kill switch fired, which jobs are better cancelled, and what to type for it.
 
     Parameters
     ----------
-    firing : as for ``firing_reason``
-    proposed : jobs to cancel as things stand
-    experiment_id : the experiment
-    most : jobs to name; how many more there are is said
+    firing
+        As for ``firing_reason``.
+    proposed
+        Jobs to cancel as things stand.
+    experiment_id
+        The experiment.
+    most
+        Jobs to name; how many more there are is said.
     """
     said = firing_reason(firing)
     if not proposed:
-        return f"{said}; nothing to cancel" + (
-            f": {firing['no_action_reason']}" if firing["no_action_reason"] else ""
-        )
+        reason = f": {firing.no_action_reason}" if firing.no_action_reason else ""
+        return f"{said}; nothing to cancel{reason}"
     more = f" and {len(proposed) - most:,} more" if len(proposed) > most else ""
     listed = ", ".join(map(str, proposed[:most])) + more
-    command = f"fmon cancel --kill-switch --yes --experiment {experiment_id}"
+    command = f"fmon cancel --kill-switch -e {experiment_id}"
     return f"{said}; better cancelled: job {listed}: {command}"

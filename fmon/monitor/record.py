@@ -98,7 +98,8 @@ def _copy_inputs(config: Path, task: Path, out: Path) -> None:
     kept = out / "experiment.yaml"
     if kept.exists() and kept.read_text(encoding="utf-8") != text:
         message = (
-            f"{out} holds a recording of another config ({kept} differs from {config}); choose another --out"
+            f"{out} holds a recording of another config ({kept} differs from {config}); "
+            "choose another --out-dir"
         )
         raise ConfigError(message)
     (out / "logs").mkdir(parents=True, exist_ok=True)

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError, QueueError
 from fmon.manifest.file import read_manifest
+from fmon.manifest.stored import StoredExperiment
 from fmon.sky.clean_log import cleaned, is_silent, no_log
 from fmon.sky.logs import read_log
 from fmon.sky.reader import LogAsk, LogMissingError
 from fmon.store.folder import Store, find
 from fmon.store.job_logs import load_log
 from fmon.text import listed, nearest
+from fmon.warehouse.selection import select_current
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from fmon.model import Entry, Manifest
@@ -84,6 +88,40 @@ def logs(
     return JobLog(
         text=text, ask=ask, condition_id=entry.condition, is_stored=found is not None, others=others
     )
+
+
+def chosen_jobs(data: Path, experiment: str | None, words: Sequence[str], *, now: datetime) -> list[str]:
+    """Resolve what is to be shown: conditions and jobs by name, and the conditions with a job of a selection.
+
+    Parameters
+    ----------
+    data, experiment
+        data directory; the experiment's id or unique prefix
+    words
+        job ids, and words of a selection
+    now
+        the clock [UTC]
+
+    Returns
+    -------
+    list of str
+        Conditions and job ids, for ``logs``; each once.
+
+    Raises
+    ------
+    ConfigError
+        A word names nothing that the experiment has, or no condition that is selected has a job.
+    """
+    stored = StoredExperiment(find(data, experiment))
+    manifest = stored.manifest
+    by_name = {entry.condition: entry for entry in manifest.jobs}
+    jobs = {str(job_id) for entry in manifest.jobs for job_id in _jobs(entry)} - by_name.keys()
+    selections = [word for word in words if word not in jobs]
+    selected = select_current(stored, selections, now=now) if selections else {}
+    chosen = [name for name, word in selected.items() if name == word or by_name[name].job_id is not None]
+    if not chosen and selections:
+        raise ConfigError(f"no condition of {manifest.experiment_id} with {' '.join(selections)} has a job")
+    return list(dict.fromkeys([word for word in words if word in jobs] + chosen))
 
 
 def _choose(manifest: Manifest, wanted: str) -> tuple[Entry, int]:

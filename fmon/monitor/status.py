@@ -6,23 +6,23 @@ Reads the views; writes nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Literal
 
-from fmon.monitor.eta import ETA, eta_of
+import msgspec
+
+from fmon.model import STATES
+from fmon.monitor.eta import ETA, Guess, eta_of
 from fmon.monitor.kill_switch import firing_sentence
 from fmon.text import cost
-from fmon.warehouse import rows
+from fmon.warehouse import typed_rows
 
 if TYPE_CHECKING:
-    from datetime import datetime
-    from decimal import Decimal
-
     import duckdb
 
     from fmon.monitor.eta import Eta
 
-STATES = ("succeeded", "failed", "running", "pending", "lost", "missing", "cancelled")
-"""All states of a condition, in the order of the progress line."""
 
 ALWAYS_SHOWN = ("failed", "running")
 
@@ -140,6 +140,99 @@ QUERIES = (EXPERIMENT, ALARMS, FIRINGS, CONDITIONS, ETA)
 """What is asked; ``connect`` makes the views for it."""
 
 
+class Alarm(msgspec.Struct, frozen=True):
+    """An alarm that lasts: the columns of ``ALARMS``; ``value`` and ``threshold`` are in ``unit``."""
+
+    kind: str
+    severity: str
+    condition_id: str | None
+    job_id: int | None
+    message: str
+    value: float | None
+    threshold: float | None
+    unit: str | None
+    started_at: datetime | None
+    raised_at: datetime
+
+
+class ConditionRow(msgspec.Struct, frozen=True):
+    """Where a condition stands: the columns of ``CONDITIONS``.
+
+    Attributes
+    ----------
+    since_at
+        Since when it has been in this state [UTC].
+    closed_by, closed_reason, closed_at
+        The person who closed it as lost, with what evidence, and when [UTC].
+    """
+
+    condition_id: str
+    kind: str
+    factors: dict[str, str]
+    job_id: int | None
+    job_name: str
+    cycle: int | None
+    state: str
+    status: str | None
+    category: str | None
+    failure_reason: str | None
+    recovery_count: int | None
+    run_s: float | None
+    cost_usd: Decimal | None
+    submitted_at: datetime | None
+    start_at: datetime | None
+    end_at: datetime | None
+    since_at: datetime | None
+    closed_by: str | None
+    closed_reason: str | None
+    closed_at: datetime | None
+
+
+class ExperimentRow(msgspec.Struct, frozen=True):
+    """The experiment and its newest poll: the columns of ``EXPERIMENT``."""
+
+    experiment_id: str
+    experiment_name: str
+    is_replayed: bool
+    now_at: datetime
+    poll_id: int | None
+    polled_at: datetime | None
+    error_type: str | None
+    error: str | None
+    last_ok_at: datetime | None
+    poll_age_s: float | None
+    ok_age_s: float | None
+    condition_count: int
+    succeeded_count: int
+    failed_count: int
+    running_count: int
+    pending_count: int
+    lost_count: int
+    missing_count: int
+    cancelled_count: int
+    open_count: int
+    unpriced_count: int
+    cost_usd: Decimal | None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Conditions by state."""
+        return {state: getattr(self, f"{state}_count") for state in STATES}
+
+
+class FiringRow(msgspec.Struct, frozen=True):
+    """A firing of the kill switch in the present cycle: the columns of ``FIRINGS``."""
+
+    trigger: str
+    category: str | None
+    combination: dict[str, str]
+    no_action_reason: str | None
+    cancel_job_ids: list[int]
+    failed_count: int
+    first_failed_at: datetime | None
+    fired_at: datetime
+
+
 @dataclass(frozen=True, kw_only=True)
 class Status:
     """An experiment as of its last poll.
@@ -150,7 +243,7 @@ class Status:
     poll_id, polled_at, poll_age_s : the newest poll, failed ones too; None = never polled
     poll_error : why it failed; None = it did not
     last_ok_at, ok_age_s : the newest poll that the queue answered
-    alarms : firings of the kill-switch, then the alarms that last, critical ones first
+    alarms : firings of the kill switch, then the alarms that last, critical ones first
     rows : every condition in the order of the manifest
     counts : conditions by state, all of ``STATES``
     open_count : pending, running and lost conditions
@@ -168,8 +261,8 @@ class Status:
     poll_error: str | None
     last_ok_at: datetime | None
     ok_age_s: float | None
-    alarms: list[dict[str, Any]]
-    rows: list[dict[str, Any]]
+    alarms: list[Alarm]
+    rows: list[ConditionRow]
     counts: dict[str, int]
     condition_count: int
     open_count: int
@@ -190,8 +283,8 @@ class Status:
 
     @property
     def has_fired(self) -> bool:
-        """Tell whether the kill-switch has fired in the present cycle."""
-        return any(alarm["kind"] == "kill_switch" for alarm in self.alarms)
+        """Tell whether the kill switch has fired in the present cycle."""
+        return any(alarm.kind == "kill_switch" for alarm in self.alarms)
 
 
 def status(con: duckdb.DuckDBPyConnection) -> Status:
@@ -202,44 +295,53 @@ def status(con: duckdb.DuckDBPyConnection) -> Status:
     con : views of one experiment, at least for ``QUERIES``; good for one call
     """
     con.execute(OPEN_EPISODES)
-    experiment = rows(con, EXPERIMENT)[0]
-    error = [text for text in (experiment.pop("error_type"), experiment.pop("error")) if text]
-    counts = {state: experiment.pop(f"{state}_count") for state in STATES}
+    (experiment,) = typed_rows(con, EXPERIMENT, ExperimentRow)
+    guess = next(iter(typed_rows(con, ETA, Guess)), None)
     return Status(
-        **experiment,
-        poll_error=_joined(error),
-        counts=counts,
-        alarms=[*_firings(con, experiment["experiment_id"]), *rows(con, ALARMS)],
-        rows=rows(con, CONDITIONS),
-        eta=eta_of(next(iter(rows(con, ETA)), None), experiment["now_at"]),
+        experiment_id=experiment.experiment_id,
+        experiment_name=experiment.experiment_name,
+        is_replayed=experiment.is_replayed,
+        now_at=experiment.now_at,
+        poll_id=experiment.poll_id,
+        polled_at=experiment.polled_at,
+        poll_age_s=experiment.poll_age_s,
+        poll_error=_joined([text for text in (experiment.error_type, experiment.error) if text]),
+        last_ok_at=experiment.last_ok_at,
+        ok_age_s=experiment.ok_age_s,
+        alarms=[*_firings(con, experiment.experiment_id), *typed_rows(con, ALARMS, Alarm)],
+        rows=typed_rows(con, CONDITIONS, ConditionRow),
+        counts=experiment.counts,
+        condition_count=experiment.condition_count,
+        open_count=experiment.open_count,
+        cost_usd=experiment.cost_usd,
+        unpriced_count=experiment.unpriced_count,
+        eta=eta_of(guess, experiment.now_at),
     )
 
 
 def exit_status(seen: Status) -> Literal[0, 3, 4, 5]:
-    """Give the exit code: 0 all succeeded, 4 ended otherwise, 3 open jobs, 5 open and a kill-switch fired."""
+    """Give the exit code: 0 all succeeded, 4 ended otherwise, 3 open jobs, 5 open and a kill switch fired."""
     if seen.open_count:
         return 5 if seen.has_fired else 3
     return 0 if seen.counts["succeeded"] == seen.condition_count else 4
 
 
-def _firings(con: duckdb.DuckDBPyConnection, experiment_id: str) -> list[dict[str, Any]]:
+def _firings(con: duckdb.DuckDBPyConnection, experiment_id: str) -> list[Alarm]:
     """Give the firings as alarms."""
     return [
-        {
-            "kind": "kill_switch",
-            "severity": "critical",
-            "condition_id": None,
-            "job_id": None,
-            "message": firing_sentence(
-                firing, proposed=firing["cancel_job_ids"], experiment_id=experiment_id
-            ),
-            "value": float(firing["failed_count"]),
-            "threshold": None,
-            "unit": "count",
-            "started_at": firing["first_failed_at"],
-            "raised_at": firing["fired_at"],
-        }
-        for firing in rows(con, FIRINGS)
+        Alarm(
+            kind="kill_switch",
+            severity="critical",
+            condition_id=None,
+            job_id=None,
+            message=firing_sentence(firing, proposed=firing.cancel_job_ids, experiment_id=experiment_id),
+            value=float(firing.failed_count),
+            threshold=None,
+            unit="count",
+            started_at=firing.first_failed_at,
+            raised_at=firing.fired_at,
+        )
+        for firing in typed_rows(con, FIRINGS, FiringRow)
     ]
 
 

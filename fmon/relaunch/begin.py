@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fmon.events import CycleAuthorizedEvent, FixVerifiedEvent, RelaunchEvent, VerifiedLink
 from fmon.manifest.build import extend, new_manifest
 from fmon.store.durable import lock
-from fmon.store.events import append_event
 from fmon.store.folder import POLL_WAIT_S, poll_lock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
+    from fmon.events import Event
     from fmon.manifest.stored import StoredExperiment
     from fmon.relaunch.plan import Authorization, RelaunchPlan
     from fmon.rules.f3_rebuild_before_relaunch import BuildChain, Link
-    from fmon.store.folder import Store
 
 
 def begin(
@@ -25,6 +26,8 @@ def begin(
     links: list[Link],
     authorization: Authorization | None,
     *,
+    by: str,
+    is_over_budget_confirmed: bool,
     now: datetime,
 ) -> None:
     """Write a cycle down: in the audit first, then in the manifest.
@@ -37,11 +40,22 @@ def begin(
     plan : what is run again
     chain, links : what was measured of F3, and how it was judged
     authorization : a person's word for this cycle; None = it needs none, or has one in the audit
+    by : who relaunches
+    is_over_budget_confirmed : the budget is exceeded, and that was allowed
     now : the clock [UTC]
     """
-    dry_run = {"dry_run": True} if stored.manifest.is_replay else {}
     if not plan.is_carried_on:
-        _record(stored.store, plan, chain, links, authorization, now=now, dry_run=dry_run)
+        events = _events(
+            plan,
+            chain,
+            links,
+            authorization,
+            by=by,
+            is_over_budget_confirmed=is_over_budget_confirmed,
+            now=now,
+        )
+        for event in events:
+            stored.append(event)
     if stored.manifest.is_replay:
         return
     file = stored.manifest_file
@@ -62,46 +76,40 @@ def begin(
     stored.store.reopen()
 
 
-def _record(
-    store: Store,
+def _events(
     plan: RelaunchPlan,
     chain: BuildChain,
     links: list[Link],
     authorization: Authorization | None,
     *,
+    by: str,
+    is_over_budget_confirmed: bool,
     now: datetime,
-    dry_run: dict[str, Any],
-) -> None:
+) -> Iterator[Event]:
+    """Make the events of the begin; the one that starts the cycle comes last."""
     if authorization is not None:
-        append_event(
-            store,
-            "cycle_authorized",
+        yield CycleAuthorizedEvent(
             at=now,
             cycle=authorization.cycle,
             budget_usd=float(authorization.budget_usd),
             by=authorization.by,
-            **dry_run,
         )
-    append_event(
-        store,
-        "fix_verified",
+    yield FixVerifiedEvent(
         at=now,
         cycle=plan.cycle - 1,
         is_ok=True,
-        links=[link._asdict() for link in links],
+        links=[VerifiedLink(**link._asdict()) for link in links],
         image=chain.image,
         digest=chain.digest,
         commits=list(chain.commits),
-        **dry_run,
     )
-    append_event(
-        store,
-        "relaunch",
+    yield RelaunchEvent(
         at=now,
         cycle=plan.cycle,
         condition_ids=plan.condition_ids,
         image=chain.image,
         digest=chain.digest,
         former_digest=chain.old_digest,
-        **dry_run,
+        by=by,
+        is_over_budget_confirmed=is_over_budget_confirmed,
     )

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from fmon.warehouse import rows
+import msgspec
+from msgspec.structs import asdict
+
+from fmon.warehouse import typed_rows
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     import duckdb
+
+    from fmon.warehouse.result import Row
 
 CAUSES = """
 with remedied as (
@@ -73,7 +77,44 @@ order by relaunch_candidate.root_cause_id
 QUERIES = (CAUSES, CYCLES, LEFT)
 """What is asked here; ``connect`` makes the views for it."""
 
-Row = dict[str, Any]
+
+class CauseOfCycle(msgspec.Struct, frozen=True):
+    """A root cause in a cycle: the columns of ``CAUSES``.
+
+    Attributes
+    ----------
+    recovered_count
+        Those of its conditions that have succeeded since.
+    fixes
+        What a person recorded as done about it in this cycle.
+    """
+
+    cycle: int
+    root_cause_id: str
+    category: str
+    remedy: str | None
+    root_cause: str | None
+    condition_count: int
+    recovered_count: int
+    wasted_usd: Decimal | None
+    fixes: list[str]
+
+
+class CostOfCycle(msgspec.Struct, frozen=True):
+    """What a cycle has cost: the columns of ``CYCLES``."""
+
+    cycle: int
+    job_count: int
+    run_h: float | None
+    cost_usd: Decimal | None
+    unpriced_count: int
+
+
+class CauseLeft(msgspec.Struct, frozen=True):
+    """A root cause of conditions that still fail: the columns of ``LEFT``."""
+
+    root_cause_id: str
+    remedy: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +124,7 @@ class Escalation:
     Attributes
     ----------
     cycle : the one that nobody has authorized
-    causes : per cycle and root cause: condition_count, recovered_count (succeeded since), wasted_usd, fixes
+    causes : what each cycle failed with
     cycles : what each cycle has cost
     condition_count : conditions that would run again
     estimate_usd : what they would cost; None = unknown
@@ -92,8 +133,8 @@ class Escalation:
 
     experiment_id: str
     cycle: int
-    causes: list[Row]
-    cycles: list[Row]
+    causes: list[CauseOfCycle]
+    cycles: list[CostOfCycle]
     condition_count: int
     estimate_usd: Decimal | None
     recommendation: str
@@ -103,8 +144,8 @@ class Escalation:
         return {
             "experiment_id": self.experiment_id,
             "cycle": self.cycle,
-            "causes": self.causes,
-            "cycles": self.cycles,
+            "causes": [asdict(row) for row in self.causes],
+            "cycles": [asdict(row) for row in self.cycles],
             "condition_count": self.condition_count,
             "estimate_usd": self.estimate_usd,
             "recommendation": self.recommendation,
@@ -127,39 +168,39 @@ def escalation(
     experiment_id, cycle : what is asked for
     condition_count, estimate_usd : of the cycle that would come
     """
-    causes = rows(con, CAUSES)
+    causes = typed_rows(con, CAUSES, CauseOfCycle)
     return Escalation(
         experiment_id=experiment_id,
         cycle=cycle,
         causes=causes,
-        cycles=rows(con, CYCLES),
+        cycles=typed_rows(con, CYCLES, CostOfCycle),
         condition_count=condition_count,
         estimate_usd=estimate_usd,
-        recommendation=_recommendation(causes, rows(con, LEFT), cycle),
+        recommendation=_recommendation(causes, typed_rows(con, LEFT, CauseLeft), cycle),
     )
 
 
-def _recommendation(causes: list[Row], left: list[Row], cycle: int) -> str:
+def _recommendation(causes: list[CauseOfCycle], left: list[CauseLeft], cycle: int) -> str:
     """Advise by what the earlier cycles have shown: a cause that came back after its fix will come again."""
     seen_in: dict[str, list[int]] = {}
     for row in causes:
-        seen_in.setdefault(row["root_cause_id"], []).append(row["cycle"])
+        seen_in.setdefault(row.root_cause_id, []).append(row.cycle)
     stubborn = [
-        row["root_cause_id"]
+        row.root_cause_id
         for row in left
-        if row["remedy"] != "auto" and len(seen_in.get(row["root_cause_id"], [])) > 1
+        if row.remedy != "auto" and len(seen_in.get(row.root_cause_id, [])) > 1
     ]
     if stubborn:
         return (
             f"do not run cycle {cycle} yet: {', '.join(stubborn)} came back in spite of its fix; find it "
             "with one job by hand (sky jobs launch), and write down what can't be fixed: fmon issues"
         )
-    if left and all(row["remedy"] == "auto" for row in left):
+    if left and all(row.remedy == "auto" for row in left):
         return (
             f"cycle {cycle} may succeed if the outage is over: nothing is to be fixed, every cause left is "
             "outside of the code and the settings"
         )
     if left:
-        new = ", ".join(row["root_cause_id"] for row in left)
+        new = ", ".join(row.root_cause_id for row in left)
         return f"cycle {cycle} may do once it is fixed: {new} came up only in the last cycle"
     return f"cycle {cycle} would only run again what was cancelled or lost"

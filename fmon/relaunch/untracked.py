@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError
-from fmon.rules.f5_factorial_manifest import f5_config_faults, f5_faults
-from fmon.warehouse import rows
+from fmon.rules.f5_factorial_manifest import DuplicateJob, TrackedAttempt, f5_config_faults, f5_faults
+from fmon.warehouse import typed_rows
 
 if TYPE_CHECKING:
     import duckdb
@@ -51,8 +51,8 @@ def untracked_faults(study: Study, con: duckdb.DuckDBPyConnection, *, cycle: int
     con : its views, at least for ``QUERIES``
     cycle : the one to launch: jobs of it that are up already need not have been seen by a poll
     """
-    attempts = rows(con, ATTEMPTS, {"cycle": cycle})
-    return config_faults(study) + f5_faults(attempts, rows(con, OPEN_DUPLICATES))
+    attempts = typed_rows(con, ATTEMPTS, TrackedAttempt, {"cycle": cycle})
+    return config_faults(study) + f5_faults(attempts, typed_rows(con, OPEN_DUPLICATES, DuplicateJob))
 
 
 def config_faults(study: Study) -> list[str]:

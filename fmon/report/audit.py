@@ -5,10 +5,13 @@ Reads the views, the manifest and the config; writes nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from fmon.relaunch.untracked import config_faults
-from fmon.warehouse import rows
+from fmon.warehouse import typed_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,10 +33,24 @@ order by audit.criterion_number
 
 MANIFEST_RULE = "F5 factorial manifest"
 
-Row = dict[str, Any]
+
+class AuditRow(msgspec.Struct, frozen=True):
+    """A rule, or a criterion of it, and whether it was kept: the columns of ``AUDIT``.
+
+    Attributes
+    ----------
+    rule
+        1 to 5.
+    """
+
+    criterion: str
+    rule: int
+    is_ok: bool
+    violation_count: int
+    evidence: str
 
 
-def audit(study: Study) -> list[Row]:
+def audit(study: Study) -> list[AuditRow]:
     """Hold every rule and criterion against what happened; each passes or fails with its evidence.
 
     Parameters
@@ -42,23 +59,23 @@ def audit(study: Study) -> list[Row]:
 
     Returns
     -------
-    list of dict
-        criterion, rule (1 to 5), is_ok, violation_count, evidence; by rule, each before its criteria.
+    list of AuditRow
+        By rule, each before its criteria.
     """
-    found = rows(study.connect((AUDIT,)), AUDIT)
+    found = typed_rows(study.connect((AUDIT,)), AUDIT, AuditRow)
     untracked = config_faults(study)
-    return [_with(row, untracked) if row["criterion"] == MANIFEST_RULE else row for row in found]
+    return [_with(row, untracked) if row.criterion == MANIFEST_RULE else row for row in found]
 
 
-def exit_status(audited: Iterable[Row]) -> int:
+def exit_status(audited: Iterable[AuditRow]) -> int:
     """Give the exit code: 0, else 20 + the first rule that was not kept."""
-    return next((20 + row["rule"] for row in audited if not row["is_ok"]), 0)
+    return next((20 + row.rule for row in audited if not row.is_ok), 0)
 
 
-def _with(row: Row, untracked: list[str]) -> Row:
+def _with(row: AuditRow, untracked: list[str]) -> AuditRow:
     """Add what the view can't see because it stands in the config."""
     if not untracked:
         return row
-    evidence = untracked if row["is_ok"] else [row["evidence"], *untracked]
-    count = row["violation_count"] + len(untracked)
-    return {**row, "is_ok": False, "violation_count": count, "evidence": "; ".join(evidence)}
+    evidence = untracked if row.is_ok else [row.evidence, *untracked]
+    count = row.violation_count + len(untracked)
+    return replace(row, is_ok=False, violation_count=count, evidence="; ".join(evidence))

@@ -238,7 +238,7 @@ def _files(files: Sequence[str]) -> Iterator[str]:
 
 
 def _closing(issue: Row) -> Iterator[str]:
-    command = f"fmon logs {issue['evidence_job_id']} --experiment {issue['experiment_id']}"
+    command = f"fmon logs {issue['evidence_job_id']} -e {issue['experiment_id']}"
     yield f"The whole log: {code(command)}."
     yield ""
     yield f"<sub>Written by fmon as of {clock(issue['now_at'])}; key {key_of(issue['root_cause_id'])}.</sub>"

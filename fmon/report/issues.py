@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from fmon.diagnose.excerpt import excerpt
 from fmon.diagnose.gate import FAILURES, UNFINISHED, failures, unfinished
+from fmon.events import IssueEvent, IssueIntentEvent
 from fmon.manifest.stored import StoredExperiment
 from fmon.report import issue_text
 from fmon.rules.f1_wait_for_terminal import f1_wait_for_terminal
 from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix
 from fmon.store.durable import lock, write_durably
-from fmon.store.events import append_event
 from fmon.store.folder import issues_lock
 from fmon.warehouse import rows
 from fmon.warehouse.views import freeze
@@ -154,25 +154,25 @@ def _filed(
     """See to it that the cause has an issue that tells of this experiment; say what was done, and its URL."""
     repository = tracker.repository if tracker else None
     cause = issue["root_cause_id"]
-    about = {"root_cause_id": cause, "repository": repository}
+    about: dict[str, Any] = {"at": now, "root_cause_id": cause, "repository": repository}
     for event in stored.events:
-        if event["event"] == "issue" and about.items() <= event.items():
-            return ("known" if tracker else "dry_run"), event["url"]
+        if isinstance(event, IssueEvent) and (event.root_cause_id, event.repository) == (cause, repository):
+            return ("known" if tracker else "dry_run"), event.url
     if tracker is None:
-        append_event(stored.store, "issue", at=now, **about, action="create", url=None, dry_run=True)
+        stored.append(IssueEvent(**about, action="create", url=None))
         return "dry_run", None
     found = _find(tracker, cause)
     if found is None:
-        append_event(stored.store, "issue_intent", at=now, **about, action="create")
+        stored.append(IssueIntentEvent(**about, action="create"))
         labels = ["fmon", f"fmon-{issue['reason'].replace('_', '-')}"]
         done, action, url = "created", "create", tracker.create(issue["title"], issue["body"], labels)
     elif _tells(tracker, found, issue):
         done, action, url = "known", "find", found.url
     else:
-        append_event(stored.store, "issue_intent", at=now, **about, action="comment", url=found.url)
+        stored.append(IssueIntentEvent(**about, action="comment", url=found.url))
         tracker.comment(found.number, issue["recurrence"])
         done, action, url = "commented", "comment", found.url
-    append_event(stored.store, "issue", at=now, **about, action=action, url=url)
+    stored.append(IssueEvent(**about, action=action, url=url))
     return done, url
 
 

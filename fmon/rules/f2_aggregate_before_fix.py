@@ -5,21 +5,27 @@ Beside ``fmon.rules.kill_switch``, for its size: what F1 and F2 ask for once the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from fmon.errors import RuleError
-from fmon.text import counted
+from fmon.events import DiagnosisEvent
+from fmon.text import counted, listed, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
-    Row = Mapping[str, Any]
-    from collections.abc import Mapping
+    from fmon.events import DiagnosedCause, Event
 
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+class FailedAttempt(msgspec.Struct, frozen=True):
+    """A failed attempt as view ``failure`` has it."""
 
-from fmon.text import listed
+    condition_id: str
+    job_id: int
+    root_cause_id: str
 
 
 class Named(NamedTuple):
@@ -33,7 +39,7 @@ class Named(NamedTuple):
         return frozenset(job_id for _, job_id in self.pairs)
 
 
-def f2_diagnosed_in_full(events: Sequence[Row], cycle: int, failures: Iterable[Row]) -> str:
+def f2_diagnosed_in_full(events: Sequence[Event], cycle: int, failures: Iterable[FailedAttempt]) -> datetime:
     """F2: a fix and a relaunch follow one full diagnosis of this cycle, with all that has failed.
 
     Parameters
@@ -44,8 +50,8 @@ def f2_diagnosed_in_full(events: Sequence[Row], cycle: int, failures: Iterable[R
 
     Returns
     -------
-    str
-        When it was made [ISO 8601, UTC]: the first diagnosis that gathered these failures. What is
+    datetime
+        When it was made [UTC]: the first diagnosis that gathered these failures. What is
         committed from then on may be their fix, also where a later one has only named a cause otherwise.
 
     Raises
@@ -53,42 +59,34 @@ def f2_diagnosed_in_full(events: Sequence[Row], cycle: int, failures: Iterable[R
     RuleError
         Exit code 22; there is none, only a preliminary one, or something has failed or been found since.
     """
-    full = [event for event in events if _is_of(event, cycle) and not event["is_preliminary"]]
+    made = [event for event in events if isinstance(event, DiagnosisEvent) and event.cycle == cycle]
+    full = [event for event in made if not event.is_preliminary]
     if not full:
-        had_one = any(_is_of(event, cycle) for event in events)
-        why = "only a preliminary diagnosis of" if had_one else "no diagnosis of"
+        why = "only a preliminary diagnosis of" if made else "no diagnosis of"
         raise RuleError(2, f"there is {why} cycle {cycle}; gather all failures first: fmon diagnose")
-    newest = named_in(full[-1])
-    wanted = Named(frozenset((row["root_cause_id"], row["job_id"]) for row in failures))
+    newest = named_in(full[-1].causes)
+    wanted = Named(frozenset((row.root_cause_id, row.job_id) for row in failures))
     if newest != wanted:
         changed = sorted({job_id for _, job_id in newest.pairs ^ wanted.pairs})
         told = listed([str(job_id) for job_id in changed])
         raise RuleError(
             2,
-            f"the diagnosis of {full[-1]['at']} is out of date: what is known of job {told} has changed; "
-            "run fmon diagnose again",
+            f"the diagnosis of {timestamp(full[-1].at)} is out of date: what is known of job {told} has "
+            "changed; run fmon diagnose again",
         )
-    return next(str(event["at"]) for event in full if named_in(event).jobs == newest.jobs)
+    return next(event.at for event in full if named_in(event.causes).jobs == newest.jobs)
 
 
-def named_in(event: Row) -> Named:
-    """Read the failures that a recorded diagnosis names."""
-    return Named(
-        frozenset(
-            (cause["root_cause_id"], job_id) for cause in event["causes"] for job_id in cause["job_ids"]
-        )
-    )
-
-
-def _is_of(event: Row, cycle: int) -> bool:
-    return event.get("event") == "diagnosis" and event.get("cycle") == cycle
+def named_in(causes: Iterable[DiagnosedCause]) -> Named:
+    """Collect the failures that the causes of a diagnosis name."""
+    return Named(frozenset((cause.root_cause_id, job_id) for cause in causes for job_id in cause.job_ids))
 
 
 UNEXAMINED = "unknown/unexamined"
 """The root cause that view ``failure`` gives to an attempt that nobody has looked at yet."""
 
 
-def f2_aggregate_before_fix(failures: Iterable[Row]) -> None:
+def f2_aggregate_before_fix(failures: Iterable[FailedAttempt]) -> None:
     """F2: all failures are gathered, each with a root cause, before any is fixed; unknown is one too.
 
     Parameters
@@ -104,7 +102,7 @@ def f2_aggregate_before_fix(failures: Iterable[Row]) -> None:
     -----
     Prevents a rebuild and relaunch for one cause while another still waits to be found.
     """
-    without = [f"{row['condition_id']} (job {row['job_id']})" for row in failures if is_unexamined(row)]
+    without = [f"{row.condition_id} (job {row.job_id})" for row in failures if is_unexamined(row)]
     if without:
         raise RuleError(
             2,
@@ -113,6 +111,6 @@ def f2_aggregate_before_fix(failures: Iterable[Row]) -> None:
         )
 
 
-def is_unexamined(failure: Row) -> bool:
+def is_unexamined(failure: FailedAttempt) -> bool:
     """Tell whether a failed attempt has no finding yet."""
-    return bool(failure["root_cause_id"] == UNEXAMINED)
+    return failure.root_cause_id == UNEXAMINED

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from fmon.errors import RuleError
+from fmon.events import LaunchEvent
 from fmon.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+
+    from fmon.events import Event
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +67,13 @@ NEEDS_NO_FIX = frozenset({"auto", "cancelled", "lost"})
 """Remedies that change nothing: the same image again."""
 
 
-def bare_vm_launch(events: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+def bare_vm_launch(events: Iterable[Event]) -> LaunchEvent | None:
     """Find the launch without an image that a person allowed, the first one; None where there was none."""
     return next(
         (
             event
             for event in events
-            if event.get("event") == "launch" and event["is_bare_vm"] and event["image"] is None
+            if isinstance(event, LaunchEvent) and event.is_bare_vm and event.image is None
         ),
         None,
     )

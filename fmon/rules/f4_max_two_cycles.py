@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fmon.errors import RuleError
 from fmon.text import counted
@@ -10,8 +10,6 @@ from fmon.text import counted
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
-
-    Row = Mapping[str, Any]
 
 
 def f4_max_two_cycles(

@@ -5,7 +5,9 @@ Beside ``fmon.rules.kill_switch``, for its size.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from fmon.errors import RuleError
 from fmon.text import listed
@@ -13,7 +15,19 @@ from fmon.text import listed
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    Row = Mapping[str, Any]
+
+class DuplicateJob(msgspec.Struct, frozen=True):
+    """A further job of a condition that has one in the same cycle."""
+
+    condition_id: str
+    cycle: int
+    job_id: int
+
+
+class TrackedAttempt(DuplicateJob, frozen=True):
+    """An attempt of the manifest; it is known once a poll has shown it, or a person has closed it as lost."""
+
+    is_known: bool
 
 
 def f5_config_faults(
@@ -37,7 +51,7 @@ def f5_config_faults(
     return faults
 
 
-def f5_faults(attempts: Iterable[Row], duplicates: Iterable[Row]) -> list[str]:
+def f5_faults(attempts: Iterable[TrackedAttempt], duplicates: Iterable[DuplicateJob]) -> list[str]:
     """Say which jobs the manifest does not track.
 
     Parameters
@@ -47,7 +61,7 @@ def f5_faults(attempts: Iterable[Row], duplicates: Iterable[Row]) -> list[str]:
     duplicates : further jobs of conditions that are still open: condition_id, cycle, job_id
     """
     faults = []
-    if unseen := [_job(row) for row in attempts if not row["is_known"]]:
+    if unseen := [_job(row) for row in attempts if not row.is_known]:
         faults.append(f"no poll has shown {listed(unseen)}; poll, or close it: fmon cancel CONDITION --lost")
     if twice := [_job(row) for row in duplicates]:
         faults.append(
@@ -90,5 +104,5 @@ def f5_factorial_manifest(faults: Sequence[str]) -> None:
         raise RuleError(5, "; ".join(faults))
 
 
-def _job(row: Row) -> str:
-    return f"{row['condition_id']} (job {row['job_id']}, cycle {row['cycle']})"
+def _job(row: DuplicateJob) -> str:
+    return f"{row.condition_id} (job {row.job_id}, cycle {row.cycle})"

@@ -1,119 +1,200 @@
-"""The rules F1 to F5 as pure decisions: rows in, a refusal or nothing out.
+"""The kill switch as a pure decision: attempts of a cycle in, firings out.
 
 A phase calls its rules in the open, before it acts. They read no file and no clock.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import msgspec
 
 from fmon.text import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    Row = Mapping[str, Any]
-
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 SAME_FAILURES = 3
 WINDOW = timedelta(minutes=5)
-"""So many identical failures that end within so long fire the kill-switch."""
+"""So many identical failures that end within so long fire the kill switch."""
 
 
-def kill_switch(jobs: Sequence[Row], conditions: Sequence[Row], fired: Iterable[Row]) -> list[dict[str, Any]]:
+class Started(Protocol):
+    """What ``is_past`` needs to know of a job."""
+
+    @property
+    def has_started(self) -> bool:
+        """Whether one of its runs has started."""
+
+    @property
+    def longest_run_s(self) -> float | None:
+        """Its longest single run [s]; None = unknown."""
+
+
+class CycleJob(msgspec.Struct, frozen=True):
+    """An attempt of the cycle that is judged.
+
+    Attributes
+    ----------
+    factors
+        Its levels, by factor.
+    longest_run_s
+        Its longest single run [s]; None = unknown.
+    duration_s
+        Run time of an ended job [s].
+    end_at
+        When it failed [UTC].
+    signature, category, source
+        Its error, and where the evidence was found; None = not examined.
+    """
+
+    condition_id: str
+    job_id: int
+    cycle: int
+    factors: dict[str, str]
+    is_open: bool
+    is_failed: bool
+    has_succeeded: bool
+    has_started: bool
+    longest_run_s: float | None
+    duration_s: float | None
+    end_at: datetime | None
+    signature: str | None
+    category: str | None
+    source: str | None
+
+
+class Firing(msgspec.Struct, frozen=True, kw_only=True):
+    """What failed jobs have in common, and which open jobs should be cancelled.
+
+    Attributes
+    ----------
+    signature, category
+        Of the identical error; None = too many failed with whatever error.
+    member_job_ids
+        The failed jobs.
+    first_failed_at
+        When the first of them ended [UTC]; None = unknown.
+    failure_point_s
+        Longest run time of a failed job [s].
+    combination
+        The levels that they share, by factor.
+    candidate_job_ids
+        Open jobs with these levels that have not passed the failure point.
+    no_action_reason
+        Why there are none; None = there are some.
+    """
+
+    signature: str | None
+    category: str | None
+    member_job_ids: list[int]
+    first_failed_at: datetime | None
+    failure_point_s: float
+    combination: dict[str, str]
+    candidate_job_ids: list[int]
+    no_action_reason: str | None
+
+
+def kill_switch(
+    jobs: Sequence[CycleJob], conditions: Sequence[Mapping[str, str]], fired: Collection[int]
+) -> list[Firing]:
     """Decide which identical failures fire, and which open jobs are then proposed for cancelling.
 
     Parameters
     ----------
-    jobs : attempts of one cycle: condition_id, job_id, factors, is_open, is_failed, has_succeeded,
-        has_started, longest_run_s (longest single run [s]; None = unknown), duration_s (of an ended job [s]),
-        end_at, signature, category, source (where the evidence stood)
-    conditions : every condition's factors: a factor with one level tells nothing
-    fired : earlier firings of this cycle with member_job_ids; no job is in two
+    jobs
+        Attempts of one cycle.
+    conditions
+        Every condition's levels, by factor: a factor with one level tells nothing.
+    fired
+        Failed jobs of earlier firings of this cycle; no job is in two.
 
     Returns
     -------
-    list of dict
-        signature, category, member_job_ids, first_failed_at, failure_point_s, combination,
-        candidate_job_ids, no_action_reason; one per firing, the oldest first.
+    list of Firing
+        The oldest first.
     """
-    known = {int(job_id) for firing in fired for job_id in firing["member_job_ids"]}
-    by_signature: dict[str, list[Row]] = {}
+    by_signature: dict[str, list[Failed]] = {}
     for job in jobs:
-        if job["is_failed"] and job["job_id"] not in known and job["end_at"] and names_an_error(job):
-            by_signature.setdefault(job["signature"], []).append(job)
+        if job.is_failed and job.job_id not in fired and job.end_at and job.signature and names_an_error(job):
+            failed = Failed(job, job.end_at, job.signature)
+            by_signature.setdefault(job.signature, []).append(failed)
     telling = _telling_factors(conditions)
     found = [
-        _firing(members, jobs, telling)
-        for failures in by_signature.values()
-        for members in _bursts(sorted(failures, key=lambda job: (job["end_at"], job["job_id"])))
+        (members[0].end_at, signature, _firing(members, jobs, telling))
+        for signature, failures in by_signature.items()
+        for members in _bursts(sorted(failures, key=lambda failed: (failed.end_at, failed.job.job_id)))
     ]
-    return sorted(found, key=lambda firing: (firing["first_failed_at"], firing["signature"]))
+    return [firing for *_, firing in sorted(found, key=lambda each: each[:2])]
 
 
-def names_an_error(failure: Row) -> bool:
+def names_an_error(failure: CycleJob) -> bool:
     """Tell whether a signature may count as the identical error.
 
     Without a log it comes from the queue alone: "FAILED" is the same for every error. Only a reason that
     SkyPilot gave and a rule knew is as good as a line of a log.
     """
-    if not failure["signature"]:
+    if not failure.signature:
         return False
-    if failure["source"] in ("log", "controller_log"):
+    if failure.source in ("log", "controller_log"):
         return True
-    return bool(failure["source"] == "failure_reason" and failure["category"] != "unknown")
+    return failure.source == "failure_reason" and failure.category != "unknown"
 
 
 def too_many_failed(
-    jobs: Sequence[Row], *, condition_count: int, max_failed_ratio: float | None
-) -> dict[str, Any] | None:
+    jobs: Sequence[CycleJob], *, condition_count: int, max_failed_ratio: float | None
+) -> Firing | None:
     """Decide whether so many jobs of a cycle have failed that those not started should not start.
 
     Parameters
     ----------
-    jobs : as for ``kill_switch``; the caller asks only where it has not fired in this cycle
-    condition_count : jobs that the cycle has or will have; not only those launched so far, of which
-        the first to fail would be all
-    max_failed_ratio : the config's; None = never
-
-    Returns
-    -------
-    dict or None
-        As one firing of ``kill_switch``, without signature and category.
+    jobs
+        As for ``kill_switch``; the caller asks only where it has not fired in this cycle.
+    condition_count
+        Jobs that the cycle has or will have; not only those launched so far, of which the first to fail
+        would be all.
+    max_failed_ratio
+        The config's; None = never.
     """
-    failed = [job for job in jobs if job["is_failed"]]
+    failed = [job for job in jobs if job.is_failed]
     if max_failed_ratio is None or not failed or len(failed) <= max_failed_ratio * condition_count:
         return None
-    waiting = sorted(job["job_id"] for job in jobs if job["is_open"] and not job["has_started"])
-    ends = [job["end_at"] for job in failed if job["end_at"]]
-    return {
-        "signature": None,
-        "category": None,
-        "member_job_ids": sorted(job["job_id"] for job in failed),
-        "first_failed_at": min(ends, default=None),
-        "failure_point_s": 0.0,
-        "combination": {},
-        "candidate_job_ids": waiting,
-        "no_action_reason": None if waiting else "no job waits for its start",
-    }
-
-
-def is_past(job: Row, failure_point_s: float) -> bool:
-    """Tell whether one of a job's runs got beyond the failure point; a start is beyond 0."""
-    if not job["has_started"]:
-        return False
-    return bool(
-        failure_point_s == 0 or job["longest_run_s"] is None or job["longest_run_s"] > failure_point_s
+    waiting = sorted(job.job_id for job in jobs if job.is_open and not job.has_started)
+    ends = [job.end_at for job in failed if job.end_at]
+    return Firing(
+        signature=None,
+        category=None,
+        member_job_ids=sorted(job.job_id for job in failed),
+        first_failed_at=min(ends, default=None),
+        failure_point_s=0.0,
+        combination={},
+        candidate_job_ids=waiting,
+        no_action_reason=None if waiting else "no job waits for its start",
     )
 
 
-def _bursts(failures: list[Row]) -> Iterator[list[Row]]:
+def is_past(job: Started, failure_point_s: float) -> bool:
+    """Tell whether one of a job's runs got beyond the failure point; a start is beyond 0."""
+    if not job.has_started:
+        return False
+    return failure_point_s == 0 or job.longest_run_s is None or job.longest_run_s > failure_point_s
+
+
+class Failed(NamedTuple):
+    """A failed job with what it must have to be counted."""
+
+    job: CycleJob
+    end_at: datetime
+    signature: str
+
+
+def _bursts(failures: list[Failed]) -> Iterator[list[Failed]]:
     """Split identical failures, in the order of their ends, into bursts; stragglers are in none."""
     first = 0
     while first < len(failures):
-        until = failures[first]["end_at"] + WINDOW
-        burst = [job for job in failures[first:] if job["end_at"] <= until]
+        until = failures[first].end_at + WINDOW
+        burst = [failed for failed in failures[first:] if failed.end_at <= until]
         if len(burst) >= SAME_FAILURES:
             yield burst
             first += len(burst)
@@ -121,55 +202,56 @@ def _bursts(failures: list[Row]) -> Iterator[list[Row]]:
             first += 1
 
 
-def _firing(members: list[Row], jobs: Sequence[Row], telling: set[str]) -> dict[str, Any]:
+def _firing(members: list[Failed], jobs: Sequence[CycleJob], telling: set[str]) -> Firing:
     """Say what a burst of identical failures has in common, and whom it proposes."""
-    point_s = max(_failed_after_s(job) for job in members)
+    failed = [member.job for member in members]
+    point_s = max(map(_failed_after_s, failed))
     shared = {
         factor: level
-        for factor, level in members[0]["factors"].items()
-        if factor in telling and all(job["factors"].get(factor) == level for job in members)
+        for factor, level in failed[0].factors.items()
+        if factor in telling and all(job.factors.get(factor) == level for job in failed)
     }
-    signature = members[0]["signature"]
-    alike = [job for job in jobs if shared.items() <= job["factors"].items()]
+    signature = members[0].signature
+    alike = [job for job in jobs if shared.items() <= job.factors.items()]
     against = [
         job
         for job in alike
-        if job["has_succeeded"] or (is_past(job, point_s) and not _failed_so(job, signature))
+        if job.has_succeeded or (is_past(job, point_s) and not _failed_so(job, signature))
     ]
-    still_open = [job["job_id"] for job in alike if job["is_open"] and not is_past(job, point_s)]
-    return {
-        "signature": signature,
-        "category": members[0]["category"],
-        "member_job_ids": sorted(job["job_id"] for job in members),
-        "first_failed_at": members[0]["end_at"],
-        "failure_point_s": point_s,
-        "combination": shared,
-        "candidate_job_ids": [] if against else sorted(still_open),
-        "no_action_reason": _why_none(against, shared, has_open=bool(still_open)),
-    }
+    still_open = [job.job_id for job in alike if job.is_open and not is_past(job, point_s)]
+    return Firing(
+        signature=signature,
+        category=failed[0].category,
+        member_job_ids=sorted(job.job_id for job in failed),
+        first_failed_at=members[0].end_at,
+        failure_point_s=point_s,
+        combination=shared,
+        candidate_job_ids=[] if against else sorted(still_open),
+        no_action_reason=_no_action_reason(against, shared, has_open=bool(still_open)),
+    )
 
 
-def _failed_so(job: Row, signature: str) -> bool:
+def _failed_so(job: CycleJob, signature: str) -> bool:
     """Tell whether a job failed with the same error: late, but no evidence against it."""
-    return bool(job["is_failed"] and job["signature"] == signature)
+    return job.is_failed and job.signature == signature
 
 
-def _failed_after_s(job: Row) -> float:
-    return float(job["duration_s"] or 0) if job["has_started"] else 0.0
+def _failed_after_s(job: CycleJob) -> float:
+    return float(job.duration_s or 0) if job.has_started else 0.0
 
 
-def _why_none(against: list[Row], shared: Mapping[str, str], *, has_open: bool) -> str | None:
+def _no_action_reason(against: list[CycleJob], shared: Mapping[str, str], *, has_open: bool) -> str | None:
     where = " and ".join(f"{factor}={level}" for factor, level in shared.items()) or "any combination"
     if against:
-        named = listed([f"{job['condition_id']} (job {job['job_id']})" for job in against])
+        named = listed([f"{job.condition_id} (job {job.job_id})" for job in against])
         return f"{where} is not to blame: {named} succeeded or ran past the failure point"
     return None if has_open else f"no job of {where} is open before the failure point"
 
 
-def _telling_factors(conditions: Iterable[Row]) -> set[str]:
+def _telling_factors(conditions: Iterable[Mapping[str, str]]) -> set[str]:
     """Find the factors with two or more levels."""
     levels: dict[str, set[str]] = {}
-    for condition in conditions:
-        for factor, level in condition["factors"].items():
+    for factors in conditions:
+        for factor, level in factors.items():
             levels.setdefault(factor, set()).add(level)
     return {factor for factor, found in levels.items() if len(found) > 1}

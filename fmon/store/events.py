@@ -1,22 +1,22 @@
 """``events.jsonl``: the append-only audit of an experiment.
 
-One JSON object a line. A line without its newline was never acknowledged: a crash tore it. Readers
-leave it out, the next writer starts a new line behind it.
+One JSON object a line, of the kinds in ``fmon.events``. A line without its newline was never acknowledged:
+a crash tore it. Readers leave it out, the next writer starts a new line behind it.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
+from fmon.errors import StoreError
+from fmon.events import ActionEvent, Event, KnownEvent, UnknownEvent
 from fmon.store.durable import cannot, sync_folder
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from fmon.store.folder import Store
 
 RENAMED_KINDS = {
@@ -28,23 +28,31 @@ RENAMED_KINDS = {
 RENAMED_FIELDS = {"why_none": "no_action_reason"}
 """Names that early stores were written with, and what they are read as: events are never rewritten."""
 
+KINDS = frozenset(kind.__struct_config__.tag for kind in get_args(KnownEvent))
 
-def append_event(store: Store, kind: str, /, *, at: datetime, **fields: Any) -> None:
+_decoder: msgspec.json.Decoder[KnownEvent] = msgspec.json.Decoder(KnownEvent)
+
+
+def append_event(store: Store, event: Event, *, is_replay: bool = False) -> None:
     """Add one event; when this returns it survives a power cut.
 
     Parameters
     ----------
-    store : the experiment
-    kind : what happened
-    at : when [UTC]
-    fields : whatever JSON can hold
+    store
+        The experiment.
+    event
+        What happened.
+    is_replay
+        Whether the experiment is a replay: an action is then marked as ``dry_run``.
 
     Raises
     ------
     StoreError
         It can't be written; the events before it are intact.
     """
-    line = msgspec.json.encode({"at": at, "event": kind, **fields}) + b"\n"
+    if is_replay and isinstance(event, ActionEvent):
+        event = msgspec.structs.replace(event, dry_run=True)
+    line = msgspec.json.encode(event.content if isinstance(event, UnknownEvent) else event) + b"\n"
     try:
         is_new = not store.events.exists()
         handle = os.open(store.events, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
@@ -59,13 +67,14 @@ def append_event(store: Store, kind: str, /, *, at: datetime, **fields: Any) -> 
         raise cannot("write", store.events, fault) from fault
 
 
-def read_events(store: Store) -> list[dict[str, Any]]:
+def read_events(store: Store) -> list[Event]:
     """Read all events, oldest first, by their names of today; torn lines are left out.
 
     Raises
     ------
     StoreError
-        The file can't be read.
+        The file can't be read, or an event of a known kind lacks a field or has a wrong value: to leave it
+        out could launch a job twice.
     """
     try:
         lines = store.events.read_bytes().split(b"\n")
@@ -74,22 +83,48 @@ def read_events(store: Store) -> list[dict[str, Any]]:
     except OSError as fault:
         raise cannot("read", store.events, fault) from fault
     events = []
-    for line in lines[:-1]:  # behind the last newline there is nothing, or what a crash left
+    for number, line in enumerate(lines[:-1], start=1):  # behind the last newline is what a crash left
         try:
-            event = msgspec.json.decode(line)
-        except msgspec.DecodeError:
-            continue
-        if isinstance(event, dict):
-            events.append(_renamed(event))
+            event = _decoded(line)
+        except msgspec.ValidationError as fault:
+            message = (
+                f"{store.events}: line {number}: {fault}; correct it by hand or restore it from a backup"
+            )
+            raise StoreError(message) from None
+        if event is not None:
+            events.append(event)
     return events
 
 
-def _renamed(event: dict[str, Any]) -> dict[str, Any]:
-    """Name an event and its fields as they are called today."""
-    event = {RENAMED_FIELDS.get(name, name): value for name, value in event.items()}
-    kind = event.get("event")
-    if isinstance(kind, str) and kind in RENAMED_KINDS:
-        event["event"] = RENAMED_KINDS[kind]
+def _decoded(line: bytes) -> Event | None:
+    """Decode a line; None where it is torn.
+
+    Raises
+    ------
+    msgspec.ValidationError
+        The kind is known, and the event is not as this kind must be.
+    """
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass  # torn, or of another version of fmon
+    try:
+        content = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return _decoded_otherwise(content)
+
+
+def _decoded_otherwise(content: Any) -> Event | None:
+    """Decode an event of an earlier fmon's names, or of a later fmon's kinds."""
+    if not isinstance(content, dict):
+        return None
+    renamed = {RENAMED_FIELDS.get(name, name): value for name, value in content.items()}
+    kind = renamed.get("event")
+    renamed["event"] = RENAMED_KINDS.get(kind, kind) if isinstance(kind, str) else kind
+    if renamed["event"] not in KINDS:
+        return UnknownEvent(content=content)
+    event: KnownEvent = msgspec.convert(renamed, KnownEvent)
     return event
 
 

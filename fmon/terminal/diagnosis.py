@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fmon.diagnose.root_causes import ALONE, UNEXPLAINED, transience
 from fmon.terminal.lines import emit, folded, line, segment, terminal_width
@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from fmon.diagnose.diagnose import Diagnosis
+    from fmon.diagnose.root_causes import RootCause
     from fmon.terminal.lines import Line
-
-Row = dict[str, Any]
 
 WIDTH = 110
 """Where text is folded that goes into a pipe or a file; a terminal says how wide it is."""
@@ -55,30 +54,30 @@ def diagnosis_lines(diagnosis: Diagnosis, *, width: int) -> Iterator[Line]:
     for number, cause in enumerate(diagnosis.causes, start=1):
         yield []
         yield from cause_lines(cause, number, width)
-    if any(suspect["combination"] for cause in diagnosis.causes for suspect in cause["suspects"]):
+    if any(suspect.combination for cause in diagnosis.causes for suspect in cause.suspects):
         yield []
         yield from folded("", _caveat(diagnosis.causes), width, style="dim")
     yield []
     yield line(f"next: {diagnosis.next_step}", "bold")
 
 
-def cause_lines(cause: Row, number: int, width: int) -> Iterator[Line]:
+def cause_lines(cause: RootCause, number: int, width: int) -> Iterator[Line]:
     """Write one root cause as a block of labelled lines."""
     yield cause_header(cause, number)
     for label, text in _labelled(cause):
         yield from labelled(label, text, width)
 
 
-def cause_header(cause: Row, number: int) -> Line:
+def cause_header(cause: RootCause, number: int) -> Line:
     """Write the first line of a root cause's block."""
-    remedy = cause["remedy"] or "not examined"
+    remedy = cause.remedy or "not examined"
     return [
         segment(f"{number}  "),
-        segment(cause["root_cause_id"], "bold"),
-        segment(f"  {counted(cause['failed_count'], 'condition')}, "),
-        segment(f"{cost(cause['cost_usd'], cause['unpriced_count'])}, remedy "),
+        segment(cause.root_cause_id, "bold"),
+        segment(f"  {counted(cause.failed_count, 'condition')}, "),
+        segment(f"{cost(cause.cost_usd, cause.unpriced_count)}, remedy "),
         segment(remedy, REMEDY_STYLES.get(remedy, "")),
-        segment(f", confidence {cause['confidence']:.2f}"),
+        segment(f", confidence {cause.confidence:.2f}"),
     ]
 
 
@@ -87,45 +86,48 @@ def labelled(label: str, text: str, width: int) -> Iterator[Line]:
     return folded(f"   {label:<{LABEL}}", text, width)
 
 
-def why_lines(cause: Row) -> Iterator[tuple[str, str]]:
+def why_lines(cause: RootCause) -> Iterator[tuple[str, str]]:
     """Say where a cause strikes and what shows it: label and text."""
-    for suspect in cause["suspects"]:
-        yield "where", f"{suspect['scope']}: {suspect['sentence']}"
-    if not cause["suspects"]:
-        yield "where", ALONE if cause["failed_count"] == 1 else UNEXPLAINED
+    for suspect in cause.suspects:
+        yield "where", f"{suspect.scope}: {suspect.sentence}"
+    if not cause.suspects:
+        yield "where", ALONE if cause.failed_count == 1 else UNEXPLAINED
     yield "evidence", _evidence(cause)
-    if cause["missing_log_count"]:
+    if cause.missing_log_count:
         yield (
             "",
-            f"without the log of {counted(cause['missing_log_count'], 'job')}: judged by the queue alone",
+            f"without the log of {counted(cause.missing_log_count, 'job')}: judged by the queue alone",
         )
 
 
-def _labelled(cause: Row) -> Iterator[tuple[str, str]]:
+def _labelled(cause: RootCause) -> Iterator[tuple[str, str]]:
     yield from why_lines(cause)
-    yield "fix", cause["fix_strategy"]
+    yield "fix", cause.fix_strategy
     if told := transience(cause):
         yield "", told
-    if cause["affected_files"]:
-        yield "files", names_of(cause["affected_files"])
-    yield "jobs", names_of(map(str, cause["job_ids"]))
-    yield "conditions", names_of(cause["condition_ids"])
+    if cause.affected_files:
+        yield "files", names_of(cause.affected_files)
+    yield "jobs", names_of(map(str, cause.job_ids))
+    yield "conditions", names_of(cause.condition_ids)
 
 
-def _evidence(cause: Row) -> str:
-    if cause["evidence"] is None:
+def _evidence(cause: RootCause) -> str:
+    if cause.evidence is None:
         return "none: no line of a log and no word of the queue decides"
-    job = cause["evidence_job_id"]
+    job = cause.evidence_job_id
     where = {
-        "log": f"job {job}, line {cause['evidence_line']}",
-        "controller_log": f"job {job}, line {cause['evidence_line']} of its controller's log",
-    }.get(cause["evidence_source"], f"job {job}, in the queue")
-    return f"{where}: {cause['evidence']}"
+        "log": f"job {job}, line {cause.evidence_line}",
+        "controller_log": f"job {job}, line {cause.evidence_line} of its controller's log",
+    }.get(cause.evidence_source or "", f"job {job}, in the queue")
+    return f"{where}: {cause.evidence}"
 
 
 def _counts(diagnosis: Diagnosis) -> str:
     """Say how many of what."""
     name = f"{diagnosis.experiment_id}, cycle {diagnosis.cycle}"
+    if diagnosis.selection:
+        shown = len(diagnosis.causes)
+        return f"{name}: {shown:,} of {counted(shown + diagnosis.hidden_count, 'root cause')} shown"
     if not diagnosis.causes:
         others = _others(diagnosis)
         return f"{name}{': ' if others else ''}{others}"
@@ -148,20 +150,23 @@ def _others(diagnosis: Diagnosis) -> str:
 
 def _preliminary(diagnosis: Diagnosis) -> str:
     """Say why it can't open a fix."""
-    why = "the kill-switch has fired and" if diagnosis.preliminary_reason == "kill_switch" else ""
-    jobs = [f"{row['condition_id']} (job {row['job_id']})" for row in diagnosis.open_jobs]
+    why = "the kill switch has fired and" if diagnosis.preliminary_reason == "kill_switch" else ""
+    jobs = [f"{row.condition_id} (job {row.job_id})" for row in diagnosis.open_jobs]
     told = "not all failures were examined"
     if jobs:
         told = f"{counted(len(jobs), 'job')} still open: {listed(jobs)}"
     elif diagnosis.not_yet_launched:
         told = f"the cycle was started and has no job yet of {listed(diagnosis.not_yet_launched)}"
+    if diagnosis.preliminary_reason == "selection":
+        others = f"; {told}" if jobs or diagnosis.not_yet_launched else ""
+        return f"not recorded, opens no fix: only the causes of {' '.join(diagnosis.selection)}{others}"
     return f"preliminary, opens no fix: {why}{' ' if why else ''}{told}"
 
 
-def _caveat(causes: list[Row]) -> str:
+def _caveat(causes: list[RootCause]) -> str:
     """Say how far the suspects may be trusted, in the words of the view."""
-    suspects = [suspect for cause in causes for suspect in cause["suspects"] if suspect["combination"]]
-    return f"where: {suspects[0]['statement'].removeprefix(suspects[0]['sentence']).removeprefix('; ')}"
+    suspects = [suspect for cause in causes for suspect in cause.suspects if suspect.combination]
+    return f"where: {suspects[0].statement.removeprefix(suspects[0].sentence).removeprefix('; ')}"
 
 
 def names_of(words: Iterable[str]) -> str:

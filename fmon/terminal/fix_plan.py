@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fmon.terminal.diagnosis import WIDTH, cause_header, labelled, names_of, why_lines
 from fmon.terminal.lines import emit, folded, line, terminal_width
@@ -11,10 +11,8 @@ from fmon.text import clock, counted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fmon.fix.plan import FixPlan
+    from fmon.fix.plan import FixPlan, WorkOrder
     from fmon.terminal.lines import Line
-
-Row = dict[str, Any]
 
 
 def print_fix_plan(plan: FixPlan, output: str) -> None:
@@ -26,11 +24,9 @@ def print_fix_plan(plan: FixPlan, output: str) -> None:
     output : table, or json: one object
     """
     if output == "json":
-        from dataclasses import asdict
-
         from fmon.text import json_text
 
-        print(json_text(asdict(plan)))  # noqa: T201
+        print(json_text(plan))  # noqa: T201
         return
     emit(fix_plan_lines(plan, width=terminal_width() or WIDTH))
 
@@ -38,7 +34,7 @@ def print_fix_plan(plan: FixPlan, output: str) -> None:
 def fix_plan_lines(plan: FixPlan, *, width: int) -> Iterator[Line]:
     """Lay a batch plan out: what it stands on, the orders, who needs a person, the commands after them."""
     orders = plan.orders
-    failed = sum(order["failed_count"] for order in orders)
+    failed = sum(order.failed_count for order in orders)
     what = "nothing has failed, nothing is to be fixed"
     if orders:
         causes = counted(len(orders), "root cause")
@@ -51,7 +47,7 @@ def fix_plan_lines(plan: FixPlan, *, width: int) -> Iterator[Line]:
         for label, text in _order(order):
             yield from labelled(label, text, width)
     yield []
-    if persons := [order["root_cause_id"] for order in orders if order["needs_person"]]:
+    if persons := [order.root_cause_id for order in orders if order.needs_person]:
         told = f"needs a person: {names_of(persons)}; relaunched only once its fix is recorded"
         yield from folded("", told, width, style="bold red")
     yield line(f"run again as things are now: {counted(len(plan.rerun), 'condition')}")
@@ -60,23 +56,23 @@ def fix_plan_lines(plan: FixPlan, *, width: int) -> Iterator[Line]:
         yield line(f"   {step}")
 
 
-def _order(order: Row) -> Iterator[tuple[str, str]]:
+def _order(order: WorkOrder) -> Iterator[tuple[str, str]]:
     """Give the lines of a work order: label and text."""
     yield from why_lines(order)
-    yield "do", order["fix_strategy"]
-    if order["transience"]:
-        yield "", order["transience"]
-    if order["files"]:
-        yield "files", names_of(order["files"])
-    elif order["affected_files"]:
-        yield "files", f"{names_of(order['affected_files'])} (as the logs name them)"
-    yield "affects", names_of(order["condition_ids"])
-    yield "may break", order["could_break"]
-    tests = order["test_command"] or "the config names no test command; write it into verify.tests"
+    yield "do", order.fix_strategy
+    if order.transience:
+        yield "", order.transience
+    if order.files:
+        yield "files", names_of(order.files)
+    elif order.affected_files:
+        yield "files", f"{names_of(order.affected_files)} (as the logs name them)"
+    yield "affects", names_of(order.condition_ids)
+    yield "may break", order.could_break
+    tests = order.test_command or "the config names no test command; write it into verify.tests"
     yield "tests", tests
-    for done in order["recorded"]:
-        yield "done", f"{done['what']} ({done['by']})"
-    for number, step in enumerate(order["steps"]):
+    for done in order.recorded:
+        yield "done", f"{done.what} ({done.by})"
+    for number, step in enumerate(order.steps):
         yield "next" if number == 0 else "", step
 
 

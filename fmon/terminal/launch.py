@@ -1,4 +1,4 @@
-"""The progress of a launch, on stderr."""
+"""What a launch would do and its progress, on stderr."""
 
 from __future__ import annotations
 
@@ -9,7 +9,23 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Self
+
+MOST_SHOWN = 20
+"""Lines that are shown before a question; ``--dry-run`` prints all of them."""
+
+
+def shown(lines: Sequence[str]) -> list[str]:
+    """Return the first lines of what would be done, and how many more there are.
+
+    Examples
+    --------
+    >>> shown([f"job {number}" for number in range(22)])[-1]
+    '... 2 more; --dry-run shows all'
+    """
+    more = len(lines) - MOST_SHOWN
+    return [*lines[:MOST_SHOWN], *([f"... {more:,} more; --dry-run shows all"] if more > 0 else [])]
 
 
 class LaunchBar:

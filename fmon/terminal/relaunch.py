@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from msgspec.structs import asdict
 
 from fmon.terminal.lines import emit, line
 from fmon.terminal.rows import print_rows
@@ -10,13 +12,13 @@ from fmon.text import json_text, money
 
 if TYPE_CHECKING:
     from fmon.relaunch.escalation import Escalation
+    from fmon.relaunch.plan import PlannedJob
     from fmon.relaunch.relaunch import Relaunched
+    from fmon.warehouse.result import Row
 
 COLUMNS = ("condition_id", "cycle", "result", "job_id", "former_job_id", "reason", "root_cause_id", "remedy")
 CAUSES = ("cycle", "root_cause_id", "remedy", "condition_count", "recovered_count", "wasted_usd", "fixes")
 CYCLES = ("cycle", "job_count", "run_h", "cost_usd", "unpriced_count")
-
-Row = dict[str, Any]
 
 
 def print_relaunched(relaunched: Relaunched, output: str) -> None:
@@ -28,7 +30,7 @@ def print_relaunched(relaunched: Relaunched, output: str) -> None:
     output : table (of a dry run one command a line), or json: one object per condition
     """
     if output == "table" and relaunched.dispatched is None:
-        emit(line(row["command"]) for row in relaunched.plan.jobs)
+        emit(line(row.command) for row in relaunched.plan.jobs if row.command)
         return
     print_rows(COLUMNS, [_told(relaunched, row) for row in relaunched.plan.jobs], output)
 
@@ -44,9 +46,9 @@ def print_escalation(report: Escalation, output: str) -> None:
     if output == "json":
         print(json_text(report.document()))  # noqa: T201
         return
-    print_rows(CAUSES, report.causes, output)
+    print_rows(CAUSES, [asdict(row) for row in report.causes], output)
     emit([[]])
-    print_rows(CYCLES, report.cycles, output)
+    print_rows(CYCLES, [asdict(row) for row in report.cycles], output)
     count = report.condition_count
     estimate = "unknown" if report.estimate_usd is None else money(report.estimate_usd)
     emit(
@@ -58,19 +60,19 @@ def print_escalation(report: Escalation, output: str) -> None:
     )
 
 
-def _told(relaunched: Relaunched, row: Row) -> Row:
-    result, job_id = _result(relaunched, row["condition_id"])
+def _told(relaunched: Relaunched, row: PlannedJob) -> Row:
+    result, job_id = _result(relaunched, row.condition_id)
     return {
-        "condition_id": row["condition_id"],
-        "cycle": row["cycle"],
+        "condition_id": row.condition_id,
+        "cycle": row.cycle,
         "result": result,
         "job_id": job_id,
-        "former_job_id": row["job_id"],
-        "reason": row["reason"],
-        "root_cause_id": row["root_cause_id"],
-        "category": row["category"],
-        "remedy": row["remedy"],
-        "command": row["command"],
+        "former_job_id": row.job_id,
+        "reason": row.reason,
+        "root_cause_id": row.root_cause_id,
+        "category": row.category,
+        "remedy": row.remedy,
+        "command": row.command,
     }
 
 

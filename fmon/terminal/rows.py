@@ -13,6 +13,8 @@ from fmon.text import json_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    import msgspec
+
     from fmon.terminal.lines import Line
 
 
@@ -36,9 +38,9 @@ def print_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], output
     emit(grid.lines() if width is None or grid.width() <= width else _stacked(grid))
 
 
-def print_json(rows: Iterable[Mapping[str, Any]]) -> None:
+def print_json(rows: Iterable[Mapping[str, Any] | msgspec.Struct]) -> None:
     """Print rows as one JSON array of objects, one object a line."""
-    objects = (json_text(dict(row)) for row in rows)
+    objects = map(json_text, rows)
     first = next(objects, None)
     if first is None:
         print("[]")  # noqa: T201

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fmon.terminal.lines import Grid, emit, line, packed, segment, terminal_width
 from fmon.terminal.rows import print_json
-from fmon.text import clock, duration, money
+from fmon.text import clock, counted, duration, money
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fmon.monitor.status import Status
+    from fmon.monitor.status import Alarm, ConditionRow, Status
     from fmon.terminal.lines import Line
 
 MAX_ROWS = 100
@@ -70,13 +70,13 @@ def status_lines(seen: Status, *, width: int | None, max_rows: int, max_alarms: 
     yield from _condition_lines(seen, width, max_rows)
 
 
-def alarm_lines(alarms: list[dict[str, Any]], max_alarms: int) -> Iterator[Line]:
+def alarm_lines(alarms: list[Alarm], max_alarms: int) -> Iterator[Line]:
     """Write alarms, critical ones first; beyond ``max_alarms`` only how many of each kind."""
     for alarm in alarms[:max_alarms]:
-        style = "bold red" if alarm["severity"] == "critical" else "yellow"
-        severity = alarm["severity"].upper() if alarm["severity"] == "critical" else alarm["severity"]
-        yield [segment(f"{severity}  {alarm['kind']}  ", style), segment(alarm["message"])]
-    for kind, count in sorted(Counter(alarm["kind"] for alarm in alarms[max_alarms:]).items()):
+        style = "bold red" if alarm.severity == "critical" else "yellow"
+        severity = alarm.severity.upper() if alarm.severity == "critical" else alarm.severity
+        yield [segment(f"{severity}  {alarm.kind}  ", style), segment(alarm.message)]
+    for kind, count in sorted(Counter(alarm.kind for alarm in alarms[max_alarms:]).items()):
         yield line(f"... {count:,} more {kind}", "yellow")
 
 
@@ -109,6 +109,8 @@ def _clock_lines(seen: Status) -> Iterator[Line]:
 
 
 def _condition_lines(seen: Status, width: int | None, max_rows: int) -> Iterator[Line]:
+    if len(seen.rows) < seen.condition_count:
+        yield line(f"{len(seen.rows):,} of {counted(seen.condition_count, 'condition')} selected")
     shown, more = _chosen(seen, max_rows)
     if shown:
         yield from _table(shown, width)
@@ -116,21 +118,21 @@ def _condition_lines(seen: Status, width: int | None, max_rows: int) -> Iterator
         yield line(f"... {count:,} more {state}", STYLES.get(state, ""))
 
 
-def _chosen(seen: Status, max_rows: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
+def _chosen(seen: Status, max_rows: int) -> tuple[list[ConditionRow], dict[str, int]]:
     """Pick the conditions to list, and count the others by state."""
     if len(seen.rows) <= max_rows:
         return seen.rows, {}
-    alarmed = {alarm["condition_id"] for alarm in seen.alarms}
+    alarmed = {alarm.condition_id for alarm in seen.alarms}
     by_attention = sorted(
-        seen.rows, key=lambda row: (row["condition_id"] not in alarmed, ATTENTION.get(row["state"], 0))
+        seen.rows, key=lambda row: (row.condition_id not in alarmed, ATTENTION.get(row.state, 0))
     )
-    more = Counter(row["state"] for row in by_attention[max_rows:])
+    more = Counter(row.state for row in by_attention[max_rows:])
     return by_attention[:max_rows], {state: more[state] for state in ATTENTION if more[state]}
 
 
-def _table(rows: list[dict[str, Any]], width: int | None) -> Iterator[Line]:
+def _table(rows: list[ConditionRow], width: int | None) -> Iterator[Line]:
     """Lay conditions out as wide as the terminal allows: with factors, without, or two lines each."""
-    factors = list(dict.fromkeys(factor for row in rows for factor in row["factors"]))
+    factors = list(dict.fromkeys(factor for row in rows for factor in row.factors))
     whole = _grid(rows, factors)
     if width is None:
         yield from whole.lines()
@@ -145,28 +147,28 @@ def _table(rows: list[dict[str, Any]], width: int | None) -> Iterator[Line]:
         yield from packed([segment(f"job {job.text}" if job.text else ""), *others], width)
 
 
-def _grid(rows: list[dict[str, Any]], factors: list[str]) -> Grid:
+def _grid(rows: list[ConditionRow], factors: list[str]) -> Grid:
     header = ["condition", "job", *factors, "status", "duration", "cost"]
     numbers = frozenset({1, len(header) - 2, len(header) - 1})
     return Grid([segment(name).text for name in header], [_cells(row, factors) for row in rows], numbers)
 
 
-def _cells(row: dict[str, Any], factors: list[str]) -> Line:
+def _cells(row: ConditionRow, factors: list[str]) -> Line:
     return [
-        segment(row["condition_id"]),
-        segment("" if row["job_id"] is None else str(row["job_id"])),
-        *(segment(row["factors"].get(factor, "")) for factor in factors),
-        segment(_status_text(row), STYLES.get(row["state"], "")),
-        segment(duration(row["run_s"])),
-        segment("" if row["job_id"] is None else money(row["cost_usd"])),
+        segment(row.condition_id),
+        segment("" if row.job_id is None else str(row.job_id)),
+        *(segment(row.factors.get(factor, "")) for factor in factors),
+        segment(_status_text(row), STYLES.get(row.state, "")),
+        segment(duration(row.run_s)),
+        segment("" if row.job_id is None else money(row.cost_usd)),
     ]
 
 
-def _status_text(row: dict[str, Any]) -> str:
+def _status_text(row: ConditionRow) -> str:
     """Write SkyPilot's status; fmon's own word where SkyPilot has none."""
-    if row["state"] == "lost":
-        closed = f", closed by {row['closed_by']} {clock(row['closed_at'])}" if row["closed_by"] else ""
-        return f"lost, was {row['status']}{closed}"
-    status = row["status"] or row["state"]
-    recoveries = row["recovery_count"]
+    if row.state == "lost":
+        closed = f", closed by {row.closed_by} {clock(row.closed_at)}" if row.closed_by else ""
+        return f"lost, was {row.status}{closed}"
+    status = row.status or row.state
+    recoveries = row.recovery_count
     return f"{status}, {recoveries} recovered" if recoveries else status

@@ -75,7 +75,7 @@ class WatchScreen:
 
     def _say(self, seen: Status, note: str | None) -> None:
         """Print one line where the progress changed, after one for each alarm that is new."""
-        known = {(alarm["kind"], alarm["job_id"], alarm["raised_at"]): alarm for alarm in seen.alarms}
+        known = {(alarm.kind, alarm.job_id, alarm.raised_at): alarm for alarm in seen.alarms}
         fresh = [alarm for key, alarm in known.items() if key not in self._alarms]
         said = (seen.progress, note)
         if said == self._said and not fresh:

@@ -13,7 +13,7 @@ from fmon.store.folder import find
 from fmon.warehouse.dictionary import dictionary
 from fmon.warehouse.export import export
 from fmon.warehouse.load import Loaded, fill, read_all, read_one
-from fmon.warehouse.result import query_rows, rows
+from fmon.warehouse.result import column, grouped_rows, query_rows, rows, typed_rows
 from fmon.warehouse.views import COMPUTED, VIEWS, closure, make_views, open_empty, relations_in
 
 if TYPE_CHECKING:
@@ -25,12 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "VIEWS",
+    "column",
     "connect",
     "dictionary",
     "export",
+    "grouped_rows",
     "open_views",
     "query_rows",
     "rows",
+    "typed_rows",
 ]
 
 
@@ -95,7 +98,7 @@ def open_views(
 
 
 def _open(
-    read: Callable[[list[str]], list[Loaded]], *, now: datetime | None, queries: Iterable[str] | None
+    read: Callable[[frozenset[str]], list[Loaded]], *, now: datetime | None, queries: Iterable[str] | None
 ) -> duckdb.DuckDBPyConnection:
     con = open_empty()
     try:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from fmon.events import Event
     from fmon.model import Manifest
     from fmon.store.folder import Store
 
@@ -42,16 +43,17 @@ Values = tuple[Any, ...]
 
 
 class Loaded(NamedTuple):
-    """What one experiment's store holds: its manifest, and its log by relation, one table a file."""
+    """What one experiment's store holds: its manifest, its events, its log by relation, one table a file."""
 
     stored: StoredExperiment
     manifest: Manifest
+    events: list[Event]
     log: dict[str, list[pa.Table]]
 
 
 def fill(
     con: duckdb.DuckDBPyConnection,
-    read: Callable[[list[str]], list[Loaded]],
+    read: Callable[[frozenset[str]], list[Loaded]],
     *,
     now: datetime | None,
     sources: frozenset[str],
@@ -61,12 +63,11 @@ def fill(
     Parameters
     ----------
     con : has the empty tables
-    read : given the relations of the log that are needed, reads the experiments
+    read : given the relations that are needed, reads the experiments
     now : as in ``connect``
     sources : the relations that are needed; columns of the log that nobody reads are not read
     """
-    needed = [source for source in LOGS if source in sources]
-    loaded = read(needed)
+    loaded = read(sources)
     manifests = [item.manifest for item in loaded]
     bind(con, "clock", [(now or datetime.now(UTC),)])
     bind(con, "manifest", map(_manifest_row, manifests))
@@ -76,15 +77,18 @@ def fill(
     bind_reported(con, manifests)
     if "entry_env" in sources:
         bind(con, "entry_env", (row for manifest in manifests for row in _env_rows(manifest)))
-    if audited := sources & RELATIONS.keys():
-        events = [(item.manifest.experiment_id, item.stored.events) for item in loaded]
-        for source in audited:
-            bind(con, source, (row for each in events for row in RELATIONS[source](*each)))
+    for source in sources & RELATIONS.keys():
+        relation = RELATIONS[source]
+        bind(
+            con,
+            source,
+            (row for item in loaded for row in relation(item.manifest.experiment_id, item.events)),
+        )
     if "finding" in sources:
         _bind_findings(con, [item.stored.store for item in loaded])
     if "tracked_run" in sources:
         bind_runs(con, [item.stored.store for item in loaded])
-    for source in needed:
+    for source in sources & LOGS.keys():
         tables = [table for item in loaded for table in item.log[source]]
         if tables:
             _bind_log(con, source, pa.concat_tables(tables))
@@ -104,13 +108,13 @@ def bind_reported(con: duckdb.DuckDBPyConnection, manifests: Iterable[Manifest])
     bind(con, "reported_cost", (row for manifest in manifests for row in _reported_rows(manifest)))
 
 
-def read_all(needed: list[str], *, data: Path | str) -> list[Loaded]:
+def read_all(sources: frozenset[str], *, data: Path | str) -> list[Loaded]:
     """Read every store; one that can't be read must not keep an analyst from all the others."""
     found = stores(data) or [find(data)]  # find says what to do where there is none
     loaded, faults = [], []
     for store in found:
         try:
-            loaded += read_one(needed, stored=StoredExperiment(store))
+            loaded += read_one(sources, stored=StoredExperiment(store))
         except FmonError as fault:
             faults.append(fault)
     if not loaded:
@@ -120,11 +124,12 @@ def read_all(needed: list[str], *, data: Path | str) -> list[Loaded]:
     return loaded
 
 
-def read_one(needed: list[str], *, stored: StoredExperiment) -> list[Loaded]:
+def read_one(sources: frozenset[str], *, stored: StoredExperiment) -> list[Loaded]:
     """Read the log of one experiment, whose manifest may have been read already."""
     manifest = stored.manifest
+    needed = [source for source in LOGS if source in sources]
     log = steadily(stored.store, partial(_read_log, needed=needed)) if needed else {}
-    return [Loaded(stored, manifest, log)]
+    return [Loaded(stored, manifest, stored.events if sources & RELATIONS.keys() else [], log)]
 
 
 def _read_log(paths: Iterable[Path], *, needed: list[str]) -> dict[str, list[pa.Table]]:

@@ -3,24 +3,124 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from itertools import starmap
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
+import msgspec
 
 from fmon.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    Parameters = Sequence[Any] | Mapping[str, Any] | None
 
 ZONED = "TIMESTAMP WITH TIME ZONE"
+
+Row = dict[str, Any]
+"""A row that is only passed on, to JSON, a page or a terminal; what computes takes ``typed_rows``."""
+
+RowType = TypeVar("RowType", bound=msgspec.Struct)
+
+
+def typed_rows(
+    con: duckdb.DuckDBPyConnection, sql: str, row_type: type[RowType], parameters: Parameters = None
+) -> list[RowType]:
+    """Run a query whose rows Python computes with.
+
+    Parameters
+    ----------
+    con
+        The connection that ``connect`` returned.
+    sql
+        The query.
+    row_type
+        A struct whose fields are the columns of the query, in any order.
+    parameters
+        Values of its ``?`` or ``$name``.
+
+    Returns
+    -------
+    list
+        One struct per row, with values as in ``rows``. They are not checked one by one; a test runs every
+        query of the package and checks them.
+
+    Raises
+    ------
+    TypeError
+        The query has other columns than the struct has fields.
+    """
+    return list(starmap(row_type, _fetched(con, sql, row_type.__struct_fields__, parameters, row_type)))
+
+
+def grouped_rows(
+    con: duckdb.DuckDBPyConnection,
+    sql: str,
+    row_type: type[RowType],
+    *,
+    by: str,
+    parameters: Parameters = None,
+) -> dict[Any, list[RowType]]:
+    """Run a query whose rows belong to something else, and group them by it.
+
+    Parameters
+    ----------
+    con, sql, row_type, parameters
+        As in ``typed_rows``.
+    by
+        The column that says what a row belongs to; no field of the struct.
+    """
+    grouped: dict[Any, list[RowType]] = {}
+    for key, *values in _fetched(con, sql, (by, *row_type.__struct_fields__), parameters, row_type):
+        grouped.setdefault(key, []).append(row_type(*values))
+    return grouped
+
+
+def _fetched(
+    con: duckdb.DuckDBPyConnection,
+    sql: str,
+    names: tuple[str, ...],
+    parameters: Parameters,
+    row_type: type[msgspec.Struct],
+) -> Iterable[Sequence[Any]]:
+    """Fetch exactly these columns, in this order."""
+    found = con.sql(sql, params=parameters)
+    columns = [] if found is None else found.columns
+    if sorted(columns) != sorted(names):
+        message = f"{row_type.__name__} needs the columns {sorted(names)}, its query has {sorted(columns)}"
+        raise TypeError(message)
+    found, zoned = _without_zones(found, [columns.index(name) for name in names])
+    if not zoned:
+        return found.fetchall()
+    return (_zoned(row, zoned) for row in found.fetchall())
+
+
+def _zoned(row: tuple[Any, ...], positions: list[int]) -> list[Any]:
+    """Give the times of a row their zone."""
+    values = list(row)
+    for position in positions:
+        values[position] = _in_utc(values[position])
+    return values
+
+
+def column(con: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters = None) -> list[Any]:
+    """Run a query with one column, and return its values.
+
+    Parameters
+    ----------
+    con, sql, parameters
+        As in ``typed_rows``.
+    """
+    return [value for row in rows(con, sql, parameters) for (value,) in (row.values(),)]
 
 
 def rows(
     con: duckdb.DuckDBPyConnection,
     sql: str,
-    parameters: Sequence[Any] | Mapping[str, Any] | None = None,
-) -> list[dict[str, Any]]:
-    """Run a query.
+    parameters: Parameters = None,
+) -> list[Row]:
+    """Run a query whose rows are only passed on.
 
     Parameters
     ----------
@@ -36,7 +136,7 @@ def rows(
     return _listed(con.sql(sql, params=parameters))[1]
 
 
-def query_rows(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[dict[str, Any]]]:
+def query_rows(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[Row]]:
     """Run a person's query: column names (no row has to come back to know them) and rows.
 
     Raises
@@ -50,22 +150,35 @@ def query_rows(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], lis
         raise ConfigError(f"the query can't be run: {fault}") from fault
 
 
-def _listed(found: duckdb.DuckDBPyRelation | None) -> tuple[list[str], list[dict[str, Any]]]:
+def _listed(found: duckdb.DuckDBPyRelation | None) -> tuple[list[str], list[Row]]:
     """Fetch names and rows; a statement without a result has neither."""
     if found is None:
         return [], []
     names = distinct(found.columns)
-    types = [str(kind) for kind in found.types]
-    zoned = [name for name, kind in zip(names, types, strict=True) if ZONED in kind]
-    if zoned:
-        # DuckDB asks for pytz to fetch a time with a zone. The session is in UTC: drop it there, add it here.
-        columns = (f"#{n}::{kind.replace(ZONED, 'TIMESTAMP')}" for n, kind in enumerate(types, start=1))
-        found = found.project(", ".join(columns))
+    found, zoned = _without_zones(found, range(len(names)))
     listed = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
     for row in listed:
-        for name in zoned:
-            row[name] = _in_utc(row[name])
+        for number in zoned:
+            row[names[number]] = _in_utc(row[names[number]])
     return names, listed
+
+
+def _without_zones(
+    found: duckdb.DuckDBPyRelation, order: Sequence[int]
+) -> tuple[duckdb.DuckDBPyRelation, list[int]]:
+    """Put the columns into an order, and list the positions of those with times, which are now without zone.
+
+    DuckDB asks for pytz to fetch a time with a zone. The session is in UTC: dropped there, added here.
+    """
+    types = [str(found.types[number]) for number in order]
+    zoned = [position for position, kind in enumerate(types) if ZONED in kind]
+    if not zoned and list(order) == list(range(len(types))):
+        return found, zoned
+    columns = (
+        f"#{number + 1}::{kind.replace(ZONED, 'TIMESTAMP')}"
+        for number, kind in zip(order, types, strict=True)
+    )
+    return found.project(", ".join(columns)), zoned
 
 
 def distinct(names: list[str]) -> list[str]:

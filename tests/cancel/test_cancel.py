@@ -8,16 +8,14 @@ import pytest
 
 from fmon.cancel.cancel import CancelRequest, cancel, is_to_act
 from fmon.errors import ConfigError, QueueError
-from fmon.manifest.file import read_manifest
-from fmon.manifest.select import select
 from fmon.monitor.replay import replay
 from fmon.sky.submit.submitter import InFlight
-from fmon.store.events import read_events
 from fmon.store.folder import stores
 from fmon.study import open_study
 from fmon.warehouse import connect, rows
 from tests.support.bursts import CONFIG, JOB_OF, LOGS, burst, queue_of, running
 from tests.support.cancelling import FIRED, NAME, WAITING, Adopted
+from tests.support.events import written_events
 from tests.support.fake_skypilot import FakeSkyPilot, FakeSubmitter, SkyPilotQueue
 from tests.support.queues import START
 from tests.support.world import files_of, write_config
@@ -40,7 +38,7 @@ def test_without_yes_it_is_only_said_which_jobs_and_why(fired):
     assert {target.reason for target in said.targets} == {
         "3 jobs failed with the identical error (import_error) at model=sam3"
     }
-    assert said.sentences() == [f"{NAME}: 2 jobs would be cancelled; --yes does it"]
+    assert said.sentences() == [f"{NAME}: 2 jobs would be cancelled; nothing was changed"]
     assert fired.submitter.cancelled == []
     assert files_of(fired.data) == before
 
@@ -89,7 +87,7 @@ def test_again_there_is_nothing_to_cancel_and_that_is_success(fired):
 def test_without_a_firing_there_is_nothing_to_cancel(tmp_path):
     study = Adopted(tmp_path, queue_of())
     assert study.proposed().sentences() == [
-        f"{NAME}: nothing to cancel: the kill-switch has not fired in this cycle"
+        f"{NAME}: nothing to cancel: the kill switch has not fired in this cycle"
     ]
     assert study.cancel().fault() is None
     assert study.events("cancel_requested", "cancel") == []
@@ -295,9 +293,7 @@ def test_a_replay_writes_down_what_it_would_cancel_and_nothing_leaves(tmp_path):
     done = cancel(open_study(data), FIRED, submitter, SkyPilotQueue(server), clock=server.time)
     assert done.sentences() == [f"{NAME} is a replay: written down, nothing left this machine"]
     assert (submitter.cancelled, server.now_s) == ([], 0)
-    events = [
-        each for each in read_events(stores(data)[0]) if each["event"] in ("cancel_requested", "cancel")
-    ]
+    events = written_events(stores(data)[0], "cancel_requested", "cancel")
     assert [(each["event"], each["job_ids"], each["dry_run"]) for each in events] == [
         ("cancel_requested", WAITING, True),
         ("cancel", WAITING, True),
@@ -305,28 +301,32 @@ def test_a_replay_writes_down_what_it_would_cancel_and_nothing_leaves(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "chosen"),
-    [
-        (["model=sam3"], ["sam3-0", "sam3-1", "sam3-2", "sam3-3", "sam3-4"]),
-        (["model=sam3", "fold=1"], ["sam3-1"]),
-        (["model=sam3", "fold=1", "fold=2"], ["sam3-1", "sam3-2"]),
-        (["dynunet-0", "model=sam3", "fold=4"], ["dynunet-0", "sam3-4"]),
-    ],
-)
-def test_factors_narrow_each_other_and_levels_and_conditions_add_up(fired, words, chosen):
-    assert list(select(read_manifest(fired.store), words)) == chosen
-
-
-@pytest.mark.parametrize(
     ("word", "sentence"),
     [
         ("sam3-9", f"{NAME} has no condition 'sam3-9'; did you mean"),
         ("modle=sam3", "no factor 'modle' in modle=sam3; did you mean 'model'"),
-        ("model=sam", "model has no level 'sam'; did you mean 'sam3'"),
-        ("fold=01", "fold has no level '01'"),
+        ("state=runing", "no state 'runing' in state=runing; did you mean 'running'"),
+        ("burst-2026", "burst-2026 is an experiment, not a condition; use -e burst-2026"),
     ],
 )
 def test_a_selection_that_means_nothing_is_refused(fired, word, sentence):
     with pytest.raises(ConfigError) as fault:
         fired.proposed(CancelRequest(selections=(word,), by="anna"))
     assert sentence in str(fault.value)
+
+
+def test_a_state_is_a_selection_and_is_that_of_the_first_look(fired):
+    """Jobs that are cancelled are running no more, and still waited for; others that start are not meant."""
+    wish = CancelRequest(selections=("state=pending",), by="anna")
+    assert [target.condition_id for target in fired.proposed(wish).targets] == ["sam3-3", "sam3-4"]
+    fired.fly("sam3-4", seconds=20)
+    done = fired.cancel(wish)
+    assert fired.submitter.cancelled[:2] == WAITING
+    assert {target.condition_id for target in done.targets} == {"sam3-3", "sam3-4"}
+    assert len(done.targets) == 3
+    assert done.fault() is None
+
+
+def test_a_state_in_which_no_condition_is_cancels_nothing(fired):
+    done = fired.cancel(CancelRequest(selections=("state=lost",), by="anna"))
+    assert (done.targets, fired.submitter.cancelled) == ([], [])

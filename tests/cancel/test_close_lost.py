@@ -14,13 +14,13 @@ from fmon.launch.launch import LaunchDependencies
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.monitor.poll import poll
 from fmon.monitor.status import QUERIES, exit_status, status
-from fmon.relaunch.relaunch import relaunch
-from fmon.store.events import read_events
+from fmon.relaunch.relaunch import RelaunchOptions, relaunch
 from fmon.store.folder import stores
 from fmon.study import open_study
 from fmon.terminal.status import status_lines
 from fmon.text import clock
 from fmon.warehouse import connect, rows
+from tests.support.events import written_events
 from tests.support.queues import NAMES, RUNNING, START, FakeQueue, ended, job
 from tests.support.world import write_config
 
@@ -53,16 +53,14 @@ def test_before_it_is_closed_a_lost_job_is_open_and_alarms(data):
 
 def test_without_yes_it_is_only_shown(data):
     found = lost(open_study(data), NAMES[:1], now=NOW)
-    assert [(row["condition_id"], row["job_id"], row["status"]) for row in found.rows] == [
-        (NAMES[0], 1, "RUNNING")
-    ]
-    assert "would be closed; --yes does it" in found.sentences()[0]
-    assert "lost_job_closed" not in [event["event"] for event in read_events(stores(data)[0])]
+    assert [(row.condition_id, row.job_id, row.status) for row in found.rows] == [(NAMES[0], 1, "RUNNING")]
+    assert "would be closed; nothing was changed" in found.sentences()[0]
+    assert "lost_job_closed" not in [event["event"] for event in written_events(stores(data)[0])]
 
 
 def test_closed_it_is_recorded_terminal_relaunchable_and_alarms_no_more(data):
-    assert close(data).sentences()[0].endswith("1 lost job closed, to be run again")
-    (event,) = [event for event in read_events(stores(data)[0]) if event["event"] == "lost_job_closed"]
+    assert close(data).sentences()[0].endswith("1 lost job closed, to be relaunched")
+    (event,) = written_events(stores(data)[0], "lost_job_closed")
     assert (event["condition_id"], event["job_id"]) == (NAMES[0], 1)
     assert (event["by"], event["reason"]) == ("anna", "the node is gone")
     after = seen(data)
@@ -114,6 +112,7 @@ def test_f1_holds_diagnosis_fix_and_relaunch_until_it_is_closed_and_no_longer(da
                 clock=Clock(now=lambda: NOW),
             ),
             agree=lambda plan: False,
+            options=RelaunchOptions(by="anna"),
             run=never,
         ),
     }
@@ -149,7 +148,7 @@ def test_only_lost_conditions_can_be_closed_and_then_none_is(data):
     with pytest.raises(ConfigError) as fault:
         close(data, NAMES[0], NAMES[1])
     assert f"these are not: {NAMES[1]} (SUCCEEDED)" in str(fault.value)
-    assert "lost_job_closed" not in [event["event"] for event in read_events(stores(data)[0])]
+    assert "lost_job_closed" not in [event["event"] for event in written_events(stores(data)[0])]
 
 
 def test_closing_again_is_refused_and_says_that_it_is_closed(data):

@@ -41,17 +41,54 @@ def typed(tmp_path, monkeypatch):
     return make
 
 
-def test_a_dry_run_prints_the_jobs_and_the_reason(typed):
+def test_a_dry_run_prints_the_jobs_and_the_reason(typed, person):
     run = typed(burst())
-    done = run("cancel", "--kill-switch", "-o", "json")
+    asked = person()
+    done = run("cancel", "--kill-switch", "--dry-run", "--yes", "-o", "json")
+    assert (done.exit_code, asked) == (0, [])
     assert json.loads(done.stdout)[0] == {
         "condition_id": "sam3-3",
         "job_id": 9,
         "status": "PENDING",
         "reason": "3 jobs failed with the identical error (import_error) at model=sam3",
     }
-    assert done.stderr == f"{NAME}: 2 jobs would be cancelled; --yes does it\n"
+    assert done.stderr == f"{NAME}: 2 jobs would be cancelled; nothing was changed\n"
     assert run.study.submitter.cancelled == []
+
+
+def test_without_a_terminal_it_shows_the_jobs_and_does_nothing(typed):
+    run = typed(burst())
+    done = run("cancel", "--kill-switch")
+    assert isinstance(done.exception, ConfigError)
+    assert str(done.exception) == "no terminal to ask on; use --yes to cancel or --dry-run to look"
+    assert "sam3-3" in done.stderr
+    assert (done.stdout, run.study.submitter.cancelled) == ("", [])
+
+
+def test_on_a_terminal_it_asks_and_cancels_after_a_yes(typed, person):
+    run = typed(burst())
+    asked = person(True)
+    done = run("cancel", "--kill-switch", "--by", "anna", "-o", "json")
+    assert done.exit_code == 0, done.exception
+    assert asked == ["Cancel 2 jobs?"]
+    assert len(json.loads(done.stdout)) == 2
+    assert run.study.submitter.cancelled == WAITING
+    assert {event["by"] for event in run.study.events("cancel_requested", "cancel")} == {"anna"}
+
+
+def test_after_a_no_nothing_is_cancelled(typed, person):
+    run = typed(burst())
+    person(False)
+    assert str(run("cancel", "--kill-switch").exception) == "nothing was cancelled: you answered no"
+    assert run.study.submitter.cancelled == []
+
+
+def test_where_there_is_nothing_to_cancel_it_does_not_ask(typed, person):
+    run = typed(burst())
+    asked = person()
+    done = run("cancel", "state=lost")
+    assert (done.exit_code, asked) == (0, [])
+    assert "nothing to cancel" in done.stderr
 
 
 def test_yes_cancels_and_ends_the_submitter(typed):
@@ -74,11 +111,10 @@ def test_what_is_left_is_exit_code_11(typed, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "nothing named"),
+        ([], "nothing is selected"),
         (["--kill-switch", "sam3-3"], "leave out sam3-3"),
         (["sam3-3", "--reason", "x"], "--reason goes with --lost"),
-        (["--lost", "sam3-3", "--yes"], "--lost needs --reason"),
-        (["--lost", "--kill-switch"], "--lost needs the conditions"),
+        (["--lost", "--kill-switch"], "--lost needs a selection"),
         (["--lost", "sam3-3", "--reason", "x", "--yes"], "sam3-3 (PENDING)"),
     ],
 )
@@ -102,7 +138,7 @@ def test_watch_acts_where_the_config_says_so_and_goes_on(typed):
     ending(run.study)
     done = run("watch", "--exit-status")
     assert done.exit_code == 4, done.exception
-    assert f"the kill-switch acted: {NAME}: 2 jobs gone" in done.stdout
+    assert f"the kill switch acted: {NAME}: 2 jobs gone" in done.stdout
     assert run.study.submitter.cancelled == WAITING
     assert [event["by"] for event in run.study.events("cancel_requested")] == ["fmon watch"]
 
@@ -114,7 +150,7 @@ def test_watch_only_alerts_by_default(typed):
     done = run("watch", "--exit-status")
     assert done.exit_code == 4
     assert run.study.submitter.cancelled == []
-    assert "fmon cancel --kill-switch --yes" in done.stdout
+    assert "fmon cancel --kill-switch -e" in done.stdout
 
 
 def end(record):
@@ -135,7 +171,7 @@ def test_a_watch_that_could_not_act_says_so_and_tries_again(typed, monkeypatch):
 
     monkeypatch.setattr(run.study.submitter, "in_flight", away_once)
     done = run("watch")
-    assert "the kill-switch could not act, the next poll tries again: the request list is away" in done.stdout
+    assert "the kill switch could not act, the next poll tries again: the request list is away" in done.stdout
     assert run.study.submitter.cancelled == WAITING
 
 
@@ -145,3 +181,43 @@ def test_watch_without_a_firing_asks_no_submitter(typed, monkeypatch):
         run.study.server.at(run.study.server.now_s + 100, lambda record=record: end(record))
     monkeypatch.setattr(fmon.sky.submit.sdk, "SdkSubmitter", None)
     assert run("watch", "--exit-status").exit_code == 0
+
+
+@pytest.fixture
+def lost(typed):
+    """sam3-4 has left the queue."""
+    run = typed(burst())
+    run.study.server.jobs[:] = [job for job in run.study.server.jobs if job["job_name"] != "sam3-4"]
+    run.study.poll()
+    return run
+
+
+def test_lost_jobs_are_closed_after_a_yes_and_with_evidence(lost, person):
+    assert "--lost needs --reason" in str(lost("cancel", "state=lost", "--lost", "--yes").exception)
+    asked = person(False, True)
+    words = ("cancel", "state=lost", "--lost", "--reason", "the node is gone", "--by", "anna")
+    assert str(lost(*words).exception) == "nothing was closed: you answered no"
+    assert lost.study.events("lost_job_closed") == []
+    done = lost(*words)
+    assert (done.exit_code, asked) == (0, ["Close 1 lost job?"] * 2)
+    assert [(event["condition_id"], event["by"]) for event in lost.study.events("lost_job_closed")] == [
+        ("sam3-4", "anna")
+    ]
+
+
+def test_a_dry_run_shows_what_would_be_closed(lost):
+    done = lost("cancel", "state=lost", "--lost", "--dry-run")
+    assert done.exit_code == 0
+    assert "sam3-4" in done.stdout
+    assert "1 lost job would be closed; nothing was changed" in done.stderr
+
+
+def test_status_and_watch_show_the_selected_conditions_of_the_entire_experiment(lost):
+    done = lost("status", "state=lost", "-o", "json")
+    assert [row["condition_id"] for row in json.loads(done.stdout)] == ["sam3-4"]
+    shown = lost("status", "model=sam3", "fold=4").stdout
+    assert "1 of 10 conditions selected" in shown
+    assert "0/10 succeeded, 3 failed, 5 running" in shown
+    assert "dynunet-0" not in shown
+    assert lost("status", "state=lost", "--exit-status").exit_code == 5
+    assert "use -e burst" in str(lost("watch", "burst").exception)

@@ -74,11 +74,61 @@ def test_a_dry_run_prints_a_command_a_line_and_the_words_on_stderr(world):
     assert world.launched(1) == []
 
 
-def test_it_asks_and_where_nobody_can_answer_it_refuses(world):
+def test_without_a_terminal_it_shows_the_launches_and_does_nothing(world):
     done = run(world, "relaunch")
     assert isinstance(done.exception, ConfigError)
-    assert "pass --yes to launch, or --dry-run to preview" in str(done.exception)
+    assert str(done.exception) == "no terminal to ask on; use --yes to launch or --dry-run to look"
+    assert "sky jobs launch -n sam3-dice_ce" in done.stderr
+    assert (done.stdout, world.launched(1), world.events("relaunch")) == ("", [], [])
+
+
+def test_on_a_terminal_it_asks(world, person):
+    asked = person(False, True)
+    assert str(run(world, "relaunch").exception) == "nothing was launched: you answered no"
     assert world.launched(1) == world.events("relaunch") == []
+    assert run(world, "relaunch", "--by", "anna").exit_code == 0
+    assert asked == ["Launch 2 jobs?"] * 2
+    assert world.launched(1) == sorted(FAILED)
+    assert world.events("relaunch")[0]["by"] == "anna"
+
+
+def test_only_selected_candidates_run_and_the_others_are_named(world):
+    done = run(world, "relaunch", "--yes", "loss=dice_ce", "dynunet-dice_ce")
+    assert done.exit_code == 0, done.output
+    assert world.launched(1) == ["sam3-dice_ce"]
+    assert "not selected, left out: sam3-dice_ce_cldice" in done.stderr
+    assert "selected, but there is nothing to relaunch: dynunet-dice_ce" in done.stderr
+
+
+def test_a_selection_without_a_candidate_is_nothing_to_do(world, person):
+    asked = person()
+    done = run(world, "relaunch", "state=succeeded")
+    assert (done.exit_code, asked, world.launched(1)) == (0, [], [])
+    assert "nothing to relaunch" in done.stderr
+
+
+def with_budget(world, usd):
+    """0.24 USD are spent, and two more jobs cost 0.12."""
+    world.config.write_text(world.config.read_text() + f"limits: {{budget_usd: {usd}}}\n")
+    world.fix()
+
+
+def test_a_cycle_within_the_budget_needs_no_more_words(world):
+    with_budget(world, 0.36)
+    assert run(world, "relaunch", "--yes").exit_code == 0
+    assert not world.events("relaunch")[0]["is_over_budget_confirmed"]
+
+
+def test_a_cycle_beyond_the_budget_is_refused_or_asked_about(world, person):
+    with_budget(world, 0.30)
+    done = run(world, "relaunch", "--yes")
+    assert "limits.budget_usd is 0.3; use --over-budget to launch 2 jobs anyway" in str(done.exception)
+    asked = person(True, False)
+    assert run(world, "relaunch").exception.exit_code == 2
+    assert "Launch 2 jobs anyway?" in asked[1]
+    assert world.launched(1) == world.events("relaunch") == []
+    assert run(world, "relaunch", "--yes", "--over-budget").exit_code == 0
+    assert world.events("relaunch")[0]["is_over_budget_confirmed"]
 
 
 def test_yes_launches_prints_each_job_and_says_what_comes_next(world):
@@ -89,7 +139,7 @@ def test_yes_launches_prints_each_job_and_says_what_comes_next(world):
         (name, 1, "launched") for name in FAILED
     ]
     assert {row["job_id"] for row in rows} == {5, 6}
-    assert f"2 launched; next: fmon watch {world.store.experiment_id}" in done.stderr
+    assert f"2 launched; next: fmon watch -e {world.store.experiment_id}" in done.stderr
 
 
 @pytest.mark.parametrize("words", [["--authorize-cycle", "3"], ["--budget", "5"]])

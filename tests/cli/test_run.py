@@ -128,7 +128,7 @@ def test_the_kill_switch_acts_and_the_rest_is_reported(batch):
     ("config", "task", "sentence"),
     [
         (CONFIG, "run: python train.py\n", "--allow-bare-vm"),
-        (CONFIG + "limits: {budget_usd: 1}\n", TASK, "--yes"),
+        (CONFIG + "limits: {budget_usd: 1}\n", TASK, "--over-budget"),
         (CONFIG + "limits: {accelerators: [H100]}\n", TASK, "limits.accelerators"),
     ],
 )

@@ -15,6 +15,7 @@ from fmon.manifest.file import read_manifest
 from fmon.model import Condition, Experiment, Limits, Tracking
 from fmon.report.report import report
 from fmon.store.runs import read_runs, write_runs
+from fmon.study import open_study
 from fmon.warehouse import connect, rows
 from tests.support.studies import FACTORS, NAME, START, at, job, poll, study
 
@@ -161,7 +162,9 @@ def store(tmp_path):
 
 
 def reported(store, track=None):
-    return report(store.path.parent, NAME, store.path.parent.parent / "reports", track=track, now=at(30))
+    return report(
+        open_study(store.path.parent, NAME), store.path.parent.parent / "reports", track=track, now=at(30)
+    )
 
 
 def down(settings, since):

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from fmon.diagnose.diagnose import as_json, diagnose
-from fmon.errors import QueueError, RuleError
+from fmon.diagnose.gate import require_full_diagnosis
+from fmon.errors import ConfigError, QueueError, RuleError
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.monitor.replay import replay
 from fmon.sky.reader import LogAsk
@@ -20,8 +21,10 @@ from fmon.store.unexamined import mark_pending
 from fmon.study import Study, open_study
 from fmon.terminal.diagnosis import diagnosis_lines
 from fmon.terminal.lines import plain
+from fmon.warehouse import connect
 from tests import golden
 from tests.support import ROOT
+from tests.support.events import FIRING, written_events
 from tests.support.queues import FakeLogs
 from tests.support.studies import job, poll, relaunched, study
 
@@ -69,11 +72,66 @@ def text(diagnosis, width=100):
 
 
 def recorded(store):
-    return [event for event in read_events(store) if event["event"] == "diagnosis"]
+    return written_events(store, "diagnosis")
 
 
 def code(refusal):
     return refusal.value.exit_code
+
+
+class TestSelection:
+    @pytest.fixture
+    def mixed(self, store):
+        """Job 1 failed of something odd, 9 to 11 ran out of memory."""
+        seen(store, **failed(1, 9, 10, 11))
+        return store
+
+    def test_it_shows_the_causes_that_affect_a_selected_condition_with_all_their_jobs(self, mixed):
+        diagnosis = look(mixed, oom_of(9, 10, 11, j1=ODD), selections=("c10",))
+        (cause,) = diagnosis.causes
+        assert (cause["category"], cause["job_ids"], diagnosis.hidden_count) == ("cuda_oom", [9, 10, 11], 1)
+        told = text(diagnosis)
+        assert "1 of 2 root causes shown" in told
+        assert "not recorded, opens no fix: only the causes of c10" in told
+        assert diagnosis.next_step == "fmon diagnose"
+        given = as_json(diagnosis)
+        assert (given["is_preliminary"], given["preliminary_reason"]) == (True, "selection")
+        assert (given["selection"], given["hidden_cause_count"]) == (["c10"], 1)
+
+    def test_it_is_not_recorded_so_that_no_fix_rests_on_it(self, mixed):
+        look(mixed, oom_of(9, 10, 11, j1=ODD), selections=("model=dynunet",))
+        assert recorded(mixed) == []
+        con = connect(mixed.path.parent, mixed.experiment_id, now=NOW)
+        with pytest.raises(RuleError, match="there is no diagnosis of cycle 0") as refusal:
+            require_full_diagnosis(con, read_events(mixed))
+        assert code(refusal) == 22
+        look(mixed)
+        require_full_diagnosis(con, read_events(mixed))
+
+    def test_a_full_one_before_it_stays_in_force(self, mixed):
+        look(mixed, oom_of(9, 10, 11, j1=ODD))
+        look(mixed, selections=("c1",))
+        require_full_diagnosis(connect(mixed.path.parent, mixed.experiment_id, now=NOW), read_events(mixed))
+
+    def test_f1_is_about_the_entire_experiment(self, store):
+        seen(store, j3="RUNNING", **failed(9))
+        with pytest.raises(RuleError) as refusal:
+            look(store, oom_of(9), selections=("c9",))
+        assert code(refusal) == 21
+        told = text(look(store, oom_of(9), selections=("c9",), is_partial=True))
+        assert "only the causes of c9; 1 job still open: c3 (job 3)" in told
+
+    def test_a_cause_and_a_state_are_selections(self, mixed):
+        logs = oom_of(9, 10, 11, j1=ODD)
+        (cause,) = look(mixed, logs, selections=("model=sam3", "state=failed")).causes
+        (same,) = look(mixed, selections=(f"cause={cause['root_cause_id']}",)).causes
+        assert same["root_cause_id"] == cause["root_cause_id"]
+        with pytest.raises(ConfigError, match="has no root cause 'cuda'"):
+            look(mixed, selections=("cause=cuda",))
+
+    def test_what_no_failure_affects_is_said(self, mixed):
+        diagnosis = look(mixed, oom_of(9, 10, 11, j1=ODD), selections=("c16",))
+        assert diagnosis.headline == "no failure affects the selection: c16"
 
 
 class TestRules:
@@ -107,7 +165,7 @@ class TestRules:
 
     def test_a_firing_of_this_cycle_lifts_the_wait(self, store):
         seen(store, j3="RUNNING", **failed(9))
-        append_event(store, "kill_switch", at=NOW, cycle=0, **FIRING)
+        append_event(store, FIRING)
         assert look(store, oom_of(9)).preliminary_reason == "kill_switch"
 
     def test_a_firing_of_an_earlier_cycle_does_not(self, store):
@@ -116,7 +174,7 @@ class TestRules:
         manifest.current_cycle = 1
         write_manifest(store, manifest)
         seen(store, **failed(3))
-        append_event(store, "kill_switch", at=NOW, cycle=0, **FIRING)
+        append_event(store, FIRING)
         with pytest.raises(RuleError, match="c3") as refusal:
             look(store)
         assert code(refusal) == 21
@@ -128,21 +186,8 @@ class TestRules:
         assert code(refusal) == 22
         assert recorded(store) == []
         diagnosis = look(store, oom_of(9, 10), is_partial=True, examine_s=0)
-        assert [cause["root_cause_id"] for cause in diagnosis.causes] == ["unknown/unexamined"]
+        assert [cause.root_cause_id for cause in diagnosis.causes] == ["unknown/unexamined"]
         assert diagnosis.preliminary_reason == "partial"
-
-
-FIRING = {
-    "trigger": "identical_errors",
-    "signature": "s",
-    "category": "cuda_oom",
-    "member_job_ids": [9],
-    "first_failed_at": NOW,
-    "failure_point_s": 1.0,
-    "combination": {},
-    "candidate_job_ids": [],
-    "no_action_reason": None,
-}
 
 
 class TestCauses:
@@ -151,7 +196,7 @@ class TestCauses:
         logs = oom_of(9, 10)
         diagnosis = look(store, logs)
         assert {ask.job_id for ask in logs.asked} == {9, 10}
-        assert [(c["root_cause_id"], c["job_ids"]) for c in diagnosis.causes] == [("cuda_oom/torch", [9, 10])]
+        assert [(c.root_cause_id, c.job_ids) for c in diagnosis.causes] == [("cuda_oom/torch", [9, 10])]
         assert diagnosis.examined.sentence() == "2 failures examined: 2 cuda_oom"
 
     def test_the_first_line_names_the_levels_and_the_counter_evidence(self, store):
@@ -186,9 +231,9 @@ class TestCauses:
         seen(store, **failed(1, 2, 10))
         logs = FakeLogs({LogAsk(1): ODD, LogAsk(2): ODD, LogAsk(10): "Grumpf lost its hat\n"})
         causes = look(store, logs).causes
-        assert sum(cause["failed_count"] for cause in causes) == 3
-        assert {cause["category"] for cause in causes} == {"unknown"}
-        assert len({cause["root_cause_id"] for cause in causes}) == len(causes)
+        assert sum(cause.failed_count for cause in causes) == 3
+        assert {cause.category for cause in causes} == {"unknown"}
+        assert len({cause.root_cause_id for cause in causes}) == len(causes)
 
     def test_a_log_that_cannot_be_had_is_told(self, store):
         seen(store, **failed(9))
@@ -228,8 +273,8 @@ class TestTransient:
     def test_an_auto_remedy_without_evidence_says_that_it_is_missing(self, store):
         seen(store, **failed(9))
         diagnosis = look(store, FakeLogs({LogAsk(9): self.DNS}))
-        assert diagnosis.causes[0]["remedy"] == "auto"
-        assert not diagnosis.causes[0]["is_transient"]
+        assert diagnosis.causes[0].remedy == "auto"
+        assert not diagnosis.causes[0].is_transient
         assert "not shown to be transient: SkyPilot recorded no preemption" in text(diagnosis)
 
     def test_a_preemption_that_skypilot_recorded_is_evidence(self, store):
@@ -239,8 +284,8 @@ class TestTransient:
         poll(store, 20, [*others, job(9, "FAILED", recovery_count=1)])
         mark_pending(store)
         diagnosis = look(store, FakeLogs({LogAsk(9): self.LOST}))
-        assert diagnosis.causes[0]["category"] == "node_lost"
-        assert diagnosis.causes[0]["is_transient"]
+        assert diagnosis.causes[0].category == "node_lost"
+        assert diagnosis.causes[0].is_transient
         assert "transient: SkyPilot recorded a preemption for 1 of the 1" in text(diagnosis)
 
     def test_recoveries_are_no_evidence_for_an_error_of_the_program(self, store):
@@ -248,7 +293,7 @@ class TestTransient:
         poll(store, 21, [job(n, "SUCCEEDED") for n in range(1, 17) if n != 9] + [job(9, "FAILED")])
         mark_pending(store)
         diagnosis = look(store, oom_of(9))
-        assert not diagnosis.causes[0]["is_transient"]
+        assert not diagnosis.causes[0].is_transient
         assert "transient" not in text(diagnosis)
 
 

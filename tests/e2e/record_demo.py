@@ -65,7 +65,7 @@ class Run:
     def record(self) -> subprocess.Popen[bytes]:
         """Start ``fmon record``, the command that a user would use; it carries a recording on."""
         fmon = str(Path(sys.executable).with_name("fmon"))
-        command = [fmon, "record", str(DEMO / "experiment.yaml"), "--out", str(self.queue.parent)]
+        command = [fmon, "record", str(DEMO / "experiment.yaml"), "--out-dir", str(self.queue.parent)]
         return subprocess.Popen([*command, "--interval", "10"], env=self.sky.env)
 
     def drive(self) -> None:

@@ -51,7 +51,7 @@ def costed(realsky: RealSky, early: dict[str, int], tmp_path_factory: pytest.Tem
     )
     adopted = realsky.fmon(folder, "adopt", "experiment.yaml")
     assert adopted.returncode == 0, adopted.stderr
-    done = realsky.fmon(folder, "report", "--out", "reports")
+    done = realsky.fmon(folder, "report", "--out-dir", "reports")
     assert done.returncode == 0, done.stderr
     *_, summary = (folder / done.stdout.split()[0]).read_text().splitlines()
     by_cluster: dict[str, float] = {}

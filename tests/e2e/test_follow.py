@@ -279,7 +279,7 @@ def test_status_ends_with_four_where_all_ended_and_not_all_succeeded(story: Stor
 
 
 def test_the_report_has_one_line_per_condition_and_a_page(story: Story) -> None:
-    done = story.fmon("report", "--out", str(story.folder / "reports"))
+    done = story.fmon("report", "--out-dir", str(story.folder / "reports"))
     assert done.returncode == 0, done.stderr
     jsonl, page = (Path(line) for line in done.stdout.split())
     *conditions, summary = [json.loads(line) for line in jsonl.read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""The kill-switch on a real SkyPilot: one level dies in setup, what waits at it is cancelled, the rest ends.
+"""The kill switch on a real SkyPilot: one level dies in setup, what waits at it is cancelled, the rest ends.
 
 Three jobs of the level die of the identical error. Two more of it wait for a machine as large as all that
 there is; jobs of the other level run until the two are cancelled, so nothing waits or runs by chance.
@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from fmon.store.events import read_events
 from fmon.store.folder import stores
 from tests.e2e.real_sky import FMON, RESOURCES, RealSky
+from tests.support.events import written_events
 
 pytestmark = pytest.mark.real
 
@@ -80,7 +80,7 @@ def story(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         finally:
             watch.kill()
         told.watched = subprocess.CompletedProcess(watch.args, watch.returncode, out, err)
-        told.events = read_events(stores(folder / "data")[0])
+        told.events = written_events(stores(folder / "data")[0])
         told.statuses = {record["job_name"]: record["status"] for record in realsky.queue()}
         rows = json.loads(fmon(realsky, folder, "sql", "select * from condition", "-o", "json"))
         told.conditions = {row["condition_id"]: row for row in rows}
@@ -101,8 +101,8 @@ def fmon(sky: RealSky, folder: Path, *arguments: str) -> str:
 
 def wait_for_event(folder: Path, kind: str) -> None:
     until = time.monotonic() + LIMIT_S
-    while not any(event["event"] == kind for event in read_events(stores(folder / "data")[0])):
-        assert time.monotonic() < until, f"no {kind} in {read_events(stores(folder / 'data')[0])}"
+    while not any(event["event"] == kind for event in written_events(stores(folder / "data")[0])):
+        assert time.monotonic() < until, f"no {kind} in {written_events(stores(folder / 'data')[0])}"
         time.sleep(1)
 
 
@@ -131,7 +131,7 @@ def test_the_other_level_ends_well(story):
 
 def test_watch_goes_on_until_nothing_is_open(story):
     assert story.watched.returncode == NOT_ALL_SUCCEEDED, story.watched.stderr
-    assert "the kill-switch acted" in story.watched.stdout
+    assert "the kill switch acted" in story.watched.stdout
     states = {name: row["state"] for name, row in story.conditions.items()}
     assert states == {
         **dict.fromkeys(OTHERS, "succeeded"),

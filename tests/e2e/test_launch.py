@@ -75,7 +75,7 @@ def story(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Story:
     folder = tmp_path_factory.mktemp("launched")
     (folder / "experiment.yaml").write_text(CONFIG)
     (folder / "train.yaml").write_text(TASK)
-    command = [FMON, "launch", "experiment.yaml", "--allow-bare-vm"]
+    command = [FMON, "launch", "experiment.yaml", "--yes", "--allow-bare-vm"]
     env, began = realsky.env, time.time()
 
     def start() -> subprocess.Popen[str]:

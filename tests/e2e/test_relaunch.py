@@ -175,7 +175,7 @@ def tell_rebuilt(study: Study, registry: str) -> Study:
     study.fmon("dry run", "relaunch", "--dry-run")
     study.fmon("relaunch", "relaunch", "--yes", "-o", "json")
     study.until_ended()
-    study.fmon("report", "report", "--out", str(study.folder / "reports"))
+    study.fmon("report", "report", "--out-dir", str(study.folder / "reports"))
     study.fmon("audit", "audit", "-o", "json")
     return study
 
@@ -205,7 +205,7 @@ def tell_unattended(study: Study, registry: str) -> Study:
         "First", experiment_yaml=UNATTENDED.format(image=image), train_yaml=PLAIN.format(image=image)
     )
     study.fmon(
-        "run", "run", "experiment.yaml", "--yes", "--interval", "10", "--out", str(study.folder / "reports"),
+        "run", "run", "experiment.yaml", "--interval", "10", "--out-dir", str(study.folder / "reports"),
         code=NOT_ALL_SUCCEEDED,
     )  # fmt: skip
     return study

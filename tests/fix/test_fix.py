@@ -12,6 +12,7 @@ from fmon.cli import fix as fix_command
 from fmon.clock import Clock
 from fmon.diagnose.diagnose import diagnose
 from fmon.errors import ConfigError, RuleError
+from fmon.events import DiagnosisEvent, RelaunchEvent
 from fmon.fix.chain import run_command
 from fmon.fix.plan import fix_plan
 from fmon.fix.steps import record, run_commands, verify
@@ -19,10 +20,11 @@ from fmon.manifest.file import read_manifest
 from fmon.monitor.classify import examine
 from fmon.monitor.replay import replay
 from fmon.sky.reader import LogAsk
-from fmon.store.events import append_event, read_events
+from fmon.store.events import append_event
 from fmon.store.unexamined import mark_pending
 from fmon.study import Study
 from tests.support import ROOT
+from tests.support.events import written_events
 from tests.support.fixing import CONFIG, ENDED, NOW, OOM, diagnosed
 from tests.support.queues import FakeLogs
 from tests.support.relaunching import NEW, OLD, OUTAGE, Repository
@@ -51,7 +53,7 @@ def fix_run(store):
 def events(store):
     return [
         (event["event"], event["step"], event.get("exit_status"))
-        for event in read_events(store)
+        for event in written_events(store)
         if event["event"].startswith("fix_command")
     ]
 
@@ -151,8 +153,7 @@ class TestDiagnosis:
     def test_one_of_an_earlier_cycle_opens_no_fix(self, store, config):
         config.write_text(CONFIG)
         poll(store, 20, ENDED)
-        whole = {"is_preliminary": False, "failed_count": 0, "causes": []}
-        append_event(store, "diagnosis", at=NOW, cycle=1, **whole)
+        append_event(store, DiagnosisEvent(at=NOW, cycle=1, is_preliminary=False, failed_count=0, causes=[]))
         with pytest.raises(RuleError, match="no diagnosis of cycle 0"):
             fix_plan(Study(store))
 
@@ -181,7 +182,7 @@ class TestRecord:
 
     def test_keeps_what_was_done_by_whom_without_secrets(self, examined):
         self.record(examined, what="batch size 2; key ghp_" + "a1B2" * 9)
-        event = read_events(examined)[-1]
+        event = written_events(examined)[-1]
         assert (event["event"], event["root_cause_id"], event["by"]) == ("fix", "cuda_oom/torch", "ada")
         assert event["cycle"] == 0
         assert event["what"].startswith("batch size 2")
@@ -200,7 +201,7 @@ class TestRecord:
 
         monkeypatch.setattr("getpass.getuser", nameless)
         fix_command.record("cuda_oom/torch", what="batch size 2", data=examined.path.parent)
-        assert read_events(examined)[-1]["by"] == f"uid {os.getuid()}"
+        assert written_events(examined)[-1]["by"] == f"uid {os.getuid()}"
 
     def test_nothing_said_is_no_fix(self, examined):
         with pytest.raises(ConfigError, match="--what is empty"):
@@ -218,7 +219,7 @@ class TestVerify:
         return verify(world.study, now=world.server.clock(), ask=world.digest_of)
 
     def checks(self, world):
-        return [event for event in read_events(world.store) if event["event"] == "fix_verified"]
+        return written_events(world.store, "fix_verified")
 
     def test_a_chain_without_a_fix_is_broken_where_nothing_was_done(self, world):
         world.end(CONDITIONS[2:])
@@ -267,7 +268,17 @@ class TestVerify:
     def test_a_cycle_that_was_cut_short_is_carried_on_first(self, world):
         world.end(CONDITIONS[2:])
         world.diagnose()
-        append_event(world.store, "relaunch", at=world.server.clock(), cycle=1, condition_ids=[CONDITIONS[2]])
+        append_event(
+            world.store,
+            RelaunchEvent(
+                at=world.server.clock(),
+                cycle=1,
+                condition_ids=[CONDITIONS[2]],
+                image=None,
+                digest=None,
+                former_digest=None,
+            ),
+        )
         with pytest.raises(RuleError, match="cycle 1 was started and has no job yet") as refusal:
             self.verify(world)
         assert refusal.value.exit_code == 21

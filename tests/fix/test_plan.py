@@ -31,14 +31,14 @@ def test_an_order_says_what_to_do_whom_it_touches_and_what_comes_next(world):
     (world.project / "train.py").write_text("x = {}\n")
     plan = ended(world)
     (order,) = plan.orders
-    assert order["affected_files"] == order["files"] == ["train.py"]
-    assert order["condition_ids"] == list(CONDITIONS[2:])
-    assert order["test_command"] == plan.verify["tests"] == "test -f fixed"
-    assert order["could_break"].endswith(
+    assert order.affected_files == order.files == ["train.py"]
+    assert order.condition_ids == list(CONDITIONS[2:])
+    assert order.test_command == plan.verify["tests"] == "test -f fixed"
+    assert order.could_break.endswith(
         "all 2 that succeeded run the same code and are not run again: let the tests cover them"
     )
-    assert order["steps"][-1] == f"fmon fix record {order['root_cause_id']} --what '...'"
-    assert not order["needs_person"]
+    assert order.steps[-1] == f"fmon fix record {order.root_cause_id} --what '...'"
+    assert not order.needs_person
     assert sorted(plan.rerun) == sorted(CONDITIONS[2:])
     assert plan.steps == [
         "git commit: the fixes of all causes as one",
@@ -51,21 +51,21 @@ def test_an_order_says_what_to_do_whom_it_touches_and_what_comes_next(world):
 def test_where_a_relaunch_alone_may_do_nothing_is_to_be_built(world):
     plan = ended(world, log=OUTAGE)
     assert plan.steps == ["fmon fix verify", "fmon relaunch --dry-run"]
-    assert plan.orders[0]["could_break"] == "no: a relaunch changes nothing for the 2 that succeeded"
-    assert plan.orders[0]["transience"].startswith("not shown to be transient")
+    assert plan.orders[0].could_break == "no: a relaunch changes nothing for the 2 that succeeded"
+    assert plan.orders[0].transience.startswith("not shown to be transient")
 
 
 def test_what_needs_a_person_says_so_and_is_run_again_only_once_it_is_recorded(world):
     missing = "FileNotFoundError: [Errno 2] No such file or directory: 'splits/fold1.json'\n"
     plan = ended(world, log=missing)
     (order,) = plan.orders
-    assert order["needs_person"]
-    assert "fmon issues" in order["steps"]
+    assert order.needs_person
+    assert "fmon issues" in order.steps
     assert plan.rerun == []
-    record(world.study, order["root_cause_id"], what="pushed", by="ada", now=world.server.clock())
+    record(world.study, order.root_cause_id, what="pushed", by="ada", now=world.server.clock())
     again = fix_plan(world.study)
     assert sorted(again.rerun) == sorted(CONDITIONS[2:])
-    assert [done["what"] for done in again.orders[0]["recorded"]] == ["pushed"]
+    assert [done.what for done in again.orders[0].recorded] == ["pushed"]
 
 
 def test_succeeded_conditions_of_the_same_levels_are_counted(tmp_path):
@@ -80,8 +80,8 @@ def test_succeeded_conditions_of_the_same_levels_are_counted(tmp_path):
     records = [job(n, "FAILED" if n in failed else "SUCCEEDED") for n in ids]
     diagnosed(store, records, {LogAsk(n): OOM for n in failed})
     (order,) = fix_plan(Study(store)).orders
-    assert order["bystanders"] == []
-    assert order["could_break"].startswith("none with model=sam3, or with one of these levels")
+    assert order.bystanders == []
+    assert order.could_break.startswith("none with model=sam3, or with one of these levels")
 
 
 def test_a_file_outside_of_the_project_is_not_looked_for(world):
@@ -91,7 +91,7 @@ def test_a_file_outside_of_the_project_is_not_looked_for(world):
         "KeyError: 'lora'\n"
     )
     (world.project / "train.py").write_text("x")
-    assert ended(world, log=log).orders[0]["files"] == []
+    assert ended(world, log=log).orders[0].files == []
 
 
 def test_hostile_text_of_a_log_does_not_steer_the_terminal(world):

@@ -12,9 +12,9 @@ from fmon.launch.adopt import adopt
 from fmon.manifest.file import read_manifest
 from fmon.model import Price
 from fmon.monitor.ingest import ingest
-from fmon.store.events import read_events
 from fmon.store.folder import find, stores
 from fmon.warehouse import connect, rows
+from tests.support.events import written_events
 from tests.support.queues import NAMES, START, FakeQueue, ended, job
 from tests.support.world import CONFIG, write_config
 
@@ -52,7 +52,7 @@ def entries(data):
 
 
 def events(data):
-    return [event["event"] for event in read_events(find(data))]
+    return [event["event"] for event in written_events(find(data))]
 
 
 def query(data, text):

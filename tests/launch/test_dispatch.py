@@ -11,8 +11,8 @@ from fmon.manifest.file import read_manifest
 from fmon.monitor.ingest import ingest
 from fmon.store.compaction import close
 from fmon.store.durable import LockTaken
-from fmon.store.events import read_events
 from tests.support.dispatching import all_of, launch, launched_jobs, make_store
+from tests.support.events import written_events
 from tests.support.fake_skypilot import FINE, FakeSkyPilot, FakeSubmitter, Fate, SkyPilotQueue
 from tests.support.world import PACE
 
@@ -37,7 +37,7 @@ def first(fate):
 
 
 def events(store, kind):
-    return [event for event in read_events(store) if event["event"] == kind]
+    return written_events(store, kind)
 
 
 def assert_once(store, server, cycle=0):

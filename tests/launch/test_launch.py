@@ -237,12 +237,12 @@ def test_above_the_budget_it_asks(sky, answer):
     else:
         with sky.refused(ConfigError, "you answered no"):
             sky.launch(**wish)
-    assert asked == ["about 1.84 USD, limits.budget_usd is 1. Launch 4 jobs?"]
+    assert asked == ["about 1.84 USD, limits.budget_usd is 1. Launch 4 jobs anyway?"]
 
 
 def test_above_the_budget_with_nobody_to_ask_it_refuses(sky):
     sky.write(CONFIG + "limits: {budget_usd: 1}\n")
-    with sky.refused(ConfigError, r"about 1.84 USD.*--yes"):
+    with sky.refused(ConfigError, r"about 1.84 USD.*--over-budget"):
         sky.launch()
 
 

@@ -21,6 +21,7 @@ from fmon.store import unexamined
 from fmon.store.durable import lock
 from fmon.store.findings import read_findings
 from fmon.store.folder import Store, stores
+from fmon.study import open_study
 from tests.store.test_crash import Death, Killed
 from tests.support.backlogs import Backlog
 from tests.support.queues import START, FakeLogs, FakeQueue, job
@@ -143,7 +144,7 @@ class TestManyFailures:
     def test_one_diagnosis_settles_all_of_them(self, tmp_path, logs):
         backlog = Backlog(tmp_path, experiment_count=1, failure_count=70)
         backlog.poll(Refusing(DOWN))
-        diagnosis = diagnose(backlog.data, logs=logs, now=START + timedelta(minutes=2))
+        diagnosis = diagnose(open_study(backlog.data), logs=logs, now=START + timedelta(minutes=2))
         assert sum(len(cause["job_ids"]) for cause in diagnosis.causes) == 70
         assert "unknown/unexamined" not in {cause["root_cause_id"] for cause in diagnosis.causes}
 

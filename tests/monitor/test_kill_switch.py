@@ -7,15 +7,17 @@ import pytest
 import fmon.warehouse
 from fmon.config import load_experiment
 from fmon.errors import StoreError
+from fmon.events import AttachEvent
 from fmon.manifest.build import new_manifest
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.monitor import kill_switch as firing
 from fmon.monitor.kill_switch import record_firings
-from fmon.store.events import append_event, read_events
+from fmon.store.events import append_event
 from fmon.store.folder import Store
 from fmon.warehouse import connect, rows
 from fmon.warehouse.views import make_views
 from tests.support.cases import complete, database
+from tests.support.events import written_events
 from tests.support.world import write_config
 
 NOW = datetime(2026, 1, 1, 0, 20, tzinfo=UTC)
@@ -101,13 +103,13 @@ def look(store):
 def test_three_identical_failures_are_recorded_once(store, examined):
     examined([1, 2, 3], [4, 9])
     (event,) = look(store)
-    assert event["candidate_job_ids"] == [4]
-    assert event["combination"] == {"model": "a"}
+    assert event.candidate_job_ids == [4]
+    assert event.combination == {"model": "a"}
     assert look(store) == []
     assert len(examined.asked) == 1
     examined([1, 2, 3, 5], [4, 9])
     assert look(store) == []
-    assert [each["event"] for each in read_events(store)].count("kill_switch") == 1
+    assert [each["event"] for each in written_events(store)].count("kill_switch") == 1
 
 
 def test_without_new_findings_no_view_is_asked(store, examined):
@@ -135,16 +137,16 @@ def test_the_ratio_fires_once_a_cycle(store, examined):
     manifest = read_manifest(store)
     manifest.max_failed_ratio = 0.2
     examined([1, 9], [4])
-    assert [event["trigger"] for event in record_firings(store, manifest, now=NOW)] == ["failed_ratio"]
+    assert [event.trigger for event in record_firings(store, manifest, now=NOW)] == ["failed_ratio"]
     examined([1, 2, 9], [4])
-    assert "failed_ratio" not in [each["trigger"] for each in record_firings(store, manifest, now=NOW)]
+    assert "failed_ratio" not in [each.trigger for each in record_firings(store, manifest, now=NOW)]
 
 
 def test_the_view_reads_what_was_recorded(store, examined, monkeypatch):
     examined([1, 2, 3], [])
     look(store)
     monkeypatch.undo()
-    append_event(store, "attach", at=NOW)
+    append_event(store, AttachEvent(at=NOW, jobs={}, source="queue.json"))
     con = connect(store.path.parent, store.experiment_id, queries=["from kill_switch"])
     (row,) = rows(con, "select trigger, failed_job_ids, fired_at, combination from kill_switch")
     assert row == {
@@ -169,6 +171,6 @@ def test_status_shows_a_firing_first_and_ends_with_5(store, examined, monkeypatc
     assert seen.alarms[0]["kind"] == "kill_switch"
     assert seen.alarms[0]["message"] == (
         "3 jobs failed with the identical error (code) at model=a; better cancelled: job 4: "
-        "fmon cancel --kill-switch --yes --experiment small-20260101T000000Z"
+        "fmon cancel --kill-switch -e small-20260101T000000Z"
     )
     assert exit_status(seen) == 5

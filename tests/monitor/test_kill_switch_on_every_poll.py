@@ -13,10 +13,10 @@ from fmon.launch.adopt import adopt
 from fmon.monitor.poll import poll, watch
 from fmon.monitor.replay import replay
 from fmon.monitor.status import QUERIES, exit_status, status
-from fmon.store.events import read_events
 from fmon.store.folder import stores
 from fmon.warehouse import connect
 from tests.support.bursts import CONFIG, JOB_OF, LOGS, burst, failed, logs, queue_of
+from tests.support.events import written_events
 from tests.support.queues import START, FakeQueue
 from tests.support.world import write_config
 
@@ -34,7 +34,7 @@ def data(tmp_path):
 
 
 def firings(data):
-    return [event for event in read_events(stores(data)[0]) if event["event"] == "kill_switch"]
+    return written_events(stores(data)[0], "kill_switch")
 
 
 def adopted(config, data, *polls):
@@ -52,9 +52,9 @@ def test_the_poll_that_sees_three_identical_failures_records_the_firing(config, 
     assert event["candidate_job_ids"] == WAITING
     assert "dry_run" not in event
     assert polled.examined[0].sentence() == (
-        "3 failures examined: 3 import_error; the kill-switch fired: 3 jobs failed with the identical error "
+        "3 failures examined: 3 import_error; the kill switch fired: 3 jobs failed with the identical error "
         "(import_error) at model=sam3; better cancelled: job 9, 10: "
-        "fmon cancel --kill-switch --yes --experiment burst-20260322T050000Z"
+        "fmon cancel --kill-switch -e burst-20260322T050000Z"
     )
 
 
@@ -74,7 +74,7 @@ def test_watch_records_the_firing_and_status_says_what_to_type(config, data):
     next(polls)
     seen = status(connect(data, queries=QUERIES, now=START + timedelta(minutes=1)))
     assert seen.alarms[0]["message"].endswith(
-        "better cancelled: job 9, 10: fmon cancel --kill-switch --yes --experiment burst-20260322T050000Z"
+        "better cancelled: job 9, 10: fmon cancel --kill-switch -e burst-20260322T050000Z"
     )
     assert exit_status(seen) == 5
 

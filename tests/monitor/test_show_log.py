@@ -8,7 +8,7 @@ from fmon.cli.app import app
 from fmon.errors import ConfigError, QueueError
 from fmon.launch.adopt import adopt
 from fmon.monitor.poll import poll
-from fmon.monitor.show_log import logs
+from fmon.monitor.show_log import chosen_jobs, logs
 from fmon.sky.reader import LogAsk
 from tests.support.queues import START, FakeLogs, FakeQueue, job
 from tests.support.world import write_config
@@ -86,3 +86,31 @@ def test_the_command_prints_the_log_alone_on_stdout_with_control_characters_made
     assert done.exit_code == 0
     assert done.stdout == "fourth \\x07bell\n"
     assert done.stderr.startswith("log of job 4 ")
+
+
+def test_a_selection_prints_each_log_below_its_name(data, monkeypatch):
+    monkeypatch.setattr(fmon.sky.logs, "open_logs", lambda src: FakeLogs())
+    done = CliRunner().invoke(app, ["logs", "state=failed", "3", "--data", str(data)])
+    assert done.exit_code == 0, done.exception
+    assert done.stdout.splitlines() == [
+        "==> sam3-dice_ce (job 3) <==",
+        "third",
+        "==> dynunet-dice_ce_cldice (job 2) <==",
+        "no node for job 2",
+        "==> sam3-dice_ce (job 4) <==",
+        "fourth \\x07bell",
+    ]
+
+
+def test_of_several_logs_those_that_can_be_had_are_printed_before_it_fails(data, monkeypatch):
+    monkeypatch.setattr(
+        fmon.sky.logs, "open_logs", lambda src: FakeLogs({LogAsk(1): QueueError("no server", error_type="x")})
+    )
+    done = CliRunner().invoke(app, ["logs", "1", "model=sam3", "--data", str(data)])
+    assert isinstance(done.exception, QueueError)
+    assert done.stdout.splitlines() == ["==> sam3-dice_ce (job 4) <==", "fourth \\x07bell"]
+
+
+def test_a_selection_without_a_job_is_refused(data):
+    with pytest.raises(ConfigError, match=r"no condition of \S+ with state=missing has a job"):
+        chosen_jobs(data, None, ["state=missing"], now=START)

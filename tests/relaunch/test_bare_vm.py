@@ -3,12 +3,15 @@
 import json
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
 from fmon.cli import app as cli
 from fmon.errors import RuleError
+from fmon.events import LaunchEvent
 from fmon.fix.chain import Ran
 from fmon.fix.steps import verify
 from fmon.manifest.file import read_manifest
@@ -80,10 +83,23 @@ class TestLinks:
         assert f3_same_image(GAINED, image=None, digest=None)[0].result == "broken"
 
     def test_only_a_launch_without_any_image_counts(self):
-        launch = {"event": "launch", "is_bare_vm": True, "image": None}
-        named = {**launch, "image": IMAGE}
-        assert bare_vm_launch([named, {**named, "is_bare_vm": False}]) is None
-        assert bare_vm_launch([named, launch]) is launch
+        named = msgspec.structs.replace(LAUNCH, image=IMAGE)
+        assert bare_vm_launch([named, msgspec.structs.replace(named, is_bare_vm=False)]) is None
+        assert bare_vm_launch([named, LAUNCH]) is LAUNCH
+
+
+LAUNCH = LaunchEvent(
+    at=datetime(2026, 3, 22, 5, tzinfo=UTC),
+    config="study.yaml",
+    by="ada",
+    condition_count=4,
+    image=None,
+    digest=None,
+    is_bare_vm=True,
+    estimated_cost_usd=None,
+    budget_usd=None,
+    is_over_budget_confirmed=False,
+)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import pytest
 
 import fmon.manifest.file
 from fmon.errors import ConfigError, QueueError, RuleError
+from fmon.events import CancelRequestedEvent
 from fmon.manifest.file import read_manifest
 from fmon.store.durable import LockTaken
 from fmon.store.events import append_event
@@ -80,6 +81,14 @@ def test_the_cycle_its_image_and_what_was_measured_stand_in_the_audit_before_the
     assert begun["at"] <= first_launch["at"]
 
 
+def test_what_a_selection_leaves_out_runs_in_a_later_cycle(fixed):
+    done = fixed.relaunch(selections=("loss=dice_ce",))
+    assert (fixed.launched(1), done.plan.unselected) == (["sam3-dice_ce"], ["sam3-dice_ce_cldice"])
+    fixed.end()
+    fixed.cycle((), 2)
+    assert fixed.launched(2) == ["sam3-dice_ce_cldice"]
+
+
 def test_the_closed_experiment_is_polled_again(fixed):
     assert fixed.store.is_closed
     fixed.relaunch()
@@ -99,7 +108,7 @@ def test_nothing_to_run_again_is_no_error(world):
 def test_a_dry_run_gives_the_commands_and_changes_nothing(fixed):
     files, jobs = fixed.files(), fixed.jobs()
     done = fixed.relaunch(agree=lambda plan: False)
-    assert [row["command"] for row in done.plan.jobs] == [
+    assert [row.command for row in done.plan.jobs] == [
         f"sky jobs launch -n {name} --env MODEL=sam3 --env LOSS={name.removeprefix('sam3-')} "
         f"--env FMON_EXPERIMENT={fixed.store.experiment_id} --env FMON_CONDITION={name} --env FMON_CYCLE=1 "
         f"{fixed.task}"
@@ -122,7 +131,7 @@ def test_what_passes_by_itself_runs_again_with_the_same_image(world):
     world.end(FAILED, log=OUTAGE)
     world.diagnose()
     done = world.relaunch()
-    assert {row["remedy"] for row in done.plan.jobs} == {"auto"}
+    assert {row.remedy for row in done.plan.jobs} == {"auto"}
     assert world.launched(1) == sorted(FAILED)
 
 
@@ -145,20 +154,16 @@ def test_a_gate_of_launch_that_refuses_leaves_nothing_begun(failed):
 class TestCancelled:
     @pytest.fixture
     def cancelled(self, world):
-        """One was cancelled by the kill-switch, one by a person, the others succeeded."""
+        """One was cancelled by the kill switch, one by a person, the others succeeded."""
         world.launch()
         world.poll()
         ids = {tags["condition"]: job_id for job_id, tags in world.server.tags.items()}
         for name, reason in zip(FAILED, ("kill_switch", "person"), strict=True):
             world.server.cancel([ids[name]])
-            append_event(
-                world.store,
-                "cancel_requested",
-                at=world.server.clock(),
-                job_ids=[ids[name]],
-                reason=reason,
-                by="ada",
+            event = CancelRequestedEvent(
+                at=world.server.clock(), job_ids=[ids[name]], reason=reason, firing_ids=[], by="ada"
             )
+            append_event(world.store, event)
         world.server.pass_time(60)
         world.end()
         return world
@@ -273,9 +278,9 @@ class TestLastCycle:
             worn.relaunch()
         assert refusal.value.exit_code == 24
         report = refusal.value.report
-        assert [(row["cycle"], row["condition_count"]) for row in report.causes] == [(0, 2), (1, 2), (2, 2)]
-        assert [row["job_count"] for row in report.cycles] == [4, 2, 2]
-        assert [row["cost_usd"] for row in report.cycles] == [
+        assert [(row.cycle, row.condition_count) for row in report.causes] == [(0, 2), (1, 2), (2, 2)]
+        assert [row.job_count for row in report.cycles] == [4, 2, 2]
+        assert [row.cost_usd for row in report.cycles] == [
             Decimal("0.24"),
             Decimal("0.12"),
             Decimal("0.12"),

@@ -68,7 +68,7 @@ def styleless(html: str) -> str:
 
 
 def test_the_comparison_is_golden(data, tmp_path):
-    done = run("first", "second", "--data", data, "--out", tmp_path)
+    done = run("first", "second", "--data", data, "--out-dir", tmp_path)
     assert done.returncode == 0, done.stderr
     golden.check("compare.txt", done.stdout)
     (page,) = tmp_path.iterdir()

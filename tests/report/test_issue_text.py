@@ -87,7 +87,7 @@ def test_says_evidence_conditions_suspects_fixes_and_cost():
         "- `all 2 have model=sam3 (2 of 2 there, 0 of 4 elsewhere)`",
         "- `after cycle 0, 2026-03-22 12:00:00 UTC, by ada: batch size 2`",
         "Files that its log names: `train.py`",
-        "`fmon logs 7 --experiment study-20260322T050000Z`",
+        "`fmon logs 7 -e study-20260322T050000Z`",
     ):
         assert part in said
 

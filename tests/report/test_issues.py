@@ -10,16 +10,18 @@ import pytest
 
 from fmon.clients.github import GitHub, open_github
 from fmon.errors import ConfigError, GitHubError, RuleError
+from fmon.events import FixEvent
 from fmon.manifest.file import read_manifest
 from fmon.monitor.classify import examine
 from fmon.report.issues import issues
 from fmon.sky.logs import RecordedLogs
-from fmon.store.events import append_event, read_events
+from fmon.store.events import append_event
 from fmon.store.unexamined import mark_pending
 from fmon.study import Study
 from fmon.warehouse import connect, rows
 from tests.support import fake_gh
 from tests.support.commands import fmon
+from tests.support.events import written_events
 from tests.support.studies import job, poll, study
 
 NOW = datetime(2026, 3, 22, 12, 0, tzinfo=UTC)
@@ -58,7 +60,7 @@ def file(store, out, *, is_wanted=True, **options):
 
 
 def filed(store):
-    return [(event["event"], event.get("action")) for event in read_events(store)]
+    return [(event["event"], event.get("action")) for event in written_events(store)]
 
 
 def calls(github):
@@ -170,13 +172,14 @@ def test_of_a_recording_nothing_leaves_the_machine(tmp_path, logs, github):
     store = failed_study(tmp_path / "data", logs, is_replay=True)
     assert [file(store, tmp_path / "reports")[0]["done"] for _ in range(2)] == ["dry_run", "dry_run"]
     assert calls(github) == []
-    assert [(event["event"], event["dry_run"]) for event in read_events(store)] == [("issue", True)]
+    assert [(event["event"], event["dry_run"]) for event in written_events(store)] == [("issue", True)]
 
 
 def test_fixes_that_were_tried_are_told(store, tmp_path):
     cause = file(store, tmp_path / "reports", is_wanted=False)[0]["root_cause_id"]
-    append_event(store, "fix", at=NOW, cycle=0, root_cause_id=cause, what="asked for access", by="ada")
-    append_event(store, "fix", at=NOW, cycle=0, root_cause_id="other", what="nothing", by="ada")
+    about = {"at": NOW, "cycle": 0, "by": "ada"}
+    append_event(store, FixEvent(root_cause_id=cause, what="asked for access", **about))
+    append_event(store, FixEvent(root_cause_id="other", what="nothing", **about))
     (row,) = file(store, tmp_path / "reports", is_wanted=False)
     with open(row["file"]) as text:  # noqa: PTH123
         told = text.read()

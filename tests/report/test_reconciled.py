@@ -118,7 +118,7 @@ class TestReconciled:
 
 def test_a_server_that_is_down_costs_the_report_one_sentence_on_stderr(mixed, tmp_path):
     done = subprocess.run(
-        [FMON, "report", NAME, "--data", tmp_path / "data", "--out", tmp_path / "reports"],
+        [FMON, "report", NAME, "--data", tmp_path / "data", "--out-dir", tmp_path / "reports"],
         env={**os.environ, "HOME": str(tmp_path), "SKYPILOT_API_SERVER_ENDPOINT": "http://127.0.0.1:1"},
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip

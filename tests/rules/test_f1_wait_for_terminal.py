@@ -3,11 +3,13 @@
 import pytest
 
 from fmon.errors import RuleError
-from fmon.rules.f1_wait_for_terminal import f1_is_lifted, f1_wait_for_terminal
+from fmon.events import CycleAuthorizedEvent, UnknownEvent
+from fmon.rules.f1_wait_for_terminal import UnfinishedCondition, f1_is_lifted, f1_wait_for_terminal
+from tests.support.events import FIRING
 
 
-def condition(name: str, job_id: int | None, state: str, status: str | None) -> dict:
-    return {"condition_id": name, "job_id": job_id, "state": state, "status": status}
+def condition(name: str, job_id: int | None, state: str, status: str | None) -> UnfinishedCondition:
+    return UnfinishedCondition(name, job_id, state, status)
 
 
 def test_refuses_with_21_and_names_condition_job_and_status():
@@ -51,16 +53,16 @@ def test_of_thousands_five_are_named_and_the_others_counted():
 
 
 def test_a_firing_of_this_cycle_lifts_f1():
-    assert f1_is_lifted([{"event": "launch"}, {"event": "kill_switch", "cycle": 1}], 1)
+    assert f1_is_lifted([UnknownEvent(content={}), FIRING], 0)
 
 
 @pytest.mark.parametrize(
     "events",
     [
         [],
-        [{"event": "kill_switch", "cycle": 0}],
-        [{"event": "kill_switch"}],
-        [{"event": "x", "cycle": 1}],
+        [FIRING],
+        [UnknownEvent(content={"event": "x", "cycle": 1})],
+        [CycleAuthorizedEvent(at=FIRING.at, cycle=1, budget_usd=1.0, by="ada")],
     ],
 )
 def test_nothing_else_lifts_f1(events):

@@ -3,11 +3,11 @@
 import pytest
 
 from fmon.errors import RuleError
-from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix
+from fmon.rules.f2_aggregate_before_fix import FailedAttempt, f2_aggregate_before_fix
 
 
-def failure(name: str, job_id: int, root_cause_id: str) -> dict:
-    return {"condition_id": name, "job_id": job_id, "root_cause_id": root_cause_id}
+def failure(name: str, job_id: int, root_cause_id: str) -> FailedAttempt:
+    return FailedAttempt(name, job_id, root_cause_id)
 
 
 def test_refuses_with_22_and_names_the_attempts_that_nobody_examined():

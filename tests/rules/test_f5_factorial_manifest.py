@@ -3,7 +3,12 @@
 import pytest
 
 from fmon.errors import RuleError
-from fmon.rules.f5_factorial_manifest import f5_config_faults, f5_factorial_manifest, f5_faults
+from fmon.rules.f5_factorial_manifest import (
+    TrackedAttempt,
+    f5_config_faults,
+    f5_factorial_manifest,
+    f5_faults,
+)
 
 
 def faults(**changed):
@@ -19,7 +24,7 @@ def faults(**changed):
 
 
 def attempt(condition_id, job_id, *, cycle=0, is_known=True):
-    return {"condition_id": condition_id, "job_id": job_id, "cycle": cycle, "is_known": is_known}
+    return TrackedAttempt(condition_id, cycle, job_id, is_known)
 
 
 def test_what_is_tracked_passes():

@@ -1,25 +1,25 @@
-"""The kill-switch as a decision: what fires, what it is blamed on, and whom it may propose."""
+"""The kill switch as a decision: what fires, what it is blamed on, and whom it may propose."""
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fmon.rules.kill_switch import is_past, kill_switch, names_an_error, too_many_failed
+from fmon.rules.kill_switch import CycleJob, is_past, kill_switch, names_an_error, too_many_failed
 
 NOON = datetime(2026, 3, 22, 12, tzinfo=UTC)
 MODELS, FOLDS = ["dynunet", "sam3", "it's ; \x1b[2J<b>"], ["0", "1", "2"]
-CONDITIONS = [
-    {"factors": {"model": model, "fold": fold, "loss": "dice"}} for model in MODELS for fold in FOLDS
-]
+CONDITIONS = [{"model": model, "fold": fold, "loss": "dice"} for model in MODELS for fold in FOLDS]
 
 
 def job(job_id, model="sam3", fold="0", *, state="open", reach=None, minute=0.0, **more):
     """One attempt: ``reach`` is how long it ran [s], None = it never started."""
-    return {
+    columns = {
         "condition_id": f"{model}-{fold}",
         "job_id": job_id,
+        "cycle": 0,
         "factors": {"model": model, "fold": fold, "loss": "dice"},
         "is_open": state == "open",
         "is_failed": state == "failed",
@@ -33,6 +33,7 @@ def job(job_id, model="sam3", fold="0", *, state="open", reach=None, minute=0.0,
         "source": "log" if state == "failed" else None,
         **more,
     }
+    return CycleJob(**columns)
 
 
 def failures(*minutes, reach=100.0, **more):
@@ -58,19 +59,19 @@ def fire(jobs, fired=()):
     ],
 )
 def test_three_identical_failures_within_five_minutes_fire(minutes, members):
-    assert [firing["member_job_ids"] for firing in fire(failures(*minutes))] == members
+    assert [firing.member_job_ids for firing in fire(failures(*minutes))] == members
 
 
 def test_other_errors_do_not_count_together():
     three = failures(0, 1, 2)
-    three[1]["signature"] = "def"
+    three[1] = msgspec.structs.replace(three[1], signature="def")
     assert fire(three) == []
 
 
 def test_a_job_is_in_one_firing_only():
     jobs = failures(0, 1, 2, 3)
-    assert fire(jobs, [{"member_job_ids": ["1", "2"]}]) == []
-    assert fire(jobs, [{"member_job_ids": [1, 2, 3, 4]}]) == []
+    assert fire(jobs, {1, 2}) == []
+    assert fire(jobs, {1, 2, 3, 4}) == []
 
 
 @pytest.mark.parametrize(
@@ -93,35 +94,35 @@ def test_what_the_queue_alone_says_of_an_unknown_error_is_no_identical_error(sou
 def test_the_shared_levels_are_blamed_and_their_waiting_jobs_proposed():
     others = [job(7), job(8, reach=40.0), job(9, "dynunet"), job(10, "dynunet", "1", reach=900.0)]
     (firing,) = fire(failures(0, 1, 2) + others)
-    assert firing["combination"] == {"model": "sam3"}
-    assert firing["failure_point_s"] == 100
-    assert firing["candidate_job_ids"] == [7, 8]
-    assert firing["no_action_reason"] is None
+    assert firing.combination == {"model": "sam3"}
+    assert firing.failure_point_s == 100
+    assert firing.candidate_job_ids == [7, 8]
+    assert firing.no_action_reason is None
 
 
 def test_a_job_beyond_the_failure_point_is_evidence_against_all():
     (firing,) = fire([*failures(0, 1, 2), job(7), job(8, fold="1", reach=101.0)])
-    assert firing["candidate_job_ids"] == []
-    assert "model=sam3 is not to blame: sam3-1 (job 8)" in firing["no_action_reason"]
+    assert firing.candidate_job_ids == []
+    assert "model=sam3 is not to blame: sam3-1 (job 8)" in firing.no_action_reason
 
 
 def test_a_success_of_the_configuration_is_evidence_against_all():
     (firing,) = fire([*failures(0, 1, 2), job(7), job(8, state="succeeded", reach=3.0)])
-    assert firing["candidate_job_ids"] == []
+    assert firing.candidate_job_ids == []
 
 
 def test_a_late_failure_of_the_same_error_is_not_evidence_against_it():
     late = job(6, state="failed", reach=130.0, minute=40)
     (firing,) = fire([*failures(0, 1, 2), late, job(7)])
-    assert firing["candidate_job_ids"] == [7]
+    assert firing.candidate_job_ids == [7]
 
 
 def test_failures_that_never_started_propose_only_what_never_started():
     never = failures(0, 1, 2, reach=None)
     (firing,) = fire([*never, job(7)])
-    assert (firing["failure_point_s"], firing["candidate_job_ids"]) == (0, [7])
+    assert (firing.failure_point_s, firing.candidate_job_ids) == (0, [7])
     (firing,) = fire([*never, job(7), job(8, reach=0.0)])
-    assert firing["candidate_job_ids"] == []
+    assert firing.candidate_job_ids == []
 
 
 def test_a_start_of_unknown_length_counts_as_beyond():
@@ -131,15 +132,15 @@ def test_a_start_of_unknown_length_counts_as_beyond():
 def test_nothing_shared_blames_everything_only_while_nothing_got_further():
     mixed = [job(1, "dynunet", "0", state="failed", reach=9.0), *failures(0, 1, 2)[1:]]
     (firing,) = fire([*mixed, job(7, "dynunet", "2")])
-    assert (firing["combination"], firing["candidate_job_ids"]) == ({}, [7])
+    assert (firing.combination, firing.candidate_job_ids) == ({}, [7])
     (firing,) = fire([*mixed, job(7, "dynunet", "2"), job(8, "dynunet", "1", reach=500.0)])
-    assert firing["candidate_job_ids"] == []
-    assert firing["no_action_reason"].startswith("any combination is not to blame")
+    assert firing.candidate_job_ids == []
+    assert firing.no_action_reason.startswith("any combination is not to blame")
 
 
 def test_with_nothing_open_it_fires_and_says_so():
     (firing,) = fire(failures(0, 1, 2))
-    assert firing["no_action_reason"] == "no job of model=sam3 is open before the failure point"
+    assert firing.no_action_reason == "no job of model=sam3 is open before the failure point"
 
 
 @pytest.mark.parametrize(("ratio", "fires"), [(None, False), (0.3, True), (1 / 3, False), (0.5, False)])
@@ -148,8 +149,8 @@ def test_too_many_failed_means_more_than_the_ratio_of_all(ratio, fires):
     found = too_many_failed(jobs, condition_count=9, max_failed_ratio=ratio)
     assert (found is not None) is fires
     if found:
-        assert found["candidate_job_ids"] == [7]
-        assert found["member_job_ids"] == [1, 2, 3]
+        assert found.candidate_job_ids == [7]
+        assert found.member_job_ids == [1, 2, 3]
 
 
 drawn = st.builds(
@@ -164,21 +165,21 @@ drawn = st.builds(
 
 
 @settings(max_examples=300)
-@given(st.lists(drawn, max_size=20, unique_by=lambda row: row["job_id"]))
+@given(st.lists(drawn, max_size=20, unique_by=lambda row: row.job_id))
 def test_no_firing_harms_what_works(jobs):
-    by_id = {each["job_id"]: each for each in jobs}
+    by_id = {each.job_id: each for each in jobs}
     firings = fire(jobs)
-    members = [job_id for firing in firings for job_id in firing["member_job_ids"]]
+    members = [job_id for firing in firings for job_id in firing.member_job_ids]
     assert len(members) == len(set(members))
-    assert fire(jobs, firings) == []
+    assert fire(jobs, members) == []
     for firing in firings:
-        ends = [by_id[job_id]["end_at"] for job_id in firing["member_job_ids"]]
+        ends = [by_id[job_id].end_at for job_id in firing.member_job_ids]
         assert len(ends) >= 3
         assert max(ends) - min(ends) <= timedelta(minutes=5)
-        assert bool(firing["candidate_job_ids"]) is (firing["no_action_reason"] is None)
-        proposed = {tuple(by_id[job_id]["factors"].items()) for job_id in firing["candidate_job_ids"]}
-        for job_id in firing["candidate_job_ids"]:
-            assert by_id[job_id]["is_open"]
-            assert not is_past(by_id[job_id], firing["failure_point_s"])
-            assert firing["combination"].items() <= by_id[job_id]["factors"].items()
-        assert not proposed & {tuple(each["factors"].items()) for each in jobs if each["has_succeeded"]}
+        assert bool(firing.candidate_job_ids) is (firing.no_action_reason is None)
+        proposed = {tuple(by_id[job_id].factors.items()) for job_id in firing.candidate_job_ids}
+        for job_id in firing.candidate_job_ids:
+            assert by_id[job_id].is_open
+            assert not is_past(by_id[job_id], firing.failure_point_s)
+            assert firing.combination.items() <= by_id[job_id].factors.items()
+        assert not proposed & {tuple(each.factors.items()) for each in jobs if each.has_succeeded}

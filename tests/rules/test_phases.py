@@ -8,10 +8,11 @@ import pytest
 
 from fmon.diagnose.diagnose import diagnose
 from fmon.errors import RuleError
+from fmon.events import DiagnosedCause, DiagnosisEvent
 from fmon.fix.plan import fix_plan
 from fmon.fix.steps import record, run_commands, verify
 from fmon.store.events import append_event
-from fmon.warehouse import connect, rows
+from fmon.warehouse import connect, typed_rows
 from tests.support.relaunching import OLD, Repository, Stage
 from tests.support.world import CONDITIONS
 
@@ -47,20 +48,17 @@ def open_job(world: Repository) -> None:
 def diagnose_in_spite_of_it(world: Repository) -> None:
     """Record a full diagnosis, as if no rule had been asked."""
     con = connect(world.data, queries=("from failure",))
-    causes = rows(
+    causes = typed_rows(
         con,
-        "select root_cause_id, list(job_id) as job_ids, list(condition_id) as condition_ids "
+        "select root_cause_id, any_value(category) as category, any_value(remedy) as remedy, "
+        "any_value(confidence) as confidence, list(job_id) as job_ids, list(condition_id) as condition_ids "
         "from failure where is_newest group by root_cause_id",
+        DiagnosedCause,
     )
-    append_event(
-        world.store,
-        "diagnosis",
-        at=world.server.clock(),
-        cycle=0,
-        is_preliminary=False,
-        failed_count=2,
-        causes=causes,
+    event = DiagnosisEvent(
+        at=world.server.clock(), cycle=0, is_preliminary=False, failed_count=2, causes=causes
     )
+    append_event(world.store, event)
 
 
 def nobody_looked(world: Repository) -> None:

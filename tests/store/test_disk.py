@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from fmon.errors import StoreError
+from fmon.events import AttachEvent
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.store.compaction import close
 from fmon.store.events import append_event, read_events
@@ -69,16 +70,16 @@ def test_a_disk_that_fills_in_the_middle_of_a_poll(disk, pages):
 
 def test_a_full_disk_keeps_manifest_and_audit(disk):
     store = new_store(disk)
-    append_event(store, "first", at=START)
+    append_event(store, AttachEvent(at=START, jobs={}, source="first"))
     before = everything(store)
     ballast = fill(disk, leave=0)
     with pytest.raises(StoreError, match="No space left"):
         write_manifest(store, manifest(docker_image="x" * 5000))
     with pytest.raises(StoreError, match="No space left"):
-        append_event(store, "second", at=START, text="x" * 5000)
+        append_event(store, AttachEvent(at=START, jobs={}, source="x" * 5000))
     ballast.unlink()
     assert everything(store) == before
-    assert [event["event"] for event in read_events(store)] == ["first"]
+    assert [event.source for event in read_events(store)] == ["first"]
     assert read_manifest(store) == manifest()
 
 
@@ -90,7 +91,7 @@ def test_a_read_only_store_refuses_polls_and_can_be_read(disk):
         lambda: poll(store, 1, record(1, "FAILED")),
         lambda: failed_poll(store, 1),
         lambda: write_manifest(store, manifest()),
-        lambda: append_event(store, "x", at=START),
+        lambda: append_event(store, AttachEvent(at=START, jobs={}, source="x")),
         partial(close, store),
     ):
         with pytest.raises(StoreError, match="read-only"):

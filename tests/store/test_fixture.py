@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fmon.events import UnknownEvent
 from fmon.manifest.file import read_manifest
 from fmon.store import state
 from fmon.store.events import read_events
@@ -26,7 +27,9 @@ def test_the_manifest_is_read(old):
 
 
 def test_the_audit_is_read(old):
-    assert [event["text"] for event in read_events(old)] == ["schema 1"]
+    assert read_events(old) == [
+        UnknownEvent(content={"at": "2026-03-22T05:00:00Z", "event": "note", "text": "schema 1"})
+    ]
 
 
 def test_the_reading_set_is_the_compacted_file_and_the_polls_behind_it_quiet_and_not(old):

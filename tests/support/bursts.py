@@ -1,4 +1,4 @@
-"""A study in which three jobs of one level die of the identical error: what fires the kill-switch."""
+"""A study in which three jobs of one level die of the identical error: what fires the kill switch."""
 
 from typing import Any
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from fmon.config import load_experiment
 from fmon.errors import QueueError
+from fmon.events import DiagnosedCause, DiagnosisEvent, FixEvent, FixVerifiedEvent, RelaunchEvent
 from fmon.manifest.build import new_manifest
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import Attempt, Entry
@@ -216,26 +217,27 @@ class _Queue:
 
 def _fix(data: Path, store: Store, at: datetime) -> None:
     """Record what people did about the first cycle."""
-    causes = rows(connect(data, store.experiment_id), "select root_cause_id, failed_count from cause")
+    causes = rows(
+        connect(data, store.experiment_id),
+        "select root_cause_id, category, remedy, confidence, job_ids, condition_ids, failed_count from cause",
+    )
     named = {row["root_cause_id"].partition("/")[0]: row["root_cause_id"] for row in causes}
+    failed_count = sum(row.pop("failed_count") for row in causes)
+    diagnosed = [DiagnosedCause(**row) for row in causes]
     append_event(
         store,
-        "diagnosis",
-        at=at,
-        cycle=0,
-        is_preliminary=False,
-        failed_count=sum(row["failed_count"] for row in causes),
-        causes=[{"root_cause_id": row["root_cause_id"]} for row in causes],
+        DiagnosisEvent(at=at, cycle=0, is_preliminary=False, failed_count=failed_count, causes=diagnosed),
     )
     done = {"cuda_oom": "batch size 4 -> 2 for cbdice", "code_bug": "resample targets before the skeleton"}
     for minutes, (category, what) in enumerate(done.items(), start=12):
         fixed_at = at + timedelta(minutes=minutes)
-        append_event(store, "fix", at=fixed_at, cycle=0, root_cause_id=named[category], what=what, by="anna")
+        event = FixEvent(at=fixed_at, cycle=0, root_cause_id=named[category], what=what, by="anna")
+        append_event(store, event)
     image = {"image": "registry.example/vessel:2", "digest": f"sha256:{'7f' * 32}"}
     for minutes, is_ok in ((20, False), (34, True)):
         checked_at = at + timedelta(minutes=minutes)
         append_event(
-            store, "fix_verified", at=checked_at, cycle=0, is_ok=is_ok, links=[], commits=[], **image
+            store, FixVerifiedEvent(at=checked_at, cycle=0, is_ok=is_ok, links=[], commits=[], **image)
         )
 
 
@@ -243,7 +245,9 @@ def _relaunch(store: Store, at: datetime) -> list[Entry]:
     """Give the conditions whose cause was fixed another job."""
     manifest = read_manifest(store)
     again = [entry for entry in manifest.jobs if first(dict(entry.factors)) in (OOM, SHAPE)]
-    append_event(store, "relaunch", at=at, cycle=1, condition_ids=[entry.condition for entry in again])
+    conditions = [entry.condition for entry in again]
+    image = {"image": None, "digest": None, "former_digest": None}
+    append_event(store, RelaunchEvent(at=at, cycle=1, condition_ids=conditions, **image))
     for job_id, entry in enumerate(again, start=201):
         assert entry.job_id is not None
         entry.attempts.append(Attempt(cycle=0, job_id=entry.job_id))

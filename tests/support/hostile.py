@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from fmon.events import FixEvent, LostJobClosedEvent
 from fmon.manifest.file import read_manifest
 from fmon.model import Tracking
 from fmon.monitor.classify import examine
@@ -35,10 +36,10 @@ def hostile_study(data: Path, url: str) -> Store:
         log = f'{attack}\nTraceback (most recent call last):\n  File "/app/{attack}.py", line 3, in f\n'
         save_log(store, f"{number}.log", f"{log}RuntimeError: {attack}\n{attack}\n")
     examine(store, read_manifest(store), None, now=at(13))
-    append_event(store, "fix", at=at(14), cycle=0, root_cause_id=attack, what=attack, by=attack)
-    signed = {"reason": attack, "by": attack}
+    append_event(store, FixEvent(at=at(14), cycle=0, root_cause_id=attack, what=attack, by=attack))
+    closed_at = at(14) + timedelta(seconds=1)
     append_event(
-        store, "lost_job_closed", at=at(14) + timedelta(seconds=1), condition_id=attack, job_id=12, **signed
+        store, LostJobClosedEvent(at=closed_at, condition_id=attack, job_id=12, reason=attack, by=attack)
     )
     return store
 

@@ -14,7 +14,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from fmon.relaunch.plan import Authorization
-from fmon.relaunch.relaunch import Relaunched, relaunch
+from fmon.relaunch.relaunch import Relaunched, RelaunchOptions, relaunch
 from tests.support.fake_skypilot import START
 from tests.support.queues import FakeLogs
 from tests.support.world import World
@@ -36,6 +36,7 @@ OUTAGE = (
     "requests.exceptions.ConnectionError: HTTPSConnectionPool: Max retries exceeded: Connection refused\n"
 )
 OLD, NEW = "sha256:" + "0" * 64, "sha256:" + "1" * 64
+OPTIONS = frozenset(RelaunchOptions.__dataclass_fields__)
 
 
 class Repository(World):
@@ -58,13 +59,15 @@ class Repository(World):
         """Run again what the view lists."""
         self.server.pass_time(60)
         submitter = changes.pop("submitter", None) or self.open_submitter()
+        wished = {name: changes.pop(name) for name in OPTIONS & changes.keys()}
         dependencies = replace(
             self.dependencies(),
             open_submitter=lambda hold: submitter,
             digest_of=changes.pop("ask", self.digest_of),
         )
         agree = changes.pop("agree", lambda again: True)
-        return relaunch(self.study, dependencies, agree=agree, **changes)
+        options = RelaunchOptions(by="ada", **wished)
+        return relaunch(self.study, dependencies, agree=agree, options=options, **changes)
 
     def cycle(self, failed: Collection[str], number: int) -> None:
         """Diagnose, fix, run again and fail again."""

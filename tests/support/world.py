@@ -17,9 +17,9 @@ from fmon.manifest.build import new_manifest
 from fmon.manifest.file import write_manifest
 from fmon.monitor.poll import poll
 from fmon.sky.reader import LogAsk
-from fmon.store.events import read_events
 from fmon.store.folder import Store, stores
 from fmon.study import Study, open_study
+from tests.support.events import written_events
 from tests.support.fake_skypilot import FINE, START, FakeSkyPilot, FakeSubmitter, Fate, SkyPilotQueue
 from tests.support.queues import FakeLogs
 
@@ -196,7 +196,7 @@ class World:
 
     def events(self, *kinds: str) -> list[dict[str, Any]]:
         """The events of some kinds."""
-        return [event for event in read_events(self.store) if event["event"] in kinds]
+        return written_events(self.store, *kinds)
 
     def open_jobs(self) -> list[dict[str, Any]]:
         """The jobs that have not ended."""

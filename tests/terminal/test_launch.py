@@ -30,7 +30,7 @@ def fate(submission):
 
 tried.fate = fate
 launching.dependencies = tried.dependencies
-cli.app(["launch", "project/experiment.yaml"])
+cli.app(["launch", "project/experiment.yaml", "--yes"])
 """
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ERASE_LINE, SHOW_CURSOR, HIDE_CURSOR = "\x1b[2K", "\x1b[?25h", "\x1b[?25l"

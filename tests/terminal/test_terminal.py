@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from fmon.launch.plan import Plan
 from fmon.launch.preflight import Check
+from fmon.model import STATES
 from fmon.monitor.eta import Eta
-from fmon.monitor.status import STATES, Status
+from fmon.monitor.status import Status
 from fmon.terminal.lines import Grid, cells, plain, segment
 from fmon.terminal.plan import plan_lines, print_plan
 from fmon.terminal.rows import print_rows

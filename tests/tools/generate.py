@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.support import ROOT, readme
-from tests.tools import causes, structure, views
+from tests.tools import causes, events, structure, views
 from tests.tools.reads import write_reads
 from tests.tools.schema import manifest_schema
 
@@ -28,6 +28,10 @@ PARTS: dict[str, Callable[[], object]] = {
     "schema": lambda: (ROOT / "fmon/manifest.schema.json").write_text(
         json.dumps(manifest_schema(), indent=2) + "\n"
     ),
+    "events schema": lambda: (ROOT / "fmon/events.schema.json").write_text(
+        json.dumps(events.schema(), indent=2) + "\n"
+    ),
+    "events": lambda: (ROOT / "docs/events.md").write_text(events.markdown()),
     "readme": write_readme,
 }
 

@@ -13,6 +13,7 @@ import pytest
 
 import fmon
 from fmon.errors import ConfigError, ManifestError, StoreError
+from fmon.events import FixEvent, FixVerifiedEvent
 from fmon.manifest.file import write_manifest
 from fmon.model import Attempt, Limits
 from fmon.store.compaction import close
@@ -56,11 +57,11 @@ def test_connect_binds_manifest_and_log(store, tmp_path):
 
 
 def test_events_of_the_same_instant_keep_the_order_in_which_they_were_written(store, tmp_path):
-    fields = {"cycle": 0, "by": "ada", "dry_run": False}
-    verified = {"image": None, "digest": None, "is_ok": True}
-    append_event(store, "fix", at=START, root_cause_id="z", what="first", **fields)
-    append_event(store, "fix_verify", at=START, **verified, **fields)
-    append_event(store, "fix", at=START, root_cause_id="a", what="second", **fields)
+    fields = {"cycle": 0, "by": "ada"}
+    verified = {"image": None, "digest": None, "is_ok": True, "links": [], "commits": []}
+    append_event(store, FixEvent(at=START, root_cause_id="z", what="first", **fields))
+    append_event(store, FixVerifiedEvent(at=START, cycle=0, **verified))
+    append_event(store, FixEvent(at=START, root_cause_id="a", what="second", **fields))
     con = connect(tmp_path, ID, now=START)
     written = [(1, "z"), (3, "a")]
     found = rows(con, "select event_position, root_cause_id from fix_record order by event_position")
@@ -203,8 +204,10 @@ def test_a_broken_manifest_is_refused_where_it_was_asked_for(store, tmp_path):
         connect(tmp_path)  # it is the only one
 
 
-def test_a_broken_manifest_does_not_keep_anyone_from_the_others(store, tmp_path):
-    new_store(tmp_path, "other-20260101T000000Z").manifest.write_text("{")
+@pytest.mark.parametrize(("name", "content"), [("manifest.json", "{"), ("events.jsonl", '{"event":"fix"}\n')])
+def test_a_broken_file_does_not_keep_anyone_from_the_others(store, tmp_path, name, content):
+    other = new_store(tmp_path, "other-20260101T000000Z")
+    (other.path / name).write_text(content)
     with pytest.warns(UserWarning, match="an experiment is left out: .*other-20260101T000000Z"):
         con = connect(tmp_path)
     assert rows(con, "select experiment_id from experiment") == [{"experiment_id": ID}]

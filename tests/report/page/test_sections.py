@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from fmon.events import CycleAuthorizedEvent
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import Entry
 from fmon.monitor.classify import examine
@@ -191,7 +192,7 @@ class TestFactorial:
         history = section(factorial, "history")
         steps = [
             "first launch: 96 jobs",
-            "kill-switch",
+            "kill switch",
             "26 failures of 3 root causes",
             "batch size 4",
             "by anna",
@@ -242,7 +243,7 @@ def test_jobs_without_a_price_are_a_column_where_there_are_any(tmp_path):
 
 def test_words_of_people_are_told_with_their_names(tmp_path):
     store = study(tmp_path / "data", {"cell": [0]})
-    append_event(store, "cycle_authorized", at=at(1), cycle=3, budget_usd=2.5, by="bert")
+    append_event(store, CycleAuthorizedEvent(at=at(1), cycle=3, budget_usd=2.5, by="bert"))
     assert "authorization cycle 3 cycle 3 may cost 2.50 USD by bert" in section(
         written(tmp_path).html.read_text(), "history"
     )

@@ -1,0 +1,53 @@
+"""The question before anything is launched, cancelled or closed."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from fmon.cli.options import INTERRUPTED
+from fmon.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def can_ask() -> bool:
+    """Return whether a person sits at the terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def require_consent(question: str, *, verb: str, participle: str) -> None:
+    """Ask on the terminal, and refuse unless the answer is yes.
+
+    Parameters
+    ----------
+    question
+        to ask
+    verb, participle
+        of what would be done: launch, launched
+
+    Raises
+    ------
+    ConfigError
+        The answer was no, or there is no terminal to ask on.
+    """
+    if not can_ask():
+        raise ConfigError(f"no terminal to ask on; use --yes to {verb} or --dry-run to look")
+    if not confirm(question):
+        raise ConfigError(f"nothing was {participle}: you answered no")
+
+
+def confirm(question: str) -> bool:
+    """Ask on the terminal."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:  # Ctrl-C or Ctrl-D instead of an answer
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def confirming(*, yes: bool) -> Callable[[str], bool] | None:
+    """Return what asks a further question; None where no question may be asked."""
+    return None if yes or not can_ask() else confirm

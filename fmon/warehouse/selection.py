@@ -1,0 +1,83 @@
+"""Selections of conditions by what the views say of them at the moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fmon.errors import ConfigError
+from fmon.manifest.select import Current, needs_current, select
+from fmon.store.folder import stores
+from fmon.warehouse import open_views, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from fmon.manifest.stored import StoredExperiment
+
+CURRENT = """
+with failed as (
+    select
+        failure.condition_id,
+        array_agg(failure.root_cause_id) filter (where failure.is_newest) as causes,
+        array_agg(failure.root_cause_id) as earlier_causes
+    from failure
+    group by failure.condition_id
+)
+
+select
+    condition.condition_id,
+    condition.state,
+    coalesce(failed.causes, []) as causes,
+    coalesce(failed.earlier_causes, []) as earlier_causes
+from condition
+left join failed on condition.condition_id = failed.condition_id
+"""
+
+
+def select_current(stored: StoredExperiment, words: Sequence[str], *, now: datetime) -> dict[str, str]:
+    """Find the selected conditions; the views are read only for ``state=`` and ``cause=``.
+
+    Parameters
+    ----------
+    stored
+        the experiment
+    words
+        of the selection, as for ``fmon.manifest.select.select``
+    now
+        the clock [UTC]
+
+    Returns
+    -------
+    dict
+        Condition -> the words that select it, in the order of the manifest.
+
+    Raises
+    ------
+    ConfigError
+        A word names nothing that the experiment has.
+    """
+    _refuse_experiment(stored, words)
+    if not needs_current(words):
+        return select(stored.manifest, words)
+    con = open_views(stored, now=now, queries=(CURRENT,))
+    try:
+        current = {
+            row["condition_id"]: Current(
+                row["state"], frozenset(row["causes"]), frozenset(row["earlier_causes"])
+            )
+            for row in rows(con, CURRENT)
+        }
+    finally:
+        con.close()
+    return select(stored.manifest, words, current)
+
+
+def _refuse_experiment(stored: StoredExperiment, words: Sequence[str]) -> None:
+    """Refuse an experiment where a condition is meant: it is given with ``-e``."""
+    conditions = {entry.condition for entry in stored.manifest.jobs}
+    for word in words:
+        if "=" in word or word in conditions:
+            continue
+        if any(store.experiment_id.startswith(word) for store in stores(stored.data)):
+            raise ConfigError(f"{word} is an experiment, not a condition; use -e {word}")
