@@ -12,11 +12,11 @@ from fmon.monitor.replay import replay
 from fmon.sky.submit.submitter import InFlight
 from fmon.store.folder import stores
 from fmon.study import open_study
-from fmon.warehouse import connect, rows
 from tests.support.bursts import CONFIG, JOB_OF, LOGS, burst, queue_of, running
 from tests.support.cancelling import FIRED, NAME, WAITING, Adopted
 from tests.support.events import written_events
 from tests.support.fake_skypilot import FakeSkyPilot, FakeSubmitter, SkyPilotQueue
+from tests.support.queries import select
 from tests.support.queues import START
 from tests.support.world import files_of, write_config
 
@@ -59,8 +59,8 @@ def test_the_kill_switch_cancels_what_it_proposes_and_waits_until_it_is_gone(fir
 
 def test_what_the_kill_switch_cancelled_is_run_again_by_relaunch(fired):
     fired.cancel()
-    found = rows(
-        connect(fired.data),
+    found = select(
+        fired.data,
         "select condition_id, reason from relaunch_candidate where reason = 'kill_switch'",
     )
     assert [row["condition_id"] for row in found] == ["sam3-3", "sam3-4"]
@@ -186,7 +186,7 @@ def test_a_queue_that_is_away_at_first_cancels_nothing(fired):
         fired.cancel()
     assert fired.submitter.cancelled == []
     assert fired.events("cancel_requested", "cancel") == []
-    newest = rows(connect(fired.data), "select is_ok from poll order by poll_id desc limit 1")
+    newest = select(fired.data, "select is_ok from poll order by poll_id desc limit 1")
     assert newest == [{"is_ok": False}]
 
 

@@ -27,8 +27,8 @@ from fmon.store.durable import lock
 from fmon.store.findings import read_findings
 from fmon.store.folder import Store, stores
 from fmon.store.job_logs import load_log
-from fmon.warehouse import connect, rows
 from tests.support.death import Death, Killed
+from tests.support.queries import select
 from tests.support.queues import RUNNING, START, FakeLogs, FakeQueue, ended
 from tests.support.world import CONFIG, write_config
 
@@ -69,7 +69,7 @@ def look(data, logs, *, minute=1, queue=None):
 
 
 def findings(data, columns=COLUMNS):
-    return rows(connect(data), f"select {columns} from finding order by job_id, task_id")
+    return select(data, f"select {columns} from finding order by job_id, task_id")
 
 
 def oom_logs():

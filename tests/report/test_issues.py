@@ -18,10 +18,10 @@ from fmon.sky.logs import RecordedLogs
 from fmon.store.events import append_event
 from fmon.store.unexamined import mark_pending
 from fmon.study import Study
-from fmon.warehouse import connect, rows
 from tests.support import fake_gh
 from tests.support.commands import fmon
 from tests.support.events import written_events
+from tests.support.queries import select
 from tests.support.studies import job, poll, study
 
 NOW = datetime(2026, 3, 22, 12, 0, tzinfo=UTC)
@@ -85,7 +85,7 @@ def test_an_issue_is_filed_with_labels_and_its_url_is_kept(store, tmp_path, gith
     assert filed_issue["title"].startswith("[fmon] auth")
     assert filed(store) == [("issue_intent", "create"), ("issue", "create")]
     view = "select url, filed_at from issue"
-    assert rows(connect(store.path.parent), view) == [{"url": row["url"], "filed_at": NOW}]
+    assert select(store.path.parent, view) == [{"url": row["url"], "filed_at": NOW}]
 
 
 def test_a_second_call_knows_it_without_asking(store, tmp_path, github):
