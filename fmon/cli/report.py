@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fmon.warehouse.result import Row
+
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -77,7 +82,7 @@ def issues(
 
     of = one_experiment(name, experiment)
     tracker = partial(open_github, repo) if create else None
-    done: list[dict[str, Any]] = []
+    done: list[Row] = []
     try:
         done.extend(issues_phase(open_study(data, of), out_dir, open_tracker=tracker, now=now()))
     finally:

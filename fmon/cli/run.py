@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fmon.cli.launch import run_launch
 from fmon.cli.monitor import current_status, exit_with, watch
@@ -25,6 +25,7 @@ from fmon.model import MAX_CONDITIONS
 
 if TYPE_CHECKING:
     from fmon.monitor.status import Status
+    from fmon.warehouse.result import Row
 
 
 def run(
@@ -62,7 +63,7 @@ def run(
     exit_with(seen, wanted=True)
 
 
-def conclude(data: Path, seen: Status, out: Path) -> dict[str, Any]:
+def conclude(data: Path, seen: Status, out: Path) -> Row:
     """Diagnose and report an experiment that has no open job; nothing is fixed or relaunched.
 
     Parameters
@@ -97,7 +98,7 @@ def conclude(data: Path, seen: Status, out: Path) -> dict[str, Any]:
     }
 
 
-def print_conclusion(told: dict[str, Any], output: Output) -> None:
+def print_conclusion(told: Row, output: Output) -> None:
     """Print one JSON object, or the outcome, the causes and the paths in words."""
     from fmon.text import json_text, visible
 

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from fmon.sky.reader import LogAsk
 from fmon.store.job_logs import load_log
+from fmon.text import cut, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from fmon.store.folder import Store
-
-from dataclasses import dataclass
-
-from fmon.text import cut, visible
 
 MOST_AROUND = 6
 MOST_CHARACTERS = 2_000
 """Of one line; a page shows less."""
+
+
+class Evidence(NamedTuple):
+    """What decided a cause: columns of views ``cause`` and ``issue``.
+
+    Attributes
+    ----------
+    text
+        The line, or the part of it; None = there is none.
+    source
+        Where it was found: log, controller_log, failure_reason or status.
+    job_id, line
+        Of which job, and its number in the log, from 1.
+    """
+
+    text: str | None
+    source: str | None
+    job_id: int
+    line: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,22 +121,24 @@ def _evident(line: str, evidence: str) -> str:
     return line if is_plain or not evidence else evidence[:MOST_CHARACTERS]
 
 
-def excerpt(store: Store, cause: Mapping[str, Any]) -> Excerpt | None:
+def excerpt(store: Store, evidence: Evidence) -> Excerpt | None:
     """Read the lines around the evidence of a cause.
 
     Parameters
     ----------
-    store : the experiment
-    cause : evidence, evidence_source, evidence_job_id, evidence_line (of views ``cause`` and ``issue``)
+    store
+        The experiment.
+    evidence
+        Of the cause.
 
     Returns
     -------
     Excerpt or None
         None where it stood in no log, or the log is not stored.
     """
-    if cause["evidence_source"] not in ("log", "controller_log") or cause["evidence_line"] is None:
+    if evidence.source not in ("log", "controller_log") or evidence.line is None:
         return None
-    asked = LogAsk(cause["evidence_job_id"], is_controller=cause["evidence_source"] == "controller_log")
+    asked = LogAsk(evidence.job_id, is_controller=evidence.source == "controller_log")
     text = load_log(store, asked.file_name)
     if text is None:
         return None
@@ -129,6 +146,6 @@ def excerpt(store: Store, cause: Mapping[str, Any]) -> Excerpt | None:
         text,
         job_id=asked.job_id,
         is_controller=asked.is_controller,
-        number=cause["evidence_line"],
-        evidence=cause["evidence"] or "",
+        number=evidence.line,
+        evidence=evidence.text or "",
     )

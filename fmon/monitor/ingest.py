@@ -215,10 +215,10 @@ def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: date
         changes = [EPOCH + timedelta(microseconds=changed_at) for _, changed_at in jobs.values()]
         if now - max(changes, default=manifest.created_at) < QUIET_DAY:
             return False
-    from fmon.warehouse import connect, rows
+    from fmon.warehouse import column, connect
 
     con = connect(store.path.parent, store.experiment_id, now=now, queries=(OPEN,))
-    still_open = rows(con, OPEN)
+    still_open = column(con, OPEN)
     if not still_open:
         close(store)
     return not still_open

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError
 from fmon.report import compare_queries as queries
@@ -16,7 +16,7 @@ from fmon.report.comparison import Change
 from fmon.report.page.comparison import render
 from fmon.store.durable import write_durably
 from fmon.store.folder import find
-from fmon.warehouse import connect, rows
+from fmon.warehouse import column, connect, rows
 from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import duckdb
+
+    from fmon.warehouse.result import Row
 
 MOST_IN_A_NAME = 2
 """Experiments that a page is named after; of more the first, the last and how many: names have 255 bytes."""
@@ -37,7 +39,7 @@ class Compared:
     changes: list[Change]
     html: Path | None
 
-    def objects(self) -> list[dict[str, Any]]:
+    def objects(self) -> list[Row]:
         """Give what ``-o json`` prints: one object per pair of experiments."""
         return [change.row() for change in self.changes]
 
@@ -89,7 +91,7 @@ def _ids(data: Path, experiments: Sequence[str]) -> list[str]:
 def _connect(data: Path, ids: list[str], *, now: datetime | None) -> duckdb.DuckDBPyConnection:
     """Bind all experiments; one that was left out as broken is only forgiven where it is not compared."""
     con = connect(data, now=now, queries=queries.QUERIES)
-    bound = {row["experiment_id"] for row in rows(con, "select experiment_id from experiment")}
+    bound = set(column(con, "select experiment_id from experiment"))
     for left_out in set(ids) - bound:
         connect(data, left_out, queries=queries.QUERIES)  # says what is wrong with it
     return con

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fmon.warehouse.result import Row
+
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fmon.text import cost, duration, money
-
-Row = dict[str, Any]
-Rows = list[Row]
 
 STATE_CHANGES = ("recovered", "regressed")
 CHANGES = ("new", "returned", "recurring", "unexamined", "unproven", "fixed")
@@ -31,13 +33,13 @@ class Change:
     before_experiment_id: str
     experiment_id: str
     conditions: Row
-    experiment_summary: Rows
-    matched_summary: Rows
-    coverage: Rows
-    causes: Rows
-    suspects: Rows
-    state_changes: Rows
-    outside: Rows
+    experiment_summary: list[Row]
+    matched_summary: list[Row]
+    coverage: list[Row]
+    causes: list[Row]
+    suspects: list[Row]
+    state_changes: list[Row]
+    outside: list[Row]
 
     def row(self) -> Row:
         """Give it as one object, for JSON."""
@@ -160,13 +162,13 @@ def _figure(change: Change, name: str, said: dict[str, Measure]) -> tuple[str, s
     return name, " → ".join(value or "none" for value in values), "in common" if is_common else "in all"
 
 
-def _factors(coverage: Rows, side: str) -> list[str]:
+def _factors(coverage: list[Row], side: str) -> list[str]:
     """List the factors that only one side has, with how many levels."""
     alone = [row for row in coverage if not row["is_shared"] and row[f"{side}_expected_count"]]
     return [f"{factor} ({count:,})" for factor, count in Counter(row["factor"] for row in alone).items()]
 
 
-def _levels(coverage: Rows, side: str) -> list[str]:
+def _levels(coverage: list[Row], side: str) -> list[str]:
     other = "after" if side == "before" else "before"
     return [
         f"{row['factor']}={row['level']}"

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+import msgspec
 
 from fmon.causes.taxonomy import strategy
 from fmon.diagnose.excerpt import MOST_AROUND, narrowed
 from fmon.text import clock, cost, cut
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from fmon.diagnose.excerpt import Excerpt
-
-    Row = Mapping[str, Any]
 
 MOST_CONDITIONS = 50
 MOST_SUSPECTS = 5
@@ -38,6 +40,54 @@ REASONS = {
 }
 
 _MARKER = re.compile(r"<!-- fmon: root_cause=(\S+) signature=\S+ experiment=(\S+) -->")
+
+
+class Issue(msgspec.Struct, frozen=True):
+    """A root cause that needs a person: columns of view ``issue``, and what its text says of the experiment.
+
+    Attributes
+    ----------
+    now_at
+        The clock of the views [UTC].
+    url
+        Of the issue that was filed about it; None = none by fmon.
+    """
+
+    experiment_id: str
+    root_cause_id: str
+    signature: str | None
+    category: str
+    subcategory: str | None
+    reason: str
+    root_cause: str
+    evidence: str | None
+    evidence_source: str | None
+    evidence_job_id: int
+    evidence_line: int | None
+    affected_files: list[str]
+    fixes: list[str]
+    url: str | None
+    condition_count: int
+    failed_count: int
+    unpriced_count: int
+    cycle: int
+    confidence: float
+    cost_usd: Decimal | None
+    first_failed_at: datetime | None
+    last_failed_at: datetime | None
+    now_at: datetime
+    is_replayed: bool
+    max_relaunch_cycles: int
+    experiment_condition_count: int
+
+
+class AffectedCondition(msgspec.Struct, frozen=True):
+    """A condition whose newest attempt failed with a cause."""
+
+    condition_id: str
+    job_id: int
+    cycle: int
+    status: str
 
 
 def key_of(root_cause_id: str) -> str:
@@ -83,37 +133,39 @@ def file_name(root_cause_id: str) -> str:
     return f"{plain}.md" if plain == name else f"{plain}-{key_of(root_cause_id)[4:12]}.md"
 
 
-def title(issue: Row) -> str:
+def title(issue: Issue) -> str:
     """Write the title: one line."""
-    named = f"{issue['category']}/{issue['subcategory']}" if issue["subcategory"] else issue["category"]
-    said = " ".join((issue["evidence"] or issue["root_cause"]).split())
+    named = f"{issue.category}/{issue.subcategory}" if issue.subcategory else issue.category
+    said = " ".join((issue.evidence or issue.root_cause).split())
     return f"[fmon] {named}: {cut(said, TITLE_CHARACTERS)}"
 
 
-def body(issue: Row, conditions: Sequence[Row], suspects: Sequence[Row], excerpt: Excerpt | None) -> str:
+def body(
+    issue: Issue, conditions: Sequence[AffectedCondition], statements: Sequence[str], excerpt: Excerpt | None
+) -> str:
     """Write the body.
 
     Parameters
     ----------
-    issue : row of view ``issue``, with now_at, max_relaunch_cycles and experiment_condition_count
-    conditions : its conditions: condition_id, job_id, cycle, status
-    suspects : rows of view ``suspect`` of this cause: statement
+    issue : the cause
+    conditions : those that fail with it
+    statements : what is suspected of it: column ``statement`` of view ``suspect``
     excerpt : the stored log around the evidence; None = there is none
     """
     return "\n".join(
         [
             *_opening(issue),
-            REASONS[issue["reason"]],
+            REASONS[issue.reason],
             "",
             *_figures(issue),
             *_evidence(issue, excerpt),
             *_conditions(issue, conditions),
-            *_suspects(suspects),
-            *_fixes(issue["fixes"]),
+            *_suspects(statements),
+            *_fixes(issue.fixes),
             "## What to do",
             "",
-            strategy(issue["category"], issue["subcategory"]),
-            *_files(issue["affected_files"]),
+            strategy(issue.category, issue.subcategory),
+            *_files(issue.affected_files),
             "",
             *_closing(issue),
         ]
@@ -121,19 +173,19 @@ def body(issue: Row, conditions: Sequence[Row], suspects: Sequence[Row], excerpt
 
 
 def recurrence(
-    issue: Row, conditions: Sequence[Row], suspects: Sequence[Row], excerpt: Excerpt | None
+    issue: Issue, conditions: Sequence[AffectedCondition], statements: Sequence[str], excerpt: Excerpt | None
 ) -> str:
     """Write the comment on a cause that came back in another experiment; arguments as ``body``."""
     return "\n".join(
         [
             *_opening(issue),
-            f"It came back in experiment {code(issue['experiment_id'])}. {REASONS[issue['reason']]}",
+            f"It came back in experiment {code(issue.experiment_id)}. {REASONS[issue.reason]}",
             "",
             *_figures(issue),
             *_evidence(issue, excerpt),
             *_conditions(issue, conditions),
-            *_suspects(suspects),
-            *_fixes(issue["fixes"]),
+            *_suspects(statements),
+            *_fixes(issue.fixes),
             *_closing(issue),
         ]
     )
@@ -160,37 +212,37 @@ def fenced(lines: Iterable[str]) -> list[str]:
     return [f"{fence}text", *shown, fence]
 
 
-def _opening(issue: Row) -> list[str]:
-    return [marker(issue["root_cause_id"], issue["signature"], issue["experiment_id"]), ""]
+def _opening(issue: Issue) -> list[str]:
+    return [marker(issue.root_cause_id, issue.signature, issue.experiment_id), ""]
 
 
-def _figures(issue: Row) -> Iterator[str]:
+def _figures(issue: Issue) -> Iterator[str]:
     """Say whose, how many, when and what it cost."""
-    yield f"- root cause {code(issue['root_cause_id'])}, confidence {issue['confidence']:.2f}"
-    yield f"- experiment {code(issue['experiment_id'])}"
-    yield f"- conditions: {issue['condition_count']:,} of {issue['experiment_condition_count']:,}"
+    yield f"- root cause {code(issue.root_cause_id)}, confidence {issue.confidence:.2f}"
+    yield f"- experiment {code(issue.experiment_id)}"
+    yield f"- conditions: {issue.condition_count:,} of {issue.experiment_condition_count:,}"
     yield (
-        f"- failed attempts: {issue['failed_count']:,}, the newest in cycle {issue['cycle']} "
-        f"(relaunches allowed: {issue['max_relaunch_cycles']})"
+        f"- failed attempts: {issue.failed_count:,}, the newest in cycle {issue.cycle} "
+        f"(relaunches allowed: {issue.max_relaunch_cycles})"
     )
-    yield f"- wasted on these attempts: {cost(issue['cost_usd'], issue['unpriced_count'])}"
-    yield f"- first {clock(issue['first_failed_at'])}, last {clock(issue['last_failed_at'])}"
+    yield f"- wasted on these attempts: {cost(issue.cost_usd, issue.unpriced_count)}"
+    yield f"- first {clock(issue.first_failed_at)}, last {clock(issue.last_failed_at)}"
     yield ""
 
 
-def _evidence(issue: Row, excerpt: Excerpt | None) -> Iterator[str]:
+def _evidence(issue: Issue, excerpt: Excerpt | None) -> Iterator[str]:
     """Show the line that decided, in its log where that is stored."""
     yield "## Evidence"
     yield ""
-    line = issue["evidence_line"]
+    line = issue.evidence_line
     where = f", line {line:,}" if line else ""
-    source = (issue["evidence_source"] or "nothing").replace("_", " ")
-    yield f"Job {issue['evidence_job_id']}, {source}{where}:"
+    source = (issue.evidence_source or "nothing").replace("_", " ")
+    yield f"Job {issue.evidence_job_id}, {source}{where}:"
     yield ""
-    if issue["evidence"] is None:
-        yield from fenced([issue["root_cause"]])
+    if issue.evidence is None:
+        yield from fenced([issue.root_cause])
     elif excerpt is None:
-        yield from fenced([issue["evidence"]])
+        yield from fenced([issue.evidence])
     else:
         yield from fenced(
             f"{'>' if line['is_marked'] else ' '} {line['text']}"
@@ -199,24 +251,24 @@ def _evidence(issue: Row, excerpt: Excerpt | None) -> Iterator[str]:
     yield ""
 
 
-def _conditions(issue: Row, conditions: Sequence[Row]) -> Iterator[str]:
+def _conditions(issue: Issue, conditions: Sequence[AffectedCondition]) -> Iterator[str]:
     yield "## Conditions"
     yield ""
     for row in conditions[:MOST_CONDITIONS]:
-        status = code(row["status"])
-        yield f"- {code(row['condition_id'])}: job {row['job_id']}, cycle {row['cycle']}, {status}"
-    yield from _more(issue["condition_count"], MOST_CONDITIONS)
+        status = code(row.status)
+        yield f"- {code(row.condition_id)}: job {row.job_id}, cycle {row.cycle}, {status}"
+    yield from _more(issue.condition_count, MOST_CONDITIONS)
     yield ""
 
 
-def _suspects(suspects: Sequence[Row]) -> Iterator[str]:
+def _suspects(statements: Sequence[str]) -> Iterator[str]:
     yield "## Suspects"
     yield ""
-    if not suspects:
+    if not statements:
         yield "No combination of factor levels explains it."
-    for row in suspects[:MOST_SUSPECTS]:
-        yield f"- {code(row['statement'])}"
-    yield from _more(len(suspects), MOST_SUSPECTS)
+    for statement in statements[:MOST_SUSPECTS]:
+        yield f"- {code(statement)}"
+    yield from _more(len(statements), MOST_SUSPECTS)
     yield ""
 
 
@@ -237,11 +289,11 @@ def _files(files: Sequence[str]) -> Iterator[str]:
         yield f"Files that its log names: {', '.join(map(code, files[:MOST_FILES]))}"
 
 
-def _closing(issue: Row) -> Iterator[str]:
-    command = f"fmon logs {issue['evidence_job_id']} -e {issue['experiment_id']}"
+def _closing(issue: Issue) -> Iterator[str]:
+    command = f"fmon logs {issue.evidence_job_id} -e {issue.experiment_id}"
     yield f"The whole log: {code(command)}."
     yield ""
-    yield f"<sub>Written by fmon as of {clock(issue['now_at'])}; key {key_of(issue['root_cause_id'])}.</sub>"
+    yield f"<sub>Written by fmon as of {clock(issue.now_at)}; key {key_of(issue.root_cause_id)}.</sub>"
     yield ""
 
 

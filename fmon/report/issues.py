@@ -6,18 +6,22 @@ between any two steps and called again (docs/decisions/0021).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fmon.diagnose.excerpt import excerpt
+import msgspec
+
+from fmon.diagnose.excerpt import Evidence, excerpt
 from fmon.diagnose.gate import FAILURES, UNFINISHED, failures, unfinished
 from fmon.events import IssueEvent, IssueIntentEvent
 from fmon.manifest.stored import StoredExperiment
 from fmon.report import issue_text
+from fmon.report.issue_text import AffectedCondition, Issue
 from fmon.rules.f1_wait_for_terminal import f1_wait_for_terminal
 from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix
 from fmon.store.durable import lock, write_durably
 from fmon.store.folder import issues_lock
-from fmon.warehouse import rows
+from fmon.warehouse import grouped_rows, typed_rows
 from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
@@ -30,8 +34,7 @@ if TYPE_CHECKING:
     from fmon.clients.github import Found, GitHub
     from fmon.store.folder import Store
     from fmon.study import Study
-
-    Row = dict[str, Any]
+    from fmon.warehouse.result import Row
 
 FROZEN = ("attempt_result", "issue")
 """What the queries come down to, each several times."""
@@ -44,7 +47,28 @@ COLUMNS = ("root_cause_id", "reason", "condition_count", "cost_usd", "file", "do
 
 ISSUES = """
 select
-    issue.*,
+    issue.experiment_id,
+    issue.root_cause_id,
+    issue.signature,
+    issue.category,
+    issue.subcategory,
+    issue.reason,
+    issue.root_cause,
+    issue.evidence,
+    issue.evidence_source,
+    issue.evidence_job_id,
+    issue.evidence_line,
+    issue.affected_files,
+    issue.fixes,
+    issue.url,
+    issue.condition_count,
+    issue.failed_count,
+    issue.unpriced_count,
+    issue.cycle,
+    issue.confidence,
+    issue.cost_usd,
+    issue.first_failed_at,
+    issue.last_failed_at,
     experiment.now_at,
     experiment.is_replayed,
     experiment.max_relaunch_cycles,
@@ -109,51 +133,78 @@ def issues(
     freeze(con, FROZEN)
     written = list(_written(study.store, con, out))
     if open_tracker is None:
-        yield from (_told(issue, "written") for issue in written)
+        yield from (_told(each, "written") for each in written)
         return
     f1_wait_for_terminal(unfinished(con))
     f2_aggregate_before_fix(failures(con))
     if not written:
         return
-    tracker = None if written[0]["is_replayed"] else open_tracker()
+    tracker = None if written[0].issue.is_replayed else open_tracker()
     with lock(issues_lock(study.data), wait_s=LOCK_WAIT_S):
         stored = StoredExperiment(study.store)  # what has been filed is known only under the lock
-        for issue in written:
-            yield _told(issue, *_filed(stored, issue, tracker, now=now))
+        for each in written:
+            yield _told(each, *_filed(stored, each, tracker, now=now))
 
 
-def _written(store: Store, con: duckdb.DuckDBPyConnection, out: Path) -> Iterator[Row]:
-    """Write the file of each cause; give the cause with its texts."""
-    parts = {name: rows(con, query) for name, query in _PARTS.items()}
-    for issue in rows(con, ISSUES):
-        own = {
-            name: [row for row in listed if row["root_cause_id"] == issue["root_cause_id"]]
-            for name, listed in parts.items()
-        }
-        texts = (issue, own["conditions"], own["suspects"], excerpt(store, issue))
-        issue["title"] = issue_text.title(issue)
-        issue["body"] = issue_text.body(*texts)
-        issue["recurrence"] = issue_text.recurrence(*texts)
-        issue["file"] = out / "issues" / store.experiment_id / issue_text.file_name(issue["root_cause_id"])
-        heading = f"# {issue_text.code(issue['title'])}\n\n"
-        write_durably(issue["file"], (heading + issue["body"]).encode("utf-8", "replace"))
-        yield issue
+class Suspicion(msgspec.Struct, frozen=True):
+    """A column of ``SUSPECTS``."""
+
+    statement: str
 
 
-_PARTS = {"conditions": CONDITIONS, "suspects": SUSPECTS}
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """A cause with its texts, and the file with them; ``recurrence`` is the comment where it came back."""
+
+    issue: Issue
+    title: str
+    body: str
+    recurrence: str
+    file: Path
 
 
-def _told(issue: Row, done: str, url: str | None = None) -> Row:
-    values = {**issue, "file": str(issue["file"]), "done": done, "url": url or issue["url"]}
-    return {column: values[column] for column in COLUMNS}
+def _written(store: Store, con: duckdb.DuckDBPyConnection, out: Path) -> Iterator[Written]:
+    """Write the file of each cause."""
+    conditions = grouped_rows(con, CONDITIONS, AffectedCondition, by="root_cause_id")
+    suspects = grouped_rows(con, SUSPECTS, Suspicion, by="root_cause_id")
+    for issue in typed_rows(con, ISSUES, Issue):
+        cause = issue.root_cause_id
+        evidence = Evidence(issue.evidence, issue.evidence_source, issue.evidence_job_id, issue.evidence_line)
+        affected = conditions.get(cause, [])
+        statements = [suspect.statement for suspect in suspects.get(cause, [])]
+        around = excerpt(store, evidence)
+        written = Written(
+            issue=issue,
+            title=issue_text.title(issue),
+            body=issue_text.body(issue, affected, statements, around),
+            recurrence=issue_text.recurrence(issue, affected, statements, around),
+            file=out / "issues" / store.experiment_id / issue_text.file_name(cause),
+        )
+        heading = f"# {issue_text.code(written.title)}\n\n"
+        write_durably(written.file, (heading + written.body).encode("utf-8", "replace"))
+        yield written
+
+
+def _told(written: Written, done: str, url: str | None = None) -> Row:
+    issue = written.issue
+    return {
+        "root_cause_id": issue.root_cause_id,
+        "reason": issue.reason,
+        "condition_count": issue.condition_count,
+        "cost_usd": issue.cost_usd,
+        "file": str(written.file),
+        "done": done,
+        "url": url or issue.url,
+    }
 
 
 def _filed(
-    stored: StoredExperiment, issue: Row, tracker: GitHub | None, *, now: datetime
+    stored: StoredExperiment, written: Written, tracker: GitHub | None, *, now: datetime
 ) -> tuple[str, str | None]:
     """See to it that the cause has an issue that tells of this experiment; say what was done, and its URL."""
     repository = tracker.repository if tracker else None
-    cause = issue["root_cause_id"]
+    issue = written.issue
+    cause = issue.root_cause_id
     about: dict[str, Any] = {"at": now, "root_cause_id": cause, "repository": repository}
     for event in stored.events:
         if isinstance(event, IssueEvent) and (event.root_cause_id, event.repository) == (cause, repository):
@@ -164,13 +215,13 @@ def _filed(
     found = _find(tracker, cause)
     if found is None:
         stored.append(IssueIntentEvent(**about, action="create"))
-        labels = ["fmon", f"fmon-{issue['reason'].replace('_', '-')}"]
-        done, action, url = "created", "create", tracker.create(issue["title"], issue["body"], labels)
+        labels = ["fmon", f"fmon-{issue.reason.replace('_', '-')}"]
+        done, action, url = "created", "create", tracker.create(written.title, written.body, labels)
     elif _tells(tracker, found, issue):
         done, action, url = "known", "find", found.url
     else:
         stored.append(IssueIntentEvent(**about, action="comment", url=found.url))
-        tracker.comment(found.number, issue["recurrence"])
+        tracker.comment(found.number, written.recurrence)
         done, action, url = "commented", "comment", found.url
     stored.append(IssueEvent(**about, action=action, url=url))
     return done, url
@@ -187,6 +238,6 @@ def _find(tracker: GitHub, root_cause_id: str) -> Found | None:
     return None
 
 
-def _tells(tracker: GitHub, found: Found, issue: Row) -> bool:
+def _tells(tracker: GitHub, found: Found, issue: Issue) -> bool:
     texts = (found.body, *tracker.comments(found.number))
-    return any(issue_text.tells_of(text, issue["root_cause_id"], issue["experiment_id"]) for text in texts)
+    return any(issue_text.tells_of(text, issue.root_cause_id, issue.experiment_id) for text in texts)

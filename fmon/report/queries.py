@@ -262,6 +262,8 @@ order by
 limit case when (select count(*) from condition) <= $most then $most else $most_of_many end
 """
 
+NOW = "select experiment.now_at from experiment"
+
 LIVE_FIELDS = """
 select
     condition.condition_id,

@@ -7,8 +7,11 @@ both files, then copies status, times, costs and run ids into the manifest.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from fmon.diagnose.excerpt import excerpt
 from fmon.errors import QueueError, TrackingError
@@ -23,13 +26,12 @@ from fmon.store.durable import lock, write_chunks_durably, write_durably
 from fmon.store.folder import POLL_WAIT_S, poll_lock
 from fmon.store.runs import read_runs, write_runs
 from fmon.text import json_text
-from fmon.warehouse import rows
+from fmon.warehouse import column, rows, typed_rows
 from fmon.warehouse.load import bind_reported, bind_runs
 from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from datetime import datetime
     from pathlib import Path
 
     import duckdb
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
     from fmon.model import Manifest, Tracking
     from fmon.store.folder import Store
     from fmon.study import Study
+    from fmon.warehouse.result import Row
 
-    Row = dict[str, Any]
     Ask = Callable[[Mapping[int, list[str]], int], dict[int, float]]
 
     Track = Callable[[Tracking, datetime], Sequence[Row]]
@@ -54,6 +56,27 @@ QUERIES = [
 
 LINES_AT_A_TIME = 20_000
 """Conditions; each batch of them looks through all jobs once, all in one would take half a gigabyte more."""
+
+
+class LiveFields(msgspec.Struct, frozen=True):
+    """What the manifest copies of a condition: the columns of ``LIVE_FIELDS``."""
+
+    condition_id: str
+    job_id: int | None
+    status: str | None
+    start_at: datetime | None
+    end_at: datetime | None
+    run_s: float | None
+    cost_usd: float | None
+    run_id: str | None
+
+
+class EndedJob(msgspec.Struct, frozen=True):
+    """A job that SkyPilot knows the cost of: the columns of ``ENDED_AT_SKYPILOT``."""
+
+    job_id: int
+    task_names: list[str]
+    submitted_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +123,7 @@ def report(
     """
     store = study.store
     con = study.connect(QUERIES, now=now)
-    as_of = rows(con, queries.EXPERIMENT)[0]["now_at"]
+    (as_of,) = column(con, queries.NOW)
     costs, unreconciled = _ask(con, ask, as_of=as_of) if ask else ({}, None)
     mlflow = study.manifest.mlflow
     _note(study.manifest, costs, as_of=as_of)
@@ -122,18 +145,18 @@ def report(
     )
     write_chunks_durably(reported.jsonl, _lines(con))
     write_durably(reported.html, render(facts).encode())
-    _refresh(study, rows(con, queries.LIVE_FIELDS), costs, as_of=as_of)
+    _refresh(study, typed_rows(con, queries.LIVE_FIELDS, LiveFields), costs, as_of=as_of)
     return reported
 
 
 def _ask(con: duckdb.DuckDBPyConnection, ask: Ask, *, as_of: datetime) -> tuple[dict[int, float], str | None]:
     """Ask SkyPilot for its costs of the ended jobs; without an answer the report is made all the same."""
-    jobs = rows(con, queries.ENDED_AT_SKYPILOT)
+    jobs = typed_rows(con, queries.ENDED_AT_SKYPILOT, EndedJob)
     if not jobs:
         return {}, None
-    days = (as_of - min(row["submitted_at"] for row in jobs)).days + 2
+    days = (as_of - min(job.submitted_at for job in jobs)).days + 2
     try:
-        costs = ask({row["job_id"]: row["task_names"] for row in jobs}, days)
+        costs = ask({job.job_id: job.task_names for job in jobs}, days)
     except QueueError as fault:
         return {}, f"the report is made without asking SkyPilot for its own costs: {fault}"
     if not costs:
@@ -143,7 +166,8 @@ def _ask(con: duckdb.DuckDBPyConnection, ask: Ask, *, as_of: datetime) -> tuple[
 
 def _track(con: duckdb.DuckDBPyConnection, store: Store, settings: Tracking, track: Track) -> str | None:
     """Ask MLflow for the runs and keep them; without an answer those of the last one stay."""
-    if (since := rows(con, queries.RUNS_SINCE)[0]["since"]) is None:
+    (since,) = column(con, queries.RUNS_SINCE)
+    if since is None:
         return None
     try:
         write_runs(store, track(settings, since))
@@ -162,10 +186,10 @@ def _note(manifest: Manifest, costs: dict[int, float], *, as_of: datetime) -> No
 
 def _lines(con: duckdb.DuckDBPyConnection) -> Iterator[bytes]:
     """Give the JSONL, some conditions at a time, then the summary."""
-    last = rows(con, LAST)[0]["last"] or 0
+    last = column(con, LAST)[0] or 0
     for first in range(0, last + 1, LINES_AT_A_TIME):
-        found = rows(con, LINES, {"first": first, "last": first + LINES_AT_A_TIME - 1})
-        yield "".join(f"{row['line']}\n" for row in found).encode()
+        found = column(con, LINES, {"first": first, "last": first + LINES_AT_A_TIME - 1})
+        yield "".join(f"{line}\n" for line in found).encode()
     yield f"{json_text(_summary(con))}\n".encode()
 
 
@@ -186,19 +210,19 @@ def _summary(con: duckdb.DuckDBPyConnection) -> Row:
     }
 
 
-def _refresh(study: Study, live: list[Row], costs: dict[int, float], *, as_of: datetime) -> None:
+def _refresh(study: Study, live: list[LiveFields], costs: dict[int, float], *, as_of: datetime) -> None:
     """Copy status, times and cost into the manifest for those who read only that; no view does."""
-    by_condition = {row["condition_id"]: row for row in live}
+    by_condition = {row.condition_id: row for row in live}
     with lock(poll_lock(study.data), wait_s=POLL_WAIT_S):
         manifest = read_manifest(study.store)  # a poll may have attached jobs meanwhile
         for entry in manifest.jobs:
             row = by_condition.get(entry.condition)
-            if row is None or row["job_id"] != entry.job_id:
+            if row is None or row.job_id != entry.job_id:
                 continue  # the condition got another job while the report was written
-            entry.status = row["status"]
-            entry.start_time, entry.end_time = row["start_at"], row["end_at"]
-            entry.duration_seconds, entry.cost_usd = row["run_s"], row["cost_usd"]
-            entry.mlflow_run_id = row["run_id"]
+            entry.status = row.status
+            entry.start_time, entry.end_time = row.start_at, row.end_at
+            entry.duration_seconds, entry.cost_usd = row.run_s, row.cost_usd
+            entry.mlflow_run_id = row.run_id
         manifest.as_of = as_of
         _note(manifest, costs, as_of=as_of)
         write_manifest(study.store, manifest)

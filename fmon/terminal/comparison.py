@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fmon.report.comparison import headline, level_list, matching, measures, proof
 from fmon.terminal.lines import Grid, emit, line, segment, terminal_width
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fmon.report.compare import Compared
     from fmon.report.comparison import Change
     from fmon.terminal.lines import Line, Segment
+    from fmon.warehouse.result import Row
 
 MAX_ROWS = 100
 """Rows of each list; how many more there are is said, ``-o json`` has them all."""
@@ -107,7 +108,7 @@ def _section(
         yield line(f"... {len(cells) - MAX_ROWS:,} more", "dim")
 
 
-def _cause(cause: dict[str, Any]) -> Line:
+def _cause(cause: Row) -> Line:
     spent = [
         money(cause[f"{side}_cost_usd"]) if cause[f"{side}_attempt_count"] else ""
         for side in ("before", "after")
@@ -123,7 +124,7 @@ def _cause(cause: dict[str, Any]) -> Line:
     ]
 
 
-def _suspect(row: dict[str, Any]) -> Line:
+def _suspect(row: Row) -> Line:
     counts = [
         f"{row[f'{side}_failed_count']:,}/{row[f'{side}_total_count']:,}"
         if row[f"{side}_total_count"]
@@ -134,11 +135,11 @@ def _suspect(row: dict[str, Any]) -> Line:
     return [segment(text) for text in texts]
 
 
-def _state(row: dict[str, Any], side: str) -> str:
+def _state(row: Row, side: str) -> str:
     categories = ", ".join(row[f"{side}_categories"])
     return f"{row[f'{side}_state']} ({categories})" if categories else str(row[f"{side}_state"])
 
 
-def _covered(row: dict[str, Any], side: str) -> Segment:
+def _covered(row: Row, side: str) -> Segment:
     expected = row[f"{side}_expected_count"]
     return segment(f"{row[f'{side}_succeeded_count']:,}/{expected:,}" if expected else "-")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fmon.warehouse.result import rows
 from fmon.warehouse.views import VIEWS, make_views, open_empty, text
 
 if TYPE_CHECKING:
     import duckdb
+
+    from fmon.warehouse.result import Row
 
 COLUMNS = ["view", "column", "type", "unit", "meaning", "grain"]
 
@@ -47,7 +49,7 @@ class Relation(NamedTuple):
     is_table: bool
 
 
-def dictionary() -> tuple[list[str], list[dict[str, Any]]]:
+def dictionary() -> tuple[list[str], list[Row]]:
     """List the columns of all views: names and rows for a command to print; grain: view, column."""
     listed = [
         dict(zip(COLUMNS, (relation.call, *column[:3], column.meaning, relation.grain), strict=True))

@@ -49,7 +49,7 @@ def seen(data):
 def test_before_it_is_closed_a_lost_job_is_open_and_alarms(data):
     before = seen(data)
     assert (before.open_count, exit_status(before)) == (1, 3)
-    assert [alarm["kind"] for alarm in before.alarms] == ["lost"]
+    assert [alarm.kind for alarm in before.alarms] == ["lost"]
 
 
 def test_without_yes_it_is_only_shown(data):
@@ -92,8 +92,8 @@ def test_the_status_says_who_closed_it_and_when(data, table):
     close(data)
     assert f"lost, was RUNNING, closed by anna {clock(NOW)}" in table()
     row = seen(data).rows[0]
-    assert (row["closed_by"], row["closed_reason"], row["closed_at"]) == ("anna", "the node is gone", NOW)
-    assert {other["closed_by"] for other in seen(data).rows[1:]} == {None}
+    assert (row.closed_by, row.closed_reason, row.closed_at) == ("anna", "the node is gone", NOW)
+    assert {other.closed_by for other in seen(data).rows[1:]} == {None}
 
 
 def test_f1_holds_diagnosis_fix_and_relaunch_until_it_is_closed_and_no_longer(data):

@@ -89,7 +89,7 @@ class TestSelection:
     def test_it_shows_the_causes_that_affect_a_selected_condition_with_all_their_jobs(self, mixed):
         diagnosis = look(mixed, oom_of(9, 10, 11, j1=ODD), selections=("c10",))
         (cause,) = diagnosis.causes
-        assert (cause["category"], cause["job_ids"], diagnosis.hidden_count) == ("cuda_oom", [9, 10, 11], 1)
+        assert (cause.category, cause.job_ids, diagnosis.hidden_count) == ("cuda_oom", [9, 10, 11], 1)
         told = text(diagnosis)
         assert "1 of 2 root causes shown" in told
         assert "not recorded, opens no fix: only the causes of c10" in told
@@ -124,8 +124,8 @@ class TestSelection:
     def test_a_cause_and_a_state_are_selections(self, mixed):
         logs = oom_of(9, 10, 11, j1=ODD)
         (cause,) = look(mixed, logs, selections=("model=sam3", "state=failed")).causes
-        (same,) = look(mixed, selections=(f"cause={cause['root_cause_id']}",)).causes
-        assert same["root_cause_id"] == cause["root_cause_id"]
+        (same,) = look(mixed, selections=(f"cause={cause.root_cause_id}",)).causes
+        assert same.root_cause_id == cause.root_cause_id
         with pytest.raises(ConfigError, match="has no root cause 'cuda'"):
             look(mixed, selections=("cause=cuda",))
 

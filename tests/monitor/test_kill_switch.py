@@ -168,8 +168,8 @@ def test_status_shows_a_firing_first_and_ends_with_5(store, examined, monkeypatc
     manifest.jobs[0].job_id = 4
     write_manifest(store, manifest)
     seen = status(connect(store.path.parent, store.experiment_id, queries=QUERIES))
-    assert seen.alarms[0]["kind"] == "kill_switch"
-    assert seen.alarms[0]["message"] == (
+    assert seen.alarms[0].kind == "kill_switch"
+    assert seen.alarms[0].message == (
         "3 jobs failed with the identical error (code) at model=a; better cancelled: job 4: "
         "fmon cancel --kill-switch -e small-20260101T000000Z"
     )

@@ -73,7 +73,7 @@ def test_watch_records_the_firing_and_status_says_what_to_type(config, data):
     )
     next(polls)
     seen = status(connect(data, queries=QUERIES, now=START + timedelta(minutes=1)))
-    assert seen.alarms[0]["message"].endswith(
+    assert seen.alarms[0].message.endswith(
         "better cancelled: job 9, 10: fmon cancel --kill-switch -e burst-20260322T050000Z"
     )
     assert exit_status(seen) == 5

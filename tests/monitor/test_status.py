@@ -101,7 +101,7 @@ def test_open_alarms_come_critical_ones_first_and_cleared_ones_not_at_all(tmp_pa
     poll(store, 40, [job(1, "PENDING"), job(2, "PENDING"), job(3)])
     poll(store, 41, [job(1, "PENDING"), job(2), job(3, "FAILED_SETUP")])
     found = seen(tmp_path, 41)
-    assert [(alarm["kind"], alarm["job_id"]) for alarm in found.alarms] == [
+    assert [(alarm.kind, alarm.job_id) for alarm in found.alarms] == [
         ("failed_setup", 3),
         ("pending_too_long", 1),
     ]
@@ -111,9 +111,9 @@ def test_rows_come_in_the_order_of_the_manifest_with_exact_money(tmp_path):
     store = study(tmp_path)
     poll(store, 31, [job(number, "SUCCEEDED", minutes=30) for number in (2, 1, 3)])
     found = seen(tmp_path)
-    assert [row["condition_id"] for row in found.rows] == ["c1", "c2", "c3", "c4", "c5", "c6"]
-    assert found.rows[0]["cost_usd"] == Decimal("0.65")
-    assert found.rows[0]["factors"] == {"model": "dynunet", "fold": "0"}
+    assert [row.condition_id for row in found.rows] == ["c1", "c2", "c3", "c4", "c5", "c6"]
+    assert found.rows[0].cost_usd == Decimal("0.65")
+    assert found.rows[0].factors == {"model": "dynunet", "fold": "0"}
 
 
 class TestEta:

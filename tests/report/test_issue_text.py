@@ -4,12 +4,15 @@ import re
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fmon.diagnose.excerpt import excerpt_of
 from fmon.report.issue_text import (
+    AffectedCondition,
+    Issue,
     body,
     code,
     fenced,
@@ -31,7 +34,7 @@ ATTACK = (
 
 
 def issue(**changed):
-    return {
+    columns = {
         "experiment_id": "study-20260322T050000Z",
         "root_cause_id": CAUSE,
         "signature": "5f3a",
@@ -56,12 +59,15 @@ def issue(**changed):
         "first_failed_at": NOW,
         "last_failed_at": NOW,
         "now_at": NOW,
+        "url": None,
+        "is_replayed": False,
         **changed,
     }
+    return Issue(**columns)
 
 
-CONDITIONS = [{"condition_id": "sam3-0", "job_id": 7, "cycle": 2, "status": "FAILED"}]
-SUSPECTS = [{"statement": "all 2 have model=sam3 (2 of 2 there, 0 of 4 elsewhere)"}]
+CONDITIONS = [AffectedCondition(condition_id="sam3-0", job_id=7, cycle=2, status="FAILED")]
+SUSPECTS = ["all 2 have model=sam3 (2 of 2 there, 0 of 4 elsewhere)"]
 LOG = "first\nsecond\nValueError: shapes (3,) and (4,)\nlast\n\n"
 
 
@@ -126,16 +132,16 @@ def test_hostile_text_stays_in_code(write):
         fixes=[f"{ATTACK}\n# heading"],
         signature=ATTACK,
     )
-    condition = {"condition_id": ATTACK, "job_id": 1, "cycle": 0, "status": ATTACK}
+    condition = AffectedCondition(condition_id=ATTACK, job_id=1, cycle=0, status=ATTACK)
     log = f"a\n{ATTACK}\n```\n{ATTACK}\n"
-    said = write(hostile, [condition], [{"statement": ATTACK}], excerpt(log, 2, ATTACK))
+    said = write(hostile, [condition], [ATTACK], excerpt(log, 2, ATTACK))
     plain = outside_of_code(said.partition("\n")[2])
     for word in ("@", "#1", "GH-1", "<img", "<!--", "javascript", "issues/1", "# heading"):
         assert word not in plain
     assert "\x1b" not in said
     assert "\u202e" not in said
     assert not is_about(said, "auth"), "no log may pass for another cause's issue"
-    assert is_about(said, hostile["root_cause_id"])
+    assert is_about(said, hostile.root_cause_id)
 
 
 @given(st.text(min_size=1, max_size=80))
@@ -163,7 +169,7 @@ def test_a_title_is_one_line_of_bounded_length():
 
 
 def test_the_largest_body_is_far_below_githubs_limit():
-    many = [{**CONDITIONS[0], "condition_id": "c" * 900}] * 10_000
+    many = [msgspec.structs.replace(CONDITIONS[0], condition_id="c" * 900)] * 10_000
     said = body(
         issue(
             condition_count=10_000,
@@ -172,7 +178,7 @@ def test_the_largest_body_is_far_below_githubs_limit():
             evidence_line=50,
         ),
         many,
-        [{"statement": "s" * 9_000}] * 90,
+        ["s" * 9_000] * 90,
         excerpt("`" * 100_000 + ("\n" + "`" * 9_000) * 90, 50, "`" * 500),
     )
     assert len(said) < 65_536

@@ -19,7 +19,7 @@ from fmon.launch.plan import Plan
 from fmon.launch.preflight import Check
 from fmon.model import STATES
 from fmon.monitor.eta import Eta
-from fmon.monitor.status import Status
+from fmon.monitor.status import Alarm, ConditionRow, Status
 from fmon.terminal.lines import Grid, cells, plain, segment
 from fmon.terminal.plan import plan_lines, print_plan
 from fmon.terminal.rows import print_rows
@@ -31,7 +31,7 @@ from tests.support.studies import at
 HOSTILE = "[bold]x[/] \x1b]0;owned\x07 \x1b[31m \u202eevil\u202c \x9b2J \r\n\u2028"
 
 
-def row(number: int, state: str = "running", **changed) -> dict:
+def row(number: int, state: str = "running", **changed) -> ConditionRow:
     fields = {
         "condition_id": f"dynunet-dice_ce_cldice-true-{number}",
         "kind": "grid",
@@ -41,29 +41,40 @@ def row(number: int, state: str = "running", **changed) -> dict:
         "cycle": 0,
         "state": state,
         "status": state.upper(),
+        "category": None,
+        "failure_reason": None,
         "recovery_count": 0,
         "run_s": 61.0,
         "cost_usd": Decimal("0.4200"),
+        "submitted_at": None,
+        "start_at": None,
+        "end_at": None,
+        "since_at": None,
         "closed_by": None,
+        "closed_reason": None,
         "closed_at": None,
     }
-    return {**fields, **changed}
+    return ConditionRow(**{**fields, **changed})
 
 
-def alarm(number: int, **changed) -> dict:
+def alarm(number: int, **changed) -> Alarm:
     fields = {
         "kind": "overrun",
         "severity": "critical",
         "condition_id": f"dynunet-dice_ce_cldice-true-{number}",
         "job_id": number,
         "message": f"job {number} runs longer than expected",
+        "value": None,
+        "threshold": None,
+        "unit": None,
+        "started_at": None,
         "raised_at": at(number),
     }
-    return {**fields, **changed}
+    return Alarm(**{**fields, **changed})
 
 
-def seen(rows: list[dict], alarms: list[dict] | None = None, **changed) -> Status:
-    counts = {state: sum(each["state"] == state for each in rows) for state in STATES}
+def seen(rows: list[ConditionRow], alarms: list[Alarm] | None = None, **changed) -> Status:
+    counts = {state: sum(each.state == state for each in rows) for state in STATES}
     fields = {
         "experiment_id": "study-20260322T050000Z",
         "experiment_name": "study",

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import re
+from functools import reduce
 from pathlib import Path
 
 import msgspec
@@ -39,15 +40,16 @@ def con(tmp_path_factory):
 
 @pytest.mark.parametrize(("module", "query", "row_type", "by"), sorted(calls(), key=str))
 def test_the_columns_are_the_fields_and_the_values_of_their_types(con, module, query, row_type, by):
-    names = vars(importlib.import_module(module))
-    parameters = dict.fromkeys(re.findall(r"\$([a-z]\w*)", names[query]), 9) or None
+    importing = importlib.import_module(module)
+    sql, struct = reduce(getattr, query.split("."), importing), getattr(importing, row_type)
+    parameters = dict.fromkeys(re.findall(r"\$([a-z]\w*)", sql), 9) or None
     if by is None:
-        found = typed_rows(con, names[query], names[row_type], parameters)
+        found = typed_rows(con, sql, struct, parameters)
     else:
-        grouped = grouped_rows(con, names[query], names[row_type], by=by, parameters=parameters)
+        grouped = grouped_rows(con, sql, struct, by=by, parameters=parameters)
         found = [row for rows in grouped.values() for row in rows]
     for row in found:
-        msgspec.convert(msgspec.structs.asdict(row), names[row_type])
+        msgspec.convert(msgspec.structs.asdict(row), struct)
 
 
 def test_there_are_such_queries():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fmon.causes.taxonomy import strategy
 from fmon.diagnose.excerpt import narrowed
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from fmon.diagnose.excerpt import Excerpt
     from fmon.report.page.budget import Size
+    from fmon.warehouse.result import Row
 
-Row = dict[str, Any]
 
 STEPS = 5
 """Shades of the matrix."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fmon.text import clock, money
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from fmon.warehouse.result import Row
+
 from typing import TYPE_CHECKING
 
 from fmon.report.page.verdict import readable
-
-Row = dict[str, Any]
 
 WIDTH = 100
 """Of the longest bar."""
@@ -52,7 +52,7 @@ def _with_bars(rows: Sequence[Row], whole: str) -> list[Row]:
     ]
 
 
-def reconciled(found: dict[str, Any]) -> str:
+def reconciled(found: Row) -> str:
     """Hold fmon's cost against SkyPilot's own, in a sentence; ``found`` is a row of RECONCILED."""
     reported, compared = found["reported_count"], found["compared_count"]
     said = (

@@ -20,6 +20,8 @@ from fmon.text import clock, cost, cut, duration, money, visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from fmon.warehouse.result import Row
+
 MAX_BYTES = 1_000_000
 
 
@@ -72,7 +74,7 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
 
 
-def left(found: Sequence[dict[str, Any]], most: int) -> int:
+def left(found: Sequence[Row], most: int) -> int:
     """Count what a list leaves out; each row says how many there are in all."""
     return max(0, found[0]["total"] - min(len(found), most)) if found else 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fmon.diagnose.excerpt import Evidence
 from fmon.report import failure_queries, queries
 from fmon.report.page.budget import SIZES
 from fmon.report.page.heat_map import pairs_of
@@ -14,16 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from fmon.diagnose.excerpt import Excerpt
+    from fmon.warehouse.result import Row
 
-Row = dict[str, Any]
-Rows = list[Row]
 Pair = tuple[str, str]
 
 
 class Ask(Protocol):
     """Runs a query over the views of one experiment: its rows."""
 
-    def __call__(self, sql: str, parameters: Mapping[str, Any] | None = None, /) -> Rows:
+    def __call__(self, sql: str, parameters: Mapping[str, Any] | None = None, /) -> list[Row]:
         """Run it."""
         ...
 
@@ -44,36 +44,36 @@ class Facts:
     polls: Row
     struck: Row
     detection: Row
-    alarms: Rows
-    alarm_counts: Rows
-    levels: Rows
-    matrices: dict[Pair, Rows]
-    cause_matrices: dict[Pair, Rows]
-    causes: Rows
-    suspects: Rows
-    clusters: Rows
-    cause_cycles: Rows
+    alarms: list[Row]
+    alarm_counts: list[Row]
+    levels: list[Row]
+    matrices: dict[Pair, list[Row]]
+    cause_matrices: dict[Pair, list[Row]]
+    causes: list[Row]
+    suspects: list[Row]
+    clusters: list[Row]
+    cause_cycles: list[Row]
     excerpts: dict[str, Excerpt]
-    reasons: Rows
-    cycles: Rows
-    reconciled: Rows
-    history: Rows
-    firings: Rows
-    audit: Rows
-    gaps: Rows
-    failed_polls: Rows
-    conditions: Rows
-    runs: Rows
+    reasons: list[Row]
+    cycles: list[Row]
+    reconciled: list[Row]
+    history: list[Row]
+    firings: list[Row]
+    audit: list[Row]
+    gaps: list[Row]
+    failed_polls: list[Row]
+    conditions: list[Row]
+    runs: list[Row]
     stray_run_count: int
-    spans: Rows
-    parts: Rows
+    spans: list[Row]
+    parts: list[Row]
     unreconciled: str | None
     untracked: str | None
 
 
 def gather(
     ask: Ask,
-    excerpt: Callable[[Row], Excerpt | None],
+    excerpt: Callable[[Evidence], Excerpt | None],
     *,
     unreconciled: str | None = None,
     untracked: str | None = None,
@@ -83,7 +83,7 @@ def gather(
     Parameters
     ----------
     ask : runs a query
-    excerpt : a row of CAUSES -> the lines of the stored log around its evidence; None = there are none
+    excerpt : evidence of a cause -> the lines of the stored log around it; None = there are none
     unreconciled, untracked : why SkyPilot's own costs and MLflow's runs of today are missing
     """
     size = SIZES[0]
@@ -108,7 +108,7 @@ def gather(
         suspects=ask(failure_queries.SUSPECTS, named) if causes else [],
         clusters=ask(failure_queries.CLUSTERS, {"most": size.levels, **named}) if causes else [],
         cause_cycles=ask(failure_queries.CAUSE_CYCLES, {"most": 2 * size.causes}),
-        excerpts={row["root_cause_id"]: found for row in causes if (found := excerpt(row))},
+        excerpts={row["root_cause_id"]: found for row in causes if (found := excerpt(_evidence(row)))},
         reasons=ask(queries.FAILURES, {"most": size.reasons, "most_ids": size.ids, **characters}),
         cycles=ask(queries.CYCLES),
         reconciled=ask(queries.RECONCILED),
@@ -129,7 +129,9 @@ def gather(
     )
 
 
-def _matrices(ask: Ask, experiment_id: str, levels: Rows) -> tuple[dict[Pair, Rows], dict[Pair, Rows]]:
+def _matrices(
+    ask: Ask, experiment_id: str, levels: list[Row]
+) -> tuple[dict[Pair, list[Row]], dict[Pair, list[Row]]]:
     """Ask for each pair of factors, at the levels that are shown: how far they are, and what failed there."""
     shown: dict[str, list[str]] = {}
     for row in levels:
@@ -147,4 +149,13 @@ def _matrices(ask: Ask, experiment_id: str, levels: Rows) -> tuple[dict[Pair, Ro
     return (
         {pair: ask(queries.MATRIX, given) for pair, given in asked.items()},
         {pair: ask(failure_queries.CAUSE_MATRIX, given) for pair, given in asked.items()},
+    )
+
+
+def _evidence(cause: Row) -> Evidence:
+    return Evidence(
+        text=cause["evidence"],
+        source=cause["evidence_source"],
+        job_id=cause["evidence_job_id"],
+        line=cause["evidence_line"],
     )

@@ -12,9 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fmon.report.page.budget import Size
+    from fmon.warehouse.result import Row
 
-Row = dict[str, Any]
-Rows = list[Row]
 Pair = tuple[str, str]
 
 MAX_FACTORS = 10
@@ -35,7 +34,7 @@ EMPTY = ("-", "", "none")
 _OTHERS = ("cancelled", "running", "pending", "lost", "missing")
 
 
-def pairs_of(levels: Rows) -> list[Pair]:
+def pairs_of(levels: list[Row]) -> list[Pair]:
     """List the pairs of factors, those of one level last: they tell nothing.
 
     A single factor is paired with itself.
@@ -50,9 +49,9 @@ def pairs_of(levels: Rows) -> list[Pair]:
 
 
 def matrix_of(
-    levels: Rows,
-    matrices: Mapping[Pair, Rows],
-    struck: Mapping[Pair, Rows],
+    levels: list[Row],
+    matrices: Mapping[Pair, list[Row]],
+    struck: Mapping[Pair, list[Row]],
     cards: Sequence[Row],
     size: Size,
 ) -> Row | None:
@@ -104,7 +103,7 @@ def _telling(pairs: list[Pair], cards: Sequence[Row]) -> list[Pair]:
     return sorted(pairs, key=lambda pair: -len(suspected & set(pair)))
 
 
-def _factor(name: str, shown: Rows, size: Size) -> Row:
+def _factor(name: str, shown: list[Row], size: Size) -> Row:
     return {
         "name": cut(name, size.name_characters),
         "levels": [cut(row["level"], size.name_characters) for row in shown],
@@ -113,7 +112,7 @@ def _factor(name: str, shown: Rows, size: Size) -> Row:
 
 
 def _cells(
-    found: Rows, struck: Rows, at: Sequence[Mapping[str, int]], tags: Mapping[str, Row]
+    found: list[Row], struck: list[Row], at: Sequence[Mapping[str, int]], tags: Mapping[str, Row]
 ) -> list[list[Any]]:
     """Place the cells and write each of their measures."""
     at_row, at_column = at

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fmon.warehouse.result import Row
 
 from fmon.text import cost, duration, money
-
-Row = dict[str, Any]
 
 WIDTH = 1000
 LEAST = 8

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fmon.report.page.budget import Size
     from fmon.report.page.facts import Facts
+    from fmon.warehouse.result import Row
 
 from itertools import groupby
 from operator import itemgetter
@@ -50,9 +51,7 @@ def _render(facts: Facts, size: Size) -> str:
     )
 
 
-def _values(
-    facts: Facts, size: Size, cards: list[dict[str, Any]], matrix: dict[str, Any] | None
-) -> dict[str, Any]:
+def _values(facts: Facts, size: Size, cards: list[Row], matrix: Row | None) -> Row:
     """Name what the templates show."""
     experiment = facts.experiment
     tags = {card["root_cause_id"]: card for card in cards}
@@ -83,7 +82,7 @@ def _values(
     }
 
 
-def metrics_of(runs: Sequence[dict[str, Any]], size: Size) -> list[str]:
+def metrics_of(runs: Sequence[Row], size: Size) -> list[str]:
     """Name the metrics that there is room for, in the order in which the runs have them."""
     return list(dict.fromkeys(name for run in runs for name in run["metrics"]))[: size.metrics]
 

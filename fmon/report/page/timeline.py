@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fmon.text import cost, cut, duration
 
 if TYPE_CHECKING:
     from fmon.report.page.budget import Size
+    from fmon.warehouse.result import Row
 
 WIDTH = 1000
 HEIGHT = 60
@@ -120,7 +121,7 @@ order by part.number
 """
 
 
-def bars_of(spans: list[dict[str, Any]], size: Size) -> list[dict[str, Any]]:
+def bars_of(spans: list[Row], size: Size) -> list[Row]:
     """Place the attempts that are listed one by one, in the order of their submission.
 
     Parameters
@@ -135,7 +136,7 @@ def bars_of(spans: list[dict[str, Any]], size: Size) -> list[dict[str, Any]]:
     return [_bar(span, start, length, size) for span in sorted(shown, key=_order)]
 
 
-def strip_of(spans: list[dict[str, Any]], parts: list[dict[str, Any]], size: Size) -> dict[str, Any] | None:
+def strip_of(spans: list[Row], parts: list[Row], size: Size) -> Row | None:
     """Draw how many attempts ran at each time, and where failures were.
 
     Parameters
@@ -173,21 +174,21 @@ def strip_of(spans: list[dict[str, Any]], parts: list[dict[str, Any]], size: Siz
     }
 
 
-def _room(spans: list[dict[str, Any]], size: Size) -> int:
+def _room(spans: list[Row], size: Size) -> int:
     return min(len(spans), size.bars if spans[0]["total"] <= size.bars else size.bars_of_many)
 
 
-def _frame(spans: list[dict[str, Any]]) -> tuple[float, float]:
+def _frame(spans: list[Row]) -> tuple[float, float]:
     """Give start and length of the whole timeline [s]; every row of TIMELINE carries them."""
     start, end = spans[0]["first_s"], spans[0]["last_s"]
     return start, max(end - start, 1.0)
 
 
-def _order(span: dict[str, Any]) -> tuple[float, int]:
+def _order(span: Row) -> tuple[float, int]:
     return span["from_s"], span["job_id"]
 
 
-def _bar(span: dict[str, Any], start: float, length: float, size: Size) -> dict[str, Any]:
+def _bar(span: Row, start: float, length: float, size: Size) -> Row:
     """Place one attempt: thin while it waits, thick while it runs."""
     scale = WIDTH / length
     began = span["to_s"] if span["start_s"] is None else min(span["start_s"], span["to_s"])

@@ -12,6 +12,8 @@ from fmon.text import cut, money
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from fmon.warehouse.result import Row
+
 UNEXAMINED = "unknown/unexamined"
 MOST_NAMED = 2
 """Causes whose place in the grid the verdict names; the cards have them all."""
@@ -19,8 +21,6 @@ NAME_CHARACTERS = 60
 MUTE = re.compile(r"true|false|null|none|[^a-z]*|[-+]?[\d.]+e[-+]?\d+", re.I)
 """Levels that say nothing without their factor: truth values and numbers."""
 TIMES = " \N{MULTIPLICATION SIGN} "
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
