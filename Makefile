@@ -15,8 +15,8 @@ demo: .venv/.installed  ## replay a recorded experiment, show it, write its repo
 test: .venv/.installed check  ## all that needs no server, no browser and no root
 	$(BIN)/pytest -n auto --dist loadfile
 
-test-real: .venv/.installed  ## against a real SkyPilot; installs it by apt and pip, or says why it can't
-	$(BIN)/pytest -m real -n 2 --dist loadgroup
+test-real: .venv/.installed  ## against a real SkyPilot (installed by apt and pip, or it says why it can't), and what is slow
+	$(BIN)/pytest -m "real or slow" -n 2 --dist loadgroup
 
 check: .venv/.installed  ## formatting, lint, types, layers of imports
 	$(BIN)/ruff format --check -q .

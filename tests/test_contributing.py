@@ -11,6 +11,8 @@ import pytest
 from tests.support import ROOT
 from tests.support.readme import BLOCK
 
+pytestmark = pytest.mark.slow
+
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 _, *PARTS = re.split(r"^## (Add .+)\n", PAGE, flags=re.MULTILINE)
 SECTIONS = dict(zip(PARTS[::2], PARTS[1::2], strict=True))

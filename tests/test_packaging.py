@@ -9,6 +9,8 @@ import pytest
 
 from tests.support import ROOT
 
+pytestmark = pytest.mark.slow
+
 LIST_VIEWS = """
 import pathlib, sys
 sys.path[:0] = sys.argv[1:]

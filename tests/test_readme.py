@@ -19,11 +19,13 @@ def folder(tmp_path_factory):
     return made
 
 
+@pytest.mark.slow
 def test_console_blocks_print_what_the_readme_says(folder):
     for block in blocks("console"):
         assert session(block, folder) == block
 
 
+@pytest.mark.slow
 def test_python_blocks_run(folder):
     run("fmon replay data/demo", folder)
     for number, block in enumerate(blocks("python")):

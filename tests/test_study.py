@@ -30,14 +30,17 @@ def counted(tmp_path_factory):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_fix_plan_reads_each_file_once_and_no_task(counted):
     assert counted["reads"]["fix plan"] == {"manifest": 1, "config": 1, "task": 0, "events": 1}
 
 
+@pytest.mark.slow
 def test_fix_verify_reads_each_file_once(counted):
     assert counted["reads"]["fix verify"] == {"manifest": 1, "config": 1, "task": 1, "events": 1}
 
 
+@pytest.mark.slow
 def test_relaunch_reads_each_file_once_and_what_others_may_change_once_more_under_the_lock(counted):
     assert counted["reads"]["relaunch --yes"] == {"manifest": 2, "config": 1, "task": 1, "events": 2}
     assert counted["relaunched"] == sorted(CONDITIONS[1::2])

@@ -299,6 +299,7 @@ class TestCommand:
             [FMON, *words, "--data", data], capture_output=True, text=True, cwd=ROOT, check=False
         )
 
+    @pytest.mark.slow
     def test_refuses_then_plans_records_and_verifies(self, data):
         refused = self.fmon("fix", "plan", data=data)
         assert (refused.returncode, refused.stdout) == (22, "")

@@ -328,7 +328,7 @@ def line_of(item):
 
 @pytest.mark.parametrize(
     "after",
-    [pytest.param(False, id="before", marks=pytest.mark.real), pytest.param(True, id="after")],
+    [pytest.param(False, id="before", marks=pytest.mark.slow), pytest.param(True, id="after")],
 )  # one of them for its time only with the real parts
 def test_death_at_any_system_call_of_an_examination_costs_nothing(store, tmp_path, after):
     manifest = read_manifest(store)

@@ -69,7 +69,7 @@ def test_a_server_that_gives_no_log_costs_the_poll_nothing_else(followed):
 
 @pytest.mark.parametrize(
     "kind",  # the others for their time only
-    [kind if kind == "another version" else pytest.param(kind, marks=pytest.mark.real) for kind in FAULTS],
+    [kind if kind == "another version" else pytest.param(kind, marks=pytest.mark.slow) for kind in FAULTS],
 )
 def test_a_poll_that_meets_a_fault_exits_11_and_the_next_one_carries_on(followed, kind):
     stage, fault = FAULTS[kind]

@@ -45,7 +45,7 @@ SCENES = {
 @pytest.mark.usefixtures("small_tiers")
 @pytest.mark.parametrize(
     "after",
-    [pytest.param(False, id="before", marks=pytest.mark.real), pytest.param(True, id="after")],
+    [pytest.param(False, id="before", marks=pytest.mark.slow), pytest.param(True, id="after")],
 )  # one of them for its time only with the real parts
 @pytest.mark.parametrize("scene", SCENES)
 def test_death_at_any_system_call_loses_nothing(store, scene, after):
@@ -140,6 +140,6 @@ def test_four_kills_lose_no_acknowledged_poll(store, tmp_path):
     check_kills(store, tmp_path / "acks", 4)
 
 
-@pytest.mark.real
+@pytest.mark.slow
 def test_a_hundred_kills_lose_no_acknowledged_poll(store, tmp_path):
     check_kills(store, tmp_path / "acks", 100)
