@@ -4,7 +4,7 @@ BIN := .venv/bin
 # With this set every `import sky` compiles itself again: 8 s instead of 2.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-real check fmt golden docs pictures bench build lock clean
+.PHONY: demo test test-real check fmt golden docs structure pictures bench build lock clean
 
 demo: .venv/.installed  ## replay a recorded experiment, show it, write its report
 	$(BIN)/fmon replay data/demo
@@ -15,10 +15,10 @@ demo: .venv/.installed  ## replay a recorded experiment, show it, write its repo
 test: .venv/.installed check  ## all that needs no server, no browser and no root
 	$(BIN)/pytest -n auto --dist loadfile
 
-test-real: .venv/.installed  ## against a real SkyPilot; installs it by apt and pip, or says why it can't
-	$(BIN)/pytest -m real -n 2 --dist loadgroup
+test-real: .venv/.installed  ## against a real SkyPilot (installed by apt and pip, or it says why it can't), and what is slow
+	$(BIN)/pytest -m "real or slow" -n 2 --dist loadgroup
 
-check: .venv/.installed  ## formatting, lint, types, floors
+check: .venv/.installed  ## formatting, lint, types, layers of imports
 	$(BIN)/ruff format --check -q .
 	$(BIN)/ruff check -q .
 	$(BIN)/sqlfluff lint -q -p 0 sql
@@ -33,6 +33,9 @@ golden: .venv/.installed  ## rewrite tests/golden; review the diff
 
 docs: .venv/.installed  ## rewrite the generated docs and the manifest's JSON Schema
 	$(BIN)/python -m tests.tools.generate
+
+structure: .venv/.installed  ## the graph of imports: rooms, levels, cycles
+	$(BIN)/python -m tests.tools.graph
 
 pictures: .venv/.installed  ## docs/img/*.png of the report, in Chromium
 	$(BIN)/python -m tests.tools.pictures

@@ -9,7 +9,8 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from fmon.events import ActionEvent, BaseEvent, KnownEvent
 from tests.support.events import written_events
-from tests.support.relaunching import CONDITIONS, World
+from tests.support.relaunching import Repository
+from tests.support.world import CONDITIONS
 from tests.tools import events
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,7 +31,7 @@ def test_every_kind_is_known_to_the_reader():
 def test_what_the_commands_write_is_what_the_schema_says(tmp_path):
     Draft202012Validator.check_schema(SHIPPED)
     validator = Draft202012Validator(SHIPPED)
-    world = World(tmp_path)
+    world = Repository(tmp_path)
     world.launch()
     world.end(CONDITIONS[:2])
     world.diagnose()

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from tests.support.queues import job, write_config
+from tests.support.queues import job
+from tests.support.world import write_config
 
 HEAVY = {"sky", "polars", "duckdb", "pandas", "pyarrow", "pydantic", "rich", "yaml", "jinja2", "numpy"}
 

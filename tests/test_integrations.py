@@ -10,7 +10,8 @@ import yaml
 from typer.main import get_command
 
 from fmon.cli.app import app
-from tests.support.readme import BLOCK, ROOT, commands, run
+from tests.support import ROOT
+from tests.support.readme import BLOCK, commands, run
 
 SKILL = ROOT / "skills/factorial-monitor/SKILL.md"
 DOCUMENT = ROOT / "docs/integrations.md"
@@ -72,6 +73,7 @@ def test_the_skills_front_matter_is_read_as_yaml():
     assert {"version", "description", "activation", "invocation"} <= front.keys()
 
 
+@pytest.mark.slow
 def test_what_needs_no_server_runs_on_the_demo(tmp_path):
     shutil.copytree(ROOT / "data/demo", tmp_path / "data/demo")
     (tmp_path / "wandb.csv").write_text("condition_id,val_dice\ndynunet-dice_ce-0,0.8\n")

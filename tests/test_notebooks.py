@@ -12,9 +12,9 @@ import nbformat
 import pytest
 
 from fmon.monitor.replay import replay
+from tests.support import ROOT
 from tests.support.recordings import write_recording
 
-ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 FILE = "FileNotFoundError: [Errno 2] No such file or directory: 'centrelines/fold1.json'"
 JUPYTER = Path(sys.executable).with_name("jupyter-execute")
@@ -64,7 +64,7 @@ def charts(notebook: nbformat.NotebookNode) -> list[dict]:
     return [json.loads(chart[1]) for chart in found if chart]
 
 
-@pytest.mark.real  # for its time only
+@pytest.mark.slow
 def test_coverage_runs_from_a_clean_kernel(data, tmp_path):
     notebook = executed(ROOT / "notebooks/coverage.ipynb", data, tmp_path)
     text = shown(notebook)
@@ -82,7 +82,7 @@ def test_coverage_runs_from_a_clean_kernel(data, tmp_path):
     assert all(row["usd"] > 0 for row in levels)
 
 
-@pytest.mark.real  # for its time only
+@pytest.mark.slow
 def test_post_mortem_runs_from_a_clean_kernel_and_compares(data, tmp_path):
     notebook = executed(ROOT / "notebooks/post_mortem.ipynb", data, tmp_path)
     text = shown(notebook)
@@ -98,7 +98,7 @@ def test_post_mortem_runs_from_a_clean_kernel_and_compares(data, tmp_path):
     assert len(charts(notebook)) == 3
 
 
-@pytest.mark.real  # for its time only
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_single_experiment_without_failures_is_no_error(path, tmp_path):
     config = "experiment_name: calm\nskypilot_yaml: t.yaml\nfactors: {a: [1, 2], b: [x]}\n"

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support import ROOT
+
+pytestmark = pytest.mark.slow
+
 LIST_VIEWS = """
 import pathlib, sys
 sys.path[:0] = sys.argv[1:]

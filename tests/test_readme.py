@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fmon.config import load_experiment
-from tests.support.readme import README, ROOT, blocks, run, session
+from tests.support import ROOT
+from tests.support.readme import README, blocks, run, session
 
 
 @pytest.fixture(scope="module")
@@ -18,17 +19,20 @@ def folder(tmp_path_factory):
     return made
 
 
+@pytest.mark.slow
 def test_console_blocks_print_what_the_readme_says(folder):
     for block in blocks("console"):
         assert session(block, folder) == block
 
 
+@pytest.mark.slow
 def test_python_blocks_run(folder):
     run("fmon replay data/demo", folder)
     for number, block in enumerate(blocks("python")):
-        (folder / f"block{number}.py").write_text(block.rstrip() + ".write_csv('out.csv')\n")
-        run(f"python block{number}.py", folder)
-        assert (folder / "out.csv").read_text().startswith("cycle,job_count,cost_usd,unpriced_count\n0,19,")
+        (folder / f"block{number}.py").write_text(block)
+        *_, head, _, _, _, row, _ = run(f"python block{number}.py", folder).splitlines()
+        assert re.findall(r"\w+", head) == ["cycle", "job_count", "cost_usd", "unpriced_count"]
+        assert re.findall(r"[\d.]+", row)[:2] == ["0", "19"]
 
 
 def test_the_config_of_the_readme_is_one(folder):

@@ -10,8 +10,9 @@ import pytest
 from fmon.errors import ConfigError
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.study import open_study
-from tests.support.readme import ROOT
-from tests.support.relaunching import CONDITIONS, World
+from tests.support import ROOT
+from tests.support.relaunching import Repository
+from tests.support.world import CONDITIONS, new_store
 
 
 @pytest.fixture(scope="module")
@@ -29,14 +30,17 @@ def counted(tmp_path_factory):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_fix_plan_reads_each_file_once_and_no_task(counted):
     assert counted["reads"]["fix plan"] == {"manifest": 1, "config": 1, "task": 0, "events": 1}
 
 
+@pytest.mark.slow
 def test_fix_verify_reads_each_file_once(counted):
     assert counted["reads"]["fix verify"] == {"manifest": 1, "config": 1, "task": 1, "events": 1}
 
 
+@pytest.mark.slow
 def test_relaunch_reads_each_file_once_and_what_others_may_change_once_more_under_the_lock(counted):
     assert counted["reads"]["relaunch --yes"] == {"manifest": 2, "config": 1, "task": 1, "events": 2}
     assert counted["relaunched"] == sorted(CONDITIONS[1::2])
@@ -44,7 +48,9 @@ def test_relaunch_reads_each_file_once_and_what_others_may_change_once_more_unde
 
 @pytest.fixture
 def world(tmp_path):
-    return World(tmp_path)
+    made = Repository(tmp_path)
+    new_store(made.config, made.data)
+    return made
 
 
 def test_manifest_and_events_need_no_config(world):

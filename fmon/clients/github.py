@@ -32,7 +32,7 @@ LABELS = {
 """Colour and description of each label, for repositories that don't have it yet."""
 
 _REPOSITORY = re.compile(r"(?:https://)?(?:[\w.-]+/)?[\w.-]+/[\w.-]+")
-_URL = re.compile(r"https?://\S+/issues/(\d+)")
+_URL = re.compile(r"https?://\S+/issues/\d+")
 
 QUIET = {"GH_PROMPT_DISABLED": "1", "GH_NO_UPDATE_NOTIFIER": "1", "NO_COLOR": "1", "GH_PAGER": "cat"}
 
@@ -49,9 +49,10 @@ class Found(NamedTuple):
 class GitHub:
     """The issues of one repository."""
 
-    def __init__(self, program: str, repository: str) -> None:
+    def __init__(self, program: str, repository: str, *, timeout_s: float = TIMEOUT_S) -> None:
         self.program = program
         self.repository = repository
+        self.timeout_s = timeout_s
         self._labels: set[str] | None = None
 
     def search(self, word: str) -> list[Found]:
@@ -119,16 +120,18 @@ class GitHub:
         return lines[-1]
 
     def _run(self, *words: str, body: str | None = None) -> str:
-        return run_gh(self.program, *words, "--repo", self.repository, body=body)
+        words = (*words, "--repo", self.repository)
+        return run_gh(self.program, *words, body=body, timeout_s=self.timeout_s)
 
 
-def open_github(repository: str | None) -> GitHub:
+def open_github(repository: str | None, *, timeout_s: float = TIMEOUT_S) -> GitHub:
     """Find gh and the repository.
 
     Parameters
     ----------
     repository : ``OWNER/NAME``, with the host before it where it is not github.com; None = the one that the
         current folder is a clone of
+    timeout_s : longest wait for one call of gh [s]
 
     Raises
     ------
@@ -145,24 +148,15 @@ def open_github(repository: str | None) -> GitHub:
         )
         raise ConfigError(message)
     if repository is None:
-        said = run_gh(program, "repo", "view", "--json", "url", "--jq", ".url")
-        return GitHub(program, said.strip())
+        said = run_gh(program, "repo", "view", "--json", "url", "--jq", ".url", timeout_s=timeout_s)
+        return GitHub(program, said.strip(), timeout_s=timeout_s)
     if not _REPOSITORY.fullmatch(repository):
         message = f"--repo {repository!r} is not a repository; write OWNER/NAME"
         raise ConfigError(message)
-    return GitHub(program, repository)
+    return GitHub(program, repository, timeout_s=timeout_s)
 
 
-def number_of(url: str) -> int:
-    """Read the issue's number off its URL, or off that of one of its comments."""
-    found = _URL.match(url)
-    if found is None:
-        message = f"{url!r} is not the URL of an issue"
-        raise GitHubError(message)
-    return int(found[1])
-
-
-def run_gh(program: str, *words: str, body: str | None = None) -> str:
+def run_gh(program: str, *words: str, body: str | None = None, timeout_s: float = TIMEOUT_S) -> str:
     """Run gh; give what it prints.
 
     Raises
@@ -179,12 +173,12 @@ def run_gh(program: str, *words: str, body: str | None = None) -> str:
             text=True,
             encoding="utf-8",
             errors="replace",
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             env={**os.environ, **QUIET},
             check=False,
         )
     except subprocess.TimeoutExpired:
-        message = f"{called} did not end within {TIMEOUT_S:g} s; run the same command again: it looks first"
+        message = f"{called} did not end within {timeout_s:g} s; run the same command again: it looks first"
         raise GitHubError(message) from None
     except OSError as fault:
         message = f"{called} can't be run ({fault.strerror}); is {program} GitHub's command line?"

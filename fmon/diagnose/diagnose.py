@@ -126,6 +126,7 @@ def diagnose(
     is_partial: bool = False,
     logs: LogReader | None,
     now: datetime,
+    examine_s: float = EXAMINE_S,
     selections: tuple[str, ...] = (),
 ) -> Diagnosis:
     """Group all failures of the current cycle by root cause.
@@ -136,6 +137,7 @@ def diagnose(
     is_partial : also while jobs are open: preliminary
     logs : where logs are read from that no poll has fetched
     now : the clock [UTC]
+    examine_s : how long it may fetch and classify logs that no poll has [s]
     selections : words of a selection: only causes that affect one of its conditions are returned, and nothing
         is recorded, since F2 asks that all failures have been shown
 
@@ -152,8 +154,8 @@ def diagnose(
     early = unfinished(study.connect((UNFINISHED,), now=now))
     if not is_lifted:
         f1_wait_for_terminal(early)
-    budget = Budget(jobs=sys.maxsize, seconds=EXAMINE_S)
-    examined = examine(study.store, study.manifest, logs, now=now, budget=budget, wait_s=EXAMINE_S)
+    budget = Budget(jobs=sys.maxsize, seconds=examine_s)
+    examined = examine(study.store, study.manifest, logs, now=now, budget=budget, wait_s=examine_s)
     # Read again: what is known so far is as of before the examination, which may have waited for others.
     study = Study(study.store)
     con = study.connect(QUERIES, now=now)

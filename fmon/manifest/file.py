@@ -126,22 +126,6 @@ class ManifestFile:
         return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def manifest_schema() -> Json:
-    """Give the JSON Schema of the file; it ships as ``fmon/manifest.schema.json``."""
-    schema = msgspec.json.schema(Manifest)
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    definitions = schema["$defs"]
-    definitions["Manifest"]["additionalProperties"] = False
-    entry = definitions["Entry"]
-    entry["additionalProperties"] = entry["properties"].pop("factors")["additionalProperties"]
-    entry["required"].remove("factors")
-    entry["description"] = (
-        "One condition; each of its factors is a key of its own beside the ones listed here."
-    )
-    _demand_time_zones(schema)
-    return schema
-
-
 def _content(store: Store) -> Json:
     """Read the file and give the JSON object in it."""
     try:
@@ -249,15 +233,3 @@ def _entry_to_json(entry: Json) -> Json:
 
 def _utc(time: datetime | None) -> datetime | None:
     return time and time.astimezone(UTC)
-
-
-def _demand_time_zones(node: Any) -> None:
-    """Let the schema ask of every time what msgspec asks: that its zone is said."""
-    if isinstance(node, dict):
-        if node.get("format") == "date-time":
-            node["pattern"] = r"^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)$"
-        for child in node.values():
-            _demand_time_zones(child)
-    elif isinstance(node, list):
-        for child in node:
-            _demand_time_zones(child)

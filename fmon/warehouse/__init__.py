@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fmon.manifest.stored import StoredExperiment
 from fmon.store.folder import find
-from fmon.warehouse.dictionary import dictionary, markdown
+from fmon.warehouse.dictionary import dictionary
 from fmon.warehouse.export import export
 from fmon.warehouse.load import Loaded, fill, read_all, read_one
 from fmon.warehouse.result import column, grouped_rows, query_rows, rows, typed_rows
@@ -38,7 +38,6 @@ __all__ = [
     "dictionary",
     "export",
     "grouped_rows",
-    "markdown",
     "open_views",
     "query_rows",
     "rows",

@@ -1,24 +1,17 @@
-"""What the views say about themselves: their comments, as rows and as docs/views.md."""
+"""What the views say about themselves: their comments, as rows."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from fmon.warehouse.reads import READS
-from fmon.warehouse.views import VIEWS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    import duckdb
-
-    from fmon.warehouse.result import Row
 
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from fmon.warehouse.result import rows
-from fmon.warehouse.views import make_views, open_empty, text
+from fmon.warehouse.views import VIEWS, make_views, open_empty, text
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from fmon.warehouse.result import Row
 
 COLUMNS = ["view", "column", "type", "unit", "meaning", "grain"]
 
@@ -34,14 +27,6 @@ where function_type = 'table_macro' and not internal
 """
 
 MACRO = "select * from {}({})"
-
-INTRODUCTION = """\
-# The views
-
-Generated from the comments in `sql/` (`make docs`); `fmon views` prints the same. Reach them with
-`fmon sql QUERY` or `fmon.connect()`. Times are UTC, money is decimal. How a view comes about is said in its
-file in `sql/`.
-"""
 
 
 class Column(NamedTuple):
@@ -73,12 +58,6 @@ def dictionary() -> tuple[list[str], list[Row]]:
         for column in relation.columns
     ]
     return COLUMNS, listed
-
-
-def markdown() -> str:
-    """Write docs/views.md."""
-    described = relations()
-    return "\n".join([INTRODUCTION, picture(described), *map(_section, described)])
 
 
 def relations() -> list[Relation]:
@@ -115,77 +94,3 @@ def _said(comment: str) -> tuple[str, str]:
     """Part a column's comment into unit and meaning; without a unit, the unit is empty."""
     found = COMMENTED.fullmatch(comment)
     return (found["unit"], found["meaning"]) if found else ("", comment)
-
-
-def _section(relation: Relation) -> str:
-    lines = [f"## {relation.call}", "", f"{relation.purpose}.", "", f"Grain: {relation.grain}", ""]
-    lines += ["| column | type | unit | meaning |", "|---|---|---|---|"]
-    lines += [
-        f"| {column.name} | {column.type.lower()} | {column.unit} | {column.meaning} |"
-        for column in relation.columns
-    ]
-    return "\n".join([*lines, ""])
-
-
-ENTITIES = ("experiment", "poll", "condition", "job", "cause")
-"""The views whose keys the others carry."""
-
-
-TEXT = """\
-## How the views relate
-
-Each view joins to these views by key: `||--o|` at most one row of it, `||--o{{` any number.
-Everything has an experiment; the line is drawn only where nothing closer is. Macros are left out: what they
-are called with says what they are about.
-
-```mermaid
-erDiagram
-{entities}
-```
-
-And which view is made of which, macros too:
-
-```mermaid
-flowchart LR
-{flow}
-```
-"""
-
-
-def picture(relations: Sequence[Relation]) -> str:
-    """Draw the views by their keys, and by what each reads.
-
-    Parameters
-    ----------
-    relations : of ``dictionary.relations``, in the order of ``VIEWS``
-    """
-    views = [each for each in relations if "(" not in each.call and each.grain.startswith("experiment_id")]
-    entities = [*_keys(views), *_lines(views)]
-    flow = [f"{source} --> {view}" for view in VIEWS for source in VIEWS if source in READS[view]]
-    return TEXT.format(entities=_indented(entities), flow=_indented(flow))
-
-
-def _keys(views: Iterable[Relation]) -> Iterator[str]:
-    """Write the keys of the entities; of the other views their sections say them."""
-    for view in views:
-        if view.name in ENTITIES:
-            types = {column.name: column.type.lower() for column in view.columns}
-            yield f"{view.name} {{"
-            yield from (f"    {types[name]} {name} PK" for name in view.grain.split(", "))
-            yield "}"
-
-
-def _lines(views: Sequence[Relation]) -> Iterator[str]:
-    keys = {view.name: set(view.grain.split(", ")) for view in views}
-    for view in views:
-        columns = {column.name for column in view.columns}
-        above = [name for name in ENTITIES if name != view.name and keys[name] <= columns]
-        for name in above:
-            if any(keys[name] < keys[closer] for closer in above):
-                continue
-            end = "o|" if keys[name] == keys[view.name] else "o{"
-            yield f"{name} ||--{end} {view.name} : has"
-
-
-def _indented(lines: Iterable[str]) -> str:
-    return "\n".join(f"    {line}" for line in lines)

@@ -3,99 +3,29 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
-from itertools import count
 
 import pytest
 
-from fmon.cancel.cancel import CancelRequest, WaitLimits, cancel, is_to_act, proposed
+from fmon.cancel.cancel import CancelRequest, cancel, is_to_act
 from fmon.errors import ConfigError, QueueError
-from fmon.launch.adopt import adopt
-from fmon.monitor.poll import poll
 from fmon.monitor.replay import replay
 from fmon.sky.submit.submitter import InFlight
 from fmon.store.folder import stores
 from fmon.study import open_study
-from fmon.warehouse import connect, rows
-from tests.support.bursts import CONFIG, JOB_OF, LOGS, burst, logs, queue_of, running
+from tests.support.bursts import CONFIG, JOB_OF, LOGS, burst, queue_of, running
+from tests.support.cancelling import FIRED, NAME, WAITING, Adopted
 from tests.support.events import written_events
 from tests.support.fake_skypilot import FakeSkyPilot, FakeSubmitter, SkyPilotQueue
-from tests.support.queues import START, write_config
+from tests.support.queries import select
+from tests.support.queues import START
+from tests.support.world import files_of, write_config
 
-FIRED, LEVEL = CancelRequest(by="anna"), CancelRequest(selections=("model=sam3",), by="anna")
-WAITING = [JOB_OF["sam3-3"], JOB_OF["sam3-4"]]
-NAME = "burst-20260322T050000Z"
-
-
-class Study:
-    """Ten jobs on a fake SkyPilot, adopted and polled once."""
-
-    def __init__(self, folder, jobs, config=CONFIG):
-        self.data = folder / "data"
-        self.server = FakeSkyPilot(jobs=jobs, ids=count(11))
-        self.submitter = FakeSubmitter(self.server)
-        self.queue = SkyPilotQueue(self.server)
-        self.server.pass_time(200)
-        adopt(write_config(folder / "config", config), self.queue, self.data, now=START)
-        self.poll()
-
-    @property
-    def store(self):
-        return stores(self.data)[0]
-
-    def poll(self):
-        poll(self.data, self.queue, now=self.server.clock(), logs=logs())
-
-    def cancel(self, wish=FIRED, **limits):
-        return cancel(
-            open_study(self.data),
-            wish,
-            self.submitter,
-            self.queue,
-            clock=self.server.time,
-            limits=WaitLimits(**limits),
-        )
-
-    def proposed(self, wish=FIRED):
-        return proposed(open_study(self.data), wish, now=self.server.clock())
-
-    def events(self, *kinds):
-        return written_events(self.store, *kinds)
-
-    def statuses(self):
-        return {job["job_name"]: job["status"] for job in self.server.jobs}
-
-    def record(self, condition_id):
-        return next(job for job in self.server.jobs if job["job_name"] == condition_id)
-
-    def fly(self, job_name, *, seconds, condition_id=None, makes=True, is_hidden=False):
-        """Let a launch be in flight for some seconds, and then make its job."""
-        tags = {"experiment": NAME, "condition": condition_id or job_name, "cycle": 0}
-        request = InFlight(
-            request_id=job_name,
-            job_name=job_name,
-            experiment_id=tags["experiment"],
-            condition_id=tags["condition"],
-            cycle=0,
-        )
-        flying = InFlight(request_id=job_name, is_readable=False) if is_hidden else request
-        listed = [flying]
-        self.submitter.in_flight = lambda: [*listed]
-
-        def land():
-            listed.clear()
-            if makes:
-                self.server.add(job_name, tags)
-
-        self.server.at(self.server.now_s + seconds, land)
+LEVEL = CancelRequest(selections=("model=sam3",), by="anna")
 
 
 @pytest.fixture
 def fired(tmp_path):
-    return Study(tmp_path, burst())
-
-
-def files_of(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return Adopted(tmp_path, burst())
 
 
 def test_without_yes_it_is_only_said_which_jobs_and_why(fired):
@@ -129,8 +59,8 @@ def test_the_kill_switch_cancels_what_it_proposes_and_waits_until_it_is_gone(fir
 
 def test_what_the_kill_switch_cancelled_is_run_again_by_relaunch(fired):
     fired.cancel()
-    found = rows(
-        connect(fired.data),
+    found = select(
+        fired.data,
         "select condition_id, reason from relaunch_candidate where reason = 'kill_switch'",
     )
     assert [row["condition_id"] for row in found] == ["sam3-3", "sam3-4"]
@@ -155,7 +85,7 @@ def test_again_there_is_nothing_to_cancel_and_that_is_success(fired):
 
 
 def test_without_a_firing_there_is_nothing_to_cancel(tmp_path):
-    study = Study(tmp_path, queue_of())
+    study = Adopted(tmp_path, queue_of())
     assert study.proposed().sentences() == [
         f"{NAME}: nothing to cancel: the kill switch has not fired in this cycle"
     ]
@@ -164,17 +94,15 @@ def test_without_a_firing_there_is_nothing_to_cancel(tmp_path):
 
 
 def test_a_firing_that_proposes_nothing_says_why(tmp_path):
-    study = Study(tmp_path, burst(sam3_4=running("sam3-4")))
-    assert (
-        "model=sam3 is not to blame: sam3-4 (job 10) succeeded or ran past"
-        in study.proposed().no_action_reason
-    )
+    study = Adopted(tmp_path, burst(sam3_4=running("sam3-4")))
+    reason = study.proposed().no_action_reason
+    assert "model=sam3 is not to blame: sam3-4 (job 10) succeeded or ran past" in reason
     assert study.cancel().targets == []
 
 
 def test_jobs_of_a_launch_in_flight_are_cancelled_when_they_appear(tmp_path):
     without = [job for job in burst() if job["job_name"] != "sam3-4"]
-    study = Study(tmp_path, without)
+    study = Adopted(tmp_path, without)
     study.fly("sam3-4", seconds=30)
     done = study.cancel()
     assert [target.job_id for target in done.targets] == [9, 11]
@@ -186,7 +114,7 @@ def test_jobs_of_a_launch_in_flight_are_cancelled_when_they_appear(tmp_path):
 
 def test_a_launch_in_flight_of_another_level_is_left_alone(tmp_path):
     without = [job for job in burst() if job["job_name"] != "dynunet-4"]
-    study = Study(tmp_path, without)
+    study = Adopted(tmp_path, without)
     study.fly("dynunet-4", seconds=1)
     assert study.cancel().fault() is None
     assert study.statuses()["dynunet-4"] == "PENDING"
@@ -194,7 +122,7 @@ def test_a_launch_in_flight_of_another_level_is_left_alone(tmp_path):
 
 def test_a_launch_that_stays_in_flight_is_named_and_the_exit_code_says_it(tmp_path):
     without = [job for job in burst() if job["job_name"] != "sam3-4"]
-    study = Study(tmp_path, without)
+    study = Adopted(tmp_path, without)
     study.fly("sam3-4", seconds=10_000)
     fault = study.cancel(most_s=60).fault()
     assert fault.exit_code == 11
@@ -258,7 +186,7 @@ def test_a_queue_that_is_away_at_first_cancels_nothing(fired):
         fired.cancel()
     assert fired.submitter.cancelled == []
     assert fired.events("cancel_requested", "cancel") == []
-    newest = rows(connect(fired.data), "select is_ok from poll order by poll_id desc limit 1")
+    newest = select(fired.data, "select is_ok from poll order by poll_id desc limit 1")
     assert newest == [{"is_ok": False}]
 
 
@@ -285,7 +213,7 @@ def test_ctrl_c_leaves_a_record_of_what_was_asked_for(fired):
 
 def test_a_person_cancels_a_level_running_jobs_and_duplicates_too(tmp_path):
     twice = {**running("sam3-1"), "job_id": 77, "submitted_at": START.timestamp() + 60}
-    study = Study(tmp_path, [*queue_of(sam3_1=running("sam3-1")), twice])
+    study = Adopted(tmp_path, [*queue_of(sam3_1=running("sam3-1")), twice])
     done = study.cancel(LEVEL)
     assert [target.job_id for target in done.targets] == [6, 7, 8, 9, 10, 77]
     assert {target.reason for target in done.targets} == {"model=sam3"}
@@ -308,7 +236,7 @@ def test_a_condition_that_has_ended_is_nothing_to_cancel(fired):
 
 
 def test_a_named_condition_in_flight_without_a_job_is_cancelled_when_it_appears(tmp_path):
-    study = Study(tmp_path, [job for job in queue_of() if job["job_name"] != "sam3-4"])
+    study = Adopted(tmp_path, [job for job in queue_of() if job["job_name"] != "sam3-4"])
     study.fly("sam3-4", seconds=20)
     done = study.cancel(CancelRequest(selections=("sam3-4",), by="anna"))
     assert [target.job_id for target in done.targets] == [11]
@@ -317,7 +245,7 @@ def test_a_named_condition_in_flight_without_a_job_is_cancelled_when_it_appears(
 
 def test_too_many_failures_propose_what_has_not_started(tmp_path):
     config = CONFIG + "max_failed_ratio: 0.2\n"
-    study = Study(tmp_path, burst(sam3_2=running("sam3-2", since=3), dynunet_1=queue_of()[5]), config)
+    study = Adopted(tmp_path, burst(sam3_2=running("sam3-2", since=3), dynunet_1=queue_of()[5]), config)
     study.server.jobs[1].update(job_id=2, job_name="dynunet-1", status="STARTING")
     assert study.events("kill_switch") == []
     study.server.jobs[7] = burst()[7]
@@ -333,7 +261,7 @@ def test_too_many_failures_propose_what_has_not_started(tmp_path):
     ("key", "acts"), [("", False), ("kill_switch: alert\n", False), ("kill_switch: act\n", True)]
 )
 def test_only_a_config_that_says_so_lets_watch_act(tmp_path, key, acts):
-    study = Study(tmp_path, burst(), CONFIG + key)
+    study = Adopted(tmp_path, burst(), CONFIG + key)
     now = study.server.clock()
     assert is_to_act(open_study(study.data, NAME), now=now) is acts
     study.cancel()
@@ -341,7 +269,7 @@ def test_only_a_config_that_says_so_lets_watch_act(tmp_path, key, acts):
 
 
 def test_a_poll_never_cancels_whatever_the_config_says(tmp_path):
-    study = Study(tmp_path, burst(), CONFIG + "kill_switch: act\n")
+    study = Adopted(tmp_path, burst(), CONFIG + "kill_switch: act\n")
     study.poll()
     assert study.events("kill_switch") != []
     assert study.events("cancel_requested", "cancel") == []

@@ -19,10 +19,11 @@ from fmon.store.folder import stores
 from fmon.study import open_study
 from fmon.terminal.status import status_lines
 from fmon.text import clock
-from fmon.warehouse import connect, rows
-from tests.monitor.test_poll import NAMES, RUNNING, ended
+from fmon.warehouse import connect
 from tests.support.events import written_events
-from tests.support.queues import START, FakeQueue, job, write_config
+from tests.support.queries import select
+from tests.support.queues import NAMES, RUNNING, START, FakeQueue, ended, job
+from tests.support.world import write_config
 
 NOW = START + timedelta(minutes=5)
 REST = [ended(record) for record in RUNNING[1:]]
@@ -66,11 +67,10 @@ def test_closed_it_is_recorded_terminal_relaunchable_and_alarms_no_more(data):
     after = seen(data)
     assert (after.open_count, after.counts["lost"], exit_status(after)) == (0, 1, 4)
     assert after.alarms == []
-    con = connect(data)
-    assert rows(con, "select state, is_terminal from condition where job_id = 1") == [
+    assert select(data, "select state, is_terminal from condition where job_id = 1") == [
         {"state": "lost", "is_terminal": True}
     ]
-    assert rows(con, "select condition_id, reason from relaunch_candidate") == [
+    assert select(data, "select condition_id, reason from relaunch_candidate") == [
         {"condition_id": NAMES[0], "reason": "lost"}
     ]
 
@@ -169,7 +169,6 @@ def test_a_job_of_two_tasks_is_lost_where_one_is(tmp_path):
     adopt(write_config(tmp_path / "config"), queue, tmp_path / "data", now=START)
     poll(tmp_path / "data", queue, now=START)
     close(tmp_path / "data")
-    con = connect(tmp_path / "data")
-    assert rows(con, "select state, is_terminal from condition where job_id = 1") == [
+    assert select(tmp_path / "data", "select state, is_terminal from condition where job_id = 1") == [
         {"state": "failed", "is_terminal": True}
     ]

@@ -151,6 +151,7 @@ def cpu_s(text: bytes) -> float:
     return min(times)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", GROWING.values(), ids=GROWING.keys())
 def test_time_grows_with_the_length_and_no_faster(make):
     analyze_logs("warm up", "FAILED")
@@ -162,11 +163,13 @@ def test_time_grows_with_the_length_and_no_faster(make):
     assert spent < 4
 
 
+@pytest.mark.slow
 def test_a_line_of_ten_megabytes_is_read_through_to_the_error_behind_it():
     info = analyze_logs("x" * 10_000_000 + "\nModuleNotFoundError: No module named 'monai'\n", "FAILED")
     assert (info.category, info.evidence_line) == ("import_error", 2)
 
 
+@pytest.mark.slow
 def test_an_error_in_front_of_fifty_megabytes_is_found():
     text = (
         b"ModuleNotFoundError: No module named 'monai'\n" + b"wandb: uploaded 0.1 MB of 9.9 MB\n" * 1_500_000

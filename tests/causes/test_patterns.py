@@ -8,14 +8,14 @@ import re2
 
 from fmon import analyze_logs
 from fmon.causes import Pattern
-from fmon.causes.document import markdown
 from fmon.causes.rules import TIERS, built_in, joined_expressions
 from fmon.causes.taxonomy import ALIAS_NOTES, ALIASES, CAUSES, cause_of, differing
 from fmon.causes.text import clean
 from fmon.causes.tracebacks import read_tracebacks
 from fmon.config import load_experiment
 from fmon.errors import ConfigError
-from tests.support.readme import ROOT
+from tests.support import ROOT
+from tests.tools.causes import markdown
 
 RULES = tomllib.loads(files("fmon.causes").joinpath("patterns.toml").read_text())["rules"]
 OWN = Pattern(name="licence", regex="no licence left", category="auth", subcategory="licence")

@@ -11,8 +11,8 @@ from fmon.cancel.cancel import WaitLimits
 from fmon.cli.app import app
 from fmon.clock import Clock
 from fmon.errors import ConfigError, QueueError
-from tests.cancel.test_cancel import NAME, WAITING, Study
 from tests.support.bursts import CONFIG, burst, queue_of
+from tests.support.cancelling import NAME, WAITING, Adopted
 
 ACT = CONFIG + "kill_switch: act\n"
 
@@ -22,7 +22,7 @@ def typed(tmp_path, monkeypatch):
     """Type a command against the fake SkyPilot; give the result."""
 
     def make(jobs, config=CONFIG):
-        study = Study(tmp_path, jobs, config)
+        study = Adopted(tmp_path, jobs, config)
         monkeypatch.setattr(fmon.sky.queue, "open_queue", lambda *_, **__: study.queue)
         monkeypatch.setattr(fmon.sky.submit.sdk, "SdkSubmitter", lambda: study.submitter)
         monkeypatch.setattr("time.sleep", study.server.pass_time)

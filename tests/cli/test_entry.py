@@ -3,28 +3,22 @@
 import json
 import re
 import subprocess
-import sys
-from pathlib import Path
+from datetime import UTC, datetime
 
 import pytest
+from typer.testing import CliRunner
 
-from tests.support.queues import START, job, write_config
-
-ROOT = Path(__file__).resolve().parents[2]
-FMON = Path(sys.executable).with_name("fmon")
-NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
-
-
-def fmon(*args, env=None, cwd=None, stdin=None):
-    return subprocess.run(
-        [FMON, *map(str, args)], capture_output=True, text=True, timeout=60, env=env, cwd=cwd, input=stdin
-    )
+from fmon.cli.app import app
+from fmon.launch.adopt import adopt
+from fmon.sky.queue import open_queue
+from tests.support import ROOT
+from tests.support.commands import FMON, fmon
+from tests.support.queues import NAMES, START, job
+from tests.support.world import write_config
 
 
 def commands():
     """Ask --help which commands there are."""
-    from fmon.cli.app import app
-
     alone = [command.callback.__name__ for command in app.registered_commands]
     grouped = [
         f"{group.name} {command.callback.__name__}"
@@ -50,15 +44,14 @@ def queue(tmp_path):
 @pytest.fixture
 def data(tmp_path, queue):
     """A store with one experiment, adopted from the queue file."""
-    done = fmon("adopt", write_config(tmp_path), "--queue", f"file:{queue}", "--data", tmp_path / "data")
-    assert done.returncode == 0, done.stderr
+    adopt(write_config(tmp_path), open_queue(f"file:{queue}"), tmp_path / "data", now=datetime.now(UTC))
     return tmp_path / "data"
 
 
 @pytest.mark.parametrize("command", commands())
 def test_every_command_has_help_and_stands_in_the_readme(command):
-    done = fmon(*command.split(), "--help")
-    assert done.returncode == 0
+    done = CliRunner().invoke(app, [*command.split(), "--help"])
+    assert done.exit_code == 0
     assert len(done.stdout.split("\n")) > 5
     assert f"fmon {command}" in (ROOT / "README.md").read_text()
 

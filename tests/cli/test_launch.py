@@ -2,8 +2,6 @@
 
 import io
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import typer
@@ -13,22 +11,21 @@ from fmon.cli import app as cli
 from fmon.cli import launch as launching
 from fmon.cli.ask import can_ask
 from fmon.errors import ConfigError, LaunchError
-from tests.launch.test_launch import CONFIG, Try
+from tests.support.commands import FMON
 from tests.support.fake_skypilot import Fate
-
-FMON = str(Path(sys.executable).with_name("fmon"))
+from tests.support.launching import CONFIG, launching_world
 
 
 @pytest.fixture
 def sky(tmp_path, monkeypatch):
-    tried = Try(tmp_path)
-    monkeypatch.setattr(launching, "dependencies", tried.world)
+    tried = launching_world(tmp_path)
+    monkeypatch.setattr(launching, "dependencies", tried.dependencies)
     monkeypatch.chdir(tmp_path)
     return tried
 
 
 def run(*arguments):
-    return CliRunner().invoke(cli.app, ["launch", "experiment.yaml", *arguments])
+    return CliRunner().invoke(cli.app, ["launch", "project/experiment.yaml", *arguments])
 
 
 def test_stdout_is_the_experiment_and_stderr_the_words(sky):
@@ -53,7 +50,7 @@ def test_what_was_not_launched_is_refused_after_everything_else_is_said(sky):
     sky.fate = lambda submission: Fate(makes="refusal")
     done = run("--yes")
     assert isinstance(done.exception, LaunchError)
-    assert "fmon launch experiment.yaml resumes and launches nothing twice" in str(done.exception)
+    assert "fmon launch project/experiment.yaml resumes and launches nothing twice" in str(done.exception)
     assert done.stdout == f"{sky.stores[-1].experiment_id}\n"
 
 
@@ -169,10 +166,10 @@ def test_ctrl_c_is_130_and_says_how_to_carry_on(sky):
 
 
 def test_without_a_server_it_is_11_in_one_sentence_and_no_experiment_is_made(tmp_path):
-    Try(tmp_path)
+    launching_world(tmp_path)
     environ = {"HOME": str(tmp_path), "SKYPILOT_API_SERVER_ENDPOINT": "http://127.0.0.1:9", "PATH": ""}
     done = subprocess.run(
-        [FMON, "launch", "experiment.yaml", "--yes"],
+        [FMON, "launch", "project/experiment.yaml", "--yes"],
         cwd=tmp_path,
         env=environ,
         capture_output=True,

@@ -9,8 +9,8 @@ from fmon.cli import app as cli
 from fmon.errors import ConfigError, RuleError
 from fmon.fix.chain import Ran
 from fmon.relaunch.relaunch import relaunch
-from tests.support.fake_skypilot import FakeSubmitter, SkyPilotQueue
-from tests.support.relaunching import CONDITIONS, Stage, World
+from tests.support.relaunching import Repository, Stage
+from tests.support.world import CONDITIONS
 
 FAILED = CONDITIONS[2:]
 CRITERIA = 10
@@ -18,7 +18,7 @@ CRITERIA = 10
 
 @pytest.fixture(scope="module")
 def when_fixed(tmp_path_factory):
-    world = World(tmp_path_factory.mktemp("fixed"))
+    world = Repository(tmp_path_factory.mktemp("fixed"))
     world.launch()
     world.end(FAILED)
     world.diagnose()
@@ -44,10 +44,9 @@ def meet(monkeypatch):
     """Let the commands meet a world's fake SkyPilot and its clock."""
 
     def met(world):
-        monkeypatch.setattr("fmon.cli.launch.Clock", lambda: world.server.time)
-        monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(world.server))
-        monkeypatch.setattr("fmon.sky.submit.sdk.SdkSubmitter", lambda hold: FakeSubmitter(world.server))
-        monkeypatch.setattr("fmon.clients.registry.digest_of", lambda reference: world.digest)
+        monkeypatch.setattr(
+            "fmon.cli.relaunch_candidate.dependencies", lambda queue, **changes: world.dependencies(**changes)
+        )
         monkeypatch.setitem(
             relaunch.__kwdefaults__, "run", lambda step, command, *, folder: Ran(step, command, 0, 0.1)
         )
@@ -117,7 +116,7 @@ def with_budget(world, usd):
 def test_a_cycle_within_the_budget_needs_no_more_words(world):
     with_budget(world, 0.36)
     assert run(world, "relaunch", "--yes").exit_code == 0
-    assert not world.events("relaunch")[0]["is_over_budget_confirmed"]
+    assert "is_over_budget_confirmed" not in world.events("relaunch")[0]
 
 
 def test_a_cycle_beyond_the_budget_is_refused_or_asked_about(world, person):

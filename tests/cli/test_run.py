@@ -12,24 +12,18 @@ from fmon.cli import launch as launching
 from fmon.errors import ConfigError
 from fmon.manifest.file import read_manifest
 from fmon.sky.reader import LogAsk
-from tests.launch.test_launch import CONFIG, TASK, Try
+from tests.support.death import Killed
 from tests.support.fake_skypilot import FINE, FakeSubmitter, SkyPilotQueue
-from tests.support.queues import FakeLogs
-from tests.support.relaunching import BUG
-
-NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
-
-
-class Killed(BaseException):
-    """The process is gone: nothing catches it."""
+from tests.support.launching import CONFIG, TASK
+from tests.support.queues import NAMES
+from tests.support.world import BUG, World
 
 
-class Batch(Try):
+class Batch(World):
     """A launch whose jobs run while ``fmon run`` waits between two polls."""
 
-    def __init__(self, folder):
-        super().__init__(folder)
-        self.logs = FakeLogs()
+    def __init__(self, root):
+        super().__init__(root, CONFIG, TASK)
         self.failing = set()
         self.slow = set()
         self.waits = 0
@@ -60,7 +54,7 @@ class Batch(Try):
 def batch(tmp_path, monkeypatch):
     made = Batch(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(launching, "dependencies", made.world)
+    monkeypatch.setattr(launching, "dependencies", made.dependencies)
     monkeypatch.setattr("fmon.cli.run.now", made.server.clock)
     monkeypatch.setattr("fmon.cli.monitor.Clock", lambda sleep: replace(made.server.time, sleep=sleep))
     monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(made.server))
@@ -72,7 +66,7 @@ def batch(tmp_path, monkeypatch):
 
 
 def run(*words):
-    return CliRunner().invoke(cli.app, ["run", "experiment.yaml", *words])
+    return CliRunner().invoke(cli.app, ["run", "project/experiment.yaml", *words])
 
 
 def told(done):
@@ -89,13 +83,10 @@ def test_all_succeeded_is_0_and_one_json_object(batch):
     assert done.exit_code == 0, done.output
     said = told(done)
     assert said["experiment_id"] == batch.stores[-1].experiment_id
-    assert (
-        said["experiment_summary"]["condition_count"],
-        said["experiment_summary"]["succeeded"],
-        said["causes"],
-    ) == (4, 4, [])
-    assert (batch.folder / said["jsonl"]).exists()
-    assert (batch.folder / said["html"]).exists()
+    summary = said["experiment_summary"]
+    assert (summary["condition_count"], summary["succeeded"], said["causes"]) == (4, 4, [])
+    assert (batch.root / said["jsonl"]).exists()
+    assert (batch.root / said["html"]).exists()
 
 
 def test_the_limit_on_conditions_can_be_set_and_is_kept(batch):

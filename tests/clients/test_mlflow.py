@@ -16,7 +16,7 @@ from fmon.model import Condition, Experiment, Limits, Tracking
 from fmon.report.report import report
 from fmon.store.runs import read_runs, write_runs
 from fmon.study import open_study
-from fmon.warehouse import connect, rows
+from tests.support.queries import select
 from tests.support.studies import FACTORS, NAME, START, at, job, poll, study
 
 URI = "http://mlflow.example:5000"
@@ -203,7 +203,7 @@ class TestReport:
         assert "r1</a>" in page
         assert "The report is made with the runs it told of before: it is down." in page
         dice = "select condition_id, metric_value from run_metric where metric = 'dice' and is_newest"
-        assert rows(connect(store.path.parent), dice) == [{"condition_id": "c1", "metric_value": 0.5}]
+        assert select(store.path.parent, dice) == [{"condition_id": "c1", "metric_value": 0.5}]
 
     def test_a_server_that_was_never_up_is_said_and_the_report_is_made(self, store):
         done = reported(store, down)
@@ -238,7 +238,7 @@ class TestStore:
     def test_a_damaged_file_is_as_if_there_was_none(self, store, content):
         store.runs.write_bytes(content)
         assert read_runs(store) is None
-        assert rows(connect(store.path.parent), "select * from run") == []
+        assert select(store.path.parent, "select * from run") == []
 
 
 def test_jobs_are_given_the_tags_that_mlflow_puts_on_every_run():

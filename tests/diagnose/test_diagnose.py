@@ -23,11 +23,11 @@ from fmon.terminal.diagnosis import diagnosis_lines
 from fmon.terminal.lines import plain
 from fmon.warehouse import connect
 from tests import golden
+from tests.support import ROOT
 from tests.support.events import FIRING, written_events
 from tests.support.queues import FakeLogs
 from tests.support.studies import job, poll, relaunched, study
 
-ROOT = Path(__file__).resolve().parents[2]
 FMON = Path(sys.executable).with_name("fmon")
 NOW = datetime(2026, 3, 22, 12, 0, tzinfo=UTC)
 OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 82.00 MiB.\n"
@@ -179,14 +179,13 @@ class TestRules:
             look(store)
         assert code(refusal) == 21
 
-    def test_what_was_left_unexamined_is_refused_and_only_partial_shows_it(self, store, monkeypatch):
+    def test_what_was_left_unexamined_is_refused_and_only_partial_shows_it(self, store):
         seen(store, **failed(9, 10))
-        monkeypatch.setattr("fmon.diagnose.diagnose.EXAMINE_S", 0.0)
         with pytest.raises(RuleError, match="2 failed attempts are without a root cause") as refusal:
-            look(store, oom_of(9, 10))
+            look(store, oom_of(9, 10), examine_s=0)
         assert code(refusal) == 22
         assert recorded(store) == []
-        diagnosis = look(store, oom_of(9, 10), is_partial=True)
+        diagnosis = look(store, oom_of(9, 10), is_partial=True, examine_s=0)
         assert [cause.root_cause_id for cause in diagnosis.causes] == ["unknown/unexamined"]
         assert diagnosis.preliminary_reason == "partial"
 

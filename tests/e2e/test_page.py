@@ -16,6 +16,7 @@ from fmon.model import Tracking
 from fmon.monitor.replay import replay
 from fmon.report.report import report
 from fmon.study import open_study
+from tests.support import ROOT
 from tests.support.factorial import END, make
 from tests.support.hostile import hostile_runs, hostile_study
 from tests.support.pages import (
@@ -32,7 +33,6 @@ from tests.support.studies import NAME, at, job, poll, study
 pytestmark = pytest.mark.real
 pytest_plugins = ["tests.support.browsing"]
 expect.set_options(timeout=30_000)  # [ms]; five seconds are short where jobs start beside
-ROOT = Path(__file__).resolve().parents[2]
 MLFLOW = "http://mlflow.example:5000"
 PAGES = ("demo", "factorial", "hostile", "tracked", "empty")
 

@@ -23,13 +23,14 @@ from fmon.sky.reader import LogAsk
 from fmon.store.events import append_event
 from fmon.store.unexamined import mark_pending
 from fmon.study import Study
+from tests.support import ROOT
 from tests.support.events import written_events
 from tests.support.fixing import CONFIG, ENDED, NOW, OOM, diagnosed
 from tests.support.queues import FakeLogs
-from tests.support.relaunching import CONDITIONS, NEW, OLD, OUTAGE, World
+from tests.support.relaunching import NEW, OLD, OUTAGE, Repository
 from tests.support.studies import job, poll, study
+from tests.support.world import CONDITIONS
 
-ROOT = Path(__file__).resolve().parents[2]
 FMON = Path(sys.executable).with_name("fmon")
 
 
@@ -210,12 +211,12 @@ class TestRecord:
 class TestVerify:
     @pytest.fixture
     def world(self, tmp_path):
-        world = World(tmp_path)
+        world = Repository(tmp_path)
         world.launch()
         return world
 
     def verify(self, world):
-        return verify(world.study, now=world.server.clock(), ask=lambda _: world.digest)
+        return verify(world.study, now=world.server.clock(), ask=world.digest_of)
 
     def checks(self, world):
         return written_events(world.store, "fix_verified")
@@ -298,6 +299,7 @@ class TestCommand:
             [FMON, *words, "--data", data], capture_output=True, text=True, cwd=ROOT, check=False
         )
 
+    @pytest.mark.slow
     def test_refuses_then_plans_records_and_verifies(self, data):
         refused = self.fmon("fix", "plan", data=data)
         assert (refused.returncode, refused.stdout) == (22, "")

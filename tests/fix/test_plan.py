@@ -9,13 +9,14 @@ from fmon.study import Study
 from fmon.terminal.fix_plan import fix_plan_lines
 from fmon.terminal.lines import plain
 from tests.support.fixing import CONFIG, OOM, diagnosed
-from tests.support.relaunching import CONDITIONS, OUTAGE, World
+from tests.support.relaunching import OUTAGE, Repository
 from tests.support.studies import job, study
+from tests.support.world import CONDITIONS
 
 
 @pytest.fixture
 def world(tmp_path):
-    return World(tmp_path)
+    return Repository(tmp_path)
 
 
 def ended(world, **options):
@@ -27,7 +28,7 @@ def ended(world, **options):
 
 
 def test_an_order_says_what_to_do_whom_it_touches_and_what_comes_next(world):
-    (world.root / "project" / "train.py").write_text("x = {}\n")
+    (world.project / "train.py").write_text("x = {}\n")
     plan = ended(world)
     (order,) = plan.orders
     assert order.affected_files == order.files == ["train.py"]
@@ -89,7 +90,7 @@ def test_a_file_outside_of_the_project_is_not_looked_for(world):
         '  File "../../../secret/train.py", line 3, in <module>\n'
         "KeyError: 'lora'\n"
     )
-    (world.root / "project" / "train.py").write_text("x")
+    (world.project / "train.py").write_text("x")
     assert ended(world, log=log).orders[0].files == []
 
 

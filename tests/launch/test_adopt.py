@@ -13,11 +13,11 @@ from fmon.manifest.file import read_manifest
 from fmon.model import Price
 from fmon.monitor.ingest import ingest
 from fmon.store.folder import find, stores
-from fmon.warehouse import connect, rows
 from tests.support.events import written_events
-from tests.support.queues import CONFIG, START, FakeQueue, job, write_config
+from tests.support.queries import select
+from tests.support.queues import NAMES, START, FakeQueue, ended, job
+from tests.support.world import CONFIG, write_config
 
-NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
 RUNNING = [job(number, name) for number, name in enumerate(NAMES, start=1)]
 ME, OTHER = "aaaa1111", "bbbb2222"
 
@@ -55,23 +55,15 @@ def events(data):
     return [event["event"] for event in written_events(find(data))]
 
 
-def query(data, text):
-    return rows(connect(data), text)
-
-
-def ended(record, status="FAILED", minutes=30):
-    return {**record, "status": status, "end_at": START.timestamp() + 60 * minutes}
-
-
 def test_adopt_makes_the_experiment_with_its_first_poll(config, data):
     adopted = adopt(config, FakeQueue(RUNNING), data, now=START)
     assert adopted.experiment_id == "small-20260322T050000Z"
     assert adopted.is_new
     assert entries(data) == dict(zip(NAMES, (1, 2, 3, 4), strict=True))
-    assert query(data, "select state, count(*)::bigint as n from condition group by all") == [
+    assert select(data, "select state, count(*)::bigint as n from condition group by all") == [
         {"state": "running", "n": 4}
     ]
-    assert query(data, "select job_id, price_usd_per_h from job order by 1")[0] == {
+    assert select(data, "select job_id, price_usd_per_h from job order by 1")[0] == {
         "job_id": 1,
         "price_usd_per_h": 0.70,
     }
@@ -88,7 +80,7 @@ def test_adopting_again_adds_nothing_but_a_heartbeat(config, data):
     assert len(stores(data)) == 1
     assert find(data).manifest.read_bytes() == before
     assert [
-        row["changed_count"] for row in query(data, "select changed_count from poll order by poll_id")
+        row["changed_count"] for row in select(data, "select changed_count from poll order by poll_id")
     ] == [4, 0]
     assert events(data) == ["adopt"]
 
@@ -112,14 +104,14 @@ def test_adopting_again_attaches_the_jobs_that_were_missing(config, data):
 
 def test_a_relaunch_by_hand_is_a_duplicate_to_a_poll_and_the_newest_attempt_to_adopt(config, data):
     adopt(config, FakeQueue(RUNNING), data, now=START)
-    again = [ended(RUNNING[0]), *RUNNING[1:], job(9, NAMES[0], minutes=40)]
+    again = [ended(RUNNING[0], "FAILED"), *RUNNING[1:], job(9, NAMES[0], minutes=40)]
     seen = ingest(find(data), FakeQueue(again).read(), source="sky", now=START)
     assert seen.duplicates == {NAMES[0]: [9]}
     assert "dynunet-dice_ce also has job 9" in seen.sentence()
     adopted = adopt(config, FakeQueue(again), data, now=START)
     assert (adopted.attached, adopted.superseded, adopted.duplicates) == ({NAMES[0]: 9}, [1], {})
     assert entries(data)[NAMES[0]] == 9
-    assert query(data, f"select state, job_id from condition where condition_id = '{NAMES[0]}'") == [
+    assert select(data, f"select state, job_id from condition where condition_id = '{NAMES[0]}'") == [
         {"state": "running", "job_id": 9}
     ]
 
@@ -150,14 +142,14 @@ def test_more_jobs_than_skypilot_shows_by_default_are_adopted(tmp_path, data):
     jobs = [job(n, f"m{n // 2}-dice_ce{'_cldice' * (n % 2)}") for n in range(120)]
     adopted = adopt(config, FakeQueue(jobs), data, now=START)
     assert len(adopted.attached) == 120
-    assert query(data, "select count(*)::bigint as n from job") == [{"n": 120}]
+    assert select(data, "select count(*)::bigint as n from job") == [{"n": 120}]
 
 
 def test_a_pipeline_is_adopted_once_with_all_its_tasks(config, data):
     tasks = [{**RUNNING[0], "task_id": number, "task_name": NAMES[number]} for number in (0, 1, 2)]
     adopted = adopt(config, FakeQueue(tasks), data, now=START)
     assert adopted.attached == {NAMES[0]: 1}
-    assert query(data, "select count(*)::bigint as n from job") == [{"n": 3}]
+    assert select(data, "select count(*)::bigint as n from job") == [{"n": 3}]
 
 
 def test_jobs_of_other_users_are_left_alone(config, data):
@@ -184,7 +176,7 @@ def test_jobs_of_another_experiment_are_not_taken_twice(config, data, tmp_path):
 
 
 def test_a_second_run_of_the_same_config_is_an_experiment_of_its_own(config, data):
-    done = [ended(record) for record in RUNNING]
+    done = [ended(record, "FAILED") for record in RUNNING]
     adopt(config, FakeQueue(done), data, now=START)
     rerun = [job(10 + number, name, minutes=600) for number, name in enumerate(NAMES)]
     adopted = adopt(config, FakeQueue(rerun), data, now=START.replace(hour=15))
@@ -213,7 +205,7 @@ def test_a_queue_that_does_not_answer_leaves_nothing_behind(config, data):
 
 
 def test_jobs_before_since_are_left_out(config, data):
-    old = [ended(job(number, name, minutes=-600)) for number, name in enumerate(NAMES, start=1)]
+    old = [ended(job(number, name, minutes=-600), "FAILED") for number, name in enumerate(NAMES, start=1)]
     adopted = adopt(config, FakeQueue([*old, job(9, NAMES[0])]), data, since=START, now=START)
     assert adopted.attached == {NAMES[0]: 9}
     seen = ingest(find(data), FakeQueue([*old, job(9, NAMES[0])]).read(), source="sky", now=START)
@@ -249,7 +241,7 @@ def test_prices_of_machines_that_the_config_does_not_price_come_from_the_catalog
     jobs[1]["resources"] = "1x[H100:2][Spot]"
     adopt(config, FakeQueue(jobs), data, now=START)
     assert catalog == ["H100"]
-    found = query(data, "select job_id, price_usd_per_h, price_source from job order by job_id")
+    found = select(data, "select job_id, price_usd_per_h, price_source from job order by job_id")
     assert [(row["price_usd_per_h"], row["price_source"]) for row in found] == [
         (0.7, "config"),
         (2.0, "catalog"),
@@ -261,7 +253,7 @@ def test_a_price_that_nobody_knows_stays_unknown(tmp_path, data):
         tmp_path / "config", CONFIG.replace("prices: {L4: {spot: 0.22, on_demand: 0.70}}\n", "")
     )
     adopt(config, FakeQueue(RUNNING), data, now=START)
-    assert query(data, "select distinct price_usd_per_h from job") == [{"price_usd_per_h": None}]
+    assert select(data, "select distinct price_usd_per_h from job") == [{"price_usd_per_h": None}]
 
 
 def test_what_launch_would_refuse_is_a_warning(tmp_path, data):
@@ -315,11 +307,11 @@ def test_a_broken_manifest_of_another_experiment_stops_adopting_but_not_polling(
 def test_a_duplicate_that_ends_is_still_followed(config, data):
     adopt(config, FakeQueue([*RUNNING, job(9, NAMES[0], minutes=5)]), data, now=START)
     store = find(data)
-    later = FakeQueue([*RUNNING, ended(job(9, NAMES[0], minutes=5))])
+    later = FakeQueue([*RUNNING, ended(job(9, NAMES[0], minutes=5), "FAILED")])
     assert ingest(store, later.read(), source="sky", now=START).changed_count == 1
     store.state.unlink()
     assert ingest(store, later.read(), source="sky", now=START).changed_count == 0
-    assert query(data, "select status from job where job_id = 9") == [{"status": "FAILED"}]
+    assert select(data, "select status from job where job_id = 9") == [{"status": "FAILED"}]
 
 
 def test_bad_records_are_named_and_the_rest_is_adopted(config, data):
@@ -347,6 +339,7 @@ import_pyarrow_alone()
 from fmon.monitor.ingest import ingest
 from fmon.store.folder import find
 from tests.support.queues import FakeQueue, job
+from tests.support.queries import select
 jobs = [job(int(number), name, sys.argv[2]) for number, name in enumerate(sys.argv[3:], start=1)]
 seen = ingest(find(Path(sys.argv[1])), FakeQueue(jobs).read(), source="sky", now=datetime.now(UTC))
 heavy = {"duckdb", "polars", "pandas", "pydantic", "rich", "yaml", "sky"} & set(sys.modules)

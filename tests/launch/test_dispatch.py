@@ -11,9 +11,10 @@ from fmon.manifest.file import read_manifest
 from fmon.monitor.ingest import ingest
 from fmon.store.compaction import close
 from fmon.store.durable import LockTaken
-from tests.support.dispatching import PACE, all_of, launch, launched_jobs, make_store
+from tests.support.dispatching import all_of, launch, launched_jobs, make_store
 from tests.support.events import written_events
 from tests.support.fake_skypilot import FINE, FakeSkyPilot, FakeSubmitter, Fate, SkyPilotQueue
+from tests.support.world import PACE
 
 DROPPED = Fate(answer_s=1.0, takes_s=5.0)
 LOST = Fate(arrives_s=None, answer_s=1.0)

@@ -19,8 +19,10 @@ from fmon.manifest.file import read_manifest
 from fmon.manifest.stored import StoredExperiment
 from fmon.monitor.ingest import attach_jobs
 from fmon.store.durable import LockTaken
-from tests.support.dispatching import PACE, all_of, launch, launched_jobs, make_store
+from tests.support.death import Killed
+from tests.support.dispatching import all_of, launch, launched_jobs, make_store
 from tests.support.fake_skypilot import FakeSkyPilot, FakeSubmitter, Fate, SkyPilotQueue
+from tests.support.world import PACE
 
 TRIALS = 320
 LATE_S = PACE.grace_s - 15
@@ -28,10 +30,6 @@ LATE_S = PACE.grace_s - 15
 
 MAX_RUNS = 12
 SETTLED_S = 5_000.0
-
-
-class KilledError(BaseException):
-    """kill -9 at this point of the process."""
 
 
 class Chaos:
@@ -86,7 +84,7 @@ class Chaos:
         self.kill_at -= 1
         if self.kill_at == 0:
             self.figures[f"killed {name}"] += 1
-            raise KilledError
+            raise Killed
         if self.happens(0.03, "second launcher"):
             self.nested(self.try_second_launcher)
         if self.happens(0.04, "poll in between") and "poll lock" not in name:
@@ -156,7 +154,7 @@ def wrap(monkeypatch):
             if what.endswith("intent") and chaos.happens(0.02, "torn line of the audit"):
                 with store.events.open("ab") as file:
                     file.write(b'{"at":"2026-03-22T05:00:00Z","event":"launch_int')
-                raise KilledError
+                raise Killed
             inner(store, *arguments, **named)
             chaos.step(f"after {what}")
 
@@ -174,7 +172,7 @@ def run_once(chaos, attempts):
     chaos.kill_at = chaos.random.randint(1, 45) if chaos.is_on else 0
     try:
         done = launch(chaos.store, chaos.server, submitter, attempts, queue=ChaoticQueue(chaos))
-    except KilledError:
+    except Killed:
         submitter.die(lambda: chaos.happens(0.5, "killed before it was sent"))
         return False
     except QueueError:

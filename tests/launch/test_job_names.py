@@ -10,8 +10,9 @@ from fmon.launch.plan import plan
 from fmon.manifest.file import read_manifest
 from fmon.monitor.replay import replay
 from fmon.store.folder import stores
-from tests.launch.test_launch import CONFIG, Try
-from tests.support.queues import START, FakeQueue, job, write_config
+from tests.support.launching import CONFIG, launching_world
+from tests.support.queues import START, FakeQueue, job
+from tests.support.world import write_config
 
 ONE_FACTOR = """\
 experiment_name: small
@@ -81,7 +82,7 @@ def test_the_name_that_is_proposed_is_taken_for_every_level(tmp_path):
 
 @pytest.fixture
 def sky(tmp_path):
-    tried = Try(tmp_path)
+    tried = launching_world(tmp_path)
     tried.write(ONE_FACTOR)
     return tried
 
@@ -103,7 +104,7 @@ def test_what_it_says_to_write_is_launched(sky):
 
 def test_plan_refuses_the_same_before_it_asks_anything(sky):
     with pytest.raises(ConfigError, match=r"SkyPilot reads as the number 0 .*PENDING"):
-        plan(sky.folder / "experiment.yaml")
+        plan(sky.config)
 
 
 def test_a_baseline_gets_its_own_name(sky):

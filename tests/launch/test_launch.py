@@ -1,106 +1,18 @@
 """fmon launch: gates before the first cent, the manifest first, and called again it resumes."""
 
-import json
 import shutil
-from contextlib import contextmanager
 
 import pytest
 import yaml
 
 from fmon.errors import ConfigError, LaunchError, QueueError, RegistryError
 from fmon.launch import estimate
-from fmon.launch.launch import LaunchDependencies, LaunchOptions, launch
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import Price
 from fmon.monitor.ingest import ingest
-from fmon.store.folder import stores
-from tests.support.dispatching import PACE
-from tests.support.events import written_events
-from tests.support.fake_skypilot import FINE, FakeSkyPilot, FakeSubmitter, Fate, SkyPilotQueue
-
-CONFIG = """\
-experiment_name: small
-skypilot_yaml: train.yaml
-factors: {model: [dynunet, sam3], loss: [dice_ce, dice_ce_cldice]}
-overrides: {model: {sam3: {envs: {BATCH: 1}, resources: {use_spot: false}}}}
-fixed: {EPOCHS: 2}
-expect: {minutes: 60}
-prices: {L4: {spot: 0.22, on_demand: 0.70}}
-"""
-TASK = (
-    "resources: {image_id: 'docker:registry/x:1', accelerators: L4, use_spot: true}\nrun: python train.py\n"
-)
-DIGEST = "sha256:" + "a" * 64
-
-
-class Try:
-    """A folder with a config, a fake SkyPilot, and launches of the one on the other."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.server = FakeSkyPilot()
-        self.fate = lambda submission: FINE
-        self.digest = DIGEST
-        self.environ = {}
-        self.submitters = []
-        self.write()
-
-    def write(self, config=CONFIG, task=TASK):
-        (self.folder / "experiment.yaml").write_text(config)
-        (self.folder / "train.yaml").write_text(task)
-
-    def digest_of(self, image):
-        if isinstance(self.digest, Exception):
-            raise self.digest
-        return self.digest
-
-    def open_submitter(self, hold):
-        self.submitters.append(FakeSubmitter(self.server, lambda submission: self.fate(submission)))
-        return self.submitters[-1]
-
-    def world(self, **changes):
-        return LaunchDependencies(
-            open_submitter=self.open_submitter,
-            queue=SkyPilotQueue(self.server),
-            digest_of=self.digest_of,
-            environ=self.environ,
-            folder=self.folder,
-            clock=self.server.time,
-            limits=PACE,
-            **changes,
-        )
-
-    def launch(self, **wish):
-        path, wished = self.folder / "experiment.yaml", LaunchOptions(by="ada", **wish)
-        return launch(path, self.folder / "data", self.world(), wished)
-
-    @property
-    def stores(self):
-        return stores(self.folder / "data")
-
-    def events(self, kind):
-        return written_events(self.stores[-1], kind)
-
-    def end_jobs(self, status="SUCCEEDED"):
-        for job in self.server.jobs:
-            job.update(status=status, start_at=job["submitted_at"], end_at=self.server.clock().timestamp())
-
-    def files(self):
-        return {
-            path: path.read_bytes()
-            for path in self.folder.rglob("*")
-            if path.is_file() and ".lock" not in path.name
-        }
-
-    @contextmanager
-    def refused(self, error, match):
-        """Nothing is launched, no experiment made, and nothing of one changed but for one more poll."""
-        files, jobs = self.files(), json.dumps(self.server.jobs)
-        with pytest.raises(error, match=match):
-            yield
-        changed = {path for path, content in self.files().items() if files.get(path) != content}
-        assert {path.name for path in changed if path.parent.name != "log"} <= {"state.parquet"}
-        assert json.dumps(self.server.jobs) == jobs
+from tests.support.fake_skypilot import FINE, FakeSubmitter, Fate, SkyPilotQueue
+from tests.support.launching import CONFIG, TASK, launching_world
+from tests.support.world import DIGEST
 
 
 @pytest.fixture
@@ -108,7 +20,13 @@ def sky(tmp_path, monkeypatch):
     monkeypatch.setattr(
         estimate, "catalog_prices", lambda names: {name: Price(on_demand=2.0) for name in names}
     )
-    return Try(tmp_path)
+    return launching_world(tmp_path)
+
+
+def end_jobs(sky):
+    """Let all jobs end, which no poll has seen yet."""
+    for job in sky.server.jobs:
+        job.update(status="SUCCEEDED", start_at=job["submitted_at"], end_at=sky.server.clock().timestamp())
 
 
 def test_every_condition_gets_one_job_with_its_variables_resources_and_metadata(sky):
@@ -183,7 +101,7 @@ def test_a_server_that_goes_away_is_11(sky):
 
 def test_an_experiment_that_is_over_is_not_continued(sky):
     first = sky.launch().experiment_id
-    sky.end_jobs()
+    end_jobs(sky)
     second = sky.launch()
     assert second.is_new
     assert second.experiment_id != first
@@ -193,7 +111,7 @@ def test_an_experiment_that_is_over_is_not_continued(sky):
 def test_one_whose_launch_was_cut_off_is_continued_although_its_jobs_have_ended(sky):
     sky.fate = lambda submission: Fate(makes="refusal") if "sam3" in submission.job_name else FINE
     first = sky.launch().experiment_id
-    sky.end_jobs()
+    end_jobs(sky)
     sky.fate = lambda submission: FINE
     assert sky.launch().experiment_id == first
     assert len(sky.server.jobs) == 4
@@ -212,7 +130,7 @@ def test_a_replay_of_the_same_name_is_not_continued(sky):
     manifest = read_manifest(sky.stores[-1])
     manifest.is_replay = True
     write_manifest(sky.stores[-1], manifest)
-    sky.end_jobs()
+    end_jobs(sky)
     assert sky.launch().experiment_id != first
 
 
@@ -339,7 +257,7 @@ def test_open_jobs_of_another_launcher_with_these_names_are_refused(sky):
 
 def test_a_second_experiment_of_a_lost_store_is_refused_while_the_first_runs(sky):
     sky.launch()
-    shutil.rmtree(sky.folder / "data")
+    shutil.rmtree(sky.data)
     with sky.refused(ConfigError, "open jobs have the names"):
         sky.launch()
 

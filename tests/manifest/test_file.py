@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 import fmon
 from fmon.errors import ManifestError, StoreError
-from fmon.manifest.file import ManifestFile, manifest_schema, read_manifest, write_manifest
-from fmon.model import Attempt, Entry, Limits, Price
+from fmon.manifest.file import ManifestFile, read_manifest, write_manifest
+from fmon.model import Entry
 from fmon.store.folder import Store
-from tests.support.stores import START, manifest
+from tests.support.stores import START, full_manifest, manifest
+from tests.tools.schema import manifest_schema
 
 
 def content(store):
@@ -38,30 +39,13 @@ def edited(store, edit):
     return raw
 
 
-def full():
-    made = manifest(
-        is_replay=True, inner_factors={"post": ["none", "swag"]}, docker_image="r/x:1",
-        docker_digest="sha256:1", user_hash="ab12", since=START, current_cycle=1,
-        total_estimated_cost=27.04, as_of=START,
-        limits=Limits(budget_usd=25.0, accelerators=["L4"]), prices={"L4": Price(spot=0.22)},
-    )  # fmt: skip
-    first = made.jobs[0]
-    first.relaunch_batch, first.attempts = (
-        1,
-        [Attempt(cycle=0, job_id=77), Attempt(cycle=1, job_id=78, role="superseded")],
-    )
-    first.status, first.start_time, first.end_time = "FAILED", START, START + timedelta(minutes=5)
-    first.duration_seconds, first.cost_usd, first.failure_category = 300.0, 0.1, "resources"
-    return made
-
-
 def test_what_was_written_comes_back(store):
-    write_manifest(store, full())
-    assert read_manifest(store) == full()
+    write_manifest(store, full_manifest())
+    assert read_manifest(store) == full_manifest()
 
 
 def test_the_file_is_for_people(store):
-    write_manifest(store, full())
+    write_manifest(store, full_manifest())
     text = store.manifest.read_text()
     assert text.startswith('{\n  "schema_version": 1,\n  "experiment_id": "small-20260322T050000Z",\n')
     assert '"created_at": "2026-03-22T05:00:00Z"' in text
@@ -77,7 +61,7 @@ def test_the_file_is_for_people(store):
 
 
 def test_writing_twice_gives_the_same_bytes(store):
-    write_manifest(store, full())
+    write_manifest(store, full_manifest())
     before = store.manifest.read_bytes()
     write_manifest(store, read_manifest(store))
     assert store.manifest.read_bytes() == before
@@ -223,7 +207,7 @@ def test_the_shipped_schema_is_the_generated_one():
 def test_the_schema_is_a_schema_and_accepts_what_is_written(store):
     schema = json.loads(SHIPPED.read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
-    write_manifest(store, full())
+    write_manifest(store, full_manifest())
     jsonschema.validate(content(store), schema)
 
 
@@ -267,7 +251,7 @@ class TestManifestFile:
 
     @pytest.fixture
     def file(self, store):
-        write_manifest(store, full())
+        write_manifest(store, full_manifest())
         return ManifestFile(store)
 
     def test_it_is_read_again_only_where_another_has_written_it(self, store, file):

@@ -10,7 +10,9 @@ from itertools import count
 
 import pytest
 
+import fmon.causes
 import fmon.monitor.classify
+import fmon.store.log
 from fmon.errors import QueueError
 from fmon.launch.adopt import adopt
 from fmon.manifest.file import read_manifest
@@ -25,12 +27,11 @@ from fmon.store.durable import lock
 from fmon.store.findings import read_findings
 from fmon.store.folder import Store, stores
 from fmon.store.job_logs import load_log
-from fmon.warehouse import connect, rows
-from tests.store.test_crash import Death, Killed
-from tests.support.queues import CONFIG, START, FakeLogs, FakeQueue, job, write_config
+from tests.support.death import Death, Killed
+from tests.support.queries import select
+from tests.support.queues import RUNNING, START, FakeLogs, FakeQueue, ended
+from tests.support.world import CONFIG, write_config
 
-NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
-RUNNING = [job(number, name, start_at=START.timestamp() + 60) for number, name in enumerate(NAMES, start=1)]
 OOM = """\
 (sam3-dice_ce, pid=7) Traceback (most recent call last):
 (sam3-dice_ce, pid=7)   File "/app/train.py", line 8, in <module>
@@ -42,11 +43,7 @@ GONE = LogMissingError("SkyPilot knows no such job")
 COLUMNS = "job_id, log_state, log_error, is_given_up, ask_count::bigint as ask_count, category, source"
 
 
-def ended(record, status="FAILED", **fields):
-    return {**record, "status": status, "end_at": START.timestamp() + 600, **fields}
-
-
-FAILED = [*RUNNING[:2], ended(RUNNING[2]), ended(RUNNING[3])]
+FAILED = [*RUNNING[:2], ended(RUNNING[2], "FAILED"), ended(RUNNING[3], "FAILED")]
 
 
 @pytest.fixture
@@ -72,7 +69,7 @@ def look(data, logs, *, minute=1, queue=None):
 
 
 def findings(data, columns=COLUMNS):
-    return rows(connect(data), f"select {columns} from finding order by job_id, task_id")
+    return select(data, f"select {columns} from finding order by job_id, task_id")
 
 
 def oom_logs():
@@ -234,7 +231,11 @@ def test_two_polls_never_examine_the_same_experiment_at_once(store, data):
 def test_a_failure_that_comes_while_others_are_examined_is_not_forgotten(store, data):
     class Late(FakeLogs):
         def read(self, asks, *, timeout_s):
-            poll(data, FakeQueue([*RUNNING[:1], *map(ended, RUNNING[1:])]), now=START)
+            poll(
+                data,
+                FakeQueue([*RUNNING[:1], *(ended(record, "FAILED") for record in RUNNING[1:])]),
+                now=START,
+            )
             yield from super().read(asks, timeout_s=timeout_s)
 
     examine(store, read_manifest(store), Late({LogAsk(3): OOM}), now=START)
@@ -255,7 +256,7 @@ def test_other_rules_or_patterns_examine_anew_from_the_stored_logs(store, data, 
     assert "+" in found[0]["rules_version"]
     assert {row["log_state"] for row in found} == {"stored"}
     assert examine(store, manifest, None, now=START).categories == {}
-    monkeypatch.setattr("fmon.causes.RULES_VERSION", "another")
+    monkeypatch.setattr(fmon.causes, "RULES_VERSION", "another")
     assert sum(examine(store, manifest, None, now=START).categories.values()) == 2
 
 
@@ -289,7 +290,7 @@ def test_a_damaged_log_is_fetched_again(store, data):
 
 
 def test_each_failed_task_of_a_job_has_a_finding(config, data):
-    tasks = [ended({**RUNNING[0], "task_id": number}) for number in (0, 1)]
+    tasks = [ended({**RUNNING[0], "task_id": number}, "FAILED") for number in (0, 1)]
     adopt(config, FakeQueue(tasks), data, now=START)
     logs = FakeLogs({LogAsk(1): OOM})
     look(data, logs, queue=FakeQueue(tasks))
@@ -327,7 +328,7 @@ def line_of(item):
 
 @pytest.mark.parametrize(
     "after",
-    [pytest.param(False, id="before", marks=pytest.mark.real), pytest.param(True, id="after")],
+    [pytest.param(False, id="before", marks=pytest.mark.slow), pytest.param(True, id="after")],
 )  # one of them for its time only with the real parts
 def test_death_at_any_system_call_of_an_examination_costs_nothing(store, tmp_path, after):
     manifest = read_manifest(store)
@@ -360,7 +361,7 @@ def test_the_mark_stands_before_the_poll_is_committed(config, data, monkeypatch)
         seen.append(store.unexamined.exists())
         raise Killed
 
-    monkeypatch.setattr("fmon.store.log.write_durably", spy)
+    monkeypatch.setattr(fmon.store.log, "write_durably", spy)
     with pytest.raises(Killed):
         look(data, FakeLogs(), minute=2)
     assert seen == [True]

@@ -24,7 +24,8 @@ from fmon.store.folder import Store, stores
 from fmon.study import open_study
 from tests.store.test_crash import Death, Killed
 from tests.support.backlogs import Backlog
-from tests.support.queues import START, FakeLogs, FakeQueue, job, write_config
+from tests.support.queues import START, FakeLogs, FakeQueue, job
+from tests.support.world import write_config
 
 REFUSED = QueueError("no permission", error_type="HTTP403")
 GONE = LogMissingError("SkyPilot knows no such job")

@@ -18,7 +18,7 @@ from fmon.warehouse import connect, rows
 from fmon.warehouse.views import make_views
 from tests.support.cases import complete, database
 from tests.support.events import written_events
-from tests.support.queues import write_config
+from tests.support.world import write_config
 
 NOW = datetime(2026, 1, 1, 0, 20, tzinfo=UTC)
 

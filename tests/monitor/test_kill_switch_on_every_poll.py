@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+import fmon.monitor.kill_switch
+import fmon.warehouse
 from fmon.clock import Clock
 from fmon.errors import StoreError
 from fmon.launch.adopt import adopt
@@ -15,7 +17,8 @@ from fmon.store.folder import stores
 from fmon.warehouse import connect
 from tests.support.bursts import CONFIG, JOB_OF, LOGS, burst, failed, logs, queue_of
 from tests.support.events import written_events
-from tests.support.queues import START, FakeQueue, write_config
+from tests.support.queues import START, FakeQueue
+from tests.support.world import write_config
 
 WAITING = [JOB_OF["sam3-3"], JOB_OF["sam3-4"]]
 
@@ -58,7 +61,7 @@ def test_the_poll_that_sees_three_identical_failures_records_the_firing(config, 
 def test_a_poll_without_new_findings_neither_looks_nor_fires_again(config, data, monkeypatch):
     queue = adopted(config, data, queue_of(), burst())
     poll(data, queue, now=START, logs=logs())
-    monkeypatch.setattr("fmon.warehouse.connect", None)
+    monkeypatch.setattr(fmon.warehouse, "connect", None)
     assert poll(data, queue, now=START, logs=logs()).examined == []
     assert len(firings(data)) == 1
 
@@ -96,7 +99,8 @@ def test_a_poll_that_dies_before_the_firing_is_recorded_leaves_it_to_the_next(co
     queue = adopted(config, data, queue_of(), burst())
     with monkeypatch.context() as patch:
         patch.setattr(
-            "fmon.monitor.kill_switch.append_event",
+            fmon.monitor.kill_switch,
+            "append_event",
             lambda *_, **__: (_ for _ in ()).throw(StoreError("full")),
         )
         assert poll(data, queue, now=START, logs=logs()).faults
@@ -122,7 +126,7 @@ def test_a_replay_fires_by_the_recorded_clock_and_marks_it_as_dry(config, data):
 
 
 def test_the_demo_does_not_fire_for_its_failures_are_minutes_apart(tmp_path):
-    from tests.support.readme import ROOT
+    from tests.support import ROOT
 
     replay(ROOT / "data/demo", tmp_path)
     assert firings(tmp_path) == []

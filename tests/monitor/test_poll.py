@@ -10,16 +10,11 @@ from fmon.launch.adopt import adopt
 from fmon.monitor.poll import poll, watch
 from fmon.store.durable import lock
 from fmon.store.folder import poll_lock, stores
-from fmon.warehouse import connect, rows
-from tests.support.queues import CONFIG, START, FakeQueue, job, write_config
+from tests.support.queries import select
+from tests.support.queues import RUNNING, START, FakeQueue, ended, job
+from tests.support.world import CONFIG, write_config
 
-NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
-RUNNING = [job(number, name, start_at=START.timestamp() + 60) for number, name in enumerate(NAMES, start=1)]
 DOWN = QueueError("no server", error_type="ApiServerConnectionError")
-
-
-def ended(record, status="SUCCEEDED", minutes=30):
-    return {**record, "status": status, "end_at": START.timestamp() + 60 * minutes}
 
 
 @pytest.fixture
@@ -40,7 +35,7 @@ def adopt_and_poll(config, data, *polls):
 
 
 def states(data):
-    found = rows(connect(data), "select condition_id, state from condition order by condition_id")
+    found = select(data, "select condition_id, state from condition order by condition_id")
     return {row["condition_id"]: row["state"] for row in found}
 
 
@@ -48,7 +43,7 @@ def test_a_poll_stores_what_changed_and_a_heartbeat(config, data):
     _, polled = adopt_and_poll(config, data, RUNNING, RUNNING, [*RUNNING[:3], ended(RUNNING[3], "FAILED")])
     assert [seen.changed_count for done in polled for seen in done.observed] == [0, 1]
     assert states(data)["sam3-dice_ce_cldice"] == "failed"
-    found = rows(connect(data), "select is_ok, job_count, changed_count, gap_s from poll order by poll_id")
+    found = select(data, "select is_ok, job_count, changed_count, gap_s from poll order by poll_id")
     assert [row["changed_count"] for row in found] == [4, 0, 1]
     assert [row["gap_s"] for row in found] == [None, 60, 60]
 
@@ -57,7 +52,7 @@ def test_a_failed_poll_leaves_a_heartbeat_and_the_next_one_carries_on(config, da
     _, polled = adopt_and_poll(config, data, RUNNING, DOWN, RUNNING)
     assert polled[0].error is DOWN
     assert polled[1].error is None
-    found = rows(connect(data), "select is_ok, error_type from poll order by poll_id")
+    found = select(data, "select is_ok, error_type from poll order by poll_id")
     assert [row["is_ok"] for row in found] == [True, False, True]
     assert found[1]["error_type"] == "ApiServerConnectionError"
     assert set(states(data).values()) == {"running"}
@@ -91,7 +86,7 @@ def test_an_experiment_with_missing_conditions_stays_open_for_a_day(config, data
 
 def test_a_job_that_appears_later_is_attached(config, data):
     adopt_and_poll(config, data, RUNNING[:3], RUNNING)
-    found = rows(connect(data), "select job_id from condition where condition_id = 'sam3-dice_ce_cldice'")
+    found = select(data, "select job_id from condition where condition_id = 'sam3-dice_ce_cldice'")
     assert found == [{"job_id": 4}]
 
 

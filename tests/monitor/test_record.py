@@ -9,10 +9,10 @@ from fmon.errors import ConfigError, QueueError
 from fmon.monitor.record import record
 from fmon.monitor.replay import replay
 from fmon.sky.reader import LogAsk
-from fmon.warehouse import connect, rows
-from tests.support.queues import START, FakeLogs, FakeQueue, job, write_config
+from tests.support.queries import select
+from tests.support.queues import NAMES, START, FakeLogs, FakeQueue, job
+from tests.support.world import write_config
 
-NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
 RUNNING = [job(number, name, start_at=START.timestamp()) for number, name in enumerate(NAMES, start=1)]
 SECRET = "hf_" + "a1B2" * 9
 
@@ -60,15 +60,18 @@ def test_a_recording_replays_to_the_same_states(tmp_path, logs):
     assert SECRET not in everything
     assert "cldice_more" not in everything
     replay(out, tmp_path / "data")
-    con = connect(tmp_path / "data")
-    found = rows(con, "select state, count(*)::bigint as n from condition group by all order by all")
+    found = select(
+        tmp_path / "data", "select state, count(*)::bigint as n from condition group by all order by all"
+    )
     assert found == [{"state": "failed", "n": 1}, {"state": "succeeded", "n": 3}]
-    assert [row["is_ok"] for row in rows(con, "select is_ok from poll order by poll_id")] == [
+    assert [row["is_ok"] for row in select(tmp_path / "data", "select is_ok from poll order by poll_id")] == [
         True,
         False,
         True,
     ]
-    stored = rows(con, "select job_id, submitted_at, start_at, end_at from job where job_id = 4")[0]
+    stored = select(
+        tmp_path / "data", "select job_id, submitted_at, start_at, end_at from job where job_id = 4"
+    )[0]
     assert stored["end_at"] == START + timedelta(seconds=90)
 
 

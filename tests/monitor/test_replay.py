@@ -7,10 +7,9 @@ import pytest
 from fmon.errors import ConfigError
 from fmon.monitor.replay import replay
 from fmon.store.folder import stores
-from fmon.warehouse import connect, rows
-from tests.support.queues import START, job, write_config
-
-NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
+from tests.support.queries import select
+from tests.support.queues import NAMES, START, job
+from tests.support.world import write_config
 
 
 def line(minute, jobs=None, error=None):
@@ -36,24 +35,25 @@ def recording(tmp_path):
 
 def everything(data):
     """Read all polls and job rows."""
-    con = connect(data)
-    return rows(con, "select * from poll order by all") + rows(con, "select * from job order by all")
+    return select(data, "select * from poll order by all") + select(data, "select * from job order by all")
 
 
 def test_a_replay_makes_the_experiment_with_the_recorded_clock(recording, tmp_path):
     replayed = replay(recording, tmp_path / "data")
     assert replayed.experiment_id == "small-20260322T050000Z"
-    con = connect(tmp_path / "data")
-    assert rows(con, "select state, count(*)::bigint as n from condition group by all") == [
+    assert select(tmp_path / "data", "select state, count(*)::bigint as n from condition group by all") == [
         {"state": "succeeded", "n": 4}
     ]
-    assert [row["is_ok"] for row in rows(con, "select is_ok from poll order by poll_id")] == [
+    assert [row["is_ok"] for row in select(tmp_path / "data", "select is_ok from poll order by poll_id")] == [
         True,
         False,
         True,
         True,
     ]
-    assert str(rows(con, "select now_at from experiment")[0]["now_at"]) == "2026-03-22 05:03:00+00:00"
+    assert (
+        str(select(tmp_path / "data", "select now_at from experiment")[0]["now_at"])
+        == "2026-03-22 05:03:00+00:00"
+    )
 
 
 def test_replaying_again_adds_nothing(recording, tmp_path):

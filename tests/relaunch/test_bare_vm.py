@@ -14,12 +14,11 @@ from fmon.errors import RuleError
 from fmon.events import LaunchEvent
 from fmon.fix.chain import Ran
 from fmon.fix.steps import verify
-from fmon.manifest.file import read_manifest, write_manifest
+from fmon.manifest.file import read_manifest
 from fmon.relaunch.relaunch import relaunch
 from fmon.rules.f3_rebuild_before_relaunch import BuildChain, bare_vm_launch, f3_links, f3_same_image
-from fmon.store.events import append_event
-from tests.support.fake_skypilot import FakeSubmitter, SkyPilotQueue
-from tests.support.relaunching import CONDITIONS, IMAGE, NEW, World
+from tests.support.relaunching import CONFIG, IMAGE, NEW, Repository
+from tests.support.world import CONDITIONS
 
 FAILED = CONDITIONS[2:]
 SAID = "bare VM, allowed at launch by ada at 2026-03-22T05:00:00Z: no image to verify"
@@ -105,16 +104,12 @@ LAUNCH = LaunchEvent(
 
 @pytest.fixture(scope="module")
 def failed(tmp_path_factory):
-    """Launched on a bare VM as ``launch --allow-bare-vm`` writes it down; two failed and were diagnosed."""
-    made = World(tmp_path_factory.mktemp("bare"))
-    made.config.write_text(made.config.read_text().replace(f"docker_image: {IMAGE}\n", ""))
-    made.task.write_text("resources: {accelerators: L4}\nrun: python train.py\n")
-    made._commit("No image", at=made.server.clock().replace(hour=1))
-    manifest = read_manifest(made.store)
-    manifest.docker_image = manifest.docker_digest = None
-    write_manifest(made.store, manifest)
-    append_event(made.store, msgspec.structs.replace(LAUNCH, at=made.server.clock()))
-    made.launch()
+    """Launched on a bare VM, which a person allowed; two failed and were diagnosed."""
+    config = CONFIG.replace(f"docker_image: {IMAGE}\n", "")
+    made = Repository(
+        tmp_path_factory.mktemp("bare"), config, "resources: {accelerators: L4}\nrun: python train.py\n"
+    )
+    made.launch(allow_bare_vm=True)
     made.end(FAILED)
     made.diagnose()
     return made
@@ -127,11 +122,10 @@ def world(failed, monkeypatch):
     jobs, tags = failed.jobs(), dict(failed.server.tags)
     kept = root.with_name(f"{root.name}-kept")
     shutil.copytree(root, kept)
-    monkeypatch.setattr("fmon.cli.launch.Clock", lambda: failed.server.time)
+    monkeypatch.setattr(
+        "fmon.cli.relaunch_candidate.dependencies", lambda queue, **changes: failed.dependencies(**changes)
+    )
     monkeypatch.setattr("fmon.cli.fix.now", failed.server.clock)
-    monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(failed.server))
-    monkeypatch.setattr("fmon.sky.submit.sdk.SdkSubmitter", lambda hold: FakeSubmitter(failed.server))
-    monkeypatch.setattr("fmon.clients.registry.digest_of", lambda reference: failed.digest)
     for phase in (relaunch, verify):  # the runner's stderr is no file that a command could write to
         green = lambda step, command, *, folder: Ran(step, command, 0, 0.1)  # noqa: E731
         monkeypatch.setitem(phase.__kwdefaults__, "run", green)
@@ -156,7 +150,7 @@ def test_without_a_fix_relaunch_refuses_for_the_commit_and_not_for_an_image(worl
 
 def test_an_empty_commit_is_no_fix(world):
     world.server.pass_time(60)
-    (world.root / "project" / "fixed").write_text("x")
+    (world.project / "fixed").write_text("x")
     world._commit("Fix", at=world.server.clock())
     world._git("rm", "-q", "fixed")
     world._commit("Take it back", at=world.server.clock())
@@ -169,7 +163,7 @@ def test_a_fix_is_verified_and_run_again_and_the_audit_says_who_allowed_it(world
     world.server.pass_time(60)
     verified = run(world, "fix", "verify", "-o", "json")
     assert verified.exit_code == 0, verified.output
-    assert SAID in verified.stdout
+    assert "bare VM, allowed at launch by ada at 2026-03-22T05:00:00" in verified.stdout
     done = run(world, "relaunch", "--yes")
     assert done.exit_code == 0, done.output
     assert world.launched(1) == list(FAILED)

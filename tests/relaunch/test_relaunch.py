@@ -4,25 +4,28 @@ from decimal import Decimal
 
 import pytest
 
+import fmon.manifest.file
 from fmon.errors import ConfigError, QueueError, RuleError
 from fmon.events import CancelRequestedEvent
 from fmon.manifest.file import read_manifest
 from fmon.store.durable import LockTaken
 from fmon.store.events import append_event
+from tests.support.death import Killed
 from tests.support.fake_skypilot import FINE, FakeSubmitter, Fate
-from tests.support.relaunching import CONDITIONS, NEW, OLD, OUTAGE, Stage, World, allowed
+from tests.support.relaunching import NEW, OLD, OUTAGE, Repository, Stage, allowed
+from tests.support.world import CONDITIONS
 
 FAILED = CONDITIONS[2:]
 
 
 @pytest.fixture
 def world(tmp_path):
-    return World(tmp_path)
+    return Repository(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def when_failed(tmp_path_factory):
-    world = World(tmp_path_factory.mktemp("failed"))
+    world = Repository(tmp_path_factory.mktemp("failed"))
     world.launch()
     world.end(FAILED)
     world.diagnose()
@@ -39,10 +42,6 @@ def failed(when_failed):
 def fixed(failed):
     failed.fix()
     return failed
-
-
-class Killed(BaseException):
-    """The process dies here."""
 
 
 def killing(world, after):
@@ -196,7 +195,7 @@ class TestCrash:
             raise Killed
 
         with monkeypatch.context() as patched:
-            patched.setattr("fmon.manifest.file.write_manifest", die)
+            patched.setattr(fmon.manifest.file, "write_manifest", die)
             with pytest.raises(Killed):
                 fixed.relaunch()
         assert read_manifest(fixed.store).docker_digest == OLD
@@ -258,7 +257,7 @@ class TestCrash:
 
 @pytest.fixture(scope="module")
 def when_worn(tmp_path_factory):
-    world = World(tmp_path_factory.mktemp("worn"))
+    world = Repository(tmp_path_factory.mktemp("worn"))
     world.launch()
     world.end(FAILED)
     world.cycle(FAILED, 1)

@@ -18,10 +18,10 @@ from fmon.sky.logs import RecordedLogs
 from fmon.store.events import append_event
 from fmon.store.unexamined import mark_pending
 from fmon.study import Study
-from fmon.warehouse import connect, rows
-from tests.cli.test_entry import fmon
 from tests.support import fake_gh
+from tests.support.commands import fmon
 from tests.support.events import written_events
+from tests.support.queries import select
 from tests.support.studies import job, poll, study
 
 NOW = datetime(2026, 3, 22, 12, 0, tzinfo=UTC)
@@ -54,8 +54,8 @@ def store(tmp_path, logs):
     return failed_study(tmp_path / "data", logs)
 
 
-def file(store, out, *, is_wanted=True):
-    tracker = partial(open_github, "lab/study") if is_wanted else None
+def file(store, out, *, is_wanted=True, **options):
+    tracker = partial(open_github, "lab/study", **options) if is_wanted else None
     return list(issues(Study(store), out, open_tracker=tracker, now=NOW))
 
 
@@ -85,7 +85,7 @@ def test_an_issue_is_filed_with_labels_and_its_url_is_kept(store, tmp_path, gith
     assert filed_issue["title"].startswith("[fmon] auth")
     assert filed(store) == [("issue_intent", "create"), ("issue", "create")]
     view = "select url, filed_at from issue"
-    assert rows(connect(store.path.parent), view) == [{"url": row["url"], "filed_at": NOW}]
+    assert select(store.path.parent, view) == [{"url": row["url"], "filed_at": NOW}]
 
 
 def test_a_second_call_knows_it_without_asking(store, tmp_path, github):
@@ -118,10 +118,9 @@ def test_lost_events_do_not_file_it_twice_even_where_its_label_was_taken_away(st
     assert (row["done"], len(fake_gh.load("issues"))) == ("known", 1)
 
 
-def test_in_a_later_experiment_a_comment_is_added_once(store, tmp_path, logs, github, monkeypatch):
+def test_in_a_later_experiment_a_comment_is_added_once(store, tmp_path, logs, github):
     file(store, tmp_path / "reports")
-    monkeypatch.setattr("tests.support.studies.NAME", "study-20260401T000000Z")
-    later = failed_study(tmp_path / "later", logs)
+    later = failed_study(tmp_path / "later", logs, experiment_id="study-20260401T000000Z")
     (github / "killed").touch()
     with pytest.raises(GitHubError):
         file(later, tmp_path / "reports")
@@ -239,11 +238,10 @@ class TestGh:
         with pytest.raises(GitHubError, match=r"gh issue list failed: HTTP 502: token \[redacted"):
             file(store, tmp_path / "reports")
 
-    def test_that_hangs_is_given_up(self, store, tmp_path, github, monkeypatch):
+    def test_that_hangs_is_given_up(self, store, tmp_path, github):
         (tmp_path / "bin/gh").write_text("#!/bin/sh\nexec sleep 60\n")
-        monkeypatch.setattr("fmon.clients.github.TIMEOUT_S", 0.2)
         with pytest.raises(GitHubError, match=r"did not end within 0\.2 s"):
-            file(store, tmp_path / "reports")
+            file(store, tmp_path / "reports", timeout_s=0.2)
 
     @pytest.mark.parametrize("said", ["", "not JSON", "{"])
     def test_that_answers_nonsense_is_said_to(self, github, said):

@@ -14,9 +14,9 @@ from fmon.manifest.file import read_manifest, write_manifest
 from fmon.monitor.replay import replay
 from fmon.report.report import report
 from fmon.study import open_study
+from tests.support import ROOT
 from tests.support.studies import NAME, at, job, poll, relaunched, study
 
-ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((ROOT / "fmon/report.schema.json").read_text())
 CAUSE = (
     "category",

@@ -10,11 +10,13 @@ import pytest
 from fmon.errors import StoreError
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.monitor.replay import replay
+from fmon.report import report as phase
 from fmon.report.page.render import MAX_BYTES, SIZES
 from fmon.report.report import report
 from fmon.study import open_study
 from tests import golden
-from tests.support.reported import ROOT, Page, mixed_study, objects, written
+from tests.support import ROOT
+from tests.support.reported import Page, mixed_study, objects, written
 from tests.support.studies import FACTORS, NAME, job, poll, relaunched, study
 
 HOSTILE = (
@@ -213,8 +215,6 @@ class TestManifest:
         assert before == after
 
     def test_a_condition_that_got_another_job_meanwhile_keeps_what_it_has(self, mixed, tmp_path, monkeypatch):
-        from fmon.report import report as phase
-
         write_page = phase.render
 
         def attach_meanwhile(facts):
@@ -239,7 +239,7 @@ def test_a_report_again_gives_the_same_bytes(mixed, tmp_path):
 @pytest.mark.parametrize("at_a_time", [1, 4, 6])
 def test_lines_are_the_same_however_many_are_asked_for_at_a_time(mixed, tmp_path, monkeypatch, at_a_time):
     whole = written(tmp_path).jsonl.read_bytes()
-    monkeypatch.setattr("fmon.report.report.LINES_AT_A_TIME", at_a_time)
+    monkeypatch.setattr(phase, "LINES_AT_A_TIME", at_a_time)
     assert written(tmp_path).jsonl.read_bytes() == whole
 
 

@@ -13,7 +13,8 @@ from fmon.fix.plan import fix_plan
 from fmon.fix.steps import record, run_commands, verify
 from fmon.store.events import append_event
 from fmon.warehouse import connect, typed_rows
-from tests.support.relaunching import CONDITIONS, OLD, Stage, World
+from tests.support.relaunching import OLD, Repository, Stage
+from tests.support.world import CONDITIONS
 
 FAILED = CONDITIONS[2:]
 
@@ -28,7 +29,7 @@ GUARDS = {
 """The rules that each phase calls before it acts. ``fix verify`` measures F3 and writes down what it saw."""
 
 
-def all_is_well(world: World) -> None:
+def all_is_well(world: Repository) -> None:
     """Two failed, were diagnosed and fixed."""
     world.launch()
     world.end(FAILED)
@@ -36,7 +37,7 @@ def all_is_well(world: World) -> None:
     world.fix()
 
 
-def open_job(world: World) -> None:
+def open_job(world: Repository) -> None:
     """All is well but for one job that still runs."""
     world.launch()
     world.end(FAILED, running=CONDITIONS[:1])
@@ -44,7 +45,7 @@ def open_job(world: World) -> None:
     world.fix()
 
 
-def diagnose_in_spite_of_it(world: World) -> None:
+def diagnose_in_spite_of_it(world: Repository) -> None:
     """Record a full diagnosis, as if no rule had been asked."""
     con = connect(world.data, queries=("from failure",))
     causes = typed_rows(
@@ -60,7 +61,7 @@ def diagnose_in_spite_of_it(world: World) -> None:
     append_event(world.store, event)
 
 
-def nobody_looked(world: World) -> None:
+def nobody_looked(world: Repository) -> None:
     """All is well but for the failures, which nobody has examined."""
     world.launch()
     world.end(FAILED, is_examined=False)
@@ -68,7 +69,7 @@ def nobody_looked(world: World) -> None:
     world.fix()
 
 
-def stale_image(world: World) -> None:
+def stale_image(world: Repository) -> None:
     """All is well but for the image, which nobody has pushed."""
     world.launch()
     world.end(FAILED)
@@ -76,7 +77,7 @@ def stale_image(world: World) -> None:
     world.fix(OLD)
 
 
-def third_cycle(world: World) -> None:
+def third_cycle(world: Repository) -> None:
     """All is well, and it would be the third relaunch."""
     world.launch()
     world.end(FAILED)
@@ -86,7 +87,7 @@ def third_cycle(world: World) -> None:
     world.fix("sha256:" + "3" * 64)
 
 
-def second_job(world: World) -> None:
+def second_job(world: Repository) -> None:
     """All is well but for a second job of one condition, which somebody has launched beside fmon."""
     world.launch()
     world.server.add(CONDITIONS[0])
@@ -98,7 +99,7 @@ def second_job(world: World) -> None:
 NOTES = ("unexamined", ".examine.lock", ".examine.lock.queue", "findings.parquet", ".kill_switch")
 """What an examination leaves in a store."""
 
-STATES: dict[int, Callable[[World], None]] = {
+STATES: dict[int, Callable[[Repository], None]] = {
     0: all_is_well,
     1: open_job,
     2: nobody_looked,
@@ -108,11 +109,12 @@ STATES: dict[int, Callable[[World], None]] = {
 }
 
 
-def call(world: World, phase: str) -> None:
+def call(world: Repository, phase: str) -> None:
     """Call a phase as its command does."""
     study, clock = world.study, world.server.clock
     if phase == "diagnose":
-        diagnose(study, logs=world.logs, now=clock())
+        # With time to examine it would make good what F2 refuses.
+        diagnose(study, logs=world.logs, now=clock(), examine_s=0)
     elif phase == "fix plan":
         fix_plan(study)
     elif phase == "fix record":
@@ -120,23 +122,17 @@ def call(world: World, phase: str) -> None:
     elif phase == "fix run":
         list(run_commands(study, clock=world.server.time))
     elif phase == "fix verify":
-        verify(study, now=clock(), ask=lambda reference: world.digest)
+        verify(study, now=clock(), ask=world.digest_of)
     else:
         world.relaunch()
 
 
-def files_of(world: World, phase: str, rule: int) -> dict[str, bytes]:
+def judged_files(world: Repository, phase: str, rule: int) -> dict[str, bytes]:
     """Give all files; before F2 can be asked, diagnose examines, and that may note how far it came."""
     files = world.files()
     if (phase, rule) == ("diagnose", 2):
         return {path: content for path, content in files.items() if PurePath(path).name not in NOTES}
     return files
-
-
-@pytest.fixture(autouse=True)
-def no_time_to_examine(monkeypatch):
-    """Else diagnose would make good what F2 refuses."""
-    monkeypatch.setattr("fmon.diagnose.diagnose.EXAMINE_S", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +141,7 @@ def state(tmp_path_factory):
 
     @cache
     def stage(rule: int) -> Stage:
-        world = World(tmp_path_factory.mktemp("world"))
+        world = Repository(tmp_path_factory.mktemp("world"))
         STATES[rule](world)
         return Stage(world)
 
@@ -157,11 +153,11 @@ def state(tmp_path_factory):
 )
 def test_a_phase_refuses_by_each_of_its_rules_and_no_file_and_no_job_is_changed(state, phase, rule):
     world = state(rule)
-    files, jobs = files_of(world, phase, rule), world.jobs()
+    files, jobs = judged_files(world, phase, rule), world.jobs()
     with pytest.raises(RuleError) as refusal:
         call(world, phase)
     assert (refusal.value.rule, refusal.value.exit_code) == (rule, 20 + rule)
-    assert files_of(world, phase, rule) == files
+    assert judged_files(world, phase, rule) == files
     assert world.jobs() == jobs
 
 

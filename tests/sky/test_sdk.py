@@ -227,6 +227,7 @@ def test_where_both_ways_fail_both_reasons_are_said():
     assert caught.value.error_type == "VersionMismatch"
 
 
+@pytest.mark.slow
 def test_the_real_sdk_reads_the_queue_where_plain_http_is_refused(server, monkeypatch):
     def pick(it):
         plain = "python-requests" not in it.headers.get("User-Agent", "")
@@ -239,6 +240,7 @@ def test_the_real_sdk_reads_the_queue_where_plain_http_is_refused(server, monkey
     assert [seen.job_id for seen in open_queue("sky").read().records] == [2, 1]
 
 
+@pytest.mark.slow
 def test_a_local_server_that_is_down_is_not_started_by_the_sdk(home, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

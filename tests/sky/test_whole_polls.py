@@ -10,9 +10,9 @@ import pytest
 
 from fmon import warehouse
 from tests.support.fake_server import failed
-from tests.support.queues import START, job, write_config
+from tests.support.queues import NAMES, START, job
+from tests.support.world import write_config
 
-NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
 LOGIN = {"kind": "text/html", "x-skypilot-request-id": ""}
 MISMATCH = {"error": "version_mismatch", "message": "upgrade"}
 FAULTS = {
@@ -69,7 +69,7 @@ def test_a_server_that_gives_no_log_costs_the_poll_nothing_else(followed):
 
 @pytest.mark.parametrize(
     "kind",  # the others for their time only
-    [kind if kind == "another version" else pytest.param(kind, marks=pytest.mark.real) for kind in FAULTS],
+    [kind if kind == "another version" else pytest.param(kind, marks=pytest.mark.slow) for kind in FAULTS],
 )
 def test_a_poll_that_meets_a_fault_exits_11_and_the_next_one_carries_on(followed, kind):
     stage, fault = FAULTS[kind]

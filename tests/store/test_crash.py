@@ -1,6 +1,5 @@
 """Killed at any moment, the store loses no acknowledged poll and never shows an inconsistent one."""
 
-import os
 import random
 import shutil
 import signal
@@ -17,32 +16,8 @@ from fmon.store.folder import Store
 from fmon.store.log import append
 from fmon.store.reading import listing
 from tests.store.crash_worker import STOP, acknowledged, truth_of
+from tests.support.death import Death, Killed
 from tests.support.stores import hold_against, look, micros, record
-
-
-class Killed(BaseException):
-    """The process is dead: nothing runs any more, no clean-up either."""
-
-
-class Death:
-    """Let the process die at the n-th system call that changes the disk, before or after it happened."""
-
-    def __init__(self, monkeypatch, at, *, after):
-        self.left = at
-        for name in ("open", "write", "fsync", "replace", "unlink", "mkdir"):
-            monkeypatch.setattr(os, name, self.mortal(getattr(os, name), after=after))
-
-    def mortal(self, call, *, after):
-        def wrapped(*args, **kwargs):
-            self.left -= 1
-            if self.left < 0 or (self.left == 0 and not after):
-                raise Killed
-            done = call(*args, **kwargs)
-            if self.left == 0:
-                raise Killed
-            return done
-
-        return wrapped
 
 
 class History:
@@ -70,7 +45,7 @@ SCENES = {
 @pytest.mark.usefixtures("small_tiers")
 @pytest.mark.parametrize(
     "after",
-    [pytest.param(False, id="before", marks=pytest.mark.real), pytest.param(True, id="after")],
+    [pytest.param(False, id="before", marks=pytest.mark.slow), pytest.param(True, id="after")],
 )  # one of them for its time only with the real parts
 @pytest.mark.parametrize("scene", SCENES)
 def test_death_at_any_system_call_loses_nothing(store, scene, after):
@@ -165,6 +140,6 @@ def test_four_kills_lose_no_acknowledged_poll(store, tmp_path):
     check_kills(store, tmp_path / "acks", 4)
 
 
-@pytest.mark.real
+@pytest.mark.slow
 def test_a_hundred_kills_lose_no_acknowledged_poll(store, tmp_path):
     check_kills(store, tmp_path / "acks", 100)

@@ -12,8 +12,7 @@ from fmon.store import state
 from fmon.store.events import read_events
 from fmon.store.folder import Store
 from fmon.store.log import polls_of
-from tests.manifest.test_file import full
-from tests.support.stores import ID, START, beats, files, micros, poll, record, rows
+from tests.support.stores import ID, START, beats, files, full_manifest, micros, poll, record, rows
 
 FIXTURE = Path(__file__).parent / "fixtures" / "schema1" / ID
 
@@ -24,7 +23,7 @@ def old(tmp_path):
 
 
 def test_the_manifest_is_read(old):
-    assert read_manifest(old) == full()
+    assert read_manifest(old) == full_manifest()
 
 
 def test_the_audit_is_read(old):

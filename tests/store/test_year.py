@@ -31,7 +31,7 @@ def test_a_built_store_is_what_polling_would_have_left(tmp_path):
     assert sum(beat["changed_count"] for beat in beats(store)) == len(rows(store))
 
 
-@pytest.mark.real
+@pytest.mark.slow
 def test_a_year_of_minutes_is_small_and_few_files(tmp_path):
     store = build_year(tmp_path)
     assert len(reading_set(store)) <= 200
@@ -39,7 +39,7 @@ def test_a_year_of_minutes_is_small_and_few_files(tmp_path):
     check(store, 365)
 
 
-@pytest.mark.real
+@pytest.mark.slow
 def test_a_million_rows_are_stored_closed_and_rebuilt(store):
     """Ten polls in which each of 100,000 jobs changes; defined = stored in full, within minutes."""
     start = time.monotonic()

@@ -7,7 +7,8 @@ from typing import Any
 from fmon.launch.adopt import adopt
 from fmon.monitor.poll import Polled, poll
 from fmon.sky.reader import LogReader
-from tests.support.queues import START, FakeQueue, job, write_config
+from tests.support.queues import START, FakeQueue, job
+from tests.support.world import write_config
 
 CONFIG = """\
 experiment_name: {name}

@@ -14,7 +14,8 @@ from fmon.clients import registry
 from fmon.sky import queue
 from fmon.sky.submit import sdk
 from tests.support.fake_skypilot import FakeSubmitter, SkyPilotQueue
-from tests.support.relaunching import CONDITIONS, World
+from tests.support.relaunching import Repository
+from tests.support.world import CONDITIONS
 
 FILES = {
     "manifest.json": "manifest",
@@ -29,7 +30,7 @@ COMMANDS = (["fix", "plan"], ["fix", "verify"], ["relaunch", "--yes"])
 
 def main() -> None:
     """Count."""
-    world = World(Path(sys.argv[1]))
+    world = Repository(Path(sys.argv[1]))
     registry.digest_of = lambda reference: world.digest
     from fmon.cli import launch  # not before: the commands take digest_of over
     from fmon.cli.app import app

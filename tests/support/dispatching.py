@@ -1,4 +1,4 @@
-"""Experiments to launch on the fake SkyPilot: what the tests of launching share."""
+"""Launches on the fake SkyPilot without what a command checks before."""
 
 from __future__ import annotations
 
@@ -7,33 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from fmon.config import load_experiment
-from fmon.launch.dispatch import DispatchLimits, DispatchOutcome, LaunchKey, dispatch, exclusive
-from fmon.manifest.build import new_manifest
-from fmon.manifest.file import read_manifest, write_manifest
+from fmon.launch.dispatch import DispatchOutcome, LaunchKey, dispatch, exclusive
+from fmon.manifest.file import read_manifest
 from fmon.manifest.stored import StoredExperiment
-from fmon.store.folder import Store
-from tests.support.fake_skypilot import START, FakeSkyPilot, FakeSubmitter, SkyPilotQueue
-from tests.support.queues import write_config
+from tests.support.fake_skypilot import FakeSkyPilot, FakeSubmitter, SkyPilotQueue
+from tests.support.world import PACE, new_store, write_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from fmon.model import Entry
-
-PACE = DispatchLimits(parallel=3, per_s=2, look_s=10, grace_s=120, patience_s=900)
+    from fmon.store.folder import Store
 
 
 def make_store(folder: Path, *, is_replay: bool = False) -> Store:
     """Make the store of the small experiment: four conditions, none launched."""
-    experiment = load_experiment(write_config(folder))
-    store = Store(folder / "data" / f"small-{START:%Y%m%dT%H%M%SZ}")
-    manifest = new_manifest(
-        experiment, store.experiment_id, created_at=START, is_replay=is_replay, prices={}, since=START
-    )
-    write_manifest(store, manifest)
-    return store
+    return new_store(write_config(folder), folder / "data", is_replay=is_replay)
 
 
 def all_of(store: Store, cycle: int = 0) -> list[LaunchKey]:

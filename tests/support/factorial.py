@@ -22,7 +22,8 @@ from fmon.sky.record import parse_records
 from fmon.store.events import append_event
 from fmon.store.folder import Store
 from fmon.warehouse import connect, rows
-from tests.support.queues import FakeLogs, write_config
+from tests.support.queues import FakeLogs
+from tests.support.world import write_config
 
 CONFIG = """\
 experiment_name: vessel_losses

@@ -1,8 +1,7 @@
-"""A scripted queue, and configs and records to feed it: what the tests of the phases share."""
+"""A scripted queue and scripted logs, and records of jobs to feed them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from fmon.errors import QueueError
@@ -11,22 +10,8 @@ from fmon.sky.record import parse_records
 
 START = datetime(2026, 3, 22, 5, 0, tzinfo=UTC)
 
-CONFIG = """\
-experiment_name: small
-skypilot_yaml: train.yaml
-factors: {model: [dynunet, sam3], loss: [dice_ce, dice_ce_cldice]}
-prices: {L4: {spot: 0.22, on_demand: 0.70}}
-"""
-
-
-def write_config(folder: Path, text: str = CONFIG) -> Path:
-    """Write a config and its task YAML; give the config's path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    task = "resources: {image_id: 'docker:x:1', accelerators: L4}\nrun: python train.py\n"
-    (folder / "train.yaml").write_text(task)
-    config = folder / "experiment.yaml"
-    config.write_text(text)
-    return config
+NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
+"""The names of the jobs of ``world.CONFIG``."""
 
 
 def job(
@@ -36,6 +21,17 @@ def job(
     submitted = START.timestamp() + 60 * minutes
     record = {"job_id": job_id, "task_id": 0, "job_name": name, "status": status, "submitted_at": submitted}
     return {**record, "resources": "1x[L4:1]", **fields}
+
+
+RUNNING = [job(number, name, start_at=START.timestamp() + 60) for number, name in enumerate(NAMES, start=1)]
+"""All jobs of ``world.CONFIG``, running since a minute after START."""
+
+
+def ended(
+    record: dict[str, Any], status: str = "SUCCEEDED", *, minutes: float = 30, **fields: Any
+) -> dict[str, Any]:
+    """Make the record of a job that has ended ``minutes`` after START."""
+    return {**record, "status": status, "end_at": START.timestamp() + 60 * minutes, **fields}
 
 
 class FakeQueue:

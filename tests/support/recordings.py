@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fmon.config import load_experiment
 from fmon.model import Condition, level_text
-from tests.support.queues import write_config
+from tests.support.world import write_config
 
 FIRST = """\
 experiment_name: first_pass

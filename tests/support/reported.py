@@ -10,8 +10,6 @@ from fmon.store.folder import Store
 from fmon.study import open_study
 from tests.support.studies import NAME, at, job, poll, relaunched, study
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 def mixed_study(data: Path) -> Store:
     """Six conditions: succeeded, failed, running, relaunched, never seen, never launched."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from fmon.manifest.file import write_manifest
-from fmon.model import Entry, Manifest, Record
+from fmon.model import Attempt, Entry, Limits, Manifest, Price, Record
 from fmon.store.arrow import LOG, read_log_file, values
 from fmon.store.changes import ROW
 from fmon.store.folder import Store
@@ -52,6 +52,24 @@ def manifest(**changed) -> Manifest:
         "jobs": entries,
     }
     return Manifest(**{**fields, **changed})
+
+
+def full_manifest() -> Manifest:
+    """Make a manifest that uses every key."""
+    made = manifest(
+        is_replay=True, inner_factors={"post": ["none", "swag"]}, docker_image="r/x:1",
+        docker_digest="sha256:1", user_hash="ab12", since=START, current_cycle=1,
+        total_estimated_cost=27.04, as_of=START,
+        limits=Limits(budget_usd=25.0, accelerators=["L4"]), prices={"L4": Price(spot=0.22)},
+    )  # fmt: skip
+    first = made.jobs[0]
+    first.relaunch_batch, first.attempts = (
+        1,
+        [Attempt(cycle=0, job_id=77), Attempt(cycle=1, job_id=78, role="superseded")],
+    )
+    first.status, first.start_time, first.end_time = "FAILED", START, START + timedelta(minutes=5)
+    first.duration_seconds, first.cost_usd, first.failure_category = 300.0, 0.1, "resources"
+    return made
 
 
 def record(job_id: int, status: str = "RUNNING", **fields) -> Record:

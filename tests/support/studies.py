@@ -16,9 +16,11 @@ NAME = "study-20260322T050000Z"
 FACTORS: dict[str, list[Level]] = {"model": ["dynunet", "sam3"], "fold": [0, 1, 2]}
 
 
-def study(data: Path, factors: Mapping[str, list[Level]] = FACTORS, **changed: Any) -> Store:
+def study(
+    data: Path, factors: Mapping[str, list[Level]] = FACTORS, *, experiment_id: str = NAME, **changed: Any
+) -> Store:
     """Make a store whose conditions have the jobs 1, 2, ... in the order of the grid."""
-    store = Store(data / changed.get("experiment_id", NAME))
+    store = Store(data / experiment_id)
     store.path.mkdir(parents=True)
     cells = [dict(zip(factors, levels, strict=True)) for levels in product(*factors.values())]
     entries = [
@@ -26,7 +28,7 @@ def study(data: Path, factors: Mapping[str, list[Level]] = FACTORS, **changed: A
         for number, cell in enumerate(cells, start=1)
     ]
     fields: dict[str, Any] = {
-        "experiment_id": NAME,
+        "experiment_id": experiment_id,
         "experiment_name": "study",
         "config_file": "experiment.yaml",
         "created_at": START,

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from tests.launch.test_launch import Try
-from tests.support.readme import ROOT
+from tests.support import ROOT
+from tests.support.launching import launching_world
 
 COMMAND = """
 import os, signal, sys, time
@@ -17,9 +17,9 @@ from pathlib import Path
 from fmon.cli import app as cli
 from fmon.cli import launch as launching
 from tests.support.fake_skypilot import FINE
-from tests.launch.test_launch import Try
+from tests.support.launching import CONFIG, TASK, launching_world
 
-tried, sent = Try(Path.cwd()), []
+tried, sent = launching_world(Path.cwd()), []
 
 def fate(submission):
     sent.append(submission)
@@ -29,8 +29,8 @@ def fate(submission):
     return FINE
 
 tried.fate = fate
-launching.dependencies = tried.world
-cli.app(["launch", "experiment.yaml", "--yes"])
+launching.dependencies = tried.dependencies
+cli.app(["launch", "project/experiment.yaml", "--yes"])
 """
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ERASE_LINE, SHOW_CURSOR, HIDE_CURSOR = "\x1b[2K", "\x1b[?25h", "\x1b[?25l"
@@ -77,7 +77,7 @@ def test_it_is_drawn_and_leaves_whole_lines_also_behind_ctrl_c(tmp_path, interru
 
 
 def test_in_a_file_there_is_none(tmp_path):
-    Try(tmp_path)
+    launching_world(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, "0"],
         cwd=tmp_path,

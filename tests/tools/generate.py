@@ -1,66 +1,40 @@
-"""Rewrite what is generated: the docs of views and causes, the manifest's schema, the README's outputs."""
+"""Rewrite what is generated: all of it (`make docs`), or the parts that are named on the command line."""
 
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-import duckdb
-
-from fmon.causes.document import markdown as causes
-from fmon.manifest.file import manifest_schema
-from fmon.schema import SOURCES
-from fmon.warehouse import markdown
-from fmon.warehouse.reads import READS
-from fmon.warehouse.views import VIEWS, made_and_commented, relations_in
-from tests.support import readme
-from tests.tools import events
+from tests.support import ROOT, readme
+from tests.tools import causes, events, structure, views
+from tests.tools.reads import write_reads
+from tests.tools.schema import manifest_schema
 
 
-def main() -> None:
-    """Rewrite all of it; git shows what changed."""
-    write_views()
-    (readme.ROOT / "docs/causes.md").write_text(causes())
-    (readme.ROOT / "fmon/manifest.schema.json").write_text(json.dumps(manifest_schema(), indent=2) + "\n")
-    (readme.ROOT / "fmon/events.schema.json").write_text(json.dumps(events.schema(), indent=2) + "\n")
-    (readme.ROOT / "docs/events.md").write_text(events.markdown())
+def write_readme() -> None:
+    """Run the commands of the README on a copy of the demo, and write down what they print."""
     with tempfile.TemporaryDirectory() as name:
-        shutil.copytree(readme.ROOT / "data/demo", Path(name) / "data/demo")
+        shutil.copytree(ROOT / "data/demo", Path(name) / "data/demo")
         readme.rewrite(Path(name))
 
 
-def write_views() -> None:
-    """Rewrite what each view reads, and the doc of the views."""
-    READS.update(parsed_reads())  # a view that was just added is not in it yet
-    _write_reads(readme.ROOT / "fmon/warehouse/reads.py")
-    (readme.ROOT / "docs/views.md").write_text(markdown())
-
-
-READS_PY = '''\
-"""What each view reads, as often as it does; by ``make docs``, as asking takes 100 ms at each start."""
-
-READS: dict[str, tuple[str, ...]] = {}
-'''
-
-
-def _write_reads(path: Path) -> None:
-    path.write_text(READS_PY.format(READS))
-    subprocess.run([sys.executable, "-m", "ruff", "format", "-q", path], check=True)
-
-
-def parsed_reads() -> dict[str, tuple[str, ...]]:
-    """Ask DuckDB's parser what each view reads of the sources and of the views before it."""
-    con = duckdb.connect()
-    order = [*SOURCES, *VIEWS]
-    reads = {}
-    for view in VIEWS:
-        found = relations_in(con, [made_and_commented(view)[0]])
-        assert found is not None, f"sql/{view}.sql reads something that is neither a source nor a view"
-        reads[view] = tuple(name for name in order[: order.index(view)] for _ in range(found[name]))
-    return reads
-
+PARTS: dict[str, Callable[[], object]] = {
+    "reads": lambda: write_reads(ROOT / "fmon/warehouse/reads.py"),
+    "structure": lambda: (ROOT / "docs/structure.md").write_text(structure.markdown()),
+    "views": lambda: (ROOT / "docs/views.md").write_text(views.markdown()),
+    "causes": lambda: (ROOT / "docs/causes.md").write_text(causes.markdown()),
+    "schema": lambda: (ROOT / "fmon/manifest.schema.json").write_text(
+        json.dumps(manifest_schema(), indent=2) + "\n"
+    ),
+    "events schema": lambda: (ROOT / "fmon/events.schema.json").write_text(
+        json.dumps(events.schema(), indent=2) + "\n"
+    ),
+    "events": lambda: (ROOT / "docs/events.md").write_text(events.markdown()),
+    "readme": write_readme,
+}
 
 if __name__ == "__main__":
-    main()
+    for part in sys.argv[1:] or PARTS:
+        PARTS[part]()

@@ -10,11 +10,11 @@ from fmon.monitor.replay import replay
 from fmon.report.compare import compare
 from fmon.report.report import report
 from fmon.study import open_study
+from tests.support import ROOT
 from tests.support.chromium import browser
 from tests.support.factorial import END, make
 from tests.support.recordings import both_passes
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs/img"
 MOST_BYTES = 300_000
 

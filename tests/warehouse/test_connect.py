@@ -26,6 +26,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_reads_all_experiments_while_another_process_appends_polls(tmp_path):
     """Each connection sees whole polls: a heartbeat says one row changed, so there is one row."""
     made = [new_store(tmp_path, name) for name in (ID, "other-20260101T000000Z")]

@@ -1,7 +1,6 @@
 """Every view against its given/expect cases, and what holds for all views alike."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -11,10 +10,10 @@ from fmon.warehouse import VIEWS, rows
 from fmon.warehouse.dictionary import relations
 from fmon.warehouse.reads import READS
 from fmon.warehouse.views import COMPUTED, closure, make_views, open_empty, text
+from tests.support import ROOT
 from tests.support.cases import FOLDER, Case, bag, cases, database, sources_of, value
-from tests.tools.generate import parsed_reads
+from tests.tools.reads import parsed_reads
 
-ROOT = Path(__file__).resolve().parents[2]
 UNITS = {"id", "name", "bool", "count", "ratio", "s", "h", "USD", "USD/h", "UTC", "text", "own"}
 CASES = [case for path in sorted(FOLDER.glob("*.md")) for case in cases(path)]
 RELATIONS = {relation.name: relation for relation in relations()}

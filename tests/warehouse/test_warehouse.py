@@ -6,7 +6,6 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import duckdb
 import msgspec
@@ -21,11 +20,13 @@ from fmon.store.compaction import close
 from fmon.store.events import append_event
 from fmon.store.folder import Store
 from fmon.store.reading import reading_set
-from fmon.warehouse import VIEWS, connect, dictionary, markdown, query_rows, rows
+from fmon.warehouse import VIEWS, connect, dictionary, query_rows, rows
 from fmon.warehouse.views import relations_in
+from tests.support import ROOT
+from tests.support.queries import select
 from tests.support.stores import ID, START, failed_poll, manifest, new_store, poll, record
+from tests.tools.views import markdown
 
-ROOT = Path(__file__).resolve().parents[2]
 US = 1_000_000
 
 
@@ -90,7 +91,7 @@ def test_times_in_lists_and_maps_are_utc_too(store, tmp_path):
 
 def test_rows_keep_the_order_of_the_query(store, tmp_path):
     query = "select now_at + to_seconds(i) as at, i from experiment, range(3000) as r(i) order by i desc"
-    assert [row["i"] for row in rows(connect(tmp_path), query)] == list(reversed(range(3000)))
+    assert [row["i"] for row in select(tmp_path, query)] == list(reversed(range(3000)))
 
 
 def test_levels_keep_their_order_and_are_text(store, tmp_path):
@@ -138,7 +139,7 @@ def test_attempts_of_all_cycles_and_thresholds_are_bound(store, tmp_path):
 def test_all_experiments_are_bound_and_a_prefix_picks_one(store, tmp_path):
     new_store(tmp_path, "other-20260101T000000Z")
     ids = "select experiment_id, poll_count from experiment order by 1"
-    assert rows(connect(tmp_path), ids) == [
+    assert select(tmp_path, ids) == [
         {"experiment_id": "other-20260101T000000Z", "poll_count": 0},
         {"experiment_id": ID, "poll_count": 2},
     ]
@@ -149,8 +150,8 @@ def test_all_experiments_are_bound_and_a_prefix_picks_one(store, tmp_path):
 
 def test_an_experiment_without_polls_has_its_conditions(tmp_path):
     new_store(tmp_path)
-    [outcome] = rows(
-        connect(tmp_path),
+    [outcome] = select(
+        tmp_path,
         "select condition_count, missing_count, open_count, cost_usd from experiment_summary",
     )
     assert outcome == {"condition_count": 5, "missing_count": 1, "open_count": 4, "cost_usd": Decimal(0)}
@@ -159,7 +160,7 @@ def test_an_experiment_without_polls_has_its_conditions(tmp_path):
 @pytest.mark.parametrize("folder", ["a [1]", "a*b", "a=b", "q'uote"])
 def test_no_name_of_the_data_folder_is_a_pattern(tmp_path, folder):
     poll(new_store(tmp_path / folder), 1, record(1))
-    assert rows(connect(tmp_path / folder), "select job_id from job") == [{"job_id": 1}]
+    assert select(tmp_path / folder, "select job_id from job") == [{"job_id": 1}]
 
 
 def test_a_connection_is_of_one_instant(store, tmp_path):
@@ -180,7 +181,7 @@ def test_a_file_that_compaction_takes_away_is_read_from_its_successor(store, tmp
 
     real = load.read_log_file
     monkeypatch.setattr(load, "read_log_file", compacted_meanwhile)
-    assert rows(connect(tmp_path), "select count(*) as n from poll") == [{"n": 2}]
+    assert select(tmp_path, "select count(*) as n from poll") == [{"n": 2}]
 
 
 def test_only_what_is_asked_for_is_made(store, tmp_path):
@@ -224,11 +225,9 @@ def test_a_damaged_log_is_refused_with_what_to_do(store, tmp_path):
 
 def test_a_recording_stands_still_and_the_live_clock_runs(store, tmp_path):
     before = datetime.now(UTC)
-    assert rows(connect(tmp_path), "select now_at from experiment")[0]["now_at"] >= before
+    assert select(tmp_path, "select now_at from experiment")[0]["now_at"] >= before
     write_manifest(store, manifest(is_replay=True))
-    assert rows(connect(tmp_path), "select now_at from experiment") == [
-        {"now_at": START + timedelta(minutes=2)}
-    ]
+    assert select(tmp_path, "select now_at from experiment") == [{"now_at": START + timedelta(minutes=2)}]
 
 
 def test_query_rows_name_the_columns_of_an_empty_answer(store, tmp_path):

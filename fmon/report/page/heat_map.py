@@ -25,9 +25,6 @@ STEPS = 5
 ALL = "all"
 """The only column where there is one factor alone."""
 
-MEASURES = ("outcome", "cost", "duration", "cause")
-"""What a heat map can show, in the order in which a cell has them."""
-
 OTHER = "other"
 """A cause that the page has no room for."""
 

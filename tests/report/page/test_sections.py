@@ -15,8 +15,9 @@ from fmon.report.report import report
 from fmon.store.events import append_event
 from fmon.store.job_logs import log_path, save_log
 from fmon.study import open_study
+from tests.support import ROOT
 from tests.support.factorial import AT_A_TIME, END, make
-from tests.support.reported import ROOT, Page, written
+from tests.support.reported import Page, written
 from tests.support.studies import at, job, poll, relaunched, study
 
 OOM = """\
@@ -248,7 +249,13 @@ def test_words_of_people_are_told_with_their_names(tmp_path):
     )
 
 
-@pytest.mark.parametrize("count", [20_000, pytest.param(100_000, marks=pytest.mark.real)])
+@pytest.mark.parametrize(
+    "count",
+    [
+        pytest.param(20_000, marks=pytest.mark.slow),
+        pytest.param(100_000, marks=pytest.mark.slow),
+    ],
+)
 def test_the_largest_grids_with_long_logs_stay_below_a_megabyte(tmp_path, count):
     levels = {"a": list(range(100)), "b": list(range(100)), "c": list(range(count // 10_000))}
     store = study(tmp_path / "data", levels)

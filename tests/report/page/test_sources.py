@@ -7,7 +7,7 @@ import pytest
 from fmon.monitor.replay import replay
 from fmon.report.page.sources import COMPARISON, SOURCES, comparison_sources_of, sources_of
 from fmon.warehouse import connect, rows
-from tests.support.reported import ROOT
+from tests.support import ROOT
 
 PAIR = ("model_family", "loss_name")
 

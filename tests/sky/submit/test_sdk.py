@@ -18,6 +18,8 @@ from fmon.sky.submit.submitter import Submission
 from fmon.store.durable import LockTaken
 from tests.support.fake_server import FakeServer, failed, payload
 
+pytestmark = pytest.mark.slow
+
 TASK = "name: job\nrun: echo\n_metadata: {fmon: {experiment: e-1, condition: c, cycle: 0}}\n"
 WAIT_S = 90.0
 
