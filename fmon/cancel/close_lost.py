@@ -25,15 +25,12 @@ if TYPE_CHECKING:
 # A job of several tasks is lost where one task is: it is what keeps the job from being terminal.
 LOST = """
 select
-    condition.condition_id,
-    condition.job_id,
-    any_value(job.status) as status,
-    max(job.last_seen_at) as last_seen_at
-from condition
-inner join job on condition.experiment_id = job.experiment_id and condition.job_id = job.job_id
-where job.state = 'lost' and not condition.is_terminal
-group by condition.condition_id, condition.job_id, condition.manifest_position
-order by condition.manifest_position
+    lost_job.condition_id,
+    lost_job.job_id,
+    lost_job.status,
+    lost_job.last_seen_at
+from lost_job
+order by lost_job.manifest_position
 """
 
 STATES = "select condition_id, state, status, is_terminal from condition"

@@ -15,15 +15,11 @@ from msgspec.structs import asdict
 
 from fmon.causes.taxonomy import strategy
 from fmon.warehouse import grouped_rows, typed_rows
-from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import duckdb
-
-FROZEN = ("attempt_result", "cause")
-"""What the queries come down to, each several times; ``freeze`` them, or those that are still missing."""
 
 UNEXPLAINED = "no level or pair of levels explains it"
 ALONE = "one failure: too few to say what level explains it"
@@ -148,10 +144,9 @@ def root_causes(con: duckdb.DuckDBPyConnection) -> list[RootCause]:
 
     Parameters
     ----------
-    con : views of one experiment, at least for ``QUERIES``; good for one call
+    con : views of one experiment, at least for ``QUERIES``
 
     """
-    freeze(con, FROZEN)
     suspects = grouped_rows(con, SUSPECTS, Suspect, by="root_cause_id")
     return [
         RootCause(

@@ -39,53 +39,16 @@ from relaunch_candidate
 order by relaunch_candidate.manifest_position
 """
 
-NEXT = """
-select max(cycles.cycle) + 1 as cycle
-from (
-    select experiment.current_cycle as cycle
-    from experiment
-    union all
-    select cycle_start.cycle
-    from cycle_start
-) as cycles
-"""
+NEXT = "select newest_cycle.cycle + 1 as cycle from newest_cycle"
 
-# Where the config says how long a job takes, that; else what jobs that succeeded have cost, else any job.
 ESTIMATES = """
-with priced as (
-    select
-        job.condition_id,
-        job.job_id,
-        sum(job.cost_usd) as cost_usd,
-        arg_max(job.price_usd_per_h, job.cycle) as price_usd_per_h,
-        bool_and(job.state = 'succeeded') as has_succeeded
-    from job
-    where job.is_terminal and job.cost_usd is not null
-    group by job.condition_id, job.job_id
-),
-
-typical as (
-    select
-        avg(priced.cost_usd) filter (where priced.has_succeeded) as succeeded_usd,
-        avg(priced.cost_usd) as any_usd
-    from priced
-)
-
 select
-    entry.condition_id,
-    cast(
-        coalesce(
-            entry.expected_s / 3600 * max(priced.price_usd_per_h), any_value(typical.succeeded_usd),
-            any_value(typical.any_usd)
-        ) as decimal(18, 4)
-    ) as estimate_usd
-from entry
-cross join typical
-left join priced on entry.condition_id = priced.condition_id
-group by entry.condition_id, entry.expected_s
+    cost_estimate.condition_id,
+    cost_estimate.estimate_usd
+from cost_estimate
 """
 
-SPENT = "select sum(cycle_cost.cost_usd) as spent_usd from cycle_cost"
+SPENT = "select experiment_summary.cost_usd as spent_usd from experiment_summary"
 
 UNMENDED = """
 select condition.condition_id

@@ -14,7 +14,15 @@ from fmon.warehouse.dictionary import dictionary
 from fmon.warehouse.export import export
 from fmon.warehouse.load import Loaded, fill, read_all, read_one
 from fmon.warehouse.result import column, grouped_rows, query_rows, rows, typed_rows
-from fmon.warehouse.views import COMPUTED, VIEWS, closure, make_views, open_empty, relations_in
+from fmon.warehouse.views import (
+    COMPUTED,
+    VIEWS,
+    closure,
+    make_views,
+    open_empty,
+    read_twice,
+    relations_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -105,7 +113,8 @@ def _open(
         asked = None if queries is None else relations_in(con, queries)
         wanted = closure(VIEWS if asked is None else asked)
         fill(con, read, now=now, sources=wanted.sources)
-        make_views(con, wanted.views, computed=COMPUTED, commented=asked is None)
+        computed = COMPUTED if asked is None else read_twice(asked)
+        make_views(con, wanted.views, computed=computed, commented=asked is None)
     except BaseException:
         con.close()
         raise

@@ -267,7 +267,8 @@ def test_columns_of_one_name_are_told_apart(store, tmp_path):
     ],
 )
 def test_what_a_query_reads_is_known_where_that_is_sure(query, read):
-    assert relations_in(duckdb.connect(), [query]) == read
+    found = relations_in(duckdb.connect(), [query])
+    assert (None if found is None else {*found}) == read
 
 
 def test_a_query_may_read_the_table_that_one_before_it_makes():
@@ -275,7 +276,7 @@ def test_a_query_may_read_the_table_that_one_before_it_makes():
         "create or replace temp table span as select * from job",
         "from span join poll using (poll_id)",
     ]
-    assert relations_in(duckdb.connect(), queries) == {"job", "poll"}
+    assert {*relations_in(duckdb.connect(), queries)} == {"job", "poll"}
 
 
 ASKING = [
@@ -345,7 +346,7 @@ def test_the_picture_hangs_every_view_on_the_closest_keys_it_carries():
         "job_observation --> transition",
     ):
         assert f"    {line}\n" in drawn
-    assert "experiment ||--o{ failure" not in drawn
+    assert "experiment ||--o{ failure :" not in drawn
 
 
 def test_the_public_connect_opens_the_views(store, tmp_path):

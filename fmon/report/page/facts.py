@@ -123,7 +123,7 @@ def gather(
         runs=ask(queries.RUNS, {"most": size.runs}),
         stray_run_count=ask(queries.STRAY_RUNS)[0]["run_count"],
         spans=ask(TIMELINE, {"most": size.bars, "most_of_many": size.bars_of_many}),
-        parts=ask(DENSITY, {"parts": PARTS}),
+        parts=ask(DENSITY, {"experiment": experiment["experiment_id"], "parts": PARTS}),
         unreconciled=unreconciled,
         untracked=untracked,
     )
