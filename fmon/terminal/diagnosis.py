@@ -31,8 +31,10 @@ def print_diagnosis(diagnosis: Diagnosis, output: str) -> None:
 
     Parameters
     ----------
-    diagnosis : what the phase found
-    output : table, or json: one object
+    diagnosis
+        What the phase found.
+    output
+        Table, or json: one object.
     """
     if output == "json":
         from fmon.diagnose.diagnose import as_json
