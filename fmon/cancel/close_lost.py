@@ -60,8 +60,10 @@ class Lost:
 
     Attributes
     ----------
-    rows : the newest job of each
-    is_closed : they are closed now; else nothing was changed
+    rows
+        The newest job of each.
+    is_closed
+        They are closed now; else nothing was changed.
     """
 
     experiment_id: str
@@ -80,9 +82,12 @@ def lost(study: Study, selections: Sequence[str], *, now: datetime) -> Lost:
 
     Parameters
     ----------
-    study : the experiment
-    selections : words of a selection
-    now : the clock [UTC]
+    study
+        The experiment.
+    selections
+        Words of a selection.
+    now
+        The clock [UTC].
 
     Raises
     ------
@@ -112,9 +117,12 @@ def close_lost(study: Study, selections: Sequence[str], *, by: str, reason: str,
 
     Parameters
     ----------
-    study, selections, now : as for ``lost``
-    by : who looked
-    reason : how they know that the job has ended
+    study, selections, now
+        As for ``lost``.
+    by
+        Who looked.
+    reason
+        How they know that the job has ended.
 
     Raises
     ------

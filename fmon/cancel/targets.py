@@ -112,8 +112,10 @@ class CancelRequest:
 
     Attributes
     ----------
-    selections : words of a selection; empty = what the kill switch proposes
-    by : a name, for the audit
+    selections
+        Words of a selection; empty = what the kill switch proposes.
+    by
+        A name, for the audit.
     """
 
     selections: tuple[str, ...] = ()
@@ -151,12 +153,18 @@ class CancelTargets:
 
     Attributes
     ----------
-    targets : open jobs to cancel
-    jobs : every job of the experiment, by its id
-    blamed : conditions whose jobs are to be cancelled
-    firing_ids : the firings that ask for it
-    spared : jobs that a firing proposed, and that have got past its failure point by now
-    no_action_reason : why there is no target, where there is none
+    targets
+        Open jobs to cancel.
+    jobs
+        Every job of the experiment, by its id.
+    blamed
+        Conditions whose jobs are to be cancelled.
+    firing_ids
+        The firings that ask for it.
+    spared
+        Jobs that a firing proposed, and that have got past its failure point by now.
+    no_action_reason
+        Why there is no target, where there is none.
     """
 
     targets: list[Target] = field(default_factory=list)
@@ -183,9 +191,12 @@ def find_targets(stored: StoredExperiment, request: CancelRequest, *, now: datet
 
     Parameters
     ----------
-    stored : the experiment
-    request : what is to end
-    now : the clock [UTC]; it decides how long a job has run
+    stored
+        The experiment.
+    request
+        What is to end.
+    now
+        The clock [UTC]; it decides how long a job has run.
 
     Raises
     ------

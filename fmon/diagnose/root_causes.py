@@ -144,7 +144,8 @@ def root_causes(con: duckdb.DuckDBPyConnection) -> list[RootCause]:
 
     Parameters
     ----------
-    con : views of one experiment, at least for ``QUERIES``
+    con
+        Views of one experiment, at least for ``QUERIES``.
 
     """
     suspects = grouped_rows(con, SUSPECTS, Suspect, by="root_cause_id")
@@ -163,7 +164,8 @@ def headline(causes: Sequence[RootCause]) -> str | None:
 
     Parameters
     ----------
-    causes : of ``root_causes``
+    causes
+        Of ``root_causes``.
     """
     if not causes:
         return None

@@ -120,12 +120,18 @@ class FixPlan:
 
     Attributes
     ----------
-    diagnosed_at : the full diagnosis that it stands on [UTC]; commits from then on are the fix
-    config_file, skypilot_yaml, image, digest : what the failed jobs ran with
-    verify : the config's commands: tests, build, push; secrets redacted
-    orders : one per root cause
-    rerun : conditions that a relaunch would run again as things are now
-    steps : what comes after all orders
+    diagnosed_at
+        The full diagnosis that it stands on [UTC]; commits from then on are the fix.
+    config_file, skypilot_yaml, image, digest
+        What the failed jobs ran with.
+    verify
+        The config's commands: tests, build, push; secrets redacted.
+    orders
+        One per root cause.
+    rerun
+        Conditions that a relaunch would run again as things are now.
+    steps
+        What comes after all orders.
     """
 
     experiment_id: str
@@ -146,8 +152,10 @@ def fix_plan(study: Study, *, is_named: bool = False) -> FixPlan:
 
     Parameters
     ----------
-    study : the experiment
-    is_named : the commands of the plan name the experiment; else they mean the newest
+    study
+        The experiment.
+    is_named
+        The commands of the plan name the experiment; else they mean the newest.
 
     Raises
     ------

@@ -51,9 +51,12 @@ class Eta:
 
     Attributes
     ----------
-    at : the time [UTC]; None = nobody can say
-    rest_s : the same as time from now [s]
-    rule : how it was worked out, or why it can't be
+    at
+        The time [UTC]; None = nobody can say.
+    rest_s
+        The same as time from now [s].
+    rule
+        How it was worked out, or why it can't be.
     """
 
     at: datetime | None

@@ -57,8 +57,10 @@ def record_firings(store: Store, manifest: Manifest, *, now: datetime) -> list[K
 
     Parameters
     ----------
-    store, manifest : the experiment; whoever polls it is alone
-    now : the poll's polled_at [UTC]
+    store, manifest
+        The experiment; whoever polls it is alone.
+    now
+        The poll's polled_at [UTC].
 
     Returns
     -------

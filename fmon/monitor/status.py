@@ -224,16 +224,26 @@ class Status:
 
     Attributes
     ----------
-    now_at : the clock of the views [UTC]; of a replayed experiment its last poll
-    poll_id, polled_at, poll_age_s : the newest poll, failed ones too; None = never polled
-    poll_error : why it failed; None = it did not
-    last_ok_at, ok_age_s : the newest poll that the queue answered
-    alarms : firings of the kill switch, then the alarms that last, critical ones first
-    rows : every condition in the order of the manifest
-    counts : conditions by state, all of ``STATES``
-    open_count : pending, running and lost conditions
-    cost_usd : what is known of the cost; None = nothing is
-    unpriced_count : jobs that are not in it
+    now_at
+        The clock of the views [UTC]; of a replayed experiment its last poll.
+    poll_id, polled_at, poll_age_s
+        The newest poll, failed ones too; None = never polled.
+    poll_error
+        Why it failed; None = it did not.
+    last_ok_at, ok_age_s
+        The newest poll that the queue answered.
+    alarms
+        Firings of the kill switch, then the alarms that last, critical ones first.
+    rows
+        Every condition in the order of the manifest.
+    counts
+        Conditions by state, all of ``STATES``.
+    open_count
+        Pending, running and lost conditions.
+    cost_usd
+        What is known of the cost; None = nothing is.
+    unpriced_count
+        Jobs that are not in it.
     """
 
     experiment_id: str
@@ -277,7 +287,8 @@ def status(con: duckdb.DuckDBPyConnection) -> Status:
 
     Parameters
     ----------
-    con : views of one experiment, at least for ``QUERIES``
+    con
+        Views of one experiment, at least for ``QUERIES``.
     """
     (experiment,) = typed_rows(con, EXPERIMENT, ExperimentRow)
     guess = next(iter(typed_rows(con, ETA, Guess)), None)

@@ -100,12 +100,18 @@ class Escalation:
 
     Attributes
     ----------
-    cycle : the one that nobody has authorized
-    causes : what each cycle failed with
-    cycles : what each cycle has cost
-    condition_count : conditions that would run again
-    estimate_usd : what they would cost; None = unknown
-    recommendation : one sentence
+    cycle
+        The one that nobody has authorized.
+    causes
+        What each cycle failed with.
+    cycles
+        What each cycle has cost.
+    condition_count
+        Conditions that would run again.
+    estimate_usd
+        What they would cost; None = unknown.
+    recommendation
+        One sentence.
     """
 
     experiment_id: str
@@ -141,9 +147,12 @@ def escalation(
 
     Parameters
     ----------
-    con : views of the experiment, at least for ``QUERIES``
-    experiment_id, cycle : what is asked for
-    condition_count, estimate_usd : of the cycle that would come
+    con
+        Views of the experiment, at least for ``QUERIES``.
+    experiment_id, cycle
+        What is asked for.
+    condition_count, estimate_usd
+        Of the cycle that would come.
     """
     causes = typed_rows(con, CAUSES, CauseOfCycle)
     return Escalation(

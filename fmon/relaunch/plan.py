@@ -126,16 +126,26 @@ class RelaunchPlan:
 
     Attributes
     ----------
-    cycle : the cycle that it would be
-    is_carried_on : that cycle was started already, and interrupted
-    jobs : conditions to run again, in the order of the manifest
-    left_out : conditions that a person cancelled, which run again only on request
-    unselected : further conditions that could be run again, which the selection leaves out
-    not_candidates : conditions that were selected by id, and are none of those to run again
-    unfixed : conditions that failed with something unrecoverable about which no fix is recorded
-    estimate_usd : what the jobs will cost; None = unknown
-    spent_usd : what all jobs so far have cost; None = unknown
-    experiment, task, conditions : the config as it is now, its task YAML, its conditions by id
+    cycle
+        The cycle that it would be.
+    is_carried_on
+        That cycle was started already, and interrupted.
+    jobs
+        Conditions to run again, in the order of the manifest.
+    left_out
+        Conditions that a person cancelled, which run again only on request.
+    unselected
+        Further conditions that could be run again, which the selection leaves out.
+    not_candidates
+        Conditions that were selected by id, and are none of those to run again.
+    unfixed
+        Conditions that failed with something unrecoverable about which no fix is recorded.
+    estimate_usd
+        What the jobs will cost; None = unknown.
+    spent_usd
+        What all jobs so far have cost; None = unknown.
+    experiment, task, conditions
+        The config as it is now, its task YAML, its conditions by id.
     """
 
     experiment_id: str
@@ -277,10 +287,14 @@ def plan_relaunch(
 
     Parameters
     ----------
-    study : the experiment
-    con : its views, at least for ``QUERIES``
-    include_cancelled : include jobs that a person cancelled
-    selected : the selected conditions and the words that select them; None = all
+    study
+        The experiment.
+    con
+        Its views, at least for ``QUERIES``.
+    include_cancelled
+        Include jobs that a person cancelled.
+    selected
+        The selected conditions and the words that select them; None = all.
 
     Raises
     ------

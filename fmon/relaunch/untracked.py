@@ -43,9 +43,12 @@ def untracked_faults(study: Study, con: duckdb.DuckDBPyConnection, *, cycle: int
 
     Parameters
     ----------
-    study : the experiment
-    con : its views, at least for ``QUERIES``
-    cycle : the one to launch: jobs of it that are up already need not have been seen by a poll
+    study
+        The experiment.
+    con
+        Its views, at least for ``QUERIES``.
+    cycle
+        The one to launch: jobs of it that are up already need not have been seen by a poll.
     """
     attempts = typed_rows(con, ATTEMPTS, TrackedAttempt, {"cycle": cycle})
     return config_faults(study) + f5_faults(attempts, typed_rows(con, OPEN_DUPLICATES, DuplicateJob))

@@ -50,10 +50,14 @@ def compare(
 
     Parameters
     ----------
-    data : data directory
-    experiments : ids or unique starts of them, two or more, the older ones first
-    out : folder for the page; None = no page
-    now : the clock that open jobs are measured by [UTC]; None = the wall clock
+    data
+        Data directory.
+    experiments
+        Ids or unique starts of them, two or more, the older ones first.
+    out
+        Folder for the page; None = no page.
+    now
+        The clock that open jobs are measured by [UTC]; None = the wall clock.
 
     Returns
     -------

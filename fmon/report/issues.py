@@ -107,10 +107,14 @@ def issues(
 
     Parameters
     ----------
-    study : the experiment
-    out : folder of the reports; the files are in ``issues/<experiment_id>/`` of it
-    open_tracker : gives where issues are filed; None = only files are written. A recording's are never filed.
-    now : the clock [UTC]
+    study
+        The experiment.
+    out
+        Folder of the reports; the files are in ``issues/<experiment_id>/`` of it.
+    open_tracker
+        Gives where issues are filed; None = only files are written. A recording's are never filed.
+    now
+        The clock [UTC].
 
     Yields
     ------

@@ -100,14 +100,19 @@ def report(
 
     Parameters
     ----------
-    study : the experiment
-    out : folder of the reports; made where it is missing
-    ask : ``fmon.sky.costs.reported_costs``; None = SkyPilot is not asked. It never is about a recording,
-        nor where it was not what polls looked at.
-    track : ``fmon.clients.mlflow.tracked_runs``, asked where the config names an MLflow; None = it is not
+    study
+        The experiment.
+    out
+        Folder of the reports; made where it is missing.
+    ask
+        ``fmon.sky.costs.reported_costs``; None = SkyPilot is not asked. It never is about a recording, nor
+        where it was not what polls looked at.
+    track
+        ``fmon.clients.mlflow.tracked_runs``, asked where the config names an MLflow; None = it is not
         asked. Without an answer the report shows the runs of the last one.
-    now : the clock that open jobs are measured by [UTC]; None = the wall clock. A replayed experiment has
-        its own, so its report is always the same.
+    now
+        The clock that open jobs are measured by [UTC]; None = the wall clock. A replayed experiment has its
+        own, so its report is always the same.
 
     Returns
     -------

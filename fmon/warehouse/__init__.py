@@ -59,11 +59,15 @@ def connect(
 
     Parameters
     ----------
-    data : data directory
-    experiment : its id or a unique prefix; None = all experiments
-    now : the clock that open jobs are measured by [UTC]; None = the wall clock
-    queries : what will be asked: only the views that this needs are made, and without comments, where
-        DuckDB's parser can tell; None = all views, with their comments
+    data
+        Data directory.
+    experiment
+        Its id or a unique prefix; None = all experiments.
+    now
+        The clock that open jobs are measured by [UTC]; None = the wall clock.
+    queries
+        What will be asked: only the views that this needs are made, and without comments, where DuckDB's
+        parser can tell; None = all views, with their comments.
 
     Returns
     -------

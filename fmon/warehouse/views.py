@@ -168,8 +168,10 @@ def relations_in(con: duckdb.DuckDBPyConnection, queries: Iterable[str]) -> Coun
 
     Parameters
     ----------
-    con : any connection
-    queries : selects, or what makes a view, table or macro of one
+    con
+        Any connection.
+    queries
+        Selects, or what makes a view, table or macro of one.
 
     Returns
     -------
@@ -217,10 +219,14 @@ def make_views(
 
     Parameters
     ----------
-    con : has the source relations
-    views : in the order of ``VIEWS``
-    computed : of them, those to make as tables with what the source relations hold by now; not repeatable
-    commented : with the comments, which cost a fifth of it all
+    con
+        Has the source relations.
+    views
+        In the order of ``VIEWS``.
+    computed
+        Of them, those to make as tables with what the source relations hold by now; not repeatable.
+    commented
+        With the comments, which cost a fifth of it all.
     """
     for view in views:
         made, comments = made_and_commented(view)

@@ -34,9 +34,12 @@ class Facts:
 
     Attributes
     ----------
-    matrices, cause_matrices : rows of MATRIX and CAUSE_MATRIX by pair of factors
-    excerpts : by root_cause_id, where the log with the evidence is stored
-    parts : rows of DENSITY
+    matrices, cause_matrices
+        Rows of MATRIX and CAUSE_MATRIX by pair of factors.
+    excerpts
+        By root_cause_id, where the log with the evidence is stored.
+    parts
+        Rows of DENSITY.
     """
 
     experiment: Row
@@ -82,9 +85,12 @@ def gather(
 
     Parameters
     ----------
-    ask : runs a query
-    excerpt : evidence of a cause -> the lines of the stored log around it; None = there are none
-    unreconciled, untracked : why SkyPilot's own costs and MLflow's runs of today are missing
+    ask
+        Runs a query.
+    excerpt
+        Evidence of a cause -> the lines of the stored log around it; None = there are none.
+    unreconciled, untracked
+        Why SkyPilot's own costs and MLflow's runs of today are missing.
     """
     size = SIZES[0]
     characters = {"most_characters": size.reason_characters}

@@ -59,8 +59,10 @@ def bars_of(spans: list[Row], size: Size) -> list[Row]:
 
     Parameters
     ----------
-    spans : rows of TIMELINE; the first ones are those to list
-    size : how many there is room for
+    spans
+        Rows of TIMELINE; the first ones are those to list.
+    size
+        How many there is room for.
     """
     if not spans:
         return []
@@ -74,8 +76,10 @@ def strip_of(spans: list[Row], parts: list[Row], size: Size) -> Row | None:
 
     Parameters
     ----------
-    spans, parts : rows of TIMELINE and DENSITY
-    size : how many attempts are listed one by one
+    spans, parts
+        Rows of TIMELINE and DENSITY.
+    size
+        How many attempts are listed one by one.
 
     Returns
     -------
