@@ -13,13 +13,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from fmon.manifest.file import write_manifest
-from fmon.model import Entry, Manifest, Record
+from fmon.model import EPOCH, Entry, Manifest, Record
 from fmon.store import compaction
 from fmon.store.arrow import LOG, PACKED, parquet, table_of
 from fmon.store.changes import ROW, changed_rows
 from fmon.store.durable import write_durably
 from fmon.store.folder import Store
-from fmon.store.log import EPOCH, Poll, append
+from fmon.store.log import Poll, append
 from fmon.store.reading import Span
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

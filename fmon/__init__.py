@@ -22,8 +22,10 @@ def connect(data: Path | str = "data", experiment: str | None = None) -> DuckDBP
 
     Parameters
     ----------
-    data : data directory, ``~`` is one's home; $FMON_DATA is the commands' and not read here
-    experiment : its id or a unique prefix; None = all experiments
+    data
+        Data directory, ``~`` is one's home; $FMON_DATA is the commands' and not read here.
+    experiment
+        Its id or a unique prefix; None = all experiments.
 
     Returns
     -------

@@ -80,12 +80,15 @@ class RuleError(FmonError):
 
     Parameters
     ----------
-    rule : 1 to 5
-    message : what forbids it, which ids, what to do next
+    rule
+        1 to 5.
+    message
+        What forbids it, which ids, what to do next.
 
     Attributes
     ----------
-    report : what the person who decides needs to know, where a sentence is not enough (F4); else None
+    report
+        What the person who decides needs to know, where a sentence is not enough (F4); else None.
     """
 
     def __init__(self, rule: Literal[1, 2, 3, 4, 5], message: str) -> None:

@@ -44,8 +44,10 @@ def envs_of(of: "Experiment | Manifest", cell: "Condition | Entry") -> dict[str,
 
     Parameters
     ----------
-    of : the experiment, as its config or its manifest says it
-    cell : one of its conditions; a baseline carries only the factors that it has
+    of
+        The experiment, as its config or its manifest says it.
+    cell
+        One of its conditions; a baseline carries only the factors that it has.
     """
     factors = {
         of.env_names.get(name, name.upper()): level_text(level) for name, level in cell.factors.items()

@@ -25,7 +25,8 @@ def redact(text: str) -> str:
 
     Parameters
     ----------
-    text : any text; logs and error messages are hostile
+    text
+        Any text; logs and error messages are hostile.
 
     Returns
     -------

@@ -126,7 +126,7 @@ together as (
             '{} job{} asked to end ({}): {}',
             count(distinct cancel_request.job_id),
             if(count(distinct cancel_request.job_id) = 1, '', 's'),
-            replace(cancel_request.reason, '_', '-'),
+            replace(cancel_request.reason, '_', ' '),
             array_to_string(list_sort(list_distinct(list(cancel_request.job_id)))[:20], ', ')
         ) as what,
         min(cancel_request.event_position) as event_position,

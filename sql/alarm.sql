@@ -1,196 +1,23 @@
 -- What a person should check, now (cleared_at is null) and in the past: the most expensive nights had no
--- failure. An episode raises its alarm with the first successful poll that found it reaching its threshold.
+-- failure. Macro raised_alarm has the search.
 create or replace view alarm as
-with due as (
-    select
-        episode.kind,
-        episode.severity,
-        episode.wording,
-        episode.experiment_id,
-        episode.condition_id,
-        episode.job_id,
-        episode.task_id,
-        episode.poll_id,
-        episode.cleared_poll_id,
-        episode.status,
-        episode.cycle,
-        episode.threshold_s as threshold,
-        episode.seen_at,
-        episode.started_at,
-        -- 1e10 s are 300 years: a threshold beyond that must not overflow the calendar.
-        episode.started_at
-        + to_microseconds(cast(least(episode.threshold_s, 1e10) * 1e6 as bigint)) as due_at,
-        case
-            when episode.kind = 'lost' and lost_job_closure.closed_at is not null
-                then least(clearing.polled_at, greatest(lost_job_closure.closed_at, episode.seen_at))
-            else clearing.polled_at
-        end as cleared_at
-    from alarm_episode as episode
-    left join lost_job_closure
-        on episode.experiment_id = lost_job_closure.experiment_id and episode.job_id = lost_job_closure.job_id
-    left join heartbeat as clearing
-        on episode.experiment_id = clearing.experiment_id and episode.cleared_poll_id = clearing.poll_id
-    where episode.threshold_s is not null
-),
-
--- A threshold that was reached when the episode was first seen needs no search: most polls are left out.
-searched_from as (
-    select
-        due.experiment_id,
-        min(due.poll_id) as poll_id
-    from due
-    where due.due_at > due.seen_at
-    group by due.experiment_id
-),
-
-following as (
-    select
-        heartbeat.experiment_id,
-        heartbeat.poll_id,
-        heartbeat.is_ok,
-        heartbeat.polled_at,
-        lag(heartbeat.polled_at) over in_order as previous_at
-    from heartbeat
-    inner join searched_from
-        on
-            heartbeat.experiment_id = searched_from.experiment_id
-            and heartbeat.poll_id >= searched_from.poll_id
-    window in_order as (partition by heartbeat.experiment_id order by heartbeat.poll_id)
-),
-
-answered as (
-    select
-        following.experiment_id,
-        following.poll_id,
-        following.polled_at,
-        -- Not count(*) filter: over a window DuckDB 2.0 needs quadratic time for it.
-        count(case when following.polled_at < following.previous_at then 1 end) over in_order
-            as step_back_count
-    from following
-    window
-        in_order as (
-            partition by following.experiment_id
-            order by following.poll_id
-            rows between unbounded preceding and current row
-        )
-    qualify following.is_ok
-),
-
--- Where the clock stepped back, times repeat. Between two steps time and poll_id grow together, and one
--- nearest match finds the first poll that reached the threshold.
-clock_run as (
-    select
-        answered.experiment_id,
-        answered.step_back_count,
-        min(answered.poll_id) as first_poll_id,
-        max(answered.poll_id) as last_poll_id,
-        max(answered.polled_at) as last_polled_at
-    from answered
-    group by answered.experiment_id, answered.step_back_count
-),
-
--- Episodes whose threshold fell while they lasted, as far as the times of a clock run can tell.
-waiting as (
-    select
-        due.kind,
-        due.experiment_id,
-        due.job_id,
-        due.task_id,
-        due.poll_id,
-        due.cleared_poll_id,
-        due.due_at,
-        clock_run.step_back_count
-    from due
-    inner join clock_run
-        on
-            due.experiment_id = clock_run.experiment_id
-            and due.poll_id < clock_run.last_poll_id
-            and coalesce(due.cleared_poll_id > clock_run.first_poll_id, true)
-            and due.due_at <= case
-                when due.cleared_poll_id <= clock_run.last_poll_id then due.cleared_at
-                else clock_run.last_polled_at
-            end
-    where due.due_at > due.seen_at
-),
-
-reached as (
-    select
-        waiting.kind,
-        waiting.experiment_id,
-        waiting.job_id,
-        waiting.task_id,
-        waiting.poll_id,
-        min(answered.poll_id) as raised_poll_id
-    from waiting
-    asof inner join answered
-        on
-            waiting.experiment_id = answered.experiment_id
-            and waiting.step_back_count = answered.step_back_count
-            and waiting.due_at <= answered.polled_at
-    where coalesce(answered.poll_id < waiting.cleared_poll_id, true)
-    group by waiting.kind, waiting.experiment_id, waiting.job_id, waiting.task_id, waiting.poll_id
-),
-
-raised as (
-    select
-        due.kind,
-        due.severity,
-        due.wording,
-        due.experiment_id,
-        due.condition_id,
-        due.job_id,
-        due.task_id,
-        due.status,
-        due.cycle,
-        due.started_at,
-        due.threshold,
-        coalesce(reached.raised_poll_id, due.poll_id) as raised_poll_id,
-        raising.polled_at as raised_at,
-        due.cleared_at,
-        greatest(
-            0, epoch_us(coalesce(due.cleared_at, experiment.now_at)) - epoch_us(due.started_at)
-        ) / 1e6 as value
-    from due
-    inner join experiment on due.experiment_id = experiment.experiment_id
-    left join reached
-        on
-            due.kind = reached.kind
-            and due.experiment_id = reached.experiment_id
-            and due.job_id = reached.job_id
-            and due.task_id = reached.task_id
-            and due.poll_id = reached.poll_id
-    inner join heartbeat as raising
-        on
-            due.experiment_id = raising.experiment_id
-            and coalesce(reached.raised_poll_id, due.poll_id) = raising.poll_id
-    where reached.raised_poll_id is not null or due.due_at <= due.seen_at
-)
-
 select
-    raised.experiment_id,
-    raised.condition_id,
-    raised.job_id,
-    raised.task_id,
-    raised.raised_poll_id,
-    raised.kind,
-    raised.severity,
-    raised.condition_id || ': job ' || raised.job_id || ' ' || raised.wording
-    || case
-        when raised.kind = 'unknown_status' then ': ' || raised.status
-        when raised.threshold > 0
-            then format(
-                ' for {:.1f} min, alarm after {:.1f} min', raised.value / 60, raised.threshold / 60
-            )
-        else ''
-    end as message,
-    raised.cycle,
-    's' as unit,
-    raised.value,
-    raised.threshold,
-    raised.started_at,
-    raised.raised_at,
-    raised.cleared_at
-from raised;
+    raised_alarm.experiment_id,
+    raised_alarm.condition_id,
+    raised_alarm.job_id,
+    raised_alarm.task_id,
+    raised_alarm.raised_poll_id,
+    raised_alarm.kind,
+    raised_alarm.severity,
+    raised_alarm.message,
+    raised_alarm.cycle,
+    raised_alarm.unit,
+    raised_alarm.value,
+    raised_alarm.threshold,
+    raised_alarm.started_at,
+    raised_alarm.raised_at,
+    raised_alarm.cleared_at
+from raised_alarm(false) as raised_alarm;
 
 comment on view alarm is
 'What a person should look at, or should have; grain: experiment_id, kind, job_id, task_id, raised_poll_id';

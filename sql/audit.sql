@@ -22,31 +22,7 @@ with criterion as (
     ) as known (criterion_number, criterion, rule, sentence)
 ),
 
--- Newest first poll that showed an attempt's end; a person may have closed it before that, or instead.
-tried as (
-    select
-        attempt.experiment_id,
-        attempt.condition_id,
-        attempt.job_id,
-        attempt.role,
-        attempt.cycle,
-        count(job.job_id) > 0 as is_seen,
-        coalesce(bool_and(job.state = 'succeeded'), false) as is_succeeded,
-        min(least(job.submitted_at, job.first_seen_at)) as begun_at,
-        min(lost_job_closure.closed_at) as closed_at,
-        least(
-            case when bool_and(job.is_terminal) then max(job.detected_at) end, min(lost_job_closure.closed_at)
-        ) as ended_at
-    from attempt
-    left join job on attempt.experiment_id = job.experiment_id and attempt.job_id = job.job_id
-    left join lost_job_closure
-        on
-            attempt.experiment_id = lost_job_closure.experiment_id
-            and attempt.condition_id = lost_job_closure.condition_id
-            and attempt.job_id = lost_job_closure.job_id
-    group by attempt.experiment_id, attempt.condition_id, attempt.job_id, attempt.role, attempt.cycle
-),
-
+-- What a person or fmon did, and about which cycle.
 act as (
     select
         diagnosis.experiment_id,
@@ -85,11 +61,11 @@ later_cycle as (
         from cycle_start
         union all
         select
-            tried.experiment_id,
-            tried.cycle,
+            attempt_span.experiment_id,
+            attempt_span.cycle,
             null as started_at
-        from tried
-        where tried.cycle > 0
+        from attempt_span
+        where attempt_span.cycle > 0
     ) as cycles
     group by cycles.experiment_id, cycles.cycle
 ),
@@ -109,18 +85,22 @@ checked as (
 ),
 
 violation as (
+    -- 1 F1 wait for terminal: an act while an attempt of its cycle, or an earlier one, was open
     select
         act.experiment_id,
         1 as criterion_number,
-        act.act || ' in cycle ' || act.cycle || ' while job ' || tried.job_id || ' was open' as what
+        act.act || ' in cycle ' || act.cycle || ' while job ' || attempt_span.job_id || ' was open' as what
     from act
-    inner join tried
+    inner join attempt_span
         on
-            act.experiment_id = tried.experiment_id
-            and act.cycle >= tried.cycle
-            and act.acted_at > tried.begun_at
-    where tried.ended_at is null or tried.ended_at > act.acted_at
+            act.experiment_id = attempt_span.experiment_id
+            and act.cycle >= attempt_span.cycle
+            and act.acted_at > attempt_span.begun_at
+    where attempt_span.ended_at is null or attempt_span.ended_at > act.acted_at
+
     union all
+
+    -- 2 F2 aggregate before fix: a failure that nobody has examined
     select
         failure.experiment_id,
         2 as criterion_number,
@@ -131,7 +111,10 @@ violation as (
         || ') failed with what nobody has examined' as what
     from failure
     where failure.root_cause_id = 'unknown/unexamined'
+
     union all
+
+    -- 2 F2 aggregate before fix: an act about failures before a diagnosis of their cycle
     select
         act.experiment_id,
         2 as criterion_number,
@@ -155,7 +138,10 @@ violation as (
                 and act.acted_at >= diagnosis.diagnosed_at
                 and not diagnosis.is_preliminary
         )
+
     union all
+
+    -- 3 failures aggregated: a cause that no full diagnosis of its cycle names
     select distinct
         failure.experiment_id,
         3 as criterion_number,
@@ -171,7 +157,10 @@ violation as (
                 and not diagnosis.is_preliminary
                 and list_contains(diagnosis.root_cause_ids, failure.root_cause_id)
         )
+
     union all
+
+    -- 4 none dismissed: a failure that a later cycle left out
     select
         relaunch_candidate.experiment_id,
         4 as criterion_number,
@@ -186,7 +175,10 @@ violation as (
         and relaunch_candidate.remedy is distinct from 'unrecoverable'
         and not relaunch_candidate.is_in_progress
         and relaunch_candidate.last_cycle < experiment.current_cycle
+
     union all
+
+    -- 5 F3 rebuild before relaunch: a cycle after no check, or after one that found the chain broken
     select
         later_cycle.experiment_id,
         5 as criterion_number,
@@ -200,24 +192,30 @@ violation as (
     left join checked
         on later_cycle.experiment_id = checked.experiment_id and later_cycle.cycle = checked.cycle
     where checked.is_ok is distinct from true
+
     union all
+
+    -- 6 selective relaunch: a job of a condition that had succeeded
     select distinct
         later.experiment_id,
         6 as criterion_number,
         later.condition_id
         || ' succeeded in cycle '
-        || tried.cycle
+        || attempt_span.cycle
         || ' and ran again in cycle '
         || later.cycle
             as what
-    from tried
-    inner join tried as later
+    from attempt_span
+    inner join attempt_span as later
         on
-            tried.experiment_id = later.experiment_id
-            and tried.condition_id = later.condition_id
-            and tried.cycle < later.cycle
-    where tried.is_succeeded
+            attempt_span.experiment_id = later.experiment_id
+            and attempt_span.condition_id = later.condition_id
+            and attempt_span.cycle < later.cycle
+    where attempt_span.is_succeeded
+
     union all
+
+    -- 7 F4 max two cycles: a cycle beyond them that nobody authorized
     select
         later_cycle.experiment_id,
         7 as criterion_number,
@@ -234,28 +232,40 @@ violation as (
                 and later_cycle.cycle = cycle_authorization.cycle
                 and cycle_authorization.authorized_at <= later_cycle.started_at
         )
+
     union all
+
+    -- 8 cost logged: an ended job without a cost
     select distinct
         job.experiment_id,
         8 as criterion_number,
         'the cost of job ' || job.job_id || ' is unknown' as what
     from job
     where job.is_terminal and job.cost_usd is null
+
     union all
+
+    -- 9 F5 factorial manifest: a second job for an attempt
     select distinct
         job.experiment_id,
         9 as criterion_number,
         job.condition_id || ' also had job ' || job.job_id || ' in cycle ' || job.cycle as what
     from job
     where job.role = 'duplicate'
+
     union all
+
+    -- 9 F5 factorial manifest: a job that no poll has shown and nobody closed
     select
-        tried.experiment_id,
+        attempt_span.experiment_id,
         9 as criterion_number,
-        'no poll has shown job ' || tried.job_id || ' of ' || tried.condition_id as what
-    from tried
-    where not tried.is_seen and tried.closed_at is null
+        'no poll has shown job ' || attempt_span.job_id || ' of ' || attempt_span.condition_id as what
+    from attempt_span
+    where not attempt_span.is_seen and attempt_span.closed_at is null
+
     union all
+
+    -- 10 all jobs tracked: a condition without a job, or with a lost one that nobody closed
     select
         condition.experiment_id,
         10 as criterion_number,
@@ -264,9 +274,9 @@ violation as (
             else ' is lost (job ' || condition.job_id || ')'
         end as what
     from condition
-    left join tried
-        on condition.experiment_id = tried.experiment_id and condition.job_id = tried.job_id
-    where condition.state = 'missing' or (condition.state = 'lost' and tried.closed_at is null)
+    left join attempt_span
+        on condition.experiment_id = attempt_span.experiment_id and condition.job_id = attempt_span.job_id
+    where condition.state = 'missing' or (condition.state = 'lost' and attempt_span.closed_at is null)
 ),
 
 counted as (

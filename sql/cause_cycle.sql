@@ -1,5 +1,6 @@
 -- What each root cause did in each cycle: attempts that failed with it, what they wasted, and how many of
--- their conditions have succeeded since. Unlike in view cause nothing that recovered drops out.
+-- their conditions have succeeded since, and what was done about it. Unlike in view cause nothing that
+-- recovered drops out.
 create or replace view cause_cycle as
 with good as (
     select
@@ -7,12 +8,26 @@ with good as (
         attempt_result.condition_id
     from attempt_result
     where attempt_result.is_newest and not attempt_result.is_failed
+),
+
+fixed as (
+    select
+        fix_record.experiment_id,
+        fix_record.root_cause_id,
+        fix_record.cycle,
+        list(fix_record.what order by fix_record.fixed_at, fix_record.event_position) as fixes
+    from fix_record
+    group by fix_record.experiment_id, fix_record.root_cause_id, fix_record.cycle
 )
 
 select
     failure.experiment_id,
     failure.root_cause_id,
     failure.category,
+    -- As view cause does, of the surest failure.
+    arg_min(failure.remedy, row(-failure.confidence, failure.failed_at, failure.job_id)) as remedy,
+    arg_min(failure.root_cause, row(-failure.confidence, failure.failed_at, failure.job_id)) as root_cause,
+    coalesce(any_value(fixed.fixes), []) as fixes,
     failure.cycle,
     count(*) as attempt_count,
     count(distinct failure.condition_id) as condition_count,
@@ -25,6 +40,11 @@ select
 from failure
 left join good
     on failure.experiment_id = good.experiment_id and failure.condition_id = good.condition_id
+left join fixed
+    on
+        failure.experiment_id = fixed.experiment_id
+        and failure.root_cause_id = fixed.root_cause_id
+        and failure.cycle = fixed.cycle
 group by failure.experiment_id, failure.root_cause_id, failure.category, failure.cycle;
 
 comment on view cause_cycle is 'A root cause in a cycle; grain: experiment_id, root_cause_id, cycle';
@@ -32,6 +52,11 @@ comment on column cause_cycle.experiment_id is 'the experiment [id]';
 comment on column cause_cycle.root_cause_id is
 'what failures of one root cause share; unknown/unexamined = not looked at yet [id]';
 comment on column cause_cycle.category is 'its category [name]';
+comment on column cause_cycle.remedy is
+'auto, config, code or unrecoverable (needs a person); null = not examined yet [name]';
+comment on column cause_cycle.root_cause is 'the cause as one sentence, of the surest failure [text]';
+comment on column cause_cycle.fixes is
+'what was done about it in this cycle, the oldest first [text]';
 comment on column cause_cycle.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
 comment on column cause_cycle.attempt_count is 'attempts of the cycle that failed with it [count]';
 comment on column cause_cycle.condition_count is 'their conditions [count]';

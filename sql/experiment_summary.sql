@@ -71,6 +71,7 @@ select
     coalesce(spent.job_count, 0) as job_count,
     coalesce(spent.unpriced_count, 0) as unpriced_count,
     coalesce(spent.run_h, 0) as run_h,
+    spent.run_h / nullif(counted.succeeded_count, 0) as run_per_success_h,
     latency.detection_latency_s,
     cast(case when spent.experiment_id is null then 0 else spent.cost_usd end as decimal(18, 4)) as cost_usd,
     cast(
@@ -100,6 +101,8 @@ comment on column experiment_summary.cycle_count is 'cycles launched; 0 = nothin
 comment on column experiment_summary.job_count is 'jobs seen, superseded ones and duplicates too [count]';
 comment on column experiment_summary.unpriced_count is 'of them those whose cost is unknown [count]';
 comment on column experiment_summary.run_h is 'run time of all jobs as SkyPilot counts it [h]';
+comment on column experiment_summary.run_per_success_h is
+'run_h per succeeded condition; null = no success [h]';
 comment on column experiment_summary.detection_latency_s is
 'median time from a failure to the first poll that showed it; null = no failure [s]';
 comment on column experiment_summary.cost_usd is 'cost where it is known; null = all of it unknown [USD]';

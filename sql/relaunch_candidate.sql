@@ -22,24 +22,6 @@ left_over as (
     group by started.experiment_id, started.condition_id
 ),
 
-newest_cycle as (
-    select
-        cycles.experiment_id,
-        max(cycles.cycle) as cycle
-    from (
-        select
-            experiment.experiment_id,
-            experiment.current_cycle as cycle
-        from experiment
-        union all
-        select
-            started.experiment_id,
-            started.cycle
-        from started
-    ) as cycles
-    group by cycles.experiment_id
-),
-
 named as (
     select
         diagnosis.experiment_id,

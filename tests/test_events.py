@@ -39,6 +39,7 @@ def test_what_the_commands_write_is_what_the_schema_says(tmp_path):
     world.relaunch()
     lines = written_events(world.store)
     assert {line["event"] for line in lines} == {
+        "launch",
         "launch_intent",
         "launch_result",
         "diagnosis",

@@ -31,14 +31,22 @@ class Cancelled:
 
     Attributes
     ----------
-    targets : the jobs, with their status as last seen
-    left : those of them that are not known to have ended
-    flying : conditions whose launch is still in flight: its job would escape
-    spared : jobs that the kill switch proposed, and that have got past the failure point since
-    no_action_reason : why there is nothing to cancel
-    is_proposal : nothing was done
-    is_dry : of a replay: written down, nothing left this machine
-    error : why the last look, or the last wish, failed
+    targets
+        The jobs, with their status as last seen.
+    left
+        Those of them that are not known to have ended.
+    flying
+        Conditions whose launch is still in flight: its job would escape.
+    spared
+        Jobs that the kill switch proposed, and that have got past the failure point since.
+    no_action_reason
+        Why there is nothing to cancel.
+    is_proposal
+        Nothing was done.
+    is_dry
+        Of a replay: written down, nothing left this machine.
+    error
+        Why the last look, or the last wish, failed.
     """
 
     experiment_id: str
@@ -88,9 +96,12 @@ def proposed(study: Study, request: CancelRequest, *, now: datetime) -> Cancelle
 
     Parameters
     ----------
-    study : the experiment
-    request : what is to end
-    now : the clock [UTC]
+    study
+        The experiment.
+    request
+        What is to end.
+    now
+        The clock [UTC].
 
     Raises
     ------
@@ -120,10 +131,14 @@ def cancel(
 
     Parameters
     ----------
-    study, request : as for ``proposed``
-    submitter, queue : what cancels, and where the jobs are read from
-    clock : the clock
-    limits : how long to wait
+    study, request
+        As for ``proposed``.
+    submitter, queue
+        What cancels, and where the jobs are read from.
+    clock
+        The clock.
+    limits
+        How long to wait.
 
     Returns
     -------
@@ -164,7 +179,8 @@ def is_to_act(study: Study, *, now: datetime) -> bool:
 
     Parameters
     ----------
-    study, now : as for ``proposed``
+    study, now
+        As for ``proposed``.
     """
     if study.manifest.kill_switch != "act":
         return False

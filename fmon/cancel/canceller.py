@@ -32,9 +32,12 @@ class WaitLimits:
 
     Attributes
     ----------
-    look_s : time between two looks [s]
-    repeat_s : a job that is still open after so long is asked to end once more [s]
-    most_s : after so long what is left is left to the next call [s]; SkyPilot needs 15 to 18 s for a job
+    look_s
+        Time between two looks [s].
+    repeat_s
+        A job that is still open after so long is asked to end once more [s].
+    most_s
+        After so long what is left is left to the next call [s]; SkyPilot needs 15 to 18 s for a job.
     """
 
     look_s: float = 5.0

@@ -25,15 +25,12 @@ if TYPE_CHECKING:
 # A job of several tasks is lost where one task is: it is what keeps the job from being terminal.
 LOST = """
 select
-    condition.condition_id,
-    condition.job_id,
-    any_value(job.status) as status,
-    max(job.last_seen_at) as last_seen_at
-from condition
-inner join job on condition.experiment_id = job.experiment_id and condition.job_id = job.job_id
-where job.state = 'lost' and not condition.is_terminal
-group by condition.condition_id, condition.job_id, condition.manifest_position
-order by condition.manifest_position
+    lost_job.condition_id,
+    lost_job.job_id,
+    lost_job.status,
+    lost_job.last_seen_at
+from lost_job
+order by lost_job.manifest_position
 """
 
 STATES = "select condition_id, state, status, is_terminal from condition"
@@ -63,8 +60,10 @@ class Lost:
 
     Attributes
     ----------
-    rows : the newest job of each
-    is_closed : they are closed now; else nothing was changed
+    rows
+        The newest job of each.
+    is_closed
+        They are closed now; else nothing was changed.
     """
 
     experiment_id: str
@@ -83,9 +82,12 @@ def lost(study: Study, selections: Sequence[str], *, now: datetime) -> Lost:
 
     Parameters
     ----------
-    study : the experiment
-    selections : words of a selection
-    now : the clock [UTC]
+    study
+        The experiment.
+    selections
+        Words of a selection.
+    now
+        The clock [UTC].
 
     Raises
     ------
@@ -115,9 +117,12 @@ def close_lost(study: Study, selections: Sequence[str], *, by: str, reason: str,
 
     Parameters
     ----------
-    study, selections, now : as for ``lost``
-    by : who looked
-    reason : how they know that the job has ended
+    study, selections, now
+        As for ``lost``.
+    by
+        Who looked.
+    reason
+        How they know that the job has ended.
 
     Raises
     ------

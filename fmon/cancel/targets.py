@@ -16,7 +16,6 @@ from fmon.monitor.kill_switch import firing_reason
 from fmon.rules.kill_switch import is_past
 from fmon.warehouse import open_views, typed_rows
 from fmon.warehouse.selection import select_current
-from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,36 +26,18 @@ if TYPE_CHECKING:
     from fmon.manifest.stored import StoredExperiment
     from fmon.model import Entry, Manifest
 
-# Duplicates are jobs of a condition too, and a job that no poll has shown yet may well be there.
 JOBS = """
-with known as (
-    select
-        attempt.experiment_id,
-        attempt.condition_id,
-        attempt.job_id
-    from attempt
-    union
-    select
-        job.experiment_id,
-        job.condition_id,
-        job.job_id
-    from job
-)
-
 select
-    known.condition_id,
-    known.job_id,
-    any_value(longest_run.cycle) as cycle,
-    any_value(job.status order by job.is_terminal, job.task_id) as status,
-    coalesce(bool_or(job.state in ('pending', 'running')), true) as is_open,
-    coalesce(bool_and(job.is_terminal), false) as has_ended,
-    coalesce(any_value(longest_run.has_started), false) as has_started,
-    any_value(longest_run.longest_run_s) as longest_run_s
-from known
-left join job on known.experiment_id = job.experiment_id and known.job_id = job.job_id
-left join longest_run on known.experiment_id = longest_run.experiment_id and known.job_id = longest_run.job_id
-group by known.condition_id, known.job_id
-order by known.job_id
+    known_job.condition_id,
+    known_job.job_id,
+    known_job.cycle,
+    known_job.status,
+    known_job.is_open,
+    known_job.has_ended,
+    known_job.has_started,
+    known_job.longest_run_s
+from known_job
+order by known_job.job_id
 """
 
 # Only of the present cycle: a relaunch is the answer to an earlier one.
@@ -131,8 +112,10 @@ class CancelRequest:
 
     Attributes
     ----------
-    selections : words of a selection; empty = what the kill switch proposes
-    by : a name, for the audit
+    selections
+        Words of a selection; empty = what the kill switch proposes.
+    by
+        A name, for the audit.
     """
 
     selections: tuple[str, ...] = ()
@@ -170,12 +153,18 @@ class CancelTargets:
 
     Attributes
     ----------
-    targets : open jobs to cancel
-    jobs : every job of the experiment, by its id
-    blamed : conditions whose jobs are to be cancelled
-    firing_ids : the firings that ask for it
-    spared : jobs that a firing proposed, and that have got past its failure point by now
-    no_action_reason : why there is no target, where there is none
+    targets
+        Open jobs to cancel.
+    jobs
+        Every job of the experiment, by its id.
+    blamed
+        Conditions whose jobs are to be cancelled.
+    firing_ids
+        The firings that ask for it.
+    spared
+        Jobs that a firing proposed, and that have got past its failure point by now.
+    no_action_reason
+        Why there is no target, where there is none.
     """
 
     targets: list[Target] = field(default_factory=list)
@@ -202,9 +191,12 @@ def find_targets(stored: StoredExperiment, request: CancelRequest, *, now: datet
 
     Parameters
     ----------
-    stored : the experiment
-    request : what is to end
-    now : the clock [UTC]; it decides how long a job has run
+    stored
+        The experiment.
+    request
+        What is to end.
+    now
+        The clock [UTC]; it decides how long a job has run.
 
     Raises
     ------
@@ -214,7 +206,6 @@ def find_targets(stored: StoredExperiment, request: CancelRequest, *, now: datet
     chosen = select_current(stored, request.selections, now=now)
     con = open_views(stored, now=now, queries=(JOBS, FIRINGS))
     try:
-        freeze(con, ("longest_run",))
         jobs = {job.job_id: job for job in typed_rows(con, JOBS, KnownJob)}
         if not request.selections:
             return _targets_of_firings(con, stored.manifest, jobs)

@@ -54,8 +54,10 @@ def commits_after(project: Path, at: datetime) -> tuple[list[Commit], str | None
 
     Parameters
     ----------
-    project : root of the repository
-    at : the time [UTC]; git knows whole seconds, so a commit of the same second is not after it
+    project
+        Root of the repository.
+    at
+        The time [UTC]; git knows whole seconds, so a commit of the same second is not after it.
 
     Returns
     -------
@@ -79,8 +81,10 @@ def uncommitted(project: Path, *, besides: Iterable[Path]) -> list[str]:
 
     Parameters
     ----------
-    project : root of the repository
-    besides : folders that do not count: fmon's own stores
+    project
+        Root of the repository.
+    besides
+        Folders that do not count: fmon's own stores.
     """
     inside = [folder.absolute() for folder in besides if folder.absolute().is_relative_to(project)]
     without = [f":(exclude,literal,top){folder.relative_to(project)}" for folder in inside]

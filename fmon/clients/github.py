@@ -129,9 +129,11 @@ def open_github(repository: str | None, *, timeout_s: float = TIMEOUT_S) -> GitH
 
     Parameters
     ----------
-    repository : ``OWNER/NAME``, with the host before it where it is not github.com; None = the one that the
-        current folder is a clone of
-    timeout_s : longest wait for one call of gh [s]
+    repository
+        ``OWNER/NAME``, with the host before it where it is not github.com; None = the one that the current
+        folder is a clone of.
+    timeout_s
+        Longest wait for one call of gh [s].
 
     Raises
     ------

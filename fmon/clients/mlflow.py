@@ -40,8 +40,10 @@ def tracked_runs(settings: Tracking, since: datetime) -> list[dict[str, Any]]:
 
     Parameters
     ----------
-    settings : the config's ``mlflow``
-    since : runs that began before are not wanted [UTC]
+    settings
+        The config's ``mlflow``.
+    since
+        Runs that began before are not wanted [UTC].
 
     Returns
     -------

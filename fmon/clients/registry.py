@@ -80,9 +80,11 @@ def digest_of(reference: str, *, timeout_s: float = TIMEOUT_S) -> str:
 
     Parameters
     ----------
-    reference : ``registry/name:tag`` or ``registry/name@sha256:...``, with or without ``docker:`` before it;
-        one by digest is asked for too: the answer says that the registry still has it
-    timeout_s : longest wait for one answer [s]
+    reference
+        ``registry/name:tag`` or ``registry/name@sha256:...``, with or without ``docker:`` before it; one by
+        digest is asked for too: the answer says that the registry still has it.
+    timeout_s
+        Longest wait for one answer [s].
 
     Returns
     -------

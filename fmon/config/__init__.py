@@ -23,10 +23,14 @@ def load_experiment(
 
     Parameters
     ----------
-    path : the YAML file
-    text : what it says, where it has been read already
-    max_conditions : most conditions it may have, counted before any is made
-    needs_task : the task YAML must be there; a recording may lack it
+    path
+        The YAML file.
+    text
+        What it says, where it has been read already.
+    max_conditions
+        Most conditions it may have, counted before any is made.
+    needs_task
+        The task YAML must be there; a recording may lack it.
 
     Returns
     -------

@@ -44,11 +44,16 @@ class Design:
 
     Attributes
     ----------
-    grid : each factor's cells, in the order of the config
-    exclude : what is left out of the grid
-    baselines : what stands beside it
-    template : the job name as (text before, factor or nothing); None where the config has none
-    minutes : expected time of a job of which no level says more
+    grid
+        Each factor's cells, in the order of the config.
+    exclude
+        What is left out of the grid.
+    baselines
+        What stands beside it.
+    template
+        The job name as (text before, factor or nothing); None where the config has none.
+    minutes
+        Expected time of a job of which no level says more.
     """
 
     grid: dict[str, list[Cell]]
@@ -65,10 +70,14 @@ def read_design(
 
     Parameters
     ----------
-    source : the config, for the lines of faults
-    keys : its validated keys
-    factors : its checked factors
-    max_conditions : most cells the grid may have, counted before anything is expanded
+    source
+        The config, for the lines of faults.
+    keys
+        Its validated keys.
+    factors
+        Its checked factors.
+    max_conditions
+        Most cells the grid may have, counted before anything is expanded.
     """
     _check_size(source, factors, len(keys.baselines), max_conditions=max_conditions)
     baselines = [_baseline(source, raw, factors, number) for number, raw in enumerate(keys.baselines)]

@@ -31,8 +31,10 @@ def expand(source: Source, design: Design) -> list[Condition]:
 
     Parameters
     ----------
-    source : the config, for the lines of faults
-    design : what it says
+    source
+        The config, for the lines of faults.
+    design
+        What it says.
 
     Raises
     ------

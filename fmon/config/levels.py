@@ -29,9 +29,12 @@ def check_factors(source: Source, factors: Mapping[Any, Any], *at: Any) -> dict[
 
     Parameters
     ----------
-    source : the config
-    factors : as it stands there
-    at : where ``factors`` stands
+    source
+        The config.
+    factors
+        As it stands there.
+    at
+        Where ``factors`` stands.
     """
     if not factors:
         message = "there is no factor; write at least one such as model: [a, b]"

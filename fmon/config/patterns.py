@@ -16,8 +16,10 @@ def read_patterns(source: Source, raw: list[dict[str, Any]]) -> list[Pattern]:
 
     Parameters
     ----------
-    source : the config, for the lines of faults
-    raw : the mappings as written
+    source
+        The config, for the lines of faults.
+    raw
+        The mappings as written.
 
     Returns
     -------

@@ -193,10 +193,14 @@ def check_keys(kind: type[Keys], value: dict[Any, Any], source: Source, *at: Any
 
     Parameters
     ----------
-    kind : the keys it may have
-    value : the mapping
-    source : the config it is from
-    at : where it stands there
+    kind
+        The keys it may have.
+    value
+        The mapping.
+    source
+        The config it is from.
+    at
+        Where it stands there.
     """
     # An empty value (`exclude:`) means the same as none; a key that is needed is then missing.
     given = {key: each for key, each in value.items() if each is not None or key not in kind.model_fields}

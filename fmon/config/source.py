@@ -38,8 +38,10 @@ class Source:
 
     Attributes
     ----------
-    lines : the line of each key and each item of a list, by where it stands
-    origin : where in the file a part of ``value`` comes from (the layered form is rewritten)
+    lines
+        The line of each key and each item of a list, by where it stands.
+    origin
+        Where in the file a part of ``value`` comes from (the layered form is rewritten).
     """
 
     path: Path

@@ -18,12 +18,18 @@ class Task:
 
     Attributes
     ----------
-    path : where it stands
-    text : what it says
-    documents : its YAML documents, as they stand there
-    resources : the ``resources`` of its tasks, one mapping per task that has any
-    node_count : machines per job
-    unset, unset_secrets : environment variables, and secrets, that it declares without a value
+    path
+        Where it stands.
+    text
+        What it says.
+    documents
+        Its YAML documents, as they stand there.
+    resources
+        The ``resources`` of its tasks, one mapping per task that has any.
+    node_count
+        Machines per job.
+    unset, unset_secrets
+        Environment variables, and secrets, that it declares without a value.
     """
 
     path: Path

@@ -69,18 +69,29 @@ class Diagnosis:
 
     Attributes
     ----------
-    cycle : of the experiment
-    preliminary_reason : kill_switch or partial: it was made while jobs were open or failures not examined,
-        and opens no fix; selection: it shows only some causes, and is not recorded; None = it is complete
-    condition_count, succeeded_count, failed_count : conditions; failed is whose newest result is a failure
-    cost_usd, unpriced_count : what the failed jobs have wasted, and how many are not in it
-    open_jobs : conditions whose newest job has not ended
-    not_yet_launched : conditions that have no job yet of a cycle that was started
-    missing, cancelled : conditions that were never launched, and those cancelled
-    causes : of ``root_causes``; where there is a selection, those that affect one of its conditions
-    selection : its words; none = everything
-    hidden_count : root causes that the selection leaves out
-    examined : what was examined now
+    cycle
+        Of the experiment.
+    preliminary_reason
+        kill_switch or partial: it was made while jobs were open or failures not examined, and opens no fix;
+        selection: it shows only some causes, and is not recorded; None = it is complete.
+    condition_count, succeeded_count, failed_count
+        Conditions; failed is whose newest result is a failure.
+    cost_usd, unpriced_count
+        What the failed jobs have wasted, and how many are not in it.
+    open_jobs
+        Conditions whose newest job has not ended.
+    not_yet_launched
+        Conditions that have no job yet of a cycle that was started.
+    missing, cancelled
+        Conditions that were never launched, and those cancelled.
+    causes
+        Of ``root_causes``; where there is a selection, those that affect one of its conditions.
+    selection
+        Its words; none = everything.
+    hidden_count
+        Root causes that the selection leaves out.
+    examined
+        What was examined now.
     """
 
     experiment_id: str
@@ -133,13 +144,19 @@ def diagnose(
 
     Parameters
     ----------
-    study : the experiment
-    is_partial : also while jobs are open: preliminary
-    logs : where logs are read from that no poll has fetched
-    now : the clock [UTC]
-    examine_s : how long it may fetch and classify logs that no poll has [s]
-    selections : words of a selection: only causes that affect one of its conditions are returned, and nothing
-        is recorded, since F2 asks that all failures have been shown
+    study
+        The experiment.
+    is_partial
+        Also while jobs are open: preliminary.
+    logs
+        Where logs are read from that no poll has fetched.
+    now
+        The clock [UTC].
+    examine_s
+        How long it may fetch and classify logs that no poll has [s].
+    selections
+        Words of a selection: only causes that affect one of its conditions are returned, and nothing is
+        recorded, since F2 asks that all failures have been shown.
 
     Raises
     ------

@@ -51,9 +51,12 @@ class Excerpt:
 
     Attributes
     ----------
-    job_id : whose log it is
-    is_controller : it is the log of the job's controller
-    line_count : lines of the whole stored log
+    job_id
+        Whose log it is.
+    is_controller
+        It is the log of the job's controller.
+    line_count
+        Lines of the whole stored log.
     """
 
     job_id: int
@@ -67,9 +70,12 @@ def excerpt_of(text: str, *, job_id: int, is_controller: bool, number: int, evid
 
     Parameters
     ----------
-    text : the stored log; lines end at a line feed
-    number : of the line that decided, from 1
-    evidence : what of that line decided: of a very long one its beginning says nothing
+    text
+        The stored log; lines end at a line feed.
+    number
+        Of the line that decided, from 1.
+    evidence
+        What of that line decided: of a very long one its beginning says nothing.
 
     Returns
     -------

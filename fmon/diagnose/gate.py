@@ -65,8 +65,10 @@ def unfinished(con: duckdb.DuckDBPyConnection, *, cycle: int | None = None) -> l
 
     Parameters
     ----------
-    con : view ``condition``
-    cycle : one that is resumed, whose own jobs may well be open: only those before it; None = all
+    con
+        View ``condition``.
+    cycle
+        One that is resumed, whose own jobs may well be open: only those before it; None = all.
     """
     return typed_rows(con, UNFINISHED, UnfinishedCondition, {"cycle": cycle})
 
@@ -76,8 +78,10 @@ def failures(con: duckdb.DuckDBPyConnection, *, cycle: int | None = None) -> lis
 
     Parameters
     ----------
-    con : view ``failure``
-    cycle : as for ``unfinished``
+    con
+        View ``failure``.
+    cycle
+        As for ``unfinished``.
     """
     return typed_rows(con, FAILURES, FailedAttempt, {"cycle": cycle})
 
@@ -92,8 +96,10 @@ def require_full_diagnosis(con: duckdb.DuckDBPyConnection, events: Sequence[Even
 
     Parameters
     ----------
-    con : views of one experiment, at least for ``QUERIES``
-    events : its audit
+    con
+        Views of one experiment, at least for ``QUERIES``.
+    events
+        Its audit.
 
     Raises
     ------

@@ -15,15 +15,11 @@ from msgspec.structs import asdict
 
 from fmon.causes.taxonomy import strategy
 from fmon.warehouse import grouped_rows, typed_rows
-from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import duckdb
-
-FROZEN = ("attempt_result", "cause")
-"""What the queries come down to, each several times; ``freeze`` them, or those that are still missing."""
 
 UNEXPLAINED = "no level or pair of levels explains it"
 ALONE = "one failure: too few to say what level explains it"
@@ -148,10 +144,10 @@ def root_causes(con: duckdb.DuckDBPyConnection) -> list[RootCause]:
 
     Parameters
     ----------
-    con : views of one experiment, at least for ``QUERIES``; good for one call
+    con
+        Views of one experiment, at least for ``QUERIES``.
 
     """
-    freeze(con, FROZEN)
     suspects = grouped_rows(con, SUSPECTS, Suspect, by="root_cause_id")
     return [
         RootCause(
@@ -168,7 +164,8 @@ def headline(causes: Sequence[RootCause]) -> str | None:
 
     Parameters
     ----------
-    causes : of ``root_causes``
+    causes
+        Of ``root_causes``.
     """
     if not causes:
         return None

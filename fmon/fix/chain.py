@@ -73,11 +73,16 @@ def measure(
 
     Parameters
     ----------
-    study : the experiment; ``docker_digest`` of its manifest is what its failed attempts ran with
-    remedies : of the conditions to run again, see ``BuildChain``
-    diagnosed_at : when the diagnosis that the fix follows was finished [UTC]
-    run : how the test command is run
-    ask : how a registry is asked for the digest of a reference
+    study
+        The experiment; ``docker_digest`` of its manifest is what its failed attempts ran with.
+    remedies
+        Of the conditions to run again, see ``BuildChain``.
+    diagnosed_at
+        When the diagnosis that the fix follows was finished [UTC].
+    run
+        How the test command is run.
+    ask
+        How a registry is asked for the digest of a reference.
 
     Raises
     ------

@@ -36,46 +36,14 @@ MOST_NAMED = 50
 
 # Who has succeeded with the levels that a cause follows: with all of them, or with some.
 BYSTANDERS = """
-with blamed as (
-    select
-        suspect.root_cause_id,
-        suspect.round,
-        cardinality(suspect.combination) as level_count,
-        unnest(map_entries(suspect.combination)) as pair
-    from suspect
-),
-
-sharing as (
-    select
-        blamed.root_cause_id,
-        blamed.round,
-        blamed.level_count,
-        attempt_result_level.condition_id,
-        count(*) as shared_count
-    from blamed
-    inner join attempt_result_level
-        on blamed.pair.key = attempt_result_level.factor and blamed.pair.value = attempt_result_level.level
-    where attempt_result_level.root_cause_id is null
-    group by blamed.root_cause_id, blamed.round, blamed.level_count, attempt_result_level.condition_id
-)
-
 select
-    sharing.root_cause_id,
-    sharing.round,
-    count(*) filter (where sharing.shared_count = sharing.level_count) as same_count,
-    count(*) filter (where sharing.shared_count < sharing.level_count) as near_count,
-    coalesce(
-        list(sharing.condition_id order by sharing.condition_id)
-            filter (where sharing.shared_count = sharing.level_count),
-        []
-    )[:$most] as same_conditions,
-    coalesce(
-        list(sharing.condition_id order by sharing.condition_id)
-            filter (where sharing.shared_count < sharing.level_count),
-        []
-    )[:$most] as near_conditions
-from sharing
-group by sharing.root_cause_id, sharing.round
+    bystander.root_cause_id,
+    bystander.round,
+    bystander.same_count,
+    bystander.near_count,
+    bystander.same_condition_ids[:$most] as same_conditions,
+    bystander.near_condition_ids[:$most] as near_conditions
+from bystander
 """
 
 RERUN = """
@@ -152,12 +120,18 @@ class FixPlan:
 
     Attributes
     ----------
-    diagnosed_at : the full diagnosis that it stands on [UTC]; commits from then on are the fix
-    config_file, skypilot_yaml, image, digest : what the failed jobs ran with
-    verify : the config's commands: tests, build, push; secrets redacted
-    orders : one per root cause
-    rerun : conditions that a relaunch would run again as things are now
-    steps : what comes after all orders
+    diagnosed_at
+        The full diagnosis that it stands on [UTC]; commits from then on are the fix.
+    config_file, skypilot_yaml, image, digest
+        What the failed jobs ran with.
+    verify
+        The config's commands: tests, build, push; secrets redacted.
+    orders
+        One per root cause.
+    rerun
+        Conditions that a relaunch would run again as things are now.
+    steps
+        What comes after all orders.
     """
 
     experiment_id: str
@@ -178,8 +152,10 @@ def fix_plan(study: Study, *, is_named: bool = False) -> FixPlan:
 
     Parameters
     ----------
-    study : the experiment
-    is_named : the commands of the plan name the experiment; else they mean the newest
+    study
+        The experiment.
+    is_named
+        The commands of the plan name the experiment; else they mean the newest.
 
     Raises
     ------

@@ -42,9 +42,12 @@ class Verified:
 
     Attributes
     ----------
-    cycle : the one whose failures were fixed
-    rerun_count : conditions to run again; without any the chain has no links
-    links : with what was seen of each, secrets redacted
+    cycle
+        The one whose failures were fixed.
+    rerun_count
+        Conditions to run again; without any the chain has no links.
+    links
+        With what was seen of each, secrets redacted.
     """
 
     experiment_id: str
@@ -71,9 +74,12 @@ def run_commands(
 
     Parameters
     ----------
-    study : the experiment
-    clock : the clock
-    run : how a command is run
+    study
+        The experiment.
+    clock
+        The clock.
+    run
+        How a command is run.
 
     Yields
     ------
@@ -118,11 +124,16 @@ def record(study: Study, root_cause_id: str, *, what: str, by: str, now: datetim
 
     Parameters
     ----------
-    study : the experiment
-    root_cause_id : one that a failure of the newest attempts has
-    what : what was done; secrets in it are not stored
-    by : who did it
-    now : the clock [UTC]
+    study
+        The experiment.
+    root_cause_id
+        One that a failure of the newest attempts has.
+    what
+        What was done; secrets in it are not stored.
+    by
+        Who did it.
+    now
+        The clock [UTC].
 
     Raises
     ------
@@ -156,9 +167,12 @@ def verify(
 
     Parameters
     ----------
-    study : the experiment
-    now : the clock [UTC]
-    run, ask : how the test command is run and a registry asked; no registry is asked for a replay
+    study
+        The experiment.
+    now
+        The clock [UTC].
+    run, ask
+        How the test command is run and a registry asked; no registry is asked for a replay.
 
     Raises
     ------

@@ -44,14 +44,22 @@ class Adopted:
 
     Attributes
     ----------
-    is_new : the experiment was made now; else one that had some of these jobs was updated
-    attached : job by condition that is new
-    superseded : earlier ended jobs of the same conditions
-    duplicates : further jobs by condition
-    missing : conditions without a job
-    strangers : names of all other jobs in the queue
-    warnings : what launch would refuse
-    bad : one sentence per queue record that did not fit
+    is_new
+        The experiment was made now; else one that had some of these jobs was updated.
+    attached
+        Job by condition that is new.
+    superseded
+        Earlier ended jobs of the same conditions.
+    duplicates
+        Further jobs by condition.
+    missing
+        Conditions without a job.
+    strangers
+        Names of all other jobs in the queue.
+    warnings
+        What launch would refuse.
+    bad
+        One sentence per queue record that did not fit.
     """
 
     experiment_id: str
@@ -101,12 +109,18 @@ def adopt(
 
     Parameters
     ----------
-    path : the experiment's config
-    queue : where the jobs are read from
-    data : data directory
-    since : leave out jobs submitted before this
-    now : the clock [UTC], part of the experiment's id
-    max_conditions : most conditions the config may have
+    path
+        The experiment's config.
+    queue
+        Where the jobs are read from.
+    data
+        Data directory.
+    since
+        Leave out jobs submitted before this.
+    now
+        The clock [UTC], part of the experiment's id.
+    max_conditions
+        Most conditions the config may have.
 
     Raises
     ------

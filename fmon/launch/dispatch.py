@@ -37,9 +37,12 @@ def exclusive(data: Path, experiment_name: str, *, wait_s: float = 5.0) -> Itera
 
     Parameters
     ----------
-    data : data directory
-    experiment_name : of the config
-    wait_s : how long to wait for another one [s]
+    data
+        Data directory.
+    experiment_name
+        Of the config.
+    wait_s
+        How long to wait for another one [s].
 
     Raises
     ------
@@ -73,13 +76,20 @@ def dispatch(
 
     Parameters
     ----------
-    stored : the experiment, read under ``exclusive``; its manifest stands and names every condition (F5)
-    attempts : conditions and cycles; one that has a job of its cycle is not launched
-    submitter, queue : what launches, and where the jobs are read from
-    task_yaml : the whole task YAML of a condition's job in a cycle, metadata included
-    clock : the clock
-    limits : how fast
-    progress : called with (attempts that are settled, all)
+    stored
+        The experiment, read under ``exclusive``; its manifest stands and names every condition (F5).
+    attempts
+        Conditions and cycles; one that has a job of its cycle is not launched.
+    submitter, queue
+        What launches, and where the jobs are read from.
+    task_yaml
+        The whole task YAML of a condition's job in a cycle, metadata included.
+    clock
+        The clock.
+    limits
+        How fast.
+    progress
+        Called with (attempts that are settled, all).
 
     Returns
     -------

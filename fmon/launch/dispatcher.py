@@ -283,14 +283,20 @@ class DispatchLimits:
 
     Attributes
     ----------
-    parallel : most launches handed over and not answered
-    per_s : most launches handed over in a second
-    look_s : time between two looks at what is uncertain [s]
-    grace_s : how long an uncertain launch must have been in no list before it is launched again [s];
-        longer than a proxy holds a request back (60 s by default)
-    patience_s : after this without any change a launch that has no outcome is uncertain, and the uncertain
-        ones are left to the next run [s]
-    tries : how often one attempt is launched in one run where its outcome stays unknown
+    parallel
+        Most launches handed over and not answered.
+    per_s
+        Most launches handed over in a second.
+    look_s
+        Time between two looks at what is uncertain [s].
+    grace_s
+        How long an uncertain launch must have been in no list before it is launched again [s]; longer than
+        a proxy holds a request back (60 s by default).
+    patience_s
+        After this without any change a launch that has no outcome is uncertain, and the uncertain ones are
+        left to the next run [s].
+    tries
+        How often one attempt is launched in one run where its outcome stays unknown.
     """
 
     parallel: int = 8

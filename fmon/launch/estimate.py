@@ -75,14 +75,22 @@ class Estimate:
 
     Attributes
     ----------
-    expected_h : expected run times [h]; None = the config says none
-    cost_usd : expected hours x price, over the conditions where both are known; None = for none
-    highest_usd_per_h : of one job; None = no price is known
-    sources : where the prices are from
-    unpriced : conditions that are not in ``cost_usd``
-    unpriced_machines : accelerators without a price
-    accelerators : all that a job may get
-    prices : of them, by accelerator
+    expected_h
+        Expected run times [h]; None = the config says none.
+    cost_usd
+        Expected hours x price, over the conditions where both are known; None = for none.
+    highest_usd_per_h
+        Of one job; None = no price is known.
+    sources
+        Where the prices are from.
+    unpriced
+        Conditions that are not in ``cost_usd``.
+    unpriced_machines
+        Accelerators without a price.
+    accelerators
+        All that a job may get.
+    prices
+        Of them, by accelerator.
     """
 
     expected_h: float | None

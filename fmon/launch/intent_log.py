@@ -35,10 +35,14 @@ class LaunchHistory:
 
     Attributes
     ----------
-    count : how often it has left
-    job_id : the job that the server gave for it
-    is_uncertain : the newest launch of it may have been taken
-    why : what is known of that one
+    count
+        How often it has left.
+    job_id
+        The job that the server gave for it.
+    is_uncertain
+        The newest launch of it may have been taken.
+    why
+        What is known of that one.
     """
 
     count: int = 0

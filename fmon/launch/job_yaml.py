@@ -52,10 +52,14 @@ def job_yaml(
 
     Parameters
     ----------
-    task : the experiment's task YAML
-    experiment, condition : whose job; the config's resources win over those of the task, in each choice of it
-    experiment_id, cycle : what its metadata says; ``sky.record`` reads it back
-    environ : values of variables that the task declares without one, where nothing else sets them
+    task
+        The experiment's task YAML.
+    experiment, condition
+        Whose job; the config's resources win over those of the task, in each choice of it.
+    experiment_id, cycle
+        What its metadata says; ``sky.record`` reads it back.
+    environ
+        Values of variables that the task declares without one, where nothing else sets them.
     """
     envs = job_envs(experiment, condition, experiment_id=experiment_id, cycle=cycle)
     tags = {"experiment": experiment_id, "condition": condition.condition_id, "cycle": cycle}

@@ -58,14 +58,22 @@ class LaunchDependencies:
 
     Attributes
     ----------
-    open_submitter : what launches; it is given the launchers' lock
-    queue : where the jobs are read from
-    digest_of : an image's digest in its registry
-    environ : where variables that the task declares without a value take theirs from
-    folder : what relative paths of the task YAML are relative to
-    clock : the clock
-    limits : how fast jobs are launched
-    progress : called with (jobs settled, jobs in all)
+    open_submitter
+        What launches; it is given the launchers' lock.
+    queue
+        Where the jobs are read from.
+    digest_of
+        An image's digest in its registry.
+    environ
+        Where variables that the task declares without a value take theirs from.
+    folder
+        What relative paths of the task YAML are relative to.
+    clock
+        The clock.
+    limits
+        How fast jobs are launched.
+    progress
+        Called with (jobs settled, jobs in all).
     """
 
     open_submitter: Callable[[int], Submitter]
@@ -185,10 +193,14 @@ def launch(
 
     Parameters
     ----------
-    path : the experiment's config
-    data : data directory
-    dependencies, options : what is asked and changed, and how it is wanted
-    max_conditions : most conditions the config may have
+    path
+        The experiment's config.
+    data
+        Data directory.
+    dependencies, options
+        What is asked and changed, and how it is wanted.
+    max_conditions
+        Most conditions the config may have.
 
     Raises
     ------

@@ -18,12 +18,18 @@ class DispatchOutcome:
 
     Attributes
     ----------
-    launched : job by condition that this run launched
-    found : job by condition that was launched before, or whose launch had been taken unnoticed
-    failed : why not, by condition
-    uncertain : what is known of a launch that may have been taken, by condition
-    left : conditions that were not tried because the server was away
-    error : why the server was away; None = it was not
+    launched
+        Job by condition that this run launched.
+    found
+        Job by condition that was launched before, or whose launch had been taken unnoticed.
+    failed
+        Why not, by condition.
+    uncertain
+        What is known of a launch that may have been taken, by condition.
+    left
+        Conditions that were not tried because the server was away.
+    error
+        Why the server was away; None = it was not.
     """
 
     launched: dict[str, int] = field(default_factory=dict)
@@ -38,7 +44,8 @@ class DispatchOutcome:
 
         Parameters
         ----------
-        again : the command that resumes
+        again
+            The command that resumes.
 
         Raises
         ------
@@ -72,13 +79,20 @@ class Launched:
 
     Attributes
     ----------
-    experiment_id : the experiment; of a dry run that would make one, the id it would have
-    is_new : it was made now
-    had_count : conditions that had a job before
-    to_launch : (job name, variables that fmon sets) by condition; of a dry run only
-    checks : what was looked at
-    cost_usd : estimate for the jobs of this launch; None = unknown
-    dispatched : what became of the launches
+    experiment_id
+        The experiment; of a dry run that would make one, the id it would have.
+    is_new
+        It was made now.
+    had_count
+        Conditions that had a job before.
+    to_launch
+        (job name, variables that fmon sets) by condition; of a dry run only.
+    checks
+        What was looked at.
+    cost_usd
+        Estimate for the jobs of this launch; None = unknown.
+    dispatched
+        What became of the launches.
     """
 
     experiment_id: str

@@ -29,14 +29,22 @@ class Plan:
 
     Attributes
     ----------
-    factors : levels by factor
-    grid_count : cells of the whole grid, the excluded ones too
-    inner_count : evaluations inside all jobs of the grid, by ``inner_factors``; 0 = none
-    condition_count : jobs to launch
-    expected_h : sum of the expected run times [h]; None = the config says none
-    cost_usd : expected hours x price, over the conditions where both are known; None = for none
-    price_sources : where the prices are from
-    unpriced_count : conditions without a known price or an expected time, not in ``cost_usd``
+    factors
+        Levels by factor.
+    grid_count
+        Cells of the whole grid, the excluded ones too.
+    inner_count
+        Evaluations inside all jobs of the grid, by ``inner_factors``; 0 = none.
+    condition_count
+        Jobs to launch.
+    expected_h
+        Sum of the expected run times [h]; None = the config says none.
+    cost_usd
+        Expected hours x price, over the conditions where both are known; None = for none.
+    price_sources
+        Where the prices are from.
+    unpriced_count
+        Conditions without a known price or an expected time, not in ``cost_usd``.
     """
 
     experiment_name: str
@@ -61,8 +69,10 @@ def plan(path: Path, *, max_conditions: int = MAX_CONDITIONS) -> Plan:
 
     Parameters
     ----------
-    path : the experiment's config
-    max_conditions : most conditions it may have
+    path
+        The experiment's config.
+    max_conditions
+        Most conditions it may have.
 
     Raises
     ------

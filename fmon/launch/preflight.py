@@ -43,8 +43,10 @@ def parse_kinds(
 
     Parameters
     ----------
-    parse : ``Submitter.parse``; raises QueueError
-    writer, conditions, cycle : whose jobs, at least one
+    parse
+        ``Submitter.parse``; raises QueueError.
+    writer, conditions, cycle
+        Whose jobs, at least one.
     """
     return max(parse(writer.of(condition, cycle)) for condition in one_of_each_kind(conditions))
 
@@ -62,10 +64,14 @@ def checks(
 
     Parameters
     ----------
-    experiment, task, found : the config, its task YAML and what its jobs may cost
-    parse : let SkyPilot read the task YAML and count its tasks; raises QueueError
-    environ : where declared variables without a value take theirs from
-    folder : what relative paths of the task YAML are relative to, as for ``sky jobs launch``
+    experiment, task, found
+        The config, its task YAML and what its jobs may cost.
+    parse
+        Let SkyPilot read the task YAML and count its tasks; raises QueueError.
+    environ
+        Where declared variables without a value take theirs from.
+    folder
+        What relative paths of the task YAML are relative to, as for ``sky jobs launch``.
     """
     return [
         _task_check(task, parse),

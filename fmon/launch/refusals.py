@@ -85,9 +85,12 @@ def strangers(manifest: Manifest, records: list[Record], names: Collection[str])
 
     Parameters
     ----------
-    manifest : of the experiment
-    records : the queue
-    names : of the jobs that are to be launched
+    manifest
+        Of the experiment.
+    records
+        The queue.
+    names
+        Of the jobs that are to be launched.
     """
     own = {job_id for job_id, _ in jobs_of(manifest)}
     user = current_user()

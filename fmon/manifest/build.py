@@ -28,12 +28,18 @@ def new_manifest(
 
     Parameters
     ----------
-    experiment : its config
-    experiment_id : name of its store
-    created_at : when it began [UTC]
-    is_replay : it is made from a recording
-    prices : by accelerator
-    since : jobs submitted before this are not its own
+    experiment
+        Its config.
+    experiment_id
+        Name of its store.
+    created_at
+        When it began [UTC].
+    is_replay
+        It is made from a recording.
+    prices
+        By accelerator.
+    since
+        Jobs submitted before this are not its own.
     """
     return Manifest(
         experiment_id=experiment_id,
@@ -74,8 +80,10 @@ def extend(manifest: Manifest, fresh: Manifest) -> None:
 
     Parameters
     ----------
-    manifest : the experiment
-    fresh : a manifest made of its config as it is now
+    manifest
+        The experiment.
+    fresh
+        A manifest made of its config as it is now.
 
     Raises
     ------

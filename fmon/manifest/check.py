@@ -23,8 +23,10 @@ def fault_of(manifest: Manifest, experiment_id: str) -> Iterator[str]:
 
     Parameters
     ----------
-    manifest : the manifest
-    experiment_id : name of the folder it stands in
+    manifest
+        The manifest.
+    experiment_id
+        Name of the folder it stands in.
     """
     if manifest.experiment_id != experiment_id:
         yield (

@@ -73,10 +73,14 @@ def find_claims(
 
     Parameters
     ----------
-    manifest : the experiment
-    jobs : jobs that are not its own yet
-    known : its own by job_id
-    owned : (job_id, job name) of other experiments' attempts
+    manifest
+        The experiment.
+    jobs
+        Jobs that are not its own yet.
+    known
+        Its own by job_id.
+    owned
+        (job_id, job name) of other experiments' attempts.
 
     Returns
     -------

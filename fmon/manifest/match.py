@@ -21,8 +21,10 @@ class Attachment:
 
     Attributes
     ----------
-    cycle : 0 = first launch
-    earlier : what joins the condition's earlier attempts
+    cycle
+        0 = first launch.
+    earlier
+        What joins the condition's earlier attempts.
     """
 
     condition_id: str
@@ -37,14 +39,22 @@ class Match:
 
     Attributes
     ----------
-    attach : jobs that become a condition's newest attempt
-    own : records to store, in the queue's order: of attempts, new and old, and of duplicates
-    duplicates : further jobs of a condition that has one, by condition
-    ended_late : further jobs of such a condition that had ended when they were first seen: not stored
-    strangers : names of all other jobs, one each
-    missing : conditions without a job, even after ``attach``
-    ambiguous : users whose jobs all fit, none of which is this one; nothing is attached by name then
-    user_hash : whose jobs the experiment's are; None = not known yet
+    attach
+        Jobs that become a condition's newest attempt.
+    own
+        Records to store, in the queue's order: of attempts, new and old, and of duplicates.
+    duplicates
+        Further jobs of a condition that has one, by condition.
+    ended_late
+        Further jobs of such a condition that had ended when they were first seen: not stored.
+    strangers
+        Names of all other jobs, one each.
+    missing
+        Conditions without a job, even after ``attach``.
+    ambiguous
+        Users whose jobs all fit, none of which is this one; nothing is attached by name then.
+    user_hash
+        Whose jobs the experiment's are; None = not known yet.
     """
 
     attach: list[Attachment] = field(default_factory=list)
@@ -84,12 +94,17 @@ def match(
 
     Parameters
     ----------
-    manifest : the experiment
-    records : one per job task, all users and experiments
-    owned_elsewhere : (job_id, job name) of other experiments' attempts
-    stored : jobs the experiment's store has, and whether each had ended when last seen
-    replaces_ended : a condition whose job has ended takes a newer one of its name (``adopt``); else that
-        one is a duplicate, and not even that where it had ended when it was first seen
+    manifest
+        The experiment.
+    records
+        One per job task, all users and experiments.
+    owned_elsewhere
+        (job_id, job name) of other experiments' attempts.
+    stored
+        Jobs the experiment's store has, and whether each had ended when last seen.
+    replaces_ended
+        A condition whose job has ended takes a newer one of its name (``adopt``); else that one is a
+        duplicate, and not even that where it had ended when it was first seen.
     """
     stored = stored or {}
     own_ids: set[int] = set()

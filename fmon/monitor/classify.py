@@ -60,12 +60,18 @@ class Examined:
 
     Attributes
     ----------
-    categories : how many attempts were found to have each root cause, those of this time
-    missing : why the log of a job can't be had, those asked for this time
-    given_up : jobs among them that will not be asked for again
-    left_count : failed attempts that still wait for their log
-    firings : of the kill switch, that these findings brought; as events
-    is_skipped : another process examines the same experiment
+    categories
+        How many attempts were found to have each root cause, those of this time.
+    missing
+        Why the log of a job can't be had, those asked for this time.
+    given_up
+        Jobs among them that will not be asked for again.
+    left_count
+        Failed attempts that still wait for their log.
+    firings
+        Of the kill switch, that these findings brought; as events.
+    is_skipped
+        Another process examines the same experiment.
     """
 
     experiment_id: str
@@ -113,13 +119,19 @@ def examine(
 
     Parameters
     ----------
-    store, manifest : the experiment
-    reader : where logs are read from; None = only what is stored. Of a replay only its recording is asked:
-        the live queue has other jobs under the same ids
-    now : the clock [UTC]
-    polled_at : when the queue showed what is examined [UTC], the time of a firing; None = ``now``
-    budget : None = that of one poll
-    wait_s : how long to wait for another process that examines the same experiment [s]
+    store, manifest
+        The experiment.
+    reader
+        Where logs are read from; None = only what is stored. Of a replay only its recording is asked: the
+        live queue has other jobs under the same ids.
+    now
+        The clock [UTC].
+    polled_at
+        When the queue showed what is examined [UTC], the time of a firing; None = ``now``.
+    budget
+        None = that of one poll.
+    wait_s
+        How long to wait for another process that examines the same experiment [s].
 
     Raises
     ------

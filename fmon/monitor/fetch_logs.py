@@ -73,8 +73,10 @@ class Fetching:
 
     Attributes
     ----------
-    asked : jobs that a log was asked of
-    faults : why a log can't be had
+    asked
+        Jobs that a log was asked of.
+    faults
+        Why a log can't be had.
     """
 
     def __init__(self, store: Store, reader: LogReader | None, budget: Budget) -> None:

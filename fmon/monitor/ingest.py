@@ -41,14 +41,22 @@ class Ingested:
 
     Attributes
     ----------
-    own_count : records that are the experiment's
-    changed_count : rows written
-    attached : job by condition that is new
-    duplicates : jobs by condition that has another one
-    ambiguous : users to choose from; nothing was attached by name
-    bad : one sentence per queue record that did not fit, of the whole answer
-    error : why the queue could not be read; it stands in the heartbeat
-    is_closed : nothing is left for ``poll`` to look at
+    own_count
+        Records that are the experiment's.
+    changed_count
+        Rows written.
+    attached
+        Job by condition that is new.
+    duplicates
+        Jobs by condition that has another one.
+    ambiguous
+        Users to choose from; nothing was attached by name.
+    bad
+        One sentence per queue record that did not fit, of the whole answer.
+    error
+        Why the queue could not be read; it stands in the heartbeat.
+    is_closed
+        Nothing is left for ``poll`` to look at.
     """
 
     experiment_id: str
@@ -85,10 +93,14 @@ def ingest(store: Store, answer: Answer | QueueError, *, source: str, now: datet
 
     Parameters
     ----------
-    store : the experiment
-    answer : what the queue said, or why it did not
-    source : where it was read from
-    now : the clock [UTC], for a look that failed; a good one has its own time
+    store
+        The experiment.
+    answer
+        What the queue said, or why it did not.
+    source
+        Where it was read from.
+    now
+        The clock [UTC], for a look that failed; a good one has its own time.
 
     Raises
     ------
@@ -108,9 +120,12 @@ def attach_jobs(stored: StoredExperiment, answer: Answer, *, source: str) -> tup
 
     Parameters
     ----------
-    stored : the experiment; the caller holds the lock of its folder's polls
-    answer : what the queue said
-    source : where it was read from
+    stored
+        The experiment; the caller holds the lock of its folder's polls.
+    answer
+        What the queue said.
+    source
+        Where it was read from.
 
     Returns
     -------
@@ -132,10 +147,14 @@ def store_records(store: Store, manifest: Manifest, found: Match, answer: Answer
 
     Parameters
     ----------
-    store, manifest : the experiment; its manifest is written already
-    found : which of the answer's records are its own
-    answer : what the queue said
-    source : where it was read from
+    store, manifest
+        The experiment; its manifest is written already.
+    found
+        Which of the answer's records are its own.
+    answer
+        What the queue said.
+    source
+        Where it was read from.
     """
     _price(found.own, manifest.prices)
     poll = Poll(

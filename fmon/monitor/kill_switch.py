@@ -26,17 +26,6 @@ if TYPE_CHECKING:
 FINDINGS, MARK = "findings.parquet", ".kill_switch"
 
 JOBS = """
-with examined as (
-    select
-        finding.experiment_id,
-        finding.job_id,
-        arg_min(finding.signature, finding.task_id) as signature,
-        arg_min(finding.category, finding.task_id) as category,
-        arg_min(finding.source, finding.task_id) as source
-    from finding
-    group by finding.experiment_id, finding.job_id
-)
-
 select
     longest_run.condition_id,
     longest_run.job_id,
@@ -49,14 +38,14 @@ select
     longest_run.longest_run_s,
     longest_run.duration_s,
     longest_run.failed_at as end_at,
-    examined.signature,
-    examined.category,
-    examined.source
+    job_error.signature,
+    job_error.category,
+    job_error.source
 from longest_run
 inner join entry
     on longest_run.experiment_id = entry.experiment_id and longest_run.condition_id = entry.condition_id
-left join examined
-    on longest_run.experiment_id = examined.experiment_id and longest_run.job_id = examined.job_id
+left join job_error
+    on longest_run.experiment_id = job_error.experiment_id and longest_run.job_id = job_error.job_id
 order by longest_run.job_id
 """
 
@@ -68,8 +57,10 @@ def record_firings(store: Store, manifest: Manifest, *, now: datetime) -> list[K
 
     Parameters
     ----------
-    store, manifest : the experiment; whoever polls it is alone
-    now : the poll's polled_at [UTC]
+    store, manifest
+        The experiment; whoever polls it is alone.
+    now
+        The poll's polled_at [UTC].
 
     Returns
     -------

@@ -32,12 +32,18 @@ class Polled:
 
     Attributes
     ----------
-    observed : one item per experiment whose store took the poll
-    polled_at : when the queue answered [UTC]; None = it did not, or was not asked
-    is_skipped : another poll was under way, nothing was asked
-    examined : one item per experiment that had failures to examine
-    error : why the queue could not be read; it stands in the heartbeats as well
-    faults : what kept single experiments from being stored, by experiment_id
+    observed
+        One item per experiment whose store took the poll.
+    polled_at
+        When the queue answered [UTC]; None = it did not, or was not asked.
+    is_skipped
+        Another poll was under way, nothing was asked.
+    examined
+        One item per experiment that had failures to examine.
+    error
+        Why the queue could not be read; it stands in the heartbeats as well.
+    faults
+        What kept single experiments from being stored, by experiment_id.
     """
 
     observed: list[Ingested] = field(default_factory=list)
@@ -61,12 +67,18 @@ def poll(
 
     Parameters
     ----------
-    data : data directory
-    queue : where the queue is read from; it stamps its answers with the time they came
-    experiments : unique prefixes of experiment ids; empty = all that are open
-    now : the clock [UTC], for the heartbeat of a look that failed
-    while_waiting : called once after the question went out
-    logs : where logs are read from; None = failures are left to the next poll that has it
+    data
+        Data directory.
+    queue
+        Where the queue is read from; it stamps its answers with the time they came.
+    experiments
+        Unique prefixes of experiment ids; empty = all that are open.
+    now
+        The clock [UTC], for the heartbeat of a look that failed.
+    while_waiting
+        Called once after the question went out.
+    logs
+        Where logs are read from; None = failures are left to the next poll that has it.
 
     Returns
     -------
@@ -104,11 +116,16 @@ def watch(
 
     Parameters
     ----------
-    data, queue : as in ``poll``
-    experiment : its id
-    interval_s : time between the starts of two polls [s]; a slow poll delays the next, never overlaps it
-    clock : the clock
-    logs : as in ``poll``
+    data, queue
+        As in ``poll``.
+    experiment
+        Its id.
+    interval_s
+        Time between the starts of two polls [s]; a slow poll delays the next, never overlaps it.
+    clock
+        The clock.
+    logs
+        As in ``poll``.
     """
     while True:
         started = clock.now()

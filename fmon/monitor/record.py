@@ -48,13 +48,20 @@ def record(
 
     Parameters
     ----------
-    config : the experiment's config
-    queue : the live queue
-    out : the folder of the recording; one of the same config is resumed
-    interval_s : time between the starts of two polls [s]
-    clock : the clock
-    logs : where the logs are read from
-    max_conditions : maximum number of conditions of the config
+    config
+        The experiment's config.
+    queue
+        The live queue.
+    out
+        The folder of the recording; one of the same config is resumed.
+    interval_s
+        Time between the starts of two polls [s].
+    clock
+        The clock.
+    logs
+        Where the logs are read from.
+    max_conditions
+        Maximum number of conditions of the config.
 
     Yields
     ------

@@ -54,9 +54,12 @@ def replay(recording: Path, data: Path, *, max_conditions: int = MAX_CONDITIONS)
 
     Parameters
     ----------
-    recording : folder with experiment.yaml and queue.jsonl
-    data : data directory; replaying again into it adds nothing
-    max_conditions : most conditions the config may have
+    recording
+        Folder with experiment.yaml and queue.jsonl.
+    data
+        Data directory; replaying again into it adds nothing.
+    max_conditions
+        Most conditions the config may have.
 
     Raises
     ------

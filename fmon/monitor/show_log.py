@@ -34,10 +34,14 @@ class JobLog:
 
     Attributes
     ----------
-    ask : whose it is, the job's own or its controller's
-    condition_id : the condition the job is of
-    is_stored : it is of the store, not asked for just now
-    others : further jobs of the condition
+    ask
+        Whose it is, the job's own or its controller's.
+    condition_id
+        The condition the job is of.
+    is_stored
+        It is of the store, not asked for just now.
+    others
+        Further jobs of the condition.
     """
 
     text: str
@@ -63,11 +67,15 @@ def logs(
 
     Parameters
     ----------
-    data, experiment : data directory; the experiment's id or a unique prefix
-    wanted : a condition or a job id of the experiment
-    reader : where a log that is not stored is read from
-    controller : the controller's log; else the job's own, or where only the controller's says
-        something and is stored, that one
+    data, experiment
+        Data directory; the experiment's id or a unique prefix.
+    wanted
+        A condition or a job id of the experiment.
+    reader
+        Where a log that is not stored is read from.
+    controller
+        The controller's log; else the job's own, or where only the controller's says something and is
+        stored, that one.
 
     Raises
     ------

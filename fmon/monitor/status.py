@@ -26,16 +26,7 @@ if TYPE_CHECKING:
 
 ALWAYS_SHOWN = ("failed", "running")
 
-# The newest poll straight from the heartbeats: view poll would compare all polls of a year for it.
 EXPERIMENT = """
-with newest as (
-    select
-        heartbeat.experiment_id,
-        max(heartbeat.poll_id) as poll_id
-    from heartbeat
-    group by heartbeat.experiment_id
-)
-
 select
     experiment.experiment_id,
     experiment.experiment_name,
@@ -61,16 +52,10 @@ select
     experiment_summary.cost_usd
 from experiment
 inner join experiment_summary on experiment.experiment_id = experiment_summary.experiment_id
-left join newest on experiment.experiment_id = newest.experiment_id
-left join heartbeat as poll
-    on newest.experiment_id = poll.experiment_id and newest.poll_id = poll.poll_id
+left join newest_poll as poll on experiment.experiment_id = poll.experiment_id
 """
 
-OPEN_EPISODES = (
-    "create temp table alarm_episode as select * from main.alarm_episode where cleared_poll_id is null"
-)
-"""Only alarms that last are shown: the spells of a past year need not be looked at."""
-
+# Only those that last: the episodes of a past year need not be searched.
 ALARMS = """
 select
     alarm.kind,
@@ -83,7 +68,7 @@ select
     alarm.unit,
     alarm.started_at,
     alarm.raised_at
-from alarm
+from raised_alarm(true) as alarm
 where alarm.cleared_at is null
 order by alarm.severity <> 'critical', alarm.raised_at, alarm.kind, alarm.job_id
 """
@@ -239,16 +224,26 @@ class Status:
 
     Attributes
     ----------
-    now_at : the clock of the views [UTC]; of a replayed experiment its last poll
-    poll_id, polled_at, poll_age_s : the newest poll, failed ones too; None = never polled
-    poll_error : why it failed; None = it did not
-    last_ok_at, ok_age_s : the newest poll that the queue answered
-    alarms : firings of the kill switch, then the alarms that last, critical ones first
-    rows : every condition in the order of the manifest
-    counts : conditions by state, all of ``STATES``
-    open_count : pending, running and lost conditions
-    cost_usd : what is known of the cost; None = nothing is
-    unpriced_count : jobs that are not in it
+    now_at
+        The clock of the views [UTC]; of a replayed experiment its last poll.
+    poll_id, polled_at, poll_age_s
+        The newest poll, failed ones too; None = never polled.
+    poll_error
+        Why it failed; None = it did not.
+    last_ok_at, ok_age_s
+        The newest poll that the queue answered.
+    alarms
+        Firings of the kill switch, then the alarms that last, critical ones first.
+    rows
+        Every condition in the order of the manifest.
+    counts
+        Conditions by state, all of ``STATES``.
+    open_count
+        Pending, running and lost conditions.
+    cost_usd
+        What is known of the cost; None = nothing is.
+    unpriced_count
+        Jobs that are not in it.
     """
 
     experiment_id: str
@@ -292,9 +287,9 @@ def status(con: duckdb.DuckDBPyConnection) -> Status:
 
     Parameters
     ----------
-    con : views of one experiment, at least for ``QUERIES``; good for one call
+    con
+        Views of one experiment, at least for ``QUERIES``.
     """
-    con.execute(OPEN_EPISODES)
     (experiment,) = typed_rows(con, EXPERIMENT, ExperimentRow)
     guess = next(iter(typed_rows(con, ETA, Guess)), None)
     return Status(

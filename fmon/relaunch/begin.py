@@ -36,13 +36,20 @@ def begin(
 
     Parameters
     ----------
-    stored : the experiment; the caller is the only one who launches its jobs
-    plan : what is run again
-    chain, links : what was measured of F3, and how it was judged
-    authorization : a person's word for this cycle; None = it needs none, or has one in the audit
-    by : who relaunches
-    is_over_budget_confirmed : the budget is exceeded, and that was allowed
-    now : the clock [UTC]
+    stored
+        The experiment; the caller is the only one who launches its jobs.
+    plan
+        What is run again.
+    chain, links
+        What was measured of F3, and how it was judged.
+    authorization
+        A person's word for this cycle; None = it needs none, or has one in the audit.
+    by
+        Who relaunches.
+    is_over_budget_confirmed
+        The budget is exceeded, and that was allowed.
+    now
+        The clock [UTC].
     """
     if not plan.is_carried_on:
         events = _events(

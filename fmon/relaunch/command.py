@@ -33,9 +33,12 @@ def typed_launch(task: Task, condition: Condition, envs: Mapping[str, str]) -> s
 
     Parameters
     ----------
-    task : the experiment's task YAML
-    condition : its job's name, and the resources that differ
-    envs : environment variables of the job (``config.job.job_envs``)
+    task
+        The experiment's task YAML.
+    condition
+        Its job's name, and the resources that differ.
+    envs
+        Environment variables of the job (``config.job.job_envs``).
     """
     words = ["sky", "jobs", "launch", "-n", condition.job_name]
     other = {}

@@ -17,40 +17,17 @@ if TYPE_CHECKING:
     from fmon.warehouse.result import Row
 
 CAUSES = """
-with remedied as (
-    select
-        failure.cycle,
-        failure.root_cause_id,
-        any_value(failure.remedy) as remedy,
-        any_value(failure.root_cause) as root_cause
-    from failure
-    group by failure.cycle, failure.root_cause_id
-),
-
-fixed as (
-    select
-        fix_record.cycle,
-        fix_record.root_cause_id,
-        list(fix_record.what order by fix_record.fixed_at, fix_record.event_position) as fixes
-    from fix_record
-    group by fix_record.cycle, fix_record.root_cause_id
-)
-
 select
     cause_cycle.cycle,
     cause_cycle.root_cause_id,
     cause_cycle.category,
-    remedied.remedy,
-    remedied.root_cause,
+    cause_cycle.remedy,
+    cause_cycle.root_cause,
     cause_cycle.condition_count,
     cause_cycle.recovered_count,
     cause_cycle.wasted_usd,
-    coalesce(fixed.fixes, []) as fixes
+    cause_cycle.fixes
 from cause_cycle
-left join remedied
-    on cause_cycle.cycle = remedied.cycle and cause_cycle.root_cause_id = remedied.root_cause_id
-left join fixed
-    on cause_cycle.cycle = fixed.cycle and cause_cycle.root_cause_id = fixed.root_cause_id
 order by cause_cycle.cycle, cause_cycle.condition_count desc, cause_cycle.root_cause_id
 """
 
@@ -123,12 +100,18 @@ class Escalation:
 
     Attributes
     ----------
-    cycle : the one that nobody has authorized
-    causes : what each cycle failed with
-    cycles : what each cycle has cost
-    condition_count : conditions that would run again
-    estimate_usd : what they would cost; None = unknown
-    recommendation : one sentence
+    cycle
+        The one that nobody has authorized.
+    causes
+        What each cycle failed with.
+    cycles
+        What each cycle has cost.
+    condition_count
+        Conditions that would run again.
+    estimate_usd
+        What they would cost; None = unknown.
+    recommendation
+        One sentence.
     """
 
     experiment_id: str
@@ -164,9 +147,12 @@ def escalation(
 
     Parameters
     ----------
-    con : views of the experiment, at least for ``QUERIES``
-    experiment_id, cycle : what is asked for
-    condition_count, estimate_usd : of the cycle that would come
+    con
+        Views of the experiment, at least for ``QUERIES``.
+    experiment_id, cycle
+        What is asked for.
+    condition_count, estimate_usd
+        Of the cycle that would come.
     """
     causes = typed_rows(con, CAUSES, CauseOfCycle)
     return Escalation(

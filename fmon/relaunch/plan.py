@@ -39,53 +39,16 @@ from relaunch_candidate
 order by relaunch_candidate.manifest_position
 """
 
-NEXT = """
-select max(cycles.cycle) + 1 as cycle
-from (
-    select experiment.current_cycle as cycle
-    from experiment
-    union all
-    select cycle_start.cycle
-    from cycle_start
-) as cycles
-"""
+NEXT = "select newest_cycle.cycle + 1 as cycle from newest_cycle"
 
-# Where the config says how long a job takes, that; else what jobs that succeeded have cost, else any job.
 ESTIMATES = """
-with priced as (
-    select
-        job.condition_id,
-        job.job_id,
-        sum(job.cost_usd) as cost_usd,
-        arg_max(job.price_usd_per_h, job.cycle) as price_usd_per_h,
-        bool_and(job.state = 'succeeded') as has_succeeded
-    from job
-    where job.is_terminal and job.cost_usd is not null
-    group by job.condition_id, job.job_id
-),
-
-typical as (
-    select
-        avg(priced.cost_usd) filter (where priced.has_succeeded) as succeeded_usd,
-        avg(priced.cost_usd) as any_usd
-    from priced
-)
-
 select
-    entry.condition_id,
-    cast(
-        coalesce(
-            entry.expected_s / 3600 * max(priced.price_usd_per_h), any_value(typical.succeeded_usd),
-            any_value(typical.any_usd)
-        ) as decimal(18, 4)
-    ) as estimate_usd
-from entry
-cross join typical
-left join priced on entry.condition_id = priced.condition_id
-group by entry.condition_id, entry.expected_s
+    cost_estimate.condition_id,
+    cost_estimate.estimate_usd
+from cost_estimate
 """
 
-SPENT = "select sum(cycle_cost.cost_usd) as spent_usd from cycle_cost"
+SPENT = "select experiment_summary.cost_usd as spent_usd from experiment_summary"
 
 UNMENDED = """
 select condition.condition_id
@@ -163,16 +126,26 @@ class RelaunchPlan:
 
     Attributes
     ----------
-    cycle : the cycle that it would be
-    is_carried_on : that cycle was started already, and interrupted
-    jobs : conditions to run again, in the order of the manifest
-    left_out : conditions that a person cancelled, which run again only on request
-    unselected : further conditions that could be run again, which the selection leaves out
-    not_candidates : conditions that were selected by id, and are none of those to run again
-    unfixed : conditions that failed with something unrecoverable about which no fix is recorded
-    estimate_usd : what the jobs will cost; None = unknown
-    spent_usd : what all jobs so far have cost; None = unknown
-    experiment, task, conditions : the config as it is now, its task YAML, its conditions by id
+    cycle
+        The cycle that it would be.
+    is_carried_on
+        That cycle was started already, and interrupted.
+    jobs
+        Conditions to run again, in the order of the manifest.
+    left_out
+        Conditions that a person cancelled, which run again only on request.
+    unselected
+        Further conditions that could be run again, which the selection leaves out.
+    not_candidates
+        Conditions that were selected by id, and are none of those to run again.
+    unfixed
+        Conditions that failed with something unrecoverable about which no fix is recorded.
+    estimate_usd
+        What the jobs will cost; None = unknown.
+    spent_usd
+        What all jobs so far have cost; None = unknown.
+    experiment, task, conditions
+        The config as it is now, its task YAML, its conditions by id.
     """
 
     experiment_id: str
@@ -314,10 +287,14 @@ def plan_relaunch(
 
     Parameters
     ----------
-    study : the experiment
-    con : its views, at least for ``QUERIES``
-    include_cancelled : include jobs that a person cancelled
-    selected : the selected conditions and the words that select them; None = all
+    study
+        The experiment.
+    con
+        Its views, at least for ``QUERIES``.
+    include_cancelled
+        Include jobs that a person cancelled.
+    selected
+        The selected conditions and the words that select them; None = all.
 
     Raises
     ------

@@ -128,11 +128,16 @@ def relaunch(
 
     Parameters
     ----------
-    study : the experiment
-    dependencies : what is asked and changed outside
-    agree : asked once every rule has passed; False = nothing is done (a dry run)
-    options : how a person wants it
-    run : how the test command is run
+    study
+        The experiment.
+    dependencies
+        What is asked and changed outside.
+    agree
+        Asked once every rule has passed; False = nothing is done (a dry run).
+    options
+        How a person wants it.
+    run
+        How the test command is run.
 
     Raises
     ------

@@ -15,17 +15,13 @@ if TYPE_CHECKING:
 
 ATTEMPTS = """
 select
-    attempt.condition_id,
-    attempt.cycle,
-    attempt.job_id,
-    count(job.job_id) > 0 or count(lost_job_closure.job_id) > 0 as is_known
-from attempt
-left join job on attempt.experiment_id = job.experiment_id and attempt.job_id = job.job_id
-left join lost_job_closure
-    on attempt.experiment_id = lost_job_closure.experiment_id and attempt.job_id = lost_job_closure.job_id
-where attempt.cycle < $cycle
-group by attempt.condition_id, attempt.cycle, attempt.job_id
-order by attempt.cycle, attempt.job_id
+    attempt_span.condition_id,
+    attempt_span.cycle,
+    attempt_span.job_id,
+    attempt_span.is_seen or attempt_span.closed_at is not null as is_known
+from attempt_span
+where attempt_span.cycle < $cycle
+order by attempt_span.cycle, attempt_span.job_id
 """
 
 OPEN_DUPLICATES = """
@@ -47,9 +43,12 @@ def untracked_faults(study: Study, con: duckdb.DuckDBPyConnection, *, cycle: int
 
     Parameters
     ----------
-    study : the experiment
-    con : its views, at least for ``QUERIES``
-    cycle : the one to launch: jobs of it that are up already need not have been seen by a poll
+    study
+        The experiment.
+    con
+        Its views, at least for ``QUERIES``.
+    cycle
+        The one to launch: jobs of it that are up already need not have been seen by a poll.
     """
     attempts = typed_rows(con, ATTEMPTS, TrackedAttempt, {"cycle": cycle})
     return config_faults(study) + f5_faults(attempts, typed_rows(con, OPEN_DUPLICATES, DuplicateJob))

@@ -55,7 +55,8 @@ def audit(study: Study) -> list[AuditRow]:
 
     Parameters
     ----------
-    study : the experiment
+    study
+        The experiment.
 
     Returns
     -------

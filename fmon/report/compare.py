@@ -17,7 +17,6 @@ from fmon.report.page.comparison import render
 from fmon.store.durable import write_durably
 from fmon.store.folder import find
 from fmon.warehouse import column, connect, rows
-from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,10 +50,14 @@ def compare(
 
     Parameters
     ----------
-    data : data directory
-    experiments : ids or unique starts of them, two or more, the older ones first
-    out : folder for the page; None = no page
-    now : the clock that open jobs are measured by [UTC]; None = the wall clock
+    data
+        Data directory.
+    experiments
+        Ids or unique starts of them, two or more, the older ones first.
+    out
+        Folder for the page; None = no page.
+    now
+        The clock that open jobs are measured by [UTC]; None = the wall clock.
 
     Returns
     -------
@@ -70,7 +73,6 @@ def compare(
     """
     ids = _ids(data, experiments)
     con = _connect(data, ids, now=now)
-    freeze(con, queries.FROZEN)
     found = [_change(con, before, after) for before, after in pairwise(ids)]
     if out is None:
         return Compared(changes=found, html=None)

@@ -3,25 +3,14 @@
 Each query takes ``$before`` and ``$after``; what they mean is said in the macros of ``sql/`` that they read.
 """
 
-FROZEN = ("condition_level", "coverage", "attempt_result", "experiment_summary")
-"""Views in dependency order to compute once, beside those of ``connect``: every query reads some of them."""
-
 CONDITIONS = """
-with cell as (
-    select
-        matched_condition.side = 'both' as is_matched,
-        matched_condition.before_condition_count as before,
-        matched_condition.after_condition_count as after
-    from matched_condition($before, $after) as matched_condition
-)
-
 select
-    count(*) filter (where cell.is_matched) as matched_cell_count,
-    cast(coalesce(sum(cell.before), 0) as bigint) as before_condition_count,
-    cast(coalesce(sum(cell.after), 0) as bigint) as after_condition_count,
-    cast(coalesce(sum(cell.before) filter (where cell.is_matched), 0) as bigint) as before_matched_count,
-    cast(coalesce(sum(cell.after) filter (where cell.is_matched), 0) as bigint) as after_matched_count
-from cell
+    condition_overlap.matched_cell_count,
+    condition_overlap.before_condition_count,
+    condition_overlap.after_condition_count,
+    condition_overlap.before_matched_count,
+    condition_overlap.after_matched_count
+from condition_overlap($before, $after) as condition_overlap
 """
 
 OUTSIDE = """
@@ -50,7 +39,7 @@ select
     experiment_summary.job_count,
     experiment_summary.unpriced_count,
     round(experiment_summary.run_h, 6) as run_h,
-    round(experiment_summary.run_h / nullif(experiment_summary.succeeded_count, 0), 6) as run_per_success_h,
+    round(experiment_summary.run_per_success_h, 6) as run_per_success_h,
     experiment_summary.cost_usd,
     experiment_summary.cost_per_success_usd,
     experiment_summary.detection_latency_s

@@ -24,10 +24,12 @@ class Change:
 
     Attributes
     ----------
-    conditions : how many match, and how many there are
-    experiment_summary, matched_summary : before and after; the second over common conditions only, empty
-        without any
-    outside : cells that only one of them has
+    conditions
+        How many match, and how many there are.
+    experiment_summary, matched_summary
+        Before and after; the second over common conditions only, empty without any.
+    outside
+        Cells that only one of them has.
     """
 
     before_experiment_id: str

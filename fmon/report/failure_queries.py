@@ -41,14 +41,10 @@ limit $most
 # How many conditions failed with how many causes, whatever the page has room for.
 STRUCK = """
 select
-    cast(coalesce(sum(cause.failed_count), 0) as bigint) as failed_count,
-    cast(
-        coalesce(
-            sum(cause.failed_count) filter (where cause.root_cause_id = 'unknown/unexamined'), 0
-        ) as bigint
-    ) as unexamined_count,
-    count(*) filter (where cause.root_cause_id <> 'unknown/unexamined') as cause_count
-from cause
+    failure_summary.failed_count,
+    failure_summary.unexamined_count,
+    failure_summary.cause_count
+from failure_summary
 """
 
 
@@ -150,10 +146,10 @@ limit $most
 # How soon failures were noticed; the clocks of two machines can make it less than nothing.
 DETECTION = """
 select
-    count(*) as failed_count,
-    median((epoch_us(failure.detected_at) - epoch_us(failure.failed_at)) / 1e6) as median_s,
-    max((epoch_us(failure.detected_at) - epoch_us(failure.failed_at)) / 1e6) as longest_s
-from failure
+    failure_summary.attempt_count as failed_count,
+    failure_summary.detection_latency_s as median_s,
+    failure_summary.longest_latency_s as longest_s
+from failure_summary
 """
 
 AUDIT = """

@@ -147,10 +147,14 @@ def body(
 
     Parameters
     ----------
-    issue : the cause
-    conditions : those that fail with it
-    statements : what is suspected of it: column ``statement`` of view ``suspect``
-    excerpt : the stored log around the evidence; None = there is none
+    issue
+        The cause.
+    conditions
+        Those that fail with it.
+    statements
+        What is suspected of it: column ``statement`` of view ``suspect``.
+    excerpt
+        The stored log around the evidence; None = there is none.
     """
     return "\n".join(
         [

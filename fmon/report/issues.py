@@ -22,7 +22,6 @@ from fmon.rules.f2_aggregate_before_fix import f2_aggregate_before_fix
 from fmon.store.durable import lock, write_durably
 from fmon.store.folder import issues_lock
 from fmon.warehouse import grouped_rows, typed_rows
-from fmon.warehouse.views import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
     from fmon.store.folder import Store
     from fmon.study import Study
     from fmon.warehouse.result import Row
-
-FROZEN = ("attempt_result", "issue")
-"""What the queries come down to, each several times."""
 
 LOCK_WAIT_S = 600.0
 """Two that file at the same time would both look and both find nothing: one waits for the other."""
@@ -111,10 +107,14 @@ def issues(
 
     Parameters
     ----------
-    study : the experiment
-    out : folder of the reports; the files are in ``issues/<experiment_id>/`` of it
-    open_tracker : gives where issues are filed; None = only files are written. A recording's are never filed.
-    now : the clock [UTC]
+    study
+        The experiment.
+    out
+        Folder of the reports; the files are in ``issues/<experiment_id>/`` of it.
+    open_tracker
+        Gives where issues are filed; None = only files are written. A recording's are never filed.
+    now
+        The clock [UTC].
 
     Yields
     ------
@@ -130,7 +130,6 @@ def issues(
         An issue could not be filed; those before it are, and the next call resumes.
     """
     con = study.connect(QUERIES, now=now)
-    freeze(con, FROZEN)
     written = list(_written(study.store, con, out))
     if open_tracker is None:
         yield from (_told(each, "written") for each in written)

@@ -3,19 +3,6 @@
 Every query runs over one experiment. Lists are bounded here, and each comes with how many there are in all.
 """
 
-FROZEN = (
-    "condition_level",
-    "coverage",
-    "alarm",
-    "poll",
-    "cycle_cost",
-    "experiment_summary",
-    "attempt_result",
-    "attempt_result_level",
-    "run",
-)
-"""Views in dependency order to compute once, beside those of ``connect``: every query reads some of them."""
-
 EXPERIMENT = """
 select
     experiment.experiment_id,
@@ -72,13 +59,12 @@ limit $most
 
 ALARM_COUNTS = """
 select
-    alarm.kind,
-    alarm.severity,
-    count(*) as raised_count,
-    count(*) filter (where alarm.cleared_at is null) as open_count
-from alarm
-group by alarm.kind, alarm.severity
-order by alarm.severity, alarm.kind
+    alarm_count.kind,
+    alarm_count.severity,
+    alarm_count.raised_count,
+    alarm_count.open_count
+from alarm_count
+order by alarm_count.severity, alarm_count.kind
 """
 
 LEVELS = """
@@ -139,101 +125,73 @@ order by cycle_cost.cycle
 # A row only where SkyPilot's cost report has figures.
 RECONCILED = """
 select
-    cast(sum(cycle_cost.job_count) as bigint) as job_count,
-    cast(sum(cycle_cost.reported_count) as bigint) as reported_count,
-    cast(sum(cycle_cost.reported_usd) as decimal(18, 4)) as reported_usd,
-    cast(sum(cycle_cost.compared_count) as bigint) as compared_count,
-    cast(sum(cycle_cost.difference_usd) as decimal(18, 4)) as difference_usd,
-    max(cycle_cost.reported_at) as reported_at
-from cycle_cost
-having sum(cycle_cost.reported_count) > 0
+    cost_reconciliation.job_count,
+    cost_reconciliation.reported_count,
+    cost_reconciliation.reported_usd,
+    cost_reconciliation.compared_count,
+    cost_reconciliation.difference_usd,
+    cost_reconciliation.reported_at
+from cost_reconciliation
 """
 
 # Only of ended jobs: the cost of an open one has changed until it is read. A recording has no server to ask.
 ENDED_AT_SKYPILOT = """
 select
-    job.job_id,
-    list(distinct coalesce(job.task_name, job.job_name)) as task_names,
-    coalesce(min(job.submitted_at), min(job.first_seen_at)) as submitted_at
-from job
-cross join experiment
-where not experiment.is_replayed and exists (select 1 from heartbeat where heartbeat.source = 'sky')
-group by job.job_id
-having bool_and(job.is_terminal) and count(coalesce(job.task_name, job.job_name)) = count(*)
-order by job.job_id
+    billable_job.job_id,
+    billable_job.task_names,
+    billable_job.submitted_at
+from billable_job
+order by billable_job.job_id
 """
 
 # SkyPilot ends its reasons with a command that names the job: without the number they are the same reason.
 FAILURES = """
-with failed as (
-    select distinct
-        job.status,
-        replace(
-            job.failure_reason,
-            'sky jobs logs --controller ' || job.job_id,
-            'sky jobs logs --controller JOB_ID'
-        ) as failure_reason,
-        job.condition_id,
-        condition.manifest_position
-    from job
-    inner join condition on job.condition_id = condition.condition_id
-    where job.is_failed and job.role <> 'duplicate'
-)
-
 select
-    failed.status,
-    left(failed.failure_reason, $most_characters) as reason,
-    length(failed.failure_reason) as reason_length,
-    count(*) as condition_count,
-    list(failed.condition_id order by failed.manifest_position)[:$most_ids] as condition_ids,
+    failure_reason.status,
+    left(nullif(failure_reason.reason, ''), $most_characters) as reason,
+    length(nullif(failure_reason.reason, '')) as reason_length,
+    failure_reason.condition_count,
+    failure_reason.condition_ids[:$most_ids] as condition_ids,
     count(*) over () as total
-from failed
-group by failed.status, failed.failure_reason
-order by condition_count desc, failed.status, failed.failure_reason
+from failure_reason
+order by failure_reason.condition_count desc, failure_reason.status, nullif(failure_reason.reason, '')
 limit $most
 """
 
 POLLS = """
 select
-    count(*) as poll_count,
-    count(*) filter (where not poll.is_ok) as failed_count,
-    min(poll.polled_at) as first_at,
-    max(poll.polled_at) as last_at,
-    median(poll.gap_s) as median_gap_s,
-    max(poll.gap_s) as longest_gap_s
-from poll
+    poll_summary.poll_count,
+    poll_summary.failed_count,
+    poll_summary.first_polled_at as first_at,
+    poll_summary.last_polled_at as last_at,
+    poll_summary.median_gap_s,
+    poll_summary.longest_gap_s
+from poll_summary
 """
 
 GAPS = """
-with usual as (
-    select median(poll.gap_s) as gap_s
-    from poll
-)
-
 select
     poll.poll_id,
     poll.gap_s,
     poll.polled_at,
     count(*) over () as total
 from poll
-cross join usual
-where poll.gap_s > 3 * usual.gap_s
+inner join poll_summary on poll.experiment_id = poll_summary.experiment_id
+where poll.gap_s > 3 * poll_summary.median_gap_s
 order by poll.gap_s desc, poll.poll_id
 limit $most
 """
 
 FAILED_POLLS = """
 select
-    coalesce(poll.error_type, '') as error_type,
-    left(poll.error, $most_characters) as error,
-    count(*) as poll_count,
-    min(poll.polled_at) as first_at,
-    max(poll.polled_at) as last_at,
+    poll_error.error_type,
+    left(nullif(poll_error.error, ''), $most_characters) as error,
+    poll_error.poll_count,
+    poll_error.first_polled_at as first_at,
+    poll_error.last_polled_at as last_at,
     count(*) over () as total
-from poll
-where not poll.is_ok
-group by poll.error_type, poll.error
-order by poll_count desc, poll.error_type, poll.error
+from poll_error
+order by poll_error.poll_count desc, poll_error.error_type, nullif(poll_error.error, '')
 limit $most
 """
 
@@ -280,9 +238,9 @@ left join run on condition.condition_id = run.condition_id and run.is_newest
 
 # Runs of a recording's jobs may be anywhere, and nobody is asked for them.
 RUNS_SINCE = """
-select min(coalesce(job.submitted_at, job.first_seen_at)) - interval 5 minutes as since
-from job
-cross join experiment
+select min(timeline.from_at) - interval 5 minutes as since
+from timeline
+inner join experiment on timeline.experiment_id = experiment.experiment_id
 where not experiment.is_replayed
 """
 

@@ -21,14 +21,13 @@ from fmon.report.jsonl import LAST, LINES, MACROS
 from fmon.report.page import timeline
 from fmon.report.page.facts import gather
 from fmon.report.page.render import render
-from fmon.report.page.timeline import SPANS
 from fmon.store.durable import lock, write_chunks_durably, write_durably
 from fmon.store.folder import POLL_WAIT_S, poll_lock
 from fmon.store.runs import read_runs, write_runs
 from fmon.text import json_text
 from fmon.warehouse import column, rows, typed_rows
 from fmon.warehouse.load import bind_reported, bind_runs
-from fmon.warehouse.views import freeze
+from fmon.warehouse.views import make_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -101,14 +100,19 @@ def report(
 
     Parameters
     ----------
-    study : the experiment
-    out : folder of the reports; made where it is missing
-    ask : ``fmon.sky.costs.reported_costs``; None = SkyPilot is not asked. It never is about a recording,
-        nor where it was not what polls looked at.
-    track : ``fmon.clients.mlflow.tracked_runs``, asked where the config names an MLflow; None = it is not
+    study
+        The experiment.
+    out
+        Folder of the reports; made where it is missing.
+    ask
+        ``fmon.sky.costs.reported_costs``; None = SkyPilot is not asked. It never is about a recording, nor
+        where it was not what polls looked at.
+    track
+        ``fmon.clients.mlflow.tracked_runs``, asked where the config names an MLflow; None = it is not
         asked. Without an answer the report shows the runs of the last one.
-    now : the clock that open jobs are measured by [UTC]; None = the wall clock. A replayed experiment has
-        its own, so its report is always the same.
+    now
+        The clock that open jobs are measured by [UTC]; None = the wall clock. A replayed experiment has its
+        own, so its report is always the same.
 
     Returns
     -------
@@ -127,11 +131,13 @@ def report(
     costs, unreconciled = _ask(con, ask, as_of=as_of) if ask else ({}, None)
     mlflow = study.manifest.mlflow
     _note(study.manifest, costs, as_of=as_of)
-    bind_reported(con, [study.manifest])
     untracked = _track(con, store, mlflow, track) if mlflow and track else None
-    bind_runs(con, [store])
-    freeze(con, queries.FROZEN)
-    con.execute(SPANS)
+    if costs:
+        bind_reported(con, [study.manifest])
+        make_again(con, ["reported_cost"])
+    if mlflow and track:
+        bind_runs(con, [store])
+        make_again(con, ["tracked_run"])
     con.execute(MACROS)
     name = f"factorial_run_{store.experiment_id}"
     reported = Reported(

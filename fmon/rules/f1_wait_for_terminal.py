@@ -66,9 +66,10 @@ def f1_wait_for_terminal(unfinished: Iterable[UnfinishedCondition]) -> None:
 
     Parameters
     ----------
-    unfinished : conditions whose newest attempt has not ended, with condition_id, job_id, state, status
-        (of view ``condition``). A lost job is open: nobody knows that it ended. A missing condition has no
-        attempt: it blocks nothing and is named.
+    unfinished
+        Conditions whose newest attempt has not ended, with condition_id, job_id, state, status (of view
+        ``condition``). A lost job is open: nobody knows that it ended. A missing condition has no attempt:
+        it blocks nothing and is named.
 
     Raises
     ------
@@ -98,8 +99,10 @@ def f1_is_lifted(events: Iterable[Event], cycle: int) -> bool:
 
     Parameters
     ----------
-    events : of ``events.jsonl``
-    cycle : the current one
+    events
+        Of ``events.jsonl``.
+    cycle
+        The current one.
     """
     return any(isinstance(event, KillSwitchEvent) and event.cycle == cycle for event in events)
 

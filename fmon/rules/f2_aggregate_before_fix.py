@@ -44,9 +44,12 @@ def f2_diagnosed_in_full(events: Sequence[Event], cycle: int, failures: Iterable
 
     Parameters
     ----------
-    events : of ``events.jsonl``
-    cycle : the current one
-    failures : newest failures with condition_id, job_id, root_cause_id (of view ``failure``)
+    events
+        Of ``events.jsonl``.
+    cycle
+        The current one.
+    failures
+        Newest failures with condition_id, job_id, root_cause_id (of view ``failure``).
 
     Returns
     -------
@@ -91,7 +94,8 @@ def f2_aggregate_before_fix(failures: Iterable[FailedAttempt]) -> None:
 
     Parameters
     ----------
-    failures : failed attempts with condition_id, job_id, root_cause_id (of view ``failure``)
+    failures
+        Failed attempts with condition_id, job_id, root_cause_id (of view ``failure``).
 
     Raises
     ------

@@ -24,19 +24,31 @@ class BuildChain:
 
     Attributes
     ----------
-    remedies : of the conditions to run again: ``auto``, ``config``, ``code``, ``unrecoverable``;
-        ``cancelled`` and ``lost`` where the attempt had no failure of its own; None and ``none`` as code
-    commits : subjects of the commits since the diagnosis, newest first
-    uncommitted : files that differ from the commit
-    test_command, test_status : ``verify.tests`` and the exit status that it has now; None = not run
-    image : the reference that the next attempts would run with; None = nothing names one
-    old_digest, digest : of the failed attempts' image and of this one in the registry now; None = unknown
-    registry_fault : why the registry does not say
-    named_in : where the task YAML names the image
-    changed : files whose settings for the jobs the commits changed: the task YAML, the config's overrides
-    bare_vm : who allowed the first launch without an image, and when; None = the failed attempts had one
-    is_bare : the next attempts would run without an image as well
-    is_empty : the commits together change no file
+    remedies
+        Of the conditions to run again: ``auto``, ``config``, ``code``, ``unrecoverable``; ``cancelled`` and
+        ``lost`` where the attempt had no failure of its own; None and ``none`` as code.
+    commits
+        Subjects of the commits since the diagnosis, newest first.
+    uncommitted
+        Files that differ from the commit.
+    test_command, test_status
+        ``verify.tests`` and the exit status that it has now; None = not run.
+    image
+        The reference that the next attempts would run with; None = nothing names one.
+    old_digest, digest
+        Of the failed attempts' image and of this one in the registry now; None = unknown.
+    registry_fault
+        Why the registry does not say.
+    named_in
+        Where the task YAML names the image.
+    changed
+        Files whose settings for the jobs the commits changed: the task YAML, the config's overrides.
+    bare_vm
+        Who allowed the first launch without an image, and when; None = the failed attempts had one.
+    is_bare
+        The next attempts would run without an image as well.
+    is_empty
+        The commits together change no file.
     """
 
     remedies: frozenset[str | None]
@@ -105,8 +117,10 @@ def f3_same_image(chain: BuildChain, *, image: str | None, digest: str | None) -
 
     Parameters
     ----------
-    chain : image and digest as they are now
-    image, digest : that the cycle was started with; None = a bare VM, or a digest that was not asked for
+    chain
+        Image and digest as they are now.
+    image, digest
+        That the cycle was started with; None = a bare VM, or a digest that was not asked for.
     """
     if image is None and chain.bare_vm and chain.is_bare:
         return [Link("digest", "skipped", _no_image(chain))]
@@ -130,7 +144,8 @@ def f3_rebuild_before_relaunch(links: Iterable[Link]) -> None:
 
     Parameters
     ----------
-    links : of ``f3_links``
+    links
+        Of ``f3_links``.
 
     Raises
     ------

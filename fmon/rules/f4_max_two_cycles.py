@@ -23,10 +23,14 @@ def f4_max_two_cycles(
 
     Parameters
     ----------
-    cycle : the one to launch
-    most : relaunches allowed without a person
-    budgets : what a person has authorized, by cycle [USD]
-    estimate_usd : what this cycle will cost; None = unknown
+    cycle
+        The one to launch.
+    most
+        Relaunches allowed without a person.
+    budgets
+        What a person has authorized, by cycle [USD].
+    estimate_usd
+        What this cycle will cost; None = unknown.
 
     Raises
     ------

@@ -37,9 +37,12 @@ def f5_config_faults(
 
     Parameters
     ----------
-    configured : conditions of the config as it is now
-    entries : conditions of the manifest
-    expected_count : its ``expected_job_count``
+    configured
+        Conditions of the config as it is now.
+    entries
+        Conditions of the manifest.
+    expected_count
+        Its ``expected_job_count``.
     """
     faults = []
     if unknown := sorted({*configured} - {*entries}):
@@ -56,9 +59,11 @@ def f5_faults(attempts: Iterable[TrackedAttempt], duplicates: Iterable[Duplicate
 
     Parameters
     ----------
-    attempts : of the manifest, with condition_id, cycle, job_id, is_known (a poll has shown it, or a person
-        has closed it as lost)
-    duplicates : further jobs of conditions that are still open: condition_id, cycle, job_id
+    attempts
+        Of the manifest, with condition_id, cycle, job_id, is_known (a poll has shown it, or a person has
+        closed it as lost).
+    duplicates
+        Further jobs of conditions that are still open: condition_id, cycle, job_id.
     """
     faults = []
     if unseen := [_job(row) for row in attempts if not row.is_known]:
@@ -76,7 +81,8 @@ def f5_stranger_faults(strangers: Mapping[int, str]) -> list[str]:
 
     Parameters
     ----------
-    strangers : job name by job id
+    strangers
+        Job name by job id.
     """
     if not strangers:
         return []
@@ -89,7 +95,8 @@ def f5_factorial_manifest(faults: Sequence[str]) -> None:
 
     Parameters
     ----------
-    faults : of ``f5_config_faults``, ``f5_faults`` and ``f5_stranger_faults``
+    faults
+        Of ``f5_config_faults``, ``f5_faults`` and ``f5_stranger_faults``.
 
     Raises
     ------

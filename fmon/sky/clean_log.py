@@ -39,7 +39,8 @@ def cleaned(raw: bytes) -> str:
 
     Parameters
     ----------
-    raw : what a ``LogReader`` gave; any bytes
+    raw
+        What a ``LogReader`` gave; any bytes.
 
     Returns
     -------

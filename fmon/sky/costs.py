@@ -35,9 +35,12 @@ def reported_costs(
 
     Parameters
     ----------
-    jobs : the names of each job's tasks, by job_id
-    days : how far back to look; the server reads all that was used since
-    timeout_s : after this there is no answer [s]
+    jobs
+        The names of each job's tasks, by job_id.
+    days
+        How far back to look; the server reads all that was used since.
+    timeout_s
+        After this there is no answer [s].
 
     Returns
     -------

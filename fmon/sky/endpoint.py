@@ -35,11 +35,15 @@ class Endpoint:
 
     Attributes
     ----------
-    url : without password and trailing slash: safe to print
-    headers : authorisation, if any is configured
-    identity : the ``env_vars`` of a request's body: who asks a server that has no login;
-        empty = the server decides
-    workspace : the active workspace, if one is configured
+    url
+        Without password and trailing slash: safe to print.
+    headers
+        Authorisation, if any is configured.
+    identity
+        The ``env_vars`` of a request's body: who asks a server that has no login; empty = the server
+        decides.
+    workspace
+        The active workspace, if one is configured.
     """
 
     url: str

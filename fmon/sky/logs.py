@@ -83,7 +83,8 @@ def open_logs(src: str | None) -> LogReader:
 
     Parameters
     ----------
-    src : as in ``open_queue``
+    src
+        As in ``open_queue``.
     """
     if (src or "sky") != "sky":
         return NoLogs(src or "")

@@ -37,8 +37,9 @@ def parse_resources(text: str) -> Machine | None:
 
     Parameters
     ----------
-    text : ``2x[L4:1][Spot]``, ``1x[L4:1, A100:8][On-demand|Spot]``, ``1x[CPU:4+]``,
-        ``1x[spot](gpus=L4:1, g2-standard-4, ...)``, ``1x AWS(g4dn.xlarge[Spot], {'T4': 1})``
+    text
+        ``2x[L4:1][Spot]``, ``1x[L4:1, A100:8][On-demand|Spot]``, ``1x[CPU:4+]``, ``1x[spot](gpus=L4:1,
+        g2-standard-4, ...)``, ``1x AWS(g4dn.xlarge[Spot], {'T4': 1})``.
 
     Returns
     -------
@@ -64,8 +65,10 @@ def price_of(record: Record, prices: Mapping[str, Price]) -> tuple[float | None,
 
     Parameters
     ----------
-    record : its ``resources`` say what it runs on
-    prices : by accelerator, compared without regard to case; prices are per accelerator
+    record
+        Its ``resources`` say what it runs on.
+    prices
+        By accelerator, compared without regard to case; prices are per accelerator.
 
     Returns
     -------
@@ -95,7 +98,8 @@ def catalog_prices(accelerators: Iterable[str]) -> dict[str, Price]:
 
     Parameters
     ----------
-    accelerators : names as SkyPilot writes them
+    accelerators
+        Names as SkyPilot writes them.
 
     Returns
     -------

@@ -43,9 +43,11 @@ def open_queue(src: str | None, *, memo: Path | None = None) -> QueueReader:
 
     Parameters
     ----------
-    src : ``sky`` (also None), ``file:PATH`` or ``file:-`` (standard input)
-    memo : where to remember a request that the server still works on after a timeout, so that
-        the next poll does not put a second one behind it; None = only within this process
+    src
+        ``sky`` (also None), ``file:PATH`` or ``file:-`` (standard input).
+    memo
+        Where to remember a request that the server still works on after a timeout, so that the next poll
+        does not put a second one behind it; None = only within this process.
 
     Raises
     ------

@@ -48,8 +48,10 @@ class LogReader(Protocol):
 
         Parameters
         ----------
-        asks : the logs; each is answered at most once, in this order
-        timeout_s : what there is no time for [s] is not answered, nor what comes after a LogsDownError
+        asks
+            The logs; each is answered at most once, in this order.
+        timeout_s
+            What there is no time for [s] is not answered, nor what comes after a LogsDownError.
 
         Yields
         ------
@@ -76,10 +78,14 @@ class Answer:
 
     Attributes
     ----------
-    polled_at : when the answer came [UTC]
-    records : one per job task, all users and experiments
-    bad : one sentence per record that did not fit and was left out
-    latency_s : time the queue took to answer [s]
+    polled_at
+        When the answer came [UTC].
+    records
+        One per job task, all users and experiments.
+    bad
+        One sentence per record that did not fit and was left out.
+    latency_s
+        Time the queue took to answer [s].
     """
 
     polled_at: datetime
@@ -98,8 +104,9 @@ class QueueReader(Protocol):
 
         Parameters
         ----------
-        while_waiting : called once after the question went out, while the server works on its
-            answer; it must not raise
+        while_waiting
+            Called once after the question went out, while the server works on its answer; it must not
+            raise.
 
         Raises
         ------

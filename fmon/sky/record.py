@@ -37,7 +37,8 @@ def parse_records(raw: Iterable[Any]) -> tuple[list[Record], list[str]]:
 
     Parameters
     ----------
-    raw : dicts as SkyPilot gives them; unknown fields are ignored, missing ones are unknown
+    raw
+        Dicts as SkyPilot gives them; unknown fields are ignored, missing ones are unknown.
 
     Returns
     -------

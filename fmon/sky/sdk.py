@@ -86,8 +86,10 @@ def ask_worker(*arguments: str, timeout_s: float = TIMEOUT_S) -> Any:
 
     Parameters
     ----------
-    arguments : the command and what it needs
-    timeout_s : after this the worker and its children are killed [s]
+    arguments
+        The command and what it needs.
+    timeout_s
+        After this the worker and its children are killed [s].
 
     Raises
     ------

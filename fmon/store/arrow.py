@@ -73,9 +73,12 @@ def parquet(
 
     Parameters
     ----------
-    parts : each becomes row groups of its own: see ``read_log_file``
-    options : how ``pyarrow`` writes them
-    notes : kept in the file's footer beside the store's schema version
+    parts
+        Each becomes row groups of its own: see ``read_log_file``.
+    options
+        How ``pyarrow`` writes them.
+    notes
+        Kept in the file's footer beside the store's schema version.
     """
     sink = pa.BufferOutputStream()
     # store_schema would add 2.5 kB of Arrow's own schema to every file; Parquet's types say it all.
@@ -98,10 +101,13 @@ def read_log_file(
 
     Parameters
     ----------
-    path, columns : the file, and which columns; None = all
-    kind : heartbeat or snapshot, the rows that are wanted; row groups that hold none of them are not
-        read (compaction gives both kinds groups of their own), others as a whole
-    coded : text columns to leave as dictionaries: a year repeats a few words half a million times
+    path, columns
+        The file, and which columns; None = all.
+    kind
+        Heartbeat or snapshot, the rows that are wanted; row groups that hold none of them are not read
+        (compaction gives both kinds groups of their own), others as a whole.
+    coded
+        Text columns to leave as dictionaries: a year repeats a few words half a million times.
 
     Raises
     ------

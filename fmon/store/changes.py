@@ -53,8 +53,10 @@ def changed_rows(before: Mapping[Key, Row], records: Sequence[Record]) -> list[R
 
     Parameters
     ----------
-    before : newest row by job_id and task_id
-    records : what this poll saw; where a key comes twice, the last one counts
+    before
+        Newest row by job_id and task_id.
+    records
+        What this poll saw; where a key comes twice, the last one counts.
 
     Returns
     -------

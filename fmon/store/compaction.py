@@ -39,8 +39,10 @@ def compact(log_dir: Path, spans: list[Span], *, grace_s: float | None = None) -
 
     Parameters
     ----------
-    log_dir, spans : the log, locked by the caller, and all its files
-    grace_s : how long a covered file stays for readers that are at it [s]; default ``GRACE_S``
+    log_dir, spans
+        The log, locked by the caller, and all its files.
+    grace_s
+        How long a covered file stays for readers that are at it [s]; default ``GRACE_S``.
     """
     live = widest(spans)
     newest = live[-1].hi

@@ -31,8 +31,10 @@ def write_durably(path: Path, data: bytes | memoryview) -> None:
 
     Parameters
     ----------
-    path : the file; its folder is made where it is missing
-    data : its bytes
+    path
+        The file; its folder is made where it is missing.
+    data
+        Its bytes.
 
     Raises
     ------
@@ -89,8 +91,10 @@ def remove_temps(folder: Path, names: list[str], *, older_than_s: float = 0) -> 
 
     Parameters
     ----------
-    folder, names : a folder and what it lists
-    older_than_s : spare younger ones; 0 is right only where all writers hold the caller's lock
+    folder, names
+        A folder and what it lists.
+    older_than_s
+        Spare younger ones; 0 is right only where all writers hold the caller's lock.
     """
     for name in names:
         if not (name.startswith(".") and name.endswith(TEMP_SUFFIX)):
@@ -109,8 +113,10 @@ def lock(path: Path, *, wait_s: float) -> Iterator[int]:
 
     Parameters
     ----------
-    path : the lock file, and beside it one for the queue; made where they are missing, never deleted
-    wait_s : how long to wait for another holder [s]; 0 = not at all
+    path
+        The lock file, and beside it one for the queue; made where they are missing, never deleted.
+    wait_s
+        How long to wait for another holder [s]; 0 = not at all.
 
     Raises
     ------

@@ -148,8 +148,10 @@ def find(data: Path | str, prefix: str | None = None) -> Store:
 
     Parameters
     ----------
-    data : data directory
-    prefix : its id or a unique prefix; None = the newest by created_at, then id
+    data
+        Data directory.
+    prefix
+        Its id or a unique prefix; None = the newest by created_at, then id.
 
     Raises
     ------

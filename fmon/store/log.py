@@ -38,11 +38,16 @@ class Poll(NamedTuple):
 
     Attributes
     ----------
-    polled_at : when [UTC]; with ``source`` the key by which a replay knows what it has
-    source : where the queue was read from
-    latency_s : time it took to answer [s]; stored to the millisecond
-    job_count : records in the whole answer, all users and experiments
-    error_type, error : why it did not answer, one line
+    polled_at
+        When [UTC]; with ``source`` the key by which a replay knows what it has.
+    source
+        Where the queue was read from.
+    latency_s
+        Time it took to answer [s]; stored to the millisecond.
+    job_count
+        Records in the whole answer, all users and experiments.
+    error_type, error
+        Why it did not answer, one line.
     """
 
     polled_at: datetime
@@ -71,11 +76,15 @@ def append(
 
     Parameters
     ----------
-    store : the experiment
-    poll : the look at the queue
-    records : the experiment's own, priced, one per job task; None where the look failed, which says
-        nothing about any job
-    failed : statuses of jobs to be examined; a change that has one marks the store as unexamined
+    store
+        The experiment.
+    poll
+        The look at the queue.
+    records
+        The experiment's own, priced, one per job task; None where the look failed, which says nothing about
+        any job.
+    failed
+        Statuses of jobs to be examined; a change that has one marks the store as unexamined.
 
     Raises
     ------

@@ -50,8 +50,10 @@ def steadily(store: Store, read: Callable[[list[Path]], Read]) -> Read:
 
     Parameters
     ----------
-    store : the experiment
-    read : takes the reading set; may raise whatever its library raises for a missing file
+    store
+        The experiment.
+    read
+        Takes the reading set; may raise whatever its library raises for a missing file.
 
     Returns
     -------

@@ -29,8 +29,10 @@ def write_runs(store: Store, runs: Sequence[Run]) -> None:
 
     Parameters
     ----------
-    store : the experiment
-    runs : with the columns of ``schema.TRACKED_RUN``, experiment_id aside; metrics is a dict
+    store
+        The experiment.
+    runs
+        With the columns of ``schema.TRACKED_RUN``, experiment_id aside; metrics is a dict.
 
     Raises
     ------

@@ -43,8 +43,10 @@ def header(store: Store, newest: int) -> Header | None:
 
     Parameters
     ----------
-    store : the experiment, locked
-    newest : newest poll_id of the log; a state beyond it is deleted
+    store
+        The experiment, locked.
+    newest
+        Newest poll_id of the log; a state beyond it is deleted.
     """
     try:
         notes = pq.read_metadata(store.state).metadata or {}

@@ -49,10 +49,14 @@ def clear_pending(store: Store, seen: str | None, *, has_new: bool, not_before: 
 
     Parameters
     ----------
-    store : the experiment
-    seen : the token that stood there before the state was read
-    has_new : a failure is left that was never examined
-    not_before : when there is something else to do again [UTC]; None = never
+    store
+        The experiment.
+    seen
+        The token that stood there before the state was read.
+    has_new
+        A failure is left that was never examined.
+    not_before
+        When there is something else to do again [UTC]; None = never.
     """
     if seen is None and not_before is None and not has_new:
         return

@@ -39,8 +39,10 @@ def print_comparison(compared: Compared, output: str) -> None:
 
     Parameters
     ----------
-    compared : what the phase found
-    output : table, or json: one object per pair of experiments
+    compared
+        What the phase found.
+    output
+        Table, or json: one object per pair of experiments.
     """
     if output == "json":
         print_json(compared.objects())

@@ -31,8 +31,10 @@ def print_diagnosis(diagnosis: Diagnosis, output: str) -> None:
 
     Parameters
     ----------
-    diagnosis : what the phase found
-    output : table, or json: one object
+    diagnosis
+        What the phase found.
+    output
+        Table, or json: one object.
     """
     if output == "json":
         from fmon.diagnose.diagnose import as_json
@@ -135,7 +137,7 @@ def _counts(diagnosis: Diagnosis) -> str:
     causes = counted(len(diagnosis.causes), "root cause")
     wasted = f"wasted {cost(diagnosis.cost_usd, diagnosis.unpriced_count)}"
     others = _others(diagnosis)
-    return f"{name}: {failed} with {causes}, {wasted}{'; ' if others else ''}{others}"
+    return f"{name}: {failed}, {causes}, {wasted}{'; ' if others else ''}{others}"
 
 
 def _others(diagnosis: Diagnosis) -> str:

@@ -21,8 +21,10 @@ def print_exported(write: Callable[[Path], None], name: str) -> None:
 
     Parameters
     ----------
-    write : makes the file
-    name : csv, or parquet, which a terminal can't show
+    write
+        Makes the file.
+    name
+        Csv, or parquet, which a terminal can't show.
 
     Raises
     ------

@@ -20,8 +20,10 @@ def print_fix_plan(plan: FixPlan, output: str) -> None:
 
     Parameters
     ----------
-    plan : what the phase found
-    output : table, or json: one object
+    plan
+        What the phase found.
+    output
+        Table, or json: one object.
     """
     if output == "json":
         from fmon.text import json_text

@@ -43,9 +43,12 @@ class Grid(NamedTuple):
 
     Attributes
     ----------
-    header : names of the columns
-    rows : cells, one list per row
-    numbers : positions of the columns that are aligned right
+    header
+        Names of the columns.
+    rows
+        Cells, one list per row.
+    numbers
+        Positions of the columns that are aligned right.
     """
 
     header: Sequence[str]
@@ -68,7 +71,8 @@ class Grid(NamedTuple):
 
         Parameters
         ----------
-        room : cells of the terminal; in a table that is wider long cells are folded. None = no limit
+        room
+            Cells of the terminal; in a table that is wider long cells are folded. None = no limit.
         """
         widths = self.widths()
         if room is not None and self.width() > room:

@@ -25,8 +25,10 @@ def print_plan(plan: Plan, output: str) -> None:
 
     Parameters
     ----------
-    plan : what the phase found
-    output : table, or json: one object
+    plan
+        What the phase found.
+    output
+        Table, or json: one object.
     """
     if output == "json":
         print_json([{**asdict(plan), "checks": [check._asdict() for check in plan.checks]}])

@@ -26,8 +26,10 @@ def print_relaunched(relaunched: Relaunched, output: str) -> None:
 
     Parameters
     ----------
-    relaunched : what the phase did; of a dry run nothing
-    output : table (of a dry run one command a line), or json: one object per condition
+    relaunched
+        What the phase did; of a dry run nothing.
+    output
+        Table (of a dry run one command a line), or json: one object per condition.
     """
     if output == "table" and relaunched.dispatched is None:
         emit(line(row.command) for row in relaunched.plan.jobs if row.command)
@@ -40,8 +42,10 @@ def print_escalation(report: Escalation, output: str) -> None:
 
     Parameters
     ----------
-    report : of the phase
-    output : table, or json: one object
+    report
+        Of the phase.
+    output
+        Table, or json: one object.
     """
     if output == "json":
         print(json_text(report.document()))  # noqa: T201

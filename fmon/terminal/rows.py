@@ -23,9 +23,12 @@ def print_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], output
 
     Parameters
     ----------
-    columns : their names, known even where no row came back
-    rows : one mapping per row
-    output : table or json
+    columns
+        Their names, known even where no row came back.
+    rows
+        One mapping per row.
+    output
+        Table or json.
     """
     if output == "json":
         print_json(rows)

@@ -41,8 +41,10 @@ def print_status(seen: Status, output: str) -> None:
 
     Parameters
     ----------
-    seen : what the phase found
-    output : table, or json: all conditions
+    seen
+        What the phase found.
+    output
+        Table, or json: all conditions.
     """
     if output == "json":
         print_json(seen.rows)
@@ -56,9 +58,12 @@ def status_lines(seen: Status, *, width: int | None, max_rows: int, max_alarms: 
 
     Parameters
     ----------
-    seen : what the phase found
-    width : of the terminal; None = no limit
-    max_rows, max_alarms : most conditions and alarms to list; how many more there are is said
+    seen
+        What the phase found.
+    width
+        Of the terminal; None = no limit.
+    max_rows, max_alarms
+        Most conditions and alarms to list; how many more there are is said.
     """
     alarms = list(alarm_lines(seen.alarms, max_alarms))
     yield from alarms

@@ -49,8 +49,10 @@ class WatchScreen:
 
         Parameters
         ----------
-        seen : where the conditions stand after it
-        note : what this poll could not do; None = it did all
+        seen
+            Where the conditions stand after it.
+        note
+            What this poll could not do; None = it did all.
         """
         if self._live:
             self._live.update(Group(*map(styled, self._screen(seen, note))), refresh=True)

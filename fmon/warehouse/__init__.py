@@ -14,7 +14,15 @@ from fmon.warehouse.dictionary import dictionary
 from fmon.warehouse.export import export
 from fmon.warehouse.load import Loaded, fill, read_all, read_one
 from fmon.warehouse.result import column, grouped_rows, query_rows, rows, typed_rows
-from fmon.warehouse.views import COMPUTED, VIEWS, closure, make_views, open_empty, relations_in
+from fmon.warehouse.views import (
+    COMPUTED,
+    VIEWS,
+    closure,
+    make_views,
+    open_empty,
+    read_twice,
+    relations_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -51,11 +59,15 @@ def connect(
 
     Parameters
     ----------
-    data : data directory
-    experiment : its id or a unique prefix; None = all experiments
-    now : the clock that open jobs are measured by [UTC]; None = the wall clock
-    queries : what will be asked: only the views that this needs are made, and without comments, where
-        DuckDB's parser can tell; None = all views, with their comments
+    data
+        Data directory.
+    experiment
+        Its id or a unique prefix; None = all experiments.
+    now
+        The clock that open jobs are measured by [UTC]; None = the wall clock.
+    queries
+        What will be asked: only the views that this needs are made, and without comments, where DuckDB's
+        parser can tell; None = all views, with their comments.
 
     Returns
     -------
@@ -105,7 +117,8 @@ def _open(
         asked = None if queries is None else relations_in(con, queries)
         wanted = closure(VIEWS if asked is None else asked)
         fill(con, read, now=now, sources=wanted.sources)
-        make_views(con, wanted.views, computed=COMPUTED, commented=asked is None)
+        computed = COMPUTED if asked is None else read_twice(asked)
+        make_views(con, wanted.views, computed=computed, commented=asked is None)
     except BaseException:
         con.close()
         raise

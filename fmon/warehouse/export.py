@@ -27,12 +27,16 @@ def export(con: duckdb.DuckDBPyConnection, query: str, file_format: FileFormat, 
 
     Parameters
     ----------
-    con : what ``connect`` gave
-    query : the query
-    file_format : parquet keeps all types, an integer beyond 64 bits as an exact decimal. csv follows
-        RFC 4180 in UTF-8; times are 2026-03-22T05:08:00Z, maps and lists are JSON, null is an empty field
-        and empty text ``""``.
-    path : the file
+    con
+        What ``connect`` gave.
+    query
+        The query.
+    file_format
+        Parquet keeps all types, an integer beyond 64 bits as an exact decimal. csv follows RFC 4180 in
+        UTF-8; times are 2026-03-22T05:08:00Z, maps and lists are JSON, null is an empty field and empty
+        text ``""``.
+    path
+        The file.
 
     Raises
     ------

@@ -62,10 +62,14 @@ def fill(
 
     Parameters
     ----------
-    con : has the empty tables
-    read : given the relations that are needed, reads the experiments
-    now : as in ``connect``
-    sources : the relations that are needed; columns of the log that nobody reads are not read
+    con
+        Has the empty tables.
+    read
+        Given the relations that are needed, reads the experiments.
+    now
+        As in ``connect``.
+    sources
+        The relations that are needed; columns of the log that nobody reads are not read.
     """
     loaded = read(sources)
     manifests = [item.manifest for item in loaded]

@@ -124,9 +124,12 @@ def rows(
 
     Parameters
     ----------
-    con : what ``connect`` gave
-    sql : the query
-    parameters : values of its ``?`` or ``$name``
+    con
+        What ``connect`` gave.
+    sql
+        The query.
+    parameters
+        Values of its ``?`` or ``$name``.
 
     Returns
     -------

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import duckdb
 
 import re
+from collections import Counter
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,22 +24,39 @@ from fmon.warehouse.reads import READS
 VIEWS = (
     "status",
     "experiment",
+    "newest_cycle",
     "poll",
+    "newest_poll",
+    "poll_summary",
+    "poll_error",
     "job_observation",
     "transition",
     "job_absence",
     "machine_time",
     "job",
+    "timeline",
+    "timeline_density",
+    "attempt_span",
+    "billable_job",
+    "cost_estimate",
     "condition",
+    "lost_job",
+    "failure_reason",
     "condition_level",
+    "eta",
     "coverage",
     "coverage_matrix",
     "longest_run",
+    "known_job",
+    "job_error",
     "kill_switch",
     "action_history",
     "alarm_episode",
+    "raised_alarm",
     "alarm",
+    "alarm_count",
     "cycle_cost",
+    "cost_reconciliation",
     "experiment_summary",
     "fisher",
     "attempt_result",
@@ -46,13 +64,16 @@ VIEWS = (
     "cause_matrix",
     "failure",
     "cause",
+    "failure_summary",
     "cause_cycle",
     "failure_cluster",
     "cause_level_association",
     "suspect",
+    "bystander",
     "relaunch_candidate",
     "audit",
     "matched_condition",
+    "condition_overlap",
     "state_change",
     "matched_summary",
     "coverage_change",
@@ -65,8 +86,7 @@ VIEWS = (
 """Names of the files in ``sql/``; each reads only sources and what stands before it."""
 
 COMPUTED = frozenset({"job_observation", "job", "condition", "failure"})
-"""What most others come down to: DuckDB writes a view out wherever it is read, and would plan ``audit`` as
-4,500 operators instead of 200. In a connection these are tables, computed once (docs/decisions/0023)."""
+"""What most others come down to: made as tables where nobody knows what will be asked; see ``read_twice``."""
 
 AS_VIEW = re.compile(r"^(create or replace|comment on) view\b", re.MULTILINE)
 
@@ -88,6 +108,9 @@ MADE = re.compile(
 
 UNSURE = ("duckdb_", "pragma_", "query")
 """How functions begin that may read any view: DuckDB's catalog, and what takes a query as text."""
+
+
+MACRO = re.compile(r"^create or replace macro\b", re.MULTILINE)
 
 
 class Closure(NamedTuple):
@@ -118,31 +141,55 @@ def closure(relations: Iterable[str]) -> Closure:
     return Closure(tuple(view for view in VIEWS if view in needed), frozenset(needed & SOURCES.keys()))
 
 
-def relations_in(con: duckdb.DuckDBPyConnection, queries: Iterable[str]) -> set[str] | None:
-    """Find the views and sources that some queries read.
+def read_twice(asked: Mapping[str, int]) -> frozenset[str]:
+    """Find the views that would be run more than once, and so are better computed once, as tables.
+
+    DuckDB writes a view out wherever it is read, and would plan ``audit`` as 4,500 operators instead of 200
+    (docs/decisions/0023). A view that is read once gains nothing by being a table, and may lose a filter.
 
     Parameters
     ----------
-    con : any connection
-    queries : selects, or what makes a view, table or macro of one
+    asked
+        How often each view is read by what will be asked.
+    """
+    runs = Counter(asked)
+    tables = set()
+    for view in reversed(VIEWS):
+        if runs[view] > 1 and not MACRO.search(text(view)):
+            tables.add(view)
+            runs[view] = 1
+        for read in READS[view]:
+            runs[read] += runs[view]
+    return frozenset(tables)
+
+
+def relations_in(con: duckdb.DuckDBPyConnection, queries: Iterable[str]) -> Counter[str] | None:
+    """Count how often some queries read each view and source.
+
+    Parameters
+    ----------
+    con
+        Any connection.
+    queries
+        Selects, or what makes a view, table or macro of one.
 
     Returns
     -------
-    set of str or None
+    Counter or None
         None where it may be any: a query is no select, or it reads a catalog or what fmon does not know.
     """
     queries = list(queries)
     made = {begin["name"] for query in queries if (begin := MADE.search(query))}
     known = {*VIEWS, *SOURCES, "known_status"}
-    found: set[str] = set()
+    found: Counter[str] = Counter()
     selects = [MADE.sub("", query, count=1).rstrip("; \n") for query in queries]
     for is_refused, tables, functions, ctes in con.execute(PARSED, {"queries": selects}).fetchall():
-        read = {name.lower() for name in tables}
-        if is_refused or read - known - made - {name.lower() for name in ctes}:
+        read = [name.lower() for name in tables]
+        if is_refused or {*read} - known - made - {name.lower() for name in ctes}:
             return None
         if any(name.startswith(UNSURE) for name in functions):
             return None
-        found |= known & (read | {*functions})
+        found.update(name for name in (*read, *functions) if name in known)
     return found
 
 
@@ -172,10 +219,14 @@ def make_views(
 
     Parameters
     ----------
-    con : has the source relations
-    views : in the order of ``VIEWS``
-    computed : of them, those to make as tables with what the source relations hold by now; not repeatable
-    commented : with the comments, which cost a fifth of it all
+    con
+        Has the source relations.
+    views
+        In the order of ``VIEWS``.
+    computed
+        Of them, those to make as tables with what the source relations hold by now; not repeatable.
+    commented
+        With the comments, which cost a fifth of it all.
     """
     for view in views:
         made, comments = made_and_commented(view)
@@ -183,13 +234,20 @@ def make_views(
         con.execute(AS_VIEW.sub(r"\1 table", sql) if view in computed else sql)
 
 
-def freeze(con: duckdb.DuckDBPyConnection, views: Iterable[str]) -> None:
-    """Put the rows of views into temp tables of the same names, which hide the views, from other views too.
+def make_again(con: duckdb.DuckDBPyConnection, changed: Iterable[str]) -> None:
+    """Compute again the tables that read sources whose rows have changed.
 
     Parameters
     ----------
-    con : views of ``warehouse.connect``; what they read does not change while it is open
-    views : in dependency order
+    con
+        What ``connect`` returned.
+    changed
+        The sources.
     """
-    for view in views:
-        con.execute(f"create temp table {view} as select * from main.{view}")  # noqa: S608 - our own names
+    tables = {name for (name,) in con.execute("select table_name from duckdb_tables()").fetchall()}
+    stale = {*changed}
+    for view in VIEWS:
+        if not stale.isdisjoint(READS[view]):
+            stale.add(view)
+            if view in tables:
+                make_views(con, [view], computed=frozenset({view}), commented=False)

@@ -145,8 +145,8 @@ class TestManyFailures:
         backlog = Backlog(tmp_path, experiment_count=1, failure_count=70)
         backlog.poll(Refusing(DOWN))
         diagnosis = diagnose(open_study(backlog.data), logs=logs, now=START + timedelta(minutes=2))
-        assert sum(len(cause["job_ids"]) for cause in diagnosis.causes) == 70
-        assert "unknown/unexamined" not in {cause["root_cause_id"] for cause in diagnosis.causes}
+        assert sum(len(cause.job_ids) for cause in diagnosis.causes) == 70
+        assert "unknown/unexamined" not in {cause.root_cause_id for cause in diagnosis.causes}
 
 
 class TestBudget:

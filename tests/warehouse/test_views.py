@@ -21,6 +21,8 @@ CALLS = {
     "coverage_matrix": "coverage_matrix('e', 'a', 'b')",
     "cause_matrix": "cause_matrix('e', 'a', 'b')",
     "fisher": "fisher(1, 1, 1, 1)",
+    "raised_alarm": "raised_alarm(false)",
+    "timeline_density": "timeline_density('e', 4)",
     **{name: f"{name}('a', 'b')" for name in VIEWS if "(before, after)" in text(name)},
 }
 STANDING = ("status", "fisher")

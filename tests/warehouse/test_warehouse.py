@@ -21,7 +21,8 @@ from fmon.store.events import append_event
 from fmon.store.folder import Store
 from fmon.store.reading import reading_set
 from fmon.warehouse import VIEWS, connect, dictionary, query_rows, rows
-from fmon.warehouse.views import relations_in
+from fmon.warehouse.load import bind_reported
+from fmon.warehouse.views import make_again, read_twice, relations_in
 from tests.support import ROOT
 from tests.support.queries import select
 from tests.support.stores import ID, START, failed_poll, manifest, new_store, poll, record
@@ -267,7 +268,49 @@ def test_columns_of_one_name_are_told_apart(store, tmp_path):
     ],
 )
 def test_what_a_query_reads_is_known_where_that_is_sure(query, read):
-    assert relations_in(duckdb.connect(), [query]) == read
+    found = relations_in(duckdb.connect(), [query])
+    assert (None if found is None else {*found}) == read
+
+
+def test_how_often_a_query_reads_a_view_is_counted():
+    query = "select (select count(*) from job), job_id from job join poll on true"
+    assert relations_in(duckdb.connect(), [query, "from poll"]) == {"job": 2, "poll": 2}
+
+
+@pytest.mark.parametrize(
+    ("asked", "tables"),
+    [
+        ({"poll": 1}, set()),
+        ({"poll": 2}, {"poll"}),
+        ({"poll_summary": 1, "poll_error": 1}, {"poll"}),
+        ({"newest_poll": 1, "poll_error": 1}, set()),
+        # A macro can't be a table: what it reads is run as often as it is asked for.
+        ({"cause_matrix": 1}, {"condition_level"}),
+        ({"cause_matrix": 2}, {"condition_level", "attempt_result"}),
+    ],
+)
+def test_what_would_run_twice_is_computed_once(asked, tables):
+    assert read_twice(asked) == tables
+
+
+def test_a_view_that_is_asked_for_twice_is_a_table_with_the_same_rows(store, tmp_path):
+    query = "select poll_id, gap_s from poll order by poll_id"
+    once, twice = (connect(tmp_path, queries=[query] * count) for count in (1, 2))
+    tables = "select table_name from duckdb_tables() where table_name = 'poll'"
+    assert [len(rows(con, tables)) for con in (once, twice)] == [0, 1]
+    assert rows(once, query) == rows(twice, query)
+
+
+def test_tables_follow_a_source_that_is_filled_again(store, tmp_path):
+    query = "select sum(reported_count) as n from cycle_cost"
+    con = connect(tmp_path, queries=[query, query])
+    changed = manifest()
+    changed.reported_costs = {"1": 2.5}
+    changed.reported_as_of = START
+    bind_reported(con, [changed])
+    assert rows(con, query) == [{"n": 0}]
+    make_again(con, ["reported_cost"])
+    assert rows(con, query) == [{"n": 1}]
 
 
 def test_a_query_may_read_the_table_that_one_before_it_makes():
@@ -275,7 +318,7 @@ def test_a_query_may_read_the_table_that_one_before_it_makes():
         "create or replace temp table span as select * from job",
         "from span join poll using (poll_id)",
     ]
-    assert relations_in(duckdb.connect(), queries) == {"job", "poll"}
+    assert {*relations_in(duckdb.connect(), queries)} == {"job", "poll"}
 
 
 ASKING = [
@@ -345,7 +388,7 @@ def test_the_picture_hangs_every_view_on_the_closest_keys_it_carries():
         "job_observation --> transition",
     ):
         assert f"    {line}\n" in drawn
-    assert "experiment ||--o{ failure" not in drawn
+    assert "experiment ||--o{ failure :" not in drawn
 
 
 def test_the_public_connect_opens_the_views(store, tmp_path):

@@ -46,9 +46,12 @@ def cards_of(
 
     Parameters
     ----------
-    causes, suspects : rows of CAUSES and SUSPECTS
-    excerpts : by root_cause_id, where the log is stored
-    size : how many causes there is room for, and how much of each
+    causes, suspects
+        Rows of CAUSES and SUSPECTS.
+    excerpts
+        By root_cause_id, where the log is stored.
+    size
+        How many causes there is room for, and how much of each.
 
     Returns
     -------
@@ -85,8 +88,10 @@ def level_matrix_of(clusters: Sequence[Row], cards: Sequence[Row], size: Size) -
 
     Parameters
     ----------
-    clusters : rows of CLUSTERS, a factor's rows together
-    cards : the causes that are columns, as of ``cards_of``
+    clusters
+        Rows of CLUSTERS, a factor's rows together.
+    cards
+        The causes that are columns, as of ``cards_of``.
 
     Returns
     -------

@@ -37,11 +37,15 @@ def document(
 
     Parameters
     ----------
-    template : file in this package; it extends ``base.html.j2``
-    styles, scripts : files in this package that go into the page, in this order; its policy names their
-        hashes and allows nothing else
-    filters : further filters of the template
-    values : what the template shows
+    template
+        File in this package; it extends ``base.html.j2``.
+    styles, scripts
+        Files in this package that go into the page, in this order; its policy names their hashes and allows
+        nothing else.
+    filters
+        Further filters of the template.
+    values
+        What the template shows.
     """
     style, script = (_joined(names) for names in (styles, scripts))
     policy = f"default-src 'none'; style-src '{_hash(style)}'; "
@@ -59,9 +63,12 @@ def multiline(text: str, most: int, length: int | None = None) -> Markup:
 
     Parameters
     ----------
-    text : its beginning
-    most : characters to show
-    length : characters of the whole text; None = ``text`` is the whole
+    text
+        Its beginning.
+    most
+        Characters to show.
+    length
+        Characters of the whole text; None = ``text`` is the whole.
     """
     shown = "\n".join(visible(part) for part in text[:most].split("\n"))[:most]
     whole = len(text) if length is None else length

@@ -34,9 +34,12 @@ class Facts:
 
     Attributes
     ----------
-    matrices, cause_matrices : rows of MATRIX and CAUSE_MATRIX by pair of factors
-    excerpts : by root_cause_id, where the log with the evidence is stored
-    parts : rows of DENSITY
+    matrices, cause_matrices
+        Rows of MATRIX and CAUSE_MATRIX by pair of factors.
+    excerpts
+        By root_cause_id, where the log with the evidence is stored.
+    parts
+        Rows of DENSITY.
     """
 
     experiment: Row
@@ -82,9 +85,12 @@ def gather(
 
     Parameters
     ----------
-    ask : runs a query
-    excerpt : evidence of a cause -> the lines of the stored log around it; None = there are none
-    unreconciled, untracked : why SkyPilot's own costs and MLflow's runs of today are missing
+    ask
+        Runs a query.
+    excerpt
+        Evidence of a cause -> the lines of the stored log around it; None = there are none.
+    unreconciled, untracked
+        Why SkyPilot's own costs and MLflow's runs of today are missing.
     """
     size = SIZES[0]
     characters = {"most_characters": size.reason_characters}
@@ -123,7 +129,7 @@ def gather(
         runs=ask(queries.RUNS, {"most": size.runs}),
         stray_run_count=ask(queries.STRAY_RUNS)[0]["run_count"],
         spans=ask(TIMELINE, {"most": size.bars, "most_of_many": size.bars_of_many}),
-        parts=ask(DENSITY, {"parts": PARTS}),
+        parts=ask(DENSITY, {"experiment": experiment["experiment_id"], "parts": PARTS}),
         unreconciled=unreconciled,
         untracked=untracked,
     )

@@ -41,7 +41,8 @@ def pairs_of(levels: list[Row]) -> list[Pair]:
 
     Parameters
     ----------
-    levels : rows of LEVELS
+    levels
+        Rows of LEVELS.
     """
     counts = {row["factor"]: row["total"] for row in levels}
     factors = sorted(counts, key=lambda factor: counts[factor] < 2)[:MAX_FACTORS]
@@ -59,10 +60,14 @@ def matrix_of(
 
     Parameters
     ----------
-    levels : rows of LEVELS
-    matrices, struck : rows of MATRIX and CAUSE_MATRIX by pair of factors
-    cards : the causes, as of ``causes.cards_of``
-    size : how many levels and cells there is room for
+    levels
+        Rows of LEVELS.
+    matrices, struck
+        Rows of MATRIX and CAUSE_MATRIX by pair of factors.
+    cards
+        The causes, as of ``causes.cards_of``.
+    size
+        How many levels and cells there is room for.
 
     Returns
     -------

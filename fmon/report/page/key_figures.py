@@ -30,7 +30,8 @@ def states_of(outcome: Row) -> list[Row]:
 
     Parameters
     ----------
-    outcome : the row of SUMMARY
+    outcome
+        The row of SUMMARY.
 
     Returns
     -------

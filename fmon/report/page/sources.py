@@ -77,8 +77,10 @@ def sources_of(experiment_id: str, pair: tuple[str, str] | None) -> dict[str, tu
 
     Parameters
     ----------
-    experiment_id : the experiment
-    pair : the factors of the heat map; None = there is none
+    experiment_id
+        The experiment.
+    pair
+        The factors of the heat map; None = there is none.
     """
     row, column = pair or ("", "")
     return _all_filled(SOURCES, {"$experiment": experiment_id, "$row": row, "$column": column})

@@ -16,108 +16,41 @@ HEIGHT = 60
 PARTS = 100
 """Parts of the strip that stands for all attempts."""
 
-# An attempt stands on the timeline from its submission to its end, or to now.
-SPANS = """
-create or replace temp table span as
-select
-    job.condition_id,
-    job.job_id,
-    job.task_id,
-    job.cycle,
-    job.role,
-    job.state,
-    job.status,
-    job.is_failed,
-    job.run_s,
-    job.cost_usd,
-    epoch(coalesce(job.submitted_at, job.first_seen_at)) as from_s,
-    epoch(job.start_at) as start_s,
-    epoch(
-        coalesce(job.end_at, case when job.is_terminal then job.detected_at else experiment.now_at end)
-    ) as to_s
-from job
-cross join experiment
-"""
-
 # All of them up to the bound; above it those that failed or are lost, then the longest.
 TIMELINE = """
 select
-    span.condition_id,
-    span.job_id,
-    span.cycle,
-    span.role,
-    span.state,
-    span.status,
-    span.run_s,
-    span.cost_usd,
-    span.from_s,
-    span.start_s,
-    span.to_s,
-    min(span.from_s) over () as first_s,
-    max(span.to_s) over () as last_s,
+    timeline.condition_id,
+    timeline.job_id,
+    timeline.cycle,
+    timeline.role,
+    timeline.state,
+    timeline.status,
+    timeline.run_s,
+    timeline.cost_usd,
+    epoch(timeline.from_at) as from_s,
+    epoch(timeline.start_at) as start_s,
+    epoch(timeline.to_at) as to_s,
+    min(epoch(timeline.from_at)) over () as first_s,
+    max(epoch(timeline.to_at)) over () as last_s,
     count(*) over () as total
-from span
+from timeline
 order by
-    case when count(*) over () <= $most then 0 else span.state not in ('failed', 'lost') end,
-    case when count(*) over () <= $most then null else span.run_s end desc nulls last,
-    span.from_s,
-    span.job_id,
-    span.task_id
-limit case when (select count(*) from span) <= $most then $most else $most_of_many end
+    case when count(*) over () <= $most then 0 else timeline.state not in ('failed', 'lost') end,
+    case when count(*) over () <= $most then null else timeline.run_s end desc nulls last,
+    timeline.from_at,
+    timeline.job_id,
+    timeline.task_id
+limit case when (select count(*) from timeline) <= $most then $most else $most_of_many end
 """
 
 # The most attempts that ran at one moment, and how many failed, in each of the strip's parts.
 DENSITY = """
-with frame as (
-    select min(span.from_s) as from_s, greatest(max(span.to_s) - min(span.from_s), 1) as length_s
-    from span
-),
-
-step as (
-    select least(span.start_s, span.to_s) as at_s, 1 as change, 0 as failed_count
-    from span
-    where span.start_s is not null
-    union all
-    select span.to_s, if(span.start_s is null, 0, -1), if(span.is_failed, 1, 0)
-    from span
-),
-
-running as (
-    select
-        least(floor((step.at_s - frame.from_s) / frame.length_s * $parts), $parts - 1) as part,
-        step.change,
-        step.failed_count,
-        sum(step.change) over (
-            order by step.at_s, step.change
-            rows between unbounded preceding and current row
-        ) as running_count
-    from step
-    cross join frame
-),
-
-summed as (
-    select
-        running.part,
-        sum(running.change) as change,
-        sum(running.failed_count) as failed_count,
-        max(running.running_count) as most_count
-    from running
-    group by running.part
-)
-
 select
-    part.number,
-    cast(greatest(
-        coalesce(summed.most_count, 0),
-        coalesce(sum(summed.change) over (
-            order by part.number
-            rows between unbounded preceding and 1 preceding
-        ), 0)
-    ) as bigint) as running_count,
-    cast(coalesce(summed.failed_count, 0) as bigint) as failed_count
-from generate_series(0, $parts - 1) as part (number)
-left join summed on part.number = summed.part
-order by part.number
+    part.part_number as number,
+    part.running_count,
+    part.failed_count
+from timeline_density($experiment, $parts) as part
+order by part.part_number
 """
 
 
@@ -126,8 +59,10 @@ def bars_of(spans: list[Row], size: Size) -> list[Row]:
 
     Parameters
     ----------
-    spans : rows of TIMELINE; the first ones are those to list
-    size : how many there is room for
+    spans
+        Rows of TIMELINE; the first ones are those to list.
+    size
+        How many there is room for.
     """
     if not spans:
         return []
@@ -141,8 +76,10 @@ def strip_of(spans: list[Row], parts: list[Row], size: Size) -> Row | None:
 
     Parameters
     ----------
-    spans, parts : rows of TIMELINE and DENSITY
-    size : how many attempts are listed one by one
+    spans, parts
+        Rows of TIMELINE and DENSITY.
+    size
+        How many attempts are listed one by one.
 
     Returns
     -------

@@ -39,9 +39,12 @@ def verdict_of(
 
     Parameters
     ----------
-    outcome, struck : the rows of SUMMARY and STRUCK
-    causes, suspects : rows of CAUSES, the largest causes first, and SUSPECTS
-    budget_usd : None = there is none
+    outcome, struck
+        The rows of SUMMARY and STRUCK.
+    causes, suspects
+        Rows of CAUSES, the largest causes first, and SUSPECTS.
+    budget_usd
+        None = there is none.
     """
     return Verdict(
         how=f"{_how(outcome, struck, causes)}.",

@@ -23,7 +23,8 @@ def launches(requests: list[Any]) -> list[InFlight]:
 
     Parameters
     ----------
-    requests : as ``/api/status`` lists them; only those that have not ended count
+    requests
+        As ``/api/status`` lists them; only those that have not ended count.
 
     Raises
     ------

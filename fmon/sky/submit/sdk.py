@@ -31,8 +31,9 @@ class SdkSubmitter:
 
     Parameters
     ----------
-    hold : file descriptor of a lock that the worker holds as long as it lives, also when fmon is killed:
-        nobody else may launch before it is gone
+    hold
+        File descriptor of a lock that the worker holds as long as it lives, also when fmon is killed:
+        nobody else may launch before it is gone.
     """
 
     def __init__(self, hold: int | None = None) -> None:

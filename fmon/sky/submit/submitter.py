@@ -18,7 +18,8 @@ class Submission:
 
     Attributes
     ----------
-    attempt_key : tells this attempt to submit from all others; the outcome carries it
+    attempt_key
+        Tells this attempt to submit from all others; the outcome carries it.
     """
 
     attempt_key: str
@@ -32,9 +33,12 @@ class Outcome:
 
     Attributes
     ----------
-    job_id : the managed job; None = there is none, or nobody knows
-    error_type, error : why not, one word and one line
-    is_uncertain : SkyPilot may have taken it nevertheless; only the queue and the request list can tell
+    job_id
+        The managed job; None = there is none, or nobody knows.
+    error_type, error
+        Why not, one word and one line.
+    is_uncertain
+        SkyPilot may have taken it nevertheless; only the queue and the request list can tell.
     """
 
     attempt_key: str
@@ -50,8 +54,10 @@ class InFlight:
 
     Attributes
     ----------
-    experiment_id, condition_id, cycle : what its task says that it is; None = it says nothing
-    is_readable : False where the server shows no task: it may be anything
+    experiment_id, condition_id, cycle
+        What its task says that it is; None = it says nothing.
+    is_readable
+        False where the server shows no task: it may be anything.
     """
 
     request_id: str

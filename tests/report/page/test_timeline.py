@@ -7,6 +7,7 @@ import pytest
 
 from fmon.report.page.timeline import DENSITY
 from fmon.warehouse import rows
+from fmon.warehouse.views import make_views
 
 PARTS = 10
 
@@ -14,9 +15,13 @@ PARTS = 10
 def density(spans):
     """Ask for the strip of spans (submitted, started, ended [s], failed): (running, failed) a part."""
     con = duckdb.connect()
-    con.execute("create table span (from_s double, start_s double, to_s double, is_failed boolean)")
-    con.executemany("insert into span values (?, ?, ?, ?)", spans)
-    return [(row["running_count"], row["failed_count"]) for row in rows(con, DENSITY, {"parts": PARTS})]
+    times = ", ".join(f"{name} timestamptz" for name in ("from_at", "start_at", "to_at"))
+    con.execute(f"create table timeline (experiment_id varchar, {times}, is_failed boolean)")
+    insert = "insert into timeline values ('e', to_timestamp(?), to_timestamp(?), to_timestamp(?), ?)"
+    con.executemany(insert, spans)
+    make_views(con, ["timeline_density"])
+    found = rows(con, DENSITY, {"experiment": "e", "parts": PARTS})
+    return [(row["running_count"], row["failed_count"]) for row in found]
 
 
 def most_between(spans, begin, end):

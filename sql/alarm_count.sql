@@ -1,0 +1,17 @@
+-- How often each kind of alarm was raised, and how many of them last.
+create or replace view alarm_count as
+select
+    alarm.experiment_id,
+    alarm.kind,
+    alarm.severity,
+    count(*) as raised_count,
+    count(*) filter (where alarm.cleared_at is null) as open_count
+from alarm
+group by alarm.experiment_id, alarm.kind, alarm.severity;
+
+comment on view alarm_count is 'The alarms of a kind; grain: experiment_id, kind';
+comment on column alarm_count.experiment_id is 'the experiment [id]';
+comment on column alarm_count.kind is 'kind of alarm, see view alarm [name]';
+comment on column alarm_count.severity is 'critical or warning [name]';
+comment on column alarm_count.raised_count is 'alarms raised [count]';
+comment on column alarm_count.open_count is 'of them those that last [count]';

@@ -1,0 +1,27 @@
+-- Ended jobs that SkyPilot's cost report can be asked for: it finds a job by the names of its tasks.
+-- Recordings and queues read from a file have none.
+create or replace view billable_job as
+with asked as (
+    select distinct heartbeat.experiment_id
+    from heartbeat
+    where heartbeat.source = 'sky'
+)
+
+select
+    job.experiment_id,
+    job.job_id,
+    list(distinct coalesce(job.task_name, job.job_name)) as task_names,
+    coalesce(min(job.submitted_at), min(job.first_seen_at)) as submitted_at
+from job
+inner join experiment on job.experiment_id = experiment.experiment_id
+inner join asked on job.experiment_id = asked.experiment_id
+where not experiment.is_replayed
+group by job.experiment_id, job.job_id
+having bool_and(job.is_terminal) and count(coalesce(job.task_name, job.job_name)) = count(*);
+
+comment on view billable_job is
+'An ended job that SkyPilot''s cost report can be asked for; grain: experiment_id, job_id';
+comment on column billable_job.experiment_id is 'the experiment [id]';
+comment on column billable_job.job_id is 'the managed job [id]';
+comment on column billable_job.task_names is 'names of its tasks, each once, in no order [name]';
+comment on column billable_job.submitted_at is 'submitted, else first seen [UTC]';
