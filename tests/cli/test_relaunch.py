@@ -45,7 +45,7 @@ def meet(monkeypatch):
 
     def met(world):
         monkeypatch.setattr(
-            "fmon.cli.relaunch_candidate.dependencies", lambda queue, **changes: world.dependencies(**changes)
+            "fmon.cli.relaunch.dependencies", lambda queue, **changes: world.dependencies(**changes)
         )
         monkeypatch.setitem(
             relaunch.__kwdefaults__, "run", lambda step, command, *, folder: Ran(step, command, 0, 0.1)

@@ -123,7 +123,7 @@ def world(failed, monkeypatch):
     kept = root.with_name(f"{root.name}-kept")
     shutil.copytree(root, kept)
     monkeypatch.setattr(
-        "fmon.cli.relaunch_candidate.dependencies", lambda queue, **changes: failed.dependencies(**changes)
+        "fmon.cli.relaunch.dependencies", lambda queue, **changes: failed.dependencies(**changes)
     )
     monkeypatch.setattr("fmon.cli.fix.now", failed.server.clock)
     for phase in (relaunch, verify):  # the runner's stderr is no file that a command could write to
