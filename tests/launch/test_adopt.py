@@ -339,7 +339,6 @@ import_pyarrow_alone()
 from fmon.monitor.ingest import ingest
 from fmon.store.folder import find
 from tests.support.queues import FakeQueue, job
-from tests.support.queries import select
 jobs = [job(int(number), name, sys.argv[2]) for number, name in enumerate(sys.argv[3:], start=1)]
 seen = ingest(find(Path(sys.argv[1])), FakeQueue(jobs).read(), source="sky", now=datetime.now(UTC))
 heavy = {"duckdb", "polars", "pandas", "pydantic", "rich", "yaml", "sky"} & set(sys.modules)
