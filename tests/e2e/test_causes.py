@@ -13,8 +13,8 @@ pytestmark = pytest.mark.real
 CONFIG = """\
 experiment_name: dying
 skypilot_yaml: train.yaml
-factors: {cause: [oom, setup, file, killed]}
-job_name: "dying-{cause}"
+factors: {fault: [oom, setup, file, killed]}
+job_name: "dying-{fault}"
 """
 CATEGORIES = {
     "oom": "cuda_oom", "setup": "import_error", "file": "data_missing", "killed": "host_oom"
@@ -49,10 +49,10 @@ def failures(
     return {row["condition_id"]: row | {"log": fmon("logs", row["condition_id"])} for row in found}
 
 
-@pytest.mark.parametrize("cause", CATEGORIES)
-def test_the_root_cause_is_found_in_the_log_that_skypilot_returns(failures, cause):
-    assert failures[cause]["category"] == CATEGORIES[cause]
-    assert failures[cause]["log_state"] == "stored"
+@pytest.mark.parametrize("fault", CATEGORIES)
+def test_the_root_cause_is_found_in_the_log_that_skypilot_returns(failures, fault):
+    assert failures[fault]["category"] == CATEGORIES[fault]
+    assert failures[fault]["log_state"] == "stored"
 
 
 def test_the_evidence_is_a_line_of_the_stored_log(failures):

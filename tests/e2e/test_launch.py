@@ -109,10 +109,10 @@ def story(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Story:
         out, err = process.communicate(timeout=LIMIT_S)
     last = subprocess.CompletedProcess(command, process.returncode, out, err)
     plan = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=LIMIT_S)
-    queue = [
+    queue = [  # a job that has just been accepted has no time of submission yet
         record
         for record in realsky.queue()
-        if record["job_name"].startswith("launched-") and record["submitted_at"] > began
+        if record["job_name"].startswith("launched-") and (record["submitted_at"] or began) >= began
     ]
     return Story(folder, refused, last, plan, queue, taken)
 
