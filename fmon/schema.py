@@ -139,7 +139,9 @@ FINDING = (
     _EXPERIMENT,
     Column("job_id", "bigint", "id", "a job that failed"),
     Column("task_id", "bigint", "id", "its task that failed"),
-    Column("rules_version", "varchar", "name", "version of the rules and of the user's patterns that examined it"),
+    Column(
+        "rules_version", "varchar", "name", "version of the rules and of the user's patterns that examined it"
+    ),
     Column("log_state", "varchar", "name", "stored, or missing: judged by the queue record alone"),
     Column("log_error", "varchar", "text", "why there is no log"),
     Column("category", "varchar", "name", "root cause (docs/causes.md); unknown if no rule decides"),
@@ -149,7 +151,12 @@ FINDING = (
     Column("root_cause", "varchar", "text", "the cause as one sentence"),
     Column("exception_class", "varchar", "name", "the exception that decided; null = none"),
     Column("message", "varchar", "text", "its message, with the parts that differ from run to run masked"),
-    Column("source", "varchar", "name", "where the evidence was found: log, controller_log, failure_reason or status"),
+    Column(
+        "source",
+        "varchar",
+        "name",
+        "where the evidence was found: log, controller_log, failure_reason or status",
+    ),
     Column("evidence", "varchar", "text", "the line that decided, redacted"),
     Column("rule", "varchar", "name", "the rule that decided"),
     Column("runner_up", "varchar", "name", "the second best category/subcategory; null = none"),
@@ -181,7 +188,9 @@ FIRING = (
     Column(
         "combination", "map(varchar, varchar)", "text", "factor and level that they share; empty = all jobs"
     ),
-    Column("candidate_job_ids", "varchar[]", "id", "open jobs of the combination that had not passed that point"),
+    Column(
+        "candidate_job_ids", "varchar[]", "id", "open jobs of the combination that had not passed that point"
+    ),
     Column("no_action_reason", "varchar", "text", "why no job was proposed for cancelling; null = some were"),
 )
 """One row per ``kill_switch`` event: what the poll that fired it saw, never evaluated again."""
@@ -275,7 +284,12 @@ TRACKED_RUN = (
     Column("parent_run_id", "varchar", "id", "the run it is nested in; null = none"),
     Column("status", "varchar", "name", "its status in MLflow"),
     Column("experiment_tag", "varchar", "id", "the experiment named by its tag fmon.experiment"),
-    Column("condition_tag", "varchar", "name", "the condition, or the name of its job, named by its condition tag"),
+    Column(
+        "condition_tag",
+        "varchar",
+        "name",
+        "the condition, or the name of its job, named by its condition tag",
+    ),
     Column("job_tag", "varchar", "id", "the managed job named by its job tag"),
     Column("url", "varchar", "text", "its page; null = the tracking store has none"),
     Column("metrics", "map(varchar, double)", "text", "the chosen metrics, their last values"),

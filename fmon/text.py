@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import msgspec
 
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Unicode categories that control the display: control characters, direction overrides, surrogates, separators."""
+"""Unicode categories that control the display: control characters, overrides, surrogates, separators."""
 
 _ASCII = re.compile(r"[ -~]*")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")

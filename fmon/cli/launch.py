@@ -58,14 +58,14 @@ def launch(
     dry_run: DryRun = False,
     yes: Yes = False,
     over_budget: OverBudget = False,
-    go_on: Annotated[bool, typer.Option("--watch", help="Watch after launching.")] = False,
+    watch_after: Annotated[bool, typer.Option("--watch", help="Watch after launching.")] = False,
     allow_bare_vm: AllowBareVm = False,
     by: By = None,
     interval: Interval = 60,
     max_conditions: MaxConditions = MAX_CONDITIONS,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Launch one managed job per condition, exactly once; running it again resumes it."""
+    """Launch one managed job per condition, exactly once; run the command again to resume."""
     launched = run_launch(
         config,
         data,
@@ -77,7 +77,7 @@ def launch(
         max_conditions=max_conditions,
     )
     done = launched.dispatched
-    if go_on and not dry_run and done.error is None:
+    if watch_after and not dry_run and done.error is None:
         watch(experiment=launched.experiment_id, interval=interval, queue="sky", data=data)
     done.require_all(f"fmon launch {config}")
 
@@ -93,7 +93,7 @@ def adopt(
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Monitor jobs that already run: match them to the conditions of a config by name."""
+    """Monitor jobs that are already running: match them by name to the conditions of a config."""
     from fmon.launch.adopt import adopt as adopt_phase
     from fmon.sky.queue import open_queue
 
@@ -117,7 +117,7 @@ def run_launch(
     allow_bare_vm: bool,
     max_conditions: int = MAX_CONDITIONS,
 ) -> Launched:
-    """Launch and print what was done; the caller fails for what could not be launched."""
+    """Launch and print what was done; the caller raises the error about what could not be launched."""
     from fmon.launch.launch import LaunchOptions, launch
     from fmon.terminal.launch import LaunchBar, shown
 
@@ -146,7 +146,7 @@ def run_launch(
                 config, data, dependencies(progress=bar.show), options, max_conditions=max_conditions
             )
     except KeyboardInterrupt:
-        say("interrupted; running the command again resumes it and launches nothing twice")
+        say("interrupted; run the command again to resume, nothing is launched twice")
         raise typer.Exit(INTERRUPTED) from None
     say(*(sentence for sentence in launched.sentences() if sentence not in printed))
     print_lines(launched.lines())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it (128 + SIGINT)."""
+"""Exit code after Ctrl-C, as in shells (128 + SIGINT)."""
 
 
 class Output(StrEnum):
@@ -40,10 +40,12 @@ Queue = Annotated[
     typer.Option(
         "--queue",
         envvar=QUEUE_VARIABLE,
-        help="Where jobs are read from: sky, file:PATH or file:- (JSON as sky jobs queue prints it).",
+        help="Job queue to read: sky, file:PATH or file:- (JSON as sky jobs queue prints it).",
     ),
 ]
-Rows = Annotated[Output, typer.Option("-o", "--output", metavar="FORMAT", help="Output: table or json.")]
+Rows = Annotated[
+    Output, typer.Option("-o", "--output", metavar="FORMAT", help="Output format: table or json.")
+]
 ExperimentArgument = Annotated[
     str | None,
     typer.Argument(
@@ -90,15 +92,15 @@ ExitStatus = Annotated[
     bool,
     typer.Option(
         "--exit-status",
-        help="Exit with 0: all succeeded, 3: jobs are open, 4: ended otherwise, 5: jobs are open and a kill "
-        "switch fired.",
+        help="Exit with 0 if all succeeded, 3 if jobs are open, 4 if all have ended otherwise, 5 if jobs are "
+        "open and the kill switch fired.",
     ),
 ]
 OutDir = Annotated[Path, typer.Option("--out-dir", metavar="DIR", help="Directory for the reports.")]
 By = Annotated[
     str | None,
     typer.Option(
-        "--by", metavar="NAME", help="Who does this, for the audit (default: you).", show_default=False
+        "--by", metavar="NAME", help="Person to record in the audit (default: you).", show_default=False
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -112,7 +114,7 @@ AllowBareVm = Annotated[
 
 
 def one_experiment(word: str | None, option: str | None) -> str | None:
-    """Return the experiment that is given, as a positional word or with ``-e``.
+    """Return the experiment given as an argument or with ``-e``.
 
     Raises
     ------
@@ -125,7 +127,7 @@ def one_experiment(word: str | None, option: str | None) -> str | None:
 
 
 def several_experiments(words: list[str] | None, options: list[str] | None) -> list[str]:
-    """Return the experiments that are given, as positional words or with ``-e``.
+    """Return the experiments given as arguments or with ``-e``.
 
     Raises
     ------
@@ -133,7 +135,9 @@ def several_experiments(words: list[str] | None, options: list[str] | None) -> l
         Both are given and differ.
     """
     if words and options and words != options:
-        message = f"experiments are given as words ({' '.join(words)}) and with -e ({' '.join(options)}); "
+        message = (
+            f"experiments are given as arguments ({' '.join(words)}) and with -e ({' '.join(options)}); "
+        )
         raise ConfigError(message + "use one of the two")
     return words or options or []
 
@@ -144,7 +148,7 @@ def now() -> datetime:
 
 
 def print_lines(lines: Iterable[Any]) -> None:
-    """Print ids, paths and the like, one a line."""
+    """Print ids, paths and the like, one per line."""
     for line in lines:
         print(line)  # noqa: T201
 

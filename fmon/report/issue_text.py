@@ -16,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from fmon.causes.taxonomy import strategy
-from fmon.diagnose.excerpt import MOST_AROUND, narrowed
+from fmon.diagnose.excerpt import MAX_AROUND, narrowed
 from fmon.text import clock, cost, cut
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ def _evidence(issue: Issue, excerpt: Excerpt | None) -> Iterator[str]:
     else:
         yield from fenced(
             f"{'>' if line['is_marked'] else ' '} {line['text']}"
-            for line in narrowed(excerpt, around=MOST_AROUND, characters=EXCERPT_CHARACTERS)
+            for line in narrowed(excerpt, around=MAX_AROUND, characters=EXCERPT_CHARACTERS)
         )
     yield ""
 

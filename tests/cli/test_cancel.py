@@ -102,7 +102,7 @@ def test_yes_cancels_and_ends_the_submitter(typed):
 def test_what_is_left_is_exit_code_11(typed, monkeypatch):
     run = typed(burst())
     monkeypatch.setattr(run.study.server, "cancel", lambda job_ids: None)
-    monkeypatch.setattr("fmon.cancel.cancel.WaitLimits", lambda: WaitLimits(most_s=0))
+    monkeypatch.setattr("fmon.cancel.cancel.WaitLimits", lambda: WaitLimits(max_wait_s=0))
     done = run("cancel", "model=sam3", "fold=3", "--yes")
     assert isinstance(done.exception, QueueError)
     assert done.exception.exit_code == 11

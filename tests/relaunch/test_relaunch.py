@@ -180,12 +180,12 @@ class TestCancelled:
 
 class TestCrash:
     @pytest.mark.parametrize("after", [0, 1])
-    def test_a_cycle_that_was_cut_short_is_carried_on_and_counts_once(self, fixed, after):
+    def test_a_cycle_that_was_cut_short_is_resumed_and_counts_once(self, fixed, after):
         with pytest.raises(Killed):
             fixed.relaunch(submitter=killing(fixed, after))
         fixed.server.pass_time(60)
         done = fixed.relaunch()
-        assert (done.plan.cycle, done.plan.is_carried_on) == (1, True)
+        assert (done.plan.cycle, done.plan.is_resumed) == (1, True)
         assert fixed.launched(1) == sorted(FAILED)
         assert len(fixed.events("relaunch")) == 1
         assert read_manifest(fixed.store).current_cycle == 1
@@ -233,7 +233,7 @@ class TestCrash:
         refusing = FakeSubmitter(fixed.server, lambda submission: fates.pop() if fates else FINE)
         done = fixed.relaunch(submitter=refusing)
         assert len(done.dispatched.failed) == 1
-        assert fixed.relaunch().plan.is_carried_on
+        assert fixed.relaunch().plan.is_resumed
         assert fixed.launched(1) == sorted(FAILED)
 
     def test_of_two_at_once_only_one_launches(self, fixed):
@@ -245,7 +245,7 @@ class TestCrash:
             fixed.relaunch(agree=meanwhile)
         assert fixed.launched(1) == sorted(FAILED)
 
-    def test_where_skypilot_does_not_answer_the_cycle_is_carried_on_by_the_next_call(self, fixed):
+    def test_where_skypilot_does_not_answer_the_cycle_is_resumed_by_the_next_call(self, fixed):
         fixed.server.is_queue_away = lambda: True
         with pytest.raises(QueueError):
             fixed.relaunch()

@@ -11,7 +11,7 @@ USD = Decimal
 
 
 def f4(cycle, budgets=None, estimate_usd=None):
-    f4_max_two_cycles(cycle, most=2, budgets=budgets or {}, estimate_usd=estimate_usd)
+    f4_max_two_cycles(cycle, max_cycles=2, budgets=budgets or {}, estimate_usd=estimate_usd)
 
 
 @pytest.mark.parametrize("cycle", [1, 2])
