@@ -70,7 +70,7 @@ class StoreError(FmonError):
 
 
 class LaunchError(FmonError):
-    """Some jobs were not launched, or it is unknown whether they were; the others were launched and recorded."""
+    """Some jobs were not launched, or possibly not; the others were launched and recorded."""
 
     exit_code = 15
 

@@ -77,7 +77,8 @@ def refuse_open_jobs(manifest: Manifest, records: list[Record]) -> None:
         jobs = listed(f"{job_id} ({name})" for job_id, name in found.items())
         message = (
             f"open jobs have the names of conditions without a job, but do not belong to "
-            f"{manifest.experiment_id}: {jobs}; adopt them (fmon adopt), cancel them (sky jobs cancel), or change job_name"
+            f"{manifest.experiment_id}: {jobs}; adopt them (fmon adopt), cancel them "
+            "(sky jobs cancel), or change job_name"
         )
         raise ConfigError(message)
 
