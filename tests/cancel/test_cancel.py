@@ -71,7 +71,7 @@ def test_a_job_that_got_past_the_failure_point_meanwhile_is_spared(fired):
     fired.server.pass_time(60)
     done = fired.cancel()
     assert fired.submitter.cancelled == [JOB_OF["sam3-4"]]
-    assert done.sentences()[0] == "spared, they got past the failure point meanwhile: job 9"
+    assert done.sentences()[0] == "spared, since they have passed the failure point: job 9"
     assert fired.statuses()["sam3-3"] == "RUNNING"
 
 
@@ -231,7 +231,7 @@ def test_a_person_cancels_one_condition(fired):
 
 def test_a_condition_that_has_ended_is_nothing_to_cancel(fired):
     done = fired.cancel(CancelRequest(selections=("sam3-0",), by="anna"))
-    assert done.sentences() == [f"{NAME}: nothing to cancel: no job of these conditions is open"]
+    assert done.sentences() == [f"{NAME}: nothing to cancel: none of these conditions has an open job"]
     assert done.fault() is None
 
 
@@ -291,7 +291,7 @@ def test_a_replay_writes_down_what_it_would_cancel_and_nothing_leaves(tmp_path):
     server = FakeSkyPilot()
     submitter = FakeSubmitter(server)
     done = cancel(open_study(data), FIRED, submitter, SkyPilotQueue(server), clock=server.time)
-    assert done.sentences() == [f"{NAME} is a replay: written down, nothing left this machine"]
+    assert done.sentences() == [f"{NAME} is a replay: recorded, but nothing was sent to SkyPilot"]
     assert (submitter.cancelled, server.now_s) == ([], 0)
     events = written_events(stores(data)[0], "cancel_requested", "cancel")
     assert [(each["event"], each["job_ids"], each["dry_run"]) for each in events] == [

@@ -84,7 +84,7 @@ def outside_of_code(text):
 def test_says_evidence_conditions_suspects_fixes_and_cost():
     said = body(issue(), CONDITIONS, SUSPECTS, excerpt())
     for part in (
-        "Its conditions still fail after the last relaunch that is allowed (rule F4).",
+        "Its conditions still fail after the last allowed relaunch (rule F4).",
         "- conditions: 2 of 6",
         "- failed attempts: 6, the newest in cycle 2 (relaunches allowed: 2)",
         "- wasted on these attempts: $12.50 (1 unpriced)",

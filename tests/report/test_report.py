@@ -178,7 +178,7 @@ class TestPage:
             r"5,000 attempts; .* more, see the JSONL",
             r"\d+ more levels, see the JSONL",
             r"4\d\d more reasons, see the JSONL",
-            r"of 6,000 conditions, those that want attention first",
+            r"of 6,000 conditions, those that need attention first",
             r"\d more, see the JSONL",
         ):
             assert re.search(pattern, text), pattern

@@ -164,7 +164,7 @@ class TestWhy:
         (
             outcome(succeeded=2, usd=None, wasted=None, unpriced=2),
             None,
-            "What it cost is unknown: 2 jobs have no price.",
+            "The cost is unknown: 2 jobs have no price.",
         ),
     ],
 )
