@@ -51,6 +51,13 @@ def test_the_level_is_the_longest_chain_below():
     assert graph.levels(made) == [["ground"], ["other", "phase"], ["cli"]]
 
 
+def test_no_test_module_is_imported():
+    """What tests share is in tests/support; the search sees code in strings too."""
+    of_tests = re.compile(r"^\s*(?:from|import) (?:tests\S*\.test_|tests\S* import test_)", re.MULTILINE)
+    assert of_tests.search("    from tests.store.test_log import blocks\nfrom tests import test_words")
+    assert [path for path in (ROOT / "tests").rglob("*.py") if of_tests.search(path.read_text())] == []
+
+
 def test_every_path_that_agents_md_names_is_there():
     spans = re.findall(r"`([\w./*-]+)`", (ROOT / "AGENTS.md").read_text(encoding="utf-8"))
     paths = [

@@ -22,8 +22,8 @@ from fmon.store.durable import lock
 from fmon.store.findings import read_findings
 from fmon.store.folder import Store, stores
 from fmon.study import open_study
-from tests.store.test_crash import Death, Killed
 from tests.support.backlogs import Backlog
+from tests.support.death import Death, Killed
 from tests.support.queues import START, FakeLogs, FakeQueue, job
 from tests.support.world import write_config
 
