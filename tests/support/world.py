@@ -22,10 +22,14 @@ from fmon.study import Study, open_study
 from tests.support.events import written_events
 from tests.support.fake_skypilot import FINE, START, FakeSkyPilot, FakeSubmitter, Fate, SkyPilotQueue
 from tests.support.queues import FakeLogs
+from tests.support.typed import FakeOutside, typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
+    from click.testing import Result
+
+    from fmon.clock import Clock
     from fmon.sky.submit.submitter import Submission
 
 CONFIG = """\
@@ -91,6 +95,8 @@ class World:
         self.digest: str | Exception = DIGEST
         self.environ: Mapping[str, str] = {}
         self.submitters: list[FakeSubmitter] = []
+        self.answers: list[bool] | None = None
+        self.asked: list[str] = []
         self._made_of = config, task
         self.write()
 
@@ -100,6 +106,11 @@ class World:
         self.task = self.project / "train.yaml"
 
     # What fmon is given
+
+    @property
+    def clock(self) -> Clock:
+        """The server's clock."""
+        return self.server.time
 
     @property
     def queue(self) -> SkyPilotQueue:
@@ -131,6 +142,15 @@ class World:
         )
 
     # What happens
+
+    def type(self, *words: object, **options: Any) -> Result:
+        """Type a command that meets this world."""
+        return typed(FakeOutside(self), *words, **options)
+
+    def seat(self, *answers: bool) -> list[str]:
+        """Let somebody sit at the terminal who gives these answers; the list gets the questions."""
+        self.answers, self.asked = list(answers), []
+        return self.asked
 
     def launch(self, **options: Any) -> Launched:
         """Launch as the command does."""

@@ -1,6 +1,7 @@
 """fmon watch on a terminal and in a pipe."""
 
 import re
+import sys
 
 from fmon.terminal.watch import WatchScreen
 from tests.support.screens import MIXED, alarm, on_terminal, row, seen
@@ -42,7 +43,7 @@ def test_a_dumb_terminal_gets_lines():
 
 def test_a_small_terminal_is_never_overfull(monkeypatch):
     """Lines that have scrolled away can't be redrawn."""
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "50")
     monkeypatch.setenv("LINES", "20")
