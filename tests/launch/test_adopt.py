@@ -36,16 +36,6 @@ def catalog(monkeypatch):
     return asked
 
 
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def config(tmp_path):
-    return write_config(tmp_path / "config")
-
-
 def entries(data):
     """(condition, job) of the newest experiment."""
     return {entry.condition: entry.job_id for entry in read_manifest(find(data)).jobs}
@@ -257,8 +247,8 @@ def test_a_price_that_nobody_knows_stays_unknown(tmp_path, data):
 
 
 def test_what_launch_would_refuse_is_a_warning(tmp_path, data):
-    config = write_config(tmp_path / "config", CONFIG + "limits: {accelerators: [H100]}\n")
-    (tmp_path / "config" / "train.yaml").write_text("resources: {accelerators: L4}\nrun: true\n")
+    task = "resources: {accelerators: L4}\nrun: true\n"
+    config = write_config(tmp_path / "config", CONFIG + "limits: {accelerators: [H100]}\n", task)
     adopted = adopt(config, FakeQueue(RUNNING), data, now=START)
     assert len(adopted.warnings) == 2
     said = " ".join(adopted.sentences())

@@ -8,6 +8,7 @@ from fmon.launch import plan as module
 from fmon.launch.plan import plan
 from fmon.model import Price
 from fmon.sky import sdk
+from tests.support.world import write_config
 
 CONFIG = """\
 experiment_name: planned
@@ -52,9 +53,7 @@ def environment(monkeypatch):
 
 
 def made(folder, config=CONFIG, task=TASK):
-    (folder / "experiment.yaml").write_text(config)
-    (folder / "train.yaml").write_text(task)
-    return plan(folder / "experiment.yaml")
+    return plan(write_config(folder, config, task))
 
 
 def results(planned):

@@ -8,11 +8,10 @@ from fmon.launch.adopt import adopt
 from fmon.monitor.poll import poll
 from fmon.monitor.show_log import chosen_jobs, logs
 from fmon.sky.reader import LogAsk
-from tests.support.queues import START, FakeLogs, FakeQueue, job
+from tests.support.queues import NAMES, START, FakeLogs, FakeQueue, job
 from tests.support.typed import typed
 from tests.support.world import write_config
 
-NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce"]
 ENDED = {"start_at": START.timestamp(), "end_at": START.timestamp() + 60}
 JOBS = [
     job(1, NAMES[0]),

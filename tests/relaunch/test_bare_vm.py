@@ -12,6 +12,7 @@ from fmon.errors import RuleError
 from fmon.events import LaunchEvent
 from fmon.manifest.file import read_manifest
 from fmon.rules.f3_rebuild_before_relaunch import BuildChain, bare_vm_launch, f3_links, f3_same_image
+from tests.support.git import commit, git
 from tests.support.relaunching import CONFIG, IMAGE, NEW, Repository
 from tests.support.world import CONDITIONS
 
@@ -139,9 +140,10 @@ def test_without_a_fix_relaunch_refuses_for_the_commit_and_not_for_an_image(worl
 def test_an_empty_commit_is_no_fix(world):
     world.server.pass_time(60)
     (world.project / "fixed").write_text("x")
-    world._commit("Fix", at=world.server.clock())
-    world._git("rm", "-q", "fixed")
-    world._commit("Take it back", at=world.server.clock())
+    now = world.server.clock()
+    commit(world.project, "Fix", at=now)
+    git(world.project, "rm", "-q", "fixed", at=now)
+    commit(world.project, "Take it back", at=now)
     done = run(world, "relaunch", "--yes")
     assert "change no file, and on a bare VM nothing else shows that a fix is there" in str(done.exception)
 
