@@ -55,11 +55,13 @@ class Outside:
         """Return what a launch depends on: SkyPilot, the image's registry, this machine."""
         from fmon.clients.registry import digest_of
         from fmon.launch.launch import LaunchDependencies
+        from fmon.sky.prices import catalog_prices
 
         return LaunchDependencies(
             open_submitter=self.open_submitter,
             queue=self.open_queue(queue),
             digest_of=digest_of,
+            catalog=catalog_prices,
             environ=os.environ,
             folder=Path.cwd(),
             clock=self.clock,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from click.testing import Result
 
     from fmon.clock import Clock
+    from fmon.sky.prices import Catalog
     from fmon.sky.submit.submitter import Submission
 
 CONFIG = """\
@@ -93,6 +94,7 @@ class World:
         self.logs = FakeLogs()
         self.fate: Callable[[Submission], Fate] = lambda submission: FINE
         self.digest: str | Exception = DIGEST
+        self.catalog: Catalog = lambda names: {}
         self.environ: Mapping[str, str] = {}
         self.submitters: list[FakeSubmitter] = []
         self.answers: list[bool] | None = None
@@ -134,6 +136,7 @@ class World:
             open_submitter=self.open_submitter,
             queue=self.queue,
             digest_of=self.digest_of,
+            catalog=self.catalog,
             environ=self.environ,
             folder=self.project,
             clock=self.server.time,
