@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from fmon.launch.estimate import Estimate
     from fmon.launch.preflight import Check
     from fmon.model import Condition, Experiment, Manifest, Record
+    from fmon.sky.prices import Catalog
     from fmon.sky.reader import QueueReader
     from fmon.sky.submit.submitter import Submitter
 
@@ -64,6 +65,8 @@ class LaunchDependencies:
         The queue to read the jobs from.
     digest_of
         Returns an image's digest in its registry.
+    catalog
+        Returns SkyPilot's prices of accelerators.
     environ
         Values for variables that the task declares without one.
     folder
@@ -79,6 +82,7 @@ class LaunchDependencies:
     open_submitter: Callable[[int], Submitter]
     queue: QueueReader
     digest_of: Callable[[str], str]
+    catalog: Catalog
     environ: Mapping[str, str]
     folder: Path
     clock: Clock
@@ -332,7 +336,7 @@ def _check(
     dependencies: LaunchDependencies,
 ) -> Passed:
     """Check everything for which a launch can be refused before it costs anything."""
-    found = estimate(experiment, writer.task)
+    found = estimate(experiment, writer.task, catalog=dependencies.catalog)
     results = checks(
         experiment,
         writer.task,
