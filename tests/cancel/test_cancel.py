@@ -48,7 +48,7 @@ def test_the_kill_switch_cancels_what_it_proposes_and_waits_until_it_is_gone(fir
     assert fired.submitter.cancelled == WAITING
     assert [target.status for target in done.targets] == ["CANCELLED", "CANCELLED"]
     assert (done.left, done.fault()) == ([], None)
-    assert done.sentences() == [f"{NAME}: 2 jobs gone"]
+    assert done.sentences() == [f"{NAME}: 2 jobs have ended"]
     others = {status for name, status in fired.statuses().items() if name.startswith("dynunet")}
     assert others == {"RUNNING"}
     begin, end = fired.events("cancel_requested", "cancel")
@@ -152,7 +152,7 @@ def test_jobs_that_do_not_go_are_named(fired, monkeypatch):
     fault = done.fault()
     assert fault.exit_code == 11
     assert "2 jobs not known to have ended: sam3-3 (job 9, PENDING), sam3-4 (job 10, PENDING)" in str(fault)
-    assert done.sentences() == [f"{NAME}: 0 jobs gone"]
+    assert done.sentences() == [f"{NAME}: 0 jobs have ended"]
     assert fired.submitter.cancelled == WAITING * 3  # asked again every minute
     (end,) = fired.events("cancel")
     assert (end["job_ids"], end["left_job_ids"]) == ([], WAITING)

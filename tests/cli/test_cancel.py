@@ -80,7 +80,7 @@ def test_where_there_is_nothing_to_cancel_it_does_not_ask(typed):
 def test_yes_cancels_and_ends_the_submitter(typed):
     run = typed(burst())
     done = run("cancel", "--kill-switch", "--yes")
-    assert (done.exit_code, done.stderr) == (0, f"{NAME}: 2 jobs gone\n")
+    assert (done.exit_code, done.stderr) == (0, f"{NAME}: 2 jobs have ended\n")
     assert run.study.submitter.cancelled == WAITING
     assert run.study.submitter.is_closed
 
@@ -123,7 +123,7 @@ def test_watch_acts_where_the_config_says_so_and_goes_on(typed):
     ending(run.study)
     done = run("watch", "--exit-status")
     assert done.exit_code == 4, done.exception
-    assert f"the kill switch acted: {NAME}: 2 jobs gone" in done.stdout
+    assert f"the kill switch acted: {NAME}: 2 jobs have ended" in done.stdout
     assert run.study.submitter.cancelled == WAITING
     assert [event["by"] for event in run.study.events("cancel_requested")] == ["fmon watch"]
 
@@ -156,7 +156,7 @@ def test_a_watch_that_could_not_act_says_so_and_tries_again(typed, monkeypatch):
 
     monkeypatch.setattr(run.study.submitter, "in_flight", away_once)
     done = run("watch")
-    assert "the kill switch could not act, the next poll tries again: the request list is away" in done.stdout
+    assert "the kill switch could not act; the next poll tries again: the request list is away" in done.stdout
     assert run.study.submitter.cancelled == WAITING
 
 
