@@ -30,7 +30,7 @@ def refuse_job_names(experiment: Experiment) -> None:
     if not found:
         return
     condition, read = next(iter(found.values()))
-    others = f" (and those of {len(found) - 1:,} more conditions)" if len(found) > 1 else ""
+    others = f" (and those of {counted(len(found) - 1, 'more condition')})" if len(found) > 1 else ""
     # The template does not name a baseline that lacks a factor.
     remedy = (
         f'job_name: "{readable_template(experiment.factors)}"'

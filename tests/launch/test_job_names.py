@@ -88,9 +88,9 @@ def sky(tmp_path):
 
 
 def test_launch_refuses_with_2_names_it_and_says_what_to_write(sky):
-    with sky.refused(ConfigError, r"condition 0 .*'0' \(and those of 1 more conditions\).*the number 0"):
+    with sky.refused(ConfigError, r"condition 0 .*'0' \(and those of 1 more condition\).*the number 0"):
         sky.launch()
-    with pytest.raises(ConfigError, match=r'write job_name: "fold\{fold\}"') as refusal:
+    with pytest.raises(ConfigError, match=r'set job_name: "fold\{fold\}"') as refusal:
         sky.launch(is_dry=True)
     assert refusal.value.exit_code == 2
     assert sky.stores == []
@@ -109,7 +109,7 @@ def test_plan_refuses_the_same_before_it_asks_anything(sky):
 
 def test_a_baseline_gets_its_own_name(sky):
     sky.write(CONFIG + "baselines: [{model: 7}]\n")
-    with sky.refused(ConfigError, 'condition 7 .*write job_name: "baseline-7" in that baseline'):
+    with sky.refused(ConfigError, 'condition 7 .*set job_name: "baseline-7" in that baseline'):
         sky.launch()
 
 

@@ -224,7 +224,7 @@ class TestCrash:
         with pytest.raises(Killed):
             fixed.relaunch(submitter=killing(fixed, 1))
         fixed.digest = OLD
-        with pytest.raises(RuleError, match=f"started with {NEW}, .* is {OLD} now") as refusal:
+        with pytest.raises(RuleError, match=f"started with {NEW}, .* is now {OLD}") as refusal:
             fixed.relaunch()
         assert refusal.value.exit_code == 23
 
@@ -241,7 +241,7 @@ class TestCrash:
             fixed.relaunch()
             return True
 
-        with pytest.raises(LockTaken, match=r"relaunched jobs of small-.* meanwhile"):
+        with pytest.raises(LockTaken, match=r"another fmon has just relaunched jobs of small-"):
             fixed.relaunch(agree=meanwhile)
         assert fixed.launched(1) == sorted(FAILED)
 
