@@ -87,26 +87,26 @@ left join latency on experiment.experiment_id = latency.experiment_id;
 comment on view experiment_summary is 'An experiment in one row; grain: experiment_id';
 comment on column experiment_summary.experiment_id is 'the experiment [id]';
 comment on column experiment_summary.condition_count is 'conditions, launched or not [count]';
-comment on column experiment_summary.succeeded_count is 'of them succeeded [count]';
-comment on column experiment_summary.failed_count is 'of them failed [count]';
-comment on column experiment_summary.cancelled_count is 'of them cancelled [count]';
+comment on column experiment_summary.succeeded_count is 'conditions that succeeded [count]';
+comment on column experiment_summary.failed_count is 'conditions that failed [count]';
+comment on column experiment_summary.cancelled_count is 'cancelled conditions [count]';
 comment on column experiment_summary.open_count is
-'of them pending, running, or lost and not closed by a person [count]';
-comment on column experiment_summary.pending_count is 'of them pending [count]';
-comment on column experiment_summary.running_count is 'of them running [count]';
+'conditions that are pending, running, or lost and not closed by a person [count]';
+comment on column experiment_summary.pending_count is 'pending conditions [count]';
+comment on column experiment_summary.running_count is 'running conditions [count]';
 comment on column experiment_summary.lost_count is
-'of them lost: not ended, yet gone from the queue; those closed by a person too [count]';
-comment on column experiment_summary.missing_count is 'of them never launched [count]';
+'lost conditions: not ended, yet gone from the queue; those closed by a person too [count]';
+comment on column experiment_summary.missing_count is 'conditions never launched [count]';
 comment on column experiment_summary.cycle_count is 'cycles launched; 0 = nothing launched [count]';
-comment on column experiment_summary.job_count is 'jobs seen, superseded ones and duplicates too [count]';
+comment on column experiment_summary.job_count is 'jobs seen, including superseded ones and duplicates [count]';
 comment on column experiment_summary.unpriced_count is 'of them those whose cost is unknown [count]';
-comment on column experiment_summary.run_h is 'run time of all jobs as SkyPilot counts it [h]';
+comment on column experiment_summary.run_h is 'run time of all jobs as reported by SkyPilot [h]';
 comment on column experiment_summary.run_per_success_h is
 'run_h per succeeded condition; null = no success [h]';
 comment on column experiment_summary.detection_latency_s is
 'median time from a failure to the first poll that showed it; null = no failure [s]';
-comment on column experiment_summary.cost_usd is 'cost where it is known; null = all of it unknown [USD]';
+comment on column experiment_summary.cost_usd is 'known cost; null = no cost is known [USD]';
 comment on column experiment_summary.wasted_usd is
-'of it the cost of failed attempts; null = all of it unknown [USD]';
+'part of cost_usd: the cost of failed attempts; null = no cost is known [USD]';
 comment on column experiment_summary.cost_per_success_usd is
 'cost_usd per succeeded condition; a lower bound while unpriced_count > 0; null = no success [USD]';

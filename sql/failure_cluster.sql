@@ -90,11 +90,11 @@ from crossed;
 comment on view failure_cluster is
 'A root cause at a factor level; grain: experiment_id, root_cause_id, factor, level';
 comment on column failure_cluster.experiment_id is 'the experiment [id]';
-comment on column failure_cluster.root_cause_id is 'what failures of one root cause share [id]';
+comment on column failure_cluster.root_cause_id is 'the root cause [id]';
 comment on column failure_cluster.category is 'its category [name]';
 comment on column failure_cluster.factor is
 'the factor, one with two or more levels; region and zone count as factors [name]';
-comment on column failure_cluster.level is 'its level as text [text]';
+comment on column failure_cluster.level is 'the level as text [text]';
 comment on column failure_cluster.failed_count is
 'conditions of the level that failed with this cause in their newest result [count]';
 comment on column failure_cluster.total_count is 'conditions of the level that have a result [count]';

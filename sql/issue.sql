@@ -151,14 +151,14 @@ comment on column issue.experiment_id is 'the experiment [id]';
 comment on column issue.root_cause_id is 'the root cause [id]';
 comment on column issue.signature is 'the most frequent error among its failures [id]';
 comment on column issue.category is 'root cause category [name]';
-comment on column issue.subcategory is 'closer than the category; null = none [name]';
+comment on column issue.subcategory is 'more specific than the category; null = none [name]';
 comment on column issue.remedy is 'config, code, auto or unrecoverable; null = not examined yet [name]';
 comment on column issue.reason is
 'unrecoverable: its remedy is a person; out_of_cycles: still failing after the last allowed cycle [name]';
-comment on column issue.root_cause is 'the cause as one sentence, of the surest failure [text]';
-comment on column issue.evidence is 'the line that decided there, redacted; null = none [text]';
+comment on column issue.root_cause is 'the cause in one sentence, from its most certain failure [text]';
+comment on column issue.evidence is 'the line that determined the cause there, redacted; null = none [text]';
 comment on column issue.evidence_source is
-'where it stood: log, controller_log, failure_reason or status [name]';
+'where it was found: log, controller_log, failure_reason or status [name]';
 comment on column issue.evidence_job_id is 'the job it is of [id]';
 comment on column issue.affected_files is 'project files that its log names, deepest first [text]';
 comment on column issue.condition_ids is 'conditions whose newest attempt failed with it [id]';
@@ -169,9 +169,9 @@ comment on column issue.condition_count is 'conditions whose newest attempt fail
 comment on column issue.failed_count is 'attempts that failed with it, of every cycle [count]';
 comment on column issue.unpriced_count is 'of them those whose cost is unknown [count]';
 comment on column issue.cycle is 'newest cycle in which it failed [count]';
-comment on column issue.evidence_line is 'number of the evidence in the stored log, from 1 [count]';
-comment on column issue.confidence is 'how sure the rule is, of the surest failure [ratio]';
-comment on column issue.cost_usd is 'known cost of these attempts; null = all of it unknown [USD]';
-comment on column issue.first_failed_at is 'the first of them failed [UTC]';
-comment on column issue.last_failed_at is 'the last of them failed [UTC]';
+comment on column issue.evidence_line is 'line number of the evidence in the stored log, from 1 [count]';
+comment on column issue.confidence is 'highest confidence of its failures [ratio]';
+comment on column issue.cost_usd is 'known cost of these attempts; null = no cost is known [USD]';
+comment on column issue.first_failed_at is 'the first conditions that failed [UTC]';
+comment on column issue.last_failed_at is 'the last conditions that failed [UTC]';
 comment on column issue.filed_at is 'when fmon last filed or found the issue; null = never [UTC]';

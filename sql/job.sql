@@ -162,8 +162,8 @@ comment on column job.role is
 comment on column job.status is 'SkyPilot''s status as it came; of an absent job the last one known [name]';
 comment on column job.state is
 'pending, running (unknown statuses too), succeeded, failed, cancelled, lost (open but gone) [name]';
-comment on column job.details is 'what SkyPilot says it is doing [text]';
-comment on column job.failure_reason is 'why it failed as SkyPilot says it [text]';
+comment on column job.details is 'details reported by SkyPilot [text]';
+comment on column job.failure_reason is 'reason for the failure, as reported by SkyPilot [text]';
 comment on column job.resources is 'requested resources [text]';
 comment on column job.cloud is 'cloud it runs on [name]';
 comment on column job.region is 'region it runs in [name]';
@@ -180,11 +180,11 @@ comment on column job.run_s is
 comment on column job.machine_s is 'time with a machine, see view machine_time; null = unknown [s]';
 comment on column job.price_usd_per_h is 'price of its machine when first seen; null = unknown [USD/h]';
 comment on column job.cost_usd is 'price times machine_s; null = unknown [USD]';
-comment on column job.submitted_at is 'submitted to SkyPilot [UTC]';
-comment on column job.start_at is 'first RUNNING [UTC]';
-comment on column job.end_at is 'became terminal [UTC]';
+comment on column job.submitted_at is 'when it was submitted to SkyPilot [UTC]';
+comment on column job.start_at is 'when it was first RUNNING [UTC]';
+comment on column job.end_at is 'when it became terminal [UTC]';
 comment on column job.since_at is
-'when its present state began: SkyPilot''s time, else the first poll that saw it [UTC]';
+'when its current state began: SkyPilot''s time, else the first poll that saw it [UTC]';
 comment on column job.first_seen_at is 'first poll that saw it [UTC]';
-comment on column job.detected_at is 'first poll that showed its present status [UTC]';
+comment on column job.detected_at is 'first poll that showed its current status [UTC]';
 comment on column job.last_seen_at is 'newest successful poll that saw it [UTC]';

@@ -12,7 +12,7 @@ group by finding.experiment_id, finding.job_id;
 comment on view job_error is 'The error that a job was examined for; grain: experiment_id, job_id';
 comment on column job_error.experiment_id is 'the experiment [id]';
 comment on column job_error.job_id is 'the managed job that failed [id]';
-comment on column job_error.signature is 'hash of the normalised error: the same = the identical error [id]';
-comment on column job_error.category is 'root cause category; unknown where nothing decides [name]';
+comment on column job_error.signature is 'hash of the normalized error; same hash = identical error [id]';
+comment on column job_error.category is 'root cause category; unknown = no rule decided [name]';
 comment on column job_error.source is
 'where it was found: log, controller_log, failure_reason or status; null = nowhere [name]';

@@ -129,8 +129,8 @@ comment on column job_observation.is_newest is 'the newest row of its job task [
 comment on column job_observation.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
 comment on column job_observation.job_duration_s is
 'SkyPilot''s run time; only in rows of ended jobs and rows without start_at [s]';
-comment on column job_observation.seen_at is 'when the poll looked [UTC]';
-comment on column job_observation.submitted_at is 'submitted to SkyPilot [UTC]';
-comment on column job_observation.start_at is 'first RUNNING; setup is part of RUNNING [UTC]';
-comment on column job_observation.last_recovered_at is 'last recovery done [UTC]';
-comment on column job_observation.end_at is 'became terminal [UTC]';
+comment on column job_observation.seen_at is 'time of the poll [UTC]';
+comment on column job_observation.submitted_at is 'when it was submitted to SkyPilot [UTC]';
+comment on column job_observation.start_at is 'when it was first RUNNING; setup is part of RUNNING [UTC]';
+comment on column job_observation.last_recovered_at is 'when its last recovery was done [UTC]';
+comment on column job_observation.end_at is 'when it became terminal [UTC]';

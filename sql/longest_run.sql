@@ -115,7 +115,7 @@ comment on column longest_run.has_succeeded is 'all its tasks succeeded [bool]';
 comment on column longest_run.has_started is 'it was RUNNING at least once [bool]';
 comment on column longest_run.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
 comment on column longest_run.longest_run_s is
-'its longest run, recovery included, tasks added up; null = not started or unknown [s]';
+'its longest run, recovery included, sum over its tasks; null = not started or unknown [s]';
 comment on column longest_run.duration_s is 'run time of its ended tasks, see view job [s]';
 comment on column longest_run.failed_at is
 'its first failed task ended; null = none failed, or unknown [UTC]';

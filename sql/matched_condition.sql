@@ -107,7 +107,7 @@ create or replace macro matched_condition(before, after) as table
 comment on macro table matched_condition is -- noqa: PRS
 'The same cell in two experiments, or in one of them; grain: experiment_id, before_experiment_id, side, kind, cell
 experiment_id: the later experiment [id]
-before_experiment_id: the one that it is compared with [id]
+before_experiment_id: the earlier experiment that it is compared with [id]
 kind: grid or baseline [name]
 side: both, or the one that has the cell: before or after [name]
 cell: factor -> level of the factors that both experiments have [text]
@@ -120,7 +120,7 @@ after_categories: root cause categories of those that failed after [name]
 manifest_position: position of its first condition in the manifest, that of before where it has one [count]
 before_condition_count: how many conditions it has before [count]
 after_condition_count: how many conditions it has after [count]
-before_succeeded_count: of them succeeded before [count]
-after_succeeded_count: of them succeeded after [count]
-before_failed_count: of them failed before [count]
-after_failed_count: of them failed after [count]';
+before_succeeded_count: conditions that succeeded before [count]
+after_succeeded_count: conditions that succeeded after [count]
+before_failed_count: conditions that failed before [count]
+after_failed_count: conditions that failed after [count]';

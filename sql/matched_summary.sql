@@ -52,10 +52,10 @@ comment on macro table matched_summary is -- noqa: PRS
 'An experiment over the conditions that it has in common with another; grain: experiment_id
 experiment_id: one of the two experiments [id]
 condition_count: its conditions in cells that both have [count]
-succeeded_count: of them succeeded [count]
-failed_count: of them failed [count]
-unpriced_count: their jobs whose cost is unknown [count]
+succeeded_count: conditions that succeeded [count]
+failed_count: conditions that failed [count]
+unpriced_count: jobs whose cost is unknown [count]
 run_h: run time of all their jobs and cycles [h]
 run_per_success_h: run_h per succeeded condition; null = no success [h]
-cost_usd: cost of all their jobs and cycles where it is known; null = all of it unknown [USD]
+cost_usd: known cost of all their jobs and cycles; null = no cost is known [USD]
 cost_per_success_usd: cost_usd per succeeded condition; a lower bound while unpriced_count > 0; null = no success [USD]';

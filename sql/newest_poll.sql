@@ -23,7 +23,7 @@ inner join heartbeat
 comment on view newest_poll is 'The newest poll of an experiment; none = never polled; grain: experiment_id';
 comment on column newest_poll.experiment_id is 'the experiment [id]';
 comment on column newest_poll.poll_id is 'order of the poll within the experiment [id]';
-comment on column newest_poll.error_type is 'class of the error where the queue did not answer [name]';
+comment on column newest_poll.error_type is 'class of the error if the queue did not answer [name]';
 comment on column newest_poll.error is 'its message [text]';
 comment on column newest_poll.is_ok is 'the queue answered [bool]';
-comment on column newest_poll.polled_at is 'when the queue was looked at [UTC]';
+comment on column newest_poll.polled_at is 'when the queue was polled [UTC]';

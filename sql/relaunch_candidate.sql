@@ -141,7 +141,7 @@ comment on column relaunch_candidate.job_name is 'the exact name of its jobs [na
 comment on column relaunch_candidate.reason is
 'failed, kill_switch (cancelled by it), cancelled (by a person) or lost (closed as lost) [name]';
 comment on column relaunch_candidate.root_cause_id is
-'root cause of the failure; unknown/unexamined = not looked at yet; null = not failed [id]';
+'root cause of the failure; unknown/unexamined = not examined yet; null = not failed [id]';
 comment on column relaunch_candidate.category is 'root cause category; null = not failed [name]';
 comment on column relaunch_candidate.remedy is
 'auto, config, code, none, unrecoverable (only once its fix is recorded), cancelled or lost [name]';
@@ -154,5 +154,5 @@ comment on column relaunch_candidate.manifest_position is 'position in the manif
 comment on column relaunch_candidate.cycle is 'the cycle it would run in [count]';
 comment on column relaunch_candidate.last_cycle is 'cycle of its newest attempt [count]';
 comment on column relaunch_candidate.cost_usd is
-'known cost of all its jobs so far; null = all of it unknown [USD]';
+'known cost of all its jobs so far; null = no cost is known [USD]';
 comment on column relaunch_candidate.end_at is 'its newest attempt ended [UTC]';

@@ -149,11 +149,11 @@ comment on column run.run_name is 'its name in MLflow [name]';
 comment on column run.status is 'MLflow''s status: RUNNING, FINISHED, FAILED, KILLED ... [name]';
 comment on column run.joined_by is
 'condition or job_name (the condition tag), or job (the job tag); null = not joined [name]';
-comment on column run.parent_run_id is 'the run it is nested in; null = none [id]';
+comment on column run.parent_run_id is 'the parent run; null = none [id]';
 comment on column run.url is 'its page; null = the tracking store has none [text]';
 comment on column run.metrics is 'metric -> last value, the chosen ones [text]';
 comment on column run.is_newest is 'the newest run of its condition, one that is not nested first [bool]';
 comment on column run.cycle is 'cycle of that job [count]';
 comment on column run.started_at is 'when it began [UTC]';
 comment on column run.ended_at is 'when it ended; null = it has not [UTC]';
-comment on column run.read_at is 'when MLflow was asked [UTC]';
+comment on column run.read_at is 'when MLflow was queried [UTC]';

@@ -31,7 +31,7 @@ create or replace macro state_change(before, after) as table
 comment on macro table state_change is -- noqa: PRS
 'A cell that succeeded in one experiment and failed in the other; grain: experiment_id, before_experiment_id, kind, cell
 experiment_id: the later experiment [id]
-before_experiment_id: the one that it is compared with [id]
+before_experiment_id: the earlier experiment that it is compared with [id]
 kind: grid or baseline [name]
 change: regressed (all its conditions succeeded, now some fail) or recovered (some failed, now all succeed) [name]
 cell: factor -> level of the factors that both experiments have [text]

@@ -179,7 +179,7 @@ from explained;
 
 comment on view suspect is 'What levels explain a root cause; grain: experiment_id, root_cause_id, round';
 comment on column suspect.experiment_id is 'the experiment [id]';
-comment on column suspect.root_cause_id is 'what failures of one root cause share [id]';
+comment on column suspect.root_cause_id is 'the root cause [id]';
 comment on column suspect.category is 'its category [name]';
 comment on column suspect.combination is
 'factor -> level, one or two of them; none = universal: every condition failed with it [text]';

@@ -40,8 +40,8 @@ create or replace macro suspect_change(before, after) as table
 comment on macro table suspect_change is -- noqa: PRS
 'A combination that explains a cause in one of two experiments, or both; grain: experiment_id, before_experiment_id, root_cause_id, combination
 experiment_id: the later experiment [id]
-before_experiment_id: the one that it is compared with [id]
-root_cause_id: what failures of one root cause share [id]
+before_experiment_id: the earlier experiment that it is compared with [id]
+root_cause_id: the root cause [id]
 category: its category [name]
 side: suspect in both, or only before or after [name]
 combination: factor -> level, by factor; empty = every condition failed with it [text]

@@ -32,6 +32,6 @@ comment on column timeline.cycle is '0 = first launch, 1 and 2 = relaunches [cou
 comment on column timeline.run_s is 'run time, see view job; null = not started [s]';
 comment on column timeline.cost_usd is 'what it has cost so far; null = unknown [USD]';
 comment on column timeline.from_at is 'submitted, else first seen [UTC]';
-comment on column timeline.start_at is 'first RUNNING; null = not yet, or unknown [UTC]';
+comment on column timeline.start_at is 'when it was first RUNNING; null = not yet, or unknown [UTC]';
 comment on column timeline.to_at is
 'ended, else the first poll that showed its end; of an open task the clock of view experiment [UTC]';
