@@ -1,6 +1,6 @@
 -- Periods in which a job task is in one of the steps that a kind of alarm watches, from the poll that first
--- showed the step to the poll that showed another one. View alarm has the episodes that reached their threshold.
--- When a job leaves the queue, all its episodes end except for the one of kind lost.
+-- showed the step to the poll that showed another one. View alarm has the episodes that reached their
+-- threshold. When a job leaves the queue, all its episodes end except for the one of kind lost.
 create or replace view alarm_episode as
 with kind as (
     select
@@ -138,19 +138,21 @@ left join succeeding
     on lasting.experiment_id = succeeding.experiment_id and lasting.job_id = succeeding.job_id;
 
 comment on view alarm_episode is
-'A period in which a job task met the criterion of an alarm; grain: experiment_id, kind, job_id, task_id, poll_id';
+'A period in which the criterion of an alarm was met; grain: experiment_id, kind, job_id, task_id, poll_id';
 comment on column alarm_episode.experiment_id is 'the experiment [id]';
 comment on column alarm_episode.condition_id is 'the condition [id]';
 comment on column alarm_episode.job_id is 'its managed job [id]';
 comment on column alarm_episode.task_id is 'task within the job [id]';
 comment on column alarm_episode.poll_id is 'the poll that first showed it [id]';
-comment on column alarm_episode.cleared_poll_id is 'the poll that showed its end; null while it lasts [id]';
+comment on column alarm_episode.cleared_poll_id is
+'the poll that showed its end; null while it lasts [id]';
 comment on column alarm_episode.kind is 'kind of the alarm, see view alarm [name]';
 comment on column alarm_episode.severity is 'critical or warning [name]';
 comment on column alarm_episode.wording is 'wording of the alarm [text]';
 comment on column alarm_episode.status is 'SkyPilot''s status when it began [name]';
 comment on column alarm_episode.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
-comment on column alarm_episode.threshold_s is 'how long it may last; 0 = any duration raises an alarm; null = no limit [s]';
+comment on column alarm_episode.threshold_s is
+'how long it may last; 0 = any duration raises an alarm; null = no limit [s]';
 comment on column alarm_episode.started_at is
 'when it began: SkyPilot''s time, otherwise the first poll that saw it [UTC]';
 comment on column alarm_episode.seen_at is 'the first poll that saw it [UTC]';

@@ -1,6 +1,6 @@
--- How every attempt ended, and the root cause if it failed. Open and cancelled attempts have no result and are
--- left out. Clusters and suspects count one result per condition: its newest, in any cycle. So the successes
--- of earlier cycles remain as counter-evidence to the failures of the newest one.
+-- How every attempt ended, and the root cause if it failed. Open and cancelled attempts have no result and
+-- are left out. Clusters and suspects count one result per condition: its newest, in any cycle. So the
+-- successes of earlier cycles remain as counter-evidence to the failures of the newest one.
 create or replace view attempt_result as
 with ended as (
     select
@@ -65,7 +65,8 @@ comment on view attempt_result is
 comment on column attempt_result.experiment_id is 'the experiment [id]';
 comment on column attempt_result.condition_id is 'the condition [id]';
 comment on column attempt_result.job_id is 'its managed job [id]';
-comment on column attempt_result.task_id is 'the task that determines the result: the first that failed [id]';
+comment on column attempt_result.task_id is
+'the task that determines the result: the first that failed [id]';
 comment on column attempt_result.root_cause_id is
 'the root cause; unknown/unexamined = not examined yet; null = it succeeded [id]';
 comment on column attempt_result.category is 'root cause category; null = succeeded [name]';

@@ -327,6 +327,8 @@ comment on column audit.experiment_id is 'the experiment [id]';
 comment on column audit.criterion is 'F1 to F5, or one of five quality criteria [name]';
 comment on column audit.evidence is 'the violations, or what was found to be in order [text]';
 comment on column audit.is_ok is 'there is no violation [bool]';
-comment on column audit.criterion_number is 'order: by rule, the rule itself before its criteria [count]';
-comment on column audit.rule is 'fmon audit exits with 20 + the first rule that was not followed; 1 to 5 [count]';
+comment on column audit.criterion_number is
+'order: by rule, the rule itself before its criteria [count]';
+comment on column audit.rule is
+'fmon audit exits with 20 + the first rule that was not followed; 1 to 5 [count]';
 comment on column audit.violation_count is 'number of violations [count]';

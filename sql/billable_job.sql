@@ -1,5 +1,5 @@
--- Ended jobs whose cost can be looked up in SkyPilot's cost report, which finds a job by the names of its tasks.
--- Recordings and queues read from a file have none.
+-- Ended jobs whose cost can be looked up in SkyPilot's cost report, which finds a job by the names of its
+-- tasks. Recordings and queues read from a file have none.
 create or replace view billable_job as
 with asked as (
     select distinct heartbeat.experiment_id

@@ -61,6 +61,7 @@ comment on column bystander.experiment_id is 'the experiment [id]';
 comment on column bystander.root_cause_id is 'the root cause, see view suspect [id]';
 comment on column bystander.same_condition_ids is 'conditions with all levels of the combination [id]';
 comment on column bystander.near_condition_ids is 'conditions with some of its levels, not all [id]';
-comment on column bystander.round is 'round of the search that found the suspect, see view suspect [count]';
+comment on column bystander.round is
+'round of the search that found the suspect, see view suspect [count]';
 comment on column bystander.same_count is 'conditions with all its levels [count]';
 comment on column bystander.near_count is 'conditions with some of its levels, not all [count]';

@@ -84,8 +84,8 @@ changing as (
     from fix_record
 ),
 
--- The same condition, unchanged: in parallel in the same cycle, or relaunched when nothing had to be fixed, so
--- that rule F3 requires the same image. Jobs that were restarted manually may have been changed.
+-- The same condition, unchanged: in parallel in the same cycle, or relaunched when nothing had to be fixed,
+-- so that rule F3 requires the same image. Jobs that were restarted manually may have been changed.
 unchanged as (
     select distinct
         failed.experiment_id,
@@ -256,7 +256,8 @@ comment on column cause.remedy is
 comment on column cause.root_cause is 'the cause in one sentence [text]';
 comment on column cause.exception_class is 'the exception that determined the cause; null = none [name]';
 comment on column cause.message is 'its message, with the parts that differ between runs masked [text]';
-comment on column cause.evidence is 'the line that determined the cause, from its most certain failure; null = none [text]';
+comment on column cause.evidence is
+'the line that determined the cause, from its most certain failure; null = none [text]';
 comment on column cause.evidence_source is
 'where it was found: log, controller_log, failure_reason or status; null = nowhere [name]';
 comment on column cause.rule is 'the rule that determined the cause [name]';
@@ -269,7 +270,8 @@ comment on column cause.signatures is 'the distinct errors among them [id]';
 comment on column cause.affected_files is 'project files that their logs name, deepest first [text]';
 comment on column cause.is_transient is
 'transient_evidence holds for more than half of the conditions that ever failed with it [bool]';
-comment on column cause.failed_count is 'conditions whose newest result is a failure of this cause [count]';
+comment on column cause.failed_count is
+'conditions whose newest result is a failure of this cause [count]';
 comment on column cause.evidence_job_id is 'the job whose log has the evidence [id]';
 comment on column cause.evidence_line is 'line number of the evidence in its stored log, from 1 [count]';
 comment on column cause.missing_log_count is

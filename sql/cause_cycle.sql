@@ -1,5 +1,6 @@
--- Each root cause in each cycle: the attempts that failed with it and their cost, how many of their conditions
--- have succeeded since, and what was done about it. Unlike view cause it includes recovered conditions.
+-- Each root cause in each cycle: the attempts that failed with it and their cost, how many of their
+-- conditions have succeeded since, and what was done about it. Unlike view cause it includes recovered
+-- conditions.
 create or replace view cause_cycle as
 with good as (
     select
@@ -53,7 +54,8 @@ comment on column cause_cycle.root_cause_id is
 comment on column cause_cycle.category is 'its category [name]';
 comment on column cause_cycle.remedy is
 'auto, config, code or unrecoverable (needs a person); null = not examined yet [name]';
-comment on column cause_cycle.root_cause is 'the cause in one sentence, from its most certain failure [text]';
+comment on column cause_cycle.root_cause is
+'the cause in one sentence, from its most certain failure [text]';
 comment on column cause_cycle.fixes is
 'what was done about it in this cycle, oldest first [text]';
 comment on column cause_cycle.cycle is '0 = first launch, 1 and 2 = relaunches [count]';

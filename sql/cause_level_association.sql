@@ -1,17 +1,16 @@
 -- The factor levels that a root cause is associated with, as numbers; view suspect has them as text.
 --
--- For each cause, all observed combinations of one or two levels are tested (fisher) over the newest results of
--- the conditions (attempt_result_level), with Holm's correction over all of them. A pair counts only if it is
--- also significant inside each of its two levels; otherwise one level explains everything. Of the remaining
--- combinations, the one with the smallest p wins the round; its conditions are removed, and the others are
--- tested again.
+-- For each cause, all observed combinations of one or two levels are tested (fisher) over the newest results
+-- of the conditions (attempt_result_level), with Holm's correction over all of them. A pair counts only if
+-- it is also significant inside each of its two levels; otherwise one level explains everything. Of the
+-- remaining combinations, the one with the smallest p wins the round; its conditions are removed, and the
+-- others are tested again.
 --
--- A condition that failed with another cause counts as one without this cause: it did not show it, but may
--- have died too early to. So a cause that occurs everywhere can look associated with the levels where the
--- other cause is absent. Leaving such conditions out would hide where a cause occurs; so they stay, and
--- outside_other_count has how many there are.
+-- A condition that failed with another cause counts as one without this cause, though it may have failed too
+-- early to show it. So a cause that occurs everywhere can look associated with the levels where the other
+-- cause is absent. Leaving them out would hide where a cause occurs; outside_other_count counts them.
 --
--- Triples are not tested: they need many conditions to be significant, and a pair inside one is found first.
+-- Triples are not tested: they need many conditions to be significant, and a pair in one is found first.
 create or replace view cause_level_association as
 with recursive
 mark as (
@@ -104,7 +103,7 @@ combined as (
     inner join item as other on paired.other = other.level_number
 ),
 
--- Materialized: otherwise the planner may pair the levels of all conditions before it filters failed ones.
+-- Materialized: otherwise the planner may pair the levels of all conditions first.
 failed_mark as materialized (
     select
         cause.cause_number,
@@ -126,7 +125,8 @@ struck as (
     group by one.cause_number, one.level_number, other.level_number
 ),
 
--- Most causes end here, because Holm's first step rejects nothing. Rounded, so that 1/20 is 0.05 here and below.
+-- Most causes end here, because Holm's first step rejects nothing. Rounded, so that 1/20 is 0.05 here and
+-- below.
 searched as (
     select
         cause.cause_number,
@@ -486,7 +486,8 @@ comment on column cause_level_association.round is
 'round of the search, from 1; later rounds test the conditions that earlier ones did not explain [count]';
 comment on column cause_level_association.failed_count is
 'conditions of the combination that failed with this cause [count]';
-comment on column cause_level_association.total_count is 'conditions of the combination that have a result [count]';
+comment on column cause_level_association.total_count is
+'conditions of the combination that have a result [count]';
 comment on column cause_level_association.remaining_failed_count is
 'conditions of this round that failed with this cause [count]';
 comment on column cause_level_association.remaining_total_count is
@@ -494,7 +495,8 @@ comment on column cause_level_association.remaining_total_count is
 comment on column cause_level_association.outside_other_count is
 'those of them outside the combination that failed with another cause, perhaps too early [count]';
 comment on column cause_level_association.lift is
-'failed_count / total_count against rest_failed_count / rest_total_count [ratio]';
-comment on column cause_level_association.p_value is 'chance of so many failures in it, see fisher [ratio]';
+'failed_count / total_count divided by remaining_failed_count / remaining_total_count [ratio]';
+comment on column cause_level_association.p_value is
+'probability of so many failures in it, see fisher [ratio]';
 comment on column cause_level_association.p_holm is
 'the same, corrected for all combinations of the round; at most 0.05 [ratio]';

@@ -15,7 +15,8 @@ with newest_attempt as (
         ) = 1
 ),
 
--- A job with several tasks has the state of its worst task: one failed task makes it failed, one lost task lost.
+-- A job with several tasks has the state of its worst task: one failed task makes it failed, one lost task
+-- lost.
 ranked as (
     select
         job.experiment_id,
@@ -145,7 +146,8 @@ comment on column condition.job_name is 'the exact name of its jobs [name]';
 comment on column condition.factors is 'factor -> level [text]';
 comment on column condition.state is
 'missing (never launched), pending, running, succeeded, failed, cancelled or lost [name]';
-comment on column condition.status is 'SkyPilot''s status of the task that determines the state; null = never seen [name]';
+comment on column condition.status is
+'SkyPilot''s status of the task that determines the state; null = never seen [name]';
 comment on column condition.category is
 'root cause category of the failure; null = not failed or not examined yet [name]';
 comment on column condition.failure_reason is 'reason for the failure, as reported by SkyPilot [text]';
@@ -155,11 +157,13 @@ comment on column condition.manifest_position is 'position in the manifest [coun
 comment on column condition.cycle is 'cycle of the newest attempt; null = missing [count]';
 comment on column condition.recovery_count is 'recoveries of the newest attempt [count]';
 comment on column condition.unpriced_count is 'jobs whose cost is unknown [count]';
-comment on column condition.run_s is 'run time of the newest attempt, sum over its tasks, see view job [s]';
+comment on column condition.run_s is
+'run time of the newest attempt, sum over its tasks, see view job [s]';
 comment on column condition.expected_s is 'expected run time; null = not in the config [s]';
 comment on column condition.cost_usd is
 'known cost of all its jobs and cycles, including duplicates; null = no cost is known [USD]';
-comment on column condition.wasted_usd is 'part of cost_usd: the cost of failed attempts; null = no cost is known [USD]';
+comment on column condition.wasted_usd is
+'part of cost_usd: the cost of failed attempts; null = no cost is known [USD]';
 comment on column condition.submitted_at is 'when the newest attempt was submitted [UTC]';
 comment on column condition.start_at is 'when the newest attempt was first RUNNING [UTC]';
 comment on column condition.end_at is 'when all tasks of the newest attempt had ended [UTC]';

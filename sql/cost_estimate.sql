@@ -1,5 +1,6 @@
--- The estimated cost of one more job of a condition. If the config has an expected time, it is that time at the
--- price of the newest machine; otherwise the average cost of succeeded jobs, otherwise of all ended jobs.
+-- The estimated cost of one more job of a condition. If the config has an expected time, it is that time at
+-- the price of the newest machine; otherwise the average cost of succeeded jobs, otherwise of all ended
+-- jobs.
 create or replace view cost_estimate as
 with priced as (
     select

@@ -18,7 +18,8 @@ comment on column cost_reconciliation.experiment_id is 'the experiment [id]';
 comment on column cost_reconciliation.job_count is 'jobs seen [count]';
 comment on column cost_reconciliation.reported_count is
 'jobs with a cost in SkyPilot''s cost report [count]';
-comment on column cost_reconciliation.compared_count is 'reported jobs whose cost fmon also knows [count]';
+comment on column cost_reconciliation.compared_count is
+'reported jobs whose cost fmon also knows [count]';
 comment on column cost_reconciliation.reported_usd is 'their cost in SkyPilot''s cost report [USD]';
 comment on column cost_reconciliation.difference_usd is
 'fmon''s cost minus SkyPilot''s, over the compared jobs; null = there are none [USD]';

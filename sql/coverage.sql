@@ -55,4 +55,5 @@ comment on column coverage.open_count is
 'conditions that are pending, running, or lost and not closed by a person [count]';
 comment on column coverage.unpriced_count is 'jobs whose cost is unknown [count]';
 comment on column coverage.cost_usd is 'known cost of their jobs; null = no cost is known [USD]';
-comment on column coverage.wasted_usd is 'part of cost_usd: the cost of failed attempts; null = no cost is known [USD]';
+comment on column coverage.wasted_usd is
+'part of cost_usd: the cost of failed attempts; null = no cost is known [USD]';

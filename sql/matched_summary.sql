@@ -1,5 +1,5 @@
--- Like for like: both experiments over the conditions that they have in common, see matched_condition. View
--- experiment_summary has each in full; where the grids differ, its costs per success do not compare.
+-- Summaries of both experiments over the conditions that they have in common, see matched_condition. View
+-- experiment_summary covers each in full; if the grids differ, its costs per success are not comparable.
 create or replace macro matched_summary(before, after) as table
     with matched as (
         select
@@ -49,7 +49,7 @@ create or replace macro matched_summary(before, after) as table
     group by matched.experiment_id;
 
 comment on macro table matched_summary is -- noqa: PRS
-'An experiment over the conditions that it has in common with another; grain: experiment_id
+'Summary of an experiment over the conditions that it has in common with another one; grain: experiment_id
 experiment_id: one of the two experiments [id]
 condition_count: its conditions in cells that both have [count]
 succeeded_count: conditions that succeeded [count]
