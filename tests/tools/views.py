@@ -1,4 +1,4 @@
-"""Generate docs/views.md from the comments in `sql/`: how the views relate, then each one with its columns."""
+"""Generate docs/views.md from the comments in `sql/`: how they relate, then each one with its columns."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
