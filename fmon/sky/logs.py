@@ -1,7 +1,7 @@
-"""The logs of jobs, wherever they are read from.
+"""Read the logs of jobs, from SkyPilot or from a recording.
 
-A ``LogReader`` can read and nothing else, as a ``QueueReader``. What it gives is raw: SkyPilot's
-prefixes, ANSI codes and secrets are still in it, so it goes through ``cleaned`` before it is shown or stored.
+A ``LogReader`` can only read, like a ``QueueReader``. The logs are raw, with SkyPilot's prefixes, ANSI
+codes and secrets: pass them through ``cleaned`` before they are shown or stored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CHUNK_BYTES = 1 << 20
 
 
 class SkyLogs:
-    """SkyPilot's API server: plain HTTP, and its SDK for the rest where that is not enough."""
+    """SkyPilot's API server: plain HTTP, or its SDK for the remaining logs if that is not enough."""
 
     name = "sky"
 
@@ -64,7 +64,7 @@ class RecordedLogs:
 
 
 class NoLogs:
-    """A queue that is read from a file comes without logs."""
+    """The logs of a queue that is read from a file: there are none."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -72,14 +72,14 @@ class NoLogs:
     def read(
         self, asks: Sequence[LogAsk], *, timeout_s: float
     ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
-        """Answer each with that; see ``LogReader.read``."""
+        """Answer that there is no log; see ``LogReader.read``."""
         del timeout_s
         for ask in asks:
             yield ask, LogMissingError(f"the queue was read from {self.name}, which has no logs")
 
 
 def open_logs(src: str | None) -> LogReader:
-    """Choose how logs are read, by where the queue is read from.
+    """Return the reader of logs for a source of the queue.
 
     Parameters
     ----------
@@ -99,13 +99,13 @@ def read_log(reader: LogReader, ask: LogAsk, *, timeout_s: float = TIMEOUT_S) ->
     Raises
     ------
     QueueError
-        There is none to be had, and why.
+        The log is not available; the message says why.
     """
     for _, answer in reader.read([ask], timeout_s=timeout_s):
         if isinstance(answer, QueueError):
             raise answer
         return answer
-    message = f"the log of job {ask.job_id} was not given within {timeout_s:g} s"
+    message = f"the log of job {ask.job_id} did not arrive within {timeout_s:g} s; try again later"
     raise QueueError(message, error_type="Timeout")
 
 
@@ -118,6 +118,6 @@ def _ends_of(path: Path) -> bytes:
 
 
 def _sdk_logs() -> LogReader:
-    from fmon.sky.sdk import SdkLogs  # only the few looks that need it pay for it
+    from fmon.sky.sdk import SdkLogs  # slow to import, and few polls need it
 
     return SdkLogs()

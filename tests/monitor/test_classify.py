@@ -39,7 +39,7 @@ OOM = """\
 (sam3-dice_ce, pid=7) torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 82.00 MiB.
 """
 DOWN = QueueError("no server", error_type="HTTP503")
-GONE = LogMissingError("SkyPilot knows no such job")
+GONE = LogMissingError("SkyPilot does not know the job")
 COLUMNS = "job_id, log_state, log_error, is_given_up, ask_count::bigint as ask_count, category, source"
 
 
@@ -170,14 +170,14 @@ def test_a_log_that_does_not_exist_is_asked_for_once(store, data):
     look(data, logs)
     look(data, logs, minute=500)
     assert logs.asked.count(LogAsk(4)) == 1
-    assert findings(data)[1]["log_error"] == "SkyPilot knows no such job"
+    assert findings(data)[1]["log_error"] == "SkyPilot does not know the job"
 
 
 def test_where_the_run_log_is_lost_the_controllers_is_read(store, data):
     logs = FakeLogs({LogAsk(4): "Job 4 not found.", LogAsk(4, is_controller=True): "provisioning\n"})
     look(data, logs)
     row = findings(data)[1]
-    assert (row["log_state"], row["log_error"]) == ("stored", "SkyPilot knows no such job")
+    assert (row["log_state"], row["log_error"]) == ("stored", "SkyPilot does not know the job")
     assert load_log(store, "4.log") is None
 
 

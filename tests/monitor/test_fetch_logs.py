@@ -28,7 +28,7 @@ from tests.support.queues import START, FakeLogs, FakeQueue, job
 from tests.support.world import write_config
 
 REFUSED = QueueError("no permission", error_type="HTTP403")
-GONE = LogMissingError("SkyPilot knows no such job")
+GONE = LogMissingError("SkyPilot does not know the job")
 DOWN = LogsDownError("no server", error_type="ApiServerConnectionError")
 OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 82.00 MiB.\n"
 NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
@@ -210,7 +210,7 @@ class TestRefusals:
         logs = Refusing()
         assert sum(examine(store, manifest, logs, now=START, budget=None).categories.values()) == 4
         assert logs.asked == []
-        assert told(store, "log_error") == dict.fromkeys(range(1, 5), "SkyPilot knows no such job")
+        assert told(store, "log_error") == dict.fromkeys(range(1, 5), "SkyPilot does not know the job")
         assert told(store, "is_given_up") == dict.fromkeys(range(1, 5), True)
 
     def test_death_at_any_system_call_forgets_no_refusal_that_was_stored(self, store, tmp_path):

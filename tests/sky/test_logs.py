@@ -64,7 +64,7 @@ def test_a_log_that_never_ends_is_a_timeout_in_time(server):
 
     server.on_logs = script
     began = time.monotonic()
-    with pytest.raises(QueueError, match=r"did not give the whole log within 0.6 s"):
+    with pytest.raises(QueueError, match=r"did not send the entire log within 0.6 s"):
         read(server, each_s=0.6)
     assert time.monotonic() - began < 3
 
