@@ -240,7 +240,7 @@ class TestGh:
 
     def test_that_hangs_is_given_up(self, store, tmp_path, github):
         (tmp_path / "bin/gh").write_text("#!/bin/sh\nexec sleep 60\n")
-        with pytest.raises(GitHubError, match=r"did not end within 0\.2 s"):
+        with pytest.raises(GitHubError, match=r"did not finish within 0\.2 s"):
             file(store, tmp_path / "reports", timeout_s=0.2)
 
     @pytest.mark.parametrize("said", ["", "not JSON", "{"])

@@ -36,7 +36,7 @@ def test_a_data_folder_that_does_not_exist_has_no_experiments(tmp_path):
 
 def test_a_data_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="can't be read .*; give the folder"):
+    with pytest.raises(ConfigError, match=r"can't be read .*; give the folder"):
         stores(tmp_path / "file")
 
 

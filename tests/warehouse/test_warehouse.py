@@ -22,7 +22,7 @@ from fmon.store.folder import Store
 from fmon.store.reading import reading_set
 from fmon.warehouse import VIEWS, connect, dictionary, query_rows, rows
 from fmon.warehouse.load import bind_reported
-from fmon.warehouse.views import make_again, read_twice, relations_in
+from fmon.warehouse.views import read_twice, recompute, relations_in
 from tests.support import ROOT
 from tests.support.queries import select
 from tests.support.stores import ID, START, failed_poll, manifest, new_store, poll, record
@@ -309,7 +309,7 @@ def test_tables_follow_a_source_that_is_filled_again(store, tmp_path):
     changed.reported_as_of = START
     bind_reported(con, [changed])
     assert rows(con, query) == [{"n": 0}]
-    make_again(con, ["reported_cost"])
+    recompute(con, ["reported_cost"])
     assert rows(con, query) == [{"n": 1}]
 
 
