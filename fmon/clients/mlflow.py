@@ -69,7 +69,9 @@ def tracked_runs(settings: Tracking, since: datetime) -> list[dict[str, Any]]:
         try:
             found = client.get_experiment_by_name(settings.experiment)
             if found is None:
-                message = f"MLflow at {_shown(uri)} has no experiment {settings.experiment!r}; correct mlflow.experiment"
+                message = (
+                    f"MLflow at {_shown(uri)} has no experiment {settings.experiment!r}; correct the config"
+                )
                 raise TrackingError(message)
             read_at = datetime.now(UTC)
             runs = [_row(run, settings, _page(uri, found)) for run in _runs(client, found, since)]

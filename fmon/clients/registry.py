@@ -137,8 +137,8 @@ def credentials_of(host: str, *, timeout_s: float = TIMEOUT_S) -> tuple[str, str
         found = found or _in_file((config.get("auths") or {}).get(key))
         if found and found[0] == IDENTITY_TOKEN_USER:
             message = (
-                f"the credentials for {host} are an identity token, which fmon can't use; log in with a user name "
-                f"and an access token: docker login {host}"
+                f"the credentials for {host} are an identity token, which fmon can't use; log in with a user "
+                f"name and an access token: docker login {host}"
             )
             raise RegistryError(message)
         if found:
