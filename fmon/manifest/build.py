@@ -95,8 +95,8 @@ def extend(manifest: Manifest, fresh: Manifest) -> None:
     lost = [name for name, entry in old.items() if name not in new or new[name].job_name != entry.job_name]
     if lost:
         message = (
-            f"{manifest.experiment_id} has some of these jobs, but its conditions {listed(lost)} are missing from "
-            f"{fresh.config_file} or have another job name; use a new experiment_name for the new design"
+            f"{manifest.experiment_id} has some of these jobs, but its conditions {listed(lost)} are missing "
+            f"from {fresh.config_file} or have another job name; use a new experiment_name for a new design"
         )
         raise ConfigError(message)
     for name, entry in old.items():

@@ -1,7 +1,7 @@
 """Phase 2, monitor: read the queue and store the answer.
 
-Reads the queue with a ``QueueReader``, which can't launch or cancel anything. Writes snapshots into the stores
-of the experiments.
+Reads the queue with a ``QueueReader``, which can't launch or cancel anything. Writes snapshots into the
+stores of the experiments.
 """
 
 from __future__ import annotations

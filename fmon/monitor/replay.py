@@ -125,7 +125,7 @@ def _polls(path: Path) -> Iterator[tuple[datetime, Answer | QueueError]]:
             if number == len(lines):
                 return  # without a newline: the recorder was killed while it wrote this line
             message = (
-                f"{path}, line {number} is not a recorded poll ({type(fault).__name__}: {fault}); write it as "
+                f"{path}, line {number} is not a recorded poll ({type(fault).__name__}: {fault}); write "
                 '{"polled_at": "<ISO 8601 UTC>", "jobs": [...]} or {"polled_at": ..., "error": "..."}'
             )
             raise ConfigError(message) from fault

@@ -52,7 +52,7 @@ class JobLog:
 
     def sentence(self) -> str:
         """Return a description for stderr."""
-        kind = "controller log" if self.ask.is_controller else "log"
+        kind = "controller's log" if self.ask.is_controller else "log"
         source = "stored" if self.is_stored else "live"
         sentence = f"{kind} of job {self.ask.job_id} ({self.condition_id}), {source}"
         if self.others:

@@ -202,7 +202,7 @@ def test_what_is_over_the_budget_of_one_poll_comes_with_the_next(store, data):
     manifest = read_manifest(store)
     first = examine(store, manifest, logs, now=START, budget=Budget(jobs=1))
     assert (len(findings(data)), first.left_count) == (1, 1)
-    assert first.sentence() == "1 failure examined: 1 cuda_oom; 1 failure without its log yet"
+    assert first.sentence() == "1 failure examined: 1 cuda_oom; 1 failure without a log yet"
     look(data, logs)
     assert len(findings(data)) == 2
     assert len(logs.asked) == 2
@@ -262,7 +262,7 @@ def test_other_rules_or_patterns_examine_anew_from_the_stored_logs(store, data, 
 
 def test_without_a_reader_what_was_never_asked_for_stays_to_be_asked(store, data):
     examine(store, read_manifest(store), None, now=START)
-    assert [row["log_error"] for row in findings(data)] == ["not asked for yet"] * 2
+    assert [row["log_error"] for row in findings(data)] == ["not requested yet"] * 2
     look(data, oom_logs())
     assert {row["log_state"] for row in findings(data)} == {"stored"}
 

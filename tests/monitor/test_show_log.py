@@ -43,7 +43,7 @@ def test_a_condition_shows_the_stored_log_of_its_newest_job(data):
     live = FakeLogs()
     found = logs(data, None, "sam3-dice_ce", live)
     assert (found.text, found.is_stored, found.others) == ("fourth \x07bell\n", True, [3])
-    assert found.sentence() == "log of job 4 (sam3-dice_ce), stored; the condition has also job 3"
+    assert found.sentence() == "log of job 4 (sam3-dice_ce), stored; other jobs of the condition: 3"
     assert live.asked == []
 
 
