@@ -186,7 +186,7 @@ class _Examination:
         has_new = any(map(self._is_new, due))
         waiting = [wait for finding in self._findings.values() if (wait := self._next_ask(finding))]
         unexamined.clear_pending(self._store, token, has_new=has_new, not_before=min(waiting, default=None))
-        missing = {ask.job_id: str(fault) for ask, fault in self._fetching.faults.items()}
+        missing = {request.job_id: str(fault) for request, fault in self._fetching.faults.items()}
         given_up = {key[0] for key, finding in self._findings.items() if finding["is_given_up"]}
         return Examined(
             experiment_id=self._store.experiment_id,
@@ -294,7 +294,7 @@ class _Examination:
         before = self._before.get((attempt.job_id, attempt.task_id), {})
         ask_count = before.get("ask_count", 0) + (attempt.job_id in self._fetching.asked)
         missing = self._fetching.missing(attempt)
-        faults = [self._fetching.faults[ask] for ask in missing if ask in self._fetching.faults]
+        faults = [self._fetching.faults[request] for request in missing if request in self._fetching.faults]
         error, is_given_up = None, False
         if faults:
             error = "; ".join(dict.fromkeys(map(str, faults)))
@@ -303,7 +303,7 @@ class _Examination:
         elif missing:  # nothing was requested: the earlier error still applies
             error = before.get("log_error") or NOT_ASKED
             is_given_up = before.get("is_given_up", False)
-        has_any = any(self._fetching.text(ask) is not None for ask in attempt.logs)
+        has_any = any(self._fetching.text(request) is not None for request in attempt.logs)
         return {
             "log_state": "stored" if has_any else "missing",
             "log_error": error,

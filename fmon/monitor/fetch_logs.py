@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fmon.errors import QueueError
 from fmon.sky.clean_log import cleaned, is_silent, no_log
 from fmon.sky.logs import NoLogs, RecordedLogs
-from fmon.sky.reader import LogAsk, LogMissingError, LogsDownError
+from fmon.sky.reader import LogMissingError, LogRequest, LogsDownError
 from fmon.store.job_logs import load_log, save_log
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ class FailedTask(NamedTuple):
     failure_reason: str | None
 
     @property
-    def logs(self) -> tuple[LogAsk, LogAsk]:
+    def logs(self) -> tuple[LogRequest, LogRequest]:
         """The log of the job and that of its controller."""
-        return LogAsk(self.job_id), LogAsk(self.job_id, is_controller=True)
+        return LogRequest(self.job_id), LogRequest(self.job_id, is_controller=True)
 
 
 class Budget:
@@ -81,10 +81,10 @@ class Fetching:
 
     def __init__(self, store: Store, reader: LogReader | None, budget: Budget) -> None:
         self.asked: set[int] = set()
-        self.faults: dict[LogAsk, QueueError] = {}
+        self.faults: dict[LogRequest, QueueError] = {}
         self._store, self._reader, self._budget = store, reader, budget
         self._budgeted: set[int] = set()
-        self._absent: set[LogAsk] = set()  # no other process stores logs during an examination
+        self._absent: set[LogRequest] = set()  # no other process stores logs during an examination
         self._down: LogsDownError | None = None
 
     def fetch(self, attempts: Iterable[FailedTask]) -> Iterator[int]:
@@ -96,51 +96,51 @@ class Fetching:
             The job of each log that was stored or is not available.
         """
         pending = self._within_budget(attempts) if self._reader else []
-        for ask, answer in self._answers(pending):
-            self.asked.add(ask.job_id)
-            pending.remove(ask)
-            self._keep(ask, answer)
-            yield ask.job_id
+        for request, answer in self._answers(pending):
+            self.asked.add(request.job_id)
+            pending.remove(request)
+            self._keep(request, answer)
+            yield request.job_id
         if self._down is not None:  # the others would fail too, and were not requested
-            for ask in pending:
-                self.faults[ask] = self._down
-                yield ask.job_id
+            for request in pending:
+                self.faults[request] = self._down
+                yield request.job_id
 
-    def _within_budget(self, attempts: Iterable[FailedTask]) -> list[LogAsk]:
+    def _within_budget(self, attempts: Iterable[FailedTask]) -> list[LogRequest]:
         """Return the logs to request; each new job reduces the budget."""
-        pending: dict[LogAsk, None] = {}
+        pending: dict[LogRequest, None] = {}
         for attempt in attempts:
-            asks = [ask for ask in self.missing(attempt) if ask not in self.faults]
-            if asks and attempt.job_id not in self._budgeted and not self._budget.is_spent:
+            requests = [request for request in self.missing(attempt) if request not in self.faults]
+            if requests and attempt.job_id not in self._budgeted and not self._budget.is_spent:
                 self._budget.jobs -= 1
                 self._budgeted.add(attempt.job_id)
             if attempt.job_id in self._budgeted:
-                pending.update(dict.fromkeys(asks))
+                pending.update(dict.fromkeys(requests))
         return list(pending)
 
-    def _answers(self, pending: list[LogAsk]) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+    def _answers(self, pending: list[LogRequest]) -> Iterator[tuple[LogRequest, bytes | QueueError]]:
         """Request logs in the remaining time, until the source is unavailable."""
         if self._reader is None or not pending or self._down is not None or not self._budget.left_s:
             return
-        for ask, answer in self._reader.read(tuple(pending), timeout_s=self._budget.left_s):
-            yield ask, answer
+        for request, answer in self._reader.read(tuple(pending), timeout_s=self._budget.left_s):
+            yield request, answer
             if isinstance(answer, LogsDownError):
                 self._down = answer
                 return
 
-    def _keep(self, ask: LogAsk, answer: bytes | QueueError) -> None:
+    def _keep(self, request: LogRequest, answer: bytes | QueueError) -> None:
         """Store a log, or remember why there is none."""
         if isinstance(answer, QueueError):
-            self.faults[ask] = answer
+            self.faults[request] = answer
             return
         text = cleaned(answer)
         if reason := no_log(text):
-            self.faults[ask] = LogMissingError(reason)
+            self.faults[request] = LogMissingError(reason)
         else:
-            save_log(self._store, ask.file_name, text)
-            self._absent.discard(ask)
+            save_log(self._store, request.file_name, text)
+            self._absent.discard(request)
 
-    def missing(self, attempt: FailedTask) -> list[LogAsk]:
+    def missing(self, attempt: FailedTask) -> list[LogRequest]:
         """Return the needed logs that are not stored, with the controller's if the job printed nothing."""
         own, controllers = attempt.logs
         text = self.text(own)
@@ -160,11 +160,11 @@ class Fetching:
         missing = self.missing(attempt)
         return bool(missing) and self.faults.keys().isdisjoint(missing)
 
-    def text(self, ask: LogAsk) -> str | None:
+    def text(self, request: LogRequest) -> str | None:
         """Read a stored log."""
-        if ask in self._absent:
+        if request in self._absent:
             return None
-        text = load_log(self._store, ask.file_name)
+        text = load_log(self._store, request.file_name)
         if text is None:
-            self._absent.add(ask)
+            self._absent.add(request)
         return text

@@ -15,7 +15,7 @@ from fmon.errors import ConfigError, QueueError
 from fmon.model import MAX_CONDITIONS
 from fmon.monitor.ingest import is_terminal, match, new_manifest
 from fmon.redact import redact
-from fmon.sky.reader import LogAsk
+from fmon.sky.reader import LogRequest
 from fmon.sky.record import queue_record
 from fmon.store.durable import write_durably
 
@@ -137,12 +137,12 @@ def _remove_incomplete_line(handle: int) -> None:
 
 def _save_logs(job_ids: list[int], logs: LogReader, folder: Path) -> Iterator[str]:
     """Fetch the logs of jobs and of their controllers; report those that are not available."""
-    asks = [LogAsk(job_id, is_controller) for job_id in job_ids for is_controller in (False, True)]
+    requests = [LogRequest(job_id, is_controller) for job_id in job_ids for is_controller in (False, True)]
     saved = 0
-    for ask, answer in logs.read(asks, timeout_s=EACH_S * len(asks)):
+    for request, answer in logs.read(requests, timeout_s=EACH_S * len(requests)):
         if isinstance(answer, QueueError):
-            yield f"no {ask.file_name} ({answer})"
+            yield f"no {request.file_name} ({answer})"
         else:
-            write_durably(folder / ask.file_name, redact(answer.decode("utf-8", "replace")).encode())
+            write_durably(folder / request.file_name, redact(answer.decode("utf-8", "replace")).encode())
             saved += 1
-    yield f"{saved} of {len(asks)} logs saved"
+    yield f"{saved} of {len(requests)} logs saved"

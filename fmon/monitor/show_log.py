@@ -13,7 +13,7 @@ from fmon.manifest.file import read_manifest
 from fmon.manifest.stored import StoredExperiment
 from fmon.sky.clean_log import cleaned, is_silent, no_log
 from fmon.sky.logs import read_log
-from fmon.sky.reader import LogAsk, LogMissingError
+from fmon.sky.reader import LogMissingError, LogRequest
 from fmon.store.folder import Store, find
 from fmon.store.job_logs import load_log
 from fmon.text import listed, nearest
@@ -34,7 +34,7 @@ class JobLog:
 
     Attributes
     ----------
-    ask
+    request
         Which log it is: that of the job or that of its controller.
     condition_id
         The condition of the job.
@@ -45,16 +45,16 @@ class JobLog:
     """
 
     text: str
-    ask: LogAsk
+    request: LogRequest
     condition_id: str
     is_stored: bool
     others: list[int]
 
     def sentence(self) -> str:
         """Return a description for stderr."""
-        kind = "controller's log" if self.ask.is_controller else "log"
+        kind = "controller's log" if self.request.is_controller else "log"
         source = "stored" if self.is_stored else "live"
-        sentence = f"{kind} of job {self.ask.job_id} ({self.condition_id}), {source}"
+        sentence = f"{kind} of job {self.request.job_id} ({self.condition_id}), {source}"
         if self.others:
             sentence += f"; other jobs of the condition: {listed(map(str, self.others))}"
         return sentence
@@ -88,13 +88,13 @@ def logs(
     manifest = read_manifest(store)
     entry, job_id = _choose(manifest, target)
     others = sorted(_jobs(entry) - {job_id})
-    own, controllers = LogAsk(job_id), LogAsk(job_id, is_controller=True)
+    own, controllers = LogRequest(job_id), LogRequest(job_id, is_controller=True)
     found = _stored(store, [controllers] if controller else [own, controllers])
-    ask, text = found or (controllers if controller else own, None)
+    request, text = found or (controllers if controller else own, None)
     if text is None:
-        text = _live(manifest, reader, ask)
+        text = _live(manifest, reader, request)
     return JobLog(
-        text=text, ask=ask, condition_id=entry.condition, is_stored=found is not None, others=others
+        text=text, request=request, condition_id=entry.condition, is_stored=found is not None, others=others
     )
 
 
@@ -155,23 +155,23 @@ def _jobs(entry: Entry) -> set[int]:
     return newest | {attempt.job_id for attempt in entry.attempts}
 
 
-def _stored(store: Store, asks: list[LogAsk]) -> tuple[LogAsk, str] | None:
+def _stored(store: Store, requests: list[LogRequest]) -> tuple[LogRequest, str] | None:
     """Return the first stored log with output of the job, else the first stored one."""
-    texts = [(ask, text) for ask in asks if (text := load_log(store, ask.file_name)) is not None]
+    texts = [
+        (request, text) for request in requests if (text := load_log(store, request.file_name)) is not None
+    ]
     return next((item for item in texts if not is_silent(item[1])), texts[0] if texts else None)
 
 
-def _live(manifest: Manifest, reader: LogReader, ask: LogAsk) -> str:
+def _live(manifest: Manifest, reader: LogReader, request: LogRequest) -> str:
     """Request a log that is not stored."""
     if manifest.is_replay:
-        message = (
-            f"job {ask.job_id} is from a recording, which has only logs of failed jobs and no {ask.file_name}"
-        )
+        message = f"job {request.job_id} is from a recording, which stores no {request.file_name} of it"
         raise LogMissingError(message)
     try:
-        text = cleaned(read_log(reader, ask))
+        text = cleaned(read_log(reader, request))
     except QueueError as error:
-        raise QueueError(f"no log of job {ask.job_id}: {error}", error_type=error.error_type) from error
+        raise QueueError(f"no log of job {request.job_id}: {error}", error_type=error.error_type) from error
     if reason := no_log(text):
-        raise LogMissingError(f"no log of job {ask.job_id}: {reason}")
+        raise LogMissingError(f"no log of job {request.job_id}: {reason}")
     return text

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from http.client import HTTPConnection, HTTPResponse
 
-    from fmon.sky.reader import LogAsk
+    from fmon.sky.reader import LogRequest
 
 EACH_S = 20.0
 """Longest time for one log [s]: a slow one must not keep the others from being read."""
@@ -61,38 +61,38 @@ class HttpLogs:
         self._stream_bytes = stream_bytes
 
     def read(
-        self, asks: Sequence[LogAsk], *, timeout_s: float
-    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+        self, requests: Sequence[LogRequest], *, timeout_s: float
+    ) -> Iterator[tuple[LogRequest, bytes | QueueError]]:
         """Read logs one by one; see ``LogReader.read``."""
         until = time.monotonic() + timeout_s
         late_count = 0
-        for ask in asks:
+        for request in requests:
             left_s = until - time.monotonic()
             if left_s < self._each_s * LEAST_SHARE:
                 return
             try:
                 endpoint = find_endpoint()
                 refuse_proxy(endpoint.url)
-                yield ask, self._log(endpoint, ask, min(left_s, self._each_s))
+                yield request, self._log(endpoint, request, min(left_s, self._each_s))
             except QueueError as error:
                 late_count = late_count + 1 if error.error_type == "Timeout" else 0
                 if error.error_type == "ApiServerConnectionError" or late_count == MAX_LATE:
-                    yield ask, LogsDownError(str(error), error_type=error.error_type)
+                    yield request, LogsDownError(str(error), error_type=error.error_type)
                     return
-                yield ask, error
+                yield request, error
             else:
                 late_count = 0
 
-    def _log(self, endpoint: Endpoint, ask: LogAsk, deadline_s: float) -> bytes:
+    def _log(self, endpoint: Endpoint, request: LogRequest, deadline_s: float) -> bytes:
         """Read one log; only its head and tail if it is too long for the time or the size."""
         began = time.monotonic()
-        head = _Stream(endpoint, ask, None, self._stream_bytes)
+        head = _Stream(endpoint, request, None, self._stream_bytes)
         head.run_for(deadline_s * 2 / 3)
         if head.is_complete:
             return head.ends.value()
         if not head.ends.total:
             raise head.timeout(deadline_s)
-        tail = _Stream(endpoint, ask, TAIL_LINES, self._stream_bytes)
+        tail = _Stream(endpoint, request, TAIL_LINES, self._stream_bytes)
         tail.run_for(deadline_s - (time.monotonic() - began))
         if not tail.is_complete:
             raise tail.timeout(deadline_s)
@@ -102,11 +102,11 @@ class HttpLogs:
 class _Stream:
     """The stream of one log, on a separate thread: the caller's deadline holds whatever the server does."""
 
-    def __init__(self, endpoint: Endpoint, ask: LogAsk, tail: int | None, most_bytes: int) -> None:
+    def __init__(self, endpoint: Endpoint, request: LogRequest, tail: int | None, most_bytes: int) -> None:
         self.ends = Ends()
         self.is_complete = False
         self._endpoint = endpoint
-        self._body = logs_body(endpoint, ask.job_id, controller=ask.is_controller, tail=tail)
+        self._body = logs_body(endpoint, request.job_id, controller=request.is_controller, tail=tail)
         self._most_bytes = most_bytes
         self._connection: HTTPConnection | None = None
         self._error: BaseException | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fmon.errors import QueueError
 from fmon.sky.head_and_tail import Ends
-from fmon.sky.reader import SDK_MAY_KNOW, LogAsk, LogMissingError, LogReader
+from fmon.sky.reader import SDK_MAY_KNOW, LogMissingError, LogReader, LogRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,15 +31,15 @@ class SkyLogs:
         self._open_sdk = open_sdk
 
     def read(
-        self, asks: Sequence[LogAsk], *, timeout_s: float
-    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+        self, requests: Sequence[LogRequest], *, timeout_s: float
+    ) -> Iterator[tuple[LogRequest, bytes | QueueError]]:
         """Read logs; see ``LogReader.read``."""
         until = time.monotonic() + timeout_s
-        for number, (ask, answer) in enumerate(self._http.read(asks, timeout_s=timeout_s)):
+        for number, (request, answer) in enumerate(self._http.read(requests, timeout_s=timeout_s)):
             if isinstance(answer, QueueError) and answer.error_type in SDK_MAY_KNOW:
-                yield from self._open_sdk().read(asks[number:], timeout_s=until - time.monotonic())
+                yield from self._open_sdk().read(requests[number:], timeout_s=until - time.monotonic())
                 return
-            yield ask, answer
+            yield request, answer
 
 
 class RecordedLogs:
@@ -51,16 +51,16 @@ class RecordedLogs:
         self._folder = folder
 
     def read(
-        self, asks: Sequence[LogAsk], *, timeout_s: float
-    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+        self, requests: Sequence[LogRequest], *, timeout_s: float
+    ) -> Iterator[tuple[LogRequest, bytes | QueueError]]:
         """Read logs; see ``LogReader.read``."""
         del timeout_s
-        for ask in asks:
-            path = self._folder / ask.file_name
+        for request in requests:
+            path = self._folder / request.file_name
             try:
-                yield ask, _ends_of(path)
+                yield request, _ends_of(path)
             except OSError as fault:
-                yield ask, LogMissingError(f"the recording has no {path.name} ({fault.strerror})")
+                yield request, LogMissingError(f"the recording has no {path.name} ({fault.strerror})")
 
 
 class NoLogs:
@@ -70,12 +70,12 @@ class NoLogs:
         self.name = name
 
     def read(
-        self, asks: Sequence[LogAsk], *, timeout_s: float
-    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+        self, requests: Sequence[LogRequest], *, timeout_s: float
+    ) -> Iterator[tuple[LogRequest, bytes | QueueError]]:
         """Answer that there is no log; see ``LogReader.read``."""
         del timeout_s
-        for ask in asks:
-            yield ask, LogMissingError(f"the queue was read from {self.name}, which has no logs")
+        for request in requests:
+            yield request, LogMissingError(f"the queue was read from {self.name}, which has no logs")
 
 
 def open_logs(src: str | None) -> LogReader:
@@ -93,7 +93,7 @@ def open_logs(src: str | None) -> LogReader:
     return SkyLogs(HttpLogs(), _sdk_logs)
 
 
-def read_log(reader: LogReader, ask: LogAsk, *, timeout_s: float = TIMEOUT_S) -> bytes:
+def read_log(reader: LogReader, request: LogRequest, *, timeout_s: float = TIMEOUT_S) -> bytes:
     """Read one log.
 
     Raises
@@ -101,11 +101,11 @@ def read_log(reader: LogReader, ask: LogAsk, *, timeout_s: float = TIMEOUT_S) ->
     QueueError
         The log is not available; the message says why.
     """
-    for _, answer in reader.read([ask], timeout_s=timeout_s):
+    for _, answer in reader.read([request], timeout_s=timeout_s):
         if isinstance(answer, QueueError):
             raise answer
         return answer
-    message = f"the log of job {ask.job_id} did not arrive within {timeout_s:g} s; try again later"
+    message = f"the log of job {request.job_id} did not arrive within {timeout_s:g} s; try again later"
     raise QueueError(message, error_type="Timeout")
 
 

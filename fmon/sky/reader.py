@@ -24,7 +24,7 @@ class LogsDownError(QueueError):
     """The source of logs is unavailable: requests for other logs would fail too."""
 
 
-class LogAsk(NamedTuple):
+class LogRequest(NamedTuple):
     """Identifies one log: that of a job, or that of its controller (provisioning, recovery)."""
 
     job_id: int
@@ -42,20 +42,20 @@ class LogReader(Protocol):
     name: str
 
     def read(
-        self, asks: Sequence[LogAsk], *, timeout_s: float
-    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+        self, requests: Sequence[LogRequest], *, timeout_s: float
+    ) -> Iterator[tuple[LogRequest, bytes | QueueError]]:
         """Read the logs written so far, one by one, without following them.
 
         Parameters
         ----------
-        asks
+        requests
             The logs; there is at most one answer for each, in this order.
         timeout_s
             Longest time for all logs [s]; there is no answer for logs after that or after a LogsDownError.
 
         Yields
         ------
-        LogAsk, bytes or QueueError
+        LogRequest, bytes or QueueError
             The raw log (head and tail of a long one, with the cut marked), or why it is not available:
             LogMissingError if it never will be, LogsDownError if none is, which is the last answer,
             otherwise a QueueError.

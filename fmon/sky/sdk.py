@@ -24,7 +24,7 @@ from fmon.sky.record import parse_records
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from fmon.sky.reader import LogAsk
+    from fmon.sky.reader import LogRequest
 
 TIMEOUT_S = 60.0
 LEAST_S = 20.0
@@ -65,20 +65,23 @@ class SdkLogs:
     name = "sky"
 
     def read(
-        self, asks: Sequence[LogAsk], *, timeout_s: float
-    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+        self, requests: Sequence[LogRequest], *, timeout_s: float
+    ) -> Iterator[tuple[LogRequest, bytes | QueueError]]:
         """Read logs; see ``LogReader.read``."""
-        arguments = [f"{ask.job_id}:controller" if ask.is_controller else str(ask.job_id) for ask in asks]
+        arguments = [
+            f"{request.job_id}:controller" if request.is_controller else str(request.job_id)
+            for request in requests
+        ]
         try:
             answers = ask_worker("logs", *arguments, timeout_s=max(timeout_s, LEAST_S))
         except QueueError as error:
-            yield asks[0], LogsDownError(str(error), error_type=error.error_type)
+            yield requests[0], LogsDownError(str(error), error_type=error.error_type)
             return
-        for ask, answer in zip(asks, answers, strict=False):
+        for request, answer in zip(requests, answers, strict=False):
             if "text" in answer:
-                yield ask, answer["text"].encode()
+                yield request, answer["text"].encode()
             else:
-                yield ask, QueueError(answer["error"], error_type=answer["type"])
+                yield request, QueueError(answer["error"], error_type=answer["type"])
 
 
 def ask_worker(*arguments: str, timeout_s: float = TIMEOUT_S) -> Any:

@@ -134,7 +134,7 @@ NONSENSE = {
     "expected_job_count: Expected int >= 0": top(expected_job_count=-1),
     "experiment_id is 'other', but the folder is named": top(experiment_id="other"),
     "written by a newer fmon .*schema_version 2.*upgrade": top(schema_version=2),
-    "schema_version is '1', not a number": top(schema_version="1"),
+    "schema_version is '1', which is not a positive integer": top(schema_version="1"),
     "unknown key 'job', did you mean 'jobs'": top(job=[]),
     "jobs: Expected array, got object": top(jobs={}),
     "factors: Expected object, got array": top(factors=[]),
@@ -211,7 +211,7 @@ def test_the_schema_is_a_schema_and_accepts_what_is_written(store):
     jsonschema.validate(content(store), schema)
 
 
-NOT_IN_A_SCHEMA = ("already used", "twice", "the same", "is no level", "is missing", "but ", "after relaunch",
+NOT_IN_A_SCHEMA = ("already used", "twice", "the same", "is not a level", "is missing", "but ", "after relaunch",
                    "modle", "no levels", "has the name")  # fmt: skip
 
 

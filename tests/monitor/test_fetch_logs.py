@@ -16,7 +16,7 @@ from fmon.model import Pattern
 from fmon.monitor.classify import examine
 from fmon.monitor.fetch_logs import Budget, budget_of
 from fmon.sky.logs import NoLogs, RecordedLogs
-from fmon.sky.reader import LogAsk, LogMissingError, LogsDownError
+from fmon.sky.reader import LogMissingError, LogRequest, LogsDownError
 from fmon.store import unexamined
 from fmon.store.durable import lock
 from fmon.store.findings import read_findings
@@ -153,7 +153,7 @@ class TestBudget:
     def test_a_job_and_its_controller_count_as_one(self, store):
         logs = Refusing()
         examined(store, logs, budget=Budget(jobs=1))
-        assert logs.asked == [LogAsk(1), LogAsk(1, is_controller=True)]
+        assert logs.asked == [LogRequest(1), LogRequest(1, is_controller=True)]
         assert told(store) == {1: 1}
 
     def test_who_was_never_asked_for_comes_before_who_was(self, store):
@@ -235,7 +235,7 @@ class TestServerThatIsDown:
     def test_it_answers_for_all_that_were_wanted_and_only_the_first_is_counted(self, store):
         logs = Refusing(DOWN)
         done = examined(store, logs)
-        assert logs.asked == [LogAsk(1)]
+        assert logs.asked == [LogRequest(1)]
         assert told(store) == {1: 1, 2: 0, 3: 0, 4: 0}
         assert done.missing == dict.fromkeys(range(1, 5), "no server")
         assert done.left_count == 0
@@ -246,9 +246,9 @@ class TestServerThatIsDown:
 
     def test_when_it_is_back_who_was_not_asked_for_comes_first_and_findings_get_better(self, store):
         examined(store, Refusing(DOWN))
-        logs = FakeLogs({LogAsk(number): OOM for number in range(1, 5)})
+        logs = FakeLogs({LogRequest(number): OOM for number in range(1, 5)})
         assert examined(store, logs).categories == {}, "a minute must pass"
         examined(store, logs, minute=1)
-        assert logs.asked == [LogAsk(2), LogAsk(3), LogAsk(4), LogAsk(1)]
+        assert logs.asked == [LogRequest(2), LogRequest(3), LogRequest(4), LogRequest(1)]
         assert told(store, "category") == dict.fromkeys(range(1, 5), "cuda_oom")
         assert not store.unexamined.exists()

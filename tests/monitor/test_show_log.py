@@ -9,7 +9,7 @@ from fmon.errors import ConfigError, QueueError
 from fmon.launch.adopt import adopt
 from fmon.monitor.poll import poll
 from fmon.monitor.show_log import chosen_jobs, logs
-from fmon.sky.reader import LogAsk
+from fmon.sky.reader import LogRequest
 from tests.support.queues import START, FakeLogs, FakeQueue, job
 from tests.support.world import write_config
 
@@ -28,10 +28,10 @@ CONTROLLER = {"is_controller": True}
 def data(tmp_path):
     """Job 1 runs; 2 failed in silence; 3 and then 4 are of one condition."""
     texts = {
-        LogAsk(2, **CONTROLLER): "no node for job 2\n",
-        LogAsk(3): "third\n",
-        LogAsk(4): "fourth \x07bell\n",
-        LogAsk(4, **CONTROLLER): "setup of job 4\n",
+        LogRequest(2, **CONTROLLER): "no node for job 2\n",
+        LogRequest(3): "third\n",
+        LogRequest(4): "fourth \x07bell\n",
+        LogRequest(4, **CONTROLLER): "setup of job 4\n",
     }
     queue = FakeQueue(JOBS)
     adopt(write_config(tmp_path / "config"), queue, tmp_path / "data", now=START)
@@ -59,7 +59,7 @@ def test_the_controllers_log_is_shown_on_request_and_where_the_job_was_silent(da
 
 
 def test_a_log_that_is_not_stored_is_read_live_cleaned_and_redacted(data):
-    live = FakeLogs({LogAsk(1): "(dynunet-dice_ce, pid=7) \x1b[31mepoch 1 MY_TOKEN=abcdef\x1b[0m\n"})
+    live = FakeLogs({LogRequest(1): "(dynunet-dice_ce, pid=7) \x1b[31mepoch 1 MY_TOKEN=abcdef\x1b[0m\n"})
     found = logs(data, None, "dynunet-dice_ce", live)
     assert (found.text, found.is_stored) == ("epoch 1 MY_TOKEN=[redacted:token]\n", False)
 
@@ -67,7 +67,7 @@ def test_a_log_that_is_not_stored_is_read_live_cleaned_and_redacted(data):
 @pytest.mark.parametrize("answer", [QueueError("no server", error_type="Timeout"), "Job 1 not found."])
 def test_a_live_log_that_cannot_be_had_is_a_queue_error(data, answer):
     with pytest.raises(QueueError, match=r"no log of job 1: (no server|SkyPilot does not know the job)"):
-        logs(data, None, "1", FakeLogs({LogAsk(1): answer}))
+        logs(data, None, "1", FakeLogs({LogRequest(1): answer}))
 
 
 def test_an_unknown_condition_is_refused_with_the_nearest_one(data):
@@ -104,7 +104,9 @@ def test_a_selection_prints_each_log_below_its_name(data, monkeypatch):
 
 def test_of_several_logs_those_that_can_be_had_are_printed_before_it_fails(data, monkeypatch):
     monkeypatch.setattr(
-        fmon.sky.logs, "open_logs", lambda src: FakeLogs({LogAsk(1): QueueError("no server", error_type="x")})
+        fmon.sky.logs,
+        "open_logs",
+        lambda src: FakeLogs({LogRequest(1): QueueError("no server", error_type="x")}),
     )
     done = CliRunner().invoke(app, ["logs", "1", "model=sam3", "--data", str(data)])
     assert isinstance(done.exception, QueueError)
