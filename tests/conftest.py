@@ -1,8 +1,22 @@
-"""Which pytest process of ``make test-real`` runs what."""
+"""Where a test has its stores and its config, and which pytest process of ``make test-real`` runs what."""
 
 from pathlib import Path
 
 import pytest
+
+from tests.support.world import write_config
+
+
+@pytest.fixture
+def data(tmp_path):
+    """The data directory; it is not made yet."""
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def config(tmp_path):
+    """The config of the small experiment."""
+    return write_config(tmp_path / "config")
 
 
 @pytest.hookimpl(optionalhook=True)

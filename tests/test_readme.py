@@ -1,5 +1,6 @@
 """The README's blocks run and print what it says."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -26,13 +27,16 @@ def test_console_blocks_print_what_the_readme_says(folder):
 
 
 @pytest.mark.slow
-def test_python_blocks_run(folder):
+def test_the_python_block_prints_what_its_query_answers(folder):
     run("fmon replay data/demo", folder)
-    for number, block in enumerate(blocks("python")):
-        (folder / f"block{number}.py").write_text(block)
-        *_, head, _, _, _, row, _ = run(f"python block{number}.py", folder).splitlines()
-        assert re.findall(r"\w+", head) == ["cycle", "job_count", "cost_usd", "unpriced_count"]
-        assert re.findall(r"[\d.]+", row)[:2] == ["0", "19"]
+    (block,) = blocks("python")
+    (folder / "block.py").write_text(block)
+    head, _, _, row = re.findall(r"^│ *(.*?) *│$", run("python block.py", folder), re.MULTILINE)
+    query = re.search(r'con\.sql\("(.*)"\)', block)[1]
+    (answer,) = json.loads(run(f"fmon sql '{query}' -o json", folder))
+    assert re.split(r" +┆ +", head) == list(answer)
+    assert [json.loads(value) for value in re.split(r" +┆ +", row)] == list(answer.values())
+    assert answer["job_count"] == 19
 
 
 def test_the_config_of_the_readme_is_one(folder):

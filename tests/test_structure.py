@@ -1,6 +1,7 @@
 """docs/structure.md is what the docstrings say; the package has no import cycle."""
 
 import re
+from pathlib import Path
 
 import grimp
 import pytest
@@ -49,6 +50,21 @@ def test_a_cycle_of_imports_is_found_and_has_no_levels():
 def test_the_level_is_the_longest_chain_below():
     made = graph_of(("cli", "phase"), ("phase", "ground"), ("cli", "ground"), ("other", "ground"))
     assert graph.levels(made) == [["ground"], ["other", "phase"], ["cli"]]
+
+
+def test_no_test_module_is_imported():
+    """What tests share is in tests/support; the search sees code in strings too."""
+    of_tests = re.compile(r"^\s*(?:from|import) (?:tests\S*\.test_|tests\S* import test_)", re.MULTILINE)
+    assert of_tests.search("    from tests.store.test_log import blocks\nfrom tests import test_words")
+    assert [path for path in (ROOT / "tests").rglob("*.py") if of_tests.search(path.read_text())] == []
+
+
+def test_nothing_is_patched_by_a_dotted_path():
+    """A move would break it: a test hands in what it needs, or patches the attribute of an object."""
+    dotted = re.compile(r"\bsetattr\(\s*[\"']")
+    assert dotted.search('monkeypatch.setattr(\n    "time.sleep", print)')
+    files = (path for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__))
+    assert [path for path in files if dotted.search(path.read_text())] == []
 
 
 def test_every_path_that_agents_md_names_is_there():

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import typer
 
 from fmon.cli.options import INTERRUPTED
+from fmon.cli.outside import outside
 from fmon.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-def can_ask() -> bool:
-    """Return whether a person sits at the terminal."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def require_consent(question: str, *, verb: str, participle: str) -> None:
@@ -34,7 +29,7 @@ def require_consent(question: str, *, verb: str, participle: str) -> None:
     ConfigError
         The answer was no, or there is no terminal to ask on.
     """
-    if not can_ask():
+    if not outside().can_ask():
         raise ConfigError(f"no terminal to ask on; use --yes to {verb} or --dry-run to look")
     if not confirm(question):
         raise ConfigError(f"nothing was {participle}: you answered no")
@@ -43,11 +38,11 @@ def require_consent(question: str, *, verb: str, participle: str) -> None:
 def confirm(question: str) -> bool:
     """Ask on the terminal."""
     try:
-        return typer.confirm(question, err=True)
+        return outside().confirm(question)
     except typer.Abort:  # Ctrl-C or Ctrl-D instead of an answer
         raise typer.Exit(INTERRUPTED) from None
 
 
 def confirming(*, yes: bool) -> Callable[[str], bool] | None:
     """Return what asks a further question; None where no question may be asked."""
-    return None if yes or not can_ask() else confirm
+    return None if yes or not outside().can_ask() else confirm

@@ -23,15 +23,16 @@ from fmon.cli.options import (
     now,
     user,
 )
+from fmon.cli.outside import outside
 from fmon.cli.poll import DEFAULT_DATA
 from fmon.cli.stderr import say
-from fmon.clock import Clock
 from fmon.errors import ConfigError, FmonError
 from fmon.text import counted
 
 if TYPE_CHECKING:
     from fmon.cancel.cancel import Cancelled, CancelRequest
     from fmon.cancel.close_lost import Lost
+    from fmon.clock import Clock
     from fmon.study import Study
 
 TARGETS = ("condition_id", "job_id", "status", "reason")
@@ -122,7 +123,7 @@ def _cancel(study: Study, request: CancelRequest, how: _How) -> None:
         count = counted(len(proposal.targets), "job")
         require_consent(f"Cancel {count}?", verb="cancel", participle="cancelled")
     try:
-        done = _act(study, request, clock=Clock())
+        done = _act(study, request, clock=outside().clock)
     except KeyboardInterrupt:
         say("interrupted; SkyPilot goes on with the jobs that it was asked to cancel")
         raise typer.Exit(INTERRUPTED) from None
@@ -131,11 +132,9 @@ def _cancel(study: Study, request: CancelRequest, how: _How) -> None:
 
 def _act(study: Study, request: CancelRequest, *, clock: Clock) -> Cancelled:
     from fmon.cancel.cancel import cancel as cancel_phase
-    from fmon.sky.queue import open_queue
-    from fmon.sky.submit.sdk import SdkSubmitter
 
-    with closing(SdkSubmitter()) as submitter:
-        return cancel_phase(study, request, submitter, open_queue("sky"), clock=clock)
+    with closing(outside().open_submitter()) as submitter:
+        return cancel_phase(study, request, submitter, outside().open_queue("sky"), clock=clock)
 
 
 def _close(study: Study, named: tuple[str, ...], *, by: str, reason: str, how: _How) -> None:

@@ -16,6 +16,7 @@ from fmon.cli.options import (
     Selection,
     now,
 )
+from fmon.cli.outside import outside
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE
 from fmon.cli.stderr import say
 
@@ -33,14 +34,13 @@ def diagnose(
 ) -> None:
     """Group all failures by root cause, with affected jobs, evidence and fix."""
     from fmon.diagnose.diagnose import diagnose as diagnose_phase
-    from fmon.sky.logs import open_logs
     from fmon.study import open_study
     from fmon.terminal.diagnosis import print_diagnosis
 
     diagnosis = diagnose_phase(
         open_study(data, experiment),
         is_partial=partial,
-        logs=open_logs(queue),
+        logs=outside().open_logs(queue),
         now=now(),
         selections=tuple(selections or ()),
     )

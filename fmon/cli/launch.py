@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,16 +28,13 @@ from fmon.cli.options import (
     print_lines,
     user,
 )
+from fmon.cli.outside import outside
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE
 from fmon.cli.stderr import refuse_bad, say
-from fmon.clock import Clock
 from fmon.model import MAX_CONDITIONS
 from fmon.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from fmon.launch.launch import LaunchDependencies
     from fmon.launch.outcome import Launched
 
 
@@ -95,11 +91,10 @@ def adopt(
 ) -> None:
     """Monitor jobs that already run: match them to the conditions of a config by name."""
     from fmon.launch.adopt import adopt as adopt_phase
-    from fmon.sky.queue import open_queue
 
     since = since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
     adopted = adopt_phase(
-        config, open_queue(queue), data, since=since, now=now(), max_conditions=max_conditions
+        config, outside().open_queue(queue), data, since=since, now=now(), max_conditions=max_conditions
     )
     say(*adopted.sentences())
     print_lines([adopted.experiment_id])
@@ -143,7 +138,11 @@ def run_launch(
     try:
         with LaunchBar() as bar:
             launched = launch(
-                config, data, dependencies(progress=bar.show), options, max_conditions=max_conditions
+                config,
+                data,
+                outside().dependencies(queue="sky", progress=bar.show),
+                options,
+                max_conditions=max_conditions,
             )
     except KeyboardInterrupt:
         say("interrupted; running the command again resumes it and launches nothing twice")
@@ -151,21 +150,3 @@ def run_launch(
     say(*(sentence for sentence in launched.sentences() if sentence not in printed))
     print_lines(launched.lines())
     return launched
-
-
-def dependencies(*, queue: str = DEFAULT_QUEUE, progress: Callable[[int, int], None]) -> LaunchDependencies:
-    """Return what a launch depends on: SkyPilot, the image's registry, this machine."""
-    from fmon.clients.registry import digest_of
-    from fmon.launch.launch import LaunchDependencies
-    from fmon.sky.queue import open_queue
-    from fmon.sky.submit.sdk import SdkSubmitter
-
-    return LaunchDependencies(
-        open_submitter=SdkSubmitter,
-        queue=open_queue(queue),
-        digest_of=digest_of,
-        environ=os.environ,
-        folder=Path.cwd(),
-        clock=Clock(),
-        progress=progress,
-    )

@@ -27,9 +27,9 @@ from fmon.cli.options import (
     print_lines,
     several_experiments,
 )
+from fmon.cli.outside import outside
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE, PollCall, run_poll
 from fmon.cli.stderr import say
-from fmon.clock import Clock
 from fmon.errors import QueueError
 from fmon.model import MAX_CONDITIONS
 
@@ -71,8 +71,6 @@ def watch(
     """Poll until no job is open, with a live table of the selected conditions."""
     from fmon.cli.cancel import act
     from fmon.monitor.poll import watch as watch_phase
-    from fmon.sky.logs import open_logs
-    from fmon.sky.queue import open_queue
     from fmon.store.folder import find
     from fmon.terminal.interrupt import Interrupts
     from fmon.terminal.watch import WatchScreen
@@ -80,20 +78,20 @@ def watch(
     found = find(data, experiment).experiment_id
     shown = partial(current_status, data, found, selections or ())
     try:
-        with Interrupts() as ctrl_c, WatchScreen() as screen:
+        with Interrupts(outside().clock) as ctrl_c, WatchScreen() as screen:
             for polled in watch_phase(
                 data,
-                open_queue(queue),
+                outside().open_queue(queue),
                 found,
                 interval_s=interval,
-                clock=Clock(sleep=ctrl_c.sleep),
-                logs=open_logs(queue),
+                clock=ctrl_c.clock,
+                logs=outside().open_logs(queue),
             ):
                 status, note = shown(), _note(polled)
                 if (
                     queue == DEFAULT_QUEUE
                     and status.has_fired
-                    and (acted := act(data, found, clock=Clock(sleep=ctrl_c.sleep)))
+                    and (acted := act(data, found, clock=ctrl_c.clock))
                 ):
                     status, note = shown(), acted
                 screen.show(status, note=note)
@@ -141,14 +139,13 @@ def logs(
     """Print a job's log (stored, otherwise live); several logs each get a header."""
     from fmon.monitor.show_log import chosen_jobs
     from fmon.monitor.show_log import logs as logs_phase
-    from fmon.sky.logs import open_logs
     from fmon.text import visible
 
     wanted = chosen_jobs(data, experiment, selections, now=now())
     faults = []
     for each in wanted:
         try:
-            found = logs_phase(data, experiment, each, open_logs(queue), controller=controller)
+            found = logs_phase(data, experiment, each, outside().open_logs(queue), controller=controller)
         except QueueError as fault:
             faults.append(fault)
             continue
@@ -176,19 +173,17 @@ def record(
 ) -> None:
     """Record a live queue and its logs until all jobs have ended; secrets are redacted."""
     from fmon.monitor.record import record as record_phase
-    from fmon.sky.logs import open_logs
-    from fmon.sky.queue import open_queue
     from fmon.terminal.interrupt import Interrupts
 
     try:
-        with Interrupts() as ctrl_c:
+        with Interrupts(outside().clock) as ctrl_c:
             for sentence in record_phase(
                 config,
-                open_queue(queue),
+                outside().open_queue(queue),
                 out_dir,
                 interval_s=interval,
-                clock=Clock(sleep=ctrl_c.sleep),
-                logs=open_logs(queue),
+                clock=ctrl_c.clock,
+                logs=outside().open_logs(queue),
                 max_conditions=max_conditions,
             ):
                 say(sentence)

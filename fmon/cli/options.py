@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,11 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fmon.cli.complete import complete_experiment, complete_selection
+from fmon.cli.outside import outside
 from fmon.cli.poll import DATA_VARIABLE, QUEUE_VARIABLE
 from fmon.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it (128 + SIGINT)."""
@@ -139,8 +140,8 @@ def several_experiments(words: list[str] | None, options: list[str] | None) -> l
 
 
 def now() -> datetime:
-    """Return the wall clock [UTC]."""
-    return datetime.now(UTC)
+    """Return the time [UTC]."""
+    return outside().clock.now()
 
 
 def print_lines(lines: Iterable[Any]) -> None:

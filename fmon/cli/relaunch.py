@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fmon.cli.ask import confirming, require_consent
-from fmon.cli.launch import dependencies
 from fmon.cli.options import (
     INTERRUPTED,
     By,
@@ -25,6 +24,7 @@ from fmon.cli.options import (
     Yes,
     user,
 )
+from fmon.cli.outside import outside
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE
 from fmon.cli.stderr import say
 from fmon.errors import ConfigError, RuleError
@@ -98,9 +98,10 @@ def relaunch(
         with LaunchBar() as bar:
             done = relaunch_phase(
                 open_study(data, experiment),
-                dependencies(queue=queue, progress=bar.show),
+                outside().dependencies(queue=queue, progress=bar.show),
                 agree=agree,
                 options=options,
+                run=outside().run_command,
             )
     except RuleError as refusal:
         if isinstance(refusal.report, Escalation):

@@ -27,6 +27,7 @@ from fmon.cli.options import (
     print_lines,
     several_experiments,
 )
+from fmon.cli.outside import outside
 from fmon.cli.poll import DEFAULT_DATA
 from fmon.cli.stderr import say
 
@@ -41,11 +42,10 @@ def report(
     """Write the report as JSONL and as an HTML page, and print their paths."""
     from fmon.clients.mlflow import tracked_runs
     from fmon.report.report import report as report_phase
-    from fmon.sky.costs import reported_costs
     from fmon.study import open_study
 
     study = open_study(data, one_experiment(name, experiment))
-    reported = report_phase(study, out_dir, ask=reported_costs, track=tracked_runs)
+    reported = report_phase(study, out_dir, ask=outside().reported_costs, track=tracked_runs)
     if reported.unreconciled:
         say(reported.unreconciled)
     if reported.untracked:

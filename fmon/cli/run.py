@@ -20,6 +20,7 @@ from fmon.cli.options import (
     Rows,
     now,
 )
+from fmon.cli.outside import outside
 from fmon.cli.poll import DEFAULT_DATA
 from fmon.model import MAX_CONDITIONS
 
@@ -82,12 +83,10 @@ def conclude(data: Path, seen: Status, out: Path) -> Row:
     """
     from fmon.diagnose.diagnose import as_json, diagnose
     from fmon.report.report import report
-    from fmon.sky.costs import reported_costs
-    from fmon.sky.logs import open_logs
     from fmon.study import open_study
 
-    diagnosis = diagnose(open_study(data, seen.experiment_id), logs=open_logs("sky"), now=now())
-    reported = report(open_study(data, seen.experiment_id), out, ask=reported_costs)
+    diagnosis = diagnose(open_study(data, seen.experiment_id), logs=outside().open_logs("sky"), now=now())
+    reported = report(open_study(data, seen.experiment_id), out, ask=outside().reported_costs)
     return {
         "experiment_id": seen.experiment_id,
         "experiment_summary": {"condition_count": seen.condition_count, **seen.counts},

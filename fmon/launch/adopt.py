@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from fmon.config.task import Task
     from fmon.model import Experiment, Manifest, Record
+    from fmon.sky.prices import Catalog
     from fmon.sky.reader import Answer, QueueReader
 
 _ID = re.compile(r"(?P<name>.+)-(?P<start>[0-9]{8}T[0-9]{6})Z")
@@ -104,6 +105,7 @@ def adopt(
     since: datetime | None = None,
     now: datetime,
     max_conditions: int = MAX_CONDITIONS,
+    catalog: Catalog = catalog_prices,
 ) -> Adopted:
     """Make an experiment out of jobs that already run; adopting again adds only what is new.
 
@@ -121,6 +123,8 @@ def adopt(
         The clock [UTC], part of the experiment's id.
     max_conditions
         Most conditions the config may have.
+    catalog
+        What SkyPilot says that machines cost.
 
     Raises
     ------
@@ -143,7 +147,7 @@ def adopt(
             replaces_ended=True,
         )
         _refuse_unclear(found, manifest, answer, queue.name)
-        _refresh(manifest, experiment, task, found)
+        _refresh(manifest, experiment, task, found, catalog=catalog)
         attach(manifest, found)
         write_manifest(store, manifest)
         store.reopen()
@@ -250,14 +254,14 @@ def _refuse_unclear(found: Match, manifest: Manifest, answer: Answer, source: st
     raise ConfigError(message)
 
 
-def _refresh(manifest: Manifest, experiment: Experiment, task: Task, found: Match) -> None:
-    """Take over limits, prices and image; ask SkyPilot's catalog for machines without a price."""
+def _refresh(
+    manifest: Manifest, experiment: Experiment, task: Task, found: Match, *, catalog: Catalog
+) -> None:
+    """Take over limits, prices and image; ask the catalog for machines without a price."""
     prices = {name: price for name, price in manifest.prices.items() if price.source != "config"}
     prices |= experiment.prices
     known = {name.lower() for name in prices}
-    manifest.prices = (
-        catalog_prices(name for name in _accelerators(found) if name.lower() not in known) | prices
-    )
+    manifest.prices = catalog(name for name in _accelerators(found) if name.lower() not in known) | prices
     manifest.limits = experiment.limits
     manifest.docker_image = image_of(experiment, task)
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fmon.config.task import _options
-from fmon.model import Condition, Experiment, Price
-from fmon.sky.prices import catalog_prices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from fmon.config.task import Task
     from fmon.model import Condition, Experiment, Price
+    from fmon.sky.prices import Catalog
 
 
 _COUNT = re.compile(r"[0-9]+(\.[0-9]+)?")
@@ -103,8 +101,8 @@ class Estimate:
     prices: dict[str, Price]
 
 
-def estimate(experiment: Experiment, task: Task) -> Estimate:
-    """Add up what all jobs may cost; where the config has no price, SkyPilot's catalog is asked."""
+def estimate(experiment: Experiment, task: Task, *, catalog: Catalog) -> Estimate:
+    """Add up what all jobs may cost; where the config has no price, the catalog is asked."""
     names = sorted(
         {
             machine.accelerator
@@ -113,7 +111,7 @@ def estimate(experiment: Experiment, task: Task) -> Estimate:
         }
     )
     known = {name.lower() for name in experiment.prices}
-    prices = catalog_prices(name for name in names if name.lower() not in known) | experiment.prices
+    prices = catalog(name for name in names if name.lower() not in known) | experiment.prices
     return cost_of(experiment.conditions, task, prices)
 
 

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from fmon.launch.estimate import Estimate
     from fmon.launch.preflight import Check
     from fmon.model import Condition, Experiment, Manifest, Record
+    from fmon.sky.prices import Catalog
     from fmon.sky.reader import QueueReader
     from fmon.sky.submit.submitter import Submitter
 
@@ -64,6 +65,8 @@ class LaunchDependencies:
         Where the jobs are read from.
     digest_of
         An image's digest in its registry.
+    catalog
+        What SkyPilot says that machines cost.
     environ
         Where variables that the task declares without a value take theirs from.
     folder
@@ -79,6 +82,7 @@ class LaunchDependencies:
     open_submitter: Callable[[int], Submitter]
     queue: QueueReader
     digest_of: Callable[[str], str]
+    catalog: Catalog
     environ: Mapping[str, str]
     folder: Path
     clock: Clock
@@ -332,7 +336,7 @@ def _check(
     dependencies: LaunchDependencies,
 ) -> Passed:
     """Look at everything that a launch can be refused for before it costs anything."""
-    found = estimate(experiment, writer.task)
+    found = estimate(experiment, writer.task, catalog=dependencies.catalog)
     looked = checks(
         experiment,
         writer.task,

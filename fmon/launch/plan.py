@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fmon.config import load_experiment
 from fmon.config.task import Task, read_task
@@ -17,10 +18,14 @@ from fmon.launch.estimate import estimate
 from fmon.launch.preflight import Check, checks
 from fmon.launch.refusals import refuse_job_names
 from fmon.model import MAX_CONDITIONS
+from fmon.sky.prices import catalog_prices
 from fmon.sky.sdk import ask_worker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fmon.model import Level
+    from fmon.sky.prices import Catalog
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +69,13 @@ class Plan:
     checks: list[Check]
 
 
-def plan(path: Path, *, max_conditions: int = MAX_CONDITIONS) -> Plan:
+def plan(
+    path: Path,
+    *,
+    max_conditions: int = MAX_CONDITIONS,
+    ask: Callable[..., Any] = ask_worker,
+    catalog: Catalog = catalog_prices,
+) -> Plan:
     """Work out grid, counts, checks and estimated cost; changes nothing.
 
     Parameters
@@ -73,6 +84,10 @@ def plan(path: Path, *, max_conditions: int = MAX_CONDITIONS) -> Plan:
         The experiment's config.
     max_conditions
         Most conditions it may have.
+    ask
+        How SkyPilot's worker is asked whether it can read the task YAML.
+    catalog
+        What SkyPilot says that machines cost.
 
     Raises
     ------
@@ -82,7 +97,7 @@ def plan(path: Path, *, max_conditions: int = MAX_CONDITIONS) -> Plan:
     experiment = load_experiment(path, max_conditions=max_conditions)
     refuse_job_names(experiment)
     task = read_task(experiment)
-    found = estimate(experiment, task)
+    found = estimate(experiment, task, catalog=catalog)
     counts = [sum(each.kind == kind for each in experiment.conditions) for kind in ("grid", "baseline")]
     grid_count = math.prod(len(levels) for levels in experiment.factors.values())
     inner = math.prod(len(levels) for levels in experiment.inner_factors.values())
@@ -101,11 +116,13 @@ def plan(path: Path, *, max_conditions: int = MAX_CONDITIONS) -> Plan:
         cost_usd=found.cost_usd,
         price_sources=found.sources,
         unpriced_count=len(found.unpriced),
-        checks=checks(experiment, task, found, parse=_parse, environ=os.environ, folder=Path.cwd()),
+        checks=checks(
+            experiment, task, found, parse=partial(_parse, ask=ask), environ=os.environ, folder=Path.cwd()
+        ),
     )
 
 
-def _parse(task: Task) -> int:
+def _parse(task: Task, *, ask: Callable[..., Any]) -> int:
     """Let SkyPilot parse the task YAML, in a process of its own."""
     secrets = [f"secret:{name}" for name in task.unset_secrets]
-    return int(ask_worker("task", str(task.path.absolute()), *task.unset, *secrets))
+    return int(ask("task", str(task.path.absolute()), *task.unset, *secrets))

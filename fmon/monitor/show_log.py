@@ -166,7 +166,7 @@ def _stored(store: Store, requests: list[LogRequest]) -> tuple[LogRequest, str] 
 def _live(manifest: Manifest, reader: LogReader, request: LogRequest) -> str:
     """Request a log that is not stored."""
     if manifest.is_replay:
-        message = f"job {request.job_id} is from a recording, which stores no {request.file_name} of it"
+        message = f"job {request.job_id} is from a recording, and {request.file_name} is not stored"
         raise LogMissingError(message)
     try:
         text = cleaned(read_log(reader, request))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fmon.errors import QueueError
 from fmon.model import Price, Record
 from fmon.sky.sdk import ask_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 CATALOG_TIMEOUT_S = 90.0
+Catalog = Callable[[Iterable[str]], dict[str, Price]]
+"""Gives the prices that it knows, by accelerator."""
 
 _NODES = re.compile(r"\s*(\d{1,6})\s?x")
 _SPOT = re.compile(r"\[(on-demand\|)?spot\]", re.IGNORECASE)
@@ -93,13 +96,15 @@ def _price(price: Price | None, count: float, machine: Machine) -> tuple[float |
     return each * count * machine.nodes, price.source
 
 
-def catalog_prices(accelerators: Iterable[str]) -> dict[str, Price]:
+def catalog_prices(accelerators: Iterable[str], *, ask: Callable[..., Any] = ask_worker) -> dict[str, Price]:
     """Ask SkyPilot for the prices of accelerators on its enabled clouds.
 
     Parameters
     ----------
     accelerators
         Names as SkyPilot writes them.
+    ask
+        How SkyPilot's worker is asked.
 
     Returns
     -------
@@ -112,7 +117,7 @@ def catalog_prices(accelerators: Iterable[str]) -> dict[str, Price]:
     if not names:
         return {}
     try:
-        found = ask_worker("prices", *names, timeout_s=CATALOG_TIMEOUT_S)
+        found = ask("prices", *names, timeout_s=CATALOG_TIMEOUT_S)
         return {
             str(name): Price(spot=price["spot"], on_demand=price["on_demand"], source="catalog")
             for name, price in found.items()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import signal
-import time
-from typing import Any, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from fmon.clock import Clock
 
 
 class Interrupts:
@@ -12,10 +15,22 @@ class Interrupts:
 
     A KeyboardInterrupt that arrives while C code calls back into Python (a destructor, an import hook, a
     database's callback) is printed or dropped there, and a loop would go on as if nothing had happened.
+
+    Parameters
+    ----------
+    clock
+        the clock to wait with
+
+    Attributes
+    ----------
+    clock
+        The same with a wait that Ctrl-C ends.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._is_pressed = False
+        self._sleep = clock.sleep
+        self.clock = replace(clock, sleep=self.sleep)
 
     def __enter__(self) -> Self:
         self._before = signal.signal(signal.SIGINT, self._note)
@@ -28,7 +43,7 @@ class Interrupts:
         """Wait [s]; raises KeyboardInterrupt at once where Ctrl-C was pressed before."""
         if self._is_pressed:
             raise KeyboardInterrupt
-        time.sleep(seconds)
+        self._sleep(seconds)
 
     def _note(self, *_: Any) -> None:
         self._is_pressed = True

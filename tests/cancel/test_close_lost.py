@@ -104,6 +104,7 @@ def test_f1_holds_diagnosis_fix_and_relaunch_until_it_is_closed_and_no_longer(da
         "relaunch": lambda: relaunch(
             open_study(data),
             LaunchDependencies(
+                catalog=lambda names: {},
                 open_submitter=never,
                 queue=queue,
                 digest_of=lambda _: "sha256:1",

@@ -3,13 +3,7 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-import fmon.sky.queue
-import fmon.sky.submit.sdk
-from fmon.cancel.cancel import WaitLimits
-from fmon.cli.app import app
-from fmon.clock import Clock
 from fmon.errors import ConfigError, QueueError
 from tests.support.bursts import CONFIG, burst, queue_of
 from tests.support.cancelling import NAME, WAITING, Adopted
@@ -18,22 +12,14 @@ ACT = CONFIG + "kill_switch: act\n"
 
 
 @pytest.fixture
-def typed(tmp_path, monkeypatch):
+def typed(tmp_path):
     """Type a command against the fake SkyPilot; give the result."""
 
     def make(jobs, config=CONFIG):
         study = Adopted(tmp_path, jobs, config)
-        monkeypatch.setattr(fmon.sky.queue, "open_queue", lambda *_, **__: study.queue)
-        monkeypatch.setattr(fmon.sky.submit.sdk, "SdkSubmitter", lambda: study.submitter)
-        monkeypatch.setattr("time.sleep", study.server.pass_time)
-        monkeypatch.setattr("fmon.cli.cancel.now", study.server.clock)
-        monkeypatch.setattr(
-            "fmon.cli.monitor.Clock", lambda sleep: Clock(now=study.server.clock, sleep=sleep)
-        )
-        monkeypatch.setattr("fmon.cli.cancel.Clock", lambda: study.server.time)
 
         def run(*words):
-            return CliRunner().invoke(app, [*words, "--data", str(study.data)])
+            return study.type(*words, "--data", study.data)
 
         run.study = study
         return run
@@ -41,9 +27,9 @@ def typed(tmp_path, monkeypatch):
     return make
 
 
-def test_a_dry_run_prints_the_jobs_and_the_reason(typed, person):
+def test_a_dry_run_prints_the_jobs_and_the_reason(typed):
     run = typed(burst())
-    asked = person()
+    asked = run.study.seat()
     done = run("cancel", "--kill-switch", "--dry-run", "--yes", "-o", "json")
     assert (done.exit_code, asked) == (0, [])
     assert json.loads(done.stdout)[0] == {
@@ -65,9 +51,9 @@ def test_without_a_terminal_it_shows_the_jobs_and_does_nothing(typed):
     assert (done.stdout, run.study.submitter.cancelled) == ("", [])
 
 
-def test_on_a_terminal_it_asks_and_cancels_after_a_yes(typed, person):
+def test_on_a_terminal_it_asks_and_cancels_after_a_yes(typed):
     run = typed(burst())
-    asked = person(True)
+    asked = run.study.seat(True)
     done = run("cancel", "--kill-switch", "--by", "anna", "-o", "json")
     assert done.exit_code == 0, done.exception
     assert asked == ["Cancel 2 jobs?"]
@@ -76,16 +62,16 @@ def test_on_a_terminal_it_asks_and_cancels_after_a_yes(typed, person):
     assert {event["by"] for event in run.study.events("cancel_requested", "cancel")} == {"anna"}
 
 
-def test_after_a_no_nothing_is_cancelled(typed, person):
+def test_after_a_no_nothing_is_cancelled(typed):
     run = typed(burst())
-    person(False)
+    run.study.seat(False)
     assert str(run("cancel", "--kill-switch").exception) == "nothing was cancelled: you answered no"
     assert run.study.submitter.cancelled == []
 
 
-def test_where_there_is_nothing_to_cancel_it_does_not_ask(typed, person):
+def test_where_there_is_nothing_to_cancel_it_does_not_ask(typed):
     run = typed(burst())
-    asked = person()
+    asked = run.study.seat()
     done = run("cancel", "state=lost")
     assert (done.exit_code, asked) == (0, [])
     assert "nothing to cancel" in done.stderr
@@ -102,7 +88,6 @@ def test_yes_cancels_and_ends_the_submitter(typed):
 def test_what_is_left_is_exit_code_11(typed, monkeypatch):
     run = typed(burst())
     monkeypatch.setattr(run.study.server, "cancel", lambda job_ids: None)
-    monkeypatch.setattr("fmon.cancel.cancel.WaitLimits", lambda: WaitLimits(most_s=0))
     done = run("cancel", "model=sam3", "fold=3", "--yes")
     assert isinstance(done.exception, QueueError)
     assert done.exception.exit_code == 11
@@ -175,11 +160,11 @@ def test_a_watch_that_could_not_act_says_so_and_tries_again(typed, monkeypatch):
     assert run.study.submitter.cancelled == WAITING
 
 
-def test_watch_without_a_firing_asks_no_submitter(typed, monkeypatch):
+def test_watch_without_a_firing_asks_no_submitter(typed):
     run = typed(queue_of(), ACT)
     for record in run.study.server.jobs:
         run.study.server.at(run.study.server.now_s + 100, lambda record=record: end(record))
-    monkeypatch.setattr(fmon.sky.submit.sdk, "SdkSubmitter", None)
+    run.study.submitter = None
     assert run("watch", "--exit-status").exit_code == 0
 
 
@@ -192,9 +177,9 @@ def lost(typed):
     return run
 
 
-def test_lost_jobs_are_closed_after_a_yes_and_with_evidence(lost, person):
+def test_lost_jobs_are_closed_after_a_yes_and_with_evidence(lost):
     assert "--lost needs --reason" in str(lost("cancel", "state=lost", "--lost", "--yes").exception)
-    asked = person(False, True)
+    asked = lost.study.seat(False, True)
     words = ("cancel", "state=lost", "--lost", "--reason", "the node is gone", "--by", "anna")
     assert str(lost(*words).exception) == "nothing was closed: you answered no"
     assert lost.study.events("lost_job_closed") == []

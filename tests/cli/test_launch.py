@@ -1,42 +1,41 @@
 """fmon launch as a command: what is printed where, exit codes, the question, and going on to watch."""
 
+import getpass
 import io
 import subprocess
+import sys
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from fmon.cli import app as cli
 from fmon.cli import launch as launching
-from fmon.cli.ask import can_ask
+from fmon.cli.outside import Outside
 from fmon.errors import ConfigError, LaunchError
 from tests.support.commands import FMON
 from tests.support.fake_skypilot import Fate
 from tests.support.launching import CONFIG, launching_world
+from tests.support.typed import FakeOutside, typed
 
 
 @pytest.fixture
 def sky(tmp_path, monkeypatch):
     tried = launching_world(tmp_path)
-    monkeypatch.setattr(launching, "dependencies", tried.dependencies)
     monkeypatch.chdir(tmp_path)
     return tried
 
 
-def run(*arguments):
-    return CliRunner().invoke(cli.app, ["launch", "project/experiment.yaml", *arguments])
+def run(sky, *words):
+    return sky.type("launch", "project/experiment.yaml", *words)
 
 
 def test_stdout_is_the_experiment_and_stderr_the_words(sky):
-    done = run("--yes")
+    done = run(sky, "--yes")
     assert done.exit_code == 0, done.output
     assert done.stdout == f"{sky.stores[-1].experiment_id}\n"
     assert "4 jobs launched, estimated at 1.84 USD; 4 of 4 conditions have a job" in done.stderr
 
 
 def test_a_dry_run_prints_one_line_a_job(sky):
-    done = run("--dry-run")
+    done = run(sky, "--dry-run")
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
         "dynunet-dice_ce",
         "dynunet-dice_ce_cldice",
@@ -48,7 +47,7 @@ def test_a_dry_run_prints_one_line_a_job(sky):
 
 def test_what_was_not_launched_is_refused_after_everything_else_is_said(sky):
     sky.fate = lambda submission: Fate(makes="refusal")
-    done = run("--yes")
+    done = run(sky, "--yes")
     assert isinstance(done.exception, LaunchError)
     assert "fmon launch project/experiment.yaml resumes and launches nothing twice" in str(done.exception)
     assert done.stdout == f"{sky.stores[-1].experiment_id}\n"
@@ -59,13 +58,13 @@ def test_watch_goes_on_with_the_experiment_that_was_launched(sky, monkeypatch):
     monkeypatch.setattr(
         launching, "watch", lambda *, experiment, **options: watched.append((experiment, options["queue"]))
     )
-    assert run("--watch", "--yes").exit_code == 0
-    assert run("--watch", "--dry-run").exit_code == 0
+    assert run(sky, "--watch", "--yes").exit_code == 0
+    assert run(sky, "--watch", "--dry-run").exit_code == 0
     assert watched == [(sky.stores[-1].experiment_id, "sky")]
 
 
 def test_without_a_terminal_it_shows_the_launches_and_does_nothing(sky):
-    done = run()
+    done = run(sky)
     assert isinstance(done.exception, ConfigError)
     assert str(done.exception) == "no terminal to ask on; use --yes to launch or --dry-run to look"
     assert "dynunet-dice_ce EPOCHS=2 MODEL=dynunet" in done.stderr
@@ -73,73 +72,80 @@ def test_without_a_terminal_it_shows_the_launches_and_does_nothing(sky):
     assert (done.stdout, sky.stores, sky.server.jobs) == ("", [], [])
 
 
-def test_on_a_terminal_it_asks_and_launches_after_a_yes(sky, person):
-    asked = person(True)
-    done = run()
+def test_on_a_terminal_it_asks_and_launches_after_a_yes(sky):
+    asked = sky.seat(True)
+    done = run(sky)
     assert done.exit_code == 0, done.output
     assert asked == ["Launch 4 jobs?"]
     assert len(sky.server.jobs) == 4
 
 
-def test_after_a_no_nothing_is_launched(sky, person):
-    person(False)
-    done = run()
+def test_after_a_no_nothing_is_launched(sky):
+    sky.seat(False)
+    done = run(sky)
     assert str(done.exception) == "nothing was launched: you answered no"
     assert (sky.stores, sky.server.jobs) == ([], [])
 
 
-def test_ctrl_c_at_the_question_is_130(sky, person, monkeypatch):
-    person()
+class AtTerminal(FakeOutside):
+    """A person who types."""
 
-    def interrupted(question, err):
-        raise typer.Abort
+    confirm = Outside.confirm
 
-    monkeypatch.setattr("typer.confirm", interrupted)
-    assert run().exit_code == 130
-    assert sky.server.jobs == []
+    def can_ask(self):
+        return True
 
 
-def test_where_there_is_nothing_to_do_it_does_not_ask(sky, person):
-    assert run("--yes").exit_code == 0
-    asked = person()
-    done = run()
+@pytest.mark.parametrize(("keys", "exit_code", "job_count"), [("y\n", 0, 4), ("", 130, 0)])
+def test_the_question_stands_on_stderr_and_ctrl_d_at_it_is_130(sky, keys, exit_code, job_count):
+    done = typed(AtTerminal(sky), "launch", "project/experiment.yaml", input=keys)
+    assert done.exit_code == exit_code
+    assert "Launch 4 jobs? [y/N]:" in done.stderr
+    assert "Launch" not in done.stdout
+    assert len(sky.server.jobs) == job_count
+
+
+def test_where_there_is_nothing_to_do_it_does_not_ask(sky):
+    assert run(sky, "--yes").exit_code == 0
+    asked = sky.seat()
+    done = run(sky)
     assert (done.exit_code, asked) == (0, [])
     assert "nothing to do" in done.stderr
 
 
-def test_yes_does_not_stand_for_over_budget(sky, person):
+def test_yes_does_not_stand_for_over_budget(sky):
     sky.write(CONFIG + "limits: {budget_usd: 1}\n")
-    asked = person()
-    done = run("--yes")
+    asked = sky.seat()
+    done = run(sky, "--yes")
     assert isinstance(done.exception, ConfigError)
     assert "limits.budget_usd is 1; use --over-budget to launch 4 jobs anyway" in str(done.exception)
     assert (sky.stores, asked) == ([], [])
-    assert run("--yes", "--over-budget").exit_code == 0
+    assert run(sky, "--yes", "--over-budget").exit_code == 0
     assert sky.events("launch")[0]["is_over_budget_confirmed"]
 
 
-def test_on_a_terminal_the_budget_is_a_question_of_its_own(sky, person):
+def test_on_a_terminal_the_budget_is_a_question_of_its_own(sky):
     sky.write(CONFIG + "limits: {budget_usd: 1}\n")
-    asked = person(True, False)
-    assert str(run().exception) == "nothing was launched: you answered no"
+    asked = sky.seat(True, False)
+    assert str(run(sky).exception) == "nothing was launched: you answered no"
     assert asked[0] == "Launch 4 jobs?"
     assert "limits.budget_usd is 1. Launch 4 jobs anyway?" in asked[1]
     assert sky.server.jobs == []
-    asked = person(True, True)
-    assert run().exit_code == 0
+    asked = sky.seat(True, True)
+    assert run(sky).exit_code == 0
     assert len(asked) == 2
 
 
 def test_over_budget_does_not_stand_for_yes(sky):
     sky.write(CONFIG + "limits: {budget_usd: 1}\n")
-    assert "use --yes" in str(run("--over-budget").exception)
+    assert "use --yes" in str(run(sky, "--over-budget").exception)
     assert sky.server.jobs == []
 
 
 @pytest.mark.parametrize(("words", "name"), [(["--by", "anna"], "anna"), ([], "whoever")])
 def test_the_audit_names_who_launched(sky, monkeypatch, words, name):
-    monkeypatch.setattr("getpass.getuser", lambda: "whoever")
-    run("--yes", *words)
+    monkeypatch.setattr(getpass, "getuser", lambda: "whoever")
+    run(sky, "--yes", *words)
     assert sky.events("launch")[0]["by"] == name
 
 
@@ -148,11 +154,11 @@ def test_only_where_both_streams_are_terminals_can_a_person_be_asked(monkeypatch
         def isatty(self):
             return True
 
-    monkeypatch.setattr("sys.stdin", Terminal())
-    monkeypatch.setattr("sys.stderr", io.StringIO())
-    assert not can_ask()
-    monkeypatch.setattr("sys.stderr", Terminal())
-    assert can_ask()
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert not Outside().can_ask()
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert Outside().can_ask()
 
 
 def test_ctrl_c_is_130_and_says_how_to_carry_on(sky):
@@ -160,7 +166,7 @@ def test_ctrl_c_is_130_and_says_how_to_carry_on(sky):
         raise KeyboardInterrupt
 
     sky.fate = interrupted
-    done = run("--yes")
+    done = run(sky, "--yes")
     assert done.exit_code == 130
     assert "resumes it and launches nothing twice" in done.stderr
 

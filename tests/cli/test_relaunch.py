@@ -3,12 +3,8 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-from fmon.cli import app as cli
 from fmon.errors import ConfigError, RuleError
-from fmon.fix.chain import Ran
-from fmon.relaunch.relaunch import relaunch
 from tests.support.relaunching import Repository, Stage
 from tests.support.world import CONDITIONS
 
@@ -40,29 +36,13 @@ def when_worn(when_fixed):
 
 
 @pytest.fixture
-def meet(monkeypatch):
-    """Let the commands meet a world's fake SkyPilot and its clock."""
-
-    def met(world):
-        monkeypatch.setattr(
-            "fmon.cli.relaunch.dependencies", lambda queue, **changes: world.dependencies(**changes)
-        )
-        monkeypatch.setitem(
-            relaunch.__kwdefaults__, "run", lambda step, command, *, folder: Ran(step, command, 0, 0.1)
-        )
-        return world
-
-    return met
-
-
-@pytest.fixture
-def world(when_fixed, meet):
+def world(when_fixed):
     """Two of four failed, were diagnosed and fixed."""
-    return meet(when_fixed.again())
+    return when_fixed.again()
 
 
 def run(world, *words):
-    return CliRunner().invoke(cli.app, [*words, "--data", str(world.data)])
+    return world.type(*words, "--data", world.data)
 
 
 def test_a_dry_run_prints_a_command_a_line_and_the_words_on_stderr(world):
@@ -82,8 +62,8 @@ def test_without_a_terminal_it_shows_the_launches_and_does_nothing(world):
     assert (done.stdout, world.launched(1), world.events("relaunch")) == ("", [], [])
 
 
-def test_on_a_terminal_it_asks(world, person):
-    asked = person(False, True)
+def test_on_a_terminal_it_asks(world):
+    asked = world.seat(False, True)
     assert str(run(world, "relaunch").exception) == "nothing was launched: you answered no"
     assert world.launched(1) == world.events("relaunch") == []
     assert run(world, "relaunch", "--by", "anna").exit_code == 0
@@ -100,8 +80,8 @@ def test_only_selected_candidates_run_and_the_others_are_named(world):
     assert "selected, but there is nothing to relaunch: dynunet-dice_ce" in done.stderr
 
 
-def test_a_selection_without_a_candidate_is_nothing_to_do(world, person):
-    asked = person()
+def test_a_selection_without_a_candidate_is_nothing_to_do(world):
+    asked = world.seat()
     done = run(world, "relaunch", "state=succeeded")
     assert (done.exit_code, asked, world.launched(1)) == (0, [], [])
     assert "nothing to relaunch" in done.stderr
@@ -119,11 +99,11 @@ def test_a_cycle_within_the_budget_needs_no_more_words(world):
     assert "is_over_budget_confirmed" not in world.events("relaunch")[0]
 
 
-def test_a_cycle_beyond_the_budget_is_refused_or_asked_about(world, person):
+def test_a_cycle_beyond_the_budget_is_refused_or_asked_about(world):
     with_budget(world, 0.30)
     done = run(world, "relaunch", "--yes")
     assert "limits.budget_usd is 0.3; use --over-budget to launch 2 jobs anyway" in str(done.exception)
-    asked = person(True, False)
+    asked = world.seat(True, False)
     assert run(world, "relaunch").exception.exit_code == 2
     assert "Launch 2 jobs anyway?" in asked[1]
     assert world.launched(1) == world.events("relaunch") == []
@@ -158,8 +138,8 @@ def test_a_budget_that_is_no_sum_is_refused(world, budget):
 
 
 @pytest.mark.parametrize("output", ["table", "json"])
-def test_after_two_cycles_the_report_stands_on_stdout_beside_the_refusal(when_worn, meet, output):
-    done = run(meet(when_worn.again()), "relaunch", "--yes", "-o", output)
+def test_after_two_cycles_the_report_stands_on_stdout_beside_the_refusal(when_worn, output):
+    done = run(when_worn.again(), "relaunch", "--yes", "-o", output)
     assert isinstance(done.exception, RuleError)
     assert done.exception.exit_code == 24
     if output == "json":

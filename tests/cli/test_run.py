@@ -5,15 +5,12 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from typer.testing import CliRunner
 
-from fmon.cli import app as cli
-from fmon.cli import launch as launching
 from fmon.errors import ConfigError
 from fmon.manifest.file import read_manifest
 from fmon.sky.reader import LogRequest
 from tests.support.death import Killed
-from tests.support.fake_skypilot import FINE, FakeSubmitter, SkyPilotQueue
+from tests.support.fake_skypilot import FINE
 from tests.support.launching import CONFIG, TASK
 from tests.support.queues import NAMES
 from tests.support.world import BUG, World
@@ -46,6 +43,13 @@ class Batch(World):
                 if has_failed:
                     self.logs.texts[LogRequest(job["job_id"])] = BUG
 
+    @property
+    def clock(self):
+        return replace(self.server.time, sleep=self.wait)
+
+    def run(self, *words):
+        return self.type("run", "project/experiment.yaml", *words)
+
     def events_of(self, kind):
         return self.events(kind) if self.stores else []
 
@@ -54,19 +58,7 @@ class Batch(World):
 def batch(tmp_path, monkeypatch):
     made = Batch(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(launching, "dependencies", made.dependencies)
-    monkeypatch.setattr("fmon.cli.run.now", made.server.clock)
-    monkeypatch.setattr("fmon.cli.monitor.Clock", lambda sleep: replace(made.server.time, sleep=sleep))
-    monkeypatch.setattr("fmon.sky.queue.open_queue", lambda source: SkyPilotQueue(made.server))
-    monkeypatch.setattr("fmon.sky.logs.open_logs", lambda source: made.logs)
-    monkeypatch.setattr("fmon.sky.submit.sdk.SdkSubmitter", lambda: FakeSubmitter(made.server))
-    monkeypatch.setattr("fmon.sky.costs.reported_costs", lambda jobs, days, **_: {})
-    monkeypatch.setattr("fmon.terminal.interrupt.Interrupts.sleep", lambda self, seconds: made.wait(seconds))
     return made
-
-
-def run(*words):
-    return CliRunner().invoke(cli.app, ["run", "project/experiment.yaml", *words])
 
 
 def told(done):
@@ -79,7 +71,7 @@ def jobs_by_name(batch):
 
 
 def test_all_succeeded_is_0_and_one_json_object(batch):
-    done = run()
+    done = batch.run()
     assert done.exit_code == 0, done.output
     said = told(done)
     assert said["experiment_id"] == batch.stores[-1].experiment_id
@@ -90,16 +82,16 @@ def test_all_succeeded_is_0_and_one_json_object(batch):
 
 
 def test_the_limit_on_conditions_can_be_set_and_is_kept(batch):
-    refused = run("--max-conditions", "3").exception
+    refused = batch.run("--max-conditions", "3").exception
     assert isinstance(refused, ConfigError)
     assert "launch or adopt it with --max-conditions 4" in str(refused)
-    assert run("--max-conditions", "200000").exit_code == 0
+    assert batch.run("--max-conditions", "200000").exit_code == 0
     assert read_manifest(batch.stores[-1]).max_conditions == 200_000
 
 
 def test_some_failed_is_4_with_their_cause_and_nothing_is_fixed_or_run_again(batch):
     batch.failing = set(NAMES[2:])
-    done = run()
+    done = batch.run()
     assert done.exit_code == 4, done.output
     said = told(done)
     assert (said["experiment_summary"]["succeeded"], said["experiment_summary"]["failed"]) == (2, 2)
@@ -116,7 +108,7 @@ def test_the_kill_switch_acts_and_the_rest_is_reported(batch):
     config = CONFIG.replace("[dice_ce, dice_ce_cldice]", "[a, b, c, d]") + "kill_switch: act\n"
     batch.write(config)
     batch.failing, batch.slow = {f"sam3-{loss}" for loss in "abc"}, {"sam3-d"}
-    done = run()
+    done = batch.run()
     assert done.exit_code == 4, done.output
     outcome = told(done)["experiment_summary"]
     assert (outcome["succeeded"], outcome["failed"], outcome["cancelled"]) == (4, 3, 1)
@@ -134,7 +126,7 @@ def test_the_kill_switch_acts_and_the_rest_is_reported(batch):
 )
 def test_a_gate_refuses_before_anything_is_launched_and_stdout_stays_empty(batch, config, task, sentence):
     batch.write(config, task)
-    done = run()
+    done = batch.run()
     assert isinstance(done.exception, ConfigError)
     assert sentence in str(done.exception)
     assert (done.stdout, batch.stores, batch.server.jobs) == ("", [], [])
@@ -142,7 +134,7 @@ def test_a_gate_refuses_before_anything_is_launched_and_stdout_stays_empty(batch
 
 def test_a_person_can_allow_a_bare_vm_and_the_audit_says_so(batch):
     batch.write(task="resources: {accelerators: L4}\nrun: python train.py\n")
-    assert run("--allow-bare-vm").exit_code == 0
+    assert batch.run("--allow-bare-vm").exit_code == 0
     (event,) = batch.events_of("launch")
     assert (event["is_bare_vm"], event["image"]) == (True, None)
 
@@ -158,10 +150,10 @@ def test_killed_while_it_launches_it_carries_on_and_no_job_is_there_twice(batch)
 
     batch.fate = fate
     with pytest.raises(Killed):
-        run()
+        batch.run()
     batch.fate = lambda submission: FINE
     batch.server.pass_time(30)
-    done = run()
+    done = batch.run()
     assert done.exit_code == 0, done.output
     assert len(batch.stores) == 1
     assert jobs_by_name(batch) == dict.fromkeys(NAMES, 1)
@@ -171,9 +163,9 @@ def test_killed_while_it_launches_it_carries_on_and_no_job_is_there_twice(batch)
 def test_killed_while_it_watches_it_carries_on_and_no_job_is_there_twice(batch, dies_at):
     batch.dies_at = dies_at
     with pytest.raises(Killed):
-        run()
+        batch.run()
     batch.dies_at = None
-    done = run()
+    done = batch.run()
     assert done.exit_code == 0, done.output
     assert told(done)["experiment_id"] == batch.stores[0].experiment_id
     assert len(batch.stores) == 1

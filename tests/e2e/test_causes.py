@@ -7,6 +7,7 @@ import pytest
 
 from tests.e2e.early import DYING
 from tests.e2e.real_sky import RealSky
+from tests.support.world import write_config
 
 pytestmark = pytest.mark.real
 
@@ -27,9 +28,8 @@ def failures(
     realsky: RealSky, early: dict[str, int], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict]:
     folder = tmp_path_factory.mktemp("dying")
-    (folder / "experiment.yaml").write_text(CONFIG)
-    (folder / "train.yaml").write_text(
-        "resources: {infra: slurm/demo, cpus: 1+, accelerators: 'H100:1'}\nrun: 'true'\n"
+    write_config(
+        folder, CONFIG, "resources: {infra: slurm/demo, cpus: 1+, accelerators: 'H100:1'}\nrun: 'true'\n"
     )
     realsky.wait([early[name] for name in DYING], timeout=LIMIT_S)
 

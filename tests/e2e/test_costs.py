@@ -12,6 +12,7 @@ import pytest
 import fmon
 from tests.e2e.early import DYING
 from tests.e2e.real_sky import RealSky
+from tests.support.world import write_config
 
 pytestmark = pytest.mark.real
 
@@ -45,10 +46,8 @@ def costed(realsky: RealSky, early: dict[str, int], tmp_path_factory: pytest.Tem
     jobs = {record["job_name"]: record["job_id"] for record in records if record["start_at"]}
     clusters = settled(realsky, {f"{name}-{job_id}" for name, job_id in jobs.items()})
     folder = tmp_path_factory.mktemp("costed")
-    (folder / "experiment.yaml").write_text(CONFIG.format(names=json.dumps(list(jobs)), price=USD_PER_H))
-    (folder / "train.yaml").write_text(
-        "resources: {infra: slurm/demo, accelerators: 'H100:1'}\nrun: 'true'\n"
-    )
+    config = CONFIG.format(names=json.dumps(list(jobs)), price=USD_PER_H)
+    write_config(folder, config, "resources: {infra: slurm/demo, accelerators: 'H100:1'}\nrun: 'true'\n")
     adopted = realsky.fmon(folder, "adopt", "experiment.yaml")
     assert adopted.returncode == 0, adopted.stderr
     done = realsky.fmon(folder, "report", "--out-dir", "reports")

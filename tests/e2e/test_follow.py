@@ -17,6 +17,7 @@ import pytest
 
 import fmon
 from tests.e2e.real_sky import FMON, QUEUE_UNREACHABLE, RealSky
+from tests.support.world import write_config
 
 pytestmark = pytest.mark.real
 
@@ -109,9 +110,8 @@ class Story:
 @pytest.fixture(scope="module")
 def story(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("followed")
-    (folder / "experiment.yaml").write_text(CONFIG)
-    (folder / "train.yaml").write_text(
-        "resources: {infra: slurm/demo, cpus: 1+, accelerators: 'H100:1'}\nrun: 'true'\n"
+    write_config(
+        folder, CONFIG, "resources: {infra: slurm/demo, cpus: 1+, accelerators: 'H100:1'}\nrun: 'true'\n"
     )
     told = Story(sky=realsky, folder=folder)
     may_end = realsky.root / "jobhome" / "followed_may_end"

@@ -16,6 +16,7 @@ import pytest
 from fmon.store.folder import stores
 from tests.e2e.real_sky import FMON, RESOURCES, RealSky
 from tests.support.events import written_events
+from tests.support.world import write_config
 
 pytestmark = pytest.mark.real
 
@@ -50,9 +51,8 @@ class Story:
 @pytest.fixture(scope="module")
 def story(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("burst")
-    (folder / "experiment.yaml").write_text(CONFIG)
-    (folder / "train.yaml").write_text(
-        "resources: {infra: slurm/demo, cpus: 1+, accelerators: 'H100:1'}\nrun: 'true'\n"
+    write_config(
+        folder, CONFIG, "resources: {infra: slurm/demo, cpus: 1+, accelerators: 'H100:1'}\nrun: 'true'\n"
     )
     may_end = realsky.root / "jobhome" / "may_end"
     may_end.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.real_sky import FMON, RealSky
+from tests.support.world import write_config
 
 pytestmark = pytest.mark.real
 
@@ -73,8 +74,7 @@ def intents(folder: Path) -> int:
 @pytest.fixture(scope="module")
 def story(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Story:
     folder = tmp_path_factory.mktemp("launched")
-    (folder / "experiment.yaml").write_text(CONFIG)
-    (folder / "train.yaml").write_text(TASK)
+    write_config(folder, CONFIG, TASK)
     command = [FMON, "launch", "experiment.yaml", "--yes", "--allow-bare-vm"]
     env, began = realsky.env, time.time()
 

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import pytest
 
 from tests.e2e.images import __file__ as images
 from tests.e2e.real_sky import RealSky
+from tests.support.git import commit, git
 
 pytestmark = pytest.mark.real
 
@@ -98,9 +100,9 @@ class Study:
         self.project.mkdir(exist_ok=True)
         for name, text in files.items():
             (self.project / name.replace("_", ".")).write_text(text)
-        who = ["-c", "user.name=ada", "-c", "user.email=ada@example.com"]
-        for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", message]):
-            subprocess.run(["git", *command], cwd=self.project, check=True, timeout=20)
+        now = datetime.now(UTC)
+        git(self.project, "init", "-q", at=now)
+        commit(self.project, message, at=now)
 
     def fmon(self, step: str, *args: str, code: int = 0) -> Done:
         """Run one command of fmon as a user would."""

@@ -1,7 +1,5 @@
 """The links of F3 measured in a real git repository, with a registry that says what a test tells it to."""
 
-import os
-import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +9,9 @@ from fmon.errors import ConfigError, RegistryError
 from fmon.fix.chain import measure, run_command
 from fmon.rules.f3_rebuild_before_relaunch import f3_links
 from fmon.study import open_study
+from tests.support.git import commit, git
 from tests.support.studies import study
+from tests.support.world import write_config
 
 DIAGNOSED = datetime(2026, 3, 22, 12, 0, tzinfo=UTC)
 CONFIG = """
@@ -30,28 +30,16 @@ class Project:
 
     def __init__(self, root):
         self.root = root
-        self.config = root / "study" / "experiment.yaml"
-        self.task = root / "study" / "train.yaml"
-        self.task.parent.mkdir(parents=True)
+        self.config = write_config(root / "study", CONFIG, TASK)
+        self.task = self.config.with_name("train.yaml")
         self.git("init", "-q")
-        self.config.write_text(CONFIG)
-        self.task.write_text(TASK)
         self.commit("First", minute=-60)
 
-    def git(self, *args, minute=0.0):
-        when = f"{int((DIAGNOSED + timedelta(minutes=minute)).timestamp())} +0000"
-        env = {
-            **os.environ,
-            "GIT_COMMITTER_DATE": when,
-            "GIT_AUTHOR_DATE": when,
-            "GIT_CONFIG_GLOBAL": "/dev/null",
-        }
-        who = ["-c", "user.name=ada", "-c", "user.email=ada@example.com"]
-        subprocess.run(["git", *who, *args], cwd=self.root, check=True, env=env, capture_output=True)
+    def git(self, *words, minute=0.0):
+        git(self.root, *words, at=DIAGNOSED + timedelta(minutes=minute))
 
     def commit(self, message, *, minute):
-        self.git("add", "-A")
-        self.git("commit", "-q", "-m", message, minute=minute)
+        commit(self.root, message, at=DIAGNOSED + timedelta(minutes=minute))
 
     def fix(self, *, minute=10.0):
         (self.root / "fixed").write_text("yes")

@@ -1,5 +1,6 @@
 """Phase fix: the plan, the config's commands, the record, the chain, behind F1, F2 and a full diagnosis."""
 
+import getpass
 import json
 import os
 import subprocess
@@ -199,7 +200,7 @@ class TestRecord:
         def nameless():
             raise KeyError("getpwuid(): uid not found")
 
-        monkeypatch.setattr("getpass.getuser", nameless)
+        monkeypatch.setattr(getpass, "getuser", nameless)
         fix_command.record("cuda_oom/torch", what="batch size 2", data=examined.path.parent)
         assert written_events(examined)[-1]["by"] == f"uid {os.getuid()}"
 

@@ -11,7 +11,7 @@ from fmon.terminal.lines import plain
 from tests.support.fixing import CONFIG, OOM, diagnosed
 from tests.support.relaunching import OUTAGE, Repository
 from tests.support.studies import job, study
-from tests.support.world import CONDITIONS
+from tests.support.world import CONDITIONS, write_config
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def world(tmp_path):
     return Repository(tmp_path)
 
 
-def ended(world, **options):
+def planned(world, **options):
     """Both jobs of sam3 have failed; diagnosed."""
     world.launch()
     world.end(CONDITIONS[2:], **options)
@@ -29,7 +29,7 @@ def ended(world, **options):
 
 def test_an_order_says_what_to_do_whom_it_touches_and_what_comes_next(world):
     (world.project / "train.py").write_text("x = {}\n")
-    plan = ended(world)
+    plan = planned(world)
     (order,) = plan.orders
     assert order.affected_files == order.files == ["train.py"]
     assert order.condition_ids == list(CONDITIONS[2:])
@@ -49,7 +49,7 @@ def test_an_order_says_what_to_do_whom_it_touches_and_what_comes_next(world):
 
 
 def test_where_a_relaunch_alone_may_do_nothing_is_to_be_built(world):
-    plan = ended(world, log=OUTAGE)
+    plan = planned(world, log=OUTAGE)
     assert plan.steps == ["fmon fix verify", "fmon relaunch --dry-run"]
     assert plan.orders[0].could_break == "no: a relaunch changes nothing for the 2 that succeeded"
     assert plan.orders[0].transience.startswith("not shown to be transient")
@@ -57,7 +57,7 @@ def test_where_a_relaunch_alone_may_do_nothing_is_to_be_built(world):
 
 def test_what_needs_a_person_says_so_and_is_run_again_only_once_it_is_recorded(world):
     missing = "FileNotFoundError: [Errno 2] No such file or directory: 'splits/fold1.json'\n"
-    plan = ended(world, log=missing)
+    plan = planned(world, log=missing)
     (order,) = plan.orders
     assert order.needs_person
     assert "fmon issues" in order.steps
@@ -69,9 +69,7 @@ def test_what_needs_a_person_says_so_and_is_run_again_only_once_it_is_recorded(w
 
 
 def test_succeeded_conditions_of_the_same_levels_are_counted(tmp_path):
-    (tmp_path / "train.yaml").write_text("run: x\n")
-    config = tmp_path / "experiment.yaml"
-    config.write_text(CONFIG)
+    config = write_config(tmp_path, CONFIG)
     store = study(
         tmp_path / "data", {"model": ["dynunet", "sam3"], "fold": list(range(8))}, config_file=str(config)
     )
@@ -91,11 +89,11 @@ def test_a_file_outside_of_the_project_is_not_looked_for(world):
         "KeyError: 'lora'\n"
     )
     (world.project / "train.py").write_text("x")
-    assert ended(world, log=log).orders[0].files == []
+    assert planned(world, log=log).orders[0].files == []
 
 
 def test_hostile_text_of_a_log_does_not_steer_the_terminal(world):
-    plan = ended(world, log="ValueError: \u202eevil\x9b2J [bold]\n")
+    plan = planned(world, log="ValueError: \u202eevil\x9b2J [bold]\n")
     text = "".join(plain(each) for each in fix_plan_lines(plan, width=100))
     assert "\\u202eevil" in text
     assert text.isprintable()

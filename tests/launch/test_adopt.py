@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from fmon.errors import ConfigError, ManifestError, QueueError
-from fmon.launch import adopt as module
 from fmon.launch.adopt import adopt
 from fmon.manifest.file import read_manifest
 from fmon.model import Price
@@ -23,27 +22,9 @@ ME, OTHER = "aaaa1111", "bbbb2222"
 
 
 @pytest.fixture(autouse=True)
-def catalog(monkeypatch):
-    """Who runs fmon, and what the catalog was asked for; it knows the H100."""
+def me(monkeypatch):
+    """Who runs fmon."""
     monkeypatch.setenv("SKYPILOT_USER_ID", ME)
-    asked = []
-
-    def prices(accelerators):
-        asked.extend(accelerators)
-        return {"H100": Price(spot=1.0, on_demand=3.0, source="catalog")} if "H100" in asked else {}
-
-    monkeypatch.setattr(module, "catalog_prices", prices)
-    return asked
-
-
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def config(tmp_path):
-    return write_config(tmp_path / "config")
 
 
 def entries(data):
@@ -236,11 +217,17 @@ def test_metadata_that_is_no_id_of_this_config_makes_no_folder(config, data, exp
     assert stores(data) == []
 
 
-def test_prices_of_machines_that_the_config_does_not_price_come_from_the_catalog(config, data, catalog):
+def test_prices_of_machines_that_the_config_does_not_price_come_from_the_catalog(config, data):
+    asked = []
+
+    def catalog(accelerators):
+        asked.extend(accelerators)
+        return {"H100": Price(spot=1.0, on_demand=3.0, source="catalog")}
+
     jobs = [RUNNING[0], job(2, NAMES[1], resources="1x[H100:2][Spot]")]
     jobs[1]["resources"] = "1x[H100:2][Spot]"
-    adopt(config, FakeQueue(jobs), data, now=START)
-    assert catalog == ["H100"]
+    adopt(config, FakeQueue(jobs), data, now=START, catalog=catalog)
+    assert asked == ["H100"]
     found = select(data, "select job_id, price_usd_per_h, price_source from job order by job_id")
     assert [(row["price_usd_per_h"], row["price_source"]) for row in found] == [
         (0.7, "config"),
@@ -252,13 +239,13 @@ def test_a_price_that_nobody_knows_stays_unknown(tmp_path, data):
     config = write_config(
         tmp_path / "config", CONFIG.replace("prices: {L4: {spot: 0.22, on_demand: 0.70}}\n", "")
     )
-    adopt(config, FakeQueue(RUNNING), data, now=START)
+    adopt(config, FakeQueue(RUNNING), data, now=START, catalog=lambda names: {})
     assert select(data, "select distinct price_usd_per_h from job") == [{"price_usd_per_h": None}]
 
 
 def test_what_launch_would_refuse_is_a_warning(tmp_path, data):
-    config = write_config(tmp_path / "config", CONFIG + "limits: {accelerators: [H100]}\n")
-    (tmp_path / "config" / "train.yaml").write_text("resources: {accelerators: L4}\nrun: true\n")
+    task = "resources: {accelerators: L4}\nrun: true\n"
+    config = write_config(tmp_path / "config", CONFIG + "limits: {accelerators: [H100]}\n", task)
     adopted = adopt(config, FakeQueue(RUNNING), data, now=START)
     assert len(adopted.warnings) == 2
     said = " ".join(adopted.sentences())

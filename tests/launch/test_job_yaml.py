@@ -6,6 +6,7 @@ from fmon.config import load_experiment
 from fmon.config.task import read_task
 from fmon.launch.job_yaml import job_yaml, unset
 from fmon.sky.record import parse_records
+from tests.support.world import write_config
 
 CONFIG = """\
 experiment_name: e
@@ -18,9 +19,7 @@ fixed: {EPOCHS: "2"}
 
 
 def jobs(tmp_path, task, environ=None):
-    (tmp_path / "train.yaml").write_text(task)
-    (tmp_path / "experiment.yaml").write_text(CONFIG)
-    experiment = load_experiment(tmp_path / "experiment.yaml")
+    experiment = load_experiment(write_config(tmp_path, CONFIG, task))
     read = read_task(experiment)
     texts = [
         job_yaml(read, experiment, condition, experiment_id="e-1", cycle=1, environ=environ or {})

@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from fmon.errors import ConfigError, LaunchError, QueueError, RegistryError
-from fmon.launch import estimate
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import Price
 from fmon.monitor.ingest import ingest
@@ -16,11 +15,10 @@ from tests.support.world import DIGEST
 
 
 @pytest.fixture
-def sky(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        estimate, "catalog_prices", lambda names: {name: Price(on_demand=2.0) for name in names}
-    )
-    return launching_world(tmp_path)
+def sky(tmp_path):
+    made = launching_world(tmp_path)
+    made.catalog = lambda names: {name: Price(on_demand=2.0) for name in names}
+    return made
 
 
 def end_jobs(sky):
@@ -197,8 +195,8 @@ def test_what_a_gate_finds_is_refused_before_anything_is_made(sky, config, task,
         sky.launch()
 
 
-def test_a_limit_that_an_unknown_price_can_t_be_held_against_is_refused(sky, monkeypatch):
-    monkeypatch.setattr(estimate, "catalog_prices", lambda names: {})
+def test_a_limit_that_an_unknown_price_can_t_be_held_against_is_refused(sky):
+    sky.catalog = lambda names: {}
     sky.write(CONFIG + "limits: {max_hourly_usd: 5}\n", TASK.replace("L4", "T4"))
     with sky.refused(ConfigError, "no price known for T4"):
         sky.launch()

@@ -3,11 +3,9 @@
 import pytest
 
 from fmon.errors import ConfigError, QueueError
-from fmon.launch import estimate
-from fmon.launch import plan as module
 from fmon.launch.plan import plan
 from fmon.model import Price
-from fmon.sky import sdk
+from tests.support.world import write_config
 
 CONFIG = """\
 experiment_name: planned
@@ -24,26 +22,23 @@ TASK = (
 )
 
 
-@pytest.fixture(autouse=True)
-def skypilot(monkeypatch):
+class SkyPilot:
     """SkyPilot as far as plan asks it: it reads every task YAML and knows the price of an A100."""
-    asked = {"answer": 1, "catalog": []}
 
-    def worker(*arguments):
-        asked["arguments"] = arguments
-        if isinstance(asked["answer"], QueueError):
-            raise asked["answer"]
-        return asked["answer"]
+    def __init__(self, answer=1):
+        self.answer = answer
+        self.arguments = None
+        self.looked_up = []
 
-    def catalog(accelerators):
-        asked["catalog"] = list(accelerators)
-        return (
-            {"A100": Price(spot=1.0, on_demand=4.0, source="catalog")} if "A100" in asked["catalog"] else {}
-        )
+    def ask(self, *arguments):
+        self.arguments = arguments
+        if isinstance(self.answer, QueueError):
+            raise self.answer
+        return self.answer
 
-    monkeypatch.setattr(module, "ask_worker", worker)
-    monkeypatch.setattr(estimate, "catalog_prices", catalog)
-    return asked
+    def catalog(self, accelerators):
+        self.looked_up = list(accelerators)
+        return {"A100": Price(spot=1.0, on_demand=4.0, source="catalog")} if "A100" in self.looked_up else {}
 
 
 @pytest.fixture(autouse=True)
@@ -51,10 +46,9 @@ def environment(monkeypatch):
     monkeypatch.delenv("HF_TOKEN", raising=False)
 
 
-def made(folder, config=CONFIG, task=TASK):
-    (folder / "experiment.yaml").write_text(config)
-    (folder / "train.yaml").write_text(task)
-    return plan(folder / "experiment.yaml")
+def made(folder, config=CONFIG, task=TASK, *, skypilot=None):
+    skypilot = skypilot or SkyPilot()
+    return plan(write_config(folder, config, task), ask=skypilot.ask, catalog=skypilot.catalog)
 
 
 def results(planned):
@@ -101,9 +95,10 @@ def test_where_there_is_a_choice_the_dearest_machine_counts(tmp_path):
     assert planned.price_sources == ["catalog"]
 
 
-def test_only_machines_without_a_price_in_the_config_are_looked_up(tmp_path, skypilot):
-    made(tmp_path, task=TASK.replace("'L4:1'", "[L4, A100]"))
-    assert skypilot["catalog"] == ["A100"]
+def test_only_machines_without_a_price_in_the_config_are_looked_up(tmp_path):
+    skypilot = SkyPilot()
+    made(tmp_path, task=TASK.replace("'L4:1'", "[L4, A100]"), skypilot=skypilot)
+    assert skypilot.looked_up == ["A100"]
 
 
 def test_an_unknown_price_stays_unknown_and_is_counted(tmp_path):
@@ -150,16 +145,17 @@ def test_a_bare_vm_is_a_warning(tmp_path, task, config, result):
     assert results(made(tmp_path, CONFIG + config, task))["image"] == result
 
 
-def test_skypilots_own_parser_decides_about_the_task_yaml(tmp_path, skypilot):
-    skypilot["answer"] = QueueError("ValueError: no such field", error_type="ValueError")
-    assert results(made(tmp_path))["task"] == "fail"
-    skypilot["answer"] = QueueError("it took too long", error_type="Timeout")
-    assert results(made(tmp_path))["task"] == "warn"
+def test_skypilots_own_parser_decides_about_the_task_yaml(tmp_path):
+    refusing = SkyPilot(QueueError("ValueError: no such field", error_type="ValueError"))
+    assert results(made(tmp_path, skypilot=refusing))["task"] == "fail"
+    slow = SkyPilot(QueueError("it took too long", error_type="Timeout"))
+    assert results(made(tmp_path, skypilot=slow))["task"] == "warn"
 
 
-def test_variables_without_a_value_are_named_to_skypilot(tmp_path, skypilot):
-    made(tmp_path, task=TASK + "envs: {HF_TOKEN: , MODEL: x}\n")
-    assert skypilot["arguments"] == ("task", str(tmp_path / "train.yaml"), "HF_TOKEN")
+def test_variables_without_a_value_are_named_to_skypilot(tmp_path):
+    skypilot = SkyPilot()
+    made(tmp_path, task=TASK + "envs: {HF_TOKEN: , MODEL: x}\n", skypilot=skypilot)
+    assert skypilot.arguments == ("task", str(tmp_path / "train.yaml"), "HF_TOKEN")
 
 
 def test_a_declared_variable_without_a_value_takes_it_from_the_environment_or_is_refused(
@@ -212,9 +208,9 @@ def test_a_task_yaml_that_is_none_is_refused(tmp_path, task):
         (TASK.replace("resources", "resorces"), "fail", "did you mean 'resources'"),
     ],
 )
-def test_the_installed_skypilot_parses_the_task_yaml(tmp_path, monkeypatch, task, result, said):
-    monkeypatch.setattr(module, "ask_worker", sdk.ask_worker)
-    check = next(check for check in made(tmp_path, task=task).checks if check.name == "task")
+def test_the_installed_skypilot_parses_the_task_yaml(tmp_path, task, result, said):
+    planned = plan(write_config(tmp_path, CONFIG, task), catalog=SkyPilot().catalog)
+    check = next(check for check in planned.checks if check.name == "task")
     assert (check.result, said in check.sentence) == (result, True), check.sentence
 
 

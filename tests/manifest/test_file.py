@@ -211,8 +211,8 @@ def test_the_schema_is_a_schema_and_accepts_what_is_written(store):
     jsonschema.validate(content(store), schema)
 
 
-NOT_IN_A_SCHEMA = ("already used", "twice", "the same", "is not a level", "is missing", "but ", "after relaunch",
-                   "modle", "no levels", "has the name")  # fmt: skip
+NOT_IN_A_SCHEMA = ("already used", "twice", "the same", "is not a level", "is missing", "but ", "modle",
+                   "after relaunch", "no levels", "has the name")  # fmt: skip
 
 
 @pytest.mark.parametrize("why", [why for why in NONSENSE if not any(text in why for text in NOT_IN_A_SCHEMA)])

@@ -6,8 +6,9 @@ import pytest
 
 from fmon.manifest import claims as claims_module
 from fmon.manifest.match import attach, match
-from fmon.model import Entry, Manifest, Record
+from fmon.model import Entry, Manifest
 from fmon.sky.status import is_terminal
+from tests.support import stores
 
 NOW = datetime(2026, 3, 22, 5, 0, tzinfo=UTC)
 NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice"]
@@ -35,15 +36,8 @@ def experiment(names=NAMES, **fields):
 
 
 def job(job_id, name=NAMES[0], status="RUNNING", *, minutes=0, user=ME, **fields):
-    submitted = NOW + timedelta(minutes=minutes)
-    return Record(
-        job_id=job_id,
-        job_name=name,
-        status=status,
-        submitted_at=round(submitted.timestamp() * 1e6),
-        user_hash=user,
-        **fields,
-    )
+    submitted_at = round((NOW + timedelta(minutes=minutes)).timestamp() * 1e6)
+    return stores.record(job_id, status, job_name=name, submitted_at=submitted_at, user_hash=user, **fields)
 
 
 def attached(found):

@@ -47,16 +47,6 @@ FAILED = [*RUNNING[:2], ended(RUNNING[2], "FAILED"), ended(RUNNING[3], "FAILED")
 
 
 @pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def config(tmp_path):
-    return write_config(tmp_path / "config")
-
-
-@pytest.fixture
 def store(config, data):
     """An experiment two of whose jobs have failed, not examined yet."""
     adopt(config, FakeQueue(FAILED), data, now=START)

@@ -22,16 +22,15 @@ from fmon.store.durable import lock
 from fmon.store.findings import read_findings
 from fmon.store.folder import Store, stores
 from fmon.study import open_study
-from tests.store.test_crash import Death, Killed
 from tests.support.backlogs import Backlog
-from tests.support.queues import START, FakeLogs, FakeQueue, job
+from tests.support.death import Death, Killed
+from tests.support.queues import NAMES, START, FakeLogs, FakeQueue, job
 from tests.support.world import write_config
 
 REFUSED = QueueError("no permission", error_type="HTTP403")
 GONE = LogMissingError("SkyPilot does not know the job")
 DOWN = LogsDownError("no server", error_type="ApiServerConnectionError")
 OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 82.00 MiB.\n"
-NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice"]
 FAILED = [
     job(number, name, "FAILED", end_at=START.timestamp() + 600) for number, name in enumerate(NAMES, start=1)
 ]

@@ -28,11 +28,6 @@ def config(tmp_path):
     return write_config(tmp_path / "config", CONFIG)
 
 
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
-
-
 def firings(data):
     return written_events(stores(data)[0], "kill_switch")
 

@@ -2,8 +2,6 @@
 
 from datetime import timedelta
 
-import pytest
-
 from fmon.clock import Clock
 from fmon.errors import ManifestError, QueueError
 from fmon.launch.adopt import adopt
@@ -15,16 +13,6 @@ from tests.support.queues import RUNNING, START, FakeQueue, ended, job
 from tests.support.world import CONFIG, write_config
 
 DOWN = QueueError("no server", error_type="ApiServerConnectionError")
-
-
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def config(tmp_path):
-    return write_config(tmp_path / "config")
 
 
 def adopt_and_poll(config, data, *polls):

@@ -1,19 +1,17 @@
 """fmon logs: the stored log of a condition or job, else the live one."""
 
 import pytest
-from typer.testing import CliRunner
 
-import fmon.sky.logs
-from fmon.cli.app import app
+from fmon.cli.outside import Outside
 from fmon.errors import ConfigError, QueueError
 from fmon.launch.adopt import adopt
 from fmon.monitor.poll import poll
 from fmon.monitor.show_log import chosen_jobs, logs
 from fmon.sky.reader import LogRequest
-from tests.support.queues import START, FakeLogs, FakeQueue, job
+from tests.support.queues import NAMES, START, FakeLogs, FakeQueue, job
+from tests.support.typed import typed
 from tests.support.world import write_config
 
-NAMES = ["dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce"]
 ENDED = {"start_at": START.timestamp(), "end_at": START.timestamp() + 60}
 JOBS = [
     job(1, NAMES[0]),
@@ -22,6 +20,16 @@ JOBS = [
     job(4, NAMES[2], "FAILED_SETUP", minutes=5, **ENDED),
 ]
 CONTROLLER = {"is_controller": True}
+
+
+class Live(Outside):
+    """Only logs are to be had."""
+
+    def __init__(self, logs):
+        self.logs = logs
+
+    def open_logs(self, source):
+        return self.logs
 
 
 @pytest.fixture
@@ -66,7 +74,7 @@ def test_a_log_that_is_not_stored_is_read_live_cleaned_and_redacted(data):
 
 @pytest.mark.parametrize("answer", [QueueError("no server", error_type="Timeout"), "Job 1 not found."])
 def test_a_live_log_that_cannot_be_had_is_a_queue_error(data, answer):
-    with pytest.raises(QueueError, match=r"no log of job 1: (no server|SkyPilot does not know the job)"):
+    with pytest.raises(QueueError, match=r"no log of job 1: (no server|SkyPilot knows no such job)"):
         logs(data, None, "1", FakeLogs({LogRequest(1): answer}))
 
 
@@ -80,17 +88,15 @@ def test_a_condition_that_was_never_launched_has_no_log(data):
         logs(data, None, "sam3-dice_ce_cldice", FakeLogs())
 
 
-def test_the_command_prints_the_log_alone_on_stdout_with_control_characters_made_visible(data, monkeypatch):
-    monkeypatch.setattr(fmon.sky.logs, "open_logs", lambda src: FakeLogs())
-    done = CliRunner().invoke(app, ["logs", "4", "--data", str(data)])
+def test_the_command_prints_the_log_alone_on_stdout_with_control_characters_made_visible(data):
+    done = typed(Live(FakeLogs()), "logs", "4", "--data", data)
     assert done.exit_code == 0
     assert done.stdout == "fourth \\x07bell\n"
     assert done.stderr.startswith("log of job 4 ")
 
 
-def test_a_selection_prints_each_log_below_its_name(data, monkeypatch):
-    monkeypatch.setattr(fmon.sky.logs, "open_logs", lambda src: FakeLogs())
-    done = CliRunner().invoke(app, ["logs", "state=failed", "3", "--data", str(data)])
+def test_a_selection_prints_each_log_below_its_name(data):
+    done = typed(Live(FakeLogs()), "logs", "state=failed", "3", "--data", data)
     assert done.exit_code == 0, done.exception
     assert done.stdout.splitlines() == [
         "==> sam3-dice_ce (job 3) <==",
@@ -102,13 +108,9 @@ def test_a_selection_prints_each_log_below_its_name(data, monkeypatch):
     ]
 
 
-def test_of_several_logs_those_that_can_be_had_are_printed_before_it_fails(data, monkeypatch):
-    monkeypatch.setattr(
-        fmon.sky.logs,
-        "open_logs",
-        lambda src: FakeLogs({LogRequest(1): QueueError("no server", error_type="x")}),
-    )
-    done = CliRunner().invoke(app, ["logs", "1", "model=sam3", "--data", str(data)])
+def test_of_several_logs_those_that_can_be_had_are_printed_before_it_fails(data):
+    live = FakeLogs({LogRequest(1): QueueError("no server", error_type="x")})
+    done = typed(Live(live), "logs", "1", "model=sam3", "--data", data)
     assert isinstance(done.exception, QueueError)
     assert done.stdout.splitlines() == ["==> sam3-dice_ce (job 4) <==", "fourth \\x07bell"]
 

@@ -7,16 +7,12 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from typer.testing import CliRunner
 
-from fmon.cli import app as cli
 from fmon.errors import RuleError
 from fmon.events import LaunchEvent
-from fmon.fix.chain import Ran
-from fmon.fix.steps import verify
 from fmon.manifest.file import read_manifest
-from fmon.relaunch.relaunch import relaunch
 from fmon.rules.f3_rebuild_before_relaunch import BuildChain, bare_vm_launch, f3_links, f3_same_image
+from tests.support.git import commit, git
 from tests.support.relaunching import CONFIG, IMAGE, NEW, Repository
 from tests.support.world import CONDITIONS
 
@@ -116,19 +112,12 @@ def failed(tmp_path_factory):
 
 
 @pytest.fixture
-def world(failed, monkeypatch):
+def world(failed):
     """The commands meet the fake; project and stores are put back behind each test."""
     root, now_s = failed.root, failed.server.now_s
     jobs, tags = failed.jobs(), dict(failed.server.tags)
     kept = root.with_name(f"{root.name}-kept")
     shutil.copytree(root, kept)
-    monkeypatch.setattr(
-        "fmon.cli.relaunch.dependencies", lambda queue, **changes: failed.dependencies(**changes)
-    )
-    monkeypatch.setattr("fmon.cli.fix.now", failed.server.clock)
-    for phase in (relaunch, verify):  # the runner's stderr is no file that a command could write to
-        green = lambda step, command, *, folder: Ran(step, command, 0, 0.1)  # noqa: E731
-        monkeypatch.setitem(phase.__kwdefaults__, "run", green)
     yield failed
     shutil.rmtree(root)
     kept.rename(root)
@@ -136,7 +125,7 @@ def world(failed, monkeypatch):
 
 
 def run(world, *words):
-    return CliRunner().invoke(cli.app, [*words, "--data", str(world.data)])
+    return world.type(*words, "--data", world.data)
 
 
 def test_without_a_fix_relaunch_refuses_for_the_commit_and_not_for_an_image(world):
@@ -151,9 +140,10 @@ def test_without_a_fix_relaunch_refuses_for_the_commit_and_not_for_an_image(worl
 def test_an_empty_commit_is_no_fix(world):
     world.server.pass_time(60)
     (world.project / "fixed").write_text("x")
-    world._commit("Fix", at=world.server.clock())
-    world._git("rm", "-q", "fixed")
-    world._commit("Take it back", at=world.server.clock())
+    now = world.server.clock()
+    commit(world.project, "Fix", at=now)
+    git(world.project, "rm", "-q", "fixed", at=now)
+    commit(world.project, "Take it back", at=now)
     done = run(world, "relaunch", "--yes")
     assert "change no file, and on a bare VM nothing else shows that a fix is there" in str(done.exception)
 

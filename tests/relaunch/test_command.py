@@ -9,6 +9,7 @@ from fmon.config import load_experiment
 from fmon.config.task import read_task
 from fmon.launch.job_yaml import job_envs
 from fmon.relaunch.command import typed_launch
+from tests.support.world import write_config
 
 TASK = {
     "resources": {"accelerators": "L4"},
@@ -18,10 +19,8 @@ TASK = {
 
 
 def typed(tmp_path, config="", task=None):
-    (tmp_path / "train.yaml").write_text(yaml.safe_dump(task or TASK))
-    path = tmp_path / "experiment.yaml"
-    path.write_text(f"experiment_name: e\nskypilot_yaml: train.yaml\nfactors: {{model: [a]}}\n{config}")
-    experiment = load_experiment(path)
+    text = f"experiment_name: e\nskypilot_yaml: train.yaml\nfactors: {{model: [a]}}\n{config}"
+    experiment = load_experiment(write_config(tmp_path, text, yaml.safe_dump(task or TASK)))
     (condition,) = experiment.conditions
     envs = job_envs(experiment, condition, experiment_id="e-1", cycle=1)
     return typed_launch(read_task(experiment), condition, envs)

@@ -260,19 +260,15 @@ class TestGh:
             open_github(name)
 
 
+def create_issues(folder):
+    """File the issues of the stores in a folder by the command."""
+    words = ("issues", "--create", "--repo", "lab/study", "-o", "json")
+    return fmon(*words, "--data", folder / "data", cwd=folder)
+
+
 class TestCommand:
     def test_prints_rows_on_stdout(self, store, tmp_path, github):
-        done = fmon(
-            "issues",
-            "--create",
-            "--repo",
-            "lab/study",
-            "-o",
-            "json",
-            "--data",
-            tmp_path / "data",
-            cwd=tmp_path,
-        )
+        done = create_issues(tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
         (row,) = json.loads(done.stdout)
         assert (row["done"], row["reason"]) == ("created", "unrecoverable")
@@ -284,17 +280,7 @@ class TestCommand:
         gh = (tmp_path / "bin/gh").read_text()
         once = '[ -s "$FAKE_GH/issues.json" ] && [ $2 = create ] && [ $1 = issue ] && exit 1\n'
         (tmp_path / "bin/gh").write_text(gh.replace("exec", f"{once}exec"))
-        done = fmon(
-            "issues",
-            "--create",
-            "--repo",
-            "lab/study",
-            "-o",
-            "json",
-            "--data",
-            tmp_path / "data",
-            cwd=tmp_path,
-        )
+        done = create_issues(tmp_path)
         assert done.returncode == 11
         assert [row["done"] for row in json.loads(done.stdout)] == ["created"]
         assert "gh issue create failed: exit status 1" in done.stderr

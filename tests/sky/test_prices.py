@@ -4,7 +4,6 @@ import pytest
 
 from fmon.errors import QueueError
 from fmon.model import Price, Record
-from fmon.sky import prices as module
 from fmon.sky.prices import Machine, catalog_prices, parse_resources, price_of
 
 PRICES = {
@@ -65,28 +64,24 @@ def test_a_price_of_zero_is_a_price():
     assert price_of(record, {"L4": Price(on_demand=0.0)}) == (0.0, "config")
 
 
-def test_the_catalogs_prices_say_where_they_are_from(monkeypatch):
+def test_the_catalogs_prices_say_where_they_are_from():
     asked = []
 
     def answer(*arguments, timeout_s):
         asked.append(arguments)
         return {"L4": {"spot": 0.2, "on_demand": None}, "T4": {"spot": None, "on_demand": None}}
 
-    monkeypatch.setattr(module, "ask_worker", answer)
-    assert catalog_prices(["T4", "L4", "L4", "CPU"]) == {"L4": Price(spot=0.2, source="catalog")}
+    assert catalog_prices(["T4", "L4", "L4", "CPU"], ask=answer) == {"L4": Price(spot=0.2, source="catalog")}
     assert asked == [("prices", "L4", "T4")]
 
 
-def test_nothing_is_asked_for_no_accelerator(monkeypatch):
-    monkeypatch.setattr(module, "ask_worker", None)
-    assert catalog_prices(["CPU"]) == {}
+def test_nothing_is_asked_for_no_accelerator():
+    assert catalog_prices(["CPU"], ask=pytest.fail) == {}
 
 
-def test_a_catalog_that_can_not_be_asked_has_no_prices(monkeypatch):
+def test_a_catalog_that_can_not_be_asked_has_no_prices():
     def fail(*arguments, timeout_s):
         raise QueueError("no network")
 
-    monkeypatch.setattr(module, "ask_worker", fail)
-    assert catalog_prices(["L4"]) == {}
-    monkeypatch.setattr(module, "ask_worker", lambda *arguments, timeout_s: "odd")
-    assert catalog_prices(["L4"]) == {}
+    assert catalog_prices(["L4"], ask=fail) == {}
+    assert catalog_prices(["L4"], ask=lambda *arguments, timeout_s: "odd") == {}

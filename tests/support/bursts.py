@@ -40,11 +40,6 @@ def failed(condition_id: str, *, at: float = 2, status: str = "FAILED_SETUP") ->
     return record(condition_id, status, **times)
 
 
-def ended(condition_id: str, status: str = "CANCELLED", at: float = 3) -> dict[str, Any]:
-    """Make a job that ended at a minute."""
-    return record(condition_id, status, start_at=seconds(0), end_at=seconds(at), job_duration=60 * at)
-
-
 def queue_of(**changed: dict[str, Any]) -> list[dict[str, Any]]:
     """Make a poll: dynunet runs, sam3 waits, but for what is given by condition (``sam3_1=...``)."""
     by_id = {name: running(name) if name.startswith("dynunet") else record(name) for name in IDS}

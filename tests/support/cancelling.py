@@ -10,7 +10,7 @@ from fmon.launch.adopt import adopt
 from fmon.monitor.poll import poll
 from fmon.sky.submit.submitter import InFlight
 from tests.support import bursts
-from tests.support.fake_skypilot import FakeSkyPilot
+from tests.support.fake_skypilot import FakeSkyPilot, FakeSubmitter
 from tests.support.queues import START
 from tests.support.world import World
 
@@ -29,10 +29,14 @@ class Adopted(World):
     def __init__(self, root: Path, jobs: list[dict[str, Any]], config: str = bursts.CONFIG) -> None:
         super().__init__(root, config, server=FakeSkyPilot(jobs=jobs, ids=count(11)))
         self.logs = bursts.logs()
-        self.submitter = self.open_submitter()
+        self.submitter = super().open_submitter()
         self.server.pass_time(200)
         adopt(self.config, self.queue, self.data, now=START)
         self.poll()
+
+    def open_submitter(self, hold: object = None) -> FakeSubmitter:
+        """Open the same client always, so that a test can look at it."""
+        return self.submitter
 
     def poll(self) -> None:
         """Poll at this moment."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-import os
 import shutil
-import subprocess
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from tempfile import mkdtemp
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fmon.relaunch.plan import Authorization
 from fmon.relaunch.relaunch import Relaunched, RelaunchOptions, relaunch
 from tests.support.fake_skypilot import START
+from tests.support.git import commit, git
 from tests.support.queues import FakeLogs
 from tests.support.world import World
 
@@ -45,14 +44,14 @@ class Repository(World):
     def __init__(self, root: Path, config: str = CONFIG, task: str = TASK) -> None:
         super().__init__(root, config, task)
         self.digest = OLD
-        self._git("init", "-q")
-        self._commit("First", at=START - timedelta(days=1))
+        git(self.project, "init", "-q", at=START)
+        commit(self.project, "First", at=START - timedelta(days=1))
 
     def fix(self, digest: str = NEW) -> None:
         """Commit a fix, build and push the image."""
         self.server.pass_time(60)
         (self.project / "fixed").write_text(digest)
-        self._commit("Fix the loss", at=self.server.clock())
+        commit(self.project, "Fix the loss", at=self.server.clock())
         self.digest = digest
 
     def relaunch(self, **changes: Any) -> Relaunched:
@@ -75,22 +74,6 @@ class Repository(World):
         self.fix("sha256:" + str(number) * 64)
         self.relaunch()
         self.end(failed)
-
-    def _git(self, *args: str, at: datetime = START) -> None:
-        when = f"{int(at.timestamp())} +0000"
-        dates = {"GIT_COMMITTER_DATE": when, "GIT_AUTHOR_DATE": when, "GIT_CONFIG_GLOBAL": "/dev/null"}
-        who = ["-c", "user.name=ada", "-c", "user.email=ada@example.com"]
-        subprocess.run(
-            ["git", *who, *args],
-            cwd=self.project,
-            check=True,
-            env={**os.environ, **dates},
-            capture_output=True,
-        )
-
-    def _commit(self, message: str, *, at: datetime) -> None:
-        self._git("add", "-A")
-        self._git("commit", "-q", "-m", message, at=at)
 
 
 class Stage:

@@ -22,10 +22,15 @@ from fmon.study import Study, open_study
 from tests.support.events import written_events
 from tests.support.fake_skypilot import FINE, START, FakeSkyPilot, FakeSubmitter, Fate, SkyPilotQueue
 from tests.support.queues import FakeLogs
+from tests.support.typed import FakeOutside, typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
+    from click.testing import Result
+
+    from fmon.clock import Clock
+    from fmon.sky.prices import Catalog
     from fmon.sky.submit.submitter import Submission
 
 CONFIG = """\
@@ -89,8 +94,11 @@ class World:
         self.logs = FakeLogs()
         self.fate: Callable[[Submission], Fate] = lambda submission: FINE
         self.digest: str | Exception = DIGEST
+        self.catalog: Catalog = lambda names: {}
         self.environ: Mapping[str, str] = {}
         self.submitters: list[FakeSubmitter] = []
+        self.answers: list[bool] | None = None
+        self.asked: list[str] = []
         self._made_of = config, task
         self.write()
 
@@ -100,6 +108,11 @@ class World:
         self.task = self.project / "train.yaml"
 
     # What fmon is given
+
+    @property
+    def clock(self) -> Clock:
+        """The server's clock."""
+        return self.server.time
 
     @property
     def queue(self) -> SkyPilotQueue:
@@ -123,6 +136,7 @@ class World:
             open_submitter=self.open_submitter,
             queue=self.queue,
             digest_of=self.digest_of,
+            catalog=self.catalog,
             environ=self.environ,
             folder=self.project,
             clock=self.server.time,
@@ -131,6 +145,15 @@ class World:
         )
 
     # What happens
+
+    def type(self, *words: object, **options: Any) -> Result:
+        """Type a command that meets this world."""
+        return typed(FakeOutside(self), *words, **options)
+
+    def seat(self, *answers: bool) -> list[str]:
+        """Let somebody sit at the terminal who gives these answers; the list gets the questions."""
+        self.answers, self.asked = list(answers), []
+        return self.asked
 
     def launch(self, **options: Any) -> Launched:
         """Launch as the command does."""

@@ -1,13 +1,10 @@
 """From the files of stores to rows: what is bound, what is refused, what is left out."""
 
-import importlib
-import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-import duckdb
 import msgspec
 import pytest
 
@@ -18,28 +15,12 @@ from fmon.manifest.file import write_manifest
 from fmon.model import Attempt, Limits
 from fmon.store.compaction import close
 from fmon.store.events import append_event
-from fmon.store.folder import Store
 from fmon.store.reading import reading_set
 from fmon.warehouse import VIEWS, connect, dictionary, query_rows, rows
-from fmon.warehouse.load import bind_reported
-from fmon.warehouse.views import read_twice, recompute, relations_in
 from tests.support import ROOT
 from tests.support.queries import select
-from tests.support.stores import ID, START, failed_poll, manifest, new_store, poll, record
+from tests.support.stores import ID, START, manifest, new_store, poll, record
 from tests.tools.views import markdown
-
-US = 1_000_000
-
-
-@pytest.fixture
-def store(tmp_path) -> Store:
-    """An experiment of two polls, one of them failed: job 1 succeeded, job 2 runs, 3 and 4 are unseen."""
-    made = new_store(tmp_path)
-    start = int(START.timestamp()) * US
-    done = record(1, "SUCCEEDED", start_at=start, end_at=start + 3600 * US, price_usd_per_h=1.3, job_name="a")
-    poll(made, 1, done, record(2, "RUNNING", start_at=start, job_name="b"))
-    failed_poll(made, 2)
-    return made
 
 
 def test_connect_binds_manifest_and_log(store, tmp_path):
@@ -241,110 +222,6 @@ def test_columns_of_one_name_are_told_apart(store, tmp_path):
     names, [row] = query_rows(connect(tmp_path), "select 1 as a, 2 as a, 3 as a")
     assert len(set(names)) == 3
     assert [row[name] for name in names] == [1, 2, 3]
-
-
-@pytest.mark.parametrize(
-    ("query", "read"),
-    [
-        ("select count(*) from Job join condition using (condition_id)", {"job", "condition"}),
-        ("from coverage_matrix('e', 'a', 'b')", {"coverage_matrix"}),
-        ("from job join attempt using (job_id)", {"job", "attempt"}),
-        (
-            "with job as (from main.job) select (select count(*) from poll), 'from alarm' from job",
-            {"job", "poll"},
-        ),
-        ("with spells as (from alarm_episode) from spells", {"alarm_episode"}),
-        ("create table mine as select * from job", {"job"}),
-        ("from job; from poll", {"job", "poll"}),
-        ("select 1 -- from job", set()),
-        ("select comment from duckdb_columns() where table_name = 'job'", None),
-        ("from information_schema.tables", None),
-        ("from query('from job')", None),
-        ("from 'file.parquet'", None),
-        ("show tables", None),
-        ("pivot job on state using count(*)", None),
-        ("copy (from job) to 'x.csv'", None),
-        ("selct", None),
-    ],
-)
-def test_what_a_query_reads_is_known_where_that_is_sure(query, read):
-    found = relations_in(duckdb.connect(), [query])
-    assert (None if found is None else {*found}) == read
-
-
-def test_how_often_a_query_reads_a_view_is_counted():
-    query = "select (select count(*) from job), job_id from job join poll on true"
-    assert relations_in(duckdb.connect(), [query, "from poll"]) == {"job": 2, "poll": 2}
-
-
-@pytest.mark.parametrize(
-    ("asked", "tables"),
-    [
-        ({"poll": 1}, set()),
-        ({"poll": 2}, {"poll"}),
-        ({"poll_summary": 1, "poll_error": 1}, {"poll"}),
-        ({"newest_poll": 1, "poll_error": 1}, set()),
-        # A macro can't be a table: what it reads is run as often as it is asked for.
-        ({"cause_matrix": 1}, {"condition_level"}),
-        ({"cause_matrix": 2}, {"condition_level", "attempt_result"}),
-    ],
-)
-def test_what_would_run_twice_is_computed_once(asked, tables):
-    assert read_twice(asked) == tables
-
-
-def test_a_view_that_is_asked_for_twice_is_a_table_with_the_same_rows(store, tmp_path):
-    query = "select poll_id, gap_s from poll order by poll_id"
-    once, twice = (connect(tmp_path, queries=[query] * count) for count in (1, 2))
-    tables = "select table_name from duckdb_tables() where table_name = 'poll'"
-    assert [len(rows(con, tables)) for con in (once, twice)] == [0, 1]
-    assert rows(once, query) == rows(twice, query)
-
-
-def test_tables_follow_a_source_that_is_filled_again(store, tmp_path):
-    query = "select sum(reported_count) as n from cycle_cost"
-    con = connect(tmp_path, queries=[query, query])
-    changed = manifest()
-    changed.reported_costs = {"1": 2.5}
-    changed.reported_as_of = START
-    bind_reported(con, [changed])
-    assert rows(con, query) == [{"n": 0}]
-    recompute(con, ["reported_cost"])
-    assert rows(con, query) == [{"n": 1}]
-
-
-def test_a_query_may_read_the_table_that_one_before_it_makes():
-    queries = [
-        "create or replace temp table span as select * from job",
-        "from span join poll using (poll_id)",
-    ]
-    assert {*relations_in(duckdb.connect(), queries)} == {"job", "poll"}
-
-
-ASKING = [
-    "diagnose.diagnose",
-    "diagnose.gate",
-    "diagnose.root_causes",
-    "fix.plan",
-    "monitor.status",
-    "relaunch.escalation",
-    "relaunch.plan",
-    "relaunch.relaunch",
-    "relaunch.untracked",
-    "report.compare_queries",
-    "report.issues",
-    "report.report",
-]
-
-
-@pytest.mark.parametrize("module", ASKING)
-def test_a_module_connects_for_all_that_it_asks(module):
-    named = vars(importlib.import_module(f"fmon.{module}"))
-    selects = {
-        text for text in named.values() if isinstance(text, str) and re.match(r"\s*(select|with)\s", text)
-    }
-    assert all(any(text in query for query in named["QUERIES"]) for text in selects)
-    assert relations_in(duckdb.connect(), named["QUERIES"])
 
 
 def test_every_view_stands_once_in_the_catalog_with_its_comment(store, tmp_path):

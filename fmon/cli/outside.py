@@ -1,0 +1,113 @@
+"""What a command meets outside itself: SkyPilot, the registry, the clock and the person at the terminal.
+
+Commands reach them by ``outside()``; ``meeting`` puts others in their place, as the tests do.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from fmon.clock import Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from fmon.fix.chain import Ran
+    from fmon.launch.launch import LaunchDependencies
+    from fmon.sky.reader import LogReader, QueueReader
+    from fmon.sky.submit.submitter import Submitter
+
+
+class Outside:
+    """The real ones; each is imported when it is needed."""
+
+    @property
+    def clock(self) -> Clock:
+        """The machine's clock."""
+        return Clock()
+
+    def open_queue(self, source: str) -> QueueReader:
+        """Open the queue of ``--queue``."""
+        from fmon.sky.queue import open_queue
+
+        return open_queue(source)
+
+    def open_logs(self, source: str) -> LogReader:
+        """Open the logs of the jobs of that queue."""
+        from fmon.sky.logs import open_logs
+
+        return open_logs(source)
+
+    def open_submitter(self, hold: int | None = None) -> Submitter:
+        """Open the client that can change SkyPilot; what ``hold`` is, see ``SdkSubmitter``."""
+        from fmon.sky.submit.sdk import SdkSubmitter
+
+        return SdkSubmitter(hold)
+
+    def dependencies(self, *, queue: str, progress: Callable[[int, int], None]) -> LaunchDependencies:
+        """Return what a launch depends on: SkyPilot, the image's registry, this machine."""
+        from fmon.clients.registry import digest_of
+        from fmon.launch.launch import LaunchDependencies
+        from fmon.sky.prices import catalog_prices
+
+        return LaunchDependencies(
+            open_submitter=self.open_submitter,
+            queue=self.open_queue(queue),
+            digest_of=digest_of,
+            catalog=catalog_prices,
+            environ=os.environ,
+            folder=Path.cwd(),
+            clock=self.clock,
+            progress=progress,
+        )
+
+    def reported_costs(self, jobs: Mapping[int, Collection[str]], days: int) -> dict[int, float]:
+        """Ask SkyPilot what jobs have cost [USD]."""
+        from fmon.sky.costs import reported_costs
+
+        return reported_costs(jobs, days)
+
+    def run_command(self, step: str, command: str, *, folder: Path) -> Ran:
+        """Run a command of the config."""
+        from fmon.fix.chain import run_command
+
+        return run_command(step, command, folder=folder)
+
+    def can_ask(self) -> bool:
+        """Return whether a person sits at the terminal."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
+    def confirm(self, question: str) -> bool:
+        """Ask the person; the question goes to stderr.
+
+        Raises
+        ------
+        typer.Abort
+            Ctrl-C or Ctrl-D instead of an answer.
+        """
+        return typer.confirm(question, err=True)
+
+
+_outside: ContextVar[Outside] = ContextVar("_outside", default=Outside())  # noqa: B039 - it has no state
+
+
+def outside() -> Outside:
+    """Return what commands meet now."""
+    return _outside.get()
+
+
+@contextmanager
+def meeting(other: Outside) -> Iterator[None]:
+    """Let the commands meet another outside for a while."""
+    token = _outside.set(other)
+    try:
+        yield
+    finally:
+        _outside.reset(token)
