@@ -104,7 +104,7 @@ def catalog_prices(accelerators: Iterable[str], *, ask: Callable[..., Any] = ask
     accelerators
         Names as SkyPilot writes them.
     ask
-        How SkyPilot's worker is asked.
+        The function that runs a command of SkyPilot's worker.
 
     Returns
     -------

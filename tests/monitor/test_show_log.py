@@ -74,7 +74,7 @@ def test_a_log_that_is_not_stored_is_read_live_cleaned_and_redacted(data):
 
 @pytest.mark.parametrize("answer", [QueueError("no server", error_type="Timeout"), "Job 1 not found."])
 def test_a_live_log_that_cannot_be_had_is_a_queue_error(data, answer):
-    with pytest.raises(QueueError, match=r"no log of job 1: (no server|SkyPilot knows no such job)"):
+    with pytest.raises(QueueError, match=r"no log of job 1: (no server|SkyPilot does not know the job)"):
         logs(data, None, "1", FakeLogs({LogRequest(1): answer}))
 
 
