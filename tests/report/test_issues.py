@@ -246,9 +246,9 @@ class TestGh:
     @pytest.mark.parametrize("said", ["", "not JSON", "{"])
     def test_that_answers_nonsense_is_said_to(self, github, said):
         (github.parent / "bin/gh").write_text(f"#!/bin/sh\necho '{said}'\n")
-        with pytest.raises(GitHubError, match="is gh up to date"):
+        with pytest.raises(GitHubError, match="check that gh is up to date"):
             GitHub(str(github.parent / "bin/gh"), "lab/study").labelled("fmon")
-        with pytest.raises(GitHubError, match="is gh up to date"):
+        with pytest.raises(GitHubError, match="check that gh is up to date"):
             GitHub(str(github.parent / "bin/gh"), "lab/study").comment(1, "x")
 
     def test_tells_the_repository_of_the_folder(self, github):
