@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the experiments come from 
 
 from fmon.errors import QueueError
 from fmon.sky.logs import NoLogs
-from fmon.sky.reader import LogAsk, LogReader
+from fmon.sky.reader import LogReader, LogRequest
 from fmon.store.findings import read_findings
 from fmon.store.folder import stores
 from tests.support.backlogs import Backlog
@@ -29,8 +29,8 @@ class RefusingLogs:
     name = "sky"
 
     def read(
-        self, asks: Sequence[LogAsk], *, timeout_s: float
-    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+        self, asks: Sequence[LogRequest], *, timeout_s: float
+    ) -> Iterator[tuple[LogRequest, bytes | QueueError]]:
         """Refuse the request."""
         for ask in asks:
             yield ask, QueueError("no permission", error_type="HTTP403")
