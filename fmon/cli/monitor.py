@@ -154,7 +154,7 @@ def logs(
             continue
         say(found.sentence())
         if len(jobs) > 1:
-            print_lines([f"==> {found.condition_id} (job {found.ask.job_id}) <=="])
+            print_lines([f"==> {found.condition_id} (job {found.request.job_id}) <=="])
         print_lines(visible(line) for line in found.text.removesuffix("\n").split("\n"))
     if faults:
         say(*(f"fmon: {fault}" for fault in faults[1:]))

@@ -1,1 +1,1 @@
-"""Every other outside program or server: git, the image registry, GitHub, MLflow."""
+"""Clients of other programs and servers: git, the image registry, GitHub, MLflow."""

@@ -1,6 +1,6 @@
-"""What the project's git says of a fix: its commits, its tree.
+"""Read the commits and the working tree of the project with git.
 
-Through the ``git`` command, which is there wherever a commit was made; never through a shell. Only reads.
+Runs the ``git`` command, which exists wherever a commit was made, without a shell. Never changes anything.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 TIMEOUT_S = 60.0
-"""Longest wait for one answer of git; ``status`` reads every file of a large project [s]."""
+"""Longest wait for one git command [s]; ``status`` reads every file of a large project."""
 
 MOST_COMMITS = 1000
-"""Commits that are looked at behind HEAD; a fix is one or a few."""
+"""Maximum number of commits to read from HEAD; a fix has one or a few."""
 
 
 class Commit(NamedTuple):
-    """A commit on the way to HEAD by first parents: a merged branch is one."""
+    """A first-parent ancestor of HEAD: a merged branch counts as one commit."""
 
     commit_id: str
     committed_s: int
@@ -31,7 +31,7 @@ class Commit(NamedTuple):
 
 
 def project_folder(path: Path) -> Path:
-    """Give the root of the git repository that a file is in.
+    """Return the root of the git repository that contains a file.
 
     Raises
     ------
@@ -42,8 +42,8 @@ def project_folder(path: Path) -> Path:
     done = _git(folder, "rev-parse", "--show-toplevel")
     if done is None:
         message = (
-            f"{path} is in no git repository; F3 looks at the commit of a fix: git init in the project's "
-            "folder and commit"
+            f"{path} is not in a git repository, but F3 checks that a fix is committed; run git init in the "
+            "project's folder and commit"
         )
         raise ConfigError(message)
     return Path(done.removesuffix("\n"))
@@ -57,17 +57,17 @@ def commits_after(project: Path, at: datetime) -> tuple[list[Commit], str | None
     project
         Root of the repository.
     at
-        The time [UTC]; git knows whole seconds, so a commit of the same second is not after it.
+        The time [UTC]; git stores seconds, so a commit in the same second is not after it.
 
     Returns
     -------
     tuple
-        The commits, and what HEAD was before them; None = nothing was committed before.
+        The commits, and the id of the commit before them; None if there is none.
     """
-    shown = "--format=%H%x09%ct%x09%s"
-    told = _git(project, "log", "--first-parent", f"--max-count={MOST_COMMITS}", shown) or ""
+    columns = "--format=%H%x09%ct%x09%s"
+    output = _git(project, "log", "--first-parent", f"--max-count={MOST_COMMITS}", columns) or ""
     found: list[Commit] = []
-    for line in told.splitlines():
+    for line in output.splitlines():
         commit_id, committed_s, subject = line.split("\t", 2)
         commit = Commit(commit_id, int(committed_s), subject)
         if commit.committed_s <= at.timestamp():
@@ -77,31 +77,31 @@ def commits_after(project: Path, at: datetime) -> tuple[list[Commit], str | None
 
 
 def uncommitted(project: Path, *, besides: Iterable[Path]) -> list[str]:
-    """List files that differ from HEAD or that git does not know; ignored ones do not count.
+    """List files that differ from HEAD or are untracked; ignored files are left out.
 
     Parameters
     ----------
     project
         Root of the repository.
     besides
-        Folders that do not count: fmon's own stores.
+        Folders to leave out, such as fmon's data directory.
     """
     inside = [folder.absolute() for folder in besides if folder.absolute().is_relative_to(project)]
     without = [f":(exclude,literal,top){folder.relative_to(project)}" for folder in inside]
-    told = _git(project, "status", "--porcelain=v1", "-z", "--no-renames", "--", ".", *without)
-    if told is None:
-        message = f"git status fails in {project}; run it there and fix what it reports"
+    output = _git(project, "status", "--porcelain=v1", "-z", "--no-renames", "--", ".", *without)
+    if output is None:
+        message = f"git status failed in {project}; run it there and fix what it reports"
         raise ConfigError(message)
-    return [entry[3:] for entry in told.split("\0") if entry]
+    return [entry[3:] for entry in output.split("\0") if entry]
 
 
 def has_changed(project: Path, commit_id: str) -> bool:
-    """Tell whether any file is another at HEAD than it was at a commit; empty commits change none."""
+    """Return whether any file differs between a commit and HEAD; empty commits change none."""
     return _git(project, "diff", "--name-only", commit_id, "HEAD") != ""
 
 
 def text_at(project: Path, commit_id: str, path: Path) -> str | None:
-    """Read a file as it was at a commit; None where it was not there, or is outside of the project."""
+    """Read a file as of a commit; None if it did not exist or is outside of the project."""
     root, file = project.resolve(), path.resolve()
     if not file.is_relative_to(root):
         return None
@@ -109,19 +109,21 @@ def text_at(project: Path, commit_id: str, path: Path) -> str | None:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """Ask git; None where it refuses. Its messages are not read: they are translated."""
-    # Without optional locks a look at the status never stands in the way of a commit.
+    """Run git and return its output; None if it fails. Its messages are not used: they may be translated."""
+    # Without optional locks, reading the status never blocks a commit.
     command = ["git", "--no-optional-locks", "--literal-pathspecs", *arguments]
     if arguments[0] == "status":
-        command.remove("--literal-pathspecs")  # it has pathspecs that leave something out
+        command.remove("--literal-pathspecs")  # it uses pathspecs to exclude folders
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, timeout=TIMEOUT_S, check=False, stdin=subprocess.DEVNULL
         )
     except FileNotFoundError as fault:
-        message = f"git can't be run in {folder}; install it, F3 looks at the commit of a fix"
+        message = f"git can't be run in {folder}; install it, since F3 checks the commit of a fix"
         raise ConfigError(message) from fault
     except subprocess.TimeoutExpired as fault:
-        message = f"git {arguments[0]} has not answered in {TIMEOUT_S:.0f} s in {folder}"
+        message = (
+            f"git {arguments[0]} did not finish within {TIMEOUT_S:.0f} s in {folder}; run it there to see why"
+        )
         raise ConfigError(message) from fault
     return done.stdout.decode(errors="replace") if done.returncode == 0 else None

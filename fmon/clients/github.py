@@ -1,6 +1,6 @@
-"""Issues on GitHub through its own command line, ``gh``.
+"""Read and file issues on GitHub with its command line, ``gh``.
 
-gh has the user's login, hosts and proxies; fmon holds no token. Never through a shell.
+gh has the user's login, hosts and proxies; fmon has no token. It is run without a shell.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from fmon.errors import ConfigError, GitHubError
 from fmon.redact import redact
 
 TIMEOUT_S = 60.0
-"""Longest wait for one call of gh [s]; one that is cut off may still be carried out."""
+"""Longest wait for one call of gh [s]; a call that timed out may still take effect."""
 
 MOST_LISTED = 1000
-"""Issues that are looked at where the search knows none; GitHub itself finds no more than these."""
+"""Maximum number of issues to list if the search finds none; GitHub's search has the same limit."""
 
 NOT_LOGGED_IN = 4
-"""How gh ends where it has no login."""
+"""Exit status of gh without a login."""
 
 LABELS = {
     "fmon": ("1f6feb", "Filed by fmon: a root cause of failed experiment conditions"),
     "fmon-unrecoverable": ("d1242f", "A person has to fix it"),
     "fmon-out-of-cycles": ("bf8700", "Still failing after the last allowed relaunch"),
 }
-"""Colour and description of each label, for repositories that don't have it yet."""
+"""Colour and description of each label, to create it in a repository."""
 
 _REPOSITORY = re.compile(r"(?:https://)?(?:[\w.-]+/)?[\w.-]+/[\w.-]+")
 _URL = re.compile(r"https?://\S+/issues/\d+")
@@ -56,40 +56,40 @@ class GitHub:
         self._labels: set[str] | None = None
 
     def search(self, word: str) -> list[Found]:
-        """List the issues, closed ones too, that GitHub's search finds by a word of their body.
+        """List the issues, including closed ones, that GitHub's search finds by a word of their body.
 
-        Its index lags, and leaves HTML comments out on some servers: no answer proves nothing.
+        Its index lags, and on some servers lacks HTML comments: an empty result proves nothing.
         """
         return self._list("--search", f"{word} in:body")
 
     def labelled(self, label: str) -> list[Found]:
-        """List the newest issues that have a label, closed ones too; of the database, so it never lags."""
+        """List the newest issues with a label, including closed ones; this does not use the lagging index."""
         return self._list("--label", label)
 
     def comments(self, number: int) -> list[str]:
-        """Give the bodies of an issue's comments."""
-        said = self._json("issue", "view", str(number), "--json", "comments")
-        return [str(comment["body"]) for comment in said["comments"]]
+        """Return the bodies of an issue's comments."""
+        issue = self._json("issue", "view", str(number), "--json", "comments")
+        return [str(comment["body"]) for comment in issue["comments"]]
 
     def create(self, title: str, body: str, labels: list[str]) -> str:
-        """File an issue; give its URL. Labels that the repository lacks are made first."""
+        """Create an issue and return its URL; create missing labels first."""
         for label in labels:
-            self._need_label(label)
-        named = [part for label in labels for part in ("--label", label)]
-        return self._url("issue", "create", "--title", title, *named, "--body-file", "-", body=body)
+            self._ensure_label(label)
+        options = [part for label in labels for part in ("--label", label)]
+        return self._url("issue", "create", "--title", title, *options, "--body-file", "-", body=body)
 
     def comment(self, number: int, body: str) -> str:
-        """Add a comment to an issue; give its URL."""
+        """Add a comment to an issue and return its URL."""
         return self._url("issue", "comment", str(number), "--body-file", "-", body=body)
 
-    def _list(self, *chosen: str) -> list[Found]:
-        wanted = ["--state", "all", "--limit", str(MOST_LISTED), "--json", "number,url,state,body"]
+    def _list(self, *filters: str) -> list[Found]:
+        options = ["--state", "all", "--limit", str(MOST_LISTED), "--json", "number,url,state,body"]
         return [
             Found(found["number"], found["url"], found["state"].lower(), found["body"])
-            for found in self._json("issue", "list", *chosen, *wanted)
+            for found in self._json("issue", "list", *filters, *options)
         ]
 
-    def _need_label(self, label: str) -> None:
+    def _ensure_label(self, label: str) -> None:
         if self._labels is None:
             listed = self._json("label", "list", "--limit", str(MOST_LISTED), "--json", "name")
             self._labels = {row["name"].lower() for row in listed}
@@ -99,23 +99,25 @@ class GitHub:
         try:
             self._run("label", "create", label, "--color", colour, "--description", meaning)
         except GitHubError as fault:
-            if "already exists" not in str(fault):  # somebody else has just made it
+            if "already exists" not in str(fault):  # another process has just created it
                 raise
         self._labels.add(label)
 
     def _json(self, *words: str) -> Any:
-        said = self._run(*words)
+        output = self._run(*words)
         try:
-            return json.loads(said)
+            return json.loads(output)
         except ValueError:
-            message = f"gh {' '.join(words[:2])} answered with something that is not JSON; is gh up to date?"
+            message = (
+                f"gh {' '.join(words[:2])} printed something that is not JSON; check that gh is up to date"
+            )
             raise GitHubError(message) from None
 
     def _url(self, *words: str, body: str) -> str:
-        said = self._run(*words, body=body)
-        lines = said.strip().splitlines()
+        output = self._run(*words, body=body)
+        lines = output.strip().splitlines()
         if not lines or not _URL.match(lines[-1]):
-            message = f"gh {' '.join(words[:2])} ended well and printed no URL; is gh up to date?"
+            message = f"gh {' '.join(words[:2])} succeeded but printed no URL; check that gh is up to date"
             raise GitHubError(message)
         return lines[-1]
 
@@ -130,28 +132,27 @@ def open_github(repository: str | None, *, timeout_s: float = TIMEOUT_S) -> GitH
     Parameters
     ----------
     repository
-        ``OWNER/NAME``, with the host before it where it is not github.com; None = the one that the current
-        folder is a clone of.
+        ``OWNER/NAME``, with the host before it if it is not github.com; None = that of the current folder.
     timeout_s
         Longest wait for one call of gh [s].
 
     Raises
     ------
     ConfigError
-        gh is not installed, or the repository's name is none.
+        gh is not installed, or the name of the repository is invalid.
     GitHubError
-        No repository is given and gh can't tell it.
+        No repository is given and gh can't determine it.
     """
     program = shutil.which("gh")
     if program is None:
         message = (
-            "--create needs gh, GitHub's command line, and it is not on the PATH: install it "
-            "(https://cli.github.com), run gh auth login, then the same command again"
+            "--create needs gh, GitHub's command line, which is not on the PATH; install it "
+            "(https://cli.github.com), run gh auth login, then run the same command again"
         )
         raise ConfigError(message)
     if repository is None:
-        said = run_gh(program, "repo", "view", "--json", "url", "--jq", ".url", timeout_s=timeout_s)
-        return GitHub(program, said.strip(), timeout_s=timeout_s)
+        url = run_gh(program, "repo", "view", "--json", "url", "--jq", ".url", timeout_s=timeout_s)
+        return GitHub(program, url.strip(), timeout_s=timeout_s)
     if not _REPOSITORY.fullmatch(repository):
         message = f"--repo {repository!r} is not a repository; write OWNER/NAME"
         raise ConfigError(message)
@@ -159,14 +160,14 @@ def open_github(repository: str | None, *, timeout_s: float = TIMEOUT_S) -> GitH
 
 
 def run_gh(program: str, *words: str, body: str | None = None, timeout_s: float = TIMEOUT_S) -> str:
-    """Run gh; give what it prints.
+    """Run gh and return its output.
 
     Raises
     ------
     GitHubError
-        It ended with an error or not in time; what it said, without secrets.
+        It failed or timed out; the message has its error output, without secrets.
     """
-    called = f"gh {' '.join(words[:2])}"
+    command = f"gh {' '.join(words[:2])}"
     try:
         done = subprocess.run(
             [program, *words],
@@ -180,14 +181,17 @@ def run_gh(program: str, *words: str, body: str | None = None, timeout_s: float 
             check=False,
         )
     except subprocess.TimeoutExpired:
-        message = f"{called} did not end within {timeout_s:g} s; run the same command again: it looks first"
+        message = (
+            f"{command} did not finish within {timeout_s:g} s; run the same command again, "
+            "which creates no duplicates"
+        )
         raise GitHubError(message) from None
     except OSError as fault:
-        message = f"{called} can't be run ({fault.strerror}); is {program} GitHub's command line?"
+        message = f"{command} can't be run ({fault.strerror}); check that {program} is GitHub's command line"
         raise GitHubError(message) from fault
     if done.returncode == NOT_LOGGED_IN:
-        raise GitHubError("gh has no login: run gh auth login, then the same command again")
+        raise GitHubError("gh is not logged in; run gh auth login, then run the same command again")
     if done.returncode != 0:
-        said = redact(" ".join(done.stderr.split()))[:300] or f"exit status {done.returncode}"
-        raise GitHubError(f"{called} failed: {said}")
+        reason = redact(" ".join(done.stderr.split()))[:300] or f"exit status {done.returncode}"
+        raise GitHubError(f"{command} failed: {reason}")
     return done.stdout

@@ -1,7 +1,7 @@
-"""The digest that an image has in its registry now, asked of the registry itself.
+"""Read the current digest of an image from its registry.
 
-python-dxf speaks the protocol (docs/decisions/0012); here stands what Docker's command line adds to it:
-how a reference is read, and where the user's credentials are.
+python-dxf implements the protocol (docs/decisions/0012). This module adds what Docker's command line does: it
+parses image references and finds the user's credentials.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from dxf import DXFBase
 
 TIMEOUT_S = 20.0
-"""Longest wait for one answer of the registry, and for a credential helper [s]."""
+"""Longest wait for one response of the registry, and for a credential helper [s]."""
 
 DOCKER_HUB = "registry-1.docker.io"
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
-"""Under this name ``docker login`` keeps the credentials of Docker Hub."""
+"""Key under which ``docker login`` stores the credentials of Docker Hub."""
 
 IDENTITY_TOKEN_USER = "<token>"
-"""Docker's user name where the secret is a token to get tokens with, which python-dxf can't use."""
+"""User name that Docker stores with an identity token, which python-dxf can't use."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _REFERENCE = re.compile(
     r"(?P<path>[A-Za-z0-9][A-Za-z0-9._-]*(?::[0-9]+(?=/))?(?:/[A-Za-z0-9._-]+)*)(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
@@ -39,7 +39,7 @@ _LOOPBACK = re.compile(r"(localhost|127(\.[0-9]{1,3}){3})(:[0-9]+)?")
 
 
 class Reference(NamedTuple):
-    """An image reference, taken apart; ``digest`` wins over ``tag``."""
+    """The parts of an image reference; ``digest`` takes precedence over ``tag``."""
 
     host: str
     repository: str
@@ -48,7 +48,7 @@ class Reference(NamedTuple):
 
 
 def parse_reference(text: str) -> Reference:
-    """Read an image reference as Docker does: Docker Hub and ``latest`` where it does not say.
+    """Parse an image reference as Docker does: Docker Hub and ``latest`` are the defaults.
 
     Raises
     ------
@@ -62,9 +62,7 @@ def parse_reference(text: str) -> Reference:
     """
     found = _REFERENCE.fullmatch(text.removeprefix("docker:"))
     if found is None:
-        message = (
-            f"{text!r} is not an image reference; it is written registry/name:tag or registry/name@sha256:..."
-        )
+        message = f"{text!r} is not an image reference; write registry/name:tag or registry/name@sha256:..."
         raise RegistryError(message)
     host, slash, repository = found["path"].partition("/")
     if not slash or not ("." in host or ":" in host or host == "localhost"):
@@ -76,15 +74,15 @@ def parse_reference(text: str) -> Reference:
 
 
 def digest_of(reference: str, *, timeout_s: float = TIMEOUT_S) -> str:
-    """Ask the registry for the digest of an image; of an image for several platforms, of its index.
+    """Read the digest of an image from its registry; for several platforms, the digest of the index.
 
     Parameters
     ----------
     reference
-        ``registry/name:tag`` or ``registry/name@sha256:...``, with or without ``docker:`` before it; one by
-        digest is asked for too: the answer says that the registry still has it.
+        ``registry/name:tag`` or ``registry/name@sha256:...``, with or without ``docker:`` before it; a
+        reference with a digest is requested too, to check that the registry still has the image.
     timeout_s
-        Longest wait for one answer [s].
+        Longest wait for one response [s].
 
     Returns
     -------
@@ -94,9 +92,9 @@ def digest_of(reference: str, *, timeout_s: float = TIMEOUT_S) -> str:
     Raises
     ------
     RegistryError
-        The registry can't be reached, has no such image, or denies it.
+        The registry can't be reached, has no such image, or denies access.
     """
-    # 0.2 s to import: only where a registry is asked.
+    # Takes 0.2 s to import.
     import requests
     from dxf import DXF
     from dxf.exceptions import DXFError
@@ -116,13 +114,13 @@ def digest_of(reference: str, *, timeout_s: float = TIMEOUT_S) -> str:
         raise RegistryError(_sentence(reference, image, fault)) from fault
     found = response.headers.get("Docker-Content-Digest", "")
     if _DIGEST.fullmatch(found) is None:
-        message = f"{image.host} names no digest for {reference} (Docker-Content-Digest is {found[:80]!r})"
+        message = f"{image.host} sent no valid digest of {reference} ({found[:80]!r}); try again later"
         raise RegistryError(message)
     return str(found)
 
 
 def credentials_of(host: str, *, timeout_s: float = TIMEOUT_S) -> tuple[str, str] | None:
-    """Look up (user, secret) for a registry where ``docker login`` keeps them; None = there are none.
+    """Return (user, secret) for a registry, as stored by ``docker login``; None if there are none.
 
     Raises
     ------
@@ -139,8 +137,8 @@ def credentials_of(host: str, *, timeout_s: float = TIMEOUT_S) -> tuple[str, str
         found = found or _in_file((config.get("auths") or {}).get(key))
         if found and found[0] == IDENTITY_TOKEN_USER:
             message = (
-                f"the credentials for {host} are an identity token; log in with a user name and a token of "
-                f"the registry: docker login {host}"
+                f"the credentials for {host} are an identity token, which fmon can't use; log in with a user "
+                f"name and an access token: docker login {host}"
             )
             raise RegistryError(message)
         if found:
@@ -155,13 +153,13 @@ def _docker_config(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError) as fault:
         raise RegistryError(
-            f"{path}, Docker's config with your credentials, can't be read: {fault}"
+            f"Docker's config {path} can't be read ({fault}); correct it or log in again"
         ) from fault
     return config if isinstance(config, dict) else {}
 
 
 def _in_file(entry: Any) -> tuple[str, str] | None:
-    """Read an entry of ``auths``: base64 of user:secret."""
+    """Decode an entry of ``auths``: base64 of user:secret."""
     if not isinstance(entry, dict):
         return None
     if entry.get("identitytoken"):
@@ -174,30 +172,34 @@ def _in_file(entry: Any) -> tuple[str, str] | None:
 
 
 def _ask_helper(name: str, key: str, *, timeout_s: float) -> tuple[str, str] | None:
-    """Ask a credential helper; None where it knows no credentials for that registry."""
+    """Run a credential helper; None if it has no credentials for the registry."""
     program = f"docker-credential-{name}"
     try:
         done = subprocess.run(
             [program, "get"], input=key, capture_output=True, text=True, timeout=timeout_s, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as fault:
-        raise RegistryError(f"Docker's credential helper {program} can't be run: {fault}") from fault
+        raise RegistryError(
+            f"Docker's credential helper {program} can't be run ({fault}); install it or log in again"
+        ) from fault
     if done.returncode != 0:
-        return None  # "credentials not found": an anonymous look is what Docker tries then too
+        return None  # "credentials not found": Docker then tries without a login too
     try:
         answer = json.loads(done.stdout)
         return str(answer["Username"]), str(answer["Secret"])
     except (ValueError, KeyError, TypeError) as fault:
-        raise RegistryError(f"Docker's credential helper {program} answers no credentials") from fault
+        raise RegistryError(
+            f"Docker's credential helper {program} printed no credentials; log in again with docker login"
+        ) from fault
 
 
 def _sentence(reference: str, image: Reference, fault: Exception) -> str:
-    """Say in one sentence why the registry has not told the digest; never with a secret in it."""
+    """Return one sentence, without secrets, that says why the registry did not send the digest."""
     from dxf.exceptions import DXFAuthInsecureError, DXFUnauthorizedError
 
     status = getattr(getattr(fault, "response", None), "status_code", None)
     if isinstance(fault, DXFAuthInsecureError):
-        return f"{image.host} requires login over plain http, where it could be read; serve it by https"
+        return f"{image.host} requires login over plain http, where others could read it; serve it over https"
     if isinstance(fault, DXFUnauthorizedError) or status in (401, 403):
         return f"{image.host} denies {reference}; log in with docker login {image.host}, or correct the name"
     if status == 404:

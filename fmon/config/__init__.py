@@ -26,22 +26,22 @@ def load_experiment(
     path
         The YAML file.
     text
-        What it says, where it has been read already.
+        Its content, if it has been read already.
     max_conditions
-        Most conditions it may have, counted before any is made.
+        Maximum number of conditions, checked before any is created.
     needs_task
-        The task YAML must be there; a recording may lack it.
+        Whether the task YAML must exist; a recording may lack it.
 
     Returns
     -------
     Experiment
-        Its conditions in the order of the factors, the baselines last; ``skypilot_yaml`` is
+        Its conditions are in the order of the factors, with the baselines last; ``skypilot_yaml`` is
         relative to the config's folder.
 
     Raises
     ------
     ConfigError
-        Anything is wrong; one sentence with the line and what to do.
+        The config is invalid. The message is one sentence with the line and how to correct it.
     """
     source = read_source(path, text)
     has_layers = is_layered(source.value)
@@ -60,7 +60,7 @@ def load_experiment(
         skypilot_yaml=_task_yaml(
             source,
             keys.skypilot_yaml,
-            # The study writes the path relative to its repository: look in the folders above as well.
+            # The study writes the path relative to its repository: search the parent folders as well.
             folders=[folder, *folder.parents] if has_layers else [folder],
             is_needed=needs_task,
         ),
@@ -81,20 +81,20 @@ def load_experiment(
 
 
 def _tracking(source: Source, keys: MlflowKeys | None) -> Tracking | None:
-    """Take over where the runs are; a login in it would get into manifests and reports."""
+    """Return the MLflow settings; refuse a login in the URI, which would end up in manifests and reports."""
     if keys is None:
         return None
     if "@" in urlsplit(keys.tracking_uri or "").netloc:
         message = (
-            "mlflow.tracking_uri holds a login; take it out and set MLFLOW_TRACKING_USERNAME and "
-            "MLFLOW_TRACKING_PASSWORD where fmon runs"
+            "mlflow.tracking_uri contains a login; remove it and set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD in the environment of fmon"
         )
         raise source.fault(message, "mlflow", "tracking_uri")
     return Tracking(**keys.model_dump())
 
 
 def _task_yaml(source: Source, written: str, *, folders: list[Path], is_needed: bool) -> str:
-    """Find the task YAML in the first of the folders that has it; relative to the first folder."""
+    """Return the path of the task YAML, from the first folder that has it, relative to the first folder."""
     for folder in folders:
         if (folder / written).is_file():
             return written if folder == folders[0] else os.path.relpath(folder / written, folders[0])

@@ -1,4 +1,4 @@
-"""What a config says of its levels: the design before it is expanded."""
+"""The design of an experiment before it is expanded: factors, levels and their settings."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from fmon.text import nearest
 
 
 class Cell(NamedTuple):
-    """One level as the expansion needs it: with its position, its text and what the config says of it."""
+    """One level as the expansion needs it: with its position, its text and its settings in the config."""
 
     number: int
     level: Level
@@ -25,14 +25,14 @@ class Cell(NamedTuple):
 
 
 class Baseline(NamedTuple):
-    """One condition beside the grid."""
+    """One condition outside the grid."""
 
     cells: dict[str, Cell]
     own: BaselineKeys
 
 
 class Exclusion(NamedTuple):
-    """The excluded combinations of some factors: where the factors stand, and the level numbers."""
+    """The excluded combinations of some factors: the positions of the factors, and the level numbers."""
 
     positions: list[int]
     combinations: set[tuple[int, ...]]
@@ -47,13 +47,13 @@ class Design:
     grid
         Each factor's cells, in the order of the config.
     exclude
-        What is left out of the grid.
+        Combinations that are left out of the grid.
     baselines
-        What stands beside it.
+        Conditions outside the grid.
     template
-        The job name as (text before, factor or nothing); None where the config has none.
+        The job name as (text before, factor or empty); None if the config has none.
     minutes
-        Expected time of a job of which no level says more.
+        Expected run time of a job whose levels do not set one.
     """
 
     grid: dict[str, list[Cell]]
@@ -71,13 +71,13 @@ def read_design(
     Parameters
     ----------
     source
-        The config, for the lines of faults.
+        The config, for line numbers in errors.
     keys
         Its validated keys.
     factors
         Its checked factors.
     max_conditions
-        Most cells the grid may have, counted before anything is expanded.
+        Maximum number of conditions, checked before anything is expanded.
     """
     _check_size(source, factors, len(keys.baselines), max_conditions=max_conditions)
     baselines = [_baseline(source, raw, factors, number) for number, raw in enumerate(keys.baselines)]
@@ -99,13 +99,13 @@ def read_design(
 def _check_size(
     source: Source, factors: Mapping[str, Sequence[Level]], baseline_count: int, *, max_conditions: int
 ) -> None:
-    """Refuse a grid that nobody meant to be so large, before it takes memory."""
+    """Refuse a grid that is too large, before it takes memory."""
     sizes = [len(levels) for levels in factors.values()]
     count = math.prod(sizes) + baseline_count
     if count > max_conditions:
         message = (
             f"{' x '.join(map(str, sizes))} levels and {baseline_count} baselines make {count} conditions, "
-            f"more than {max_conditions}; if that is meant, launch or adopt it with --max-conditions {count}"
+            f"more than {max_conditions}; to allow them, launch or adopt it with --max-conditions {count}"
         )
         raise source.fault(message, "factors")
 
@@ -132,7 +132,7 @@ def _baseline(
 def _with_baselines(
     factors: Mapping[str, Sequence[Level]], baselines: list[tuple[dict[str, Level], BaselineKeys]]
 ) -> dict[str, dict[tuple[str, Level], int]]:
-    """Index the levels of the grid and, behind them, those that only baselines have."""
+    """Index the levels of the grid and, after them, those that only baselines have."""
     known = known_levels(factors)
     for levels, _ in baselines:
         for factor, level in levels.items():
@@ -143,7 +143,7 @@ def _with_baselines(
 def _cells(
     source: Source, keys: FlatKeys, known: dict[str, dict[tuple[str, Level], int]]
 ) -> dict[str, list[Cell]]:
-    """Collect what the config says of each level."""
+    """Collect the settings of each level."""
     minutes: dict[tuple[str, int], float] = {}
     for factor, by_level in keys.expect.by.items():
         check_factor(source, factor, known, "expect", "by", factor)
@@ -171,7 +171,7 @@ def _cell(number: int, level: Level, minutes: float | None, change: OverrideKeys
 
 
 def texts(envs: Mapping[str, Level]) -> dict[str, str]:
-    """Write the values of environment variables as text."""
+    """Return the values of environment variables as text."""
     return {name: level_text(value) for name, value in envs.items()}
 
 
@@ -181,11 +181,11 @@ def _check_envs(
     baselines: list[tuple[dict[str, Level], BaselineKeys]],
     factors: Mapping[str, Any],
 ) -> None:
-    """Refuse a variable that would carry a factor and something else; some job would run as another."""
+    """Refuse to set a variable that carries a factor: a job would then run with the level of another one."""
     for factor in keys.envs:
         check_factor(source, factor, factors, "envs", factor)
     owner = _variables(source, keys.envs, factors)
-    given: list[tuple[Iterable[str], Mapping[str, Any], tuple[str | int, ...]]] = [
+    settings: list[tuple[Iterable[str], Mapping[str, Any], tuple[str | int, ...]]] = [
         (keys.fixed, factors, ("fixed",)),
         *(
             (change.envs, factors, ("overrides", factor, level))
@@ -194,18 +194,18 @@ def _check_envs(
         ),
         *((own.envs, levels, ("baselines", number)) for number, (levels, own) in enumerate(baselines)),
     ]
-    for variables, carried, loc in given:
+    for variables, carried, loc in settings:
         for variable in variables:
             if owner.get(variable) in carried:
                 message = (
-                    f"{variable} carries the factor {owner[variable]} and can't be set here; "
-                    "take it out, or carry the factor by another variable (envs)"
+                    f"{variable} passes the factor {owner[variable]} to the job and can't be set here; "
+                    "remove it, or name another variable for the factor in envs"
                 )
                 raise source.fault(message, *loc)
 
 
 def _variables(source: Source, envs: Mapping[str, str], factors: Mapping[str, Any]) -> dict[str, str]:
-    """Index the factors by the variable that carries each (default: the factor in upper case)."""
+    """Index the factors by their environment variables (default: the factor in upper case)."""
     owner: dict[str, str] = {}
     for factor in factors:
         variable = envs.get(factor, factor.upper())
@@ -213,7 +213,7 @@ def _variables(source: Source, envs: Mapping[str, str], factors: Mapping[str, An
         if first != factor:
             message = (
                 f"factors {first} and {factor} would both set the environment variable {variable}; "
-                "give one of them another in envs"
+                "name another variable for one of them in envs"
             )
             raise source.fault(message, "envs" if envs else "factors")
     return owner
@@ -222,13 +222,13 @@ def _variables(source: Source, envs: Mapping[str, str], factors: Mapping[str, An
 def _template(
     source: Source, job_name: str | None, factors: Mapping[str, Any]
 ) -> list[tuple[str, str]] | None:
-    """Parse ``job_name`` into (text before, factor) pairs; None where there is no template."""
+    """Parse ``job_name`` into (text before, factor) pairs; None if there is no template."""
     if job_name is None:
         return None
     try:
         parts = list(Formatter().parse(job_name))
     except ValueError as fault:
-        message = f"job_name {job_name!r} can't be read ({fault}); write factors as {{factor}}"
+        message = f"job_name {job_name!r} can't be parsed ({fault}); write factors as {{factor}}"
         raise source.fault(message, "job_name") from fault
     for _, factor, form, conversion in parts:
         if factor is None:
@@ -248,7 +248,7 @@ def _excluded(
     groups: dict[tuple[int, ...], set[tuple[int, ...]]] = {}
     for number, combination in enumerate(exclude):
         if not combination:
-            message = "this entry names no factor and would leave out everything; write {factor: level}"
+            message = "this entry names no factor and would exclude every condition; write {factor: level}"
             raise source.fault(message, "exclude", number)
         chosen = {
             factor: find_level(source, factor, level, known, "exclude", number, factor)

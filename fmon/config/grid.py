@@ -1,4 +1,4 @@
-"""A design expanded into its conditions: every cell of the grid once, then the baselines."""
+"""Expand a design into its conditions: every cell of the grid once, then the baselines."""
 
 import json
 from collections import Counter
@@ -15,7 +15,7 @@ from fmon.model import Condition, Kind, Level, level_text
 
 @dataclass(frozen=True, kw_only=True)
 class _Draft:
-    """A condition before it is known whether its id is its own."""
+    """A condition before its id is known to be unique."""
 
     kind: Kind
     factors: dict[str, Level]
@@ -32,14 +32,14 @@ def expand(source: Source, design: Design) -> list[Condition]:
     Parameters
     ----------
     source
-        The config, for the lines of faults.
+        The config, for line numbers in errors.
     design
-        What it says.
+        Its checked design.
 
     Raises
     ------
     ConfigError
-        No cell is left, or two conditions have one job name.
+        No cell is left, or two conditions have the same job name.
     """
     grid = list(_grid(design))
     if not grid:
@@ -51,7 +51,7 @@ def expand(source: Source, design: Design) -> list[Condition]:
 
 
 def _grid(design: Design) -> Iterator[_Draft]:
-    """Make the cells of the grid, the last factor running fastest."""
+    """Yield the cells of the grid; the last factor varies fastest."""
     names = list(design.grid)
     for combination in product(*design.grid.values()):
         if any(
@@ -63,7 +63,7 @@ def _grid(design: Design) -> Iterator[_Draft]:
 
 
 def _baselines(design: Design) -> Iterator[_Draft]:
-    """Make the baselines; one that does not fill the template is named by itself or by its id."""
+    """Yield the baselines; one that lacks a factor of the template uses its own job name or its id."""
     for baseline in design.baselines:
         draft = _draft(design, "baseline", baseline.cells)
         yield replace(
@@ -75,21 +75,21 @@ def _baselines(design: Design) -> Iterator[_Draft]:
 
 
 def _draft(design: Design, kind: Kind, cells: dict[str, Cell]) -> _Draft:
-    given = [cell.minutes for cell in cells.values() if cell.minutes is not None]
+    minutes = [cell.minutes for cell in cells.values() if cell.minutes is not None]
     return _Draft(
         kind=kind,
         factors={factor: cell.level for factor, cell in cells.items()},
         text="-".join([cell.text for cell in cells.values()]),
         job_name=_job_name(design.template, cells),
-        # Where several levels say a time, the longest: an alarm that comes late beats one that is wrong.
-        minutes=max(given) if given else design.minutes,
+        # If several levels set a time, use the longest: a late alarm is better than a false one.
+        minutes=max(minutes) if minutes else design.minutes,
         resources=_joined(cell.resources for cell in cells.values()),
         envs=_joined(cell.envs for cell in cells.values()),
     )
 
 
 def _job_name(template: list[tuple[str, str]] | None, cells: Mapping[str, Cell]) -> str | None:
-    """Fill the template; None where there is none or the cell lacks one of its factors."""
+    """Fill the template; None if there is none or the cell lacks one of its factors."""
     if template is None or any(factor and factor not in cells for _, factor in template):
         return None
     return "".join([before + (cells[factor].text if factor else "") for before, factor in template])
@@ -99,7 +99,7 @@ _NOTHING: dict[str, Any] = {}
 
 
 def _joined(overrides: Iterable[dict[str, Any] | None]) -> dict[str, Any]:
-    """Join the overrides of all levels, a later factor's winning."""
+    """Merge the overrides of all levels; those of later factors take precedence."""
     changes = [change for change in overrides if change]
     if len(changes) <= 1:
         return changes[0] if changes else _NOTHING
@@ -107,7 +107,7 @@ def _joined(overrides: Iterable[dict[str, Any] | None]) -> dict[str, Any]:
 
 
 def _with_ids(drafts: list[_Draft]) -> list[Condition]:
-    """Give each condition its id; ids that would collide get a hash of the levels behind them."""
+    """Assign the ids; to ids that would collide, a hash of the levels is appended."""
     count = Counter(draft.text for draft in drafts)
     conditions = []
     for draft in drafts:
@@ -132,7 +132,7 @@ def _hash(draft: _Draft) -> str:
 
 
 def _check_names(source: Source, conditions: list[Condition], *, has_template: bool) -> None:
-    """Refuse two conditions with one job name: no job could be told to be either's."""
+    """Refuse two conditions with the same job name: their jobs could not be distinguished."""
     owner: dict[str, Condition] = {}
     for condition in conditions:
         first = owner.setdefault(condition.job_name, condition)
@@ -140,7 +140,7 @@ def _check_names(source: Source, conditions: list[Condition], *, has_template: b
             continue
         message = (
             f"conditions {_described(first)} and {_described(condition)} would both have the job name "
-            f"{condition.job_name!r}; put the factors that differ into job_name"
+            f"{condition.job_name!r}; add the factors that differ to job_name"
         )
         raise source.fault(message, "job_name" if has_template else "baselines")
 

@@ -1,6 +1,6 @@
-"""The layered form of the study fmon comes from, rewritten into the flat one.
+"""Rewrite the layered form of the study that fmon was written for into the flat form.
 
-Only ``factors.training`` makes jobs; the other layers are looped over inside each job.
+Only ``factors.training`` creates jobs; each job loops over the other layers itself.
 """
 
 from dataclasses import replace
@@ -15,11 +15,11 @@ STUDY_NAME = "{model_family}-{loss_name}-calib{aux_calibration}-f{fold}"
 
 
 TRACKED = "training_experiment"
-"""What the study calls the MLflow experiment of its jobs."""
+"""The study's key for the MLflow experiment of its jobs."""
 
 
 def is_layered(value: dict[Any, Any]) -> bool:
-    """Tell whether a config is in the layered form."""
+    """Return whether a config is in the layered form."""
     factors = value.get("factors")
     return isinstance(factors, dict) and isinstance(factors.get("training"), dict)
 
@@ -30,7 +30,7 @@ def flatten(source: Source, *, max_conditions: int) -> tuple[Source, dict[Any, A
     Returns
     -------
     tuple
-        The config in the flat form, and the inner factors with their levels as they stand there.
+        The config in the flat form, and the inner factors with their levels as written.
     """
     keys = check_keys(LayeredKeys, source.value, source)
     training = dict(keys.factors["training"])
@@ -86,7 +86,7 @@ def flatten(source: Source, *, max_conditions: int) -> tuple[Source, dict[Any, A
 def _fold_count(
     source: Source, keys: LayeredKeys, training: dict[Any, Any], *, max_conditions: int
 ) -> int | None:
-    """Read ``fixed.num_folds``; None where the folds are a training factor or are not given."""
+    """Return ``fixed.num_folds``; None if the folds are a training factor or not set."""
     folds = keys.fixed.get("num_folds")
     if folds is None or "fold" in training:
         return None
@@ -99,13 +99,15 @@ def _fold_count(
 def _baselines(
     source: Source, keys: LayeredKeys, model: str, *, folds: int | None, max_conditions: int
 ) -> tuple[list[dict[Any, Any]], list[int]]:
-    """Expand the zero-shot baselines over their folds; with each one's position in the file."""
-    made: list[dict[Any, Any]] = []
+    """Expand the zero-shot baselines over their folds; return them with their positions in the file."""
+    expanded: list[dict[Any, Any]] = []
     places: list[int] = []
     for place, baseline in enumerate(keys.zero_shot_baselines):
         count = baseline.folds or folds or 1
         if count > max_conditions:
-            message = f"folds is {count}; more than {max_conditions} conditions need --max-conditions"
+            message = (
+                f"folds is {count}, more than the limit of {max_conditions}; raise it with --max-conditions"
+            )
             raise source.fault(message, "zero_shot_baselines", place, "folds")
         several = baseline.dataset if isinstance(baseline.dataset, list) else [baseline.dataset]
         if not several or not all(isinstance(each, str) and each for each in several):
@@ -113,7 +115,7 @@ def _baselines(
             raise source.fault(message, "zero_shot_baselines", place, "dataset")
         dataset = ",".join(several)
         for fold in range(count):
-            made.append(
+            expanded.append(
                 {
                     model: baseline.model,
                     **({} if folds is None else {"fold": fold}),
@@ -122,11 +124,11 @@ def _baselines(
                 }
             )
             places.append(place)
-    return made, places
+    return expanded, places
 
 
 def _overrides(keys: LayeredKeys) -> dict[Any, Any]:
-    """Rewrite ``model_overrides``: ``use_spot`` is a resource, all else an environment variable."""
+    """Rewrite ``model_overrides``: ``use_spot`` is a resource, every other key an environment variable."""
     return {
         level: {
             "envs": {key.upper(): level_text(value) for key, value in changes.items() if key != "use_spot"},
@@ -137,7 +139,7 @@ def _overrides(keys: LayeredKeys) -> dict[Any, Any]:
 
 
 def _inner(source: Source, keys: LayeredKeys) -> tuple[dict[Any, Any], dict[Any, str]]:
-    """Collect the factors of the layers that make no jobs, and the layer of each."""
+    """Collect the factors of the layers that create no jobs, and the layer of each."""
     inner: dict[Any, Any] = {}
     layer_of: dict[Any, str] = {}
     for layer, factors in keys.factors.items():
@@ -145,7 +147,9 @@ def _inner(source: Source, keys: LayeredKeys) -> tuple[dict[Any, Any], dict[Any,
             continue
         for factor, levels in factors.items():
             if factor in inner:
-                message = f"factor {factor} stands in the layers {layer_of[factor]} and {layer}; rename one"
+                message = (
+                    f"factor {factor} is in the layers {layer_of[factor]} and {layer}; rename one of them"
+                )
                 raise source.fault(message, "factors", layer, factor)
             inner[factor], layer_of[factor] = levels, layer
     return inner, layer_of

@@ -1,4 +1,4 @@
-"""Factors and their levels: what is one, and which one is meant."""
+"""Factors and their levels: checks and look-up."""
 
 import math
 import re
@@ -13,31 +13,31 @@ from fmon.text import nearest
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED = frozenset(Entry.__struct_fields__) | {"envs", "resources"}
-"""Words that mean something else beside the factors in a manifest entry or in a baseline."""
+"""Keys of a manifest entry or a baseline, which no factor may be called."""
 SELECTING = frozenset({"state", "cause", "job"})
-"""Words that mean something else in a selection (``fmon.manifest.select``)."""
+"""Keys of a selection (``fmon.manifest.select``), which no factor may be called."""
 _LARGEST_INT = 2**63
 
 
 def exact(level: Level) -> tuple[str, Level]:
-    """Make a key that keeps 1, true and 1.0 apart, which Python calls equal."""
+    """Return a key that distinguishes 1, true and 1.0, which are equal in Python."""
     return type(level).__name__, level
 
 
 def check_factors(source: Source, factors: Mapping[Any, Any], *at: Any) -> dict[str, list[Level]]:
-    """Check names and levels of all factors.
+    """Check the names and levels of all factors.
 
     Parameters
     ----------
     source
         The config.
     factors
-        As it stands there.
+        The factors as written in the config.
     at
-        Where ``factors`` stands.
+        Their location in the config.
     """
     if not factors:
-        message = "there is no factor; write at least one such as model: [a, b]"
+        message = "there is no factor; write at least one, such as model: [a, b]"
         raise source.fault(message, *at)
     return {
         _check_name(source, name, *at): _check_levels(source, name, levels, *at)
@@ -46,7 +46,7 @@ def check_factors(source: Source, factors: Mapping[Any, Any], *at: Any) -> dict[
 
 
 Known = Mapping[str, Mapping[tuple[str, Level], int]]
-"""Levels that may be mentioned, by factor, with their positions."""
+"""Known levels by factor, with their positions."""
 
 
 def known_levels(factors: Mapping[str, Sequence[Level]]) -> dict[str, dict[tuple[str, Level], int]]:
@@ -58,19 +58,21 @@ def known_levels(factors: Mapping[str, Sequence[Level]]) -> dict[str, dict[tuple
 
 
 def find_level(source: Source, factor: Any, level: Any, known: Known, *at: Any) -> int:
-    """Find the position of a level that the config mentions outside ``factors``.
+    """Return the position of a level that the config names outside ``factors``.
 
     Raises
     ------
     ConfigError
-        The factor or the level is unknown; the levels it has are named.
+        The factor or the level is unknown; the message lists the known levels.
     """
     check_factor(source, factor, known, *at)
     levels = known[factor]
     number = None if isinstance(level, list | dict) else levels.get(exact(level))
     if number is None:
         has = ", ".join(shown(each) for _, each in list(levels)[:8]) + (", ..." if len(levels) > 8 else "")
-        message = f"factor {factor} has no level {shown(level)}; it has {has} (text and numbers differ)"
+        message = (
+            f"factor {factor} has no level {shown(level)}; its levels are {has} (text and numbers differ)"
+        )
         raise source.fault(message, *at)
     return number
 
@@ -92,29 +94,31 @@ def check_level(source: Source, level: Any, *at: Any) -> Level:
 
 
 def _level_fault(level: Any) -> str | None:
-    """Say what is wrong with a level, None where nothing is."""
+    """Return what is wrong with a level; None if it is valid."""
     if level is None:
         return "empty (null); write the level, or quote the word: 'null'"
     if not isinstance(level, bool | int | float | str):
         return f"{shown(level)}; it must be text, a number or true/false"
     if isinstance(level, float) and not math.isfinite(level):
-        return f"{level}, which equals nothing and can't be matched; quote it if it is a name"
+        return f"{level}, which can't be compared with other levels; quote it if it is a name"
     if isinstance(level, int) and abs(level) >= _LARGEST_INT:
-        return "a number of more than 64 bits; quote it"
+        return "an integer of more than 64 bits; quote it"
     if isinstance(level, str) and (not level.strip() or level != level.strip() or not level.isprintable()):
-        return f"{level!r}; write it without blank ends and control characters"
+        return f"{level!r}; write it without control characters and without spaces at its ends"
     return None
 
 
 def _check_name(source: Source, name: Any, *at: Any) -> str:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        message = f"factor name {shown(name)} must be letters, digits and _, not starting with a digit"
+        message = (
+            f"factor name {shown(name)} is invalid; use letters, digits and _, not starting with a digit"
+        )
         raise source.fault(message, *at, name)
     if name in RESERVED:
-        message = f"factor {name} has the name of a key in the manifest or of a baseline; rename it"
+        message = f"factor {name} has the name of a key of manifest entries or baselines; rename it"
         raise source.fault(message, *at, name)
     if name in SELECTING and at != ("inner",):  # inner factors are never selected
-        message = f"factor {name} has the name of a word of a selection (state, cause, job); rename it"
+        message = f"factor {name} has the name of a key of selections (state, cause, job); rename it"
         raise source.fault(message, *at, name)
     return name
 
@@ -140,11 +144,11 @@ def _check_levels(source: Source, name: Any, levels: Any, *at: Any) -> list[Leve
 
 
 def _twice(source: Source, where: str, first: Level, second: Level, *at: Any) -> ConfigError:
-    """Make the error for two levels that jobs and views could not tell apart."""
+    """Return the error for two levels that jobs and views could not distinguish."""
     if exact(first) == exact(second):
         return source.fault(f"{where} has the level {shown(second)} twice; remove one", *at)
     return source.fault(
-        f"{where} has the levels {shown(first)} and {shown(second)}, which look the same in "
+        f"{where} has the levels {shown(first)} and {shown(second)}, which are the same text in "
         "job names and environment variables; write one of them differently",
         *at,
     )

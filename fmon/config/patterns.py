@@ -17,20 +17,20 @@ def read_patterns(source: Source, raw: list[dict[str, Any]]) -> list[Pattern]:
     Parameters
     ----------
     source
-        The config, for the lines of faults.
+        The config, for line numbers in errors.
     raw
         The mappings as written.
 
     Returns
     -------
     list[Pattern]
-        In the order of the config: the first that matches a line counts.
+        In the order of the config: the first one that matches a line is used.
 
     Raises
     ------
     ConfigError
-        An unknown category, a name that appears twice, a regex that RE2 does not take or that
-        matches everything.
+        A category is unknown, a name appears twice, or a regex is not valid in RE2 or matches
+        everything.
     """
     patterns: list[Pattern] = []
     known = [name for name in CAUSES if name not in NOT_CAUSES]
@@ -48,7 +48,7 @@ def read_patterns(source: Source, raw: list[dict[str, Any]]) -> list[Pattern]:
 
 
 def _check_regex(source: Source, regex: str | None, number: int, key: str) -> None:
-    """Refuse what RE2 can't compile and what would match every line."""
+    """Refuse a regex that RE2 can't compile or that would match every line."""
     if regex is None:
         return
     import re2  # heavy, and only configs with patterns need it
@@ -58,12 +58,14 @@ def _check_regex(source: Source, regex: str | None, number: int, key: str) -> No
     try:
         compiled = re2.compile(regex, options)
     except re2.error as fault:
-        said = fault.args[0].decode() if isinstance(fault.args[0], bytes) else str(fault.args[0])
+        reason = fault.args[0].decode() if isinstance(fault.args[0], bytes) else str(fault.args[0])
         message = (
-            f"{key} {regex!r} is no RE2 pattern ({said}); "
-            "RE2 has no look-around and no back-references: github.com/google/re2/wiki/Syntax"
+            f"{key} {regex!r} is not a valid RE2 regex ({reason}); "
+            "RE2 has no lookaround and no backreferences, see github.com/google/re2/wiki/Syntax"
         )
         raise source.fault(message, "patterns", number, key) from fault
     if compiled.search("") is not None:
-        message = f"{key} {regex!r} matches an empty line, so it would match every line; make it say more"
+        message = (
+            f"{key} {regex!r} matches an empty line, so it would match every line; make it more specific"
+        )
         raise source.fault(message, "patterns", number, key)

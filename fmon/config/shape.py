@@ -15,7 +15,7 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-"""A name that a shell takes for an environment variable."""
+"""A valid name of an environment variable."""
 
 
 def _scalar(value: Any) -> Any:
@@ -30,20 +30,20 @@ Scalar = Annotated[Any, AfterValidator(_scalar)]
 
 
 class _Keys(BaseModel):
-    """A mapping of the config: known keys only, YAML's own types, nothing converted."""
+    """A mapping in the config: only known keys, YAML's own types, no conversion."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class ExpectKeys(_Keys):
-    """How long a job should run [minutes], in general and by factor level."""
+    """Expected run time of a job [minutes], in general and by factor level."""
 
     minutes: Ratio | None = None
     by: dict[str, dict[Scalar, Ratio]] = {}
 
 
 class LimitsKeys(_Keys):
-    """Thresholds of the alarms and of launch's gates."""
+    """Thresholds of the alarms and limits of a launch."""
 
     budget_usd: Amount | None = None
     max_hourly_usd: Amount | None = None
@@ -61,7 +61,7 @@ class PriceKeys(_Keys):
 
 
 class OverrideKeys(_Keys):
-    """What differs for one factor level."""
+    """Settings for one factor level."""
 
     envs: dict[Variable, Scalar] = {}
     resources: dict[str, Any] = {}
@@ -76,7 +76,7 @@ class VerifyKeys(_Keys):
 
 
 class MlflowKeys(_Keys):
-    """Where MLflow keeps the runs of the jobs, and what of them is wanted."""
+    """Where MLflow keeps the runs of the jobs, and which metrics to read."""
 
     tracking_uri: Text | None = None
     experiment: Text
@@ -86,7 +86,7 @@ class MlflowKeys(_Keys):
 
 
 class PatternKeys(_Keys):
-    """One failure pattern of the user's own."""
+    """One failure pattern of the user."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,60}$")]
     regex: Text
@@ -120,7 +120,7 @@ class FlatKeys(_Keys):
 
 
 class BaselineKeys(_Keys):
-    """The keys of a baseline beside its factor levels."""
+    """The keys of a baseline apart from its factor levels."""
 
     envs: dict[Variable, Scalar] = {}
     resources: dict[str, Any] = {}
@@ -128,7 +128,7 @@ class BaselineKeys(_Keys):
 
 
 class ZeroShotKeys(_Keys):
-    """A baseline of the layered form; it stands for one condition per fold."""
+    """A baseline of the layered form: one condition per fold."""
 
     model: Text
     strategy: Text | None = None
@@ -147,13 +147,13 @@ class InfrastructureKeys(_Keys):
 
 
 class LayeredKeys(FlatKeys):
-    """All keys of the layered form: the study's own and those of the flat form."""
+    """All keys of the layered form: the study's, and those of the flat form."""
 
     skypilot_yaml: Text | None = None  # type: ignore[assignment]  # infrastructure has it
     factors: dict[str, dict[Any, Any]]
     zero_shot_baselines: list[ZeroShotKeys] = []
     model_overrides: dict[Scalar, dict[str, Scalar]] = {}
-    mlflow: dict[str, Any] = {}  # type: ignore[assignment]  # training_experiment stands for experiment
+    mlflow: dict[str, Any] = {}  # type: ignore[assignment]  # training_experiment instead of experiment
     infrastructure: InfrastructureKeys
     description: Any = None
     debug: Any = None
@@ -177,19 +177,19 @@ _KEYS_OF: dict[str, type[BaseModel]] = {
     "infrastructure": InfrastructureKeys,
 }
 _PLANNED = frozenset({"notify", "registry"})
-"""Keys that have no effect yet: who sets one would wait for something that never comes."""
+"""Keys that have no effect yet: accepting them would suggest that they work."""
 
 _HINTS = {
     "experiment_name": "lower-case letters, digits and _ only (it becomes part of the experiment's id)",
     "envs": "envs maps a factor to the name of an environment variable, such as model: MODEL_FAMILY",
-    "prices": "a price is written {L4: {spot: 0.22, on_demand: 0.70}} [USD/h]",
-    "limits.accelerators": "a list such as [L4]",
-    "factors": "factors are written {name: [level, level]}",
+    "prices": "write prices as {L4: {spot: 0.22, on_demand: 0.70}} [USD/h]",
+    "limits.accelerators": "write a list such as [L4]",
+    "factors": "write factors as {name: [level, level]}",
 }
 
 
 def check_keys(kind: type[Keys], value: dict[Any, Any], source: Source, *at: Any) -> Keys:
-    """Validate one mapping; the first fault, unknown keys before all others, becomes one sentence.
+    """Validate one mapping; report the first error, unknown keys before all others, in one sentence.
 
     Parameters
     ----------
@@ -198,21 +198,21 @@ def check_keys(kind: type[Keys], value: dict[Any, Any], source: Source, *at: Any
     value
         The mapping.
     source
-        The config it is from.
+        The config that contains it.
     at
-        Where it stands there.
+        Its location in the config.
     """
-    # An empty value (`exclude:`) means the same as none; a key that is needed is then missing.
-    given = {key: each for key, each in value.items() if each is not None or key not in kind.model_fields}
+    # An empty value (`exclude:`) means the same as no key; a required key is then missing.
+    present = {key: each for key, each in value.items() if each is not None or key not in kind.model_fields}
     try:
-        return kind.model_validate(given)
+        return kind.model_validate(present)
     except ValidationError as fault:
         errors = sorted(fault.errors(), key=lambda error: error["type"] != "extra_forbidden")
         raise _fault(errors[0], kind, source, at) from fault
 
 
 def _fault(error: ErrorDetails, kind: type[BaseModel], source: Source, at: Loc) -> ConfigError:
-    """Turn one of pydantic's errors into one sentence with the line it stands in."""
+    """Turn one of pydantic's errors into one sentence with its line."""
     inner = tuple(step for step in error["loc"] if step != "[key]")
     loc = (*at, *inner)
     name = source.name(*loc)
@@ -224,13 +224,13 @@ def _fault(error: ErrorDetails, kind: type[BaseModel], source: Source, at: Loc) 
     if error["type"] == "missing":
         return source.fault(f"key {name!r} is missing", *loc[:-1])
     hint = _HINTS.get(".".join(map(str, inner[:2]))) or _HINTS.get(str(inner[0]))
-    said = error["msg"].removeprefix("Value error, ")
-    said = said.replace("Input should be", "it must be").replace("String should", "it should")
-    return source.fault(f"{name} is {shown(error['input'])}: {said}" + (f"; {hint}" if hint else ""), *loc)
+    reason = error["msg"].removeprefix("Value error, ")
+    reason = reason.replace("Input should be", "it must be").replace("String should", "it should")
+    return source.fault(f"{name} is {shown(error['input'])}: {reason}" + (f"; {hint}" if hint else ""), *loc)
 
 
 def shown(value: object) -> str:
-    """Show a value the way YAML writes it, short."""
+    """Return a value as YAML writes it, shortened."""
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
     if isinstance(value, bool):

@@ -1,7 +1,7 @@
-"""A YAML file as plain values, read strictly: what YAML would change in silence is refused.
+"""Read a YAML file strictly: what YAML would silently change is an error.
 
 PyYAML keeps the last of two equal keys, reads ``on`` as true and ``12:30`` as 750, and its C parser
-crashes on deep nesting; a config decides what money is spent on, so each of these is an error here.
+crashes on deep nesting. A config decides what money is spent on, so each of these is an error here.
 """
 
 import re
@@ -17,7 +17,7 @@ from fmon.errors import ConfigError
 MAX_BYTES = 10_000_000
 MAX_DEPTH = 50
 MAX_NODES = 500_000
-"""Values in the file once aliases are followed: nested aliases grow without bound."""
+"""Maximum number of values after aliases are expanded: nested aliases grow without bound."""
 
 _TAG = "tag:yaml.org,2002:"
 _PLAIN_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+")
@@ -25,7 +25,7 @@ _PLAIN_FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")
 
 
 Loc = tuple[Any, ...]
-"""Where a value stands: keys and positions from the top."""
+"""The location of a value: keys and positions from the top."""
 
 
 def _as_written(*loc: Any) -> Loc:
@@ -34,14 +34,14 @@ def _as_written(*loc: Any) -> Loc:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A config's values together with where each one stands in its file.
+    """A config's values together with their lines in the file.
 
     Attributes
     ----------
     lines
-        The line of each key and each item of a list, by where it stands.
+        The line of each key and each list item, by location.
     origin
-        Where in the file a part of ``value`` comes from (the layered form is rewritten).
+        Maps a location in ``value`` to that in the file (the layered form is rewritten).
     """
 
     path: Path
@@ -50,34 +50,34 @@ class Source:
     origin: Callable[..., Loc] = field(default=_as_written)
 
     def fault(self, sentence: str, *loc: Any) -> ConfigError:
-        """Make the error for the value at ``loc``, or for the nearest one above it that the file has."""
+        """Return an error for the value at ``loc``, or for its nearest parent that is in the file."""
         place = _place(self.origin(*loc))
         while place not in self.lines:
             place = place[:-1]
         return ConfigError(f"{self.path}, line {self.lines[place]}: {sentence}")
 
     def name(self, *loc: Any) -> str:
-        """Name the value at ``loc`` the way the file does."""
+        """Return the name of the value at ``loc`` as the file has it."""
         return ".".join(
             str(step).lower() if isinstance(step, bool) else str(step) for step in self.origin(*loc)
         )
 
 
 def read_source(path: Path, text: str | None = None) -> Source:
-    """Read a YAML file that holds one mapping.
+    """Read a YAML file that contains one mapping.
 
     Parameters
     ----------
     path
         The file.
     text
-        What it says, where it has been read already.
+        Its content, if it has been read already.
 
     Raises
     ------
     ConfigError
-        The file can't be read, is no text, no valid YAML, no mapping, or YAML 1.1 would
-        read a value as something else than it looks like.
+        The file can't be read, is not text, not valid YAML or not a mapping, or YAML 1.1 would
+        read a value differently from what it looks like.
     """
     if text is None:
         text = read_text(path)
@@ -87,23 +87,23 @@ def read_source(path: Path, text: str | None = None) -> Source:
     except yaml.YAMLError as fault:
         raise _syntax_fault(path, fault) from fault
     if root is None:
-        message = f"{path} is empty; docs/config.md has an example to start from"
+        message = f"{path} is empty; start from the example in docs/config.md"
         raise ConfigError(message)
     if not isinstance(root, yaml.MappingNode):
-        message = "this is no mapping; a config is a list of `key: value`"
+        message = "this is not a mapping; write a config as lines of `key: value`"
         raise _fault(path, message, root)
     reader = _Reader(path)
     return Source(path=path, value=reader.value(root), lines=reader.lines)
 
 
 def read_text(path: Path) -> str:
-    """Read the file as UTF-8; so is its name, which goes into manifests."""
+    """Read a file as UTF-8; its name must be UTF-8 too, since manifests contain it."""
     try:
         str(path).encode()
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except UnicodeEncodeError as fault:
-        message = f"the name of {path} is no UTF-8 text; rename it"
+        message = f"the name of {path} is not UTF-8; rename the file"
         raise ConfigError(message) from fault
     except FileNotFoundError as fault:
         message = f"{path} does not exist; give the path of the experiment's config"
@@ -117,12 +117,12 @@ def read_text(path: Path) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
-        message = f"{path} is no UTF-8 text (byte {fault.start}); give the YAML file of the experiment"
+        message = f"{path} is not UTF-8 text (byte {fault.start}); give the YAML file of the experiment"
         raise ConfigError(message) from fault
 
 
 def check_depth(text: str, path: Path) -> None:
-    """Refuse deep nesting before ``compose``, whose recursion in C ends the process."""
+    """Refuse deep nesting before ``compose``, whose recursion in C would crash the process."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -135,18 +135,18 @@ def check_depth(text: str, path: Path) -> None:
 
 
 def _syntax_fault(path: Path, fault: yaml.YAMLError) -> ConfigError:
-    """Say where the YAML breaks and what the parser met there."""
+    """Return the error for invalid YAML, with its line, its column and the parser's reason."""
     if isinstance(fault, yaml.MarkedYAMLError) and fault.problem_mark is not None:
         mark = fault.problem_mark
         where = f"{path}, line {mark.line + 1}, column {mark.column + 1}"
         if fault.context == "expected a single document in the stream":
-            return ConfigError(f"{where}: a second document begins here; a config is one YAML document")
+            return ConfigError(f"{where}: a second document begins here; a config must be one YAML document")
         return ConfigError(
-            f"{where}: this is no valid YAML ({fault.problem}); "
-            "check colons, quotes and indentation (spaces, no tabs) there"
+            f"{where}: this is not valid YAML ({fault.problem}); "
+            "check colons, quotes and indentation (spaces, not tabs)"
         )
     reason = getattr(fault, "reason", None) or str(fault).splitlines()[0]
-    return ConfigError(f"{path} is no valid YAML ({reason}); give the text file of the experiment")
+    return ConfigError(f"{path} is not valid YAML ({reason}); give the YAML file of the experiment")
 
 
 def _fault(path: Path, sentence: str, node: yaml.Node) -> ConfigError:
@@ -154,12 +154,12 @@ def _fault(path: Path, sentence: str, node: yaml.Node) -> ConfigError:
 
 
 def _place(loc: Loc) -> Loc:
-    """Write the steps as pydantic does in its errors: whole numbers as they are, all others as text."""
+    """Write the steps as pydantic does in its errors: floats as text, all others unchanged."""
     return tuple(str(step) if isinstance(step, float) else step for step in loc)
 
 
 class _Reader:
-    """Turns nodes into values and notes their lines; counts them, since aliases may multiply."""
+    """Converts nodes to values and records their lines; counts them, since aliases may multiply."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -169,7 +169,10 @@ class _Reader:
     def value(self, node: yaml.Node, *loc: Any) -> Any:
         self.count += 1
         if len(loc) > MAX_DEPTH or self.count > MAX_NODES:
-            message = f"aliases or nesting make this larger than {MAX_NODES:,} values or {MAX_DEPTH} levels"
+            message = (
+                f"with aliases expanded, this has more than {MAX_NODES:,} values or {MAX_DEPTH} levels; "
+                "use fewer aliases"
+            )
             raise _fault(self.path, message, node)
         if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
             return self._mapping(node, *loc)
@@ -178,7 +181,7 @@ class _Reader:
         return self._scalar(node)
 
     def _at(self, first: yaml.Node, node: yaml.Node, *loc: Any) -> Any:
-        """Read the value at ``loc``, which begins with ``first``: of a mapping's value, its key."""
+        """Read the value at ``loc`` and record the line of ``first``: the key, for the value of a mapping."""
         self.lines[_place(loc)] = first.start_mark.line + 1
         return self.value(node, *loc)
 
@@ -191,24 +194,24 @@ class _Reader:
                 continue
             key = self.value(key_node, *loc) if isinstance(key_node, yaml.ScalarNode) else None
             if key is None:
-                message = "a key is text, a number or true/false"
+                message = "a key must be text, a number or true/false"
                 raise _fault(self.path, message, key_node)
             if key in own:
                 message = (
-                    f"key {key_node.value!r} stands here and in line {self.lines[_place((*loc, key))]}; "
-                    "YAML would keep only the last one: remove one of them"
+                    f"key {key_node.value!r} is here and in line {self.lines[_place((*loc, key))]}; "
+                    "YAML would keep only the last one; remove one of them"
                 )
                 raise _fault(self.path, message, key_node)
             own[key] = self._at(key_node, value_node, *loc, key)
         return merged | own
 
     def _merge(self, node: yaml.Node, *loc: Any) -> dict[Any, Any]:
-        """Read what ``<<`` brings in; the first of several wins, as in YAML."""
+        """Read the mappings that ``<<`` merges; the first one takes precedence, as in YAML."""
         value = self.value(node, *loc)
         merged: dict[Any, Any] = {}
         for part in value if isinstance(value, list) else [value]:
             if not isinstance(part, dict):
-                message = "`<<` takes a mapping or a list of mappings"
+                message = "the value of `<<` must be a mapping or a list of mappings"
                 raise _fault(self.path, message, node)
             merged = part | merged
         return merged
@@ -233,12 +236,12 @@ class _Reader:
                 return float(raw.lower().replace(".", ""))
             case "int" | "float":
                 message = (
-                    f"YAML 1.1 reads {raw} as another number than it looks like; "
+                    f"YAML 1.1 reads {raw} as a different number from what it looks like; "
                     f'write it in plain decimal, or quote it: "{raw}"'
                 )
             case "timestamp":
                 message = f'YAML reads {raw} as a date; quote it: "{raw}"'
             case tag:
                 tag = tag.removeprefix(_TAG)
-                message = f"tag {tag} is not known here; write plain text, a number or true/false"
+                message = f"tag {tag} is not supported; write plain text, a number or true/false"
         raise _fault(self.path, message, node)

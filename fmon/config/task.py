@@ -1,4 +1,4 @@
-"""The SkyPilot task YAML as far as plan and adopt look at it: machines and image."""
+"""The parts of the SkyPilot task YAML that fmon reads: machines, image and variables without a value."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ class Task:
     Attributes
     ----------
     path
-        Where it stands.
+        Its path.
     text
-        What it says.
+        Its content.
     documents
-        Its YAML documents, as they stand there.
+        Its YAML documents, as parsed.
     resources
-        The ``resources`` of its tasks, one mapping per task that has any.
+        The ``resources`` of its tasks, one mapping for each task that has any.
     node_count
         Machines per job.
     unset, unset_secrets
@@ -47,7 +47,7 @@ def read_task(experiment: Experiment) -> Task:
     Raises
     ------
     ConfigError
-        It is not there, is not valid YAML, or holds no task.
+        It does not exist, is not valid YAML, or contains no task.
     """
     path = Path(experiment.config_file).parent / experiment.skypilot_yaml
     if not path.exists():
@@ -62,10 +62,10 @@ def read_task(experiment: Experiment) -> Task:
         documents = [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
     except (yaml.YAMLError, ValueError) as fault:
         reason = " ".join(str(fault).split())
-        message = f"the task YAML {path} is no valid YAML ({reason}); check it with sky jobs launch --dryrun"
+        message = f"the task YAML {path} is not valid YAML ({reason}); check it with sky jobs launch --dryrun"
         raise ConfigError(message) from fault
     if not documents or not all(isinstance(document, dict) for document in documents):
-        message = f"the task YAML {path} holds no task; it needs at least a run: command"
+        message = f"the task YAML {path} contains no task; add at least a run: command"
         raise ConfigError(message)
     resources = [each["resources"] for each in documents if isinstance(each.get("resources"), dict)]
     nodes = [each["num_nodes"] for each in documents if type(each.get("num_nodes")) is int]
@@ -81,7 +81,7 @@ def read_task(experiment: Experiment) -> Task:
 
 
 def _unset(documents: list[dict[str, Any]], kind: str) -> list[str]:
-    """List what the tasks declare without a value."""
+    """List the variables that the tasks declare without a value."""
     declared = [each[kind] for each in documents if isinstance(each.get(kind), dict)]
     return list(
         dict.fromkeys(str(name) for each in declared for name, value in each.items() if value is None)
@@ -89,7 +89,7 @@ def _unset(documents: list[dict[str, Any]], kind: str) -> list[str]:
 
 
 def images_of(task: Task) -> list[str]:
-    """List the task's images as they stand in it: ``docker:registry/x:tag`` or a VM's."""
+    """List the task's images as written: ``docker:registry/x:tag`` or a VM image."""
     found = [
         option["image_id"]
         for each in task.resources
@@ -101,13 +101,13 @@ def images_of(task: Task) -> list[str]:
 
 
 def image_of(experiment: Experiment, task: Task) -> str | None:
-    """Name the container image that the jobs run in, as its registry knows it; None on a bare VM."""
+    """Return the container image of the jobs, without ``docker:``; None on a bare VM."""
     images = [image.removeprefix("docker:") for image in images_of(task) if image.startswith("docker:")]
     return experiment.docker_image or next(iter(images), None)
 
 
 def _options(resources: dict[str, Any], changes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Give what a task may run on: each of ``any_of`` or ``ordered`` over the common part."""
+    """Yield the resources a task may use: each option of ``any_of`` or ``ordered`` over the common part."""
     common = {key: value for key, value in resources.items() if key not in ("any_of", "ordered")}
     choices = resources.get("any_of") or resources.get("ordered")
     for choice in choices if isinstance(choices, list) else [{}]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from fmon.sky.reader import LogAsk
+from fmon.sky.reader import LogRequest
 from fmon.store.job_logs import load_log
 from fmon.text import cut, visible
 
@@ -146,7 +146,7 @@ def excerpt(store: Store, evidence: Evidence) -> Excerpt | None:
     """
     if evidence.source not in ("log", "controller_log") or evidence.line is None:
         return None
-    asked = LogAsk(evidence.job_id, is_controller=evidence.source == "controller_log")
+    asked = LogRequest(evidence.job_id, is_controller=evidence.source == "controller_log")
     text = load_log(store, asked.file_name)
     if text is None:
         return None

@@ -20,7 +20,7 @@ from fmon.manifest.file import read_manifest, write_manifest
 from fmon.manifest.match import Match, attach, match
 from fmon.model import MAX_CONDITIONS
 from fmon.monitor.ingest import store_records, stored_jobs
-from fmon.monitor.kill_switch import look_again
+from fmon.monitor.kill_switch import check_again
 from fmon.sky.prices import catalog_prices, parse_resources
 from fmon.store.durable import lock
 from fmon.store.events import append_event
@@ -157,7 +157,7 @@ def adopt(
         store_records(store, manifest, found, answer, source=queue.name)
         with lock(store.lock_file, wait_s=POLL_WAIT_S):
             mark_pending(store)  # the config's patterns and max_failed_ratio may have changed
-            look_again(store)
+            check_again(store)
     return Adopted(
         experiment_id=store.experiment_id,
         is_new=is_new,

@@ -1,4 +1,4 @@
-"""Manifests in memory: made of a config, extended by it, and the jobs they own."""
+"""Create manifests from a config, extend them, and list the jobs in them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def new_manifest(
     prices: Mapping[str, Price],
     since: datetime | None = None,
 ) -> Manifest:
-    """Make the manifest of an experiment none of whose jobs is known yet.
+    """Return the manifest of an experiment without any known jobs.
 
     Parameters
     ----------
@@ -33,13 +33,13 @@ def new_manifest(
     experiment_id
         Name of its store.
     created_at
-        When it began [UTC].
+        When the experiment began [UTC].
     is_replay
-        It is made from a recording.
+        Whether it is created from a recording.
     prices
-        By accelerator.
+        Prices by accelerator.
     since
-        Jobs submitted before this are not its own.
+        Jobs submitted before this time do not belong to it [UTC].
     """
     return Manifest(
         experiment_id=experiment_id,
@@ -76,27 +76,27 @@ def new_manifest(
 
 
 def extend(manifest: Manifest, fresh: Manifest) -> None:
-    """Take over what the config says now; conditions may be added, never taken away.
+    """Update a manifest from the current config; conditions may be added, never removed.
 
     Parameters
     ----------
     manifest
         The experiment.
     fresh
-        A manifest made of its config as it is now.
+        A manifest created from the current config.
 
     Raises
     ------
     ConfigError
-        Conditions are gone or have another job name.
+        Conditions are missing from the config or have another job name.
     """
     old = {entry.condition: entry for entry in manifest.jobs}
     new = {entry.condition: entry for entry in fresh.jobs}
     lost = [name for name, entry in old.items() if name not in new or new[name].job_name != entry.job_name]
     if lost:
         message = (
-            f"{manifest.experiment_id} has some of these jobs, but its conditions {listed(lost)} are gone "
-            f"from {fresh.config_file} or have another job name; give the new design another experiment_name"
+            f"{manifest.experiment_id} has some of these jobs, but its conditions {listed(lost)} are missing "
+            f"from {fresh.config_file} or have another job name; use a new experiment_name for a new design"
         )
         raise ConfigError(message)
     for name, entry in old.items():
@@ -112,9 +112,9 @@ def extend(manifest: Manifest, fresh: Manifest) -> None:
 
 
 def assign_job(manifest: Manifest, entry: Entry, *, job_id: int, cycle: int) -> None:
-    """Give a condition the job of a cycle (in memory); the one of an earlier cycle joins its attempts.
+    """Assign the job of a cycle to a condition in memory; an earlier cycle's job becomes an earlier attempt.
 
-    One that has a job of this cycle or a later one keeps it: a poll may have attached it meanwhile.
+    A job of this cycle or a later one is kept: a poll may have attached it in the meantime.
     """
     if entry.job_id is not None:
         if entry.relaunch_batch >= cycle:
@@ -125,7 +125,7 @@ def assign_job(manifest: Manifest, entry: Entry, *, job_id: int, cycle: int) -> 
 
 
 def jobs_of(manifest: Manifest) -> set[tuple[int, str]]:
-    """List (job_id, job name) of all attempts."""
+    """Return (job_id, job name) of all attempts."""
     return {
         (job_id, entry.job_name)
         for entry in manifest.jobs
@@ -135,9 +135,9 @@ def jobs_of(manifest: Manifest) -> set[tuple[int, str]]:
 
 
 def owned_elsewhere(store: Store, manifest: Manifest) -> set[tuple[int, str]]:
-    """List (job_id, job name) of the attempts of all other live experiments beside this one.
+    """Return (job_id, job name) of the attempts of all other live experiments.
 
-    A replay shares no queue with anybody: it owns nothing of others and they nothing of it.
+    A replay shares no queue with other experiments, so it has no jobs in common with them.
     """
     if manifest.is_replay:
         return set()

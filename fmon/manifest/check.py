@@ -1,4 +1,4 @@
-"""What a manifest may not say although every key has the right type."""
+"""Check the consistency of a manifest whose keys have the right types."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 ENTRY_KEYS = {field.name for field in msgspec.structs.fields(Entry)} - {"factors"}
-"""Keys that every entry has in the file, beside one per factor."""
+"""Keys that every entry has in the file, in addition to one per factor."""
 
 
 def fault_of(manifest: Manifest, experiment_id: str) -> Iterator[str]:
-    """Say what contradicts itself, entry by entry.
+    """Yield the inconsistencies of a manifest, entry by entry.
 
     Parameters
     ----------
     manifest
         The manifest.
     experiment_id
-        Name of the folder it stands in.
+        Name of the folder that contains it.
     """
     if manifest.experiment_id != experiment_id:
         yield (
@@ -47,11 +47,11 @@ def fault_of(manifest: Manifest, experiment_id: str) -> Iterator[str]:
             *_time_faults(entry),
         ):
             yield f"{_name(number, entry)}: {fault}"
-    yield from _twice(manifest.jobs)
+    yield from _duplicates(manifest.jobs)
 
 
 def name_faults(factors: Iterable[str]) -> Iterator[str]:
-    """Say which factors would hide a key of the entries, beside which they stand."""
+    """Yield an error for each factor with the name of a key of the entries."""
     for name in factors:
         if name in ENTRY_KEYS or name == "factors":
             yield f"factor {name!r} has the name of a key that every entry has; rename the factor"
@@ -67,7 +67,7 @@ def _factor_faults(factors: dict[str, list[Level]]) -> Iterator[str]:
 
 
 def _level_faults(entry: Entry, known: dict[str, set[tuple[Any, Any]]]) -> Iterator[str]:
-    """Hold an entry's levels against the factors; a baseline may have fewer factors and other levels."""
+    """Compare an entry's levels with the factors; a baseline may have fewer factors and other levels."""
     factors = entry.factors
     if entry.kind == "baseline":
         yield from (f"unknown factor {name!r}" for name in factors if name not in known)
@@ -77,7 +77,7 @@ def _level_faults(entry: Entry, known: dict[str, set[tuple[Any, Any]]]) -> Itera
         if name not in factors:
             yield f"factor {name!r} is missing"
         elif (type(factors[name]), factors[name]) not in levels:
-            yield f"{factors[name]!r} is no level of factor {name!r}"
+            yield f"{factors[name]!r} is not a level of factor {name!r}"
     if len(factors) > len(known):
         yield from (f"unknown factor {name!r}" for name in factors if name not in known)
 
@@ -99,8 +99,8 @@ def _time_faults(entry: Entry) -> Iterator[str]:
         yield "start_time or end_time has no time zone"
 
 
-def _twice(entries: Iterable[Entry]) -> Iterator[str]:
-    """Find what must stand once: condition, job name, job_id over all attempts."""
+def _duplicates(entries: Iterable[Entry]) -> Iterator[str]:
+    """Yield the duplicates among conditions, job names and the job_ids of all attempts."""
     conditions: dict[str, int] = {}
     names: dict[str, int] = {}
     jobs: dict[int, int] = {}

@@ -1,4 +1,4 @@
-"""Which jobs say, or are named as if, they were an experiment's: the claims on its conditions."""
+"""Find the jobs that match an experiment's conditions, by their metadata or their names."""
 
 from __future__ import annotations
 
@@ -28,38 +28,38 @@ class Job:
 
     @property
     def name(self) -> str | None:
-        """Give the job's name; a task's name is never it."""
+        """Name of the job, never of a task."""
         return self.tasks[0].job_name
 
     @property
     def user_hash(self) -> str | None:
-        """Give SkyPilot's id of who submitted it."""
+        """SkyPilot's id of the user who submitted it."""
         return self.tasks[0].user_hash
 
     @property
     def tag(self) -> Record | None:
-        """Give the task that carries fmon's metadata."""
+        """The task with fmon's metadata."""
         return next((task for task in self.tasks if task.fmon_experiment is not None), None)
 
     @property
     def submitted_at(self) -> datetime | None:
-        """Give the time the job was submitted."""
+        """Time the job was submitted [UTC]."""
         times = [task.submitted_at for task in self.tasks if task.submitted_at is not None]
         return EPOCH + timedelta(microseconds=min(times)) if times else None
 
     @property
     def has_ended(self) -> bool:
-        """Tell whether all tasks are terminal."""
+        """Whether all tasks are terminal."""
         return all(is_terminal(task.status) for task in self.tasks)
 
     def order(self) -> tuple[datetime, int]:
-        """Sort by submission; ids are given out in any order when launches run side by side."""
+        """Return a key to sort by submission; ids are in any order when launches run in parallel."""
         return self.submitted_at or _LAST, self.job_id
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A job that says, or whose name says, that it is a condition's."""
+    """A job that matches a condition by its metadata or its name."""
 
     job: Job
     entry: Entry
@@ -69,24 +69,24 @@ class Claim:
 def find_claims(
     manifest: Manifest, jobs: list[Job], known: Mapping[int, Entry], owned: set[tuple[int, str]]
 ) -> tuple[dict[str, list[Claim]], str | None, list[str]]:
-    """Find the jobs that are a condition's by metadata or by name.
+    """Find the jobs that match a condition by metadata or by name.
 
     Parameters
     ----------
     manifest
         The experiment.
     jobs
-        Jobs that are not its own yet.
+        Jobs that are not in the manifest.
     known
-        Its own by job_id.
+        Entries of the manifest by job_id.
     owned
         (job_id, job name) of other experiments' attempts.
 
     Returns
     -------
     tuple
-        Claims by condition; whose jobs the experiment's are; the users to choose from where that is
-        ambiguous, and then no name counts.
+        Claims by condition; the user whose jobs belong to the experiment; the users to choose from if that
+        is ambiguous, and then no job is matched by name.
     """
     by_name = {entry.job_name: entry for entry in manifest.jobs}
     by_id = {entry.condition: entry for entry in manifest.jobs}
@@ -113,21 +113,21 @@ def find_claims(
 
 
 def _names_this(manifest: Manifest, experiment_id: str | None) -> bool:
-    """Tell whether metadata names this experiment; a replay has an id of its own, so its name counts."""
+    """Return whether metadata names this experiment; for a replay, which has another id, by its name."""
     if manifest.is_replay and experiment_id is not None:
         return experiment_id.rpartition("-")[0] == manifest.experiment_name
     return experiment_id == manifest.experiment_id
 
 
 def _is_in_time(manifest: Manifest, job: Job) -> bool:
-    """Hold a job against ``since``; one whose submission is unknown can't be shown to be new enough."""
+    """Return whether a job was submitted after ``since``; one with an unknown time was not."""
     return manifest.since is None or (job.submitted_at is not None and job.submitted_at >= manifest.since)
 
 
 def _choose_user(
     manifest: Manifest, named: list[Claim], *, default: str | None
 ) -> tuple[str | None, list[str]]:
-    """Choose whose jobs count: the experiment's user, else this one, else the only one there is."""
+    """Choose the user whose jobs to match: the experiment's, else the current one, else the only one."""
     if manifest.user_hash or not named:
         return manifest.user_hash or default, []
     users = Counter(claim.job.user_hash for claim in named)

@@ -1,7 +1,6 @@
-"""``manifest.json``: read, check, write.
+"""Read, check and write ``manifest.json``.
 
-In the file each factor is a key of its own beside the known keys of an entry (the seed's schema);
-in ``model.Entry`` they are a dict.
+In the file each factor is a key of an entry, next to the fixed keys; ``model.Entry`` has a dict of factors.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ Json = dict[str, Any]
 
 
 class _Fault(Exception):  # noqa: N818 - never leaves this module
-    """What is wrong with the file, without its name, and what to do about it."""
+    """An error in the file, without its name, and what to do about it."""
 
     def __init__(self, fault: str, hint: str = "correct it by hand or restore it from a backup") -> None:
         super().__init__(fault)
@@ -45,8 +44,8 @@ def read_manifest(store: Store) -> Manifest:
     Raises
     ------
     ManifestError
-        It is missing, unreadable, not valid JSON, written by a newer fmon, or contradicts itself: which
-        entry and why.
+        It is missing, unreadable, not valid JSON, written by a newer fmon, or inconsistent; the message
+        names the entry and the reason.
     """
     try:
         manifest = _parse(_content(store))
@@ -58,14 +57,14 @@ def read_manifest(store: Store) -> Manifest:
 
 
 def write_manifest(store: Store, manifest: Manifest) -> None:
-    """Write the manifest, atomically; refuses what ``read_manifest`` would refuse.
+    """Write the manifest atomically; refuse one that ``read_manifest`` would refuse.
 
     Raises
     ------
     ManifestError
-        It contradicts itself; the file is as it was.
+        It is inconsistent; the file is unchanged.
     StoreError
-        It can't be written; the file is as it was.
+        It can't be written; the file is unchanged.
     """
     try:
         _refuse(fault_of(manifest, store.experiment_id))
@@ -77,9 +76,9 @@ def write_manifest(store: Store, manifest: Manifest) -> None:
 
 
 class ManifestFile:
-    """The manifest of an experiment in the hands of a process that changes it several times.
+    """The manifest of an experiment, for a process that changes it several times.
 
-    It is read again only where another process has written it: of 120,000 conditions that takes a second.
+    It is only read again if another process has written it: with 120,000 conditions that takes a second.
     """
 
     def __init__(self, store: Store) -> None:
@@ -88,23 +87,23 @@ class ManifestFile:
         self._stamp: tuple[int, ...] = ()
 
     def read(self) -> Manifest:
-        """Return the manifest as it is now.
+        """Return the current manifest.
 
         Raises
         ------
         ManifestError
             As ``read_manifest``.
         """
-        stamp = self._stamp_now()  # before reading: a change in between is then seen the next time
+        stamp = self._stamp_now()  # before reading, so that a change in between is noticed next time
         if self._manifest is None or stamp != self._stamp:
             self._manifest, self._stamp = read_manifest(self._store), stamp
         return self._manifest
 
     @contextmanager
     def changing(self) -> Iterator[Manifest]:
-        """Hand out the manifest to be changed and written; the caller holds the lock of the polls.
+        """Return the manifest to be changed and written; the caller holds the lock of polls.
 
-        One that is left with an error may be half changed: the next one is read from the file.
+        After an error it may be partly changed, so the next one is read from the file.
         """
         try:
             yield self.read()
@@ -113,21 +112,21 @@ class ManifestFile:
             raise
 
     def write(self, manifest: Manifest) -> None:
-        """Write the manifest; the caller holds the lock of the polls."""
+        """Write the manifest; the caller holds the lock of polls."""
         write_manifest(self._store, manifest)
         self._manifest, self._stamp = manifest, self._stamp_now()
 
     def _stamp_now(self) -> tuple[int, ...]:
-        """Identify the content: each write makes a new file."""
+        """Return a stamp of the file, which differs after each write."""
         try:
             found = self._store.manifest.stat()
         except OSError:
-            return ()  # reading it says what is wrong
+            return ()  # reading it raises the error
         return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _content(store: Store) -> Json:
-    """Read the file and give the JSON object in it."""
+    """Read the JSON object in the file."""
     try:
         content = store.manifest.read_bytes()
     except OSError as fault:
@@ -139,14 +138,14 @@ def _content(store: Store) -> Json:
     except msgspec.DecodeError as fault:
         raise _Fault(f"is not valid JSON: {_place(content) or fault}") from None
     except RecursionError:
-        raise _Fault("is no manifest: nested too deeply") from None
+        raise _Fault("is not a manifest: it is nested too deeply") from None
     if not isinstance(decoded, dict):
-        raise _Fault("is no manifest: the file holds no JSON object")
+        raise _Fault("is not a manifest: it is not a JSON object")
     return decoded
 
 
 def _place(content: bytes) -> str | None:
-    """Say line and column of a JSON fault; msgspec only counts bytes."""
+    """Return the reason, line and column of a JSON error; msgspec only counts bytes."""
     try:
         json.loads(content)
     except json.JSONDecodeError as fault:
@@ -160,10 +159,11 @@ def _parse(content: Json) -> Manifest:
     """Turn the JSON object into a Manifest."""
     version = content.get("schema_version", SCHEMA_VERSION)
     if type(version) is not int or version < 1:
-        raise _Fault(f"schema_version is {version!r}, not a number from 1 on")
+        raise _Fault(f"schema_version is {version!r}, which is not a positive integer")
     if version > SCHEMA_VERSION:
         raise _Fault(
-            f"is of a newer fmon (schema_version {version}, this fmon knows {SCHEMA_VERSION})", "upgrade fmon"
+            f"was written by a newer fmon (schema_version {version}, supported {SCHEMA_VERSION})",
+            "upgrade fmon",
         )
     _refuse(_unknown(content.keys() - MANIFEST_KEYS, MANIFEST_KEYS))
     factors, jobs = content.get("factors"), content.get("jobs")
@@ -178,7 +178,7 @@ def _parse(content: Json) -> Manifest:
 
 
 def _split(number: int, entry: Any, names: list[str]) -> Iterator[str]:
-    """Move an entry's factors into a dict of their own, in place."""
+    """Move an entry's factors into a separate dict, in place."""
     if not isinstance(entry, dict):
         yield f"entry {number + 1} is not a JSON object"
         return
@@ -196,7 +196,7 @@ def _unknown(keys: Iterable[str], known: set[str]) -> Iterator[str]:
 
 
 def _where(fault: str, jobs: Any) -> str:
-    """Turn msgspec's path into the entry a person looks for."""
+    """Replace msgspec's path in an error by the entry and its condition."""
     reason, _, path = fault.partition(" - at ")
     path = path.strip("`").removeprefix("$").removeprefix(".")
     reason = reason.replace("`", "")
@@ -217,7 +217,7 @@ def _refuse(faults: Iterable[str]) -> None:
 
 
 def _to_json(manifest: Manifest) -> Json:
-    """Turn a Manifest into what stands in the file; the keys come in the order of the model."""
+    """Convert a Manifest to the JSON object of the file, with the keys in the order of the model."""
     content: Json = msgspec.to_builtins(manifest, builtin_types=[datetime])
     for key in ("created_at", "since", "as_of", "reported_as_of"):
         content[key] = _utc(content[key])

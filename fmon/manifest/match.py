@@ -1,6 +1,6 @@
-"""Which job is which condition: by exact names and ids, never by substring.
+"""Match jobs to conditions by exact names and ids, never by substring.
 
-Pure: manifest and queue records in, a decision out. ``ingest`` and ``adopt`` carry it out.
+Pure functions from a manifest and queue records to a decision, which ``ingest`` and ``adopt`` apply.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Attachment:
     cycle
         0 = first launch.
     earlier
-        What joins the condition's earlier attempts.
+        Attempts to add to the condition's earlier ones.
     """
 
     condition_id: str
@@ -35,7 +35,7 @@ class Attachment:
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """What the records are to one experiment.
+    """The result of matching records to one experiment.
 
     Attributes
     ----------
@@ -44,17 +44,17 @@ class Match:
     own
         Records to store, in the queue's order: of attempts, new and old, and of duplicates.
     duplicates
-        Further jobs of a condition that has one, by condition.
+        Further jobs of conditions that already have one, by condition.
     ended_late
-        Further jobs of such a condition that had ended when they were first seen: not stored.
+        Further jobs of such conditions that had ended when they were first seen; not stored.
     strangers
-        Names of all other jobs, one each.
+        Names of all other jobs.
     missing
         Conditions without a job, even after ``attach``.
     ambiguous
-        Users whose jobs all fit, none of which is this one; nothing is attached by name then.
+        Users whose jobs all match, if the current user is not among them; nothing is attached by name then.
     user_hash
-        Whose jobs the experiment's are; None = not known yet.
+        User whose jobs belong to the experiment; None = not known yet.
     """
 
     attach: list[Attachment] = field(default_factory=list)
@@ -87,10 +87,10 @@ def match(
 ) -> Match:
     """Match queue records to the conditions of one experiment.
 
-    A job is a condition's if the manifest says so, if fmon's metadata says so, or if its job name
-    (never a task's) is exactly the condition's and it is of the experiment's user, not submitted
-    before ``since`` and not another experiment's. Of several jobs without an owner the newest wins
-    where all earlier ones have ended; else the oldest open one keeps the condition.
+    A job belongs to a condition if it is in the manifest, if its metadata names the condition, or if its job
+    name (never a task name) is exactly the condition's and the job is from the experiment's user, was not
+    submitted before ``since`` and does not belong to another experiment. Of several such jobs the newest one
+    is attached if all earlier ones have ended; otherwise the oldest open one is.
 
     Parameters
     ----------
@@ -101,10 +101,10 @@ def match(
     owned_elsewhere
         (job_id, job name) of other experiments' attempts.
     stored
-        Jobs the experiment's store has, and whether each had ended when last seen.
+        Jobs in the experiment's store, and whether each had ended when it was last seen.
     replaces_ended
-        A condition whose job has ended takes a newer one of its name (``adopt``); else that one is a
-        duplicate, and not even that where it had ended when it was first seen.
+        Whether a newer job of the same name replaces an ended one (``adopt``). If not, the newer one is a
+        duplicate, or is ignored if it had ended when it was first seen.
     """
     stored = stored or {}
     own_ids: set[int] = set()
@@ -137,7 +137,7 @@ def match(
 
 
 def attach(manifest: Manifest, found: Match) -> None:
-    """Write a decision into the manifest (in memory)."""
+    """Apply a decision to the manifest in memory."""
     entries = {entry.condition: entry for entry in manifest.jobs}
     for each in found.attach:
         entry = entries[each.condition_id]
@@ -159,7 +159,7 @@ def _known_jobs(manifest: Manifest) -> dict[int, Entry]:
 
 
 def _is_job_of(record: Record, entry: Entry) -> bool:
-    """Check the name as well: a server that lost its history gives the same ids out again."""
+    """Check the name as well: a server that lost its history assigns the same ids again."""
     return record.job_name in (None, entry.job_name) or record.fmon_condition == entry.condition
 
 
@@ -171,7 +171,7 @@ def _decide(
     stored: Mapping[int, bool],
     replaces_ended: bool,
 ) -> None:
-    """Decide about the claims on one condition: newest attempt, duplicate, or neither."""
+    """Decide for each candidate of one condition: newest attempt, duplicate, or neither."""
     entry = claims[0].entry
     taken, earlier = claims, []
     if entry.job_id is not None:
@@ -195,13 +195,13 @@ def _decide(
 def _attach_newest(
     found: Match, entry: Entry, claims: list[Claim], *, earlier: Iterable[Attempt]
 ) -> list[int]:
-    """Attach the newest cycle's job, all other attempts before it; give the duplicates."""
+    """Attach the newest cycle's job after all other attempts; return the duplicates."""
     attempts = list(earlier)
     duplicates: list[int] = []
     for cycle in sorted({claim.cycle for claim in claims}):
-        keeper, ended, rest = _settle([claim.job for claim in claims if claim.cycle == cycle])
+        chosen, ended, rest = _choose([claim.job for claim in claims if claim.cycle == cycle])
         attempts += [Attempt(cycle=cycle, job_id=job.job_id, role="superseded") for job in ended]
-        attempts.append(Attempt(cycle=cycle, job_id=keeper.job_id))
+        attempts.append(Attempt(cycle=cycle, job_id=chosen.job_id))
         duplicates += [job.job_id for job in rest]
     newest = attempts.pop()
     found.attach.append(
@@ -212,8 +212,8 @@ def _attach_newest(
     return duplicates
 
 
-def _settle(jobs: list[Job]) -> tuple[Job, list[Job], list[Job]]:
-    """Choose between jobs of one condition and cycle: the keeper, those that ended before it, the rest."""
+def _choose(jobs: list[Job]) -> tuple[Job, list[Job], list[Job]]:
+    """Choose among the jobs of one condition and cycle: the one to attach, ended earlier ones, the rest."""
     in_order = sorted(jobs, key=Job.order)
     is_open = [not job.has_ended for job in in_order]
     at = is_open.index(True) if any(is_open) else len(in_order) - 1

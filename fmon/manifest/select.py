@@ -1,6 +1,6 @@
-"""Which conditions a selection means: condition ids, ``factor=level``, ``state=STATE``, ``cause=ID``.
+"""Resolve a selection of conditions: condition ids, ``factor=level``, ``state=STATE``, ``cause=ID``.
 
-Pure: what a condition is at the moment is passed in; ``fmon.warehouse.selection`` reads it from the views.
+Pure functions: ``fmon.warehouse.selection`` reads the current state of conditions from the views.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from fmon.model import Entry, Level, Manifest
 
 NOW = ("state", "cause")
-"""Words of a selection that are about what a condition is at the moment, and not about its levels."""
+"""Keys of a selection that refer to the current state of a condition, not to its levels."""
 
 
 class Current(NamedTuple):
-    """What a condition is at the moment.
+    """The current state of a condition.
 
     Attributes
     ----------
     state
-        as in view ``condition``
+        Its state, as in view ``condition``.
     causes
-        root causes of its newest attempt
+        Root causes of its newest attempt.
     earlier_causes
-        root causes of all its attempts
+        Root causes of all its attempts.
     """
 
     state: str
@@ -40,14 +40,14 @@ class Current(NamedTuple):
 
 
 def needs_current(words: Iterable[str]) -> bool:
-    """Return whether a selection asks for more than ids and levels."""
+    """Return whether a selection needs more than ids and levels."""
     return any(word.partition("=")[0] in NOW and "=" in word for word in words)
 
 
 def select(
     manifest: Manifest, words: Iterable[str], current: Mapping[str, Current] | None = None
 ) -> dict[str, str]:
-    """Find the selected conditions.
+    """Return the selected conditions.
 
     Different factors (also ``state`` and ``cause``) narrow the selection, several levels of one factor widen
     it, and condition ids are added to the rest. Levels are compared by value: ``lr=0.0001`` finds ``1e-4``.
@@ -55,17 +55,17 @@ def select(
     Parameters
     ----------
     manifest
-        of the experiment
+        The manifest of the experiment.
     words
-        of the selection; none select nothing
+        The words of the selection; without words nothing is selected.
     current
-        what each condition is at the moment; needed where ``needs_current`` says so
+        The current state of each condition; required if ``needs_current`` returns true.
 
     Returns
     -------
     dict
-        Condition -> the words that select it, in the order of the manifest. It is empty where words are
-        right but no condition is in such a state at the moment.
+        The words that select each condition, in the order of the manifest. It is empty if the words are
+        valid but no condition is currently in such a state.
 
     Raises
     ------
@@ -74,17 +74,17 @@ def select(
     """
     entries = {entry.condition: entry for entry in manifest.jobs}
     named: dict[str, str] = {}
-    wanted: dict[str, list[str]] = {}
+    pairs: dict[str, list[str]] = {}
     for word in words:
         key, is_pair, value = word.partition("=")
         if word in entries:
             named[word] = word
         elif is_pair:
-            wanted.setdefault(key, []).append(value)
+            pairs.setdefault(key, []).append(value)
         else:
             message = f"{manifest.experiment_id} has no condition {word!r}; {nearest(word, entries)}"
             raise ConfigError(message)
-    found = _having(manifest, entries, wanted, current or {}) if wanted else {}
+    found = _having(manifest, entries, pairs, current or {}) if pairs else {}
     chosen = found | named
     return {name: chosen[name] for name in entries if name in chosen}
 
@@ -92,19 +92,17 @@ def select(
 def _having(
     manifest: Manifest,
     entries: Mapping[str, Entry],
-    wanted: Mapping[str, Sequence[str]],
+    pairs: Mapping[str, Sequence[str]],
     current: Mapping[str, Current],
 ) -> dict[str, str]:
-    """Find the conditions that have one of the values of every key."""
-    levels = {
-        factor: _levels(entries, factor, texts) for factor, texts in wanted.items() if factor not in NOW
-    }
-    by = " ".join(f"{key}={text}" for key, texts in wanted.items() for text in texts)
+    """Return the conditions that have one of the values of every key."""
+    levels = {factor: _levels(entries, factor, texts) for factor, texts in pairs.items() if factor not in NOW}
+    by = " ".join(f"{key}={text}" for key, texts in pairs.items() for text in texts)
     fits = [name for name, entry in entries.items() if _has(entry, levels)]
     if not fits:
         raise ConfigError(f"{manifest.experiment_id} has no condition with {by}")
-    states = frozenset(_known_state(text) for text in wanted.get("state", ()))
-    causes = frozenset(_known_cause(manifest, current, text) for text in wanted.get("cause", ()))
+    states = frozenset(_known_state(text) for text in pairs.get("state", ()))
+    causes = frozenset(_known_cause(manifest, current, text) for text in pairs.get("cause", ()))
     return {
         name: by
         for name in fits
@@ -121,11 +119,11 @@ def _has(entry: Entry, levels: Mapping[str, frozenset[str]]) -> bool:
 
 
 def _levels(entries: Mapping[str, Entry], factor: str, texts: Iterable[str]) -> frozenset[str]:
-    """Return the levels that are meant, as text."""
+    """Return the levels that match some texts."""
     factors = dict.fromkeys(name for entry in entries.values() for name in entry.factors)
     if factor not in factors:
         first = next(iter(texts))
-        message = f"no factor {factor!r} in {factor}={first}; {nearest(factor, [*factors, *NOW])}"
+        message = f"unknown factor {factor!r} in {factor}={first}; {nearest(factor, [*factors, *NOW])}"
         raise ConfigError(message)
     known = {
         level_text(entry.factors[factor]): entry.factors[factor]
@@ -145,7 +143,7 @@ def _level(factor: str, text: str, known: Mapping[str, Level]) -> str:
 
 
 def _is_same(level: Level, text: str) -> bool:
-    """Compare by value: numbers as numbers, true and false in any case, other levels as they are."""
+    """Return whether a level has a value: numbers are compared as numbers, true and false in any case."""
     if isinstance(level, str):
         return level == text
     if isinstance(level, bool):
@@ -159,7 +157,7 @@ def _is_same(level: Level, text: str) -> bool:
 
 def _known_state(text: str) -> str:
     if text not in STATES:
-        raise ConfigError(f"no state {text!r} in state={text}; {nearest(text, STATES)}")
+        raise ConfigError(f"unknown state {text!r} in state={text}; {nearest(text, STATES)}")
     return text
 
 

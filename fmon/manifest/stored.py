@@ -1,4 +1,4 @@
-"""One experiment as its store has it: manifest and events, each read once and handed down."""
+"""One experiment in its store: manifest and events, each read only once."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoredExperiment:
-    """What a store says of its experiment; each file is read when it is first asked for, and kept.
+    """The stored data of an experiment; each file is read on first use, then cached.
 
-    Whoever needs it as it is now makes another one, under the lock that keeps it so.
+    To get the current data, create another object, under the lock that prevents changes.
     """
 
     store: Store
@@ -33,17 +33,17 @@ class StoredExperiment:
 
     @property
     def experiment_id(self) -> str:
-        """The experiment."""
+        """Id of the experiment."""
         return self.store.experiment_id
 
     @cached_property
     def manifest_file(self) -> ManifestFile:
-        """The manifest, for who changes it."""
+        """The manifest, for code that changes it."""
         return ManifestFile(self.store)
 
     @cached_property
     def manifest(self) -> Manifest:
-        """Which job is which condition.
+        """The manifest.
 
         Raises
         ------
@@ -54,7 +54,7 @@ class StoredExperiment:
 
     @cached_property
     def events(self) -> list[Event]:
-        """The audit, oldest first.
+        """The events of the audit log, oldest first.
 
         Raises
         ------
@@ -64,7 +64,7 @@ class StoredExperiment:
         return read_events(self.store)
 
     def append(self, event: Event) -> None:
-        """Add one event to the audit; of a replay it says that nothing was done.
+        """Append one event to the audit log; for a replay, an action is marked as ``dry_run``.
 
         Raises
         ------

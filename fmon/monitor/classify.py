@@ -1,9 +1,8 @@
-"""Why each failed attempt failed: its log fetched, stored, and classified.
+"""Find out why each attempt failed: fetch, store and classify its log.
 
-Reads the state, the stored logs and, through a ``LogReader``, SkyPilot. Writes ``logs/``,
-``findings.parquet`` and, where the findings fire the kill switch, that into the audit. Each step can be
-done again: whoever is killed leaves the mark of ``store.unexamined``, and the next one resumes with
-what is stored.
+Reads the state, the stored logs and, with a ``LogReader``, SkyPilot. Writes ``logs/``, ``findings.parquet``
+and, if the findings fire the kill switch, an event into the audit log. Each step can be repeated: a process
+that is killed leaves the marker of ``store.unexamined``, and the next one resumes with the stored logs.
 """
 
 from __future__ import annotations
@@ -46,32 +45,32 @@ MOST_ASKS = 12
 LONGEST_WAIT = timedelta(hours=1)
 MICROSECOND = timedelta(microseconds=1)
 BATCH = 50
-"""Attempts whose logs are asked for in one go."""
+"""Number of attempts whose logs are requested at once."""
 
 WRITING_SHARE = 0.1
-"""What writing the findings may take of the time of an examination: all are written each time."""
+"""Largest share of the time to spend on writing findings: all of them are written each time."""
 
-NOT_ASKED = "not asked for yet"
+NOT_ASKED = "not requested yet"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Examined:
-    """What one examination did.
+    """The result of one examination.
 
     Attributes
     ----------
     categories
-        How many attempts were found to have each root cause, those of this time.
+        Number of attempts examined this time, by category.
     missing
-        Why the log of a job can't be had, those asked for this time.
+        Why the log of a job is not available, for logs requested this time.
     given_up
-        Jobs among them that will not be asked for again.
+        Those of these jobs whose logs will not be requested again.
     left_count
-        Failed attempts that still wait for their log.
+        Number of failed attempts that still wait for their log.
     firings
-        Of the kill switch, that these findings brought; as events.
+        Events of the kill switch that these findings caused.
     is_skipped
-        Another process examines the same experiment.
+        Whether another process examines the same experiment.
     """
 
     experiment_id: str
@@ -83,23 +82,25 @@ class Examined:
     is_skipped: bool = False
 
     def sentence(self) -> str | None:
-        """Say what was found, for stderr; None where there was nothing to do."""
-        said = []
+        """Return a summary for stderr; None if there was nothing to do."""
+        sentences = []
         if self.categories:
             each = (f"{count} {category}" for category, count in self.categories.items())
-            said.append(f"{_failures(sum(self.categories.values()))} examined: {listed(each)}")
+            sentences.append(f"{_failures(sum(self.categories.values()))} examined: {listed(each)}")
         if self.missing:
             each = (
                 f"job {job_id} ({why}{'; given up' if job_id in self.given_up else ''})"
                 for job_id, why in self.missing.items()
             )
-            said.append(f"no log of {listed(each)}")
+            sentences.append(f"no log of {listed(each)}")
         if self.left_count:
-            said.append(f"{_failures(self.left_count)} without its log yet")
+            sentences.append(f"{_failures(self.left_count)} without a log yet")
         for event in self.firings:
-            told = firing_sentence(event, proposed=event.candidate_job_ids, experiment_id=self.experiment_id)
-            said.append(f"the kill switch fired: {told}")
-        return "; ".join(said) or None
+            reason = firing_sentence(
+                event, proposed=event.candidate_job_ids, experiment_id=self.experiment_id
+            )
+            sentences.append(f"the kill switch fired: {reason}")
+        return "; ".join(sentences) or None
 
 
 def examine(
@@ -112,31 +113,31 @@ def examine(
     budget: Budget | None = None,
     wait_s: float = 0,
 ) -> Examined:
-    """Bring the findings of an experiment, and the kill switch by them, up to date as far as the budget goes.
+    """Update the findings of an experiment, and check the kill switch, within the budget.
 
-    Examined are failed attempts without a finding, with one of older rules or patterns (from the stored
-    log), and with a log that could not be had when it is time to ask again.
+    Examines failed attempts without a finding, those with a finding of older rules or patterns (from the
+    stored log), and those whose log was not available and is due to be requested again.
 
     Parameters
     ----------
     store, manifest
         The experiment.
     reader
-        Where logs are read from; None = only what is stored. Of a replay only its recording is asked: the
-        live queue has other jobs under the same ids.
+        The reader of logs; None = use only stored logs. For a replay only its recording is read: the live
+        queue has other jobs with the same ids.
     now
-        The clock [UTC].
+        The current time [UTC].
     polled_at
-        When the queue showed what is examined [UTC], the time of a firing; None = ``now``.
+        Time of the poll that showed the failures [UTC], used as the time of a firing; None = ``now``.
     budget
-        None = that of one poll.
+        Limits for requesting logs; None = those of one poll.
     wait_s
-        How long to wait for another process that examines the same experiment [s].
+        Longest wait for another process that examines the same experiment [s].
 
     Raises
     ------
     StoreError
-        Something can't be written: what was found before is intact, the next examination resumes.
+        A file can't be written: earlier findings are intact, and the next examination resumes.
     """
     if manifest.is_replay and not isinstance(reader, RecordedLogs):
         reader = None
@@ -149,7 +150,7 @@ def examine(
 
 
 class _Examination:
-    """One run over one experiment, under its lock."""
+    """One examination of an experiment, under its lock."""
 
     def __init__(
         self,
@@ -164,28 +165,28 @@ class _Examination:
         self._version = _version(manifest.patterns)
         self._before: dict[Key, Finding] = {}
         self._findings: dict[Key, Finding] = {}
-        self._judged: dict[Key, None] = {}  # in the order in which they were
+        self._judged: dict[Key, None] = {}  # in order
         self._fetching = Fetching(store, reader, budget)
-        self._is_written, self._write_from = True, 0.0
+        self._is_written, self._next_write_at = True, 0.0
 
     def run(self, polled_at: datetime) -> Examined:
-        """Examine what is due, and settle the mark."""
+        """Examine the attempts that are due, and update the marker."""
         remove_torn(self._store)
-        token = unexamined.pending_token(self._store)  # before the state: who marks later has a newer one
+        token = unexamined.pending_token(self._store)  # before the state: a later marker has another token
         failed = list(_failed(self._store))
         self._before = read_findings(self._store)
         self._findings = dict(self._before)
-        due = sorted((attempt for attempt in failed if self._is_due(attempt)), key=self._turn)
+        due = sorted((attempt for attempt in failed if self._is_due(attempt)), key=self._order)
         for start in range(0, len(due), BATCH):
             self._examine(due[start : start + BATCH])
         self._write()
-        # Before the mark is settled: who dies in between leaves it to the next one.
+        # Before the marker is updated: if the process is killed in between, the next one does it.
         firings = record_firings(self._store, self._manifest, now=polled_at)
         left_count = sum(self._is_due(attempt) for attempt in due)
         has_new = any(map(self._is_new, due))
         waiting = [wait for finding in self._findings.values() if (wait := self._next_ask(finding))]
         unexamined.clear_pending(self._store, token, has_new=has_new, not_before=min(waiting, default=None))
-        missing = {ask.job_id: str(fault) for ask, fault in self._fetching.faults.items()}
+        missing = {request.job_id: str(fault) for request, fault in self._fetching.faults.items()}
         given_up = {key[0] for key, finding in self._findings.items() if finding["is_given_up"]}
         return Examined(
             experiment_id=self._store.experiment_id,
@@ -205,13 +206,13 @@ class _Examination:
             return True
         return self._can_ask and self._is_overdue(self._findings[attempt.job_id, attempt.task_id])
 
-    def _turn(self, attempt: FailedTask) -> tuple[int, int]:
-        """Sort who was never asked for before who was, and those by how often and how long ago."""
+    def _order(self, attempt: FailedTask) -> tuple[int, int]:
+        """Return a key that sorts attempts by how often, then how long ago their logs were requested."""
         finding = self._before.get((attempt.job_id, attempt.task_id))
         return (-1, 0) if finding is None else (finding["ask_count"], finding["examined_at"])
 
     def _is_askable(self, attempt: FailedTask) -> bool:
-        """Return whether a log may be asked for; with other rules many are due that may not."""
+        """Return whether a log may be requested now; with new rules, attempts are due that must wait."""
         finding = self._before.get((attempt.job_id, attempt.task_id))
         return finding is None or finding["log_error"] is None or self._is_overdue(finding)
 
@@ -220,36 +221,36 @@ class _Examination:
         return next_ask is not None and self._now >= next_ask
 
     def _next_ask(self, finding: Finding) -> datetime | None:
-        """Give when to ask for a missing log again; None = never."""
+        """Return when to request a missing log again; None = never."""
         if finding["log_error"] is None or finding["is_given_up"]:
             return None
         wait = min(timedelta(minutes=2 ** max(finding["ask_count"] - 1, 0)), LONGEST_WAIT)
         last: datetime = EPOCH + finding["examined_at"] * MICROSECOND
-        return last + wait if last <= self._now else self._now  # clocks step backwards
+        return last + wait if last <= self._now else self._now  # the clock may go backwards
 
     def _examine(self, attempts: list[FailedTask]) -> None:
-        """Fetch what is not stored and classify.
+        """Fetch the missing logs and classify the attempts.
 
-        What was refused must be on disk when the poll is killed: else the next one asks for the same logs.
+        Failed requests are written to disk soon, so that after a kill the next poll requests other logs.
         """
         of_job: defaultdict[int, list[FailedTask]] = defaultdict(list)
         for attempt in attempts:
             of_job[attempt.job_id].append(attempt)
         askable = [attempt for attempt in attempts if self._is_askable(attempt)]
         answered: list[FailedTask] = []
-        for _ in range(2):  # only after the first time it is known who printed nothing
+        for _ in range(2):  # only after the first pass it is known which jobs printed nothing
             for job_id in self._fetching.fetch(askable):
                 answered += of_job[job_id]
-                if monotonic() >= self._write_from:
-                    self._settle(answered)
+                if monotonic() >= self._next_write_at:
+                    self._classify(answered)
                     self._write()
                     answered = []
-        self._settle(attempts)
-        if monotonic() >= self._write_from:
+        self._classify(attempts)
+        if monotonic() >= self._next_write_at:
             self._write()
 
-    def _settle(self, attempts: list[FailedTask]) -> None:
-        """Classify those that wait for no log."""
+    def _classify(self, attempts: list[FailedTask]) -> None:
+        """Classify the attempts that do not wait for a log."""
         for attempt in attempts:
             if not (self._is_askable(attempt) and self._fetching.is_waiting(attempt)):
                 key = attempt.job_id, attempt.task_id
@@ -258,16 +259,16 @@ class _Examination:
                 self._is_written = False
 
     def _write(self) -> None:
-        """Write the findings, and note when that may be done again."""
+        """Write the findings, and set the earliest time of the next write."""
         if self._is_written:
             return
         started = monotonic()
         write_findings(self._store, self._findings.values())
         self._is_written = True
-        self._write_from = monotonic() + (monotonic() - started) / WRITING_SHARE
+        self._next_write_at = monotonic() + (monotonic() - started) / WRITING_SHARE
 
     def _judge(self, attempt: FailedTask) -> Finding:
-        """Make the finding of an attempt out of what is stored."""
+        """Return the finding of an attempt, from its stored logs."""
         from fmon.causes import analyze_logs  # loads re2
 
         own, controllers = attempt.logs
@@ -289,20 +290,20 @@ class _Examination:
         }
 
     def _logs_of(self, attempt: FailedTask) -> Finding:
-        """Say what became of the logs: which are missing, why, and whether they are asked for again."""
+        """Return the columns about the logs: whether and why they are missing, and the number of requests."""
         before = self._before.get((attempt.job_id, attempt.task_id), {})
         ask_count = before.get("ask_count", 0) + (attempt.job_id in self._fetching.asked)
         missing = self._fetching.missing(attempt)
-        faults = [self._fetching.faults[ask] for ask in missing if ask in self._fetching.faults]
+        faults = [self._fetching.faults[request] for request in missing if request in self._fetching.faults]
         error, is_given_up = None, False
         if faults:
             error = "; ".join(dict.fromkeys(map(str, faults)))
             is_final = [type(fault) for fault in faults] == [LogMissingError] * len(missing)
             is_given_up = is_final or ask_count >= MOST_ASKS
-        elif missing:  # nobody was there to be asked: what was said before still holds
+        elif missing:  # nothing was requested: the earlier error still applies
             error = before.get("log_error") or NOT_ASKED
             is_given_up = before.get("is_given_up", False)
-        has_any = any(self._fetching.text(ask) is not None for ask in attempt.logs)
+        has_any = any(self._fetching.text(request) is not None for request in attempt.logs)
         return {
             "log_state": "stored" if has_any else "missing",
             "log_error": error,
@@ -312,7 +313,7 @@ class _Examination:
 
 
 def _failed(store: Store) -> Iterator[FailedTask]:
-    """List the failed job tasks, by the state."""
+    """Return the failed job tasks in the state."""
     failed = failed_statuses()
     columns = read_columns(store, ["job_id", "task_id", "status", "failure_reason"])
     return (
@@ -325,7 +326,7 @@ def _failures(count: int) -> str:
 
 
 def _version(patterns: Sequence[Pattern]) -> str:
-    """Name the rules, and the user's own patterns where there are any."""
+    """Return the version of the rules, with a hash of the user's patterns if there are any."""
     from fmon.causes import RULES_VERSION
 
     if not patterns:
@@ -334,7 +335,7 @@ def _version(patterns: Sequence[Pattern]) -> str:
 
 
 def _columns(info: FailureInfo) -> Finding:
-    """Write a classification as columns of ``schema.FINDING``."""
+    """Return a classification as columns of ``schema.FINDING``."""
     return {
         "category": info.category,
         "subcategory": info.subcategory,

@@ -1,4 +1,4 @@
-"""When the open jobs may have ended: the query over the views, and its answer in words."""
+"""Estimate when the open jobs will have ended, and describe how."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from eta
 """
 
 LONGEST_S = 10 * 365 * 86400
-"""Beyond this nobody means a date."""
+"""Longest estimate to show as a date [s]."""
 
 
 class Guess(msgspec.Struct, frozen=True):
-    """How long the open conditions may still take: the columns of ``ETA``.
+    """The estimated remaining time of the open conditions: the columns of ``ETA``.
 
     Attributes
     ----------
     remaining_s
         Time from now [s]; None = unknown.
     unknown_count
-        Open conditions without any estimate.
+        Number of open conditions without an estimate.
     factor
-        Whose levels the estimates go by; None = by none.
+        The factor by whose levels times are estimated; None if there is none.
     is_of_all, is_expected
-        Some go by all succeeded conditions, or by the config's expected times.
+        Whether some estimates use all succeeded conditions, or the config's expected times.
     """
 
     remaining_s: float | None
@@ -47,16 +47,16 @@ class Guess(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Eta:
-    """When the open jobs may have ended.
+    """The estimated time when the open jobs will have ended.
 
     Attributes
     ----------
     at
-        The time [UTC]; None = nobody can say.
+        The time [UTC]; None = unknown.
     rest_s
-        The same as time from now [s].
+        The remaining time [s].
     rule
-        How it was worked out, or why it can't be.
+        How the time was estimated, or why it is unknown.
     """
 
     at: datetime | None
@@ -65,13 +65,13 @@ class Eta:
 
 
 def eta_of(guess: Guess | None, now: datetime) -> Eta | None:
-    """Turn the row of ``ETA`` into words; None where no condition is pending or running."""
+    """Return the estimate for the row of ``ETA``; None if no condition is pending or running."""
     if guess is None:
         return None
     if not guess.running_count:
         return Eta(at=None, rest_s=None, rule="nothing is running")
     if guess.remaining_s is None:
-        rule = "nothing comparable has succeeded, and the config expects no time"
+        rule = "no comparable condition has succeeded, and the config has no expected time"
         return Eta(at=None, rest_s=None, rule=rule)
     if guess.remaining_s > LONGEST_S:
         return Eta(at=None, rest_s=None, rule="more than ten years")
@@ -82,6 +82,6 @@ def eta_of(guess: Guess | None, now: datetime) -> Eta | None:
     ]
     rule = ", ".join(filter(None, rules))
     if guess.unknown_count:
-        rule += f"; {guess.unknown_count:,} open without any estimate are not in it"
+        rule += f"; {guess.unknown_count:,} open without an estimate are not included"
     at = now + timedelta(seconds=guess.remaining_s)
     return Eta(at=at, rest_s=guess.remaining_s, rule=f"{rule}; {guess.running_count:,} at a time")

@@ -1,6 +1,6 @@
-"""The logs of failed attempts, from SkyPilot into the store.
+"""Fetch the logs of failed attempts from SkyPilot into the store.
 
-A log is cleaned and redacted in memory; only then it is written.
+A log is cleaned and redacted in memory before it is written.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fmon.errors import QueueError
 from fmon.sky.clean_log import cleaned, is_silent, no_log
 from fmon.sky.logs import NoLogs, RecordedLogs
-from fmon.sky.reader import LogAsk, LogMissingError, LogsDownError
+from fmon.sky.reader import LogMissingError, LogRequest, LogsDownError
 from fmon.store.job_logs import load_log, save_log
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from fmon.store.folder import Store
 
 CONTROLLER_KNOWS = frozenset({"FAILED_SETUP", "FAILED_PRECHECKS", "FAILED_NO_RESOURCE", "FAILED_CONTROLLER"})
-"""Statuses whose cause may stand in the controller's log; else only a silent job's is read."""
+"""Statuses whose cause may be in the controller's log; otherwise it is only read for jobs without output."""
 
 
 class FailedTask(NamedTuple):
-    """A failed job task as the queue last showed it."""
+    """A failed job task as of the last poll."""
 
     job_id: int
     task_id: int
@@ -35,15 +35,15 @@ class FailedTask(NamedTuple):
     failure_reason: str | None
 
     @property
-    def logs(self) -> tuple[LogAsk, LogAsk]:
-        """Its log and its controller's."""
-        return LogAsk(self.job_id), LogAsk(self.job_id, is_controller=True)
+    def logs(self) -> tuple[LogRequest, LogRequest]:
+        """The log of the job and that of its controller."""
+        return LogRequest(self.job_id), LogRequest(self.job_id, is_controller=True)
 
 
 class Budget:
-    """How many jobs' logs may be asked for, and the time for it; the clock runs from the start.
+    """The number of jobs whose logs may be requested, and the time for it, from now on.
 
-    A job's own log and its controller's count as one: a job whose first log is asked for gets both.
+    A job's own log and its controller's count as one.
     """
 
     def __init__(self, *, jobs: int = 20, seconds: float = 60.0) -> None:
@@ -52,96 +52,96 @@ class Budget:
 
     @property
     def left_s(self) -> float:
-        """Time that is left [s]."""
+        """Remaining time [s]."""
         return max(0.0, self._until - time.monotonic())
 
     @property
     def is_spent(self) -> bool:
-        """No further job's logs may be asked for."""
+        """Whether no further logs may be requested."""
         return self.jobs <= 0 or not self.left_s
 
 
 def budget_of(reader: LogReader | None) -> Budget:
-    """Return what one poll may take: 20 jobs and 60 s, and no limit where no server has to be asked."""
+    """Return the budget of one poll: 20 jobs and 60 s, or no limit if no server is needed."""
     if isinstance(reader, (NoLogs, RecordedLogs)):
         return Budget(jobs=sys.maxsize, seconds=math.inf)
     return Budget()
 
 
 class Fetching:
-    """Fetches what is not stored; remembers what can't be had.
+    """Fetches missing logs; remembers those that are not available.
 
     Attributes
     ----------
     asked
-        Jobs that a log was asked of.
+        Jobs whose log was requested.
     faults
-        Why a log can't be had.
+        Why a log is not available.
     """
 
     def __init__(self, store: Store, reader: LogReader | None, budget: Budget) -> None:
         self.asked: set[int] = set()
-        self.faults: dict[LogAsk, QueueError] = {}
+        self.faults: dict[LogRequest, QueueError] = {}
         self._store, self._reader, self._budget = store, reader, budget
         self._budgeted: set[int] = set()
-        self._absent: set[LogAsk] = set()  # nobody else stores logs while this experiment is examined
+        self._absent: set[LogRequest] = set()  # no other process stores logs during an examination
         self._down: LogsDownError | None = None
 
     def fetch(self, attempts: Iterable[FailedTask]) -> Iterator[int]:
-        """Ask for the missing logs within the budget, and store each as soon as it is there.
+        """Request the missing logs within the budget, and store each one when it arrives.
 
         Yields
         ------
         int
-            The job of each log that is stored now, or of which it is known now why it can't be had.
+            The job of each log that was stored or is not available.
         """
-        wanted = self._within_budget(attempts) if self._reader else []
-        for ask, answer in self._answers(wanted):
-            self.asked.add(ask.job_id)
-            wanted.remove(ask)
-            self._keep(ask, answer)
-            yield ask.job_id
-        if self._down is not None:  # it answers for the others too; they were not asked for
-            for ask in wanted:
-                self.faults[ask] = self._down
-                yield ask.job_id
+        pending = self._within_budget(attempts) if self._reader else []
+        for request, answer in self._answers(pending):
+            self.asked.add(request.job_id)
+            pending.remove(request)
+            self._keep(request, answer)
+            yield request.job_id
+        if self._down is not None:  # the others would fail too, and were not requested
+            for request in pending:
+                self.faults[request] = self._down
+                yield request.job_id
 
-    def _within_budget(self, attempts: Iterable[FailedTask]) -> list[LogAsk]:
-        """List the logs to ask for; each job that is new among them is taken off the budget."""
-        wanted: dict[LogAsk, None] = {}
+    def _within_budget(self, attempts: Iterable[FailedTask]) -> list[LogRequest]:
+        """Return the logs to request; each new job reduces the budget."""
+        pending: dict[LogRequest, None] = {}
         for attempt in attempts:
-            asks = [ask for ask in self.missing(attempt) if ask not in self.faults]
-            if asks and attempt.job_id not in self._budgeted and not self._budget.is_spent:
+            requests = [request for request in self.missing(attempt) if request not in self.faults]
+            if requests and attempt.job_id not in self._budgeted and not self._budget.is_spent:
                 self._budget.jobs -= 1
                 self._budgeted.add(attempt.job_id)
             if attempt.job_id in self._budgeted:
-                wanted.update(dict.fromkeys(asks))
-        return list(wanted)
+                pending.update(dict.fromkeys(requests))
+        return list(pending)
 
-    def _answers(self, wanted: list[LogAsk]) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
-        """Ask, in the time that is left, until somebody says that it is no use."""
-        if self._reader is None or not wanted or self._down is not None or not self._budget.left_s:
+    def _answers(self, pending: list[LogRequest]) -> Iterator[tuple[LogRequest, bytes | QueueError]]:
+        """Request logs in the remaining time, until the source is unavailable."""
+        if self._reader is None or not pending or self._down is not None or not self._budget.left_s:
             return
-        for ask, answer in self._reader.read(tuple(wanted), timeout_s=self._budget.left_s):
-            yield ask, answer
+        for request, answer in self._reader.read(tuple(pending), timeout_s=self._budget.left_s):
+            yield request, answer
             if isinstance(answer, LogsDownError):
                 self._down = answer
                 return
 
-    def _keep(self, ask: LogAsk, answer: bytes | QueueError) -> None:
+    def _keep(self, request: LogRequest, answer: bytes | QueueError) -> None:
         """Store a log, or remember why there is none."""
         if isinstance(answer, QueueError):
-            self.faults[ask] = answer
+            self.faults[request] = answer
             return
         text = cleaned(answer)
         if reason := no_log(text):
-            self.faults[ask] = LogMissingError(reason)
+            self.faults[request] = LogMissingError(reason)
         else:
-            save_log(self._store, ask.file_name, text)
-            self._absent.discard(ask)
+            save_log(self._store, request.file_name, text)
+            self._absent.discard(request)
 
-    def missing(self, attempt: FailedTask) -> list[LogAsk]:
-        """List the logs that are to be read and not stored; the controller's of who printed nothing too."""
+    def missing(self, attempt: FailedTask) -> list[LogRequest]:
+        """Return the needed logs that are not stored, with the controller's if the job printed nothing."""
         own, controllers = attempt.logs
         text = self.text(own)
         missing = [] if text is not None else [own]
@@ -151,20 +151,20 @@ class Fetching:
         return missing
 
     def is_waiting(self, attempt: FailedTask) -> bool:
-        """Return whether none of its missing logs was refused and one was not asked for, for want of budget.
+        """Return whether an attempt has missing logs, none of which failed: they were not requested yet.
 
-        One refusal is enough to judge by what there is: else who asks next would ask for the same log first.
+        After one failure it is classified without the log; otherwise the next poll would begin with it again.
         """
         if self._reader is None:
             return False
         missing = self.missing(attempt)
         return bool(missing) and self.faults.keys().isdisjoint(missing)
 
-    def text(self, ask: LogAsk) -> str | None:
+    def text(self, request: LogRequest) -> str | None:
         """Read a stored log."""
-        if ask in self._absent:
+        if request in self._absent:
             return None
-        text = load_log(self._store, ask.file_name)
+        text = load_log(self._store, request.file_name)
         if text is None:
-            self._absent.add(ask)
+            self._absent.add(request)
         return text

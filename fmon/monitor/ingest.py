@@ -1,4 +1,4 @@
-"""One answer of the queue into one experiment's store: match, attach, price, append."""
+"""Store one answer of the queue for one experiment: match, attach, price, append."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ __all__ = ["Ingested", "Match", "ingest", "is_terminal", "match", "new_manifest"
 OPEN = "select 1 from experiment_summary where open_count > 0"
 
 QUIET_DAY = timedelta(hours=24)
-"""After so long without a change an experiment with missing conditions is closed; ``adopt`` reopens it."""
+"""Time without a change after which an experiment with missing conditions is closed; ``adopt`` reopens it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ingested:
-    """What one look at the queue did to one experiment.
+    """The result of storing one poll for one experiment.
 
     Attributes
     ----------
     own_count
-        Records that are the experiment's.
+        Number of records of the experiment.
     changed_count
-        Rows written.
+        Number of rows written.
     attached
-        Job by condition that is new.
+        Newly attached jobs by condition.
     duplicates
-        Jobs by condition that has another one.
+        Jobs by condition that already has another one.
     ambiguous
-        Users to choose from; nothing was attached by name.
+        Users whose jobs match; nothing was attached by name.
     bad
-        One sentence per queue record that did not fit, of the whole answer.
+        One sentence per invalid record in the answer.
     error
-        Why the queue could not be read; it stands in the heartbeat.
+        Why the queue could not be read; also in the heartbeat.
     is_closed
-        Nothing is left for ``poll`` to look at.
+        Whether the experiment was closed, because all its jobs have ended.
     """
 
     experiment_id: str
@@ -70,42 +70,44 @@ class Ingested:
     is_closed: bool = False
 
     def sentence(self) -> str:
-        """Say what happened, for stderr."""
+        """Return a summary for stderr."""
         if self.error is not None:
             return f"heartbeat written, the queue did not answer: {self.error}"
-        said = [f"{self.own_count} job tasks seen, {self.changed_count} changed"]
+        sentences = [f"{self.own_count} job tasks seen, {self.changed_count} changed"]
         if self.attached:
-            said.append(f"attached {listed(f'{name} -> job {job}' for name, job in self.attached.items())}")
+            sentences.append(
+                f"attached {listed(f'{name} -> job {job}' for name, job in self.attached.items())}"
+            )
         if self.duplicates:
             each = (
                 f"{name} also has job {', '.join(map(str, ids))}" for name, ids in self.duplicates.items()
             )
-            said.append(f"duplicates: {listed(each)}")
+            sentences.append(f"duplicates: {listed(each)}")
         if self.ambiguous:
-            said.append(f"jobs of several users fit ({listed(self.ambiguous)}), none attached")
+            sentences.append(f"jobs of several users match ({listed(self.ambiguous)}), none attached")
         if self.is_closed:
-            said.append("all ended, closed")
-        return "; ".join(said)
+            sentences.append("all ended, closed")
+        return "; ".join(sentences)
 
 
 def ingest(store: Store, answer: Answer | QueueError, *, source: str, now: datetime) -> Ingested:
-    """Store one look at the queue for one experiment.
+    """Store one poll of the queue for one experiment.
 
     Parameters
     ----------
     store
         The experiment.
     answer
-        What the queue said, or why it did not.
+        The answer of the queue, or why there is none.
     source
         Where it was read from.
     now
-        The clock [UTC], for a look that failed; a good one has its own time.
+        The current time [UTC], for a failed poll; an answer has its own time.
 
     Raises
     ------
     ManifestError, StoreError
-        The experiment's files can't be read or written; nothing half-done is left.
+        The experiment's files can't be read or written; the store stays consistent.
     """
     if isinstance(answer, QueueError):
         poll = Poll(polled_at=now, source=source, error_type=answer.error_type, error=str(answer))
@@ -116,21 +118,21 @@ def ingest(store: Store, answer: Answer | QueueError, *, source: str, now: datet
 
 
 def attach_jobs(stored: StoredExperiment, answer: Answer, *, source: str) -> tuple[Manifest, Match]:
-    """Attach jobs of the queue to the conditions that they are, in the manifest.
+    """Attach jobs of the queue to their conditions in the manifest.
 
     Parameters
     ----------
     stored
-        The experiment; the caller holds the lock of its folder's polls.
+        The experiment; the caller holds the lock of polls.
     answer
-        What the queue said.
+        The answer of the queue.
     source
         Where it was read from.
 
     Returns
     -------
     tuple
-        The manifest as written, and what the records are to the experiment.
+        The manifest as written, and the result of matching.
     """
     with stored.manifest_file.changing() as manifest:
         found = _match(stored.store, manifest, answer.records)
@@ -143,16 +145,16 @@ def attach_jobs(stored: StoredExperiment, answer: Answer, *, source: str) -> tup
 
 
 def store_records(store: Store, manifest: Manifest, found: Match, answer: Answer, *, source: str) -> Ingested:
-    """Price and append the records that are the experiment's own, and close it where all have ended.
+    """Price and append the experiment's records, and close the experiment if all jobs have ended.
 
     Parameters
     ----------
     store, manifest
-        The experiment; its manifest is written already.
+        The experiment; its manifest is already written.
     found
-        Which of the answer's records are its own.
+        The result of matching.
     answer
-        What the queue said.
+        The answer of the queue.
     source
         Where it was read from.
     """
@@ -174,12 +176,12 @@ def store_records(store: Store, manifest: Manifest, found: Match, answer: Answer
 
 
 def stored_jobs(store: Store) -> dict[int, bool]:
-    """List the jobs in the store's state, and whether each had ended when last seen; none without a state."""
+    """Return the jobs in the store's state, and whether each had ended when it was last seen."""
     return {job_id: has_ended for job_id, (has_ended, _) in _state(store).items()}
 
 
 def _match(store: Store, manifest: Manifest, records: Sequence[Record]) -> Match:
-    """Match; only where there is a job to decide about is it asked what the store and others have."""
+    """Match records to the experiment; read the store and other experiments only if there are new jobs."""
     found = match(manifest, records)
     if not found.decided_ids and not found.ended_late:
         return found
@@ -189,16 +191,16 @@ def _match(store: Store, manifest: Manifest, records: Sequence[Record]) -> Match
         try:
             owned = owned_elsewhere(store, manifest)
         except ManifestError:
-            # Whose the new jobs are can't be told until that manifest is fixed: take none.
+            # The owner of new jobs is unknown until that manifest is fixed: attach none.
             owned = {(record.job_id, record.job_name) for record in records if record.job_name}
     return match(manifest, records, owned_elsewhere=owned, stored=stored)
 
 
 def _price(records: Iterable[Record], prices: Mapping[str, Price]) -> None:
-    """Write the price into each record; the log keeps the one first seen."""
+    """Set the price of each record; the log keeps the first one."""
     if not prices:
         return
-    from fmon.sky.prices import price_of  # loads subprocess; many polls have no price to fill in
+    from fmon.sky.prices import price_of  # loads subprocess, which many polls do not need
 
     known: dict[str | None, tuple[float | None, str | None]] = {}
     for record in records:
@@ -208,7 +210,7 @@ def _price(records: Iterable[Record], prices: Mapping[str, Price]) -> None:
 
 
 def _state(store: Store) -> dict[int, tuple[bool, int]]:
-    """Read each stored job's (has it ended, when it last changed [us since the epoch])."""
+    """Return whether each stored job has ended and when it last changed [us since the epoch]."""
     jobs: dict[int, tuple[bool, int]] = {}
     for job_id, status, changed_at in zip(
         *read_columns(store, ["job_id", "status", "polled_at"]), strict=True
@@ -219,9 +221,9 @@ def _state(store: Store) -> dict[int, tuple[bool, int]]:
 
 
 def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: datetime) -> bool:
-    """Close the experiment where nothing is left to look at; what counts as open, view ``condition`` says.
+    """Close the experiment if view ``condition`` has no open condition.
 
-    The view needs DuckDB, so it is asked only where nothing contradicts it already.
+    The view needs DuckDB, so cheaper checks come first.
     """
     if manifest.is_replay or any(not is_terminal(record.status) for record in found.own):
         return False
@@ -237,14 +239,14 @@ def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: date
     from fmon.warehouse import column, connect
 
     con = connect(store.path.parent, store.experiment_id, now=now, queries=(OPEN,))
-    still_open = column(con, OPEN)
-    if not still_open:
+    open_rows = column(con, OPEN)
+    if not open_rows:
         close(store)
-    return not still_open
+    return not open_rows
 
 
 def _closed_as_lost(store: Store, lasting: set[int]) -> set[int]:
-    """Choose those of some jobs that the queue has lost and a person has closed."""
+    """Return the lost jobs that a person has closed."""
     if not lasting:
         return set()
     return {event.job_id for event in read_events(store) if isinstance(event, LostJobClosedEvent)}

@@ -1,7 +1,7 @@
-"""The kill switch's firings: looked for after failures were examined, and recorded once.
+"""Check the kill switch after failures were examined, and record each firing once.
 
-Cancels nothing. A mark in the store names the findings that were looked at: a poll that examined nothing
-new compares two file times, and one that died between examining and recording is made up for by the next.
+Cancels nothing. A marker in the store identifies the findings that were checked: a poll without new findings
+only compares file attributes, and if a poll is killed before it has recorded a firing, the next one does it.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ CONDITIONS = "select entry.factors from entry"
 
 
 def record_firings(store: Store, manifest: Manifest, *, now: datetime) -> list[KillSwitchEvent]:
-    """Record the firings that the newest findings bring; nothing where those were looked at already.
+    """Record the firings that the newest findings cause; do nothing if these findings were checked before.
 
     Parameters
     ----------
     store, manifest
-        The experiment; whoever polls it is alone.
+        The experiment; no other process may poll it.
     now
         The poll's polled_at [UTC].
 
@@ -70,10 +70,10 @@ def record_firings(store: Store, manifest: Manifest, *, now: datetime) -> list[K
     Raises
     ------
     StoreError
-        The audit can't be written; the next poll tries again.
+        The audit log can't be written; the next poll tries again.
     """
     seen = _fingerprint(store)
-    if seen is None or seen == _looked_at(store):
+    if seen is None or seen == _checked_findings(store):
         return []
     events = _decide(store, manifest, now=now)
     for event in events:
@@ -82,14 +82,14 @@ def record_firings(store: Store, manifest: Manifest, *, now: datetime) -> list[K
     return events
 
 
-def look_again(store: Store) -> None:
-    """Let the next examination look for firings although the findings are the same: the config is not."""
+def check_again(store: Store) -> None:
+    """Make the next examination check the kill switch again, because the config has changed."""
     remove(store.path / MARK)
 
 
 def _decide(store: Store, manifest: Manifest, *, now: datetime) -> list[KillSwitchEvent]:
-    """Ask the views, then the rules, cycle by cycle."""
-    # Loads DuckDB: only a poll that saw a failure comes here.
+    """Read the views and apply the rules to each cycle."""
+    # Loads DuckDB, so only done by a poll with new findings.
     from fmon.warehouse import column, connect, typed_rows
 
     con = connect(store.path.parent, store.experiment_id, now=now, queries=(JOBS, CONDITIONS))
@@ -118,7 +118,7 @@ def _event(trigger: str, cycle: int, firing: Firing, *, now: datetime) -> KillSw
 
 
 def _fingerprint(store: Store) -> bytes | None:
-    """Tell one state of the findings from another; None where there are none."""
+    """Return a fingerprint of the findings; None if there are none."""
     try:
         stat = (store.path / FINDINGS).stat()
     except FileNotFoundError:
@@ -126,7 +126,7 @@ def _fingerprint(store: Store) -> bytes | None:
     return f"{stat.st_ino} {stat.st_mtime_ns} {stat.st_size}\n".encode()
 
 
-def _looked_at(store: Store) -> bytes | None:
+def _checked_findings(store: Store) -> bytes | None:
     try:
         return (store.path / MARK).read_bytes()
     except FileNotFoundError:
@@ -134,19 +134,19 @@ def _looked_at(store: Store) -> bytes | None:
 
 
 class Fired(Protocol):
-    """What a sentence about a firing needs: its event has it, and so do rows of view ``kill_switch``."""
+    """The fields of a firing, both as an event and as a row of view ``kill_switch``, that sentences use."""
 
     @property
     def trigger(self) -> str:
-        """What fired: identical_errors or failed_ratio."""
+        """The trigger: identical_errors or failed_ratio."""
 
     @property
     def failed_count(self) -> int:
-        """How many jobs failed."""
+        """Number of failed jobs."""
 
     @property
     def category(self) -> str | None:
-        """Of the identical error."""
+        """Category of the identical error."""
 
     @property
     def combination(self) -> dict[str, str]:
@@ -158,7 +158,7 @@ class Fired(Protocol):
 
 
 def firing_reason(firing: Fired) -> str:
-    """Say why the kill switch fired.
+    """Return why the kill switch fired.
 
     Parameters
     ----------
@@ -174,24 +174,24 @@ def firing_reason(firing: Fired) -> str:
 
 
 def firing_sentence(firing: Fired, *, proposed: Sequence[int], experiment_id: str, most: int = 20) -> str:
-    """Say why the kill switch fired, which jobs are better cancelled, and what to type for it.
+    """Return why the kill switch fired, which jobs it proposes to cancel, and the command to do so.
 
     Parameters
     ----------
     firing
         As for ``firing_reason``.
     proposed
-        Jobs to cancel as things stand.
+        Jobs that can still be cancelled.
     experiment_id
         The experiment.
     most
-        Jobs to name; how many more there are is said.
+        Maximum number of jobs to list; the others are counted.
     """
-    said = firing_reason(firing)
+    sentence = firing_reason(firing)
     if not proposed:
         reason = f": {firing.no_action_reason}" if firing.no_action_reason else ""
-        return f"{said}; nothing to cancel{reason}"
+        return f"{sentence}; nothing to cancel{reason}"
     more = f" and {len(proposed) - most:,} more" if len(proposed) > most else ""
     listed = ", ".join(map(str, proposed[:most])) + more
     command = f"fmon cancel --kill-switch -e {experiment_id}"
-    return f"{said}; better cancelled: job {listed}: {command}"
+    return f"{sentence}; to cancel job {listed}, run {command}"

@@ -1,7 +1,7 @@
-"""Phase 2, monitor: look at the queue and remember what it said.
+"""Phase 2, monitor: read the queue and store the answer.
 
-Reads the queue through a ``QueueReader``, which has nothing that launches or cancels.
-Writes snapshots into the stores of the experiments it looked for.
+Reads the queue with a ``QueueReader``, which can't launch or cancel anything. Writes snapshots into the
+stores of the experiments.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Polled:
-    """What one poll did.
+    """The result of one poll.
 
     Attributes
     ----------
     observed
-        One item per experiment whose store took the poll.
+        One item per experiment whose store has the poll.
     polled_at
-        When the queue answered [UTC]; None = it did not, or was not asked.
+        When the queue answered [UTC]; None if it did not, or was not read.
     is_skipped
-        Another poll was under way, nothing was asked.
+        Whether another poll was running, so that this one did nothing.
     examined
         One item per experiment that had failures to examine.
     error
-        Why the queue could not be read; it stands in the heartbeats as well.
+        Why the queue could not be read; also in the heartbeats.
     faults
-        What kept single experiments from being stored, by experiment_id.
+        Errors of single experiments, by experiment_id.
     """
 
     observed: list[Ingested] = field(default_factory=list)
@@ -63,40 +63,40 @@ def poll(
     while_waiting: Callable[[], None] | None = None,
     logs: LogReader | None = None,
 ) -> Polled:
-    """Look at the queue once for all open experiments, then at the logs of what has failed; read-only.
+    """Read the queue once for all open experiments, then the logs of failed jobs; changes no job.
 
     Parameters
     ----------
     data
         Data directory.
     queue
-        Where the queue is read from; it stamps its answers with the time they came.
+        The reader of the queue, whose answers have a time.
     experiments
-        Unique prefixes of experiment ids; empty = all that are open.
+        Unique prefixes of experiment ids; empty = all open experiments.
     now
-        The clock [UTC], for the heartbeat of a look that failed.
+        The current time [UTC], for the heartbeat of a failed poll.
     while_waiting
-        Called once after the question went out.
+        Called once after the request was sent.
     logs
-        Where logs are read from; None = failures are left to the next poll that has it.
+        The reader of logs; None = a later poll examines the failures.
 
     Returns
     -------
     Polled
-        Never raises for one experiment's fault before all others are stored.
+        An error of one experiment does not prevent the others from being stored.
     """
     named = [find(data, prefix) for prefix in experiments]
     known = named or stores(data)
-    wanted = [store for store in known if not store.is_closed]
+    open_stores = [store for store in known if not store.is_closed]
     polled = Polled()
-    if wanted:
+    if open_stores:
         try:
-            # Polls never overlap: SkyPilot's server piles them up. The kernel frees the lock of a dead poll.
+            # Polls never overlap: SkyPilot's server would queue them. A killed poll releases the lock.
             with lock(poll_lock(data), wait_s=0):
-                polled = _look(wanted, queue, now=now, while_waiting=while_waiting)
+                polled = _read_queue(open_stores, queue, now=now, while_waiting=while_waiting)
         except LockTaken:
             return Polled(is_skipped=True)
-    # Not under that lock: the next look must not wait for logs.
+    # Not under that lock: the next poll must not wait for logs.
     due = [store for store in known if is_due(store, now)]
     if logs is not None and due and polled.error is None:
         _examine(data, due, logs, polled, now=now)
@@ -112,18 +112,18 @@ def watch(
     clock: Clock,
     logs: LogReader | None = None,
 ) -> Iterator[Polled]:
-    """Poll one experiment again and again, one item a poll; the caller stops when it has seen enough.
+    """Poll one experiment repeatedly and yield one item per poll, until the caller stops.
 
     Parameters
     ----------
     data, queue
         As in ``poll``.
     experiment
-        Its id.
+        Id of the experiment.
     interval_s
         Time between the starts of two polls [s]; a slow poll delays the next, never overlaps it.
     clock
-        The clock.
+        The clock to use.
     logs
         As in ``poll``.
     """
@@ -133,10 +133,10 @@ def watch(
         clock.sleep(max(0.0, interval_s - (clock.now() - started).total_seconds()))
 
 
-def _look(
-    wanted: list[Store], queue: QueueReader, *, now: datetime, while_waiting: Callable[[], None] | None
+def _read_queue(
+    experiments: list[Store], queue: QueueReader, *, now: datetime, while_waiting: Callable[[], None] | None
 ) -> Polled:
-    """Ask the queue once and hand its answer to each store."""
+    """Read the queue once and pass its answer to each store."""
     answer: Answer | QueueError
     error = polled_at = None
     try:
@@ -144,10 +144,10 @@ def _look(
         polled_at = answer.polled_at
     except QueueError as failed:
         answer = error = failed
-    from fmon.monitor.ingest import ingest  # loads pyarrow: not before the question went out
+    from fmon.monitor.ingest import ingest  # loads pyarrow, so only after the request was sent
 
     observed, faults = [], {}
-    for store in wanted:
+    for store in experiments:
         try:
             observed.append(ingest(store, answer, source=queue.name, now=now))
         except FmonError as fault:
@@ -156,17 +156,17 @@ def _look(
 
 
 def _examine(data: Path, due: list[Store], logs: LogReader, polled: Polled, *, now: datetime) -> None:
-    """Examine what has failed, all experiments together within the budget of one poll."""
+    """Examine the failures of all experiments together, within the budget of one poll."""
     from fmon.manifest.file import read_manifest
     from fmon.monitor.classify import budget_of, examine  # few polls see a failure
 
     budget = budget_of(logs)
     for store in _in_turn(data, due):
         if budget.is_spent:
-            return  # opening the others would bring nothing and takes its time
+            return  # do not open the other experiments in vain
         try:
             manifest = read_manifest(store)
-            if not manifest.is_replay:  # its jobs are in no queue
+            if not manifest.is_replay:  # jobs of a replay are not in a queue
                 polled.examined.append(
                     examine(store, manifest, logs, now=now, polled_at=polled.polled_at, budget=budget)
                 )
@@ -175,15 +175,15 @@ def _examine(data: Path, due: list[Store], logs: LogReader, polled: Polled, *, n
 
 
 def _in_turn(data: Path, due: list[Store]) -> list[Store]:
-    """Put failures that were never examined before logs to ask for again, and let each experiment come first.
+    """Sort experiments: those with new failures first, then those with logs to request again, in rotation.
 
-    The one that the last poll began with comes last. Who begins is noted before its logs are asked for: a
-    poll that is killed has had its turn too.
+    The experiment that the last poll began with comes last. The first one is recorded before its logs are
+    requested, so that the rotation continues after a poll that was killed.
     """
     if len(due) < 2:
         return due
     turn = examine_turn(data)
-    with contextlib.suppress(OSError, StoreError):  # without the note the order is another, nothing else
+    with contextlib.suppress(OSError, StoreError):  # without the record only the order changes
         last = turn.read_text(errors="replace") if turn.exists() else ""
         due = sorted(
             due, key=lambda store: (not has_new(store), store.experiment_id <= last, store.experiment_id)

@@ -1,7 +1,7 @@
 """Record a live queue into a folder that ``fmon replay`` reads.
 
-Writes OUT/experiment.yaml, the task YAML, queue.jsonl and logs/; only jobs of the experiment,
-only allow-listed fields, secrets redacted: a recording is made to be passed on.
+Writes OUT/experiment.yaml, the task YAML, queue.jsonl and logs/. A recording is meant to be shared: it
+has only jobs of the experiment and allow-listed fields, and secrets are redacted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fmon.errors import ConfigError, QueueError
 from fmon.model import MAX_CONDITIONS
 from fmon.monitor.ingest import is_terminal, match, new_manifest
 from fmon.redact import redact
-from fmon.sky.reader import LogAsk
+from fmon.sky.reader import LogRequest
 from fmon.sky.record import queue_record
 from fmon.store.durable import write_durably
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 TORN = b"\n"
 EACH_S = 20.0
-"""Time for one log."""
+"""Longest time for one log [s]."""
 
 
 def record(
@@ -44,7 +44,7 @@ def record(
     logs: LogReader,
     max_conditions: int = MAX_CONDITIONS,
 ) -> Iterator[str]:
-    """Append a line a poll until every job of the experiment has ended, then fetch the logs.
+    """Append one line per poll until every job of the experiment has ended, then fetch the logs.
 
     Parameters
     ----------
@@ -53,20 +53,20 @@ def record(
     queue
         The live queue.
     out
-        The folder of the recording; one of the same config is resumed.
+        The folder of the recording; a recording of the same config is resumed.
     interval_s
         Time between the starts of two polls [s].
     clock
-        The clock.
+        The clock to use.
     logs
-        Where the logs are read from.
+        The reader of logs.
     max_conditions
         Maximum number of conditions of the config.
 
     Yields
     ------
     str
-        One sentence a poll.
+        One sentence per poll.
     """
     experiment = load_experiment(config, max_conditions=max_conditions)
     manifest = new_manifest(
@@ -75,7 +75,7 @@ def record(
     _copy_inputs(config, config.parent / experiment.skypilot_yaml, out)
     while True:
         started = clock.now()
-        own, line = _look(queue, manifest, now=started)
+        own, line = _read_queue(queue, manifest, now=started)
         _append_line(out / "queue.jsonl", line)
         open_count = sum(not is_terminal(seen.status) for seen in own)
         yield line.get("error") or f"{len(own)} jobs of the experiment, {open_count} open"
@@ -85,8 +85,10 @@ def record(
     yield from _save_logs(sorted({seen.job_id for seen in own}), logs, out / "logs")
 
 
-def _look(queue: QueueReader, manifest: Manifest, *, now: datetime) -> tuple[list[Record], dict[str, Any]]:
-    """Read the queue once: this experiment's records and the line for them."""
+def _read_queue(
+    queue: QueueReader, manifest: Manifest, *, now: datetime
+) -> tuple[list[Record], dict[str, Any]]:
+    """Read the queue once; return this experiment's records and the line to append."""
     try:
         answer = queue.read()
     except QueueError as error:
@@ -100,12 +102,12 @@ def _stamp(at: datetime) -> str:
 
 
 def _copy_inputs(config: Path, task: Path, out: Path) -> None:
-    """Put the config and the task YAML into the recording; refuse a folder that records something else."""
+    """Copy the config and the task YAML into the recording; refuse the folder of another config."""
     text = redact(config.read_text(encoding="utf-8"))
     kept = out / "experiment.yaml"
     if kept.exists() and kept.read_text(encoding="utf-8") != text:
         message = (
-            f"{out} holds a recording of another config ({kept} differs from {config}); "
+            f"{out} has a recording of another config ({kept} differs from {config}); "
             "choose another --out-dir"
         )
         raise ConfigError(message)
@@ -115,16 +117,16 @@ def _copy_inputs(config: Path, task: Path, out: Path) -> None:
 
 
 def _append_line(path: Path, line: dict[str, Any]) -> None:
-    """Append one line durably; a line torn by an earlier kill is cut off first."""
+    """Append one line durably; first remove an incomplete line of a killed process."""
     with path.open("ab+") as file:
-        _cut_torn_line(file.fileno())
+        _remove_incomplete_line(file.fileno())
         file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
 
 
-def _cut_torn_line(handle: int) -> None:
-    """Drop what stands behind the last newline."""
+def _remove_incomplete_line(handle: int) -> None:
+    """Remove everything after the last newline."""
     size = os.fstat(handle).st_size
     end = size
     while end and os.pread(handle, 1, end - 1) != TORN:
@@ -134,13 +136,13 @@ def _cut_torn_line(handle: int) -> None:
 
 
 def _save_logs(job_ids: list[int], logs: LogReader, folder: Path) -> Iterator[str]:
-    """Fetch the logs of jobs and of their controllers; one that can't be had is said, not fatal."""
-    asks = [LogAsk(job_id, is_controller) for job_id in job_ids for is_controller in (False, True)]
+    """Fetch the logs of jobs and of their controllers; report those that are not available."""
+    requests = [LogRequest(job_id, is_controller) for job_id in job_ids for is_controller in (False, True)]
     saved = 0
-    for ask, answer in logs.read(asks, timeout_s=EACH_S * len(asks)):
+    for request, answer in logs.read(requests, timeout_s=EACH_S * len(requests)):
         if isinstance(answer, QueueError):
-            yield f"no {ask.file_name} ({answer})"
+            yield f"no {request.file_name} ({answer})"
         else:
-            write_durably(folder / ask.file_name, redact(answer.decode("utf-8", "replace")).encode())
+            write_durably(folder / request.file_name, redact(answer.decode("utf-8", "replace")).encode())
             saved += 1
-    yield f"{saved} of {len(asks)} logs saved"
+    yield f"{saved} of {len(requests)} logs saved"

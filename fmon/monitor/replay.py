@@ -1,6 +1,6 @@
-"""Replay a recording: the same code as a live poll, with the recorded clock.
+"""Replay a recording with the code of a live poll and the recorded times.
 
-Reads RECORDING/experiment.yaml, queue.jsonl and logs/; asks no network and no catalog.
+Reads RECORDING/experiment.yaml, queue.jsonl and logs/; uses no network and no catalog.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SOURCE = "recording"
 
 @dataclass(frozen=True, kw_only=True)
 class Replayed:
-    """What a replay did: how many recorded polls there are and how many of them were new to the store."""
+    """The result of a replay: how many recorded polls there are, and how many were new to the store."""
 
     experiment_id: str
     poll_count: int
@@ -42,11 +42,11 @@ class Replayed:
     bad: list[str]
 
     def sentences(self) -> list[str]:
-        """Say what happened, for stderr."""
-        said = [f"{self.experiment_id}: {self.poll_count} recorded polls, {self.new_count} of them new"]
+        """Return a summary for stderr."""
+        sentences = [f"{self.experiment_id}: {self.poll_count} recorded polls, {self.new_count} of them new"]
         if self.bad:
-            said.append(f"{len(self.bad)} record(s) do not fit and were left out: {'; '.join(self.bad[:5])}")
-        return said
+            sentences.append(f"{len(self.bad)} invalid record(s) left out: {'; '.join(self.bad[:5])}")
+        return sentences
 
 
 def replay(recording: Path, data: Path, *, max_conditions: int = MAX_CONDITIONS) -> Replayed:
@@ -59,19 +59,19 @@ def replay(recording: Path, data: Path, *, max_conditions: int = MAX_CONDITIONS)
     data
         Data directory; replaying again into it adds nothing.
     max_conditions
-        Most conditions the config may have.
+        Maximum number of conditions in the config.
 
     Raises
     ------
     ConfigError
-        The folder is no recording, or a line of it can't be read (which one and why).
+        The folder is not a recording, or a line is invalid; the message says which one and why.
     """
     experiment = load_experiment(
         recording / "experiment.yaml", max_conditions=max_conditions, needs_task=False
     )
     polls = list(_polls(recording / "queue.jsonl"))
     if not polls:
-        message = f"{recording / 'queue.jsonl'} holds no poll; record at least one with fmon record"
+        message = f"{recording / 'queue.jsonl'} contains no poll; record one with fmon record"
         raise ConfigError(message)
     created_at = polls[0][0]
     store = Store(data / f"{experiment.experiment_name}-{created_at:%Y%m%dT%H%M%SZ}")
@@ -96,19 +96,19 @@ def replay(recording: Path, data: Path, *, max_conditions: int = MAX_CONDITIONS)
             new_count += 1
             if is_due(store, polled_at):
                 _examine(store, logs, now=polled_at)
-        if is_due(store, polls[-1][0]):  # an earlier replay died between its last poll and its findings
+        if is_due(store, polls[-1][0]):  # an earlier replay was killed after its last poll
             _examine(store, logs, now=polls[-1][0])
         close(store)
     return Replayed(experiment_id=store.experiment_id, poll_count=len(polls), new_count=new_count, bad=bad)
 
 
 def _examine(store: Store, logs: RecordedLogs, *, now: datetime) -> None:
-    """Examine all that has failed by now."""
+    """Examine all failures so far."""
     examine(store, read_manifest(store), logs, now=now, wait_s=600)
 
 
 def _polls(path: Path) -> Iterator[tuple[datetime, Answer | QueueError]]:
-    """Read the recorded polls in the order of the file."""
+    """Yield the recorded polls in the order of the file."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as fault:
@@ -123,16 +123,16 @@ def _polls(path: Path) -> Iterator[tuple[datetime, Answer | QueueError]]:
             yield _poll(json.loads(line))
         except (ValueError, TypeError, KeyError, AttributeError) as fault:
             if number == len(lines):
-                return  # no newline behind it: the recorder was killed while it wrote this line
+                return  # without a newline: the recorder was killed while it wrote this line
             message = (
-                f"{path}, line {number} is no recorded poll ({type(fault).__name__}: {fault}); each line is "
+                f"{path}, line {number} is not a recorded poll ({type(fault).__name__}: {fault}); write "
                 '{"polled_at": "<ISO 8601 UTC>", "jobs": [...]} or {"polled_at": ..., "error": "..."}'
             )
             raise ConfigError(message) from fault
 
 
 def _poll(line: dict[str, Any]) -> tuple[datetime, Answer | QueueError]:
-    """Turn one line into what a live queue would have answered."""
+    """Convert one line to the answer of a live queue."""
     polled_at = datetime.fromisoformat(line["polled_at"])
     polled_at = polled_at.replace(tzinfo=UTC) if polled_at.tzinfo is None else polled_at.astimezone(UTC)
     if "error" in line:

@@ -1,6 +1,6 @@
-"""Show the log of a job: the stored one, otherwise the live one.
+"""Show the log of a job: the stored one or, if there is none, the live one.
 
-Reads the manifest, the stored logs and, where there is none, SkyPilot; writes nothing.
+Reads the manifest, the stored logs and, if needed, SkyPilot; writes nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from fmon.manifest.file import read_manifest
 from fmon.manifest.stored import StoredExperiment
 from fmon.sky.clean_log import cleaned, is_silent, no_log
 from fmon.sky.logs import read_log
-from fmon.sky.reader import LogAsk, LogMissingError
+from fmon.sky.reader import LogMissingError, LogRequest
 from fmon.store.folder import Store, find
 from fmon.store.job_logs import load_log
 from fmon.text import listed, nearest
@@ -34,91 +34,91 @@ class JobLog:
 
     Attributes
     ----------
-    ask
-        Whose it is, the job's own or its controller's.
+    request
+        Which log it is: that of the job or that of its controller.
     condition_id
-        The condition the job is of.
+        The condition of the job.
     is_stored
-        It is of the store, not asked for just now.
+        Whether it is from the store, not from SkyPilot.
     others
-        Further jobs of the condition.
+        Other jobs of the condition.
     """
 
     text: str
-    ask: LogAsk
+    request: LogRequest
     condition_id: str
     is_stored: bool
     others: list[int]
 
     def sentence(self) -> str:
-        """Say what is shown, for stderr."""
-        whose = "controller's log" if self.ask.is_controller else "log"
-        since = "stored" if self.is_stored else "live"
-        said = f"{whose} of job {self.ask.job_id} ({self.condition_id}), {since}"
+        """Return a description for stderr."""
+        kind = "controller's log" if self.request.is_controller else "log"
+        source = "stored" if self.is_stored else "live"
+        sentence = f"{kind} of job {self.request.job_id} ({self.condition_id}), {source}"
         if self.others:
-            said += f"; the condition has also job {listed(map(str, self.others))}"
-        return said
+            sentence += f"; other jobs of the condition: {listed(map(str, self.others))}"
+        return sentence
 
 
 def logs(
-    data: Path, experiment: str | None, wanted: str, reader: LogReader, *, controller: bool = False
+    data: Path, experiment: str | None, target: str, reader: LogReader, *, controller: bool = False
 ) -> JobLog:
-    """Find the log of a condition's newest job, or of one job.
+    """Return the log of a condition's newest job, or of one job.
 
     Parameters
     ----------
     data, experiment
         Data directory; the experiment's id or a unique prefix.
-    wanted
+    target
         A condition or a job id of the experiment.
     reader
-        Where a log that is not stored is read from.
+        The reader for a log that is not stored.
     controller
-        The controller's log; else the job's own, or where only the controller's says something and is
-        stored, that one.
+        Whether to return the controller's log. If not, it is still returned if the job's own log has no
+        output and the controller's log is stored.
 
     Raises
     ------
     ConfigError
         The experiment has no such condition or job.
     QueueError
-        The log is not stored and can't be had.
+        The log is not stored and not available.
     """
     store = find(data, experiment)
     manifest = read_manifest(store)
-    entry, job_id = _choose(manifest, wanted)
+    entry, job_id = _choose(manifest, target)
     others = sorted(_jobs(entry) - {job_id})
-    own, controllers = LogAsk(job_id), LogAsk(job_id, is_controller=True)
+    own, controllers = LogRequest(job_id), LogRequest(job_id, is_controller=True)
     found = _stored(store, [controllers] if controller else [own, controllers])
-    ask, text = found or (controllers if controller else own, None)
+    request, text = found or (controllers if controller else own, None)
     if text is None:
-        text = _live(manifest, reader, ask)
+        text = _live(manifest, reader, request)
     return JobLog(
-        text=text, ask=ask, condition_id=entry.condition, is_stored=found is not None, others=others
+        text=text, request=request, condition_id=entry.condition, is_stored=found is not None, others=others
     )
 
 
 def chosen_jobs(data: Path, experiment: str | None, words: Sequence[str], *, now: datetime) -> list[str]:
-    """Resolve what is to be shown: conditions and jobs by name, and the conditions with a job of a selection.
+    """Resolve words to conditions and jobs: job ids, and the conditions of a selection that have a job.
 
     Parameters
     ----------
     data, experiment
-        data directory; the experiment's id or unique prefix
+        Data directory; the experiment's id or a unique prefix.
     words
-        job ids, and words of a selection
+        Job ids, and words of a selection.
     now
-        the clock [UTC]
+        The current time [UTC].
 
     Returns
     -------
     list of str
-        Conditions and job ids, for ``logs``; each once.
+        Conditions and job ids for ``logs``, without duplicates.
 
     Raises
     ------
     ConfigError
-        A word names nothing that the experiment has, or no condition that is selected has a job.
+        A word matches nothing in the experiment, or no selected condition has a job.
     """
     stored = StoredExperiment(find(data, experiment))
     manifest = stored.manifest
@@ -132,44 +132,46 @@ def chosen_jobs(data: Path, experiment: str | None, words: Sequence[str], *, now
     return list(dict.fromkeys([word for word in words if word in jobs] + chosen))
 
 
-def _choose(manifest: Manifest, wanted: str) -> tuple[Entry, int]:
-    """Find the condition and the job that are meant; a condition's name goes before a job's number."""
+def _choose(manifest: Manifest, target: str) -> tuple[Entry, int]:
+    """Return the condition and the job of a target; a condition id takes precedence over a job id."""
     by_name = {entry.condition: entry for entry in manifest.jobs}
-    entry = by_name.get(wanted)
+    entry = by_name.get(target)
     if entry is not None:
         if entry.job_id is None:
-            message = f"{wanted} of {manifest.experiment_id} has no job yet, so it has no log"
+            message = f"{target} of {manifest.experiment_id} has no job yet, so there is no log"
             raise ConfigError(message)
         return entry, entry.job_id
     by_job = {str(job_id): entry for entry in manifest.jobs for job_id in _jobs(entry)}
-    if wanted in by_job:
-        return by_job[wanted], int(wanted)
-    near = nearest(wanted, by_name)
-    message = f"{manifest.experiment_id} has no condition or job {wanted!r}; {near}"
+    if target in by_job:
+        return by_job[target], int(target)
+    near = nearest(target, by_name)
+    message = f"{manifest.experiment_id} has no condition or job {target!r}; {near}"
     raise ConfigError(message)
 
 
 def _jobs(entry: Entry) -> set[int]:
-    """List the jobs of a condition, earlier attempts included."""
+    """Return the jobs of a condition, including earlier attempts."""
     newest = set() if entry.job_id is None else {entry.job_id}
     return newest | {attempt.job_id for attempt in entry.attempts}
 
 
-def _stored(store: Store, asks: list[LogAsk]) -> tuple[LogAsk, str] | None:
-    """Give the first stored log that says something, else the first one that is stored."""
-    texts = [(ask, text) for ask in asks if (text := load_log(store, ask.file_name)) is not None]
+def _stored(store: Store, requests: list[LogRequest]) -> tuple[LogRequest, str] | None:
+    """Return the first stored log with output of the job, else the first stored one."""
+    texts = [
+        (request, text) for request in requests if (text := load_log(store, request.file_name)) is not None
+    ]
     return next((item for item in texts if not is_silent(item[1])), texts[0] if texts else None)
 
 
-def _live(manifest: Manifest, reader: LogReader, ask: LogAsk) -> str:
-    """Ask for a log that is not stored."""
+def _live(manifest: Manifest, reader: LogReader, request: LogRequest) -> str:
+    """Request a log that is not stored."""
     if manifest.is_replay:
-        message = f"job {ask.job_id} is of a recording, which has no {ask.file_name} of a failed job"
+        message = f"job {request.job_id} is from a recording, and {request.file_name} is not stored"
         raise LogMissingError(message)
     try:
-        text = cleaned(read_log(reader, ask))
+        text = cleaned(read_log(reader, request))
     except QueueError as error:
-        raise QueueError(f"no log of job {ask.job_id}: {error}", error_type=error.error_type) from error
+        raise QueueError(f"no log of job {request.job_id}: {error}", error_type=error.error_type) from error
     if reason := no_log(text):
-        raise LogMissingError(f"no log of job {ask.job_id}: {reason}")
+        raise LogMissingError(f"no log of job {request.job_id}: {reason}")
     return text

@@ -1,4 +1,4 @@
-"""Phase 2, monitor: where every condition stands.
+"""Phase 2, monitor: the state of every condition.
 
 Reads the views; writes nothing.
 """
@@ -55,7 +55,7 @@ inner join experiment_summary on experiment.experiment_id = experiment_summary.e
 left join newest_poll as poll on experiment.experiment_id = poll.experiment_id
 """
 
-# Only those that last: the episodes of a past year need not be searched.
+# Only active alarms: past episodes need not be searched.
 ALARMS = """
 select
     alarm.kind,
@@ -73,7 +73,7 @@ where alarm.cleared_at is null
 order by alarm.severity <> 'critical', alarm.raised_at, alarm.kind, alarm.job_id
 """
 
-# First of all alarms. Only of the present cycle: a relaunch is the answer to an earlier one.
+# Shown before other alarms. Only of the current cycle: earlier ones are settled by the relaunch.
 FIRINGS = """
 select
     kill_switch.trigger,
@@ -122,11 +122,11 @@ order by condition.manifest_position
 """
 
 QUERIES = (EXPERIMENT, ALARMS, FIRINGS, CONDITIONS, ETA)
-"""What is asked; ``connect`` makes the views for it."""
+"""The queries of ``status``, for ``connect``."""
 
 
 class Alarm(msgspec.Struct, frozen=True):
-    """An alarm that lasts: the columns of ``ALARMS``; ``value`` and ``threshold`` are in ``unit``."""
+    """An active alarm: the columns of ``ALARMS``; ``value`` and ``threshold`` are in ``unit``."""
 
     kind: str
     severity: str
@@ -141,14 +141,14 @@ class Alarm(msgspec.Struct, frozen=True):
 
 
 class ConditionRow(msgspec.Struct, frozen=True):
-    """Where a condition stands: the columns of ``CONDITIONS``.
+    """The state of a condition: the columns of ``CONDITIONS``.
 
     Attributes
     ----------
     since_at
-        Since when it has been in this state [UTC].
+        When it entered this state [UTC].
     closed_by, closed_reason, closed_at
-        The person who closed it as lost, with what evidence, and when [UTC].
+        The person who closed it as lost, the evidence, and the time [UTC].
     """
 
     condition_id: str
@@ -206,7 +206,7 @@ class ExperimentRow(msgspec.Struct, frozen=True):
 
 
 class FiringRow(msgspec.Struct, frozen=True):
-    """A firing of the kill switch in the present cycle: the columns of ``FIRINGS``."""
+    """A firing of the kill switch in the current cycle: the columns of ``FIRINGS``."""
 
     trigger: str
     category: str | None
@@ -225,15 +225,15 @@ class Status:
     Attributes
     ----------
     now_at
-        The clock of the views [UTC]; of a replayed experiment its last poll.
+        The current time of the views [UTC]; for a replay, the time of the last poll.
     poll_id, polled_at, poll_age_s
-        The newest poll, failed ones too; None = never polled.
+        The newest poll, even if it failed; None = never polled.
     poll_error
-        Why it failed; None = it did not.
+        Why the newest poll failed; None = it succeeded.
     last_ok_at, ok_age_s
-        The newest poll that the queue answered.
+        The newest successful poll.
     alarms
-        Firings of the kill switch, then the alarms that last, critical ones first.
+        Firings of the kill switch, then active alarms, critical ones first.
     rows
         Every condition in the order of the manifest.
     counts
@@ -241,9 +241,9 @@ class Status:
     open_count
         Pending, running and lost conditions.
     cost_usd
-        What is known of the cost; None = nothing is.
+        The known cost; None = unknown.
     unpriced_count
-        Jobs that are not in it.
+        Number of jobs without a known cost.
     """
 
     experiment_id: str
@@ -278,17 +278,17 @@ class Status:
 
     @property
     def has_fired(self) -> bool:
-        """Tell whether the kill switch has fired in the present cycle."""
+        """Whether the kill switch has fired in the current cycle."""
         return any(alarm.kind == "kill_switch" for alarm in self.alarms)
 
 
 def status(con: duckdb.DuckDBPyConnection) -> Status:
-    """Tell where every condition of an experiment stands.
+    """Return the state of every condition of an experiment.
 
     Parameters
     ----------
     con
-        Views of one experiment, at least for ``QUERIES``.
+        A connection with the views of one experiment, at least those for ``QUERIES``.
     """
     (experiment,) = typed_rows(con, EXPERIMENT, ExperimentRow)
     guess = next(iter(typed_rows(con, ETA, Guess)), None)
@@ -315,14 +315,14 @@ def status(con: duckdb.DuckDBPyConnection) -> Status:
 
 
 def exit_status(seen: Status) -> Literal[0, 3, 4, 5]:
-    """Give the exit code: 0 all succeeded, 4 ended otherwise, 3 open jobs, 5 open and a kill switch fired."""
+    """Return the exit code: 0 all succeeded, 3 open jobs, 4 ended otherwise, 5 open and kill switch fired."""
     if seen.open_count:
         return 5 if seen.has_fired else 3
     return 0 if seen.counts["succeeded"] == seen.condition_count else 4
 
 
 def _firings(con: duckdb.DuckDBPyConnection, experiment_id: str) -> list[Alarm]:
-    """Give the firings as alarms."""
+    """Return the firings as alarms."""
     return [
         Alarm(
             kind="kill_switch",
@@ -341,7 +341,7 @@ def _firings(con: duckdb.DuckDBPyConnection, experiment_id: str) -> list[Alarm]:
 
 
 def _joined(error: list[str]) -> str | None:
-    """Say kind and message of a failed poll; the message often begins with its kind."""
+    """Join type and message of a failed poll; the message often begins with its type."""
     if len(error) == 2 and error[1].startswith(error[0]):
         return error[1]
     return ": ".join(error) or None

@@ -27,7 +27,7 @@ from fmon.store.runs import read_runs, write_runs
 from fmon.text import json_text
 from fmon.warehouse import column, rows, typed_rows
 from fmon.warehouse.load import bind_reported, bind_runs
-from fmon.warehouse.views import make_again
+from fmon.warehouse.views import recompute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -134,10 +134,10 @@ def report(
     untracked = _track(con, store, mlflow, track) if mlflow and track else None
     if costs:
         bind_reported(con, [study.manifest])
-        make_again(con, ["reported_cost"])
+        recompute(con, ["reported_cost"])
     if mlflow and track:
         bind_runs(con, [store])
-        make_again(con, ["tracked_run"])
+        recompute(con, ["tracked_run"])
     con.execute(MACROS)
     name = f"factorial_run_{store.experiment_id}"
     reported = Reported(

@@ -1,4 +1,4 @@
-"""SkyPilot's own marks out of a log, and secrets: what is left may be stored and shown."""
+"""Remove SkyPilot's additions and secrets from a log, so that it can be stored and shown."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ ANSI = re.compile(
     r"|[ -/]{1,2}[0-~]|[0-Z\\^-~])"  # character sets and the like
 )
 PAYLOAD = re.compile(r"^<sky-payload[^>\n]{0,64}>[^\n]{0,65536}</sky-payload>\n", re.MULTILINE)
-"""How the server moves the spinner of SkyPilot's own client."""
+"""Messages with which the server controls the spinner of SkyPilot's client."""
 
 PREFIX = re.compile(r"^\((?:setup|(?!head, |worker\d)[^()\n]{1,256},) ?pid=\d{1,10}\) ?", re.MULTILINE)
-"""Task and process before each line of a job on one node; on several the rank in it says who failed first."""
+"""Task and process before each line of a job on one node; with several nodes, the rank in it is needed."""
 
 OWN = re.compile(
     r"^(?:(?:[\u251c\u2514]\u2500\u2500 )?(?:Waiting for task resources|Job started\. Streaming logs)[^\n]*"
@@ -27,7 +27,7 @@ OWN = re.compile(
 """Lines that SkyPilot adds to every log."""
 
 SILENT_CHARS = 64 << 10
-"""SkyPilot alone never says more."""
+"""SkyPilot's own lines are never longer than this in total."""
 
 REASON = "\nFailure reason: "
 CLEANED = re.compile(r"^Task [^\n]{0,300} log has been cleaned at [^\n]{1,40}\.$", re.MULTILINE)
@@ -35,18 +35,18 @@ NOT_FOUND = re.compile(r"Job \d+ not found\.")
 
 
 def cleaned(raw: bytes) -> str:
-    """Make a raw log fit to be stored: text, without ANSI codes, SkyPilot's prefixes and secrets.
+    """Clean a raw log for storage: remove ANSI codes, SkyPilot's prefixes and secrets.
 
     Parameters
     ----------
     raw
-        What a ``LogReader`` gave; any bytes.
+        The log as a ``LogReader`` returned it; any bytes.
 
     Returns
     -------
     str
-        Lines end in one newline; a carriage return within a line stays. Nothing of a secret is left, cut
-        in the middle or not.
+        The text. Lines end in a newline; a carriage return within a line stays. No part of a secret is
+        left, not even at a cut.
     """
     text = ANSI.sub("", raw.decode("utf-8", "replace").replace("\r\n", "\n"))
     parts = MARK.split(PREFIX.sub("", PAYLOAD.sub("", text)))
@@ -54,14 +54,14 @@ def cleaned(raw: bytes) -> str:
 
 
 def no_log(text: str) -> str | None:
-    """Say why what SkyPilot gave as a log is none; None where it is one."""
+    """Return why the text that SkyPilot sent is not a log; None if it is one."""
     if NOT_FOUND.fullmatch(text.strip()):
-        return "SkyPilot knows no such job"
+        return "SkyPilot does not know the job"
     if (found := CLEANED.search(text)) and not CLEANED.sub("", OWN.sub("", text)).strip():
         return f"SkyPilot has deleted it ({found[0].rpartition(' cleaned ')[2].rstrip('.')})"
     return None
 
 
 def is_silent(text: str) -> bool:
-    """Tell whether a cleaned log holds nothing but what SkyPilot itself adds: the job never printed."""
+    """Return whether a cleaned log has only SkyPilot's own lines: the job never printed anything."""
     return len(text) < SILENT_CHARS and not OWN.sub("", text.partition(REASON)[0]).strip()

@@ -1,4 +1,4 @@
-"""What SkyPilot itself says that jobs have cost: the figure to hold fmon's own against.
+"""The cost of jobs as SkyPilot reports it, to compare with fmon's own estimate.
 
 Its cost report has one row per cluster; a managed job has one cluster per recovery and task.
 """
@@ -31,27 +31,27 @@ DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 def reported_costs(
     jobs: Mapping[int, Collection[str]], days: int, *, timeout_s: float = TIMEOUT_S
 ) -> dict[int, float]:
-    """Ask SkyPilot what managed jobs have cost, provisioning and recoveries included.
+    """Ask SkyPilot for the cost of managed jobs, including provisioning and recoveries.
 
     Parameters
     ----------
     jobs
         The names of each job's tasks, by job_id.
     days
-        How far back to look; the server reads all that was used since.
+        How far back to look; the server reads all clusters used since then.
     timeout_s
-        After this there is no answer [s].
+        Longest wait for the answer [s].
 
     Returns
     -------
     dict
-        [USD] by job_id, those jobs only whose clusters SkyPilot knows and has a price for. None of
-        them where the jobs controller is a machine of its own: the clusters are in its books then.
+        Cost [USD] by job_id, only of jobs whose clusters SkyPilot knows and has a price for. Empty if
+        the jobs controller is a separate machine: only that machine then knows the clusters.
 
     Raises
     ------
     QueueError
-        SkyPilot did not answer in time, or not with a cost report.
+        SkyPilot did not answer in time, or did not send a cost report.
     """
     rows = _rows(days, timeout_s)
     owners = {cluster_name(name, job_id): job_id for job_id, names in jobs.items() for name in names}
@@ -64,7 +64,7 @@ def reported_costs(
 
 
 def cluster_name(task_name: str, job_id: int) -> str:
-    """Name a managed job's cluster as ``generate_managed_job_cluster_name`` of sky/jobs/utils.py does.
+    """Return the name of a managed job's cluster, as ``generate_managed_job_cluster_name`` of SkyPilot does.
 
     Examples
     --------
@@ -87,24 +87,27 @@ def _base36(text: str) -> str:
 
 
 def _rows(days: int, timeout_s: float) -> list[Any]:
-    """Fetch the report, over HTTP or where that is not enough through the SDK, as the queue is read."""
+    """Fetch the report over HTTP, or with the SDK if HTTP is not enough, like the queue."""
     until = time.monotonic() + timeout_s
     try:
         endpoint = find_endpoint()
-        question = Question(COSTS_PATH, costs_body(endpoint, days=days), "the next report asks again")
+        question = Question(COSTS_PATH, costs_body(endpoint, days=days), "the next report tries again")
         rows = return_value_of(ask_once(endpoint, question, deadline_s=timeout_s))
     except QueueError as fault:
         if fault.error_type not in SDK_MAY_KNOW:
             raise
         rows = ask_worker("costs", str(days), timeout_s=max(1.0, until - time.monotonic()))
     if not isinstance(rows, list):
-        message = f"SkyPilot gave {type(rows).__name__} where its cost report should be"
+        message = (
+            f"SkyPilot sent {type(rows).__name__} instead of its cost report; "
+            "check its version with `sky api info`"
+        )
         raise QueueError(message, error_type="BadAnswer")
     return rows
 
 
 def _cost(row: dict[str, Any]) -> float:
-    """Read the cost of one cluster [USD]; NaN = unknown: SkyPilot writes 0 where it has no price."""
+    """Return the cost of one cluster [USD]; NaN if unknown: SkyPilot reports 0 if it has no price."""
     cost = row.get("total_cost")
     if isinstance(cost, bool) or not isinstance(cost, (int, float)) or cost < 0:
         return math.nan

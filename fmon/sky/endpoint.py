@@ -1,7 +1,7 @@
-"""Where SkyPilot's API server is, and as whom to ask it.
+"""Find the endpoint of SkyPilot's API server and the identity to use.
 
-The same order as SkyPilot's SDK: environment, project config over user config, defaults. A
-contract test holds the results against the SDK's own.
+The order is that of SkyPilot's SDK: environment, project config over user config, defaults. A contract
+test compares the results with the SDK's.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ VALID_USER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-]*")
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """An API server and how to introduce oneself.
+    """An API server and how to authenticate.
 
     Attributes
     ----------
     url
         Without password and trailing slash: safe to print.
     headers
-        Authorisation, if any is configured.
+        Authorization headers, if configured.
     identity
-        The ``env_vars`` of a request's body: who asks a server that has no login; empty = the server
+        The ``env_vars`` of a request's body: the user, for a server without a login; empty = the server
         decides.
     workspace
         The active workspace, if one is configured.
@@ -58,15 +58,17 @@ def find_endpoint(environ: Mapping[str, str] | None = None) -> Endpoint:
     Raises
     ------
     QueueError
-        A config file can't be read, or the endpoint is no URL.
+        A config file can't be read, or the endpoint is not a URL.
     """
     environ = os.environ if environ is None else environ
     config = _config(environ)
     server = config.get("api_server")
     server = server if isinstance(server, dict) else {}
     port = environ.get("SKYPILOT_API_SERVER_LOCAL_PORT", DEFAULT_PORT)
-    given = environ.get("SKYPILOT_API_SERVER_ENDPOINT", server.get("endpoint", f"http://127.0.0.1:{port}"))
-    url, user, password = _split(str(given))
+    configured = environ.get(
+        "SKYPILOT_API_SERVER_ENDPOINT", server.get("endpoint", f"http://127.0.0.1:{port}")
+    )
+    url, user, password = _split(str(configured))
     headers = _authorization(environ, server, user, password) or _cookies(environ, url)
     workspace = config.get("active_workspace")
     return Endpoint(
@@ -77,17 +79,17 @@ def find_endpoint(environ: Mapping[str, str] | None = None) -> Endpoint:
     )
 
 
-def _split(given: str) -> tuple[str, str | None, str | None]:
-    """Take user and password out of an endpoint."""
+def _split(url: str) -> tuple[str, str | None, str | None]:
+    """Split an endpoint into URL, user and password."""
     try:
-        parts = urlsplit(given.rstrip("/"))
+        parts = urlsplit(url.rstrip("/"))
         is_url = parts.scheme in ("http", "https") and bool(parts.hostname)
         parts.port  # noqa: B018  (reading it is what checks it)
     except ValueError:
         is_url = False
     if not is_url:
         message = (
-            "SkyPilot's API server endpoint is no http(s) URL;"
+            "the endpoint of SkyPilot's API server is not an http(s) URL;"
             " check SKYPILOT_API_SERVER_ENDPOINT and api_server.endpoint in ~/.sky/config.yaml"
         )
         raise QueueError(message, error_type="BadConfig")
@@ -98,7 +100,7 @@ def _split(given: str) -> tuple[str, str | None, str | None]:
 def _authorization(
     environ: Mapping[str, str], server: dict[Any, Any], user: str | None, password: str | None
 ) -> dict[str, str]:
-    """Make the Authorization header: a service account's token, else the endpoint's own password."""
+    """Return the Authorization header: the service account's token, else the endpoint's password."""
     token = environ.get("SKYPILOT_SERVICE_ACCOUNT_TOKEN") or server.get("service_account_token")
     if token:
         return {"Authorization": f"Bearer {token}"}
@@ -111,11 +113,11 @@ def _authorization(
 
 
 def _cookies(environ: Mapping[str, str], url: str) -> dict[str, str]:
-    """Give the cookies of SkyPilot's jar that belong to the server."""
+    """Return the cookies for the server from SkyPilot's cookie jar."""
     jar_path = Path(environ.get("SKYPILOT_API_COOKIE_FILE", "~/.sky/cookies.txt")).expanduser()
     if not jar_path.exists():
         return {}
-    # Costs 30 ms to import, and few have a cookie jar.
+    # Takes 30 ms to import, and few have a cookie jar.
     from http.cookiejar import LoadError, MozillaCookieJar
     from urllib.request import Request
 
@@ -123,7 +125,7 @@ def _cookies(environ: Mapping[str, str], url: str) -> dict[str, str]:
     try:
         jar.load()
     except (LoadError, OSError, ValueError):
-        return {}  # the server will then ask for a login, and the SDK says how
+        return {}  # the server will then require a login, and the SDK reports how
     request = Request(url + "/jobs/queue/v2")
     jar.add_cookie_header(request)
     cookie = request.get_header("Cookie")
@@ -131,7 +133,7 @@ def _cookies(environ: Mapping[str, str], url: str) -> dict[str, str]:
 
 
 def _identity(environ: Mapping[str, str]) -> dict[str, str]:
-    """Say who asks, as the SDK would: the server writes both into its table of users."""
+    """Return the user as the SDK does: the server writes id and name into its table of users."""
     user_hash = current_user(environ)
     if user_hash is None:
         return {}
@@ -143,7 +145,7 @@ def _identity(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _config(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Give the two keys of SkyPilot's config that matter here, project over user."""
+    """Return the two keys of SkyPilot's config that are needed here, project over user."""
     internal = environ.get("SKYPILOT_CONFIG")
     if internal:
         return _load(internal, is_named=True)
@@ -163,7 +165,7 @@ def _mapping(value: object) -> dict[Any, Any]:
 
 
 def _load(name: str, *, is_named: bool) -> dict[str, Any]:
-    """Read one config file; YAML is only parsed where it can hold something of interest."""
+    """Read one config file; the YAML is only parsed if it may contain a relevant key."""
     path = Path(name).expanduser()
     if not is_named and not path.is_file():
         return {}
@@ -171,7 +173,7 @@ def _load(name: str, *, is_named: bool) -> dict[str, Any]:
         with path.open("rb") as file:
             text = file.read(MAX_CONFIG_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as fault:
-        message = f"SkyPilot's config {path} can't be read ({fault})"
+        message = f"SkyPilot's config {path} can't be read ({fault}); check the file and its permissions"
         raise QueueError(message, error_type="BadConfig") from fault
     if not any(word in text for word in WORTH_PARSING):
         return {}
@@ -180,12 +182,12 @@ def _load(name: str, *, is_named: bool) -> dict[str, Any]:
     try:
         return _mapping(yaml.safe_load(text))
     except (yaml.YAMLError, ValueError) as fault:
-        message = f"SkyPilot's config {path} is not valid YAML; `sky` can't read it either"
+        message = f"SkyPilot's config {path} is not valid YAML; correct it, since `sky` can't read it either"
         raise QueueError(message, error_type="BadConfig") from fault
 
 
 def current_user(environ: Mapping[str, str] = os.environ) -> str | None:
-    """Return SkyPilot's id of the user who runs fmon, as the SDK reads it; None = there is none.
+    """Return SkyPilot's id of the user who runs fmon, as the SDK reads it; None if there is none.
 
     Parameters
     ----------

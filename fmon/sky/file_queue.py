@@ -1,7 +1,7 @@
-"""Read the queue from a file: what ``sky jobs queue -a -o json`` printed.
+"""Read the queue from a file with the output of ``sky jobs queue -a -o json``.
 
-Such a file lacks start_at, region, failure_reason and metadata: they stay unknown. It has no time
-of its own either, so an answer counts as of the moment it is read.
+Such a file lacks start_at, region, failure_reason and metadata, which stay unknown. It has no time
+either, so the time of the poll is the moment when the file is read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 256 << 20
 MAX_TRIES = 100
-"""Lines before the JSON that begin like JSON (a spinner, a log line) and are none."""
+"""Maximum number of lines before the JSON that begin like JSON, such as a spinner or a log line."""
 
 
 class FileQueue:
@@ -61,7 +61,7 @@ class FileQueue:
         return data.decode("utf-8-sig", "replace")
 
     def _jobs(self, text: str) -> list[Any]:
-        """Find the list of records, behind whatever was printed before it."""
+        """Find the list of records, after any other output."""
         for value in _values(text):
             if isinstance(value, dict) and isinstance(value.get("jobs"), list):
                 return list(value["jobs"])
@@ -69,10 +69,10 @@ class FileQueue:
                 error = value["error"]
                 named = error if isinstance(error, dict) else {"type": "QueueError", "message": error}
                 error_type = one_line(str(named.get("type", "QueueError")))
-                raise self._error(f"holds an error: {one_line(str(named.get('message')))}", error_type)
+                raise self._error(f"contains an error: {one_line(str(named.get('message')))}", error_type)
             if isinstance(value, list) and all(isinstance(item, dict) for item in value):
                 return value
-        raise self._error("holds no JSON array of jobs", "BadAnswer")
+        raise self._error("contains no JSON array of jobs", "BadAnswer")
 
     def _error(self, what: str, error_type: str) -> QueueError:
         where = "standard input" if self._path == "-" else self._path
@@ -81,7 +81,7 @@ class FileQueue:
 
 
 def _values(text: str) -> Iterator[Any]:
-    """Give every JSON array or object that begins at the start of a line."""
+    """Yield every JSON array or object that begins at the start of a line."""
     decoder = json.JSONDecoder()
     position, tries = 0, 0
     while position < len(text) and tries < MAX_TRIES:

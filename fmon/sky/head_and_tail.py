@@ -1,4 +1,4 @@
-"""Text of any length in bounded memory: its beginning and its end."""
+"""Keep the head and the tail of a text of any length in limited memory."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import re
 HEAD_BYTES = 256 << 10
 TAIL_BYTES = 1 << 20
 SEAM_BYTES = 64 << 10
-"""How far from a cut the end of a line is looked for."""
+"""How far from a cut the end of a line is searched."""
 
 MARK = re.compile(r"(^\[fmon: .{1,60} left out here\]$)", re.MULTILINE)
-"""What stands in place of the cut; the parts on both sides of it are redacted apart."""
+"""Text in place of the part that is cut out; the parts on both sides are redacted separately."""
 
 LONGEST_SECRET = 8 << 10
-"""Left out at a cut that no line ends near: what begins or ends there may be part of a secret."""
+"""Bytes to drop at a cut without a line end nearby: they may be part of a secret."""
 
 
 class Ends:
-    r"""Keeps the first and the last bytes of what it is given, whole lines where there are lines.
+    r"""Keeps the first and the last bytes of a stream, in complete lines if there are lines.
 
     Examples
     --------
@@ -34,7 +34,7 @@ class Ends:
         self._head, self._tail = bytearray(), bytearray()
 
     def add(self, chunk: bytes) -> None:
-        """Take the next bytes."""
+        """Add the next bytes."""
         self.total += len(chunk)
         room = max(0, self._head_size - len(self._head))
         self._head += chunk[:room]
@@ -43,23 +43,23 @@ class Ends:
             del self._tail[: -self._tail_size]
 
     def value(self) -> bytes:
-        """Give what is kept, with the cut marked."""
+        """Return the text that was kept, with the cut marked."""
         if len(self._head) + len(self._tail[-self._tail_size :]) == self.total:
             return bytes(self._head + self._tail)
         first, last = self.head(), self.tail()
         return first + _mark(f"{self.total - len(first) - len(last)} bytes") + last
 
     def head(self) -> bytes:
-        """Give the beginning, as of text that goes on."""
+        """Return the head, without its last, incomplete line."""
         return _without_last_part(bytes(self._head))
 
     def tail(self) -> bytes:
-        """Give the end, as of text that has more in front of it."""
+        """Return the tail, without its first, incomplete line."""
         return _without_first_part(bytes((self._head + self._tail)[-self._tail_size :]))
 
 
 def joined(head: bytes, tail: bytes) -> bytes:
-    """Put a tail behind a head where what stood between them was never read."""
+    """Join a head and a tail between which an unknown part was never read."""
     return head + _mark("a part of unknown length is") + tail
 
 
@@ -68,7 +68,7 @@ def _mark(what: str) -> bytes:
 
 
 def _without_last_part(head: bytes) -> bytes:
-    """Drop the line that a cut goes through, so that no half of a secret is left of it."""
+    """Drop the line at the cut, so that no part of a secret is left."""
     start = max(0, len(head) - SEAM_BYTES)
     at = max(head.rfind(b"\n", start), head.rfind(b"\r", start)) + 1
     kept = head[:at] if at > start else head[:-LONGEST_SECRET]
@@ -76,6 +76,6 @@ def _without_last_part(head: bytes) -> bytes:
 
 
 def _without_first_part(tail: bytes) -> bytes:
-    """Drop the line that a cut goes through, as ``_without_last_part``."""
+    """Drop the line at the cut, like ``_without_last_part``."""
     found = [at for end in (b"\n", b"\r") if (at := tail.find(end, 0, SEAM_BYTES)) >= 0]
     return tail[min(found) + 1 :] if found else tail[LONGEST_SECRET:]

@@ -1,7 +1,7 @@
-"""Read logs over plain HTTP: one streamed answer a log, bounded in time and size.
+"""Read logs over plain HTTP: one streamed response per log, limited in time and size.
 
-SkyPilot streams a log as text, and what went wrong on the way only the request's own record tells:
-so that is asked for behind it.
+SkyPilot streams a log as text. Only the record of the request tells whether the stream failed, so it is
+requested afterwards.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from http.client import HTTPConnection, HTTPResponse
 
-    from fmon.sky.reader import LogAsk
+    from fmon.sky.reader import LogRequest
 
 EACH_S = 20.0
-"""Time for one log; one that takes longer must not keep those behind it from being read."""
+"""Longest time for one log [s]: a slow one must not keep the others from being read."""
 
 LEAST_SHARE = 0.25
-"""With less of that time left, asking would only count as one more failure."""
+"""With a smaller share of that time left, a request would only be one more failure."""
 
 MAX_LATE = 3
-"""After so many logs in a row that did not come in time, no more are asked for: the server hangs."""
+"""After this many timeouts in a row no more logs are requested: the server hangs."""
 
 STREAM_BYTES = 32 << 20
-"""Of a longer log only the beginning is streamed, and then its last lines are asked for."""
+"""Of a longer log only the beginning is streamed, then its last lines are requested."""
 
 TAIL_LINES = 10_000
 CHUNK_BYTES = 64 << 10
@@ -52,7 +52,7 @@ MAX_REFUSAL_BYTES = 64 << 10
 
 
 class HttpLogs:
-    """The logs that SkyPilot's API server gives."""
+    """The logs of SkyPilot's API server."""
 
     name = "sky"
 
@@ -61,63 +61,63 @@ class HttpLogs:
         self._stream_bytes = stream_bytes
 
     def read(
-        self, asks: Sequence[LogAsk], *, timeout_s: float
-    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
-        """Read logs one after the other; see ``LogReader.read``."""
+        self, requests: Sequence[LogRequest], *, timeout_s: float
+    ) -> Iterator[tuple[LogRequest, bytes | QueueError]]:
+        """Read logs one by one; see ``LogReader.read``."""
         until = time.monotonic() + timeout_s
         late_count = 0
-        for ask in asks:
+        for request in requests:
             left_s = until - time.monotonic()
             if left_s < self._each_s * LEAST_SHARE:
                 return
             try:
                 endpoint = find_endpoint()
                 refuse_proxy(endpoint.url)
-                yield ask, self._log(endpoint, ask, min(left_s, self._each_s))
+                yield request, self._log(endpoint, request, min(left_s, self._each_s))
             except QueueError as error:
                 late_count = late_count + 1 if error.error_type == "Timeout" else 0
                 if error.error_type == "ApiServerConnectionError" or late_count == MAX_LATE:
-                    yield ask, LogsDownError(str(error), error_type=error.error_type)
+                    yield request, LogsDownError(str(error), error_type=error.error_type)
                     return
-                yield ask, error
+                yield request, error
             else:
                 late_count = 0
 
-    def _log(self, endpoint: Endpoint, ask: LogAsk, deadline_s: float) -> bytes:
-        """Read one log; of one that is too long for the time or the size its two ends."""
+    def _log(self, endpoint: Endpoint, request: LogRequest, deadline_s: float) -> bytes:
+        """Read one log; only its head and tail if it is too long for the time or the size."""
         began = time.monotonic()
-        head = _Stream(endpoint, ask, None, self._stream_bytes)
+        head = _Stream(endpoint, request, None, self._stream_bytes)
         head.run_for(deadline_s * 2 / 3)
-        if head.is_whole:
+        if head.is_complete:
             return head.ends.value()
         if not head.ends.total:
             raise head.timeout(deadline_s)
-        tail = _Stream(endpoint, ask, TAIL_LINES, self._stream_bytes)
+        tail = _Stream(endpoint, request, TAIL_LINES, self._stream_bytes)
         tail.run_for(deadline_s - (time.monotonic() - began))
-        if not tail.is_whole:
+        if not tail.is_complete:
             raise tail.timeout(deadline_s)
         return joined(head.ends.head(), tail.ends.tail())
 
 
 class _Stream:
-    """One log on its way, on a thread of its own: the caller's deadline holds whatever the server does."""
+    """The stream of one log, on a separate thread: the caller's deadline holds whatever the server does."""
 
-    def __init__(self, endpoint: Endpoint, ask: LogAsk, tail: int | None, most_bytes: int) -> None:
+    def __init__(self, endpoint: Endpoint, request: LogRequest, tail: int | None, most_bytes: int) -> None:
         self.ends = Ends()
-        self.is_whole = False
+        self.is_complete = False
         self._endpoint = endpoint
-        self._body = logs_body(endpoint, ask.job_id, controller=ask.is_controller, tail=tail)
+        self._body = logs_body(endpoint, request.job_id, controller=request.is_controller, tail=tail)
         self._most_bytes = most_bytes
         self._connection: HTTPConnection | None = None
         self._error: BaseException | None = None
 
     def run_for(self, deadline_s: float) -> None:
-        """Stream until the log ends, is too long, or the time is over.
+        """Stream until the log ends, is too long, or the time is up.
 
         Raises
         ------
         QueueError
-            The server has no log, or broke off in it.
+            The server has no log, or the stream broke off.
         """
         self._connection = connect(self._endpoint.url, max(0.1, deadline_s))
         thread = threading.Thread(target=self._run, daemon=True)
@@ -133,33 +133,33 @@ class _Stream:
         raise explain(self._error, self._endpoint.url)
 
     def timeout(self, deadline_s: float) -> QueueError:
-        """Say that the log took too long."""
+        """Return the error for a log that took too long."""
         where = f"SkyPilot's API server at {self._endpoint.url}"
-        message = f"{where} did not give the whole log within {deadline_s:.3g} s"
+        message = f"{where} did not send the entire log within {deadline_s:.3g} s"
         return QueueError(message, error_type="Timeout")
 
     def _abandon(self) -> None:
-        """End the thread's waiting."""
+        """Make the thread stop waiting."""
         sock = self._connection and self._connection.sock
         if sock:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
     def _run(self) -> None:
-        """Stream, then ask how the request ended; what goes wrong is kept for ``run_for``."""
+        """Stream, then ask how the request ended; keep an error for ``run_for``."""
         assert self._connection is not None
         try:
             request_id = self._stream(self._connection)
             if request_id is not None:
                 self._ask_for_end(self._connection, request_id)
-                self.is_whole = True
+                self.is_complete = True
         except Exception as error:
             self._error = error
         finally:
             self._connection.close()
 
     def _stream(self, connection: HTTPConnection) -> str | None:
-        """Take the log; give the id of its request, None where it is too long to be taken whole."""
+        """Read the log and return the id of its request; None if it is too long to be read entirely."""
         headers = {"Content-Type": "application/json", **self._headers()}
         connection.request("POST", self._path(LOGS_PATH), self._body, headers)
         response = connection.getresponse()
@@ -172,30 +172,33 @@ class _Stream:
             raise ConnectionResetError
         request_id = response.getheader(REQUEST_ID)
         if not request_id:
-            message = "what answers at the endpoint is not SkyPilot's API server: it gave no request id"
+            message = (
+                "the endpoint is not SkyPilot's API server: its response has no request id; "
+                "check it with `sky api info`"
+            )
             raise QueueError(message, error_type="BadAnswer")
         return request_id
 
     def _check(self, response: HTTPResponse) -> None:
-        """Refuse what is no log."""
+        """Refuse a response that is not a log."""
         headers = headers_of(response)
         if response.status != 200:
             raise refusal(response.status, headers, response.read(MAX_REFUSAL_BYTES))
         require_json(headers, b"")
         if response.getheader("Content-Encoding", "identity").lower() != "identity":
-            message = "SkyPilot's API server sends its logs in an encoding that was not asked for"
+            message = "SkyPilot's API server sends logs in an encoding that was not requested"
             raise QueueError(message, error_type="BadAnswer")
 
     def _ask_for_end(self, connection: HTTPConnection, request_id: str) -> None:
-        """Raise what the request failed with; a log stream that fails ends like one that is done."""
+        """Raise the error of the request, if any: a failed stream ends like a complete one."""
         connection.request("GET", self._path(GET_PATH + quote(request_id, safe="")), None, self._headers())
         response = connection.getresponse()
         body = body_of(response)
-        if response.status not in (200, 404):  # 404: restarted meanwhile, the log came whole
+        if response.status not in (200, 404):  # 404: the server was restarted, the log is complete
             raise refusal(response.status, headers_of(response), body)
 
     def _headers(self) -> dict[str, str]:
-        # Not zipped: a stream would have to be unpacked in bounded memory.
+        # Not compressed: a stream would have to be decompressed in limited memory.
         return {**request_headers(self._endpoint), "Accept": "*/*", "Accept-Encoding": "identity"}
 
     def _path(self, path: str) -> str:

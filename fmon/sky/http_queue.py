@@ -1,12 +1,11 @@
-"""Ask over plain HTTP: the hot path of ``fmon poll``, and the costs for a report.
+"""Read the queue over plain HTTP: the hot path of ``fmon poll``, also used for the costs of a report.
 
-Two requests on one connection; nothing that changes a job can be asked from here. Importing
-SkyPilot's SDK alone takes longer than all of this.
+Two requests on one connection; nothing here can change a job. Importing SkyPilot's SDK alone takes
+longer than all of this.
 
-After a timeout the server goes on working on what it was asked: SkyPilot puts even the wish to
-cancel a request at the end of the same line (skypilot issue 7703), so cancelling adds load.
-Instead the request is remembered, and the next look first waits for it: however long a
-server hangs, one request of ours is in its line.
+After a timeout the server continues to work on the request. Cancelling it would only add load: SkyPilot
+puts cancellations at the end of the same queue (skypilot issue 7703). Instead the request is remembered,
+and the next poll first waits for it, so a server that hangs has at most one request of fmon to work on.
 """
 
 from __future__ import annotations
@@ -43,11 +42,11 @@ if TYPE_CHECKING:
 
 DEADLINE_S = 60.0
 FORGET_AFTER_S = 600.0
-"""A request whose worker was killed stays unfinished for ever (skypilot issue 5048)."""
+"""A request whose worker was killed never finishes (skypilot issue 5048)."""
 
 
 class Question(NamedTuple):
-    """What is posted, and what its sender does after a failure, in words for a person."""
+    """What is posted, and what happens after a failure, as part of the error message."""
 
     path: str
     body: bytes
@@ -55,7 +54,7 @@ class Question(NamedTuple):
 
 
 class _LeftBehind(msgspec.Struct, frozen=True):
-    """A request that we gave up waiting for and the server may still work on."""
+    """A request that timed out and that the server may still work on."""
 
     url: str
     request_id: str
@@ -73,10 +72,10 @@ class HttpQueue:
         self._left_behind: _LeftBehind | None = None
 
     def read(self, while_waiting: Callable[[], None] | None = None) -> Answer:
-        """Look at the queue once, within the deadline whatever the server does; see ``QueueReader``."""
+        """Read the queue once, within the deadline whatever the server does; see ``QueueReader``."""
         endpoint = find_endpoint()
         refuse_proxy(endpoint.url)
-        question = Question(QUEUE_PATH, queue_body(endpoint), "the next poll asks again")
+        question = Question(QUEUE_PATH, queue_body(endpoint), "the next poll tries again")
         exchange = _Exchange(endpoint, question, self._recall(endpoint.url), self._deadline_s)
         exchange.start()
         if while_waiting is not None:
@@ -89,7 +88,7 @@ class HttpQueue:
         return Answer(polled_at=exchange.ended_at, records=records, bad=bad, latency_s=exchange.latency_s)
 
     def _recall(self, url: str) -> _LeftBehind | None:
-        """Give the request that an earlier look left behind at this server."""
+        """Return the request of an earlier poll that this server may still work on."""
         left = self._left_behind
         if self._memo is not None:
             with contextlib.suppress(OSError, msgspec.MsgspecError):
@@ -100,7 +99,7 @@ class HttpQueue:
         return left if is_waiting else None
 
     def _remember(self, unfinished: _LeftBehind | None) -> None:
-        """Keep or drop the note; without it the next poll just asks again."""
+        """Save or delete the unfinished request; without it the next poll sends a new one."""
         self._left_behind = unfinished
         if self._memo is None:
             return
@@ -112,12 +111,12 @@ class HttpQueue:
 
 
 def ask_once(endpoint: Endpoint, question: Question, *, deadline_s: float) -> bytes:
-    """Ask one question and give what ``/api/get`` answers about it.
+    """Send one request and return the response of ``/api/get`` to it.
 
     Raises
     ------
     QueueError
-        There is no answer within the deadline, or it is a refusal.
+        There is no response within the deadline, or it is an error.
     """
     refuse_proxy(endpoint.url)
     exchange = _Exchange(endpoint, question, None, deadline_s)
@@ -129,10 +128,10 @@ def ask_once(endpoint: Endpoint, question: Question, *, deadline_s: float) -> by
 
 
 class _Exchange:
-    """Both requests, on a thread of their own.
+    """Both requests, on a separate thread.
 
-    So the caller's deadline holds against slow name servers and dripped bytes, which no socket
-    timeout bounds, and the caller can import what it needs meanwhile.
+    The thread enforces the caller's deadline even with slow name servers and trickling bytes, which no socket
+    timeout covers, and lets the caller import modules in the meantime.
     """
 
     def __init__(
@@ -152,11 +151,11 @@ class _Exchange:
         self._error: BaseException | None = None
 
     def start(self) -> None:
-        """Send the question."""
+        """Start the thread."""
         self._thread.start()
 
     def _run(self) -> None:
-        """Ask and fetch; what goes wrong is kept for ``wait``."""
+        """Send the request and fetch the response; keep an error for ``wait``."""
         try:
             self._body = self._exchange()
         except Exception as error:
@@ -167,7 +166,7 @@ class _Exchange:
             self._connection.close()
 
     def _exchange(self) -> bytes:
-        """Wait for what was left behind, then ask again and fetch the answer."""
+        """Wait for the unfinished request, then send a new one and fetch its response."""
         if self.unfinished is not None:
             self._fetch(self.unfinished.request_id)
             self.unfinished = None
@@ -177,7 +176,7 @@ class _Exchange:
         self.unfinished = None
         if status == 404:
             message = (
-                "SkyPilot's API server has lost the request, it was restarted meanwhile; "
+                "SkyPilot's API server no longer knows the request, probably because it was restarted; "
                 + self._question.after_failure
             )
             raise QueueError(message, error_type="ApiServerConnectionError")
@@ -187,7 +186,7 @@ class _Exchange:
         return body
 
     def wait(self) -> tuple[bytes, QueueError | None]:
-        """Give the body of the answer, or why there is none, before the deadline ends."""
+        """Return the body of the response, or the reason there is none, within the deadline."""
         self._thread.join(max(0.0, self._began + self._deadline_s - time.monotonic()))
         if self._thread.is_alive():
             self._abandon()
@@ -199,7 +198,7 @@ class _Exchange:
         return b"", explain(self._error, self._endpoint.url)
 
     def _abandon(self) -> None:
-        """End the thread's waiting."""
+        """Make the thread stop waiting."""
         self._is_abandoned = True
         sock = self._connection.sock
         if sock is not None:
@@ -207,23 +206,26 @@ class _Exchange:
                 sock.shutdown(socket.SHUT_RDWR)
 
     def _ask(self) -> str:
-        """Post the question; the server answers at once with the id of its request."""
+        """Post the request; the server responds at once with an id."""
         status, headers, body = self._send("POST", self._question.path, self._question.body)
         if status != 200:
             raise refusal(status, headers, body)
         request_id = headers.get(REQUEST_ID)
         if not request_id:
             require_json(headers, body)
-            message = "what answers at the endpoint is not SkyPilot's API server: it gave no request id"
+            message = (
+                "the endpoint is not SkyPilot's API server: its response has no request id; "
+                "check it with `sky api info`"
+            )
             raise QueueError(message, error_type="BadAnswer")
         return request_id
 
     def _fetch(self, request_id: str) -> tuple[int, dict[str, str], bytes]:
-        """Wait for the request to end, on the server."""
+        """Wait until the server has finished the request."""
         return self._send("GET", GET_PATH + quote(request_id, safe=""), None)
 
     def _send(self, method: str, path: str, body: bytes | None) -> tuple[int, dict[str, str], bytes]:
-        """Do one request."""
+        """Send one HTTP request and return its response."""
         if self._is_abandoned:
             raise TimeoutError
         headers = request_headers(self._endpoint)
@@ -236,6 +238,6 @@ class _Exchange:
     def _timeout(self) -> QueueError:
         message = (
             f"SkyPilot's API server at {self._endpoint.url} did not answer within {self._deadline_s:g} s;"
-            f" it may be busy, {self._question.after_failure}"
+            f" it may be busy; {self._question.after_failure}"
         )
         return QueueError(message, error_type="Timeout")

@@ -1,6 +1,6 @@
-"""HTTP as such: connections, bodies, and what goes wrong on the way.
+"""HTTP connections, headers, bodies and network errors.
 
-The standard library's client: urllib3 and requests would double the time that a poll takes to start.
+Uses the client of the standard library: urllib3 and requests would double the start-up time of a poll.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CHUNK_BYTES = 1 << 20
 
 
 def connect(url: str, timeout_s: float) -> HTTPConnection:
-    """Make a connection; it opens with the first request."""
+    """Return a connection; it is opened by the first request."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme == "https":
@@ -32,13 +32,13 @@ def connect(url: str, timeout_s: float) -> HTTPConnection:
 
 
 def headers_of(response: HTTPResponse) -> dict[str, str]:
-    """Give the headers by the names that SkyPilot documents, whatever case they came in."""
+    """Return the headers under the names that SkyPilot documents, whatever their case."""
     known = {name.lower(): name for name in (REQUEST_ID, "X-SkyPilot-API-Version", "Content-Type")}
     return {known.get(name.lower(), name): value for name, value in response.getheaders()}
 
 
 def body_of(response: HTTPResponse) -> bytes:
-    """Read a body to its end; a longer one than any queue has is refused."""
+    """Read a body to its end; refuse one that is longer than any queue."""
     chunks, size = [], 0
     while chunk := response.read(CHUNK_BYTES):
         chunks.append(chunk)
@@ -60,40 +60,39 @@ def body_of(response: HTTPResponse) -> bytes:
 def _refuse_flood(size: int) -> None:
     if size > MAX_BODY_BYTES:
         message = (
-            f"SkyPilot's API server sent more than {MAX_BODY_BYTES >> 20} MB for one queue; that is no queue"
+            f"SkyPilot's API server sent more than {MAX_BODY_BYTES >> 20} MB, which can't be a job queue; "
+            "check the endpoint with `sky api info`"
         )
         raise QueueError(message, error_type="BadAnswer")
 
 
 def refuse_proxy(url: str) -> None:
-    """Leave an endpoint behind a proxy to the SDK, which knows all kinds of them."""
+    """Refuse an endpoint behind a proxy: the SDK, which supports all kinds of proxies, is used instead."""
     scheme = urlsplit(url).scheme
     names = (f"{scheme}_proxy", "all_proxy")
     if not any(os.environ.get(name) or os.environ.get(name.upper()) for name in names):
         return
-    from urllib.request import proxy_bypass  # 30 ms that only those behind a proxy pay
+    from urllib.request import proxy_bypass  # takes 30 ms, and few use a proxy
 
     if not proxy_bypass(urlsplit(url).hostname or ""):
         raise QueueError("a proxy is in front of SkyPilot's API server", error_type="ProxyRequired")
 
 
 def explain(error: BaseException, url: str) -> QueueError:
-    """Turn what the network did into one sentence; an error that is a bug of ours is raised."""
+    """Turn a network error into one sentence; raise any other error, which is a bug of fmon."""
     where = f"SkyPilot's API server at {url}"
     if isinstance(error, ssl.SSLCertVerificationError):
         message = f"the certificate of {where} could not be verified ({error.verify_message})"
         return QueueError(message, error_type="CertificateError")
     if isinstance(error, (IncompleteRead, ConnectionResetError, BrokenPipeError)):
-        message = f"{where} closed the connection in the middle of its answer; it may be restarting"
+        message = f"{where} closed the connection in the middle of its response; it may be restarting"
         return QueueError(message, error_type="ApiServerConnectionError")
     if isinstance(error, (HTTPException, zlib.error, ValueError)):
         what = one_line(repr(error))
-        message = f"what answers at {url} does not speak HTTP as expected ({what})"
+        message = f"{url} sent an invalid HTTP response ({what}); check it with `sky api info`"
         return QueueError(message, error_type="BadAnswer")
     if isinstance(error, OSError):
         reason = error.strerror or type(error).__name__
-        message = (
-            f"{where} can't be reached ({reason}); check with `sky api info`, fmon never starts a server"
-        )
+        message = f"{where} can't be reached ({reason}); check it with `sky api info`, fmon never starts one"
         return QueueError(message, error_type="ApiServerConnectionError")
     raise error

@@ -1,7 +1,7 @@
-"""The logs of jobs, wherever they are read from.
+"""Read the logs of jobs, from SkyPilot or from a recording.
 
-A ``LogReader`` can read and nothing else, as a ``QueueReader``. What it gives is raw: SkyPilot's
-prefixes, ANSI codes and secrets are still in it, so it goes through ``cleaned`` before it is shown or stored.
+A ``LogReader`` can only read, like a ``QueueReader``. The logs are raw, with SkyPilot's prefixes, ANSI
+codes and secrets: pass them through ``cleaned`` before they are shown or stored.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fmon.errors import QueueError
 from fmon.sky.head_and_tail import Ends
-from fmon.sky.reader import SDK_MAY_KNOW, LogAsk, LogMissingError, LogReader
+from fmon.sky.reader import SDK_MAY_KNOW, LogMissingError, LogReader, LogRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ CHUNK_BYTES = 1 << 20
 
 
 class SkyLogs:
-    """SkyPilot's API server: plain HTTP, and its SDK for the rest where that is not enough."""
+    """SkyPilot's API server: plain HTTP, or its SDK for the remaining logs if that is not enough."""
 
     name = "sky"
 
@@ -31,15 +31,15 @@ class SkyLogs:
         self._open_sdk = open_sdk
 
     def read(
-        self, asks: Sequence[LogAsk], *, timeout_s: float
-    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+        self, requests: Sequence[LogRequest], *, timeout_s: float
+    ) -> Iterator[tuple[LogRequest, bytes | QueueError]]:
         """Read logs; see ``LogReader.read``."""
         until = time.monotonic() + timeout_s
-        for number, (ask, answer) in enumerate(self._http.read(asks, timeout_s=timeout_s)):
+        for number, (request, answer) in enumerate(self._http.read(requests, timeout_s=timeout_s)):
             if isinstance(answer, QueueError) and answer.error_type in SDK_MAY_KNOW:
-                yield from self._open_sdk().read(asks[number:], timeout_s=until - time.monotonic())
+                yield from self._open_sdk().read(requests[number:], timeout_s=until - time.monotonic())
                 return
-            yield ask, answer
+            yield request, answer
 
 
 class RecordedLogs:
@@ -51,35 +51,35 @@ class RecordedLogs:
         self._folder = folder
 
     def read(
-        self, asks: Sequence[LogAsk], *, timeout_s: float
-    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+        self, requests: Sequence[LogRequest], *, timeout_s: float
+    ) -> Iterator[tuple[LogRequest, bytes | QueueError]]:
         """Read logs; see ``LogReader.read``."""
         del timeout_s
-        for ask in asks:
-            path = self._folder / ask.file_name
+        for request in requests:
+            path = self._folder / request.file_name
             try:
-                yield ask, _ends_of(path)
+                yield request, _ends_of(path)
             except OSError as fault:
-                yield ask, LogMissingError(f"the recording has no {path.name} ({fault.strerror})")
+                yield request, LogMissingError(f"the recording has no {path.name} ({fault.strerror})")
 
 
 class NoLogs:
-    """A queue that is read from a file comes without logs."""
+    """The logs of a queue that is read from a file: there are none."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def read(
-        self, asks: Sequence[LogAsk], *, timeout_s: float
-    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
-        """Answer each with that; see ``LogReader.read``."""
+        self, requests: Sequence[LogRequest], *, timeout_s: float
+    ) -> Iterator[tuple[LogRequest, bytes | QueueError]]:
+        """Answer that there is no log; see ``LogReader.read``."""
         del timeout_s
-        for ask in asks:
-            yield ask, LogMissingError(f"the queue was read from {self.name}, which has no logs")
+        for request in requests:
+            yield request, LogMissingError(f"the queue was read from {self.name}, which has no logs")
 
 
 def open_logs(src: str | None) -> LogReader:
-    """Choose how logs are read, by where the queue is read from.
+    """Return the reader of logs for a source of the queue.
 
     Parameters
     ----------
@@ -93,19 +93,19 @@ def open_logs(src: str | None) -> LogReader:
     return SkyLogs(HttpLogs(), _sdk_logs)
 
 
-def read_log(reader: LogReader, ask: LogAsk, *, timeout_s: float = TIMEOUT_S) -> bytes:
+def read_log(reader: LogReader, request: LogRequest, *, timeout_s: float = TIMEOUT_S) -> bytes:
     """Read one log.
 
     Raises
     ------
     QueueError
-        There is none to be had, and why.
+        The log is not available; the message says why.
     """
-    for _, answer in reader.read([ask], timeout_s=timeout_s):
+    for _, answer in reader.read([request], timeout_s=timeout_s):
         if isinstance(answer, QueueError):
             raise answer
         return answer
-    message = f"the log of job {ask.job_id} was not given within {timeout_s:g} s"
+    message = f"the log of job {request.job_id} did not arrive within {timeout_s:g} s; try again later"
     raise QueueError(message, error_type="Timeout")
 
 
@@ -118,6 +118,6 @@ def _ends_of(path: Path) -> bytes:
 
 
 def _sdk_logs() -> LogReader:
-    from fmon.sky.sdk import SdkLogs  # only the few looks that need it pay for it
+    from fmon.sky.sdk import SdkLogs  # slow to import, and few polls need it
 
     return SdkLogs()

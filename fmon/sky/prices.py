@@ -1,4 +1,4 @@
-"""What a job's machine costs per hour."""
+"""Hourly prices of the machines of jobs."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _ACCELERATOR = re.compile(
 
 
 class Machine(NamedTuple):
-    """What a resources string asks for. Several ``choices`` = any of them."""
+    """The machine that a resources string requests; several ``choices`` = any of them."""
 
     choices: tuple[tuple[str, float], ...]
-    """(accelerator, how many per node); CPU counts as one."""
+    """(accelerator, count per node); CPU counts as an accelerator."""
     nodes: int
     is_spot: bool | None
     """None = the request allows both."""
 
 
 def parse_resources(text: str) -> Machine | None:
-    """Read SkyPilot's ways of writing resources.
+    """Parse a resources string of SkyPilot.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def parse_resources(text: str) -> Machine | None:
     Returns
     -------
     Machine or None
-        None where the text names neither accelerators nor CPUs.
+        None if the text names neither accelerators nor CPUs.
 
     Examples
     --------
@@ -64,21 +64,21 @@ def parse_resources(text: str) -> Machine | None:
 
 
 def price_of(record: Record, prices: Mapping[str, Price]) -> tuple[float | None, str | None]:
-    """Price the machines of a job.
+    """Return the price of the machines of a job.
 
     Parameters
     ----------
     record
-        Its ``resources`` say what it runs on.
+        The job; its ``resources`` name the machines.
     prices
-        By accelerator, compared without regard to case; prices are per accelerator.
+        Prices per accelerator, by name; case is ignored.
 
     Returns
     -------
     price, source
-        [USD/h] for all nodes; (None, None) = unknown: no price for it, or a choice between
-        machines of different price that SkyPilot has not made yet. A request that allows spot and
-        on-demand counts as on-demand, the dearer one.
+        [USD/h] for all nodes; (None, None) = unknown: there is no price, or SkyPilot has not chosen yet
+        between machines of different prices. A request that allows spot and on-demand counts as
+        on-demand, which is more expensive.
     """
     machine = parse_resources(record.resources) if record.resources else None
     if machine is None:
@@ -89,7 +89,7 @@ def price_of(record: Record, prices: Mapping[str, Price]) -> tuple[float | None,
 
 
 def _price(price: Price | None, count: float, machine: Machine) -> tuple[float | None, str | None]:
-    """Price one choice."""
+    """Return the price of one choice."""
     each = None if price is None else price.spot if machine.is_spot else price.on_demand
     if price is None or each is None:
         return None, None
@@ -97,20 +97,21 @@ def _price(price: Price | None, count: float, machine: Machine) -> tuple[float |
 
 
 def catalog_prices(accelerators: Iterable[str], *, ask: Callable[..., Any] = ask_worker) -> dict[str, Price]:
-    """Ask SkyPilot what accelerators cost on the clouds it has enabled.
+    """Ask SkyPilot for the prices of accelerators on its enabled clouds.
 
     Parameters
     ----------
     accelerators
         Names as SkyPilot writes them.
     ask
-        How SkyPilot's worker is asked.
+        The function that runs a command of SkyPilot's worker.
 
     Returns
     -------
     dict
-        Those that have a price: the cheapest region, or what ``slurm.pricing`` and
-        ``kubernetes.pricing`` of SkyPilot's config say. Empty where SkyPilot can't tell in time.
+        Prices by accelerator, of those that have one: that of the cheapest region, or that in
+        ``slurm.pricing`` and ``kubernetes.pricing`` of SkyPilot's config. Empty if SkyPilot does not
+        answer in time.
     """
     names = sorted({name for name in accelerators if name.upper() != "CPU"})
     if not names:

@@ -1,8 +1,7 @@
-"""What SkyPilot's API server is asked, and what its answers mean.
+"""Requests to SkyPilot's API server, and how to read its responses.
 
-These paths are SkyPilot's own, not documented for others: tests/e2e holds
-each fact used here against a real server. ``object``, ``request_body`` and ``entrypoint`` of an
-answer are pickles and are never opened.
+These paths are internal to SkyPilot and not documented: tests/e2e checks each fact used here against a real
+server. ``object``, ``request_body`` and ``entrypoint`` of a response are pickles and are never loaded.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 API_VERSION = 62
 VERSION = "0.14.1"
-"""The SkyPilot whose API this is. A server looks at both headers or at none."""
+"""The SkyPilot version with this API. A server uses both headers or neither."""
 
 QUEUE_PATH = "/jobs/queue/v2"
 COSTS_PATH = "/cost_report"
@@ -35,13 +34,13 @@ FIELDS = (
     "details", "failure_reason", "resources", "cluster_resources",
     "cloud", "region", "zone", "infra", "user_name", "user_hash", "workspace", "metadata",
 )  # fmt: skip
-"""What ``record`` reads. Not ``user_yaml``: the server reads a file per job for it."""
+"""The fields that ``record`` reads. Not ``user_yaml``: the server reads a file per job for it."""
 
 MAX_TEXT = 500
 
 
 def request_headers(endpoint: Endpoint) -> dict[str, str]:
-    """Give the headers of every request."""
+    """Return the headers of every request."""
     return {
         "X-SkyPilot-API-Version": str(API_VERSION),
         "X-SkyPilot-Version": VERSION,
@@ -52,17 +51,17 @@ def request_headers(endpoint: Endpoint) -> dict[str, str]:
 
 
 def queue_body(endpoint: Endpoint) -> bytes:
-    """Ask for all jobs of all users, without a limit; refreshing would start a stopped controller."""
+    """Return a request for all jobs of all users; refreshing would start a stopped controller."""
     return _body(endpoint, {"refresh": False, "all_users": True, "fields": FIELDS})
 
 
 def costs_body(endpoint: Endpoint, *, days: int) -> bytes:
-    """Ask for the costs of all clusters that were used in the last days."""
+    """Return a request for the costs of all clusters that were used in the last days."""
     return _body(endpoint, {"days": days})
 
 
 def logs_body(endpoint: Endpoint, job_id: int, *, controller: bool, tail: int | None = None) -> bytes:
-    """Ask for a log as far as it is written; ``tail`` = its last lines only."""
+    """Return a request for the log written so far; ``tail`` = only its last lines."""
     question = {
         "job_id": job_id, "controller": controller, "follow": False, "refresh": False, "tail": tail
     }  # fmt: skip
@@ -70,35 +69,35 @@ def logs_body(endpoint: Endpoint, job_id: int, *, controller: bool, tail: int | 
 
 
 def _body(endpoint: Endpoint, question: dict[str, Any]) -> bytes:
-    """Say who asks, and in which workspace."""
+    """Encode the body of a request, with the user and the workspace."""
     body = dict(question)
     if endpoint.identity:
-        body["env_vars"] = endpoint.identity  # an empty one is an error on the server, none at all is not
+        body["env_vars"] = endpoint.identity  # an empty one is an error on the server, a missing one is not
     if endpoint.workspace:
         body["override_skypilot_config"] = {"active_workspace": endpoint.workspace}
     return msgspec.json.encode(body)
 
 
 def jobs_of(body: bytes) -> list[Any]:
-    """Take the raw records out of what ``/api/get`` answered.
+    """Return the raw records in a response of ``/api/get``.
 
     Raises
     ------
     QueueError
-        BadAnswer: it is not the shape that SkyPilot 0.14 has, or not all of the queue.
+        BadAnswer: its structure is not that of SkyPilot 0.14, or the queue is incomplete.
     """
     try:
         value = _loads(_loads(body)["return_value"])
         jobs = value["jobs"] if isinstance(value, dict) else value
     except (ValueError, KeyError, TypeError) as fault:
         raise _bad_answer(
-            f"its answer to the queue request has another shape ({type(fault).__name__})"
+            f"its response to the queue request has an unknown structure ({type(fault).__name__})"
         ) from fault
     if not isinstance(jobs, list):
-        raise _bad_answer(f"its answer holds {type(jobs).__name__} where the list of jobs should be")
+        raise _bad_answer(f"its response contains {type(jobs).__name__} instead of the list of jobs")
     total = value.get("total") if isinstance(value, dict) else None
     if isinstance(total, int) and len(jobs) < total:
-        raise _bad_answer(f"it gave {len(jobs)} records of {total} jobs")
+        raise _bad_answer(f"it sent {len(jobs)} of {total} jobs")
     return jobs
 
 
@@ -108,17 +107,17 @@ def return_value_of(body: bytes) -> Any:
     Raises
     ------
     QueueError
-        BadAnswer: it is none.
+        BadAnswer: it is not a result.
     """
     try:
         return _loads(_loads(body)["return_value"])
     except (ValueError, KeyError, TypeError) as fault:
-        what = f"its answer has another shape ({type(fault).__name__})"
+        what = f"its response has an unknown structure ({type(fault).__name__})"
         raise _bad_answer(what) from fault
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> QueueError:
-    """Turn an answer that is not 200 into a failed poll: one sentence and a type."""
+    """Turn a response with a status other than 200 into an error with one sentence and a type."""
     named = _named_error(body)
     if named is not None:
         error_type, text = named
@@ -129,45 +128,45 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> QueueError:
             f"SkyPilot's API server refuses API version {API_VERSION}: {text}", error_type="VersionMismatch"
         )
     if status in (401, 403, 407) or 300 <= status < 400:
-        said = f"HTTP {status}: {text}" if text else f"HTTP {status}"
-        message = f"SkyPilot's API server requires login ({said}); run `sky api login`"
+        reason = f"HTTP {status}: {text}" if text else f"HTTP {status}"
+        message = f"SkyPilot's API server requires login ({reason}); run `sky api login`"
         return QueueError(message, error_type="AuthRequired")
     if status in (404, 405, 422):
         version = headers.get("X-SkyPilot-API-Version", "unknown")
         message = f"SkyPilot's API server (API version {version}) does not know this request (HTTP {status})"
         return QueueError(message, error_type="VersionMismatch")
     return QueueError(
-        f"SkyPilot's API server answered HTTP {status}: {text or 'no text'}", error_type=f"HTTP{status}"
+        f"SkyPilot's API server answered HTTP {status}: {text or 'no message'}", error_type=f"HTTP{status}"
     )
 
 
 def require_json(headers: Mapping[str, str], body: bytes) -> None:
-    """Refuse a login page that came with status 200."""
+    """Refuse a login page with status 200."""
     if is_page(headers) or body.lstrip()[:1] == b"<":
         message = (
-            "a web page answered instead of SkyPilot's API server, probably a login; run `sky api login`"
+            "the endpoint of SkyPilot's API server sent a web page, probably a login; run `sky api login`"
         )
         raise QueueError(message, error_type="AuthRequired")
 
 
 def is_page(headers: Mapping[str, str]) -> bool:
-    """Tell whether a web page answered."""
+    """Return whether the response is a web page."""
     return "html" in headers.get("Content-Type", "").lower()
 
 
 def one_line(text: str) -> str:
-    """Make foreign text fit into a sentence: redacted, one line, bounded."""
+    """Return foreign text for use in a message: redacted, in one line, of limited length."""
     text = " ".join(redact(text[: 8 * MAX_TEXT]).split())
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 4] + " ..."
 
 
 def _bad_answer(what: str) -> QueueError:
-    message = f"SkyPilot's API server does not speak as version {VERSION} does: {what}"
+    message = f"SkyPilot's API server does not behave like version {VERSION}: {what}"
     return QueueError(message, error_type="BadAnswer")
 
 
 def _loads(text: bytes | str) -> Any:
-    """Decode JSON; half of a surrogate pair in one job's text must not cost the whole answer."""
+    """Decode JSON; accept half of a surrogate pair, which the text of a job may contain."""
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
@@ -177,7 +176,7 @@ def _loads(text: bytes | str) -> Any:
 
 
 def _named_error(body: bytes) -> tuple[str, str] | None:
-    """Read ``detail.error``, a JSON string {object, type, message}; None if there is none."""
+    """Return type and message of ``detail.error``, a JSON string; None if there is none."""
     try:
         error = _loads(_loads(body)["detail"]["error"])
         error_type = one_line(str(error["type"])).partition(" ")[0][:100]
@@ -187,7 +186,7 @@ def _named_error(body: bytes) -> tuple[str, str] | None:
 
 
 def _plain(body: bytes, headers: Mapping[str, str]) -> str:
-    """Give the words of an answer: its detail or message, else its text; nothing of a web page."""
+    """Return the message of a response: its detail or message, else its text; nothing of a web page."""
     try:
         value = _loads(body)
     except ValueError:

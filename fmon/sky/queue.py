@@ -1,6 +1,6 @@
-"""One look at the job queue, wherever it is read from.
+"""Read the job queue, from SkyPilot or from a file.
 
-A ``QueueReader`` can read and nothing else: what monitors can't launch or cancel, by type.
+A ``QueueReader`` can only read: by its type, code that monitors can't launch or cancel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SkyQueue:
-    """SkyPilot's API server: plain HTTP, and its SDK where that is not enough."""
+    """SkyPilot's API server: plain HTTP, or its SDK if that is not enough."""
 
     name = "sky"
 
@@ -25,7 +25,7 @@ class SkyQueue:
         self._open_sdk = open_sdk
 
     def read(self, while_waiting: Callable[[], None] | None = None) -> Answer:
-        """Look at the queue once; see ``QueueReader.read``."""
+        """Read the queue once; see ``QueueReader.read``."""
         try:
             return self._http.read(while_waiting)
         except QueueError as first:
@@ -39,20 +39,20 @@ class SkyQueue:
 
 
 def open_queue(src: str | None, *, memo: Path | None = None) -> QueueReader:
-    """Choose how the queue is read.
+    """Return the reader for a source of the queue.
 
     Parameters
     ----------
     src
         ``sky`` (also None), ``file:PATH`` or ``file:-`` (standard input).
     memo
-        Where to remember a request that the server still works on after a timeout, so that the next poll
-        does not put a second one behind it; None = only within this process.
+        File that remembers a request that the server still works on after a timeout, so that the next poll
+        does not add a second one; None = only within this process.
 
     Raises
     ------
     ConfigError
-        There is no such source.
+        The source is unknown.
     """
     kind, _, path = (src or "sky").partition(":")
     if kind == "sky" and not path:
@@ -63,11 +63,11 @@ def open_queue(src: str | None, *, memo: Path | None = None) -> QueueReader:
         from fmon.sky.file_queue import FileQueue
 
         return FileQueue(path)
-    message = f"--queue {src!r} is no source of jobs; give sky, file:PATH or file:- (standard input)"
+    message = f"--queue {src!r} is not a valid source; use sky, file:PATH or file:- (standard input)"
     raise ConfigError(message)
 
 
 def _sdk_queue() -> QueueReader:
-    from fmon.sky.sdk import SdkQueue  # only the few looks that need it pay for it
+    from fmon.sky.sdk import SdkQueue  # slow to import, and few polls need it
 
     return SdkQueue()

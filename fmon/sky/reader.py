@@ -1,4 +1,4 @@
-"""What reads the queue and the logs: the protocols, and what goes into them and comes out."""
+"""Protocols of the readers of the queue and the logs, with the types they take and return."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ from typing import TYPE_CHECKING, NamedTuple
 
 
 class LogMissingError(QueueError):
-    """There is no such log, and asking again will not bring it."""
+    """There is no such log, and there never will be."""
 
 
 class LogsDownError(QueueError):
-    """The source of logs gives none at present: asking it for other logs would be no use now."""
+    """The source of logs is unavailable: requests for other logs would fail too."""
 
 
-class LogAsk(NamedTuple):
-    """One log: what a job printed, or what its controller did for it (provisioning, recovery)."""
+class LogRequest(NamedTuple):
+    """Identifies one log: that of a job, or that of its controller (provisioning, recovery)."""
 
     job_id: int
     is_controller: bool = False
 
     @property
     def file_name(self) -> str:
-        """Name its file in a recording; in a store with ``.zst`` behind it."""
+        """Name of its file in a recording; in a store, ``.zst`` is appended."""
         return f"{self.job_id}.controller.log" if self.is_controller else f"{self.job_id}.log"
 
 
 class LogReader(Protocol):
-    """Reads logs of managed jobs; ``name`` is where: sky, file:PATH, recording."""
+    """Reads logs of managed jobs; ``name`` is the source: sky, file:PATH or recording."""
 
     name: str
 
     def read(
-        self, asks: Sequence[LogAsk], *, timeout_s: float
-    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
-        """Read logs as far as they are written, without following, one after the other.
+        self, requests: Sequence[LogRequest], *, timeout_s: float
+    ) -> Iterator[tuple[LogRequest, bytes | QueueError]]:
+        """Read the logs written so far, one by one, without following them.
 
         Parameters
         ----------
-        asks
-            The logs; each is answered at most once, in this order.
+        requests
+            The logs; there is at most one answer for each, in this order.
         timeout_s
-            What there is no time for [s] is not answered, nor what comes after a LogsDownError.
+            Longest time for all logs [s]; there is no answer for logs after that or after a LogsDownError.
 
         Yields
         ------
-        LogAsk, bytes or QueueError
-            The raw log (of a long one head and tail, with the cut marked), or why it can't be had:
-            LogMissingError where asking again is no use, LogsDownError where it holds for all logs and
-            is the last answer, else a QueueError.
+        LogRequest, bytes or QueueError
+            The raw log (head and tail of a long one, with the cut marked), or why it is not available:
+            LogMissingError if it never will be, LogsDownError if none is, which is the last answer,
+            otherwise a QueueError.
         """
         ...
 
@@ -66,24 +66,24 @@ class LogReader(Protocol):
 SDK_MAY_KNOW = frozenset(
     {"AuthRequired", "BadAnswer", "CertificateError", "ProxyRequired", "VersionMismatch"}
 )
-"""Failures of plain HTTP that SkyPilot's SDK may overcome: it knows more versions, logins and proxies.
+"""Errors of plain HTTP that SkyPilot's SDK may not have: it supports more versions, logins and proxies.
 
-Not among them: a server that is down, slow or failing. A second request would only add to its load.
+A server that is down, slow or failing is not among them: a second request would only add to its load.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What one look at the queue saw.
+    """The result of reading the queue once.
 
     Attributes
     ----------
     polled_at
-        When the answer came [UTC].
+        When the queue answered [UTC].
     records
-        One per job task, all users and experiments.
+        One per job task, of all users and experiments.
     bad
-        One sentence per record that did not fit and was left out.
+        One sentence per record that was invalid and left out.
     latency_s
         Time the queue took to answer [s].
     """
@@ -95,22 +95,21 @@ class Answer:
 
 
 class QueueReader(Protocol):
-    """Reads the job queue. ``name`` is the source in heartbeats: sky, file:PATH."""
+    """Reads the job queue; ``name`` is the source in heartbeats: sky or file:PATH."""
 
     name: str
 
     def read(self, while_waiting: Callable[[], None] | None = None) -> Answer:
-        """Look at the queue once.
+        """Read the queue once.
 
         Parameters
         ----------
         while_waiting
-            Called once after the question went out, while the server works on its answer; it must not
-            raise.
+            Called once after the request was sent, while the server works on it; must not raise.
 
         Raises
         ------
         QueueError
-            The queue did not answer, or not with a queue.
+            The queue did not answer, or the answer is invalid.
         """
         ...

@@ -1,9 +1,9 @@
-"""SkyPilot's queue records -> ``model.Record``.
+"""Parse SkyPilot's queue records into ``model.Record``.
 
-One reader for all forms: the server's JSON, the CLI's JSON, recordings written by hand. A record
-without a usable job_id, task_id or status is left out and named. Any other field that makes no
-sense is None, which is "unknown" everywhere: -1 and "-" are SkyPilot's own ways of writing that,
-NaN, times before 1970 or after 2100, negative durations and counts are taken the same way.
+Accepts all forms: the server's JSON, the CLI's JSON, recordings written by hand. A record without a usable
+job_id, task_id or status is left out and reported. Any other field with an invalid value is None, which
+means "unknown": SkyPilot writes -1 and "-" for that; NaN, times before 1970 or after 2100, negative
+durations and counts are treated the same way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 END_OF_TIME_S = 4_102_444_800.0
-"""2100-01-01: beyond it a number is milliseconds or nonsense."""
+"""2100-01-01: a larger number is in milliseconds or wrong."""
 
 MAX_ID = 2**63 - 1
 MAX_NAME = 1_000
@@ -29,16 +29,16 @@ ENVS = {"experiment": "FMON_EXPERIMENT", "condition": "FMON_CONDITION", "cycle":
 
 
 class _UnfitError(Exception):
-    """What makes a record unusable."""
+    """The reason a record is unusable."""
 
 
 def parse_records(raw: Iterable[Any]) -> tuple[list[Record], list[str]]:
-    """Read raw queue records.
+    """Parse raw queue records.
 
     Parameters
     ----------
     raw
-        Dicts as SkyPilot gives them; unknown fields are ignored, missing ones are unknown.
+        Dicts as SkyPilot returns them; unknown fields are ignored, missing ones are unknown.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def parse_records(raw: Iterable[Any]) -> tuple[list[Record], list[str]]:
         key = record.job_id, record.task_id
         if key in seen:
             bad.append(
-                f"queue record {index}: job {key[0]} task {key[1]} is there twice; the first one was kept"
+                f"queue record {index}: job {key[0]} task {key[1]} appears twice; only the first one is used"
             )
             continue
         seen.add(key)
@@ -66,7 +66,7 @@ def parse_records(raw: Iterable[Any]) -> tuple[list[Record], list[str]]:
 
 
 def queue_record(record: Record) -> dict[str, Any]:
-    """Write a record as SkyPilot does, for a recording: ``parse_records`` reads it back the same."""
+    """Return a record in SkyPilot's form, for a recording: ``parse_records`` returns the same record."""
     raw: dict[str, Any] = {
         "job_id": record.job_id,
         "task_id": record.task_id,
@@ -102,7 +102,7 @@ def queue_record(record: Record) -> dict[str, Any]:
 
 
 def _record(raw: Any) -> Record:
-    """Read one record."""
+    """Parse one record."""
     if not isinstance(raw, dict):
         raise _UnfitError(f"it is {type(raw).__name__}, not an object")
     get = raw.get
@@ -138,26 +138,26 @@ def _record(raw: Any) -> Record:
 
 
 def _id(value: Any, name: str) -> int:
-    """Read an id; a float is one where it is whole (pandas and jq write them so)."""
+    """Parse an id; an integral float is accepted (pandas and jq write ids so)."""
     if type(value) is float and value.is_integer():
         value = int(value)
     if type(value) is not int or not 0 <= value <= MAX_ID:
-        what = "there is no" if value is None else f"{type(value).__name__} is no usable"
-        raise _UnfitError(f"{what} {name}")
+        problem = "is missing" if value is None else f"is not a valid id ({type(value).__name__})"
+        raise _UnfitError(f"{name} {problem}")
     return int(value)
 
 
 def _status(value: Any, job_id: int) -> str:
-    """Read a status; one that fmon does not know is kept as it is."""
+    """Parse a status; one that fmon does not know is kept."""
     status = _text(value)
     if status is None:
-        what = "no status" if value is None else f"{type(value).__name__} as status"
-        raise _UnfitError(f"job {job_id} has {what}")
+        problem = "has no status" if value is None else f"has a status of type {type(value).__name__}"
+        raise _UnfitError(f"job {job_id} {problem}")
     return status.removeprefix(STATUS_PREFIX)
 
 
 def _text(value: Any) -> str | None:
-    """Read a short text."""
+    """Parse a short text."""
     if type(value) is not str or not value or value == "-":
         return None
     if len(value) > MAX_NAME:
@@ -166,12 +166,12 @@ def _text(value: Any) -> str | None:
 
 
 def _encodable(text: str) -> str:
-    """Replace halves of surrogate pairs: JSON can carry them, UTF-8 can't."""
+    """Replace halves of surrogate pairs: JSON allows them, UTF-8 does not."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _reason(value: Any) -> str | None:
-    """Read a long text: redacted, then cut in the middle, where tracebacks say least."""
+    """Parse a long text: redact it, then cut out its middle, the least useful part of a traceback."""
     if type(value) is not str or not value or value == "-":
         return None
     if len(value) > 16 * MAX_REASON:
@@ -190,7 +190,7 @@ def _cut(text: str, length: int) -> str:
 
 
 def _time(value: Any) -> int | None:
-    """Read a time, seconds since the epoch or ISO 8601 (UTC where it names no zone), as microseconds."""
+    """Parse a time, seconds since the epoch or ISO 8601 (UTC without a zone), to microseconds."""
     if value is None:
         return None
     if type(value) is str:
@@ -224,10 +224,10 @@ def _count(value: Any) -> int | None:
 
 
 def _resources(requested: Any, got: Any) -> str | None:
-    """Give the requested resources; where the request leaves a choice, the ones the job got.
+    """Return the requested resources or, if the request leaves a choice, those of the job's cluster.
 
-    Requests are ``1x[L4:1]``, with a choice ``1x[L4:1, A100:1][On-demand|Spot]``; what a live
-    cluster has is ``1x(gpus=L4:1, ...)``.
+    Requests are ``1x[L4:1]``, with a choice ``1x[L4:1, A100:1][On-demand|Spot]``; the resources of a live
+    cluster are ``1x(gpus=L4:1, ...)``.
     """
     text = _text(requested)
     if text is None or "," in text or "|" in text:
@@ -238,7 +238,7 @@ def _resources(requested: Any, got: Any) -> str | None:
 
 
 def tags_of(metadata: Any, user_yaml: Any) -> tuple[str | None, str | None, int | None]:
-    """Read what fmon wrote on a job that it launched: (experiment, condition, cycle)."""
+    """Return the metadata of a job that fmon launched: (experiment, condition, cycle)."""
     if isinstance(metadata, dict):
         tags = metadata.get("fmon")
     elif metadata is None and type(user_yaml) is str:
@@ -251,10 +251,10 @@ def tags_of(metadata: Any, user_yaml: Any) -> tuple[str | None, str | None, int 
 
 
 def _tags_of_envs(user_yaml: str) -> dict[str, Any] | None:
-    """Read the tags from the task's envs, where a queue gives no metadata."""
+    """Read the metadata from the task's envs, if a queue has no metadata."""
     if ENVS["experiment"] not in user_yaml or len(user_yaml) > MAX_YAML:
         return None
-    import yaml  # only recordings and old servers come here
+    import yaml  # only needed for recordings and old servers
 
     try:
         documents = list(yaml.safe_load_all(user_yaml))

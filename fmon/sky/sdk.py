@@ -1,7 +1,7 @@
-"""SkyPilot's SDK in a process of its own: its import takes seconds and memory.
+"""SkyPilot's SDK in a separate process: its import takes seconds and much memory.
 
-The worker gets no terminal, no telemetry and no leave to start a server, and is ended with all
-it started when its time is over.
+The worker has no terminal and no telemetry and may not start a server. It is killed with all its children
+when its time is up.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from fmon.sky.record import parse_records
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from fmon.sky.reader import LogAsk
+    from fmon.sky.reader import LogRequest
 
 TIMEOUT_S = 60.0
 LEAST_S = 20.0
 """Its import alone may take 8 s."""
 
 MARK = "fmon-worker-answer:"
-"""What follows on this line of stdout is the answer; SkyPilot prints hints and warnings anywhere."""
+"""The rest of this line of stdout is the answer; SkyPilot prints hints and warnings anywhere."""
 
 ENVIRONMENT = {
-    "SKYPILOT_DISABLE_LOCAL_API_SERVER": "1",  # its SDK starts a server where none answers on loopback
+    "SKYPILOT_DISABLE_LOCAL_API_SERVER": "1",  # the SDK starts a server if none answers on loopback
     "SKYPILOT_DISABLE_USAGE_COLLECTION": "1",
     "PYTHONIOENCODING": "utf-8:replace",
 }
@@ -46,13 +46,13 @@ class SdkQueue:
     name = "sky"
 
     def read(self, while_waiting: Callable[[], None] | None = None) -> Answer:
-        """Look at the queue once; see ``QueueReader.read``."""
+        """Read the queue once; see ``QueueReader.read``."""
         started = time.monotonic()
         if while_waiting is not None:
             while_waiting()
         jobs = ask_worker("queue")
         if not isinstance(jobs, list):
-            message = f"SkyPilot's SDK gave {type(jobs).__name__} where the list of jobs should be"
+            message = f"SkyPilot's SDK returned {type(jobs).__name__} instead of the list of jobs"
             raise QueueError(message, error_type="BadAnswer")
         records, bad = parse_records(jobs)
         latency_s = time.monotonic() - started
@@ -60,43 +60,46 @@ class SdkQueue:
 
 
 class SdkLogs:
-    """Logs as SkyPilot's SDK reads them, all of one call by one process."""
+    """Logs as SkyPilot's SDK reads them; one process reads all logs of a call."""
 
     name = "sky"
 
     def read(
-        self, asks: Sequence[LogAsk], *, timeout_s: float
-    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+        self, requests: Sequence[LogRequest], *, timeout_s: float
+    ) -> Iterator[tuple[LogRequest, bytes | QueueError]]:
         """Read logs; see ``LogReader.read``."""
-        arguments = [f"{ask.job_id}:controller" if ask.is_controller else str(ask.job_id) for ask in asks]
+        arguments = [
+            f"{request.job_id}:controller" if request.is_controller else str(request.job_id)
+            for request in requests
+        ]
         try:
             answers = ask_worker("logs", *arguments, timeout_s=max(timeout_s, LEAST_S))
         except QueueError as error:
-            yield asks[0], LogsDownError(str(error), error_type=error.error_type)
+            yield requests[0], LogsDownError(str(error), error_type=error.error_type)
             return
-        for ask, answer in zip(asks, answers, strict=False):
+        for request, answer in zip(requests, answers, strict=False):
             if "text" in answer:
-                yield ask, answer["text"].encode()
+                yield request, answer["text"].encode()
             else:
-                yield ask, QueueError(answer["error"], error_type=answer["type"])
+                yield request, QueueError(answer["error"], error_type=answer["type"])
 
 
 def ask_worker(*arguments: str, timeout_s: float = TIMEOUT_S) -> Any:
-    """Run one command of ``fmon.sky.worker`` and give its answer.
+    """Run one command of ``fmon.sky.worker`` and return its answer.
 
     Parameters
     ----------
     arguments
-        The command and what it needs.
+        The command and its arguments.
     timeout_s
-        After this the worker and its children are killed [s].
+        Time after which the worker and its children are killed [s].
 
     Raises
     ------
     QueueError
-        The worker said why it has no answer, ended without one, or took too long.
+        The worker reported an error, ended without an answer, or took too long.
     """
-    # -P: a sky.py in the folder that cron or the user stands in must not be imported.
+    # -P: a sky.py in the current folder must not be imported.
     command = [sys.executable, "-P", "-m", "fmon.sky.worker", f"{timeout_s:g}", *arguments]
     environment = {**os.environ, **ENVIRONMENT}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # without byte code each import takes 5 s more
@@ -119,13 +122,13 @@ def ask_worker(*arguments: str, timeout_s: float = TIMEOUT_S) -> Any:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of the worker's process group: it may have started others."""
+    """Kill the worker's process group: the worker may have started other processes."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
 def _answer(out: bytes, err: bytes, code: int) -> Any:
-    """Find the answer among what the worker printed."""
+    """Find the answer in the output of the worker."""
     _, mark, answer = out.rpartition(b"\n" + MARK.encode())
     try:
         value = json.loads(answer.split(b"\n", 1)[0]) if mark else {}
@@ -136,6 +139,6 @@ def _answer(out: bytes, err: bytes, code: int) -> Any:
             raise QueueError(f"{error_type}: {text}", error_type=error_type)
     except (ValueError, KeyError, TypeError):
         pass
-    words = one_line(err.decode("utf-8", "replace")[-1000:]) or "it printed nothing"
-    message = f"SkyPilot's SDK ended without an answer (exit code {code}): {words}"
+    output = one_line(err.decode("utf-8", "replace")[-1000:]) or "it printed nothing"
+    message = f"SkyPilot's SDK ended without an answer (exit code {code}): {output}"
     raise QueueError(message, error_type="WorkerFailed")

@@ -1,8 +1,7 @@
-"""What each status of a SkyPilot managed job means: the only place that says it.
+"""The meaning of each status of a SkyPilot managed job, defined only here.
 
-Table ``status`` of the views holds these rows. A status that is not listed (SkyPilot adds some between
-releases) is kept as it came: not terminal, its machine is taken to cost money, it counts as running, and
-it raises an alarm.
+The view ``status`` has these rows. A status that is not listed (SkyPilot adds some between releases) is
+kept: it is not terminal, counts as running and as billed, and raises an alarm.
 """
 
 from functools import cache
@@ -41,16 +40,16 @@ STATUSES = (
 
 @cache
 def terminal_statuses() -> frozenset[str]:
-    """Give the statuses that no further change is possible from."""
+    """Return the terminal statuses, after which no further change is possible."""
     return frozenset(known.status for known in STATUSES if known.is_terminal)
 
 
 @cache
 def failed_statuses() -> frozenset[str]:
-    """Give the statuses of jobs that ended without success; CANCELLED is none of them."""
+    """Return the statuses of failed jobs; CANCELLED is not one of them."""
     return frozenset(known.status for known in STATUSES if known.is_failed)
 
 
 def is_terminal(status: str) -> bool:
-    """Tell whether no further change of a status is possible; an unknown status is not terminal."""
+    """Return whether a status is terminal; an unknown one is not."""
     return status in terminal_statuses()

@@ -1,7 +1,7 @@
-"""What SkyPilot's SDK is asked, in a process of its own.
+"""Run one read-only command of SkyPilot's SDK in a separate process.
 
-``python -m fmon.sky.worker SECONDS COMMAND ...``. Reads only, and never calls ``sky.get``, which
-unpickles what the server sent. Prints one marked line: ``{"answer": ...}`` or
+``python -m fmon.sky.worker SECONDS COMMAND ...``. It never calls ``sky.get``, which unpickles the
+response of the server. Prints one marked line: ``{"answer": ...}`` or
 ``{"error": {"type", "message"}}``.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 SPARE_S = 5.0
-"""Kept of the time allowed, to print what came of it."""
+"""Part of the allowed time that is reserved for printing the answer [s]."""
 
 CONFIG_PRICED = {"slurm", "kubernetes"}
 
@@ -31,7 +31,7 @@ CONFIG_PRICED = {"slurm", "kubernetes"}
 def main(arguments: list[str]) -> None:
     """Run one command and print its answer."""
     seconds, command, *rest = arguments
-    # If fmon itself is killed, nobody else ends this process.
+    # If fmon itself is killed, nothing else ends this process.
     signal.setitimer(signal.ITIMER_REAL, float(seconds) + 1)
     until = time.monotonic() + float(seconds) - SPARE_S
     result: dict[str, Any]
@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _queue(arguments: list[str], until: float) -> list[Any]:
-    """Give the raw records of all jobs of all users."""
+    """Return the raw records of all jobs of all users."""
     import sky.jobs
 
     del arguments
@@ -54,7 +54,7 @@ def _queue(arguments: list[str], until: float) -> list[Any]:
     try:
         return jobs_of(body)
     except QueueError:
-        # Another shape: the SDK may know it. Its decoder reads JSON, no pickle.
+        # The SDK may know this structure. Its decoder reads JSON, not pickles.
         from sky.server.requests.serializers import decoders
 
         decoded = decoders.get_decoder("jobs.queue_v2")(return_value_of(body))
@@ -75,7 +75,7 @@ def _result(request: Any, until: float) -> bytes:
 
 
 def _logs(arguments: list[str], until: float) -> list[dict[str, Any]]:
-    """Give logs as far as they are written, JOB_ID or JOB_ID:controller each, while there is time."""
+    """Return the logs written so far, each given as JOB_ID or JOB_ID:controller, while there is time."""
     import sky.jobs
 
     answers: list[dict[str, Any]] = []
@@ -84,30 +84,30 @@ def _logs(arguments: list[str], until: float) -> list[dict[str, Any]]:
             break
         job_id, _, which = argument.partition(":")
         try:
-            # An iterator: with an output stream the SDK acts on log lines that look like its login dialogue.
+            # An iterator: with an output stream the SDK reacts to log lines that look like its login prompt.
             lines = sky.jobs.tail_logs(
                 job_id=int(job_id), follow=False, controller=which == "controller", preload_content=False
             )
-            answers.append({"text": _whole(lines, until)})
+            answers.append({"text": _text_of(lines, until)})
         except Exception as error:
             error_type = error.error_type if isinstance(error, QueueError) else type(error).__name__
             answers.append({"error": one_line(str(error)), "type": error_type})
     return answers
 
 
-def _whole(lines: Iterable[str | None], until: float) -> str:
-    """Join a log, of a long one its two ends."""
+def _text_of(lines: Iterable[str | None], until: float) -> str:
+    """Join the lines of a log; keep the head and the tail of a long one."""
     ends = Ends()
     for line in lines:
         ends.add((line or "").encode("utf-8", "replace"))
         if time.monotonic() > until:
-            message = "SkyPilot's SDK did not give the whole log in time"
+            message = "SkyPilot's SDK did not send the entire log in time"
             raise QueueError(message, error_type="Timeout")
     return ends.value().decode("utf-8", "replace")
 
 
 def _prices(arguments: list[str], until: float) -> dict[str, dict[str, float | None]]:
-    """Give prices per accelerator [USD/h]: the config's own pricing, else the catalog's cheapest region."""
+    """Return prices per accelerator [USD/h]: from SkyPilot's config, else of the cheapest region."""
     from sky import catalog
     from sky.catalog.common import resolve_pricing_config
     from sky.client import sdk
@@ -122,15 +122,15 @@ def _prices(arguments: list[str], until: float) -> dict[str, dict[str, float | N
             prices[name] = {"spot": min(own), "on_demand": min(own)}
     for cloud in clouds:
         if cloud not in CONFIG_PRICED:
-            wanted = [name for name in arguments if name not in prices]
-            pattern = "^(" + "|".join(re.escape(name) for name in wanted) + ")$"
-            if wanted:
+            unpriced = [name for name in arguments if name not in prices]
+            pattern = "^(" + "|".join(re.escape(name) for name in unpriced) + ")$"
+            if unpriced:
                 _add_cheapest(prices, catalog.list_accelerators(name_filter=pattern, clouds=cloud))
     return prices
 
 
 def _add_cheapest(prices: dict[str, dict[str, float | None]], offers: dict[str, Any]) -> None:
-    """Take the lowest price of one accelerator among a cloud's machines."""
+    """Add the lowest price of each accelerator among a cloud's machines."""
     for name, machines in offers.items():
         for machine in machines:
             for kind, price in (("spot", machine.spot_price), ("on_demand", machine.price)):
@@ -143,14 +143,14 @@ def _add_cheapest(prices: dict[str, dict[str, float | None]], offers: dict[str, 
 
 
 def _costs(arguments: list[str], until: float) -> Any:
-    """Give the cost report: what each cluster of the last days has cost."""
+    """Return the cost report: the cost of each cluster of the last days."""
     from sky.client import sdk
 
     return return_value_of(_result(sdk.cost_report(days=int(arguments[0])), until))
 
 
 def _task(arguments: list[str], until: float) -> int:
-    """Parse a task YAML as a launch would, and count its tasks; variables without a value get one."""
+    """Parse a task YAML as a launch would and count its tasks; variables without a value get a dummy one."""
     from sky.utils import dag_utils
 
     del until

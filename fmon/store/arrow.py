@@ -1,8 +1,8 @@
-"""Tables of the log and of the state, and their Parquet files.
+"""Tables of the log and the state, and their Parquet files.
 
-One relation holds both kinds of rows: a heartbeat has no job_id, a job row has nothing of a heartbeat
-but the poll. So one poll is one file, and one rename stores it. The file of a quiet poll leaves out the
-columns of jobs, all null: read the log with ``read_log_file``, which puts them back.
+The log has two kinds of rows in one table: a heartbeat has no job_id, and a job row has only the poll columns
+of a heartbeat. So one poll is one file, stored by one rename. The file of a poll without changes omits the
+columns of jobs, which would be null: ``read_log_file`` adds them again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STORE_SCHEMA = 1
-"""Raised when an older fmon would misread the files; a new column alone does not raise it."""
+"""Incremented when an older fmon would misread the files; not for a new column."""
 
 TYPES = {
     "varchar": pa.string(),
@@ -44,7 +44,7 @@ BEAT = _schema(HEARTBEAT)
 LOG = _schema(dict.fromkeys((*HEARTBEAT, *SNAPSHOT)))
 STATE = _schema(SNAPSHOT)
 
-# For files that stand for years; what one poll writes is too small to gain from it.
+# For files that are kept for years; the files of single polls are too small to benefit.
 PACKED: dict[str, Any] = {
     "compression": "zstd",
     "compression_level": 9,
@@ -57,7 +57,7 @@ SMALL: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_
 
 
 def table_of(columns: Mapping[str, Sequence[Any]], schema: pa.Schema) -> pa.Table:
-    """Build a table; a column that is not given is null. Times are microseconds since the epoch."""
+    """Build a table; missing columns are null. Times are microseconds since the epoch."""
     count = max((len(values) for values in columns.values()), default=0)
     arrays = [
         pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(count, field.type)
@@ -69,19 +69,19 @@ def table_of(columns: Mapping[str, Sequence[Any]], schema: pa.Schema) -> pa.Tabl
 def parquet(
     *parts: pa.Table, options: Mapping[str, Any], notes: Mapping[str, str] | None = None
 ) -> memoryview:
-    """Write tables of one schema as one Parquet file into memory.
+    """Write tables with the same schema to one Parquet file in memory.
 
     Parameters
     ----------
     parts
-        Each becomes row groups of its own: see ``read_log_file``.
+        Each gets its own row groups: see ``read_log_file``.
     options
-        How ``pyarrow`` writes them.
+        Options of pyarrow's writer.
     notes
-        Kept in the file's footer beside the store's schema version.
+        Metadata for the file's footer, next to the store's schema version.
     """
     sink = pa.BufferOutputStream()
-    # store_schema would add 2.5 kB of Arrow's own schema to every file; Parquet's types say it all.
+    # store_schema would add 2.5 kB of Arrow's own schema to every file; Parquet's types are sufficient.
     writer = pq.ParquetWriter(sink, parts[0].schema, store_schema=False, write_page_checksum=True, **options)
     with writer:
         for part in parts:
@@ -102,19 +102,19 @@ def read_log_file(
     Parameters
     ----------
     path, columns
-        The file, and which columns; None = all.
+        The file, and the columns to read; None = all.
     kind
-        Heartbeat or snapshot, the rows that are wanted; row groups that hold none of them are not read
-        (compaction gives both kinds groups of their own), others as a whole.
+        The rows to read: heartbeat or snapshot. Row groups without such rows are skipped (compaction
+        separates both kinds), others are read completely.
     coded
-        Text columns to leave as dictionaries: a year repeats a few words half a million times.
+        Text columns to keep as dictionaries: a year repeats a few words half a million times.
 
     Raises
     ------
     FileNotFoundError
-        Compaction took it away: see ``reading.steadily``.
+        Compaction has deleted it: see ``reading.steadily``.
     StoreError
-        It is damaged, or of a newer fmon.
+        It is damaged, or written by a newer version of fmon.
     """
     try:
         file = pq.ParquetFile(path, read_dictionary=list(coded), page_checksum_verification=True)
@@ -127,24 +127,24 @@ def read_log_file(
         lo, _, hi = path.stem.partition("-")
         message = (
             f"{path} is damaged ({' '.join(str(fault).split())[:200]}); restore it from a backup, or move it "
-            f"away and do without polls {int(lo)} to {int(hi)}"
+            f"away, which loses polls {int(lo)} to {int(hi)}"
         )
         raise StoreError(message) from fault
     message = (
-        f"{path} is of a newer fmon (store schema {version}, this fmon knows {STORE_SCHEMA}); upgrade fmon"
+        f"{path} was written by a newer fmon (store schema {version}, supported {STORE_SCHEMA}); upgrade fmon"
     )
     raise StoreError(message)
 
 
 def _schema_of(columns: list[str] | None, coded: Sequence[str]) -> pa.Schema:
-    """Give the schema of some columns of the log, the coded ones as dictionaries."""
+    """Return the schema of some columns of the log, with the coded ones as dictionaries."""
     return pa.schema(
         [(name, CODED if name in coded else LOG.field(name).type) for name in columns or LOG.names]
     )
 
 
 def _groups_with(file: pq.ParquetFile, kind: str | None) -> list[int]:
-    """Choose the row groups that may hold rows of a kind; the statistics of job_id tell."""
+    """Return the row groups that may contain rows of a kind, by the statistics of job_id."""
     groups = range(file.metadata.num_row_groups)
     if kind is None or "job_id" not in file.schema.names:
         return list(groups)
@@ -161,7 +161,7 @@ def _groups_with(file: pq.ParquetFile, kind: str | None) -> list[int]:
 
 
 def _conform(file: pq.ParquetFile, schema: pa.Schema, groups: list[int]) -> pa.Table:
-    """Read a file with the columns of a schema, as nulls where it (a quiet poll, an older fmon) has none."""
+    """Read the columns of a schema; those that the file lacks (no changes, older fmon) are null."""
     have = set(file.schema.names).intersection(schema.names)
     names = [name for name in schema.names if name in have]
     table = file.read_row_groups(groups, columns=names, use_threads=False)
@@ -173,15 +173,15 @@ def _conform(file: pq.ParquetFile, schema: pa.Schema, groups: list[int]) -> pa.T
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _typed(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
-    """Cast where a file has another type; casting loads pyarrow.compute, which a quiet poll does without."""
-    return column if column.type == wanted else column.cast(wanted)
+def _typed(column: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray:
+    """Cast a column if needed; casting loads pyarrow.compute, which a poll without changes avoids."""
+    return column if column.type == target else column.cast(target)
 
 
 def values(column: pa.ChunkedArray) -> list[Any]:
-    """Turn a column into Python values, times into microseconds since the epoch."""
+    """Return a column as Python values, with times as microseconds since the epoch."""
     if not pa.types.is_timestamp(column.type):
         listed: list[Any] = column.to_pylist()
         return listed
-    # A view, not a cast: that one loads pyarrow.compute, 9 MB that a quiet poll has no other use for.
+    # A view, not a cast: a cast loads pyarrow.compute, 9 MB that a poll without changes does not need.
     return [value for chunk in column.chunks for value in chunk.view(pa.int64()).to_pylist()]

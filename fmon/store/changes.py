@@ -1,7 +1,7 @@
-"""What changed between the last poll and this one.
+"""Find the changes between the last poll and this one.
 
-A row is written when a watched field of a job's record changed, when the job is absent from a
-successful poll, and when it is back.
+A row is written when a watched field of a job's record changes, when the job is absent from a successful
+poll, and when it reappears.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ Key = tuple[int, int]
 Row = tuple[Any, ...]
 
 CARRIED = ("job_duration_s", "price_usd_per_h", "price_source")
-"""Stored with a row that is written anyway; alone they are no change (the duration grows every poll)."""
+"""Fields that are stored but whose change alone writes no row (the duration grows with every poll)."""
 
 WATCHED = tuple(
     column.name for column in SNAPSHOT if column not in HEARTBEAT and column.name not in ("is_seen", *CARRIED)
 )
 ROW = (*WATCHED, "is_seen", *CARRIED)
-"""The fields of a row, in the order that all functions here keep; job_id and task_id are the first two."""
+"""The fields of a row, in the order used here; job_id and task_id come first."""
 
 _SEEN = len(WATCHED)
 _encoder = msgspec.msgpack.Encoder()
 
 
 def fingerprint(records: Sequence[Record]) -> str:
-    """Hash what is watched of all records, in their order.
+    """Hash the watched fields of all records, in their order.
 
-    The same fingerprint as last time means that nothing changed, and costs a fifth of comparing.
-    Another one may still mean so (the queue's order may change): then the rows are compared.
+    If the fingerprint is the same as last time, nothing has changed; this takes a fifth of the time of a
+    comparison. If it differs, the rows must be compared, since only the order may have changed.
     """
     digest = sha256()
-    for start in range(0, len(records), 100):  # few tuples alive at once, or Python's collector takes over
+    for start in range(0, len(records), 100):  # many live tuples would trigger Python's garbage collector
         some = records[start : start + 100]
         digest.update(_encoder.encode([astuple(record)[:_SEEN] for record in some]))
     return digest.hexdigest()
@@ -56,11 +56,12 @@ def changed_rows(before: Mapping[Key, Row], records: Sequence[Record]) -> list[R
     before
         Newest row by job_id and task_id.
     records
-        What this poll saw; where a key comes twice, the last one counts.
+        The records of this poll; of several with the same key the last one is used.
 
     Returns
     -------
-    The rows to write, by job_id and task_id.
+    list of Row
+        The rows to write, ordered by job_id and task_id.
     """
     seen = {(record.job_id, record.task_id): record for record in records}
     rows = [
@@ -73,11 +74,11 @@ def changed_rows(before: Mapping[Key, Row], records: Sequence[Record]) -> list[R
 
 
 def _row(record: Record, old: Row | None) -> Row:
-    """Make the row of a record; the price stays the one first seen."""
+    """Return the row of a record, with the price that was seen first."""
     price, source = (old[-2], old[-1]) if old else (None, None)
     if price is None:
         price, source = record.price_usd_per_h, record.price_source
-    # Only here the duration says something that start_at and end_at do not.
+    # Otherwise the duration is redundant: start_at and end_at give it.
     has_duration = record.end_at is not None or record.start_at is None
     return (*_watched(record), True, record.job_duration_s if has_duration else None, price, source)
 
@@ -87,5 +88,5 @@ def _absent(row: Row) -> Row:
 
 
 def _watched(record: Record) -> Row:
-    """Give a record's watched fields; ``model.Record`` has them first and in this order (a test holds it)."""
+    """Return a record's watched fields; ``model.Record`` has them first, in this order (a test checks it)."""
     return astuple(record)[:_SEEN]

@@ -1,8 +1,8 @@
-"""Compaction: few wide files instead of many narrow ones.
+"""Compaction: merge the many small files of the log into a few large ones.
 
-An input is deleted only when a durable wider file covers it and has stood for a grace period, so that
-a reader who listed the folder before never meets a missing file unless it is very slow; it then
-lists again. Why tiers of polls and not of the clock: docs/decisions/0006.
+An input is deleted only after a durable larger file has covered it for a grace period, so that a reader that
+listed the folder before does not miss a file unless it is very slow; it then lists again.
+docs/decisions/0006 explains why tiers go by polls and not by time.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
     from fmon.store.folder import Store
 
 TIERS = (60, 1_440, 43_200)
-"""Polls in a file of each tier: an hour, a day and a month of minutes."""
+"""Number of polls in a file of each tier: an hour, a day and a month with one poll per minute."""
 
 GRACE_S = 600.0
 GRACE_POLLS = TIERS[1]
-"""A replay runs through days in seconds: files that far back are not waited for either."""
+"""Files that are this many polls old have no grace period: a replay covers days in seconds."""
 
 LOCK_WAIT_S = 30.0
 
 
 def compact(log_dir: Path, spans: list[Span], *, grace_s: float | None = None) -> None:
-    """Merge the closed blocks of each tier and delete what has been covered for long enough.
+    """Merge the closed blocks of each tier and delete files that were covered for long enough.
 
     Parameters
     ----------
     log_dir, spans
         The log, locked by the caller, and all its files.
     grace_s
-        How long a covered file stays for readers that are at it [s]; default ``GRACE_S``.
+        How long a covered file is kept for active readers [s]; default ``GRACE_S``.
     """
     live = widest(spans)
     newest = live[-1].hi
@@ -52,8 +52,8 @@ def compact(log_dir: Path, spans: list[Span], *, grace_s: float | None = None) -
     _sweep(log_dir, live, set(spans).difference(live), grace_s=GRACE_S if grace_s is None else grace_s)
 
 
-def compact_whole(store: Store) -> None:
-    """Merge the whole log into one file, at once: an ended experiment is never polled, so never swept."""
+def compact_fully(store: Store) -> None:
+    """Merge the log into one file at once: an ended experiment is not polled and so never compacted again."""
     with lock(store.lock_file, wait_s=LOCK_WAIT_S):
         spans = spans_of(listing(store.log_dir))
         live = widest(spans)
@@ -63,13 +63,13 @@ def compact_whole(store: Store) -> None:
 
 
 def close(store: Store) -> None:
-    """Mark an experiment as ended, with its log in one file: ended ones stay cheap to read for years."""
-    compact_whole(store)
+    """Mark an experiment as ended and merge its log into one file, which stays cheap to read."""
+    compact_fully(store)
     write_durably(store.closed_mark, b"")
 
 
 def closed_blocks(live: list[Span]) -> list[list[Span]]:
-    """Group live files into the blocks that no further poll can join, widest tier first.
+    """Group live files into the blocks that no further poll can extend, largest tier first.
 
     Examples
     --------
@@ -92,18 +92,18 @@ def closed_blocks(live: list[Span]) -> list[list[Span]]:
 
 
 def merge(log_dir: Path, group: list[Span]) -> Span:
-    """Write the file that covers a group of neighbours: heartbeats first, then job rows, both by poll."""
-    whole = pa.concat_tables([read_log_file(log_dir / span.name) for span in group])
-    is_heartbeat = whole["job_id"].is_null()
-    kinds = (is_heartbeat, whole["job_id"].is_valid())
-    parts = [part.combine_chunks() for part in map(whole.filter, kinds) if part.num_rows]
+    """Merge a group of adjacent files into one: heartbeats first, then job rows, both by poll."""
+    table = pa.concat_tables([read_log_file(log_dir / span.name) for span in group])
+    is_heartbeat = table["job_id"].is_null()
+    kinds = (is_heartbeat, table["job_id"].is_valid())
+    parts = [part.combine_chunks() for part in map(table.filter, kinds) if part.num_rows]
     made = Span(group[0].lo, group[-1].hi)
     write_durably(log_dir / made.name, parquet(*parts, options=PACKED))
     return made
 
 
 def _sweep(log_dir: Path, live: list[Span], covered: set[Span], *, grace_s: float) -> None:
-    """Delete covered files whose cover has stood for the grace period."""
+    """Delete covered files whose grace period is over."""
     if not covered:
         return
     newest = live[-1].hi
@@ -115,7 +115,7 @@ def _sweep(log_dir: Path, live: list[Span], covered: set[Span], *, grace_s: floa
             is_far_back = newest - cover.hi >= GRACE_POLLS
             is_over[cover] = is_far_back or not grace_s or _age_s(log_dir / cover.name) > grace_s
         if is_over[cover]:
-            with suppress(OSError):  # it does no harm: the next poll tries again
+            with suppress(OSError):  # harmless: the next poll tries again
                 (log_dir / span.name).unlink()
 
 

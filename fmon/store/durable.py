@@ -1,7 +1,7 @@
-"""Writes that survive a crash, and the lock around them.
+"""Writes that survive a crash, and file locks.
 
-The only place that knows the crash rules of a single file: unique temp file in the same folder,
-fsync, rename, fsync the folder. Whoever is killed in between leaves the old file and a temp.
+The only module that implements the crash rules of a single file: unique temporary file in the same folder,
+fsync, rename, fsync the folder. A process that is killed in between leaves the old file and a temporary one.
 """
 
 from __future__ import annotations
@@ -22,30 +22,31 @@ if TYPE_CHECKING:
 TEMP_SUFFIX = ".tmp"
 
 
-class LockTaken(StoreError):  # noqa: N818 - the name says what happened, as the rest of errors.py
-    """Another process holds the lock; it frees it by itself when it ends, however it ends."""
+class LockTaken(StoreError):  # noqa: N818 - the name says what happened, like those in errors.py
+    """Another process holds the lock; the lock is released when that process ends, in any way."""
 
 
 def write_durably(path: Path, data: bytes | memoryview) -> None:
-    """Write a file as a whole or not at all; when this returns it survives a power cut.
+    """Write a file completely or not at all; when this returns, it survives a power failure.
 
     Parameters
     ----------
     path
-        The file; its folder is made where it is missing.
+        The file; its folder is created if missing.
     data
-        Its bytes.
+        Its content.
 
     Raises
     ------
     StoreError
-        Disk full, read-only, no permission: what stood at ``path`` is untouched and no temp is left.
+        The disk is full or read-only, or the permission is missing: the old file is unchanged and no
+        temporary file is left.
     """
     write_chunks_durably(path, (data,))
 
 
 def write_chunks_durably(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
-    """Write a file as ``write_durably`` does, piece by piece: it never has to be in memory as a whole."""
+    """Write a file like ``write_durably``, chunk by chunk, so that it need not fit into memory."""
     temp = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}{TEMP_SUFFIX}")
     try:
         make_folder(path.parent)
@@ -62,14 +63,14 @@ def write_chunks_durably(path: Path, chunks: Iterable[bytes | memoryview]) -> No
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents, durably; nothing where it is there."""
+    """Create a folder and its parents durably, if missing."""
     if not path.is_dir():
         path.mkdir(parents=True, exist_ok=True)
         sync_folder(path.parent)
 
 
 def remove(path: Path) -> None:
-    """Delete a file so that it stays deleted after a power cut; nothing where it is gone."""
+    """Delete a file, if it exists, so that it stays deleted after a power failure."""
     try:
         path.unlink(missing_ok=True)
         sync_folder(path.parent)
@@ -87,19 +88,19 @@ def sync_folder(path: Path) -> None:
 
 
 def remove_temps(folder: Path, names: list[str], *, older_than_s: float = 0) -> None:
-    """Delete temps that dead writers left.
+    """Delete temporary files of writers that were killed.
 
     Parameters
     ----------
     folder, names
-        A folder and what it lists.
+        A folder and the names in it.
     older_than_s
-        Spare younger ones; 0 is right only where all writers hold the caller's lock.
+        Minimum age [s]; use 0 only if all writers hold the caller's lock.
     """
     for name in names:
         if not (name.startswith(".") and name.endswith(TEMP_SUFFIX)):
             continue
-        with suppress(OSError):  # a temp does no harm: the next writer tries again
+        with suppress(OSError):  # a temporary file is harmless, and the next writer tries again
             temp = folder / name
             if not older_than_s or time.time() - temp.stat().st_mtime > older_than_s:
                 temp.unlink()
@@ -107,16 +108,16 @@ def remove_temps(folder: Path, names: list[str], *, older_than_s: float = 0) -> 
 
 @contextmanager
 def lock(path: Path, *, wait_s: float) -> Iterator[int]:
-    """Hold an exclusive lock on a file; the kernel frees it when its holder dies.
+    """Hold an exclusive lock on a file; the kernel releases it when its holder dies.
 
-    Gives the file descriptor: a child process that inherits it holds the lock as well.
+    Yields the file descriptor: a child process that inherits it holds the lock as well.
 
     Parameters
     ----------
     path
-        The lock file, and beside it one for the queue; made where they are missing, never deleted.
+        The lock file; it and a second file for the queue are created if missing and never deleted.
     wait_s
-        How long to wait for another holder [s]; 0 = not at all.
+        Longest wait for another holder [s]; 0 = do not wait.
 
     Raises
     ------
@@ -127,8 +128,8 @@ def lock(path: Path, *, wait_s: float) -> Iterator[int]:
     """
     give_up_at = time.monotonic() + wait_s
     with ExitStack() as held:
-        # A turnstile: only who is through it may ask for the lock. Without it a process that lets go and
-        # takes again at once (a replay) starves one that sleeps between its tries.
+        # A turnstile: only its holder may try to get the lock. Without it, a process that releases the lock
+        # and gets it again at once (a replay) starves one that sleeps between its attempts.
         with ExitStack() as turn:
             _take(_opened(path.with_name(f"{path.name}.queue"), turn), path, wait_s, give_up_at)
             handle = _opened(path, held)
@@ -137,17 +138,17 @@ def lock(path: Path, *, wait_s: float) -> Iterator[int]:
 
 
 def cannot(verb: str, path: Path, fault: OSError) -> StoreError:
-    """Say in one sentence what could not be done to a file and what to do next."""
+    """Return an error that says what failed for a file and what to do next."""
     hints = {
         errno.ENOSPC: "free some disk space",
         errno.EDQUOT: "free some of your quota",
-        errno.EROFS: "the file system is read-only",
+        errno.EROFS: "make the file system writable",
         errno.EACCES: "check the permissions",
         errno.EPERM: "check the permissions",
     }
     hint = hints.get(fault.errno or 0, "check the folder")
     reason = fault.strerror or type(fault).__name__
-    return StoreError(f"can't {verb} {path} ({reason}): {hint}; what was stored before is intact")
+    return StoreError(f"can't {verb} {path} ({reason}): {hint}; stored data is intact")
 
 
 def _write_synced(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
@@ -163,7 +164,7 @@ def _write_synced(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
 
 
 def _opened(path: Path, stack: ExitStack) -> int:
-    """Open a lock file; closing it, as the kernel does for the dead, frees the lock."""
+    """Open a lock file; closing it releases the lock, and the kernel closes it when the process dies."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as fault:
@@ -173,7 +174,7 @@ def _opened(path: Path, stack: ExitStack) -> int:
 
 
 def _take(handle: int, path: Path, wait_s: float, give_up_at: float) -> None:
-    """Try until the lock is ours or the time is up."""
+    """Try to get the lock until the time is up."""
     pause_s = 0.001
     while True:
         try:
@@ -181,7 +182,7 @@ def _take(handle: int, path: Path, wait_s: float, give_up_at: float) -> None:
         except BlockingIOError:
             if time.monotonic() >= give_up_at:
                 message = (
-                    f"{path} is locked by another fmon process, still after {wait_s:g} s; try again later"
+                    f"another fmon process still holds the lock {path} after {wait_s:g} s; try again later"
                 )
                 raise LockTaken(message) from None
             time.sleep(pause_s)

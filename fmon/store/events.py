@@ -1,7 +1,7 @@
-"""``events.jsonl``: the append-only audit of an experiment.
+"""``events.jsonl``: the append-only audit log of an experiment.
 
-One JSON object a line, of the kinds in ``fmon.events``. A line without its newline was never acknowledged:
-a crash tore it. Readers leave it out, the next writer starts a new line behind it.
+One JSON object per line, of the kinds in ``fmon.events``. A line without a newline is incomplete because of a
+crash, and was never acknowledged. Readers ignore it, and the next writer starts a new line after it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RENAMED_KINDS = {
     "authorize_cycle": "cycle_authorized",
 }
 RENAMED_FIELDS = {"why_none": "no_action_reason"}
-"""Names that early stores were written with, and what they are read as: events are never rewritten."""
+"""Names in early stores and the current names: events are never rewritten."""
 
 KINDS = frozenset(kind.__struct_config__.tag for kind in get_args(KnownEvent))
 
@@ -34,7 +34,7 @@ _decoder: msgspec.json.Decoder[KnownEvent] = msgspec.json.Decoder(KnownEvent)
 
 
 def append_event(store: Store, event: Event, *, is_replay: bool = False) -> None:
-    """Add one event; when this returns it survives a power cut.
+    """Append one event; when this returns, it survives a power failure.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def append_event(store: Store, event: Event, *, is_replay: bool = False) -> None
     event
         What happened.
     is_replay
-        Whether the experiment is a replay: an action is then marked as ``dry_run``.
+        Whether the experiment is a replay; if so, an action is marked as ``dry_run``.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def append_event(store: Store, event: Event, *, is_replay: bool = False) -> None
         is_new = not store.events.exists()
         handle = os.open(store.events, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)  # held for one write; freed by the kernel
+            fcntl.flock(handle, fcntl.LOCK_EX)  # held for one write; released by the kernel
             _append_line(handle, line)
         finally:
             os.close(handle)
@@ -68,13 +68,13 @@ def append_event(store: Store, event: Event, *, is_replay: bool = False) -> None
 
 
 def read_events(store: Store) -> list[Event]:
-    """Read all events, oldest first, by their names of today; torn lines are left out.
+    """Read all events, oldest first, with their current names; incomplete lines are ignored.
 
     Raises
     ------
     StoreError
-        The file can't be read, or an event of a known kind lacks a field or has a wrong value: to leave it
-        out could launch a job twice.
+        The file can't be read, or an event of a known kind lacks a field or has an invalid value: ignoring
+        it could launch a job twice.
     """
     try:
         lines = store.events.read_bytes().split(b"\n")
@@ -83,12 +83,12 @@ def read_events(store: Store) -> list[Event]:
     except OSError as fault:
         raise cannot("read", store.events, fault) from fault
     events = []
-    for number, line in enumerate(lines[:-1], start=1):  # behind the last newline is what a crash left
+    for number, line in enumerate(lines[:-1], start=1):  # after the last newline is an incomplete line
         try:
             event = _decoded(line)
         except msgspec.ValidationError as fault:
             message = (
-                f"{store.events}: line {number}: {fault}; correct it by hand or restore it from a backup"
+                f"{store.events}, line {number}: {fault}; correct it by hand or restore it from a backup"
             )
             raise StoreError(message) from None
         if event is not None:
@@ -97,26 +97,26 @@ def read_events(store: Store) -> list[Event]:
 
 
 def _decoded(line: bytes) -> Event | None:
-    """Decode a line; None where it is torn.
+    """Decode a line; None if it is incomplete.
 
     Raises
     ------
     msgspec.ValidationError
-        The kind is known, and the event is not as this kind must be.
+        The kind is known, but the event does not match it.
     """
     try:
         return _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        pass  # torn, or of another version of fmon
+        pass  # incomplete, or written by another version of fmon
     try:
         content = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return _decoded_otherwise(content)
+    return _decoded_from_other_version(content)
 
 
-def _decoded_otherwise(content: Any) -> Event | None:
-    """Decode an event of an earlier fmon's names, or of a later fmon's kinds."""
+def _decoded_from_other_version(content: Any) -> Event | None:
+    """Decode an event with the names of an earlier fmon, or of a kind of a later fmon."""
     if not isinstance(content, dict):
         return None
     renamed = {RENAMED_FIELDS.get(name, name): value for name, value in content.items()}
@@ -129,7 +129,7 @@ def _decoded_otherwise(content: Any) -> Event | None:
 
 
 def _append_line(handle: int, line: bytes) -> None:
-    """Write a line behind the last whole one; on a full disk leave the file as it was."""
+    """Write a line after the last complete one; leave the file unchanged if the disk is full."""
     size = os.fstat(handle).st_size
     if size and os.pread(handle, 1, size - 1) != b"\n":
         line = b"\n" + line

@@ -1,6 +1,6 @@
 """``findings.parquet``: why each failed attempt failed.
 
-Replaced as a whole; what it says can be found out again from the logs of the jobs and the state.
+The file is always replaced completely; it can be recreated from the logs of the jobs and the state.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fmon.store.folder import Store
 
 FINDINGS_SCHEMA = 1
-"""Raised when what a column means changes; findings of another one are recreated."""
+"""Incremented when the meaning of a column changes; findings of another version are recreated."""
 
 Key = tuple[int, int]
 Finding = dict[str, Any]
@@ -31,7 +31,7 @@ OPTIONS = {"compression": "zstd"}
 
 
 def read_findings(store: Store) -> dict[Key, Finding]:
-    """Return the findings by job_id and task_id; none where the file can't be used.
+    """Return the findings by job_id and task_id; none if the file can't be used.
 
     It may be missing, damaged or written by another fmon version. Times are microseconds since the epoch.
     """
@@ -49,7 +49,7 @@ def write_findings(store: Store, findings: Iterable[Finding]) -> None:
     Raises
     ------
     StoreError
-        They can't be written; those of before are untouched.
+        They can't be written; the old ones are unchanged.
     """
     rows = sorted(findings, key=lambda row: (row["job_id"], row["task_id"]))
     columns = {name: [row[name] for row in rows] for name in SCHEMA.names}
@@ -58,7 +58,7 @@ def write_findings(store: Store, findings: Iterable[Finding]) -> None:
 
 
 def read_table(path: Path) -> pa.Table | None:
-    """Read a file of findings; None where there is none that this fmon can use."""
+    """Read a file of findings; None if it is missing or this version of fmon can't use it."""
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
         notes = file.metadata.metadata or {}

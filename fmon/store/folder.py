@@ -1,6 +1,6 @@
-"""Where everything of one experiment stands, and which experiments there are.
+"""The folders of experiments, and the files in them.
 
-Standard library only: ``fmon poll`` with nothing open must cost no more than starting Python.
+Standard library only: ``fmon poll`` without open experiments must not take longer than starting Python.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ from fmon.text import listed
 MANIFEST = "manifest.json"
 CLOSED = "closed"
 POLL_WAIT_S = 300.0
-"""Longest wait for the lock of the polls [s]: a poll holds it for as long as its queue takes to answer."""
+"""Longest wait for the lock of polls [s]: a poll holds it while it waits for its queue."""
 CREATED = re.compile(r"-(\d{8}T\d{6})Z$")
 
 
 class Created(TypedDict):
-    """The one key of a manifest that is read here."""
+    """The only key of a manifest that is read here."""
 
     created_at: datetime
 
 
 @dataclass(frozen=True, order=True)
 class Store:
-    """The folder of one experiment; names its files and knows whether ``poll`` is done with it."""
+    """The folder of one experiment, with the paths of its files."""
 
     path: Path
 
     @property
     def experiment_id(self) -> str:
-        """The experiment; the folder's name."""
+        """Id of the experiment: the name of the folder."""
         return self.path.name or self.path.resolve().name
 
     @property
     def manifest(self) -> Path:
-        """Which job is which condition; a folder without it is no store."""
+        """The manifest; a folder without one is not a store."""
         return self.path / MANIFEST
 
     @property
     def state(self) -> Path:
-        """The newest row of each job task; rebuildable from the log."""
+        """The newest row of each job task; can be rebuilt from the log."""
         return self.path / "state.parquet"
 
     @property
@@ -57,12 +57,12 @@ class Store:
 
     @property
     def events(self) -> Path:
-        """The audit, one JSON object a line."""
+        """The audit log, one JSON object per line."""
         return self.path / "events.jsonl"
 
     @property
     def findings(self) -> Path:
-        """Why each failed attempt failed; rebuildable from the logs of jobs and the state."""
+        """Why each failed attempt failed; can be recreated from the logs of jobs and the state."""
         return self.path / "findings.parquet"
 
     @property
@@ -72,22 +72,22 @@ class Store:
 
     @property
     def unexamined(self) -> Path:
-        """Stands while a failed attempt may have no complete finding: see ``store.unexamined``."""
+        """Exists while a failed attempt may have no complete finding: see ``store.unexamined``."""
         return self.path / "unexamined"
 
     @property
     def runs(self) -> Path:
-        """What MLflow said of the runs of its jobs when a report last asked."""
+        """The MLflow runs of its jobs as of the last report that read them."""
         return self.path / "runs.parquet"
 
     @property
     def lock_file(self) -> Path:
-        """Held around every storage step."""
+        """The lock for every change of the store."""
         return self.path / ".lock"
 
     @property
     def is_closed(self) -> bool:
-        """True when nothing is left for ``poll`` to look at."""
+        """Whether ``poll`` skips the experiment, because it has ended."""
         return os.path.exists(self.path / CLOSED)  # noqa: PTH110 - half the time of Path.exists, 365 times
 
     @property
@@ -96,50 +96,52 @@ class Store:
         return self.path / CLOSED
 
     def reopen(self) -> None:
-        """Let ``poll`` look at the experiment again."""
+        """Make ``poll`` include the experiment again."""
         remove(self.closed_mark)
 
 
 def poll_lock(data: Path) -> Path:
-    """Name the lock of a folder of stores: held by whoever looks at the queue and writes what it said."""
+    """Return the lock file for polls of a data directory, held while the queue is read and stored."""
     return data / ".poll.lock"
 
 
 def examine_turn(data: Path) -> Path:
-    """Name the file that says which experiment's logs the last poll asked for first."""
+    """Return the file with the experiment whose logs the last poll requested first."""
     return data / ".examine-turn"
 
 
 def launch_lock(data: Path, experiment_name: str) -> Path:
-    """Name the lock of whoever launches jobs of experiments of one name, relaunches too."""
+    """Return the lock file for launches and relaunches of the experiments with one name."""
     return data / f".launch-{experiment_name}.lock"
 
 
 def issues_lock(data: Path) -> Path:
-    """Name the lock of whoever files issues about the experiments of a folder."""
+    """Return the lock file for filing issues about the experiments of a data directory."""
     return data / ".issues.lock"
 
 
 def stores(data: Path | str) -> list[Store]:
-    """List the experiments of a folder by id: its folders with a manifest.json.
+    """List the experiments of a data directory by id: its folders with a manifest.json.
 
     Raises
     ------
     ConfigError
-        ``data`` is a file or can't be read. That it does not exist yet is no error.
+        ``data`` is a file or can't be read. It need not exist.
     """
     try:
         names = sorted(os.listdir(data))  # noqa: PTH208 - names are all that is needed
     except FileNotFoundError:
         return []
     except OSError as fault:
-        message = f"--data {data} can't be read as a folder of experiments ({fault.strerror})"
+        message = f"--data {data} can't be read ({fault.strerror}); give the folder of the experiments"
         raise ConfigError(message) from fault
     root = os.fspath(data)
     return [
         Store(Path(root, name))
         for name in names
-        if os.path.lexists(f"{root}/{name}/{MANIFEST}")  # a broken link is a broken manifest: said when read
+        if os.path.lexists(
+            f"{root}/{name}/{MANIFEST}"
+        )  # a broken link is a broken manifest, reported when it is read
     ]
 
 
@@ -156,12 +158,12 @@ def find(data: Path | str, prefix: str | None = None) -> Store:
     Raises
     ------
     ConfigError
-        None or several experiments start like that (names them).
+        No experiment or several ones match; the message lists them.
     """
     known = stores(data)
     if not known:
-        where = data if os.path.isabs(data) else f"{data}, that is {os.path.abspath(data)}"  # noqa: PTH100, PTH117
-        message = f"no experiment in {where}; fmon adopt CONFIG or fmon replay RECORDING makes one"
+        where = data if os.path.isabs(data) else f"{data} ({os.path.abspath(data)})"  # noqa: PTH100, PTH117
+        message = f"no experiment in {where}; create one with fmon adopt CONFIG or fmon replay RECORDING"
         raise ConfigError(message)
     if prefix is None:
         return max(known, key=lambda store: (_created_at(store), store.experiment_id))
@@ -171,15 +173,15 @@ def find(data: Path | str, prefix: str | None = None) -> Store:
         return (exact or found)[0]
     if found:
         ids = listed(store.experiment_id for store in found)
-        message = f"{prefix!r} is the start of {len(found)} experiments: {ids}; give more of the id"
+        message = f"{prefix!r} matches {len(found)} experiments: {ids}; give a longer prefix"
         raise ConfigError(message)
     ids = listed(store.experiment_id for store in known)
-    message = f"no experiment in {data} starts with {prefix!r}; there are: {ids}"
+    message = f"no experiment in {data} starts with {prefix!r}; choose one of: {ids}"
     raise ConfigError(message)
 
 
 def _created_at(store: Store) -> datetime:
-    """Read the creation time off the id, else out of the manifest; a broken manifest counts as oldest."""
+    """Return the creation time from the id, else from the manifest; a broken manifest counts as oldest."""
     stamp = CREATED.search(store.experiment_id)
     try:
         if stamp:
@@ -190,14 +192,14 @@ def _created_at(store: Store) -> datetime:
 
 
 def _created_in(manifest: Path) -> datetime:
-    """Decode one key of a manifest whose experiment id has no time stamp.
+    """Return the creation time in a manifest whose experiment id has no timestamp.
 
     Raises
     ------
     OSError, ValueError
         It can't be read, or has no valid ``created_at``.
     """
-    import msgspec  # ids made by fmon never need it
+    import msgspec  # not needed for ids that fmon created
 
     created_at = msgspec.json.decode(manifest.read_bytes(), type=Created)["created_at"]
     return created_at if created_at.tzinfo else created_at.replace(tzinfo=UTC)

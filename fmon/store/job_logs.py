@@ -1,4 +1,4 @@
-"""The logs of failed attempts: cleaned and redacted by the caller, compressed, written durably."""
+"""Store the logs of failed attempts, compressed; the caller has cleaned and redacted them."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ if TYPE_CHECKING:
     from fmon.store.folder import Store
 
 MAX_BYTES = 64 << 20
-"""More than any log that fmon stores has: a file that unpacks to more is not ours."""
+"""Maximum size of an uncompressed log; fmon never stores a larger one."""
 
 
 def log_path(store: Store, name: str) -> Path:
-    """Name the stored log of a job, by the name it has in a recording."""
+    """Return the path of a stored log, by its file name in a recording."""
     return store.job_logs / f"{name}.zst"
 
 
 def remove_torn(store: Store) -> None:
-    """Delete what dead writers left; the caller is the only one that writes logs."""
+    """Delete temporary files of killed writers; no other process may write logs meanwhile."""
     if store.job_logs.is_dir():
         remove_temps(store.job_logs, listing(store.job_logs))
 
 
 def save_log(store: Store, name: str, text: str) -> None:
-    """Store a log; when this returns it survives a power cut.
+    """Store a log; when this returns, it survives a power failure.
 
     Raises
     ------
     StoreError
-        It can't be written; a log that was there is untouched.
+        It can't be written; an old log is unchanged.
     """
     packed = pa.compress(text.encode("utf-8", "replace"), codec="zstd", asbytes=True)
     write_durably(log_path(store, name), packed)
 
 
 def load_log(store: Store, name: str) -> str | None:
-    """Read a stored log; None where there is none, or none that can be read any more.
+    """Read a stored log; None if it is missing or damaged.
 
     Raises
     ------
     StoreError
-        No permission, or the disk fails.
+        The permission is missing.
     """
     path = log_path(store, name)
     try:
@@ -58,4 +58,4 @@ def load_log(store: Store, name: str) -> str | None:
     except PermissionError as fault:
         raise cannot("read", path, fault) from fault
     except (pa.ArrowException, OSError):
-        return None  # damaged: as if it had never been fetched
+        return None  # damaged: treated as missing

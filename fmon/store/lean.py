@@ -1,19 +1,19 @@
 """Import pyarrow without numpy, and so without pandas.
 
-Both are optional for pyarrow, yet it loads them where they are installed (SkyPilot brings them):
-0.35 s instead of 0.05 s for numpy, as much again for pandas with the first ``pyarrow.array``.
+Both are optional for pyarrow, but it imports them if they are installed (SkyPilot depends on them): 0.35 s
+instead of 0.05 s for numpy, and as much again for pandas with the first ``pyarrow.array``.
 """
 
 import sys
 
 
 def import_pyarrow_alone() -> None:
-    """Import pyarrow for a process that is fmon's own; nothing happens where numpy is loaded already.
+    """Import pyarrow in a process that belongs to fmon; do nothing if numpy is loaded already.
 
     Notes
     -----
-    Only the command line may call this. pyarrow then never offers ``to_numpy`` and ``to_pandas`` in
-    this process, which a notebook that says ``import fmon`` would miss.
+    Only the command line may call this. Afterwards pyarrow has no ``to_numpy`` and ``to_pandas`` in this
+    process, which a notebook that imports fmon may need.
     """
     if "numpy" in sys.modules or "pyarrow" in sys.modules:
         return

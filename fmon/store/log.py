@@ -1,7 +1,7 @@
 """Append one poll to an experiment's log.
 
-The commit is one rename: a poll's heartbeat and its changed rows are one file. Everything before it
-can be thrown away, everything after it can be done again.
+The commit is one rename: a poll's heartbeat and its changed rows are one file. Everything written before
+the commit can be discarded, everything after it can be repeated.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ if TYPE_CHECKING:
 MICROSECOND = timedelta(microseconds=1)
 _STATUS = ROW.index("status")
 SMALL_ROWS = 1_000
-"""Up to here a file is written as fast as can be, above as small as can be."""
+"""Files up to this size are optimized for speed, larger ones for size."""
 
 
 class Poll(NamedTuple):
-    """One look at the queue, whether it answered or not.
+    """One query of the queue, successful or not.
 
     Attributes
     ----------
     polled_at
-        When [UTC]; with ``source`` the key by which a replay knows what it has.
+        Time of the poll [UTC]; with ``source`` the key by which a replay recognizes stored polls.
     source
         Where the queue was read from.
     latency_s
-        Time it took to answer [s]; stored to the millisecond.
+        Time the queue took to answer [s]; stored to the millisecond.
     job_count
-        Records in the whole answer, all users and experiments.
+        Number of records in the answer, of all users and experiments.
     error_type, error
-        Why it did not answer, one line.
+        Why the poll failed, in one line.
     """
 
     polled_at: datetime
@@ -59,7 +59,7 @@ class Poll(NamedTuple):
 
 
 class Appended(NamedTuple):
-    """The id a poll got, and how many job rows it wrote."""
+    """The id of a stored poll, and the number of job rows it wrote."""
 
     poll_id: int
     changed_count: int
@@ -72,32 +72,31 @@ def append(
     *,
     failed: frozenset[str] = frozenset(),
 ) -> Appended:
-    """Store one poll; when this returns it survives a power cut.
+    """Store one poll; when this returns, it survives a power failure.
 
     Parameters
     ----------
     store
         The experiment.
     poll
-        The look at the queue.
+        The poll.
     records
-        The experiment's own, priced, one per job task; None where the look failed, which says nothing about
-        any job.
+        The experiment's records with prices, one per job task; None if the poll failed, which implies
+        nothing about any job.
     failed
-        Statuses of jobs to be examined; a change that has one marks the store as unexamined.
+        Statuses of failed jobs; a changed row with one of them marks the store as unexamined.
 
     Raises
     ------
     StoreError
-        Disk full, read-only, locked for too long: what was stored before is intact, the next poll resumes.
+        The disk is full or read-only, or the store is locked for too long: stored data is intact, and the
+        next poll resumes.
     """
     seen = None if records is None else fingerprint(records)
     with lock(store.lock_file, wait_s=compaction.LOCK_WAIT_S):
         spans = spans_of(_log_names(store))
         newest = max((span.hi for span in spans), default=0)
-        known = state.header(
-            store, newest
-        )  # even where the look failed: it throws away what was not committed
+        known = state.header(store, newest)  # after a failed poll too: it discards an uncommitted state
         new = Span(newest + 1, newest + 1)
         rows = LOG.empty_table()
         if records is not None and seen is not None and (known is None or known.fingerprint != seen):
@@ -108,7 +107,7 @@ def append(
                 unexamined.mark_pending(store)
             state.save(store, state.merged(before, rows), state.Header(new.hi, seen))
         beat = _heartbeat(store, poll, new.hi, None if records is None else len(records), rows.num_rows)
-        # A quiet poll leaves the columns of jobs out: a third of the time of its write.
+        # A poll without changes omits the columns of jobs, which saves a third of the time of its write.
         table = pa.concat_tables([table_of(beat, LOG), rows]) if rows.num_rows else table_of(beat, BEAT)
         write_durably(
             store.log_dir / new.name, parquet(table, options=PACKED if len(table) > SMALL_ROWS else SMALL)
@@ -118,7 +117,7 @@ def append(
 
 
 def polls_of(store: Store) -> set[tuple[str, datetime]]:
-    """List the polls that are stored, by source and polled_at: a replay leaves them out."""
+    """List the stored polls by source and polled_at: a replay skips them."""
     return steadily(store, _polls)
 
 
@@ -133,7 +132,7 @@ def _polls(paths: Sequence[Path]) -> set[tuple[str, datetime]]:
 
 
 def _log_names(store: Store) -> list[str]:
-    """List the log, made where it is missing; temps in it are of dead writers: this one has the lock."""
+    """List the files of the log; create it if missing and remove temporary files of killed writers."""
     try:
         make_folder(store.log_dir)
     except OSError as fault:
@@ -157,7 +156,7 @@ def _heartbeat(
         "job_count": poll.job_count,
         "seen_count": seen_count,
         "changed_count": changed_count,
-        # Microseconds of latency are noise, and would be half of a year's file.
+        # Microseconds of latency are noise, and would make up half of the file of a year.
         "latency_s": poll.latency_s if poll.latency_s is None else round(poll.latency_s, 3),
     }
     return {name: [value] for name, value in beat.items()}

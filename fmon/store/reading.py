@@ -1,8 +1,8 @@
-"""Which files of the log to read, and how not to trip over compaction.
+"""List the files of the log to read, while compaction may run.
 
-Standard library only. A file is named by the polls it covers: ``0000000001-0000000060.parquet``
-holds polls 1 to 60. Compaction writes a wider file before it deletes what that covers, so a listing
-may show both; exactly the widest are read.
+Standard library only. A file is named after the polls it covers: ``0000000001-0000000060.parquet`` has polls
+1 to 60. Compaction writes a larger file before it deletes those that it covers, so a listing may have both;
+only the largest ones are read.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ TRIES = 5
 
 
 class Span(NamedTuple):
-    """The polls a file of the log covers, both ends included."""
+    """The polls that a file of the log covers, both ends included."""
 
     lo: int
     hi: int
 
     @property
     def name(self) -> str:
-        """The file's name."""
+        """Name of the file."""
         return f"{self.lo:010}-{self.hi:010}.parquet"
 
 
 def reading_set(store: Store) -> list[Path]:
-    """List the files that together hold every poll once, oldest first.
+    """List the files that together contain every poll exactly once, oldest first.
 
-    Another process may compact them away while they are read: see ``steadily``.
+    Compaction by another process may delete them while they are read: see ``steadily``.
     """
     return [store.log_dir / span.name for span in widest(spans_of(listing(store.log_dir)))]
 
 
 def steadily(store: Store, read: Callable[[list[Path]], Read]) -> Read:
-    """Read the log; where compaction took a file away meanwhile, read again.
+    """Read the log; if compaction deleted a file in the meantime, read again.
 
     Parameters
     ----------
     store
         The experiment.
     read
-        Takes the reading set; may raise whatever its library raises for a missing file.
+        Called with the files to read; may raise any exception for a missing file.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def steadily(store: Store, read: Callable[[list[Path]], Read]) -> Read:
 
 
 def listing(folder: Path) -> list[str]:
-    """List a folder's names; none where it does not exist."""
+    """List the names in a folder; none if it does not exist."""
     try:
         return os.listdir(folder)  # noqa: PTH208 - names are all that is needed
     except FileNotFoundError:
@@ -80,15 +80,15 @@ def listing(folder: Path) -> list[str]:
 
 
 def spans_of(names: Iterable[str]) -> list[Span]:
-    """Pick the files of the log out of a listing; temps and strangers are left out."""
+    """Return the files of the log in a listing; temporary and other files are ignored."""
     found = (NAME.fullmatch(name) for name in names)
     return [Span(int(match[1]), int(match[2])) for match in found if match]
 
 
 def widest(spans: Iterable[Span]) -> list[Span]:
-    """Pick the widest files that do not overlap.
+    """Return the largest files that do not overlap.
 
-    A file is only ever made out of whole neighbours, so two files are disjoint or one covers the other.
+    Compaction only merges complete, adjacent files, so two files are disjoint or one covers the other.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""``runs.parquet``: what MLflow said of the runs of an experiment's jobs.
+"""``runs.parquet``: the MLflow runs of an experiment's jobs.
 
-Replaced as a whole by each report that could ask; later reports and views need no server.
+Each report that reaches MLflow replaces the file; later reports and views need no server.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ SCHEMA = pa.schema([(column.name, TYPES[column.type]) for column in TRACKED_RUN]
 
 
 def write_runs(store: Store, runs: Sequence[Run]) -> None:
-    """Replace the runs durably.
+    """Replace the stored runs durably.
 
     Parameters
     ----------
     store
         The experiment.
     runs
-        With the columns of ``schema.TRACKED_RUN``, experiment_id aside; metrics is a dict.
+        With the columns of ``schema.TRACKED_RUN`` except experiment_id; metrics is a dict.
 
     Raises
     ------
     StoreError
-        They can't be written; those of before are untouched.
+        They can't be written; the old ones are unchanged.
     """
     columns = {name: [run.get(name) for run in runs] for name in SCHEMA.names}
     columns["experiment_id"] = [store.experiment_id] * len(runs)
@@ -46,7 +46,7 @@ def write_runs(store: Store, runs: Sequence[Run]) -> None:
 
 
 def read_runs(store: Store) -> pa.Table | None:
-    """Read the runs; None where there are none that can be read: the next report asks again."""
+    """Read the runs; None if there are none or they can't be read: the next report asks MLflow again."""
     try:
         file = pq.ParquetFile(store.runs, page_checksum_verification=True)
         return file.read(use_threads=False).select(SCHEMA.names).cast(SCHEMA)

@@ -1,9 +1,9 @@
 """``state.parquet``: the newest row of each job task, so that a poll need not read the log.
 
-It can always be rebuilt from the log. It is written BEFORE the log's file, which is the commit:
-``poll_id`` in its footer names the poll it includes. A state that is ahead of the log belongs to a poll
-that was never committed and is thrown away, at once: the next poll gets the same id, and would bless it.
-So no committed change is ever younger than the state.
+It can always be rebuilt from the log. It is written BEFORE the log's file, which is the commit: ``poll_id``
+in its footer is the poll it includes. A state that is ahead of the log belongs to a poll that was never
+committed and is discarded at once, since the next poll gets the same id and would make it look valid. So no
+committed change is ever newer than the state.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ if TYPE_CHECKING:
     from fmon.store.folder import Store
 
 OLD_TEMP_S = 3600.0
-"""Temps beside the state may be of a manifest that is being written right now; after an hour they are not."""
+"""Age at which a temporary file is removed [s]: a younger one may be a manifest that is being written."""
 
 OPTIONS = {"compression": "lz4", "write_statistics": False}
 
 
 class Header(NamedTuple):
-    """What the state's footer says: the poll it includes, and the fingerprint of that poll's records."""
+    """The footer of the state: the poll it includes, and the fingerprint of that poll's records."""
 
     poll_id: int
     fingerprint: str
 
 
 def header(store: Store, newest: int) -> Header | None:
-    """Read the state's footer; None where there is no state that fits the log.
+    """Read the state's footer; None if there is no state that matches the log.
 
     Parameters
     ----------
     store
         The experiment, locked.
     newest
-        Newest poll_id of the log; a state beyond it is deleted.
+        Newest poll_id of the log; a newer state is deleted.
     """
     try:
         notes = pq.read_metadata(store.state).metadata or {}
         found = Header(int(notes[b"poll_id"]), notes[b"fingerprint"].decode())
-        is_ours = int(notes[b"fmon_store_schema"]) == STORE_SCHEMA
+        is_current = int(notes[b"fmon_store_schema"]) == STORE_SCHEMA
     except FileNotFoundError:
         return None
     except (pa.ArrowException, OSError, KeyError, ValueError):
@@ -59,7 +59,7 @@ def header(store: Store, newest: int) -> Header | None:
     if found.poll_id > newest:
         remove(store.state)
         return None
-    return found if is_ours else None
+    return found if is_current else None
 
 
 def load(store: Store, found: Header | None) -> pa.Table:
@@ -75,7 +75,7 @@ def load(store: Store, found: Header | None) -> pa.Table:
 
 
 def read_columns(store: Store, names: list[str]) -> list[list[Any]]:
-    """Read some columns of the state, of the log where the state is missing or damaged; without a lock."""
+    """Read some columns of the state, or of the log if the state is missing or damaged; without a lock."""
     try:
         table = pq.ParquetFile(store.state).read(columns=names, use_threads=False)
     except (OSError, pa.ArrowException):
@@ -84,31 +84,31 @@ def read_columns(store: Store, names: list[str]) -> list[list[Any]]:
 
 
 def save(store: Store, table: pa.Table, found: Header) -> None:
-    """Write the state durably, and clean up after writers that died here."""
+    """Write the state durably, and remove temporary files of killed writers."""
     remove_temps(store.path, listing(store.path), older_than_s=OLD_TEMP_S)
     notes = {"poll_id": str(found.poll_id), "fingerprint": found.fingerprint}
     write_durably(store.state, parquet(table, options=OPTIONS, notes=notes))
 
 
 def rebuild(paths: Sequence[Path]) -> pa.Table:
-    """Make the state out of the files of the log, oldest first."""
+    """Build the state from the files of the log, oldest first."""
     newest = [_newest_rows(read_log_file(path)) for path in paths]
     return _newest_rows(pa.concat_tables([LOG.empty_table(), *newest])).select(STATE.names)
 
 
 def rows_of(table: pa.Table) -> dict[Key, Row]:
-    """Turn a state into rows by job_id and task_id, as ``changes`` compares them."""
+    """Return the rows of a state by job_id and task_id, as ``changes`` compares them."""
     rows = zip(*(values(table[name]) for name in ROW), strict=True)
     return {(row[0], row[1]): row for row in rows}
 
 
 def merged(table: pa.Table, changed: pa.Table) -> pa.Table:
-    """Replace the rows of a state that changed, and add the new ones."""
+    """Replace the changed rows of a state, and add the new ones."""
     return _newest_rows(pa.concat_tables([table, changed.select(STATE.names)]))
 
 
 def _newest_rows(table: pa.Table) -> pa.Table:
-    """Keep the last row of each job task, by job_id and task_id; heartbeats are left out."""
+    """Return the last row of each job task, by job_id and task_id, without heartbeats."""
     last = {
         (job_id, task_id): number
         for number, (job_id, task_id) in enumerate(

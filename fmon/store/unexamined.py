@@ -1,10 +1,11 @@
-"""The mark that a failed attempt may be without a complete finding.
+"""The marker file of an experiment with failed attempts that may lack a complete finding.
 
-Set before the poll that saw the failure is committed, taken away when all findings are complete: a crash
-leaves it too long, never too short, and a quiet poll pays one look at the folder. Standard library only.
+It is created before the poll that saw the failure is committed, and deleted when all findings are complete: a
+crash may leave it too long, but never deletes it too early. A poll without changes only checks whether the
+file exists. Standard library only.
 
-The file holds a token, so that who takes it away can tell that nobody set it anew meanwhile, and where only
-missing logs are to be asked for again, the time before which there is nothing to do.
+The file contains a token, which shows whether another process has set the marker again, and, if only missing
+logs are left to be requested again, the time before which there is nothing to do.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ LOCK_WAIT_S = 30.0
 
 
 def mark_pending(store: Store) -> None:
-    """Say that there may be something to examine; the caller holds the store's lock."""
+    """Set the marker; the caller holds the store's lock."""
     _write(store, _new_token(), "")
 
 
 def is_due(store: Store, now: datetime) -> bool:
-    """Tell whether there may be something to examine by now."""
+    """Return whether there may be something to examine now."""
     if not os.path.exists(store.unexamined):  # noqa: PTH110 - half the time of Path.exists, 365 times
         return False
     _, not_before = _read(store)
@@ -35,28 +36,28 @@ def is_due(store: Store, now: datetime) -> bool:
 
 
 def has_new(store: Store) -> bool:
-    """Return whether a failure may never have been examined; else there are only logs to ask for again."""
+    """Return whether a failure may never have been examined; if not, only logs are to be requested again."""
     return _read(store)[1] is None
 
 
 def pending_token(store: Store) -> str | None:
-    """Give what to hand to ``clear_pending``; to be read before the state is. None = not marked."""
+    """Return the token for ``clear_pending``; read it before the state. None = there is no marker."""
     return _read(store)[0]
 
 
 def clear_pending(store: Store, seen: str | None, *, has_new: bool, not_before: datetime | None) -> None:
-    """Take the mark away, or say when there is something to do again; one set meanwhile stays as it is.
+    """Delete the marker, or write when there is something to do again; keep one that was set meanwhile.
 
     Parameters
     ----------
     store
         The experiment.
     seen
-        The token that stood there before the state was read.
+        The token that was read before the state.
     has_new
-        A failure is left that was never examined.
+        Whether a failure is left that was never examined.
     not_before
-        When there is something else to do again [UTC]; None = never.
+        When to request a missing log again [UTC]; None = never.
     """
     if seen is None and not_before is None and not has_new:
         return

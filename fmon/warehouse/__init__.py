@@ -1,6 +1,6 @@
 """The stores as DuckDB views, in memory.
 
-Reads manifests and logs through ``fmon.store``, makes the views of ``sql/`` over them; writes nothing.
+Reads manifests and logs with ``fmon.store`` and creates the views of ``sql/`` over them; writes nothing.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ def connect(
     now: datetime | None = None,
     queries: Iterable[str] | None = None,
 ) -> duckdb.DuckDBPyConnection:
-    """Open the views over the stores of a folder.
+    """Open the views over the stores of a data directory.
 
-    What the stores hold at this moment is read into memory: all queries of one connection agree with each
-    other, whatever is polled or compacted meanwhile. Connect again to see newer polls.
+    The current content of the stores is read into memory: all queries of a connection are consistent, even if
+    fmon polls or compacts in the meantime. Connect again to see newer polls.
 
     Parameters
     ----------
@@ -64,25 +64,25 @@ def connect(
     experiment
         Its id or a unique prefix; None = all experiments.
     now
-        The clock that open jobs are measured by [UTC]; None = the wall clock.
+        The current time for open jobs [UTC]; None = the system clock.
     queries
-        What will be asked: only the views that this needs are made, and without comments, where DuckDB's
-        parser can tell; None = all views, with their comments.
+        The queries to run: only the views that they need are created, without comments, if DuckDB's parser
+        can determine them; None = all views, with their comments.
 
     Returns
     -------
     duckdb.DuckDBPyConnection
-        In memory, time zone UTC; every view begins with experiment_id.
+        In memory, time zone UTC; the first column of every view is experiment_id.
 
     Raises
     ------
     ConfigError
         There is no such experiment.
     ManifestError
-        The manifest of the experiment asked for can't be used. Where all are asked for, an experiment with
-        a broken manifest or log is left out with a warning.
+        The manifest of the experiment can't be used. With all experiments, one with a broken manifest or
+        log is left out with a warning.
     StoreError
-        The log of the experiment asked for is damaged.
+        The log of the experiment is damaged.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def connect(
 def open_views(
     stored: StoredExperiment, *, now: datetime | None = None, queries: Iterable[str] | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """Open the views over one experiment, whose manifest and events may have been read already.
+    """Open the views over one experiment; reuse its manifest and events if they are already read.
 
     Parameters
     ----------
@@ -114,11 +114,11 @@ def _open(
 ) -> duckdb.DuckDBPyConnection:
     con = open_empty()
     try:
-        asked = None if queries is None else relations_in(con, queries)
-        wanted = closure(VIEWS if asked is None else asked)
-        fill(con, read, now=now, sources=wanted.sources)
-        computed = COMPUTED if asked is None else read_twice(asked)
-        make_views(con, wanted.views, computed=computed, commented=asked is None)
+        counts = None if queries is None else relations_in(con, queries)
+        needed = closure(VIEWS if counts is None else counts)
+        fill(con, read, now=now, sources=needed.sources)
+        computed = COMPUTED if counts is None else read_twice(counts)
+        make_views(con, needed.views, computed=computed, commented=counts is None)
     except BaseException:
         con.close()
         raise

@@ -1,4 +1,4 @@
-"""Events of the audit (``events.jsonl``) -> the source relations made of them."""
+"""Convert the events of the audit log (``events.jsonl``) to source relations."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Kind = TypeVar("Kind")
 
 
 def _of(kind: type[Kind], events: Iterable[Event]) -> Iterator[tuple[int, Kind]]:
-    """List the events of a kind, each with its position among all."""
+    """Yield the events of a kind, each with its position among all events."""
     return ((number, event) for number, event in enumerate(events, start=1) if isinstance(event, kind))
 
 
 def _firings(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    """Give what the kill switch recorded, in the order in which it fired."""
+    """Yield the firings of the kill switch, in order."""
     for number, (position, event) in enumerate(_of(KillSwitchEvent, events), start=1):
         yield (
             experiment_id,
@@ -72,7 +72,7 @@ def _checks(experiment_id: str, events: list[Event]) -> Iterator[Values]:
 
 
 def _relaunches(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    """Give what was really started: the relaunch of a replay launches nothing."""
+    """Yield the relaunches, except those of a replay, which launch nothing."""
     for position, event in _of(RelaunchEvent, events):
         if not event.dry_run:
             yield experiment_id, event.condition_ids, event.cycle, position, event.at
@@ -84,7 +84,7 @@ def _authorizations(experiment_id: str, events: list[Event]) -> Iterator[Values]
 
 
 def _cancel_requests(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    """Give each job once: whoever asked first decides whether it is to be run again."""
+    """Yield each job once: the first request decides whether it is to be relaunched."""
     first: dict[int, tuple[int, CancelRequestedEvent]] = {}
     for position, event in _of(CancelRequestedEvent, events):
         for job_id in event.job_ids:
@@ -94,7 +94,7 @@ def _cancel_requests(experiment_id: str, events: list[Event]) -> Iterator[Values
 
 
 def _closures(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    """Give each lost job once, as it was closed first."""
+    """Yield each lost job once, with its first closure."""
     first: dict[int, tuple[int, LostJobClosedEvent]] = {}
     for position, event in _of(LostJobClosedEvent, events):
         first.setdefault(event.job_id, (position, event))
@@ -109,7 +109,7 @@ def _bare_vms(experiment_id: str, events: list[Event]) -> Iterator[Values]:
 
 
 def _issues(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    """Give what was filed; of a recording nothing ever is."""
+    """Yield the filed issues; for a replay, none are filed."""
     for position, event in _of(IssueEvent, events):
         if not event.dry_run:
             where = event.repository, event.action, event.url
@@ -128,4 +128,4 @@ RELATIONS: dict[str, Callable[[str, list[Event]], Iterator[Values]]] = {
     "bare_vm": _bare_vms,
     "filed_issue": _issues,
 }
-"""Per source relation: experiment_id and all its events -> rows, in the order of its columns."""
+"""Functions that return the rows of each source relation, given experiment_id and events."""

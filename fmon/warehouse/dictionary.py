@@ -1,4 +1,4 @@
-"""What the views say about themselves: their comments, as rows."""
+"""Describe the views and their columns by their comments."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Column(NamedTuple):
 
 
 class Relation(NamedTuple):
-    """A view, or the macro or table among them, as its comments describe it."""
+    """A view, macro or table as its comments describe it."""
 
     name: str
     call: str
@@ -50,7 +50,7 @@ class Relation(NamedTuple):
 
 
 def dictionary() -> tuple[list[str], list[Row]]:
-    """List the columns of all views: names and rows for a command to print; grain: view, column."""
+    """Return the columns of all views as column names and rows to print; grain: view, column."""
     listed = [
         dict(zip(COLUMNS, (relation.call, *column[:3], column.meaning, relation.grain), strict=True))
         for relation in relations()
@@ -73,7 +73,7 @@ def relations() -> list[Relation]:
 def _relation(
     con: duckdb.DuckDBPyConnection, name: str, *, comment: str, is_table: bool, relation: str
 ) -> Relation:
-    """Take a relation's comments apart; a macro's columns stand in the lines of its only comment."""
+    """Parse the comments of a relation; those of a macro are the lines of its only comment."""
     head, *lines = comment.split("\n")
     purpose, _, grain = head.partition("; grain: ")
     signature = re.search(rf"macro {name}(\(.*?\))", text(name))
@@ -85,12 +85,14 @@ def _relation(
         query = "select column_name, data_type, comment from duckdb_columns() where table_name = ?"
         listed = con.execute(query, [name]).fetchall()
         types = {column: kind for column, kind, _ in listed}
-        comments = {column: said or "" for column, _, said in listed}
-    columns = [Column(column, types[column], *_said(comments.get(column, ""))) for column in types]
+        comments = {column: comment or "" for column, _, comment in listed}
+    columns = [
+        Column(column, types[column], *_unit_and_meaning(comments.get(column, ""))) for column in types
+    ]
     return Relation(name, name + (signature[1] if signature else ""), purpose, grain, columns, is_table)
 
 
-def _said(comment: str) -> tuple[str, str]:
-    """Part a column's comment into unit and meaning; without a unit, the unit is empty."""
+def _unit_and_meaning(comment: str) -> tuple[str, str]:
+    """Split a column's comment into unit and meaning; the unit is empty if there is none."""
     found = COMMENTED.fullmatch(comment)
     return (found["unit"], found["meaning"]) if found else ("", comment)

@@ -1,4 +1,4 @@
-"""The rows of a query as a CSV or Parquet file, written by DuckDB."""
+"""Write the rows of a query to a CSV or Parquet file with DuckDB."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ FileFormat = Literal["csv", "parquet"]
 
 
 def export(con: duckdb.DuckDBPyConnection, query: str, file_format: FileFormat, path: Path) -> None:
-    """Write the rows of a person's query to a file, as they come: they may be more than memory holds.
+    """Write the rows of the user's query to a file, without loading all of them into memory.
 
     Parameters
     ----------
     con
-        What ``connect`` gave.
+        The connection that ``connect`` returned.
     query
         The query.
     file_format
-        Parquet keeps all types, an integer beyond 64 bits as an exact decimal. csv follows RFC 4180 in
-        UTF-8; times are 2026-03-22T05:08:00Z, maps and lists are JSON, null is an empty field and empty
-        text ``""``.
+        Parquet keeps all types; an integer of more than 64 bits becomes an exact decimal. CSV follows RFC
+        4180 in UTF-8; times are 2026-03-22T05:08:00Z, maps and lists are JSON, null is an empty field and
+        empty text ``""``.
     path
         The file.
 
     Raises
     ------
     ConfigError
-        DuckDB can't run it: what it says; or it is a statement that gives no rows.
+        DuckDB can't run the query, with its error; or the statement returns no rows.
     """
     try:
         found = con.sql(query)
         if found is None:
-            raise ConfigError("the query gives no rows to write; it has to be a select")
+            raise ConfigError("the statement returns no rows to write; use a select")
         columns = [
             f"{_value(n, str(kind), file_format)} as {_quoted(name)}"
             for n, (name, kind) in enumerate(zip(distinct(found.columns), found.types, strict=True), start=1)
@@ -58,7 +58,7 @@ def export(con: duckdb.DuckDBPyConnection, query: str, file_format: FileFormat, 
 
 
 def _value(number: int, kind: str, file_format: FileFormat) -> str:
-    """Turn a column into what the format can hold."""
+    """Return the SQL that converts a column to a type that the format supports."""
     column = f"#{number}"
     if file_format == "parquet":
         # DuckDB would write the sum of integers as a double.

@@ -1,4 +1,4 @@
-"""The stores' files -> the source relations of ``fmon/schema.py``, as tables of one instant."""
+"""Load the files of stores into the source relations of ``fmon/schema.py``."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ ARROW = {
 }
 LOGS = {"heartbeat": HEARTBEAT, "snapshot": SNAPSHOT}
 IS_JOB = {"heartbeat": ["job_id"], "snapshot": []}
-"""What a relation lacks to tell its rows from the other's."""
+"""Additional columns that are needed to select the rows of a relation."""
 WORDS = tuple(column.name for column in HEARTBEAT if column.type == "varchar")
 
 Values = tuple[Any, ...]
 
 
 class Loaded(NamedTuple):
-    """What one experiment's store holds: its manifest, its events, its log by relation, one table a file."""
+    """Content of one store: manifest, events, and log by relation, with one table per file."""
 
     stored: StoredExperiment
     manifest: Manifest
@@ -63,13 +63,13 @@ def fill(
     Parameters
     ----------
     con
-        Has the empty tables.
+        A connection with the empty tables.
     read
-        Given the relations that are needed, reads the experiments.
+        Reads the experiments, given the relations that are needed.
     now
         As in ``connect``.
     sources
-        The relations that are needed; columns of the log that nobody reads are not read.
+        The relations that are needed; no other columns of the log are read.
     """
     loaded = read(sources)
     manifests = [item.manifest for item in loaded]
@@ -99,7 +99,7 @@ def fill(
 
 
 def bind(con: duckdb.DuckDBPyConnection, source: str, rows: Iterable[Values]) -> None:
-    """Insert rows into a source relation; their values stand in the order of its columns."""
+    """Insert rows into a source relation; their values are in the order of its columns."""
     schema = pa.schema([(column.name, ARROW[column.type]) for column in SOURCES[source]])
     columns: Sequence[Values] = list(zip(*rows, strict=True)) or [()] * len(schema)
     arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
@@ -107,14 +107,14 @@ def bind(con: duckdb.DuckDBPyConnection, source: str, rows: Iterable[Values]) ->
 
 
 def bind_reported(con: duckdb.DuckDBPyConnection, manifests: Iterable[Manifest]) -> None:
-    """Fill ``reported_cost`` with what the manifests say, in place of what it held."""
+    """Replace the rows of ``reported_cost`` by those of the manifests."""
     con.execute("delete from reported_cost")
     bind(con, "reported_cost", (row for manifest in manifests for row in _reported_rows(manifest)))
 
 
 def read_all(sources: frozenset[str], *, data: Path | str) -> list[Loaded]:
-    """Read every store; one that can't be read must not keep an analyst from all the others."""
-    found = stores(data) or [find(data)]  # find says what to do where there is none
+    """Read every store; leave out those that can't be read, with a warning."""
+    found = stores(data) or [find(data)]  # find raises an error with a hint if there is none
     loaded, faults = [], []
     for store in found:
         try:
@@ -129,7 +129,7 @@ def read_all(sources: frozenset[str], *, data: Path | str) -> list[Loaded]:
 
 
 def read_one(sources: frozenset[str], *, stored: StoredExperiment) -> list[Loaded]:
-    """Read the log of one experiment, whose manifest may have been read already."""
+    """Read one experiment; reuse its manifest if it is already read."""
     manifest = stored.manifest
     needed = [source for source in LOGS if source in sources]
     log = steadily(stored.store, partial(_read_log, needed=needed)) if needed else {}
@@ -137,7 +137,7 @@ def read_one(sources: frozenset[str], *, stored: StoredExperiment) -> list[Loade
 
 
 def _read_log(paths: Iterable[Path], *, needed: list[str]) -> dict[str, list[pa.Table]]:
-    """Read the relations that are needed, all from the same files."""
+    """Read the needed relations, all from the same files."""
     log: dict[str, list[pa.Table]] = {source: [] for source in needed}
     for path in paths:
         for source, tables in log.items():
@@ -148,14 +148,14 @@ def _read_log(paths: Iterable[Path], *, needed: list[str]) -> dict[str, list[pa.
 
 
 def _bind_log(con: duckdb.DuckDBPyConnection, source: str, log: pa.Table) -> None:
-    """Insert the rows of one relation; small files hold both kinds: a heartbeat has no job_id."""
+    """Insert the rows of one relation; small files contain both kinds, and a heartbeat has no job_id."""
     kind = "job_id is null" if source == "heartbeat" else "job_id is not null"
     names = ", ".join(column.name for column in LOGS[source])
     con.from_arrow(log).filter(kind).project(names).insert_into(source)
 
 
 def _bind_findings(con: duckdb.DuckDBPyConnection, found: Iterable[Store]) -> None:
-    """Insert the findings; a file that can't be used is no reason to refuse all else: it can be recreated."""
+    """Insert the findings; only warn about a file that can't be used, since it can be recreated."""
     for store in found:
         table = read_table(store.findings)
         if table is not None:
@@ -163,13 +163,13 @@ def _bind_findings(con: duckdb.DuckDBPyConnection, found: Iterable[Store]) -> No
         elif store.findings.exists():
             warnings.warn(
                 f"{store.findings} is damaged or written by another fmon version, its causes are left out; "
-                "fmon adopt with the experiment's config and the fmon poll after it recreate it",
+                "to recreate it, run fmon adopt with the experiment's config, then fmon poll",
                 stacklevel=5,
             )
 
 
 def bind_runs(con: duckdb.DuckDBPyConnection, found: Iterable[Store]) -> None:
-    """Fill ``tracked_run`` with what the stores keep, in place of what it held."""
+    """Replace the rows of ``tracked_run`` by those in the stores."""
     con.execute("delete from tracked_run")
     for store in found:
         table = read_runs(store)

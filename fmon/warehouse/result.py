@@ -1,4 +1,4 @@
-"""Query results as Python values, without pandas, polars and pyarrow: 5 ms instead of 500."""
+"""Query results as Python values, without pandas, polars and pyarrow, which take 500 ms to import."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ZONED = "TIMESTAMP WITH TIME ZONE"
 
 Row = dict[str, Any]
-"""A row that is only passed on, to JSON, a page or a terminal; what computes takes ``typed_rows``."""
+"""A row that is only passed on, to JSON, a page or a terminal; code that computes uses ``typed_rows``."""
 
 RowType = TypeVar("RowType", bound=msgspec.Struct)
 
@@ -27,7 +27,7 @@ RowType = TypeVar("RowType", bound=msgspec.Struct)
 def typed_rows(
     con: duckdb.DuckDBPyConnection, sql: str, row_type: type[RowType], parameters: Parameters = None
 ) -> list[RowType]:
-    """Run a query whose rows Python computes with.
+    """Run a query and return typed rows, for code that computes with them.
 
     Parameters
     ----------
@@ -38,18 +38,18 @@ def typed_rows(
     row_type
         A struct whose fields are the columns of the query, in any order.
     parameters
-        Values of its ``?`` or ``$name``.
+        Values for ``?`` or ``$name`` in the query.
 
     Returns
     -------
     list
-        One struct per row, with values as in ``rows``. They are not checked one by one; a test runs every
+        One struct per row, with values as in ``rows``. The types are not checked here; a test runs every
         query of the package and checks them.
 
     Raises
     ------
     TypeError
-        The query has other columns than the struct has fields.
+        The columns of the query are not the fields of the struct.
     """
     return list(starmap(row_type, _fetched(con, sql, row_type.__struct_fields__, parameters, row_type)))
 
@@ -62,14 +62,14 @@ def grouped_rows(
     by: str,
     parameters: Parameters = None,
 ) -> dict[Any, list[RowType]]:
-    """Run a query whose rows belong to something else, and group them by it.
+    """Run a query and group its typed rows by one of its columns.
 
     Parameters
     ----------
     con, sql, row_type, parameters
         As in ``typed_rows``.
     by
-        The column that says what a row belongs to; no field of the struct.
+        The column to group by, which is not a field of the struct.
     """
     grouped: dict[Any, list[RowType]] = {}
     for key, *values in _fetched(con, sql, (by, *row_type.__struct_fields__), parameters, row_type):
@@ -84,7 +84,7 @@ def _fetched(
     parameters: Parameters,
     row_type: type[msgspec.Struct],
 ) -> Iterable[Sequence[Any]]:
-    """Fetch exactly these columns, in this order."""
+    """Fetch these columns, in this order; refuse any other ones."""
     found = con.sql(sql, params=parameters)
     columns = [] if found is None else found.columns
     if sorted(columns) != sorted(names):
@@ -97,7 +97,7 @@ def _fetched(
 
 
 def _zoned(row: tuple[Any, ...], positions: list[int]) -> list[Any]:
-    """Give the times of a row their zone."""
+    """Add the time zone to the times of a row."""
     values = list(row)
     for position in positions:
         values[position] = _in_utc(values[position])
@@ -105,7 +105,7 @@ def _zoned(row: tuple[Any, ...], positions: list[int]) -> list[Any]:
 
 
 def column(con: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters = None) -> list[Any]:
-    """Run a query with one column, and return its values.
+    """Run a query with one column and return its values.
 
     Parameters
     ----------
@@ -120,16 +120,16 @@ def rows(
     sql: str,
     parameters: Parameters = None,
 ) -> list[Row]:
-    """Run a query whose rows are only passed on.
+    """Run a query and return its rows as dicts, to be passed on.
 
     Parameters
     ----------
     con
-        What ``connect`` gave.
+        The connection that ``connect`` returned.
     sql
         The query.
     parameters
-        Values of its ``?`` or ``$name``.
+        Values for ``?`` or ``$name`` in the query.
 
     Returns
     -------
@@ -140,12 +140,12 @@ def rows(
 
 
 def query_rows(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], list[Row]]:
-    """Run a person's query: column names (no row has to come back to know them) and rows.
+    """Run the user's query; return its column names, known even without rows, and its rows.
 
     Raises
     ------
     ConfigError
-        DuckDB can't run it: what it says.
+        DuckDB can't run the query, with its error.
     """
     try:
         return _listed(con.sql(sql))
@@ -154,7 +154,7 @@ def query_rows(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], lis
 
 
 def _listed(found: duckdb.DuckDBPyRelation | None) -> tuple[list[str], list[Row]]:
-    """Fetch names and rows; a statement without a result has neither."""
+    """Fetch the column names and the rows; a statement without a result has neither."""
     if found is None:
         return [], []
     names = distinct(found.columns)
@@ -169,9 +169,9 @@ def _listed(found: duckdb.DuckDBPyRelation | None) -> tuple[list[str], list[Row]
 def _without_zones(
     found: duckdb.DuckDBPyRelation, order: Sequence[int]
 ) -> tuple[duckdb.DuckDBPyRelation, list[int]]:
-    """Put the columns into an order, and list the positions of those with times, which are now without zone.
+    """Reorder the columns and drop the time zones; return the positions of columns with times as well.
 
-    DuckDB asks for pytz to fetch a time with a zone. The session is in UTC: dropped there, added here.
+    DuckDB requires pytz to fetch a time with a zone. The session is in UTC, so the zone can be added here.
     """
     types = [str(found.types[number]) for number in order]
     zoned = [position for position, kind in enumerate(types) if ZONED in kind]
@@ -185,7 +185,7 @@ def _without_zones(
 
 
 def distinct(names: list[str]) -> list[str]:
-    """Tell columns of the same name (select * over a join) apart: a row is a dict."""
+    """Make column names unique (select * over a join), since a row is a dict."""
     distinct: list[str] = []
     for name in names:
         number, new = 1, name
@@ -196,7 +196,7 @@ def distinct(names: list[str]) -> list[str]:
 
 
 def _in_utc(value: Any) -> Any:
-    """Give times their zone, in lists and maps too."""
+    """Add the time zone to times, also in lists and maps."""
     if isinstance(value, datetime):
         return value.replace(tzinfo=UTC)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Selections of conditions by what the views say of them at the moment."""
+"""Select conditions by their current state and root causes, read from the views."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ left join failed on condition.condition_id = failed.condition_id
 
 
 def select_current(stored: StoredExperiment, words: Sequence[str], *, now: datetime) -> dict[str, str]:
-    """Find the selected conditions; the views are read only for ``state=`` and ``cause=``.
+    """Return the selected conditions; the views are only read for ``state=`` and ``cause=``.
 
     Parameters
     ----------
     stored
-        the experiment
+        The experiment.
     words
-        of the selection, as for ``fmon.manifest.select.select``
+        The words of the selection, as for ``fmon.manifest.select.select``.
     now
-        the clock [UTC]
+        The current time [UTC].
 
     Returns
     -------
     dict
-        Condition -> the words that select it, in the order of the manifest.
+        The words that select each condition, in the order of the manifest.
 
     Raises
     ------
     ConfigError
-        A word names nothing that the experiment has.
+        A word matches nothing in the experiment.
     """
     _refuse_experiment(stored, words)
     if not needs_current(words):
@@ -74,7 +74,7 @@ def select_current(stored: StoredExperiment, words: Sequence[str], *, now: datet
 
 
 def _refuse_experiment(stored: StoredExperiment, words: Sequence[str]) -> None:
-    """Refuse an experiment where a condition is meant: it is given with ``-e``."""
+    """Refuse the id of an experiment as a word: experiments are given with ``-e``."""
     conditions = {entry.condition for entry in stored.manifest.jobs}
     for word in words:
         if "=" in word or word in conditions:

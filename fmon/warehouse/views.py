@@ -1,4 +1,4 @@
-"""The views of ``sql/`` and the source relations they read: which, in what order, and how to make them."""
+"""Create the views of ``sql/`` and the source relations that they read, in the right order."""
 
 from __future__ import annotations
 
@@ -83,10 +83,10 @@ VIEWS = (
     "run",
     "run_metric",
 )
-"""Names of the files in ``sql/``; each reads only sources and what stands before it."""
+"""Names of the files in ``sql/``; each view reads only sources and earlier views."""
 
 COMPUTED = frozenset({"job_observation", "job", "condition", "failure"})
-"""What most others come down to: made as tables where nobody knows what will be asked; see ``read_twice``."""
+"""Views that most others read: created as tables if the queries are unknown; see ``read_twice``."""
 
 AS_VIEW = re.compile(r"^(create or replace|comment on) view\b", re.MULTILINE)
 
@@ -99,22 +99,22 @@ select
     parsed ->> '$..cte_map.map[*].key'
 from (select json_serialize_sql(query) as parsed from (select unnest($queries) as query))
 """
-"""DuckDB's own parser; it binds nothing, so the views need not be there. It takes selects only."""
+"""DuckDB's parser does not bind names, so the views need not exist. It accepts only selects."""
 
 MADE = re.compile(
     r"\bcreate (or replace )?(temp )?(view|table|macro) (?P<name>\w+)(\([^)]*\))? as( table)?\s"
 )
-"""What stands before the select where something is made of one."""
+"""The beginning of a statement that creates a view, table or macro from a select."""
 
 UNSURE = ("duckdb_", "pragma_", "query")
-"""How functions begin that may read any view: DuckDB's catalog, and what takes a query as text."""
+"""Prefixes of functions that may read any view: DuckDB's catalog, and those that take a query as text."""
 
 
 MACRO = re.compile(r"^create or replace macro\b", re.MULTILINE)
 
 
 class Closure(NamedTuple):
-    """What some views need: views in the order of ``VIEWS``, and sources."""
+    """Everything that some views need: views in the order of ``VIEWS``, and sources."""
 
     views: tuple[str, ...]
     sources: frozenset[str]
@@ -122,18 +122,18 @@ class Closure(NamedTuple):
 
 @cache
 def text(view: str) -> str:
-    """Read the SQL of a view."""
+    """Return the SQL of a view."""
     return files("fmon.sql").joinpath(f"{view}.sql").read_text(encoding="utf-8")
 
 
 def made_and_commented(view: str) -> tuple[str, str]:
-    """Part the SQL of a view into what makes it and the comments on it."""
+    """Split the SQL of a view into the statement that creates it and its comments."""
     made, mark, comments = text(view).partition("comment on ")
     return made, mark + comments
 
 
 def closure(relations: Iterable[str]) -> Closure:
-    """Find everything that the given views and sources need, themselves included."""
+    """Return everything that some views and sources need, including themselves."""
     needed = set(relations)
     for view in reversed(VIEWS):
         if view in needed:
@@ -141,18 +141,18 @@ def closure(relations: Iterable[str]) -> Closure:
     return Closure(tuple(view for view in VIEWS if view in needed), frozenset(needed & SOURCES.keys()))
 
 
-def read_twice(asked: Mapping[str, int]) -> frozenset[str]:
-    """Find the views that would be run more than once, and so are better computed once, as tables.
+def read_twice(counts: Mapping[str, int]) -> frozenset[str]:
+    """Return the views that would be run more than once, and so are better computed once, as tables.
 
-    DuckDB writes a view out wherever it is read, and would plan ``audit`` as 4,500 operators instead of 200
-    (docs/decisions/0023). A view that is read once gains nothing by being a table, and may lose a filter.
+    DuckDB expands a view wherever it is read, and would plan ``audit`` as 4,500 operators instead of 200
+    (docs/decisions/0023). A view that is read once gains nothing from being a table, and may lose a filter.
 
     Parameters
     ----------
-    asked
-        How often each view is read by what will be asked.
+    counts
+        How often the queries read each view.
     """
-    runs = Counter(asked)
+    runs = Counter(counts)
     tables = set()
     for view in reversed(VIEWS):
         if runs[view] > 1 and not MACRO.search(text(view)):
@@ -171,12 +171,12 @@ def relations_in(con: duckdb.DuckDBPyConnection, queries: Iterable[str]) -> Coun
     con
         Any connection.
     queries
-        Selects, or what makes a view, table or macro of one.
+        Selects, or statements that create a view, table or macro from one.
 
     Returns
     -------
     Counter or None
-        None where it may be any: a query is no select, or it reads a catalog or what fmon does not know.
+        None if it is unknown: a query is not a select, or reads a catalog or an unknown relation.
     """
     queries = list(queries)
     made = {begin["name"] for query in queries if (begin := MADE.search(query))}
@@ -194,9 +194,9 @@ def relations_in(con: duckdb.DuckDBPyConnection, queries: Iterable[str]) -> Coun
 
 
 def open_empty() -> duckdb.DuckDBPyConnection:
-    """Open an in-memory database in UTC with the known statuses, and the source relations as empty tables.
+    """Open an in-memory database in UTC with the known statuses and with empty source relations.
 
-    The views work on them as they are, so no store has to have polls.
+    The views work on empty tables, so no store needs to have polls.
     """
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'")
@@ -215,18 +215,18 @@ def make_views(
     computed: frozenset[str] = frozenset(),
     commented: bool = True,
 ) -> None:
-    """Run the files of ``sql/``; may be repeated.
+    """Create views by running the files of ``sql/``; may be repeated.
 
     Parameters
     ----------
     con
-        Has the source relations.
+        A connection with the source relations.
     views
-        In the order of ``VIEWS``.
+        The views, in the order of ``VIEWS``.
     computed
-        Of them, those to make as tables with what the source relations hold by now; not repeatable.
+        Those to create as tables, from the current rows of the source relations; not repeatable.
     commented
-        With the comments, which cost a fifth of it all.
+        Whether to add the comments, which take a fifth of the time.
     """
     for view in views:
         made, comments = made_and_commented(view)
@@ -234,15 +234,15 @@ def make_views(
         con.execute(AS_VIEW.sub(r"\1 table", sql) if view in computed else sql)
 
 
-def make_again(con: duckdb.DuckDBPyConnection, changed: Iterable[str]) -> None:
-    """Compute again the tables that read sources whose rows have changed.
+def recompute(con: duckdb.DuckDBPyConnection, changed: Iterable[str]) -> None:
+    """Recompute the tables that read sources whose rows have changed.
 
     Parameters
     ----------
     con
-        What ``connect`` returned.
+        The connection that ``connect`` returned.
     changed
-        The sources.
+        The sources with changed rows.
     """
     tables = {name for (name,) in con.execute("select table_name from duckdb_tables()").fetchall()}
     stale = {*changed}

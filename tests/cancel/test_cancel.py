@@ -304,8 +304,8 @@ def test_a_replay_writes_down_what_it_would_cancel_and_nothing_leaves(tmp_path):
     ("word", "sentence"),
     [
         ("sam3-9", f"{NAME} has no condition 'sam3-9'; did you mean"),
-        ("modle=sam3", "no factor 'modle' in modle=sam3; did you mean 'model'"),
-        ("state=runing", "no state 'runing' in state=runing; did you mean 'running'"),
+        ("modle=sam3", "unknown factor 'modle' in modle=sam3; did you mean 'model'"),
+        ("state=runing", "unknown state 'runing' in state=runing; did you mean 'running'"),
         ("burst-2026", "burst-2026 is an experiment, not a condition; use -e burst-2026"),
     ],
 )

@@ -113,8 +113,8 @@ def test_a_veto_takes_a_line_out():
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [
-        ('{name: a, regex: "(", category: auth}', "is no RE2 pattern"),
-        ('{name: a, regex: "(?=x)y", category: auth}', "is no RE2 pattern"),
+        ('{name: a, regex: "(", category: auth}', "is not a valid RE2 regex"),
+        ('{name: a, regex: "(?=x)y", category: auth}', "is not a valid RE2 regex"),
         ('{name: a, regex: "x*", category: auth}', "matches an empty line"),
         ('{name: a, regex: "x", category: aut}', "did you mean 'auth'"),
         ('{name: a, regex: "x", category: none}', "unknown category 'none'"),

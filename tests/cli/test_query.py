@@ -63,7 +63,7 @@ def test_parquet_keeps_types(data):
 
 
 @pytest.mark.parametrize("output", ["csv", "parquet"])
-@pytest.mark.parametrize(("query", "said"), [("select nope", "can't be run"), ("", "gives no rows")])
+@pytest.mark.parametrize(("query", "said"), [("select nope", "can't be run"), ("", "returns no rows")])
 def test_what_can_not_be_written_is_refused_and_nothing_printed(data, output, query, said):
     done = run(query, output, data)
     assert (done.returncode, done.stdout) == (2, b"")

@@ -8,7 +8,7 @@ import pytest
 
 from fmon.errors import ConfigError
 from fmon.manifest.file import read_manifest
-from fmon.sky.reader import LogAsk
+from fmon.sky.reader import LogRequest
 from tests.support.death import Killed
 from tests.support.fake_skypilot import FINE
 from tests.support.launching import CONFIG, TASK
@@ -41,7 +41,7 @@ class Batch(World):
                 has_failed = job["job_name"] in self.failing
                 job.update(status="FAILED" if has_failed else "SUCCEEDED", end_at=now, job_duration=60.0)
                 if has_failed:
-                    self.logs.texts[LogAsk(job["job_id"])] = BUG
+                    self.logs.texts[LogRequest(job["job_id"])] = BUG
 
     @property
     def clock(self):

@@ -137,7 +137,7 @@ class TestReading:
 
     def test_no_uri_anywhere_is_said(self, mlflow, monkeypatch):
         monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        with pytest.raises(TrackingError, match="set MLFLOW_TRACKING_URI"):
+        with pytest.raises(TrackingError, match="in the config, or MLFLOW_TRACKING_URI"):
             tracked_runs(Tracking(experiment="study"), START)
 
     def test_without_the_extra_one_sentence_says_how_to_get_it(self, monkeypatch):

@@ -14,7 +14,7 @@ from fmon.diagnose.gate import require_full_diagnosis
 from fmon.errors import ConfigError, QueueError, RuleError
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.monitor.replay import replay
-from fmon.sky.reader import LogAsk
+from fmon.sky.reader import LogRequest
 from fmon.store.events import append_event, read_events
 from fmon.store.folder import find
 from fmon.store.unexamined import mark_pending
@@ -60,7 +60,9 @@ def look(store, logs=None, **options):
 
 
 def oom_of(*jobs, **others):
-    return FakeLogs({LogAsk(n): OOM for n in jobs} | {LogAsk(int(k[1:])): v for k, v in others.items()})
+    return FakeLogs(
+        {LogRequest(n): OOM for n in jobs} | {LogRequest(int(k[1:])): v for k, v in others.items()}
+    )
 
 
 def failed(*jobs):
@@ -229,7 +231,7 @@ class TestCauses:
 
     def test_unknowns_stay_apart_by_their_error_and_none_is_dropped(self, store):
         seen(store, **failed(1, 2, 10))
-        logs = FakeLogs({LogAsk(1): ODD, LogAsk(2): ODD, LogAsk(10): "Grumpf lost its hat\n"})
+        logs = FakeLogs({LogRequest(1): ODD, LogRequest(2): ODD, LogRequest(10): "Grumpf lost its hat\n"})
         causes = look(store, logs).causes
         assert sum(cause.failed_count for cause in causes) == 3
         assert {cause.category for cause in causes} == {"unknown"}
@@ -238,7 +240,7 @@ class TestCauses:
     def test_a_log_that_cannot_be_had_is_told(self, store):
         seen(store, **failed(9))
         down = QueueError("no server", error_type="HTTP503")
-        diagnosis = look(store, FakeLogs({LogAsk(9): down, LogAsk(9, is_controller=True): down}))
+        diagnosis = look(store, FakeLogs({LogRequest(9): down, LogRequest(9, is_controller=True): down}))
         assert "no log of 1 job: judged by the queue record alone" in text(diagnosis)
 
     def test_never_launched_conditions_are_named(self, store):
@@ -260,7 +262,7 @@ class TestCauses:
     def test_hostile_text_of_a_log_does_not_steer_the_terminal(self, store):
         seen(store, **failed(9))
         diagnosis = look(
-            store, FakeLogs({LogAsk(9): "ValueError: \u202eevil\x9b2J \x1b]0;owned\x07 [bold]\n"})
+            store, FakeLogs({LogRequest(9): "ValueError: \u202eevil\x9b2J \x1b]0;owned\x07 [bold]\n"})
         )
         assert "\\u202eevil" in text(diagnosis)
         assert all(character.isprintable() or character == "\n" for character in text(diagnosis))
@@ -272,7 +274,7 @@ class TestTransient:
 
     def test_an_auto_remedy_without_evidence_says_that_it_is_missing(self, store):
         seen(store, **failed(9))
-        diagnosis = look(store, FakeLogs({LogAsk(9): self.DNS}))
+        diagnosis = look(store, FakeLogs({LogRequest(9): self.DNS}))
         assert diagnosis.causes[0].remedy == "auto"
         assert not diagnosis.causes[0].is_transient
         assert "not shown to be transient: SkyPilot recorded no preemption" in text(diagnosis)
@@ -283,7 +285,7 @@ class TestTransient:
         poll(store, 10, [*others, job(9, "RECOVERING", recovery_count=0, details=told)])
         poll(store, 20, [*others, job(9, "FAILED", recovery_count=1)])
         mark_pending(store)
-        diagnosis = look(store, FakeLogs({LogAsk(9): self.LOST}))
+        diagnosis = look(store, FakeLogs({LogRequest(9): self.LOST}))
         assert diagnosis.causes[0].category == "node_lost"
         assert diagnosis.causes[0].is_transient
         assert "transient: SkyPilot recorded a preemption for 1 of the 1" in text(diagnosis)

@@ -28,7 +28,7 @@ from fmon.sky.http_logs import HttpLogs
 from fmon.sky.http_queue import HttpQueue
 from fmon.sky.prices import catalog_prices, parse_resources
 from fmon.sky.protocol import API_VERSION, FIELDS, VERSION, queue_body, request_headers
-from fmon.sky.reader import LogAsk
+from fmon.sky.reader import LogRequest
 from fmon.sky.sdk import SdkLogs, SdkQueue
 from fmon.sky.status import STATUSES
 from tests.e2e.early import SECRET, TAGS
@@ -269,7 +269,7 @@ def test_the_clis_json_has_the_same_states_and_lacks_what_the_docs_say(sky, ende
 
 @pytest.mark.parametrize("reader", [HttpLogs(), SdkLogs()], ids=["http", "sdk"])
 def test_the_log_of_a_job_is_its_output_and_its_controllers_tells_of_provisioning(ended, reader):
-    asks = [LogAsk(ended["ok"]), LogAsk(ended["bad"]), LogAsk(ended["ok"], is_controller=True)]
+    asks = [LogRequest(ended["ok"]), LogRequest(ended["bad"]), LogRequest(ended["ok"], is_controller=True)]
     output, failed, controllers = (cleaned(log) for _, log in reader.read(asks, timeout_s=90))
     assert "hello" in output
     assert "HF_TOKEN=[redacted:huggingface]" in output

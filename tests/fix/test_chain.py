@@ -167,7 +167,7 @@ def test_where_nothing_is_to_be_fixed_neither_git_nor_tests_are_asked(project):
 
 
 def test_without_a_repository_there_is_one_sentence(tmp_path):
-    with pytest.raises(ConfigError, match="is in no git repository"):
+    with pytest.raises(ConfigError, match="is not in a git repository"):
         project_folder(tmp_path / "experiment.yaml")
 
 

@@ -20,7 +20,7 @@ from fmon.fix.steps import record, run_commands, verify
 from fmon.manifest.file import read_manifest
 from fmon.monitor.classify import examine
 from fmon.monitor.replay import replay
-from fmon.sky.reader import LogAsk
+from fmon.sky.reader import LogRequest
 from fmon.store.events import append_event
 from fmon.store.unexamined import mark_pending
 from fmon.study import Study
@@ -160,11 +160,11 @@ class TestDiagnosis:
 
     def test_what_has_failed_since_makes_it_out_of_date(self, store, config):
         config.write_text(CONFIG)
-        diagnosed(store, self.FAILED, {LogAsk(1): OOM})
+        diagnosed(store, self.FAILED, {LogRequest(1): OOM})
         fix_plan(Study(store))
         poll(store, 30, [*ENDED[2:], job(1, "FAILED"), job(2, "FAILED")])
         mark_pending(store)
-        examine(store, read_manifest(store), FakeLogs({LogAsk(2): OOM}), now=NOW)
+        examine(store, read_manifest(store), FakeLogs({LogRequest(2): OOM}), now=NOW)
         with pytest.raises(RuleError, match="the results of job 2 have changed; run fmon diagnose again"):
             fix_plan(Study(store))
 
@@ -175,7 +175,7 @@ class TestRecord:
     @pytest.fixture
     def examined(self, store):
         """A store whose one failure was diagnosed as cuda_oom/torch."""
-        diagnosed(store, self.FAILED, {LogAsk(1): OOM})
+        diagnosed(store, self.FAILED, {LogRequest(1): OOM})
         return store
 
     def record(self, store, cause="cuda_oom/torch", what="batch size 2"):

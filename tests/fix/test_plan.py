@@ -4,7 +4,7 @@ import pytest
 
 from fmon.fix.plan import fix_plan
 from fmon.fix.steps import record
-from fmon.sky.reader import LogAsk
+from fmon.sky.reader import LogRequest
 from fmon.study import Study
 from fmon.terminal.fix_plan import fix_plan_lines
 from fmon.terminal.lines import plain
@@ -76,7 +76,7 @@ def test_succeeded_conditions_of_the_same_levels_are_counted(tmp_path):
     ids = range(1, 17)
     failed = {1, *range(9, 16)} | {16}
     records = [job(n, "FAILED" if n in failed else "SUCCEEDED") for n in ids]
-    diagnosed(store, records, {LogAsk(n): OOM for n in failed})
+    diagnosed(store, records, {LogRequest(n): OOM for n in failed})
     (order,) = fix_plan(Study(store)).orders
     assert order.bystanders == []
     assert order.could_break.startswith("none with model=sam3, or with one of these levels")

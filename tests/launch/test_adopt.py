@@ -275,7 +275,7 @@ def test_a_level_that_is_added_later_is_taken_over_and_one_that_is_gone_is_refus
     adopted = adopt(config, FakeQueue(RUNNING), data, now=START)
     assert adopted.missing == ["unet-dice_ce", "unet-dice_ce_cldice"]
     write_config(config.parent, CONFIG.replace("sam3]", "unet]"))
-    with pytest.raises(ConfigError, match=r"sam3-dice_ce, sam3-dice_ce_cldice are gone.*experiment_name"):
+    with pytest.raises(ConfigError, match=r"sam3-dice_ce, sam3-dice_ce_cldice are missing.*experiment_name"):
         adopt(config, FakeQueue(RUNNING), data, now=START)
 
 

@@ -114,9 +114,9 @@ NONSENSE = {
     "entry 1 .*job_id: Expected int | null, got str": entry(0, job_id="1"),
     "entry 1 .*job_id: Expected int >= 0": entry(0, job_id=-1),
     "entry 1 .*job_id: Expected int <=": entry(0, job_id=2**63),
-    "entry 4 .*'teapot' is no level of factor 'model'": entry(3, model="teapot"),
-    "entry 1 .*1 is no level of factor 'calib'": entry(0, calib=1),
-    "entry 1 .*'true' is no level of factor 'calib'": entry(0, calib="true"),
+    "entry 4 .*'teapot' is not a level of factor 'model'": entry(3, model="teapot"),
+    "entry 1 .*1 is not a level of factor 'calib'": entry(0, calib=1),
+    "entry 1 .*'true' is not a level of factor 'calib'": entry(0, calib="true"),
     "entry 1 .*Expected bool": entry(0, calib=None),
     "entry 1 .*factor 'calib' is missing": lambda raw: raw["jobs"][0].pop("calib"),
     "entry 5 .*unknown key 'modle', did you mean 'model'": entry(4, modle="x"),
@@ -133,8 +133,8 @@ NONSENSE = {
     "expected_job_count is 5, but there are 4 entries": lambda raw: raw["jobs"].pop(),
     "expected_job_count: Expected int >= 0": top(expected_job_count=-1),
     "experiment_id is 'other', but the folder is named": top(experiment_id="other"),
-    "of a newer fmon .*schema_version 2.*upgrade": top(schema_version=2),
-    "schema_version is '1', not a number": top(schema_version="1"),
+    "written by a newer fmon .*schema_version 2.*upgrade": top(schema_version=2),
+    "schema_version is '1', which is not a positive integer": top(schema_version="1"),
     "unknown key 'job', did you mean 'jobs'": top(job=[]),
     "jobs: Expected array, got object": top(jobs={}),
     "factors: Expected object, got array": top(factors=[]),
@@ -164,7 +164,7 @@ def test_nonsense_is_refused_and_named(store, why):
         (b'{"a": 1}}', "is not valid JSON: Extra data, line 1 column 9"),
         (b'{"schema_version": 1', "is not valid JSON"),
         (b'\xff\xfe{"a": 1}', "is not valid JSON"),
-        (b"[]", "holds no JSON object"),
+        (b"[]", "is not a JSON object"),
         (b'{"jobs":' + b"[" * 100_000, "nested too deeply|is not valid JSON"),
     ],
 )
@@ -211,8 +211,8 @@ def test_the_schema_is_a_schema_and_accepts_what_is_written(store):
     jsonschema.validate(content(store), schema)
 
 
-NOT_IN_A_SCHEMA = ("already used", "twice", "the same", "is no level", "is missing", "but ", "after relaunch",
-                   "modle", "no levels", "has the name")  # fmt: skip
+NOT_IN_A_SCHEMA = ("already used", "twice", "the same", "is not a level", "is missing", "but ", "modle",
+                   "after relaunch", "no levels", "has the name")  # fmt: skip
 
 
 @pytest.mark.parametrize("why", [why for why in NONSENSE if not any(text in why for text in NOT_IN_A_SCHEMA)])

@@ -62,13 +62,13 @@ def test_factors_narrow_levels_of_one_factor_widen_and_ids_are_added(manifest, n
     ("word", "sentence"),
     [
         ("c99", "has no condition 'c99'; did you mean"),
-        ("modle=sam3", "no factor 'modle' in modle=sam3; did you mean 'model'"),
+        ("modle=sam3", "unknown factor 'modle' in modle=sam3; did you mean 'model'"),
         ("model=sam", "model has no level 'sam'; did you mean 'sam3'"),
         ("lr=1e-3", "lr has no level '1e-3'"),
         ("lr=nan", "lr has no level 'nan'"),
         ("tag=1.0", "tag has no level '1.0'"),
         ("calib=1", "calib has no level '1'"),
-        ("state=done", "no state 'done' in state=done"),
+        ("state=done", "unknown state 'done' in state=done"),
         ("cause=cuda_oom/torhc", "has no root cause 'cuda_oom/torhc'; did you mean 'cuda_oom/torch'"),
     ],
 )

@@ -21,7 +21,7 @@ from fmon.monitor.classify import MOST_ASKS, Budget, examine
 from fmon.monitor.poll import poll
 from fmon.monitor.replay import replay
 from fmon.sky.logs import NoLogs
-from fmon.sky.reader import LogAsk, LogMissingError
+from fmon.sky.reader import LogMissingError, LogRequest
 from fmon.store import unexamined
 from fmon.store.durable import lock
 from fmon.store.findings import read_findings
@@ -39,7 +39,7 @@ OOM = """\
 (sam3-dice_ce, pid=7) torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 82.00 MiB.
 """
 DOWN = QueueError("no server", error_type="HTTP503")
-GONE = LogMissingError("SkyPilot knows no such job")
+GONE = LogMissingError("SkyPilot does not know the job")
 COLUMNS = "job_id, log_state, log_error, is_given_up, ask_count::bigint as ask_count, category, source"
 
 
@@ -63,7 +63,7 @@ def findings(data, columns=COLUMNS):
 
 
 def oom_logs():
-    return FakeLogs({LogAsk(3): OOM, LogAsk(4): "bash: line 3: python4: command not found\n"})
+    return FakeLogs({LogRequest(3): OOM, LogRequest(4): "bash: line 3: python4: command not found\n"})
 
 
 def test_a_poll_stores_the_log_of_each_failure_and_its_cause(store, data):
@@ -80,7 +80,10 @@ def test_a_poll_stores_the_log_of_each_failure_and_its_cause(store, data):
 def test_no_secret_reaches_the_disk(store, data):
     secret = "hf_" + "a1B2" * 9
     look(
-        data, FakeLogs({LogAsk(3): f"HF_TOKEN={secret}\n{OOM}", LogAsk(4): f"ValueError: {secret} is bad\n"})
+        data,
+        FakeLogs(
+            {LogRequest(3): f"HF_TOKEN={secret}\n{OOM}", LogRequest(4): f"ValueError: {secret} is bad\n"}
+        ),
     )
     assert "HF_TOKEN=[redacted:huggingface]" in load_log(store, "3.log")
     everything = b"".join(path.read_bytes() for path in store.path.rglob("*") if path.is_file())
@@ -111,7 +114,7 @@ def test_the_controllers_log_is_read_where_the_run_log_is_silent_or_the_status_s
         ended(RUNNING[2], "FAILED_SETUP"),
         ended(RUNNING[3], "FAILED_NO_RESOURCE", failure_reason="no H100"),
     ]
-    logs = FakeLogs({LogAsk(1): OOM, LogAsk(3): "(setup pid=5) pip install\n"})
+    logs = FakeLogs({LogRequest(1): OOM, LogRequest(3): "(setup pid=5) pip install\n"})
     adopt(config, FakeQueue(failed), data, now=START)
     look(data, logs, queue=FakeQueue(failed))
     controllers = {ask.job_id for ask in logs.asked if ask.is_controller}
@@ -121,7 +124,7 @@ def test_the_controllers_log_is_read_where_the_run_log_is_silent_or_the_status_s
 
 
 def test_a_log_that_cannot_be_had_is_a_fact_and_asked_for_again_less_and_less_often(store, data):
-    logs = FakeLogs({LogAsk(3): OOM, LogAsk(4): DOWN, LogAsk(4, is_controller=True): DOWN})
+    logs = FakeLogs({LogRequest(3): OOM, LogRequest(4): DOWN, LogRequest(4, is_controller=True): DOWN})
     polled = look(data, logs)
     assert polled.examined[0].missing == {4: "no server"}
     row = findings(data)[1]
@@ -133,8 +136,8 @@ def test_a_log_that_cannot_be_had_is_a_fact_and_asked_for_again_less_and_less_of
         if len(logs.asked) > before:
             asked_at.append(minute)
     assert asked_at == [2, 4, 8, 16, 32, 64, 124]
-    assert logs.asked.count(LogAsk(3)) == 1
-    logs.texts[LogAsk(4)] = OOM
+    assert logs.asked.count(LogRequest(3)) == 1
+    logs.texts[LogRequest(4)] = OOM
     look(data, logs, minute=190)
     row = findings(data)[1]
     assert (row["log_state"], row["log_error"], row["category"]) == ("stored", None, "cuda_oom")
@@ -142,7 +145,7 @@ def test_a_log_that_cannot_be_had_is_a_fact_and_asked_for_again_less_and_less_of
 
 
 def test_after_many_times_a_log_is_given_up_and_that_is_said(store, data):
-    logs = FakeLogs({LogAsk(3): OOM, LogAsk(4): DOWN, LogAsk(4, is_controller=True): DOWN})
+    logs = FakeLogs({LogRequest(3): OOM, LogRequest(4): DOWN, LogRequest(4, is_controller=True): DOWN})
     said = [
         sentence
         for hour in range(1, MOST_ASKS + 5)
@@ -156,18 +159,18 @@ def test_after_many_times_a_log_is_given_up_and_that_is_said(store, data):
 
 
 def test_a_log_that_does_not_exist_is_asked_for_once(store, data):
-    logs = FakeLogs({LogAsk(3): OOM, LogAsk(4): GONE, LogAsk(4, is_controller=True): GONE})
+    logs = FakeLogs({LogRequest(3): OOM, LogRequest(4): GONE, LogRequest(4, is_controller=True): GONE})
     look(data, logs)
     look(data, logs, minute=500)
-    assert logs.asked.count(LogAsk(4)) == 1
-    assert findings(data)[1]["log_error"] == "SkyPilot knows no such job"
+    assert logs.asked.count(LogRequest(4)) == 1
+    assert findings(data)[1]["log_error"] == "SkyPilot does not know the job"
 
 
 def test_where_the_run_log_is_lost_the_controllers_is_read(store, data):
-    logs = FakeLogs({LogAsk(4): "Job 4 not found.", LogAsk(4, is_controller=True): "provisioning\n"})
+    logs = FakeLogs({LogRequest(4): "Job 4 not found.", LogRequest(4, is_controller=True): "provisioning\n"})
     look(data, logs)
     row = findings(data)[1]
-    assert (row["log_state"], row["log_error"]) == ("stored", "SkyPilot knows no such job")
+    assert (row["log_state"], row["log_error"]) == ("stored", "SkyPilot does not know the job")
     assert load_log(store, "4.log") is None
 
 
@@ -192,7 +195,7 @@ def test_what_is_over_the_budget_of_one_poll_comes_with_the_next(store, data):
     manifest = read_manifest(store)
     first = examine(store, manifest, logs, now=START, budget=Budget(jobs=1))
     assert (len(findings(data)), first.left_count) == (1, 1)
-    assert first.sentence() == "1 failure examined: 1 cuda_oom; 1 failure without its log yet"
+    assert first.sentence() == "1 failure examined: 1 cuda_oom; 1 failure without a log yet"
     look(data, logs)
     assert len(findings(data)) == 2
     assert len(logs.asked) == 2
@@ -228,9 +231,9 @@ def test_a_failure_that_comes_while_others_are_examined_is_not_forgotten(store, 
             )
             yield from super().read(asks, timeout_s=timeout_s)
 
-    examine(store, read_manifest(store), Late({LogAsk(3): OOM}), now=START)
+    examine(store, read_manifest(store), Late({LogRequest(3): OOM}), now=START)
     assert unexamined.is_due(store, START)
-    examine(store, read_manifest(store), FakeLogs({LogAsk(2): OOM}), now=START)
+    examine(store, read_manifest(store), FakeLogs({LogRequest(2): OOM}), now=START)
     assert len(findings(data)) == 3
 
 
@@ -252,7 +255,7 @@ def test_other_rules_or_patterns_examine_anew_from_the_stored_logs(store, data, 
 
 def test_without_a_reader_what_was_never_asked_for_stays_to_be_asked(store, data):
     examine(store, read_manifest(store), None, now=START)
-    assert [row["log_error"] for row in findings(data)] == ["not asked for yet"] * 2
+    assert [row["log_error"] for row in findings(data)] == ["not requested yet"] * 2
     look(data, oom_logs())
     assert {row["log_state"] for row in findings(data)} == {"stored"}
 
@@ -275,17 +278,17 @@ def test_a_damaged_log_is_fetched_again(store, data):
     store.findings.unlink()
     logs = oom_logs()
     examine(store, read_manifest(store), logs, now=START)
-    assert logs.asked == [LogAsk(3)]
+    assert logs.asked == [LogRequest(3)]
     assert findings(data)[0]["category"] == "cuda_oom"
 
 
 def test_each_failed_task_of_a_job_has_a_finding(config, data):
     tasks = [ended({**RUNNING[0], "task_id": number}, "FAILED") for number in (0, 1)]
     adopt(config, FakeQueue(tasks), data, now=START)
-    logs = FakeLogs({LogAsk(1): OOM})
+    logs = FakeLogs({LogRequest(1): OOM})
     look(data, logs, queue=FakeQueue(tasks))
     assert [row["category"] for row in findings(data, "task_id, category")] == ["cuda_oom"] * 2
-    assert logs.asked == [LogAsk(1)]
+    assert logs.asked == [LogRequest(1)]
 
 
 def test_a_replay_examines_with_the_recordings_logs_and_clock(tmp_path, data):

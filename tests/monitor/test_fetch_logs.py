@@ -16,7 +16,7 @@ from fmon.model import Pattern
 from fmon.monitor.classify import examine
 from fmon.monitor.fetch_logs import Budget, budget_of
 from fmon.sky.logs import NoLogs, RecordedLogs
-from fmon.sky.reader import LogAsk, LogMissingError, LogsDownError
+from fmon.sky.reader import LogMissingError, LogRequest, LogsDownError
 from fmon.store import unexamined
 from fmon.store.durable import lock
 from fmon.store.findings import read_findings
@@ -28,7 +28,7 @@ from tests.support.queues import NAMES, START, FakeLogs, FakeQueue, job
 from tests.support.world import write_config
 
 REFUSED = QueueError("no permission", error_type="HTTP403")
-GONE = LogMissingError("SkyPilot knows no such job")
+GONE = LogMissingError("SkyPilot does not know the job")
 DOWN = LogsDownError("no server", error_type="ApiServerConnectionError")
 OOM = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 82.00 MiB.\n"
 FAILED = [
@@ -152,7 +152,7 @@ class TestBudget:
     def test_a_job_and_its_controller_count_as_one(self, store):
         logs = Refusing()
         examined(store, logs, budget=Budget(jobs=1))
-        assert logs.asked == [LogAsk(1), LogAsk(1, is_controller=True)]
+        assert logs.asked == [LogRequest(1), LogRequest(1, is_controller=True)]
         assert told(store) == {1: 1}
 
     def test_who_was_never_asked_for_comes_before_who_was(self, store):
@@ -209,7 +209,7 @@ class TestRefusals:
         logs = Refusing()
         assert sum(examine(store, manifest, logs, now=START, budget=None).categories.values()) == 4
         assert logs.asked == []
-        assert told(store, "log_error") == dict.fromkeys(range(1, 5), "SkyPilot knows no such job")
+        assert told(store, "log_error") == dict.fromkeys(range(1, 5), "SkyPilot does not know the job")
         assert told(store, "is_given_up") == dict.fromkeys(range(1, 5), True)
 
     def test_death_at_any_system_call_forgets_no_refusal_that_was_stored(self, store, tmp_path):
@@ -234,7 +234,7 @@ class TestServerThatIsDown:
     def test_it_answers_for_all_that_were_wanted_and_only_the_first_is_counted(self, store):
         logs = Refusing(DOWN)
         done = examined(store, logs)
-        assert logs.asked == [LogAsk(1)]
+        assert logs.asked == [LogRequest(1)]
         assert told(store) == {1: 1, 2: 0, 3: 0, 4: 0}
         assert done.missing == dict.fromkeys(range(1, 5), "no server")
         assert done.left_count == 0
@@ -245,9 +245,9 @@ class TestServerThatIsDown:
 
     def test_when_it_is_back_who_was_not_asked_for_comes_first_and_findings_get_better(self, store):
         examined(store, Refusing(DOWN))
-        logs = FakeLogs({LogAsk(number): OOM for number in range(1, 5)})
+        logs = FakeLogs({LogRequest(number): OOM for number in range(1, 5)})
         assert examined(store, logs).categories == {}, "a minute must pass"
         examined(store, logs, minute=1)
-        assert logs.asked == [LogAsk(2), LogAsk(3), LogAsk(4), LogAsk(1)]
+        assert logs.asked == [LogRequest(2), LogRequest(3), LogRequest(4), LogRequest(1)]
         assert told(store, "category") == dict.fromkeys(range(1, 5), "cuda_oom")
         assert not store.unexamined.exists()

@@ -170,7 +170,7 @@ def test_status_shows_a_firing_first_and_ends_with_5(store, examined, monkeypatc
     seen = status(connect(store.path.parent, store.experiment_id, queries=QUERIES))
     assert seen.alarms[0].kind == "kill_switch"
     assert seen.alarms[0].message == (
-        "3 jobs failed with the identical error (code) at model=a; better cancelled: job 4: "
+        "3 jobs failed with the identical error (code) at model=a; to cancel job 4, run "
         "fmon cancel --kill-switch -e small-20260101T000000Z"
     )
     assert exit_status(seen) == 5

@@ -48,7 +48,7 @@ def test_the_poll_that_sees_three_identical_failures_records_the_firing(config, 
     assert "dry_run" not in event
     assert polled.examined[0].sentence() == (
         "3 failures examined: 3 import_error; the kill switch fired: 3 jobs failed with the identical error "
-        "(import_error) at model=sam3; better cancelled: job 9, 10: "
+        "(import_error) at model=sam3; to cancel job 9, 10, run "
         "fmon cancel --kill-switch -e burst-20260322T050000Z"
     )
 
@@ -69,7 +69,7 @@ def test_watch_records_the_firing_and_status_says_what_to_type(config, data):
     next(polls)
     seen = status(connect(data, queries=QUERIES, now=START + timedelta(minutes=1)))
     assert seen.alarms[0].message.endswith(
-        "better cancelled: job 9, 10: fmon cancel --kill-switch -e burst-20260322T050000Z"
+        "to cancel job 9, 10, run fmon cancel --kill-switch -e burst-20260322T050000Z"
     )
     assert exit_status(seen) == 5
 

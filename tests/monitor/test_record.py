@@ -8,7 +8,7 @@ from fmon.clock import Clock
 from fmon.errors import ConfigError, QueueError
 from fmon.monitor.record import record
 from fmon.monitor.replay import replay
-from fmon.sky.reader import LogAsk
+from fmon.sky.reader import LogRequest
 from tests.support.queries import select
 from tests.support.queues import NAMES, START, FakeLogs, FakeQueue, job
 from tests.support.world import write_config
@@ -48,8 +48,8 @@ def test_a_recording_replays_to_the_same_states(tmp_path, logs):
         "failure_reason": f"key {SECRET}",
     }
     for seen in RUNNING:
-        logs.texts[LogAsk(seen["job_id"])] = f"token={SECRET}\nlast line"
-        logs.texts[LogAsk(seen["job_id"], is_controller=True)] = "controller"
+        logs.texts[LogRequest(seen["job_id"])] = f"token={SECRET}\nlast line"
+        logs.texts[LogRequest(seen["job_id"], is_controller=True)] = "controller"
     out = tmp_path / "out"
     stranger = job(99, "dynunet-dice_ce_cldice_more")
     down = QueueError("down", error_type="ApiServerConnectionError")
@@ -81,7 +81,7 @@ def test_the_limit_on_conditions_can_be_set(tmp_path, logs):
 
 
 def test_a_log_that_cannot_be_had_is_said(tmp_path, logs):
-    logs.texts[LogAsk(1)] = QueueError("log is gone", error_type="Timeout")
+    logs.texts[LogRequest(1)] = QueueError("log is gone", error_type="Timeout")
     done = [{**seen, "status": "SUCCEEDED"} for seen in RUNNING]
     said = run(write_config(tmp_path), tmp_path / "out", done, logs=logs)
     assert said[1] == "no 1.log (log is gone)"

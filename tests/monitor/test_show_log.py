@@ -7,7 +7,7 @@ from fmon.errors import ConfigError, QueueError
 from fmon.launch.adopt import adopt
 from fmon.monitor.poll import poll
 from fmon.monitor.show_log import chosen_jobs, logs
-from fmon.sky.reader import LogAsk
+from fmon.sky.reader import LogRequest
 from tests.support.queues import NAMES, START, FakeLogs, FakeQueue, job
 from tests.support.typed import typed
 from tests.support.world import write_config
@@ -36,10 +36,10 @@ class Live(Outside):
 def data(tmp_path):
     """Job 1 runs; 2 failed in silence; 3 and then 4 are of one condition."""
     texts = {
-        LogAsk(2, **CONTROLLER): "no node for job 2\n",
-        LogAsk(3): "third\n",
-        LogAsk(4): "fourth \x07bell\n",
-        LogAsk(4, **CONTROLLER): "setup of job 4\n",
+        LogRequest(2, **CONTROLLER): "no node for job 2\n",
+        LogRequest(3): "third\n",
+        LogRequest(4): "fourth \x07bell\n",
+        LogRequest(4, **CONTROLLER): "setup of job 4\n",
     }
     queue = FakeQueue(JOBS)
     adopt(write_config(tmp_path / "config"), queue, tmp_path / "data", now=START)
@@ -51,7 +51,7 @@ def test_a_condition_shows_the_stored_log_of_its_newest_job(data):
     live = FakeLogs()
     found = logs(data, None, "sam3-dice_ce", live)
     assert (found.text, found.is_stored, found.others) == ("fourth \x07bell\n", True, [3])
-    assert found.sentence() == "log of job 4 (sam3-dice_ce), stored; the condition has also job 3"
+    assert found.sentence() == "log of job 4 (sam3-dice_ce), stored; other jobs of the condition: 3"
     assert live.asked == []
 
 
@@ -67,15 +67,15 @@ def test_the_controllers_log_is_shown_on_request_and_where_the_job_was_silent(da
 
 
 def test_a_log_that_is_not_stored_is_read_live_cleaned_and_redacted(data):
-    live = FakeLogs({LogAsk(1): "(dynunet-dice_ce, pid=7) \x1b[31mepoch 1 MY_TOKEN=abcdef\x1b[0m\n"})
+    live = FakeLogs({LogRequest(1): "(dynunet-dice_ce, pid=7) \x1b[31mepoch 1 MY_TOKEN=abcdef\x1b[0m\n"})
     found = logs(data, None, "dynunet-dice_ce", live)
     assert (found.text, found.is_stored) == ("epoch 1 MY_TOKEN=[redacted:token]\n", False)
 
 
 @pytest.mark.parametrize("answer", [QueueError("no server", error_type="Timeout"), "Job 1 not found."])
 def test_a_live_log_that_cannot_be_had_is_a_queue_error(data, answer):
-    with pytest.raises(QueueError, match=r"no log of job 1: (no server|SkyPilot knows no such job)"):
-        logs(data, None, "1", FakeLogs({LogAsk(1): answer}))
+    with pytest.raises(QueueError, match=r"no log of job 1: (no server|SkyPilot does not know the job)"):
+        logs(data, None, "1", FakeLogs({LogRequest(1): answer}))
 
 
 def test_an_unknown_condition_is_refused_with_the_nearest_one(data):
@@ -109,7 +109,7 @@ def test_a_selection_prints_each_log_below_its_name(data):
 
 
 def test_of_several_logs_those_that_can_be_had_are_printed_before_it_fails(data):
-    live = FakeLogs({LogAsk(1): QueueError("no server", error_type="x")})
+    live = FakeLogs({LogRequest(1): QueueError("no server", error_type="x")})
     done = typed(Live(live), "logs", "1", "model=sam3", "--data", data)
     assert isinstance(done.exception, QueueError)
     assert done.stdout.splitlines() == ["==> sam3-dice_ce (job 4) <==", "fourth \\x07bell"]

@@ -155,7 +155,7 @@ class TestEta:
         poll(store, 0, [job(number) for number in range(1, 7)])
         eta = seen(tmp_path).eta
         assert (eta.at, eta.rest_s) == (None, None)
-        assert "nothing comparable has succeeded" in eta.rule
+        assert "no comparable condition has succeeded" in eta.rule
 
     def test_is_unknown_while_nothing_runs(self, tmp_path):
         store = study(tmp_path, {"cell": [0, 1, 2]})

@@ -240,15 +240,15 @@ class TestGh:
 
     def test_that_hangs_is_given_up(self, store, tmp_path, github):
         (tmp_path / "bin/gh").write_text("#!/bin/sh\nexec sleep 60\n")
-        with pytest.raises(GitHubError, match=r"did not end within 0\.2 s"):
+        with pytest.raises(GitHubError, match=r"did not finish within 0\.2 s"):
             file(store, tmp_path / "reports", timeout_s=0.2)
 
     @pytest.mark.parametrize("said", ["", "not JSON", "{"])
     def test_that_answers_nonsense_is_said_to(self, github, said):
         (github.parent / "bin/gh").write_text(f"#!/bin/sh\necho '{said}'\n")
-        with pytest.raises(GitHubError, match="is gh up to date"):
+        with pytest.raises(GitHubError, match="check that gh is up to date"):
             GitHub(str(github.parent / "bin/gh"), "lab/study").labelled("fmon")
-        with pytest.raises(GitHubError, match="is gh up to date"):
+        with pytest.raises(GitHubError, match="check that gh is up to date"):
             GitHub(str(github.parent / "bin/gh"), "lab/study").comment(1, "x")
 
     def test_tells_the_repository_of_the_folder(self, github):

@@ -130,7 +130,7 @@ def _seconds(raw):
 
 
 def test_what_is_no_log_is_told_from_one():
-    assert no_log("Job 7 not found.") == "SkyPilot knows no such job"
+    assert no_log("Job 7 not found.") == "SkyPilot does not know the job"
     assert no_log("Job 7 not found.\nTraceback") is None
     gone = (
         "Task train(0) log has been cleaned at 2026-01-01 00:00:00.\n\u2713 Job finished (status: FAILED).\n"

@@ -82,14 +82,14 @@ def test_the_server_is_asked_once_and_told_how_far_back(report):
 def test_an_answer_that_is_no_report_is_one_sentence(report, answer, monkeypatch):
     server = report()
     server.on_get = lambda it: it.send(200, payload(answer))
-    with pytest.raises(QueueError, match="where its cost report should be"):
+    with pytest.raises(QueueError, match="instead of its cost report"):
         reported_costs({1: ["a"]}, days=1)
 
 
 def test_a_server_that_hangs_is_not_waited_for(report):
     server = report()
     server.on_get = lambda it: it.hang()
-    with pytest.raises(QueueError, match=r"within 0.3 s; it may be busy, the next report asks again"):
+    with pytest.raises(QueueError, match=r"within 0.3 s; it may be busy; the next report tries again"):
         reported_costs({1: ["a"]}, days=1, timeout_s=0.3)
 
 

@@ -104,7 +104,7 @@ def test_nobody_is_made_up_where_skypilot_was_never_used(server, home):
 )
 def test_an_endpoint_that_is_no_url_is_one_sentence(home, monkeypatch, endpoint):
     monkeypatch.setenv("SKYPILOT_API_SERVER_ENDPOINT", endpoint)
-    with pytest.raises(QueueError, match="is no http"):
+    with pytest.raises(QueueError, match="is not an http"):
         find_endpoint()
 
 

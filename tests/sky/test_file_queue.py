@@ -61,13 +61,13 @@ def test_nan_as_python_prints_it_is_unknown(read):
     [
         ("", "is empty"),
         (" \n", "is empty"),
-        ("no json", "holds no JSON array of jobs"),
-        ("[1, 2]", "holds no JSON array of jobs"),
-        ('[{"job_id": 1', "holds no JSON array of jobs"),
-        ("[" * 100_000, "holds no JSON array of jobs"),
-        ("[\n" * 10_000, "holds no JSON array of jobs"),
-        (b"\x80\x04\x95pickle", "holds no JSON array of jobs"),
-        ('{"jobs": 5}', "holds no JSON array of jobs"),
+        ("no json", "contains no JSON array of jobs"),
+        ("[1, 2]", "contains no JSON array of jobs"),
+        ('[{"job_id": 1', "contains no JSON array of jobs"),
+        ("[" * 100_000, "contains no JSON array of jobs"),
+        ("[\n" * 10_000, "contains no JSON array of jobs"),
+        (b"\x80\x04\x95pickle", "contains no JSON array of jobs"),
+        ('{"jobs": 5}', "contains no JSON array of jobs"),
         ('{"error": "Could not connect\\nto the server"}', "Could not connect to the server"),
         ('{"error": {"type": "ClusterNotUpError", "message": "no jobs"}}', "no jobs"),
     ],
@@ -104,7 +104,7 @@ def test_another_source_is_refused(src):
     if src == "sky:":
         assert open_queue(src).name == "sky"
         return
-    with pytest.raises(ConfigError, match="is no source of jobs"):
+    with pytest.raises(ConfigError, match="is not a valid source"):
         open_queue(src)
 
 

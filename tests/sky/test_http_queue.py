@@ -201,7 +201,7 @@ def test_another_shape_is_a_bad_answer(server, body):
 
 def test_a_server_that_keeps_jobs_back_is_not_believed(server):
     server.on_get = lambda it: it.send(200, payload(table(server.jobs, total=120)))
-    assert "2 records of 120 jobs" in str(fault(HttpQueue()))
+    assert "2 of 120 jobs" in str(fault(HttpQueue()))
 
 
 def test_something_that_speaks_no_http_is_a_bad_answer(server):

@@ -8,7 +8,7 @@ from fmon.errors import QueueError
 from fmon.sky.head_and_tail import MARK, Ends
 from fmon.sky.http_logs import HttpLogs
 from fmon.sky.logs import NoLogs, RecordedLogs, SkyLogs, open_logs, read_log
-from fmon.sky.reader import LogAsk, LogMissingError, LogsDownError
+from fmon.sky.reader import LogMissingError, LogRequest, LogsDownError
 from tests.support.fake_server import failed
 from tests.support.queues import FakeLogs
 
@@ -17,7 +17,7 @@ MB = 1 << 20
 
 def read(server, *, each_s=5.0, timeout_s=5.0, stream_bytes=32 * MB):
     """Read the log of job 7."""
-    return read_log(HttpLogs(each_s=each_s, stream_bytes=stream_bytes), LogAsk(7), timeout_s=timeout_s)
+    return read_log(HttpLogs(each_s=each_s, stream_bytes=stream_bytes), LogRequest(7), timeout_s=timeout_s)
 
 
 def test_a_log_comes_as_it_is(server):
@@ -64,7 +64,7 @@ def test_a_log_that_never_ends_is_a_timeout_in_time(server):
 
     server.on_logs = script
     began = time.monotonic()
-    with pytest.raises(QueueError, match=r"did not give the whole log within 0.6 s"):
+    with pytest.raises(QueueError, match=r"did not send the entire log within 0.6 s"):
         read(server, each_s=0.6)
     assert time.monotonic() - began < 3
 
@@ -114,8 +114,8 @@ def test_a_request_that_a_restarted_server_has_forgotten_does_not_cost_the_log(s
 
 def test_behind_a_server_that_is_down_nothing_more_is_asked(server):
     server.on_logs = lambda it: it.cut()
-    ((ask, answer),) = HttpLogs().read([LogAsk(1), LogAsk(2)], timeout_s=30)
-    assert ask == LogAsk(1)
+    ((ask, answer),) = HttpLogs().read([LogRequest(1), LogRequest(2)], timeout_s=30)
+    assert ask == LogRequest(1)
     assert isinstance(answer, LogsDownError)
     assert answer.error_type == "ApiServerConnectionError"
 
@@ -128,7 +128,7 @@ def test_a_server_that_hangs_three_times_in_a_row_is_taken_as_down(server):
             it.hang()
 
     server.on_logs = script
-    answers = list(HttpLogs(each_s=0.3).read([LogAsk(number) for number in range(1, 9)], timeout_s=30))
+    answers = list(HttpLogs(each_s=0.3).read([LogRequest(number) for number in range(1, 9)], timeout_s=30))
     assert [ask.job_id for ask, _ in answers] == [1, 2, 3, 4, 5, 6]
     assert [isinstance(answer, LogsDownError) for _, answer in answers] == [False] * 5 + [True]
     assert answers[-1][1].error_type == "Timeout"
@@ -142,45 +142,49 @@ def test_one_slow_log_does_not_keep_the_next_from_being_read(server):
             it.stream(b"second\n")
 
     server.on_logs = script
-    (_, first), (_, second) = HttpLogs(each_s=0.4).read([LogAsk(1), LogAsk(2)], timeout_s=5)
+    (_, first), (_, second) = HttpLogs(each_s=0.4).read([LogRequest(1), LogRequest(2)], timeout_s=5)
     assert first.error_type == "Timeout"
     assert second == b"second\n"
 
 
 def test_what_there_is_no_time_for_is_not_asked(server):
     server.on_logs = lambda it: it.hang()
-    answers = list(HttpLogs(each_s=0.6).read([LogAsk(1), LogAsk(2), LogAsk(3)], timeout_s=0.7))
-    assert [ask for ask, _ in answers] == [LogAsk(1), LogAsk(2)]
+    answers = list(HttpLogs(each_s=0.6).read([LogRequest(1), LogRequest(2), LogRequest(3)], timeout_s=0.7))
+    assert [ask for ask, _ in answers] == [LogRequest(1), LogRequest(2)]
 
 
 def test_what_plain_http_can_not_do_the_sdk_does_for_all_the_rest_at_once():
     login = QueueError("requires login", error_type="AuthRequired")
-    http = FakeLogs({LogAsk(1): "one", LogAsk(2): login, LogAsk(3): login})
-    sdk = FakeLogs({LogAsk(2): "two", LogAsk(3): "three"})
-    answers = dict(SkyLogs(http, lambda: sdk).read([LogAsk(1), LogAsk(2), LogAsk(3)], timeout_s=5))
+    http = FakeLogs({LogRequest(1): "one", LogRequest(2): login, LogRequest(3): login})
+    sdk = FakeLogs({LogRequest(2): "two", LogRequest(3): "three"})
+    answers = dict(
+        SkyLogs(http, lambda: sdk).read([LogRequest(1), LogRequest(2), LogRequest(3)], timeout_s=5)
+    )
     assert [*answers.values()] == [b"one", b"two", b"three"]
-    assert http.asked == [LogAsk(1), LogAsk(2)]
-    assert sdk.asked == [LogAsk(2), LogAsk(3)]
+    assert http.asked == [LogRequest(1), LogRequest(2)]
+    assert sdk.asked == [LogRequest(2), LogRequest(3)]
 
 
 def test_a_server_that_fails_is_not_asked_again_through_the_sdk():
     down = QueueError("down", error_type="HTTP500")
-    ((_, answer),) = SkyLogs(FakeLogs({LogAsk(1): down}), pytest.fail).read([LogAsk(1)], timeout_s=5)
+    ((_, answer),) = SkyLogs(FakeLogs({LogRequest(1): down}), pytest.fail).read([LogRequest(1)], timeout_s=5)
     assert answer is down
 
 
 def test_a_recording_gives_its_files_and_says_which_one_it_lacks(tmp_path):
     (tmp_path / "7.log").write_text("own\n")
-    answers = dict(RecordedLogs(tmp_path).read([LogAsk(7), LogAsk(7, is_controller=True)], timeout_s=1))
-    assert answers[LogAsk(7)] == b"own\n"
-    missing = answers[LogAsk(7, is_controller=True)]
+    answers = dict(
+        RecordedLogs(tmp_path).read([LogRequest(7), LogRequest(7, is_controller=True)], timeout_s=1)
+    )
+    assert answers[LogRequest(7)] == b"own\n"
+    missing = answers[LogRequest(7, is_controller=True)]
     assert isinstance(missing, LogMissingError)
     assert "7.controller.log" in str(missing)
 
 
 def test_a_queue_from_a_file_has_no_logs():
     with pytest.raises(LogMissingError, match=r"read from file:q.json, which has no logs"):
-        read_log(open_logs("file:q.json"), LogAsk(7))
+        read_log(open_logs("file:q.json"), LogRequest(7))
     assert isinstance(open_logs("file:-"), NoLogs)
 
 

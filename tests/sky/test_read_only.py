@@ -17,7 +17,7 @@ from fmon.sky.http_logs import HttpLogs
 from fmon.sky.http_queue import HttpQueue
 from fmon.sky.logs import NoLogs, RecordedLogs, SkyLogs, open_logs
 from fmon.sky.queue import SkyQueue, open_queue
-from fmon.sky.reader import LogAsk, LogReader, QueueReader
+from fmon.sky.reader import LogReader, LogRequest, QueueReader
 from fmon.sky.sdk import SdkLogs, SdkQueue
 from tests.support.fake_server import failed, payload, table
 
@@ -113,7 +113,7 @@ def test_a_look_over_http_loads_nothing_heavy(server):
 
 
 def test_a_log_is_read_without_following_it_or_starting_a_controller(server):
-    list(HttpLogs().read([LogAsk(7, is_controller=True)], timeout_s=30))
+    list(HttpLogs().read([LogRequest(7, is_controller=True)], timeout_s=30))
     assert server.asked == ["POST /jobs/logs", "GET /api/get"]
     asked = json.loads(server.requests[0][3])
     assert asked == {"job_id": 7, "controller": True, "follow": False, "refresh": False, "tail": None}

@@ -134,20 +134,20 @@ def test_a_text_that_is_none_is_unknown(value):
 @pytest.mark.parametrize(
     ("item", "sentence"),
     [
-        ({"status": "RUNNING"}, "queue record 0: there is no job_id"),
-        ({"job_id": "7", "status": "RUNNING"}, "queue record 0: str is no usable job_id"),
-        ({"job_id": True, "status": "RUNNING"}, "queue record 0: bool is no usable job_id"),
-        ({"job_id": 1.5, "status": "RUNNING"}, "queue record 0: float is no usable job_id"),
-        ({"job_id": math.nan, "status": "RUNNING"}, "queue record 0: float is no usable job_id"),
-        ({"job_id": -1, "status": "RUNNING"}, "queue record 0: int is no usable job_id"),
-        ({"job_id": 2**63, "status": "RUNNING"}, "queue record 0: int is no usable job_id"),
+        ({"status": "RUNNING"}, "queue record 0: job_id is missing"),
+        ({"job_id": "7", "status": "RUNNING"}, "queue record 0: job_id is not a valid id (str)"),
+        ({"job_id": True, "status": "RUNNING"}, "queue record 0: job_id is not a valid id (bool)"),
+        ({"job_id": 1.5, "status": "RUNNING"}, "queue record 0: job_id is not a valid id (float)"),
+        ({"job_id": math.nan, "status": "RUNNING"}, "queue record 0: job_id is not a valid id (float)"),
+        ({"job_id": -1, "status": "RUNNING"}, "queue record 0: job_id is not a valid id (int)"),
+        ({"job_id": 2**63, "status": "RUNNING"}, "queue record 0: job_id is not a valid id (int)"),
         (
             {"job_id": 7, "task_id": "a", "status": "RUNNING"},
-            "queue record 0: str is no usable task_id of job 7",
+            "queue record 0: task_id of job 7 is not a valid id (str)",
         ),
         ({"job_id": 7}, "queue record 0: job 7 has no status"),
-        ({"job_id": 7, "status": 3}, "queue record 0: job 7 has int as status"),
-        ({"job_id": 7, "status": ""}, "queue record 0: job 7 has str as status"),
+        ({"job_id": 7, "status": 3}, "queue record 0: job 7 has a status of type int"),
+        ({"job_id": 7, "status": ""}, "queue record 0: job 7 has a status of type str"),
         ([1], "queue record 0: it is list, not an object"),
         (None, "queue record 0: it is NoneType, not an object"),
     ],
@@ -161,14 +161,14 @@ def test_the_rest_is_read_beside_a_record_that_can_not_be_used():
         [{"job_id": 1, "status": "A"}, {"secret": "hf_x"}, {"job_id": 2.0, "status": "B"}]
     )
     assert [seen.job_id for seen in records] == [1, 2]
-    assert bad == ["queue record 1: there is no job_id"]
+    assert bad == ["queue record 1: job_id is missing"]
 
 
 def test_tasks_of_one_job_are_records_of_their_own_and_a_repeated_one_is_named():
     raw = [{"job_id": 1, "task_id": task, "status": "A"} for task in (0, 1, None)]
     records, bad = parse_records(raw)
     assert [seen.task_id for seen in records] == [0, 1]
-    assert bad == ["queue record 2: job 1 task 0 is there twice; the first one was kept"]
+    assert bad == ["queue record 2: job 1 task 0 appears twice; only the first one is used"]
 
 
 def test_secrets_in_reasons_are_redacted():

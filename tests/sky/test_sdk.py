@@ -16,7 +16,7 @@ from fmon.errors import QueueError
 from fmon.sky import sdk
 from fmon.sky.http_queue import HttpQueue
 from fmon.sky.queue import SkyQueue, open_queue
-from fmon.sky.reader import Answer, LogAsk, LogsDownError
+from fmon.sky.reader import Answer, LogRequest, LogsDownError
 from fmon.sky.sdk import SdkLogs, SdkQueue, ask_worker
 from tests.support.fake_server import payload, table
 
@@ -144,7 +144,7 @@ def test_logs_of_several_jobs_are_read_by_one_process_and_not_followed(stand_in,
         logs=f"open({str(home / 'asked')!r}, 'a').write(str(__import__('os').getpid()) + '\\n')\n"
         "return iter([repr(sorted(asked.items())), None, '\\n'])"
     )
-    asks = [LogAsk(7), LogAsk(8, is_controller=True)]
+    asks = [LogRequest(7), LogRequest(8, is_controller=True)]
     answers = dict(SdkLogs().read(asks, timeout_s=30))
     rest = "('follow', False), ('job_id', {}), ('preload_content', False)]\n"
     assert answers[asks[0]].decode() == "[('controller', False), " + rest.format(7)
@@ -167,7 +167,7 @@ def test_a_log_that_does_not_end_costs_itself_and_those_behind_it(stand_in):
 
 def test_what_one_log_fails_with_is_its_own_answer(stand_in):
     stand_in(logs="if asked['job_id'] == 7:\n    raise PermissionError('no login')\nreturn iter(['eight'])")
-    (_, first), (_, second) = SdkLogs().read([LogAsk(7), LogAsk(8)], timeout_s=30)
+    (_, first), (_, second) = SdkLogs().read([LogRequest(7), LogRequest(8)], timeout_s=30)
     assert first.error_type == "PermissionError"
     assert second == b"eight"
 
@@ -175,8 +175,8 @@ def test_what_one_log_fails_with_is_its_own_answer(stand_in):
 def test_where_no_worker_starts_the_first_log_says_why_for_all(home, monkeypatch):
     (home / "sky.py").write_text("raise ImportError('no sky here')")
     monkeypatch.setenv("PYTHONPATH", str(home))
-    ((ask, error),) = SdkLogs().read([LogAsk(7), LogAsk(8)], timeout_s=30)
-    assert ask == LogAsk(7)
+    ((ask, error),) = SdkLogs().read([LogRequest(7), LogRequest(8)], timeout_s=30)
+    assert ask == LogRequest(7)
     assert isinstance(error, LogsDownError)
     assert "no sky here" in str(error)
 

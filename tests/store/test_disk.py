@@ -94,7 +94,7 @@ def test_a_read_only_store_refuses_polls_and_can_be_read(disk):
         lambda: append_event(store, AttachEvent(at=START, jobs={}, source="x")),
         partial(close, store),
     ):
-        with pytest.raises(StoreError, match="read-only"):
+        with pytest.raises(StoreError, match="make the file system writable"):
             attempt()
     assert len(polls_of(store)) == 1
     assert read_manifest(store) == manifest()

@@ -109,7 +109,7 @@ def test_a_field_of_a_newer_fmon_is_passed_over(store):
 
 def test_a_known_kind_that_lacks_a_field_is_refused_by_line(store):
     write(store, {"event": "x"}, {"at": "2026-03-22T05:00:00Z", "event": "launch_intent", "cycle": 0})
-    with pytest.raises(StoreError, match=r"events\.jsonl: line 2: .*attempt_key.*restore it"):
+    with pytest.raises(StoreError, match=r"events\.jsonl, line 2: .*attempt_key.*restore it"):
         read_events(store)
 
 

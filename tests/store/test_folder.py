@@ -36,7 +36,7 @@ def test_a_data_folder_that_does_not_exist_has_no_experiments(tmp_path):
 
 def test_a_data_folder_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="can't be read as a folder"):
+    with pytest.raises(ConfigError, match=r"can't be read .*; give the folder"):
         stores(tmp_path / "file")
 
 
@@ -59,9 +59,9 @@ def test_a_unique_start_is_enough_and_a_whole_id_beats_longer_ones(tmp_path):
 
 def test_an_ambiguous_or_unknown_start_names_the_candidates(tmp_path):
     make(tmp_path, *(f"grid-2026010{day}T000000Z" for day in range(1, 8)))
-    with pytest.raises(ConfigError, match=r"start of 7 experiments: grid-20260101T000000Z, .* and 2 more"):
+    with pytest.raises(ConfigError, match=r"matches 7 experiments: grid-20260101T000000Z, .* and 2 more"):
         find(tmp_path, "grid")
-    with pytest.raises(ConfigError, match="starts with 'x'; there are: grid-20260101T000000Z"):
+    with pytest.raises(ConfigError, match="starts with 'x'; choose one of: grid-20260101T000000Z"):
         find(tmp_path, "x")
 
 

@@ -69,7 +69,10 @@ def test_latency_is_kept_to_the_millisecond_and_an_error_on_one_line(store):
 
 def test_a_poll_that_waited_too_long_for_the_lock_is_refused(store, monkeypatch):
     monkeypatch.setattr(compaction, "LOCK_WAIT_S", 0.05)
-    with lock(store.lock_file, wait_s=0), pytest.raises(LockTaken, match="locked by another") as refusal:
+    with (
+        lock(store.lock_file, wait_s=0),
+        pytest.raises(LockTaken, match="another fmon process still holds the lock") as refusal,
+    ):
         poll(store, 0, record(1))
     assert refusal.value.exit_code == StoreError.exit_code == 14
     assert poll(store, 1, record(1)).poll_id == 1

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fmon.sky.reader import LogAsk
+from fmon.sky.reader import LogRequest
 from tests.support.queues import START, FakeLogs, job
 
 CONFIG = """\
@@ -14,7 +14,7 @@ prices: {L4: {spot: 0.22, on_demand: 0.70}}
 IDS = [f"{model}-{fold}" for model in ("dynunet", "sam3") for fold in range(5)]
 JOB_OF = {condition_id: number for number, condition_id in enumerate(IDS, start=1)}
 SETUP_ERROR = "ERROR: No matching distribution found for mamba-ssm==9\n"
-LOGS = {LogAsk(JOB_OF[f"sam3-{fold}"]): SETUP_ERROR for fold in range(5)}
+LOGS = {LogRequest(JOB_OF[f"sam3-{fold}"]): SETUP_ERROR for fold in range(5)}
 WAITING = ["sam3-3", "sam3-4"]
 """The jobs of the level that have not failed yet."""
 

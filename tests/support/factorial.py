@@ -17,7 +17,7 @@ from fmon.manifest.build import new_manifest
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import Attempt, Entry
 from fmon.monitor.poll import poll
-from fmon.sky.reader import Answer, LogAsk
+from fmon.sky.reader import Answer, LogRequest
 from fmon.sky.record import parse_records
 from fmon.store.events import append_event
 from fmon.store.folder import Store
@@ -145,7 +145,7 @@ class _Queue:
 
     def __init__(self) -> None:
         self.jobs: dict[int, dict[str, Any]] = {}
-        self.logs: dict[LogAsk, str | bytes | QueueError] = {}
+        self.logs: dict[LogRequest, str | bytes | QueueError] = {}
         self._now = START
         self._is_down = False
 
@@ -176,7 +176,7 @@ class _Queue:
                 "failure_reason": "Job exited with exit code 1 (user program failure)." if cause else None,
             }
             if cause:
-                self.logs[LogAsk(entry.job_id)] = cause.log(entry.job_id)
+                self.logs[LogRequest(entry.job_id)] = cause.log(entry.job_id)
 
     def play(
         self,

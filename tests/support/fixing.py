@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from fmon.diagnose.diagnose import Diagnosis, diagnose
 from fmon.model import Record
-from fmon.sky.reader import LogAsk
+from fmon.sky.reader import LogRequest
 from fmon.store.folder import Store
 from fmon.store.unexamined import mark_pending
 from fmon.study import Study
@@ -23,7 +23,7 @@ ENDED = [job(number, "SUCCEEDED") for number in range(1, 7)]
 
 
 def diagnosed(
-    store: Store, records: Sequence[Record] = ENDED, logs: Mapping[LogAsk, str] | None = None
+    store: Store, records: Sequence[Record] = ENDED, logs: Mapping[LogRequest, str] | None = None
 ) -> Diagnosis:
     """Poll, and diagnose in full."""
     poll(store, 20, records)

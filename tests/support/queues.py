@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fmon.errors import QueueError
-from fmon.sky.reader import Answer, LogAsk
+from fmon.sky.reader import Answer, LogRequest
 from fmon.sky.record import parse_records
 
 START = datetime(2026, 3, 22, 5, 0, tzinfo=UTC)
@@ -62,13 +62,13 @@ class FakeLogs:
 
     name = "sky"
 
-    def __init__(self, texts: dict[LogAsk, str | bytes | QueueError] | None = None) -> None:
+    def __init__(self, texts: dict[LogRequest, str | bytes | QueueError] | None = None) -> None:
         self.texts = texts or {}
-        self.asked: list[LogAsk] = []
+        self.asked: list[LogRequest] = []
 
     def read(
-        self, asks: Sequence[LogAsk], *, timeout_s: float
-    ) -> Iterator[tuple[LogAsk, bytes | QueueError]]:
+        self, asks: Sequence[LogRequest], *, timeout_s: float
+    ) -> Iterator[tuple[LogRequest, bytes | QueueError]]:
         """Answer all at once."""
         for ask in asks:
             self.asked.append(ask)

@@ -16,7 +16,7 @@ from fmon.launch.launch import LaunchDependencies, Launched, LaunchOptions, laun
 from fmon.manifest.build import new_manifest
 from fmon.manifest.file import write_manifest
 from fmon.monitor.poll import poll
-from fmon.sky.reader import LogAsk
+from fmon.sky.reader import LogRequest
 from fmon.store.folder import Store, stores
 from fmon.study import Study, open_study
 from tests.support.events import written_events
@@ -197,7 +197,7 @@ class World:
                 job_duration=RUN_S,
             )
             if has_failed:
-                self.logs.texts[LogAsk(job["job_id"])] = log
+                self.logs.texts[LogRequest(job["job_id"])] = log
         self.poll(is_examined=is_examined)
 
     # What there is

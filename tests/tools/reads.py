@@ -11,7 +11,7 @@ from fmon.warehouse.reads import READS
 from fmon.warehouse.views import VIEWS, made_and_commented, relations_in
 
 READS_PY = '''\
-"""What each view reads, as often as it does; by ``make docs``, as asking takes 100 ms at each start."""
+"""The relations that each view reads, once per reference; written by ``make docs``: parsing takes 100 ms."""
 
 READS: dict[str, tuple[str, ...]] = {}
 '''

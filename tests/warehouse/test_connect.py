@@ -71,11 +71,11 @@ def test_its_default_is_the_folder_data_whatever_the_environment_says(tmp_path, 
 
 def test_says_which_folder_it_looked_into(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=f"no experiment in data, that is {Path.cwd()}/data; "):
+    with pytest.raises(ConfigError, match=rf"no experiment in data \({Path.cwd()}/data\); "):
         fmon.connect()
 
 
 def test_says_which_experiments_there_are(tmp_path):
     new_store(tmp_path, ID)
-    with pytest.raises(ConfigError, match=f"starts with 'x'; there are: {ID}"):
+    with pytest.raises(ConfigError, match=f"starts with 'x'; choose one of: {ID}"):
         fmon.connect(tmp_path, "x")

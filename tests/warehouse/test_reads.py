@@ -8,7 +8,7 @@ import pytest
 
 from fmon.warehouse import connect, rows
 from fmon.warehouse.load import bind_reported
-from fmon.warehouse.views import make_again, read_twice, relations_in
+from fmon.warehouse.views import read_twice, recompute, relations_in
 from tests.support.stores import START, manifest
 
 
@@ -78,7 +78,7 @@ def test_tables_follow_a_source_that_is_filled_again(store, tmp_path):
     changed.reported_as_of = START
     bind_reported(con, [changed])
     assert rows(con, query) == [{"n": 0}]
-    make_again(con, ["reported_cost"])
+    recompute(con, ["reported_cost"])
     assert rows(con, query) == [{"n": 1}]
 
 

@@ -1,4 +1,4 @@
-"""SkyPilot's list of requests -> the launches among them that have not ended."""
+"""Find the launches that have not ended in SkyPilot's list of requests."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ def launches(requests: list[Any]) -> list[InFlight]:
     Parameters
     ----------
     requests
-        As ``/api/status`` lists them; only those that have not ended count.
+        The requests as ``/api/status`` lists them; ended ones are ignored.
 
     Raises
     ------
     QueueError
-        It is no such list: to read it as "no launch" could launch a job twice.
+        The list is invalid: treating it as "no launch" could launch a job twice.
     """
     try:
         return [_launch(each) for each in requests if each["name"] == LAUNCH and each["status"] in ACTIVE]
     except (KeyError, TypeError) as fault:
-        message = f"SkyPilot's list of requests has another shape ({type(fault).__name__})"
+        message = f"SkyPilot's list of requests has an unknown structure ({type(fault).__name__})"
         raise QueueError(message, error_type="BadAnswer") from fault
 
 
 def _launch(request: Mapping[str, Any]) -> InFlight:
-    """Read what a launch says that it is; the server hides the bodies of other users' requests."""
+    """Read the metadata of a launch; the server hides the bodies of other users' requests."""
     try:
         body = json.loads(request["request_body"])
         documents = [each for each in yaml.load_all(body["task"], Loader=yaml.CSafeLoader) if each]

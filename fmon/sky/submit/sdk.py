@@ -1,4 +1,4 @@
-"""Launching and cancelling through SkyPilot's SDK, all in one worker process."""
+"""Launch and cancel jobs with SkyPilot's SDK, in one worker process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ASK_S = 120.0
-"""Longest wait for anything but a launch; the worker's first answer waits for its import [s]."""
+"""Longest wait for anything but a launch [s]; the worker's first answer includes its import."""
 
 
 class SdkSubmitter:
@@ -32,8 +32,8 @@ class SdkSubmitter:
     Parameters
     ----------
     hold
-        File descriptor of a lock that the worker holds as long as it lives, also when fmon is killed:
-        nobody else may launch before it is gone.
+        File descriptor of a lock that the worker holds until it ends, even if fmon is killed: no other
+        process may launch before that.
     """
 
     def __init__(self, hold: int | None = None) -> None:
@@ -47,7 +47,7 @@ class SdkSubmitter:
         return int(self._ask("parse", task_yaml=task_yaml))
 
     def submit(self, submission: Submission) -> None:
-        """Hand one launch over; see ``Submitter.submit``."""
+        """Start one launch; see ``Submitter.submit``."""
         attempt_key = submission.attempt_key
 
         def done(answer: dict[str, Any]) -> None:
@@ -78,7 +78,7 @@ class SdkSubmitter:
             self._worker = None
 
     def _ask(self, what: str, **details: Any) -> Any:
-        """Ask and wait for the answer."""
+        """Send a question and wait for the answer."""
         answers: queue.Queue[dict[str, Any]] = queue.Queue()
         self._send(what, answers.put, **details)
         try:
@@ -92,39 +92,39 @@ class SdkSubmitter:
         return answer["answer"]
 
     def _send(self, what: str, done: Any, **details: Any) -> None:
-        """Hand a question to the worker; one that has died is replaced."""
+        """Send a question to the worker; start a new worker if it has ended."""
         if self._worker is None or not self._worker.is_alive:
             self._worker = _Worker(self._hold)
         self._worker.send(next(self._keys), {"do": what, **details}, done)
 
 
 class _Worker:
-    """The process, and who waits for what from it."""
+    """The worker process, and the callbacks that wait for its answers."""
 
     def __init__(self, hold: int | None) -> None:
-        # -P: a sky.py in the folder that the user stands in must not be imported.
+        # -P: a sky.py in the current folder must not be imported.
         command = [sys.executable, "-P", "-m", "fmon.sky.submit.worker", str(os.getpid())]
         environment = {**os.environ, **ENVIRONMENT}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # without byte code its import takes 5 s more
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker lives
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the worker lives
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._words,
+            stderr=self._stderr,
             env=environment,
             pass_fds=() if hold is None else (hold,),
-            start_new_session=True,  # a Ctrl-C is for fmon, which decides what becomes of launches
+            start_new_session=True,  # Ctrl-C must only reach fmon, which decides about running launches
         )
         self.is_alive = True
         self._waiting: dict[int, Any] = {}
         self._lock = threading.Lock()
-        self._last_words = ""
+        self._last_output = ""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def send(self, key: int, question: dict[str, Any], done: Any) -> None:
-        """Write a question; ``done`` is called with its answer, or with why there will be none."""
+        """Send a question; ``done`` is called with its answer, or with the reason there is none."""
         with self._lock:
             self._waiting[key] = done
             is_alive = self.is_alive
@@ -135,16 +135,16 @@ class _Worker:
                 self._process.stdin.flush()
                 return
         except (OSError, ValueError):
-            pass  # it has ended meanwhile
+            pass  # it has just ended
         self._give_up(key)
 
     def end(self) -> None:
-        """Kill it, and wait until all who waited for it know."""
+        """Kill the process and wait until all callbacks have been called."""
         self._process.kill()
         self._reader.join()
 
     def _read(self) -> None:
-        """Hand out answers until the worker has ended, then tell all who still wait."""
+        """Pass answers on until the worker ends, then call the remaining callbacks."""
         assert self._process.stdout is not None
         assert self._process.stdin is not None
         for line in self._process.stdout:
@@ -155,11 +155,11 @@ class _Worker:
                 if done is not None:
                     done(answer)
         code = self._process.wait()
-        with self._words:
-            self._words.seek(max(0, self._words.seek(0, os.SEEK_END) - 1000))
-            words = one_line(self._words.read().decode("utf-8", "replace"))
+        with self._stderr:
+            self._stderr.seek(max(0, self._stderr.seek(0, os.SEEK_END) - 1000))
+            output = one_line(self._stderr.read().decode("utf-8", "replace"))
         with self._lock:
-            self.is_alive, self._last_words = False, words or f"exit code {code}"
+            self.is_alive, self._last_output = False, output or f"exit code {code}"
             left = list(self._waiting)
         for key in left:
             self._give_up(key)
@@ -171,7 +171,7 @@ class _Worker:
         with self._lock:
             done = self._waiting.pop(key, None)
         if done is not None:
-            message = f"SkyPilot's SDK ended without an answer: {self._last_words or 'it was killed'}"
+            message = f"SkyPilot's SDK ended without an answer: {self._last_output or 'it was killed'}"
             done({"key": key, "error": {"type": "WorkerFailed", "message": message, "is_uncertain": True}})
 
 

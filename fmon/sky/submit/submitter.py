@@ -1,6 +1,6 @@
-"""What launches and cancels: the only way from fmon to a change in SkyPilot.
+"""Protocol for launching and cancelling: the only way in which fmon changes anything in SkyPilot.
 
-Nothing that polls may import this module: tests/sky/test_read_only.py holds it.
+Code that polls must not import this module; tests/sky/test_read_only.py checks it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """One managed job to launch: its name and its whole task YAML, metadata included.
+    """One managed job to launch: its name and its complete task YAML, including metadata.
 
     Attributes
     ----------
     attempt_key
-        Tells this attempt to submit from all others; the outcome carries it.
+        Identifies this submission; its outcome has the same key.
     """
 
     attempt_key: str
@@ -29,16 +29,16 @@ class Submission:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a submission.
+    """The outcome of a submission.
 
     Attributes
     ----------
     job_id
-        The managed job; None = there is none, or nobody knows.
+        The managed job; None if there is none or it is unknown.
     error_type, error
-        Why not, one word and one line.
+        Why it failed, as one word and one line.
     is_uncertain
-        SkyPilot may have taken it nevertheless; only the queue and the request list can tell.
+        SkyPilot may have accepted it nevertheless; only the queue and the list of requests can tell.
     """
 
     attempt_key: str
@@ -50,14 +50,14 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class InFlight:
-    """A launch that SkyPilot's server has taken and not finished; it is in no queue yet.
+    """A launch that SkyPilot's server has accepted but not finished; it is not in the queue yet.
 
     Attributes
     ----------
     experiment_id, condition_id, cycle
-        What its task says that it is; None = it says nothing.
+        From the metadata of its task; None if there is none.
     is_readable
-        False where the server shows no task: it may be anything.
+        False if the server does not show the task, so it may be any.
     """
 
     request_id: str
@@ -72,25 +72,25 @@ class Submitter(Protocol):
     """Launches and cancels managed jobs. Never retries: a repeated launch is a second job."""
 
     def parse(self, task_yaml: str) -> int:
-        """Let SkyPilot read a task YAML as a launch would; give the number of its tasks.
+        """Let SkyPilot parse a task YAML as a launch would, and return the number of its tasks.
 
         Raises
         ------
         QueueError
-            It refuses, or could not look (``error_type`` tells).
+            SkyPilot refuses it, or could not check it; see ``error_type``.
         """
         ...
 
     def submit(self, submission: Submission) -> None:
-        """Hand one launch over and return at once."""
+        """Start one launch and return at once."""
         ...
 
     def outcome(self, *, timeout_s: float) -> Outcome | None:
-        """Wait for the next outcome of any submission; None after ``timeout_s``."""
+        """Wait for the next outcome of any submission; return None after ``timeout_s``."""
         ...
 
     def in_flight(self) -> list[InFlight]:
-        """List the launches that the server still works on, of whatever process.
+        """List the launches that the server still works on, from any process.
 
         Raises
         ------
@@ -100,18 +100,18 @@ class Submitter(Protocol):
         ...
 
     def cancel(self, job_ids: Sequence[int]) -> None:
-        """Ask SkyPilot to cancel managed jobs; returns when it has taken the wish, not when they are gone.
+        """Ask SkyPilot to cancel managed jobs; return when it has accepted, not when they have ended.
 
         Raises
         ------
         QueueError
-            It did not take it.
+            SkyPilot did not accept the request.
         """
         ...
 
     def close(self) -> None:
-        """End it with whatever it still does: from then on nothing is sent.
+        """Stop, including launches in progress: nothing is sent from then on.
 
-        What has no outcome by then gets one that is uncertain; what is called after it starts again.
+        Submissions without an outcome get an uncertain one. A later call starts again.
         """
         ...

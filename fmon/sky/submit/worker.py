@@ -1,9 +1,9 @@
-"""What changes something in SkyPilot, through its SDK, in a process of its own.
+"""Change something in SkyPilot with its SDK, in a separate process.
 
-``python -m fmon.sky.submit.worker PARENT_PID``: one JSON question a line on stdin, one JSON answer a line on
-stdout, in any order; it imports the SDK once and works on several launches side by side. It ends with
-its parent: at the end of stdin, and by signal where the parent is killed. Nothing is ever sent twice,
-and ``sky.get``, which unpickles what the server sent, is never called.
+``python -m fmon.sky.submit.worker PARENT_PID``: one JSON question per line on stdin, one JSON answer per line
+on stdout, in any order. It imports the SDK once and works on several launches in parallel. It ends with
+its parent: at the end of stdin, or by a signal if the parent is killed. Nothing is ever sent twice, and
+``sky.get``, which unpickles the response of the server, is never called.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 THREADS = 16
 LAUNCH_S, CALL_S, READ_S, RECONNECT_S = 600.0, 60.0, 30.0, 30.0
-"""Longest waits [s]: for a launch (the first may start a controller), for a wish to cancel, for the list of
-requests, and for a server that went away while it worked."""
+"""Longest waits [s]: for a launch (the first one may start a controller), for a cancellation, for the list of
+requests, and for a server that became unreachable while it worked."""
 
 REQUESTS_PATH = "/api/status"
 LAUNCH_PATH = "/jobs/launch"
 INTERRUPTED = {"RequestInterruptedError", "RequestCancelled"}
-"""Failures that leave open whether the server had launched the job by then."""
+"""Errors after which the server may have launched the job."""
 
 _sent = threading.local()
 _parsing = threading.Lock()
@@ -48,7 +48,7 @@ def main(parent: int) -> None:
     try:
         _never_send_twice()
     except Exception as error:
-        _answer(answers, writing, {"key": None, "error": _named(error)})
+        _answer(answers, writing, {"key": None, "error": _error_of(error)})
         return
     for line in sys.stdin:
         question = json.loads(line)
@@ -57,7 +57,7 @@ def main(parent: int) -> None:
 
 
 def _end_with_parent(parent: int) -> None:
-    """Let the kernel kill this process when fmon dies: nothing may be launched on behalf of the dead."""
+    """Let the kernel kill this process when fmon dies, so that nothing is launched after that."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:
@@ -65,9 +65,9 @@ def _end_with_parent(parent: int) -> None:
 
 
 def _never_send_twice() -> None:
-    """Take the retries out of SkyPilot's client, and note whether a launch has left.
+    """Disable the retries of SkyPilot's client, and record whether a launch was sent.
 
-    It repeats any request that a proxy answered with 503, a launch too: that is a second job.
+    The client repeats any request that a proxy answered with 503. For a launch that is a second job.
     """
     from sky.server import rest
 
@@ -76,7 +76,7 @@ def _never_send_twice() -> None:
     def request(method: str, url: str, **arguments: Any) -> Any:
         is_launch = method == "POST" and url.endswith(LAUNCH_PATH)
         if is_launch:
-            _sent.status = 0  # on its way, no answer yet
+            _sent.status = 0  # sent, no response yet
         response = once(method, url, **arguments)
         if is_launch:
             _sent.status = response.status_code
@@ -97,11 +97,11 @@ def _result(question: dict[str, Any]) -> dict[str, Any]:
     try:
         return {"key": question["key"], "answer": COMMANDS[question["do"]](question)}
     except Exception as error:
-        return {"key": question["key"], "error": _named(error)}
+        return {"key": question["key"], "error": _error_of(error)}
 
 
-def _named(error: Exception) -> dict[str, Any]:
-    """Say what went wrong, and whether a launch may have reached the server nevertheless."""
+def _error_of(error: Exception) -> dict[str, Any]:
+    """Describe an error, and whether a launch may have reached the server nevertheless."""
     error_type = error.error_type if isinstance(error, QueueError) else type(error).__name__
     is_uncertain = _may_be_launched(error, error_type)
     return {"type": error_type, "message": one_line(str(error)), "is_uncertain": is_uncertain}
@@ -111,13 +111,13 @@ def _may_be_launched(error: Exception, error_type: str) -> bool:
     status = getattr(_sent, "status", None)
     if status is None or _has_not_connected(error):
         return False
-    if status == 200:  # taken: only what the launch itself answered is certain
+    if status == 200:  # accepted: only the result of the launch itself is certain
         return error_type in INTERRUPTED or not isinstance(error, _RequestFailedError)
     return not 400 <= status < 500
 
 
 def _has_not_connected(error: Exception) -> bool:
-    """Tell whether the connection never came about: then nothing was sent."""
+    """Return whether no connection was made, so that nothing was sent."""
     import requests
     import urllib3
 
@@ -129,18 +129,18 @@ def _has_not_connected(error: Exception) -> bool:
 
 
 class _RequestFailedError(QueueError):
-    """SkyPilot worked on the request and says why it failed."""
+    """SkyPilot processed the request and reports why it failed."""
 
 
 def _submit(question: dict[str, Any]) -> int:
-    """Launch one managed job and give its id."""
+    """Launch one managed job and return its id."""
     import sky.jobs
 
     dag = _parsed(question["task_yaml"])
     request = sky.jobs.launch(dag, name=question["job_name"], job_group=None)
     job_ids = _outcome(request, time.monotonic() + LAUNCH_S)["job_id"]
     if not isinstance(job_ids, list) or len(job_ids) != 1:
-        message = f"SkyPilot's answer to a launch names the jobs {one_line(str(job_ids))}, not one"
+        message = f"SkyPilot's response to a launch names the jobs {one_line(str(job_ids))} instead of one"
         raise QueueError(message, error_type="BadAnswer")
     return int(job_ids[0])
 
@@ -149,12 +149,12 @@ def _parsed(task_yaml: str) -> Any:
     """Read a task YAML as ``sky jobs launch`` does."""
     from sky.utils import dag_utils
 
-    with _parsing:  # the stack of open DAGs is one for all threads
+    with _parsing:  # all threads share one stack of open DAGs
         return dag_utils.load_chain_dag_from_yaml_str(task_yaml)
 
 
 def _parse(question: dict[str, Any]) -> int:
-    """Count the tasks of a task YAML; its files are looked for too."""
+    """Count the tasks of a task YAML, and check that its files exist."""
     dag = _parsed(question["task_yaml"])
     for task in dag.tasks:
         task.expand_and_validate_workdir()
@@ -163,9 +163,9 @@ def _parse(question: dict[str, Any]) -> int:
 
 
 def _requests(question: dict[str, Any]) -> list[Any]:
-    """Give the launches that the server works on, of all processes.
+    """Return the requests that the server works on, from all processes.
 
-    Not by the SDK's ``api_status``: that gives an empty list where it sees no server process.
+    The SDK's ``api_status`` is not used: it returns an empty list if it sees no server process.
     """
     from sky.server import common
 
@@ -177,13 +177,13 @@ def _requests(question: dict[str, Any]) -> list[Any]:
         raise refusal(response.status_code, response.headers, response.content)
     requests = response.json()
     if not isinstance(requests, list):
-        message = f"SkyPilot's list of requests is {type(requests).__name__}"
+        message = f"SkyPilot's list of requests is {type(requests).__name__}, not a list"
         raise QueueError(message, error_type="BadAnswer")
     return requests
 
 
 def _cancel(question: dict[str, Any]) -> None:
-    """Hand over the wish to cancel managed jobs, and wait until it is taken."""
+    """Request the cancellation of managed jobs, and wait until it is accepted."""
     import sky.jobs
 
     request = sky.jobs.cancel(job_ids=question["job_ids"])
@@ -191,7 +191,7 @@ def _cancel(question: dict[str, Any]) -> None:
 
 
 def _outcome(request: Any, until: float) -> Any:
-    """Wait for a request to end; a lost answer is asked for again, which does no harm."""
+    """Wait for a request to end; if a response is lost, ask again, which is harmless."""
     import requests
     from sky.exceptions import ServerTemporarilyUnavailableError
     from sky.server import common
@@ -213,7 +213,7 @@ def _outcome(request: Any, until: float) -> Any:
         if response.status_code == 500:
             raise _RequestFailedError(str(failed), error_type=failed.error_type)
         raise failed
-    message = "SkyPilot's API server took the request and did not end it in time"
+    message = "SkyPilot's API server accepted the request but did not finish it in time"
     raise QueueError(message, error_type="Timeout")
 
 

@@ -57,5 +57,5 @@ def test_a_launch_that_can_t_be_read_may_be_anything(body):
 
 @pytest.mark.parametrize("requests", [["x"], [{}], [None]])
 def test_another_shape_is_refused_for_it_would_say_that_nothing_is_in_flight(requests):
-    with pytest.raises(QueueError, match="another shape"):
+    with pytest.raises(QueueError, match="an unknown structure"):
         launches(requests)
