@@ -15,9 +15,10 @@ COMMAND = """
 import os, signal, sys, time
 from pathlib import Path
 from fmon.cli import app as cli
-from fmon.cli import launch as launching
+from fmon.cli.outside import meeting
 from tests.support.fake_skypilot import FINE
 from tests.support.launching import CONFIG, TASK, launching_world
+from tests.support.typed import FakeOutside
 
 tried, sent = launching_world(Path.cwd()), []
 
@@ -29,8 +30,8 @@ def fate(submission):
     return FINE
 
 tried.fate = fate
-launching.dependencies = tried.dependencies
-cli.app(["launch", "project/experiment.yaml", "--yes"])
+with meeting(FakeOutside(tried)):
+    cli.app(["launch", "project/experiment.yaml", "--yes"])
 """
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ERASE_LINE, SHOW_CURSOR, HIDE_CURSOR = "\x1b[2K", "\x1b[?25h", "\x1b[?25l"
