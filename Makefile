@@ -1,24 +1,24 @@
-# Two commands do all the set-up on a fresh machine: `make demo` and `make test`.
+# `make demo` and `make test` do all the setup on a fresh machine.
 PYTHON ?= python3
 BIN := .venv/bin
-# With this set every `import sky` compiles itself again: 8 s instead of 2.
+# If this is set, every `import sky` compiles its modules again: 8 s instead of 2.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-real check fmt golden docs structure pictures bench build lock clean
 
-demo: .venv/.installed  ## replay a recorded experiment, show it, write its report
+demo: .venv/.installed  ## replay a recorded experiment, show its status, write its report
 	$(BIN)/fmon replay data/demo
 	$(BIN)/fmon status -e debug_factorial
 	@echo && echo "The report (open the .html in a browser):"
 	$(BIN)/fmon report debug_factorial
 
-test: .venv/.installed check  ## all that needs no server, no browser and no root
+test: .venv/.installed check  ## all checks and tests that need no server, no browser and no root
 	$(BIN)/pytest -n auto --dist loadfile
 
-test-real: .venv/.installed  ## against a real SkyPilot (installed by apt and pip, or it says why it can't), and what is slow
+test-real: .venv/.installed  ## slow tests, and tests against a real SkyPilot (installed with apt and pip; skipped with the reason if not possible)
 	$(BIN)/pytest -m "real or slow" -n 2 --dist loadgroup
 
-check: .venv/.installed  ## formatting, lint, types, layers of imports
+check: .venv/.installed  ## formatting, lint, types, import layers
 	$(BIN)/ruff format --check -q .
 	$(BIN)/ruff check -q .
 	$(BIN)/sqlfluff lint -q -p 0 sql
@@ -31,10 +31,10 @@ fmt: .venv/.installed
 golden: .venv/.installed  ## rewrite tests/golden; review the diff
 	FMON_GOLDEN=write $(BIN)/pytest -q -k golden
 
-docs: .venv/.installed  ## rewrite the generated docs and the manifest's JSON Schema
+docs: .venv/.installed  ## rewrite the generated docs and JSON Schemas
 	$(BIN)/python -m tests.tools.generate
 
-structure: .venv/.installed  ## the graph of imports: rooms, levels, cycles
+structure: .venv/.installed  ## the import graph: rooms, levels, cycles
 	$(BIN)/python -m tests.tools.graph
 
 pictures: .venv/.installed  ## docs/img/*.png of the report, in Chromium

@@ -1,7 +1,7 @@
-"""How often the classifier names the true category, bare and inside long logs, against a list of substrings.
+"""How often the classifier finds the true category, bare and in long logs, compared with substrings.
 
 Goals: category accuracy and macro-F1 >= 0.90 on both halves, hard items >= 0.85, no successful log
-classified. The baseline is what the study before fmon ran: thirteen substrings, the first that occurs wins.
+classified. The baseline is the method of the study before fmon: thirteen substrings, the first match wins.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the corpus stands among the tests
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the corpus is in tests/
 
 from fmon.causes import analyze_logs
 from tests.corpus.embed import VARIANTS, embed
@@ -35,14 +35,14 @@ SUBSTRINGS: tuple[tuple[str, Answer], ...] = (
 
 
 def substrings(text: str, item: Item) -> Answer:
-    """First substring that occurs; it knows the status too."""
+    """Return the category of the first substring that occurs; it also uses the status."""
     if item["status"] == "SUCCEEDED":
         return ("none", None)
     return next((answer for word, answer in SUBSTRINGS if word in text), ("unknown", None))
 
 
 def fmon(text: str, item: Item) -> Answer:
-    """Ask fmon."""
+    """Return the category that fmon finds."""
     info = analyze_logs(text, item["status"], failure_reason=item.get("failure_reason"))
     return info.category, info.subcategory
 
@@ -53,7 +53,7 @@ def scored(corpus: list[Item], classify: Classifier, texts: Callable[[Item], lis
 
 
 def line(what: str, result: Score) -> str:
-    """One row of the table."""
+    """Format one row of the table."""
     return (
         f"{what:34} {result.failed_count:5}  {result.accuracy:8.3f}  {result.macro_f1:8.3f}  "
         f"{result.hard_accuracy:6.3f}  {result.kind_right_count / max(1, result.failed_count):11.3f}  "
@@ -87,7 +87,7 @@ def main() -> None:
         print(line(f"{name}, in logs: 13 substrings", in_logs))
         mistakes[name] = bare.confusions + long.confusions
     for name, confusions in mistakes.items():
-        print(f"\n{name}: true -> said, bare and in long logs together ({1 + len(variants)} texts an item)")
+        print(f"\n{name}: true -> found, bare and in long logs together ({1 + len(variants)} texts per item)")
         for (true, said), count in confusions.most_common():
             print(f"  {true} -> {said} x{count}")
 

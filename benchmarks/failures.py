@@ -1,7 +1,7 @@
-"""What failures without logs cost: 5,000 of them in 50 experiments.
+"""The cost of failures without logs: 5,000 of them in 50 experiments.
 
-Goals: one poll of a queue file gives all a cause; with a server that refuses each log it takes 250 polls of
-20 jobs each, and none takes longer than 60 s.
+Goals: after one poll of a queue file all have a cause; with a server that refuses each log it takes 250
+polls of 20 jobs each, and none takes longer than 60 s.
 """
 
 import sys
@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the experiments are made by what the tests use
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the experiments come from the test helpers
 
 from fmon.errors import QueueError
 from fmon.sky.logs import NoLogs
@@ -31,7 +31,7 @@ class RefusingLogs:
     def read(
         self, asks: Sequence[LogRequest], *, timeout_s: float
     ) -> Iterator[tuple[LogRequest, bytes | QueueError]]:
-        """Refuse each."""
+        """Refuse the request."""
         for ask in asks:
             yield ask, QueueError("no permission", error_type="HTTP403")
 
@@ -42,7 +42,7 @@ def examined_count(backlog: Backlog) -> int:
 
 
 def polls_s(logs: LogReader) -> list[float]:
-    """Poll until all failures have a cause; give the time of each poll [s]."""
+    """Poll until all failures have a cause; return the time of each poll [s]."""
     times: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         backlog = Backlog(Path(name), experiment_count=EXPERIMENTS, failure_count=FAILURES)
@@ -59,7 +59,7 @@ def main() -> None:
     print(f"queue file: {len(times)} poll (goal 1), {times[0]:.1f} s")
     first, *others = polls_s(RefusingLogs())
     print(
-        f"each log refused: {1 + len(others)} polls (goal 250), the first, which stores what the queue said,"
+        f"each log refused: {1 + len(others)} polls (goal 250), the first, which stores the queue's answer,"
     )
     print(
         f"{first:.1f} s, the others {sum(others) / len(others):.2f} s, at most {max(others):.2f} s (goal 60)"

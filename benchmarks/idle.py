@@ -1,7 +1,7 @@
-"""What a poll costs when nothing is open, and what 365 ended experiments cost beside an open one.
+"""The time of a poll when nothing is open, and the cost of 365 ended experiments next to an open one.
 
-Goals (design, section 12): nothing open <= 1.5 x ``python -c "import typer"``;
-``poll`` and ``status`` beside 365 ended experiments <= 1.5 x those of the open one alone.
+Goals: nothing open <= 1.5 x ``python -c "import typer"``;
+``poll`` and ``status`` with 365 ended experiments <= 1.5 x those of the open one alone.
 """
 
 import json
@@ -25,7 +25,7 @@ job_name: "{name}-{{model}}-{{fold}}"
 
 
 def median_s(command: list[str], *, runs: int = 15) -> float:
-    """Wall time of a whole process [s], median of some runs after one to warm up."""
+    """Return the wall time of a process [s], the median of several runs after a warm-up."""
     times = []
     for _ in range(runs + 1):
         started = time.perf_counter()
@@ -35,7 +35,7 @@ def median_s(command: list[str], *, runs: int = 15) -> float:
 
 
 def make(folder: Path, name: str, status: str) -> Path:
-    """Adopt one experiment of 24 jobs from a queue file; give that file."""
+    """Adopt one experiment of 24 jobs from a queue file; return that file."""
     folder.mkdir(exist_ok=True)
     (folder / "train.yaml").write_text("run: 'true'\n")
     (folder / f"{name}.yaml").write_text(CONFIG.format(name=name))
@@ -59,7 +59,7 @@ def make(folder: Path, name: str, status: str) -> Path:
 
 
 def copies(data: Path, count: int) -> None:
-    """Copy the one ended experiment under other ids; a copy is closed as the first is."""
+    """Copy the ended experiment under other ids; the copies are closed like the original."""
     ended = next(data.glob("past-*"))
     for number in range(count - 1):
         stamp = f"{2000 + number // 28 // 12}{number // 28 % 12 + 1:02}{number % 28 + 1:02}T000000Z"
@@ -87,7 +87,7 @@ def main() -> None:
             after = median_s(command)
             print(f"{what + ', one open alone':32} {before * 1e3:7.1f} ms")
             print(
-                f"{what + ', beside 365 ended':32} {after * 1e3:7.1f} ms  {after / before:5.2f} x  (goal 1.5)"
+                f"{what + ', with 365 ended':32} {after * 1e3:7.1f} ms  {after / before:5.2f} x  (goal 1.5)"
             )
 
 

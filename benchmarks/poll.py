@@ -1,7 +1,7 @@
-"""``fmon poll`` as a whole process against a live SkyPilot server, beside curl and ``sky jobs queue``.
+"""``fmon poll`` as a process against a live SkyPilot server, compared with curl and ``sky jobs queue``.
 
-Starts nothing: it takes the server that the environment points to, or the one in ``--realsky FOLDER``
-(what ``tests/e2e/realsky/up.sh`` brought up). The goal: what fmon adds on top of the bare requests is
+Starts no server: it uses the one that the environment points to, or the one in ``--realsky FOLDER``
+(started by ``tests/e2e/realsky/up.sh``). The goal: what fmon adds on top of the bare requests is
 at most 1/6 of what SkyPilot's own command adds, with at most 1/2 of its memory.
 """
 
@@ -25,14 +25,14 @@ FMON = str(Path(sys.executable).with_name("fmon"))
 
 
 class Run(NamedTuple):
-    """What one process took."""
+    """Time and memory of one process."""
 
     seconds: float
     peak_mb: float
 
 
 def run(command: list[str], environ: dict[str, str]) -> Run:
-    """Run a command to its end; one that fails ends the benchmark."""
+    """Run a command; if it fails, the benchmark ends."""
     with tempfile.TemporaryFile() as out:
         began = time.perf_counter()
         process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
@@ -47,7 +47,7 @@ def run(command: list[str], environ: dict[str, str]) -> Run:
 
 
 def environment(realsky: Path | None) -> dict[str, str]:
-    """Give the environment in which fmon and sky find the server; byte code is used, as in life."""
+    """Return the environment in which fmon and sky find the server, with byte code as in production."""
     environ = dict(os.environ)
     if realsky:
         script = f'. "{realsky}/env.sh" && env -0'
@@ -75,7 +75,7 @@ def curl_script(folder: Path) -> str:
 
 
 def adopt_something(folder: Path, environ: dict[str, str]) -> int:
-    """Make an experiment of jobs that are in the queue; a missing condition keeps it open."""
+    """Create an experiment from jobs in the queue; a missing condition keeps it open."""
     from fmon.sky.http_queue import HttpQueue
 
     records = HttpQueue().read().records
@@ -91,7 +91,7 @@ def adopt_something(folder: Path, environ: dict[str, str]) -> int:
 
 
 def measure(commands: dict[str, Callable[[], Run]], rounds: int) -> dict[str, list[Run]]:
-    """Run all commands in turn, so that the server's moods meet each of them; the first round warms up."""
+    """Run all commands in turn, so that server load affects all of them; the first round is a warm-up."""
     runs: dict[str, list[Run]] = {name: [] for name in commands}
     for number in range(rounds + 1):
         for name, command in commands.items():
@@ -102,14 +102,14 @@ def measure(commands: dict[str, Callable[[], Run]], rounds: int) -> dict[str, li
 
 
 def heavy_modules(*arguments: str) -> set[str]:
-    """Say which heavy packages a clean interpreter loads."""
+    """Return the heavy packages that a clean interpreter loads."""
     command = [sys.executable, "-X", "importtime", *arguments]
     told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     return HEAVY & {line.rpartition("|")[2].strip() for line in told.stderr.splitlines()}
 
 
 def report(runs: dict[str, list[Run]], record_count: int) -> bool:
-    """Print the table and say whether the goals are met."""
+    """Print the table; return whether the goals are met."""
     middle = {
         name: Run(*(statistics.median(column) for column in zip(*each, strict=True)))
         for name, each in runs.items()
@@ -126,14 +126,12 @@ def report(runs: dict[str, list[Run]], record_count: int) -> bool:
 
 
 def main() -> int:
-    """Measure; exit code 1 where a goal is missed."""
+    """Measure; return exit code 1 if a goal is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--realsky", type=Path, help="folder of a real SkyPilot brought up by tests/e2e/realsky"
-    )
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each (default 5)")
+    parser.add_argument("--realsky", type=Path, help="folder of a real SkyPilot started by tests/e2e/realsky")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each command (default 5)")
     args = parser.parse_args()
     environ = environment(args.realsky)
     os.environ.clear()
@@ -143,14 +141,14 @@ def main() -> int:
 
     sky = shutil.which("sky", path=environ.get("PATH"))
     if not sky or not shutil.which("curl"):
-        print("poll: not measured, it needs `sky` and `curl` on the PATH")
+        print("poll: not measured; it needs `sky` and `curl` on the PATH")
         return 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
             record_count = adopt_something(folder, environ)
         except FmonError as reason:
-            print(f"poll: not measured, it needs a running SkyPilot server (--realsky FOLDER): {reason}")
+            print(f"poll: not measured; it needs a running SkyPilot server (--realsky FOLDER): {reason}")
             return 0
         data = str(folder / "data")
         commands = {

@@ -1,8 +1,8 @@
-"""How fast a long log is read to its cause, and in how much memory, against ripgrep with the same literals.
+"""Speed and memory of finding the cause in a long log, compared with ripgrep with the same literals.
 
-Goals (design, section 12): >= 1 x ripgrep on 500 MB, <= 64 MB resident; a log of 5 GB does not hurt.
-Memory is the peak of ``VmRSS`` in /proc, asked every 2 ms: what the process holds, its libraries, and the
-pages of the mapped file that it has not given back. CPU time is what counts where the machine is busy.
+Goals: >= 1 x ripgrep on 500 MB, <= 64 MB resident, also for a log of 5 GB.
+Memory is the peak of ``VmRSS`` in /proc, sampled every 2 ms: the process, its libraries, and the pages of the
+mapped file that it has not released. On a busy machine, compare CPU time.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # the corpus stands among the tests
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the corpus is in tests/
 
 from fmon.causes.literals import LITERALS
 from tests.corpus.noise import epochs, leftovers, recovered, setup, start, wandb_summary
@@ -50,7 +50,7 @@ ENV = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRIT
 
 
 def write_log(path: Path, size_mb: int, *, cause: str, at_front: bool) -> None:
-    """Write a log of lines as trainings print them, with one cause after 1 MB or before the last 2 kB."""
+    """Write a log with typical training lines and one cause, after 1 MB or before the last 2 kB."""
     rng = random.Random(7)
     block = b""
     while len(block) < 8 * MB:
@@ -66,7 +66,7 @@ def write_log(path: Path, size_mb: int, *, cause: str, at_front: bool) -> None:
 
 
 def write_sparse(path: Path, size_mb: int, *, cause: str, at_front: bool) -> None:
-    """Write a file whose middle is a hole: zeros to whoever reads it, and a single line."""
+    """Write a file with a hole in the middle: it reads as zeros, and as a single line."""
     text = f"epoch 1\n{cause}\n".encode()
     with path.open("wb") as file:
         file.write(text if at_front else b"epoch 1\n")
@@ -76,7 +76,7 @@ def write_sparse(path: Path, size_mb: int, *, cause: str, at_front: bool) -> Non
 
 
 def read_by_fmon(path: Path, *, runs: int) -> dict[str, float]:
-    """Best of some runs, each a process of its own; the first call's compiling is part of it."""
+    """Return the best of several runs, each in its own process, including compilation in the first call."""
     found = []
     for _ in range(runs):
         command = [sys.executable, "-c", CHILD, str(path)]
@@ -86,7 +86,7 @@ def read_by_fmon(path: Path, *, runs: int) -> dict[str, float]:
 
 
 def read_by_ripgrep(path: Path, patterns: Path, *, runs: int) -> dict[str, float]:
-    """Best of some runs of ``rg --count``; one thread, as it has for one file."""
+    """Return the best of several runs of ``rg --count``, which uses one thread for one file."""
     command = ["rg", "--count", "--text", "--threads=1", "--ignore-case", "--fixed-strings", "--file"]
     found = []
     for _ in range(runs):
@@ -99,7 +99,7 @@ def read_by_ripgrep(path: Path, patterns: Path, *, runs: int) -> dict[str, float
 
 
 def main() -> None:
-    """Print the table; the files are deleted again."""
+    """Print the table, and delete the files."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--mb", type=int, default=500)
     parser.add_argument("--sparse-mb", type=int, default=5 * 1024)
@@ -124,7 +124,7 @@ def main() -> None:
                 print(f"{what} of {size} MB, cause {place}: {ours['category']}")
                 print(
                     f"    fmon    {ours['cpu_s']:6.2f} s CPU {ours['wall_s']:6.2f} s wall, "
-                    f"{ours['peak_kb'] / 1024:5.1f} MB, of which {ours['idle_kb'] / 1024:.1f} before it began"
+                    f"{ours['peak_kb'] / 1024:5.1f} MB, of which {ours['idle_kb'] / 1024:.1f} before start"
                 )
                 if has_ripgrep:
                     rg = read_by_ripgrep(path, patterns, runs=asked.runs)

@@ -1,6 +1,6 @@
-"""What ``fmon status`` costs on an experiment that is open for a year, against its first day.
+"""The time of ``fmon status`` for an experiment that is open for a year, compared with its first day.
 
-Goals (design, section 12): <= 1.5 x per shown row, <= 3 x in all; <= 200 live files, <= 10 MB.
+Goals: <= 1.5 x per shown row, <= 3 x in total; <= 200 live files, <= 10 MB.
 525,600 polls, 8,760 conditions, 24 starting each day, 5 changes each.
 """
 
@@ -15,7 +15,7 @@ from fmon.store.reading import reading_set
 
 
 def shown_rows(data: Path) -> int:
-    """Count the lines that status prints."""
+    """Count the lines that ``fmon status`` prints."""
     said = subprocess.run(
         [FMON, "status", "--data", data], env=ENV, capture_output=True, text=True, check=True
     )
@@ -38,7 +38,7 @@ def main() -> None:
                 f" {rows[days]} rows shown"
             )
         whole = seconds[365] / seconds[1]
-        print(f"a year against its first day: {whole:.2f} x in all (goal 3)")
+        print(f"a year compared with its first day: {whole:.2f} x in total (goal 3)")
         print(f"{whole * rows[1] / rows[365]:.2f} x per shown row (goal 1.5)")
 
 

@@ -1,7 +1,7 @@
-"""The store: a quiet poll against a bare Parquet write, and a year of polls against its first day.
+"""The store: a quiet poll compared with a bare Parquet write, and a year of polls with its first day.
 
-Baseline of the quiet poll: ``pyarrow.parquet.write_table`` of the full table of all jobs, made before;
-once as it is (nothing guards it against a crash) and once with fsync and rename, as fmon writes.
+Baseline of the quiet poll: ``pyarrow.parquet.write_table`` of the full table of all jobs, which is built
+before; once without protection against a crash, and once with fsync and rename, as fmon writes.
 """
 
 import os
@@ -30,7 +30,7 @@ GOALS = {24: 2.5, 10_000: 1.0, 100_000: 1.0}
 
 
 def timed(*calls: Callable[[], object], repeats: int) -> list[float]:
-    """Run calls in turns, so that a noisy neighbour hits all of them; give each one's median [ms]."""
+    """Run calls in turn, so that other load affects all of them; return the median of each [ms]."""
     taken: list[list[float]] = [[] for _ in calls]
     for _ in range(repeats):
         for call, own in zip(calls, taken, strict=True):
@@ -98,7 +98,7 @@ def build(folder: Path, days: int) -> Store:
 
 
 def ended(folder: Path) -> None:
-    """Look for open experiments among one and among 366."""
+    """Time the search for open experiments among one and among 366."""
     took = {}
     for count in (1, 366):
         data = folder / f"ended{count}"
@@ -109,7 +109,7 @@ def ended(folder: Path) -> None:
         (took[count],) = timed(
             lambda data=data: [store for store in stores(data) if not store.is_closed], repeats=20
         )
-    print(f"looking for open experiments: {took[366]:.2f} ms among 366, {took[1]:.2f} ms for one alone")
+    print(f"search for open experiments: {took[366]:.2f} ms among 366, {took[1]:.2f} ms for one alone")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Suspects of 10 factors x 10 levels x 10^5 jobs, against the bare counting of their combinations.
+"""Suspects of 10 factors x 10 levels x 10^5 jobs, compared with counting their combinations.
 
-Goal (design, section 12): <= 1 s. Baseline: polars counts the same combinations of one and two levels,
-all of them and those that failed, by a self-join of the levels in long form; it tests nothing.
-Printed are wall time and CPU time: on a busy machine only the latter means something.
+Goal: <= 1 s. Baseline: polars counts the same combinations of one and two levels,
+all of them and those that failed, with a self-join of the levels in long form, without any test.
+It prints wall time and CPU time; on a busy machine only CPU time is meaningful.
 """
 
 import os
@@ -51,7 +51,7 @@ from truth where cause is not null;
 
 
 def timed(name: str, call: Callable[[], Any]) -> float:
-    """Run three times and print the fastest; give its wall time [s]."""
+    """Run three times and print the fastest; return its wall time [s]."""
     taken = []
     for _ in range(3):
         wall, cpu = time.perf_counter(), os.times()
@@ -71,7 +71,7 @@ def counted(cell: pl.DataFrame) -> int:
 
 
 def main() -> None:
-    """Print the figures."""
+    """Print the results."""
     con = open_empty()
     con.execute(FILL.format(jobs=JOBS))
     make_views(con, closure(["suspect"]).views)

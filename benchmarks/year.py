@@ -1,7 +1,7 @@
-"""A store as a year of minute polls leaves it: 24 jobs start each day, 5 changes each.
+"""Build the store of a year of minute polls: 24 jobs start each day, with 5 changes each.
 
-The bulk is written as the files that compaction would have left, through the same functions; the
-last three hours are real appends.
+Most of it is written directly as compacted files, with the same functions; the last three hours are real
+appends.
 """
 
 import random
@@ -28,7 +28,7 @@ POLLS_A_DAY = 1_440
 REAL_POLLS = 180
 SOURCE = "sky"
 CHANGES_AT = (0, 3, 6, 240, 360)
-"""Minutes after its submission at which a job changes: pending, starting, running, recovered, ended."""
+"""Minutes after its submission when a job changes: pending, starting, running, recovered, ended."""
 
 MODELS, LOSSES, CALIBS = (
     ["dynunet", "segresnet", "sam3", "vesselfm"],
@@ -38,7 +38,7 @@ MODELS, LOSSES, CALIBS = (
 
 
 def build_year(data: Path, *, days: int = 365) -> Store:
-    """Build the store of an experiment that has been open for so many days.
+    """Build the store of an experiment that has been open for a number of days.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def build_year(data: Path, *, days: int = 365) -> Store:
 
     Returns
     -------
-    The store; it is open, its newest jobs too.
+    The store; it is open, and so are its newest jobs.
     """
     store = Store(data / f"year-{START:%Y%m%dT%H%M%SZ}")
     store.path.mkdir(parents=True)
@@ -61,7 +61,7 @@ def build_year(data: Path, *, days: int = 365) -> Store:
 
 
 def manifest(experiment_id: str, days: int) -> Manifest:
-    """Make the manifest: one batch of 4 x 3 x 2 conditions a day."""
+    """Build the manifest: one batch of 4 x 3 x 2 conditions a day."""
     batches = [f"d{day:03}" for day in range(days)]
     cells = list(product(batches, MODELS, LOSSES, CALIBS))
     entries = [
@@ -92,7 +92,7 @@ def name_of(cell: tuple) -> str:
 
 
 def spans_until(last: int) -> Iterator[Span]:
-    """Name the files that compaction leaves after so many polls."""
+    """List the files that compaction leaves after a number of polls."""
     lo = 1
     for size in (*reversed(compaction.TIERS), 1):
         while lo + size - 1 <= last:
@@ -101,7 +101,7 @@ def spans_until(last: int) -> Iterator[Span]:
 
 
 def block(store: Store, span: Span, days: int) -> list[pa.Table]:
-    """Make the heartbeats and the job rows of one compacted file."""
+    """Build the heartbeats and the job rows of one compacted file."""
     changes = list(changes_of(span, days))
     counts: dict[int, int] = {}
     for poll_id, _ in changes:
@@ -130,7 +130,7 @@ def block(store: Store, span: Span, days: int) -> list[pa.Table]:
 
 
 def changes_of(span: Span, days: int) -> Iterator[tuple[int, Record]]:
-    """Give the changes of a span of polls in order: the poll that saw it, and the record."""
+    """Return the changes of a span of polls in order: the poll that saw each, and the record."""
     hour = POLLS_A_DAY // JOBS_A_DAY
     first = max(0, (span.lo - 1 - CHANGES_AT[-1]) // hour)
     found = [
@@ -144,12 +144,12 @@ def changes_of(span: Span, days: int) -> Iterator[tuple[int, Record]]:
 
 
 def started(poll_id: int) -> int:
-    """Count the jobs that exist when a poll looks."""
+    """Count the jobs that exist at a poll."""
     return (poll_id - 1) // (POLLS_A_DAY // JOBS_A_DAY) + 1
 
 
 def records_at(poll_id: int, days: int) -> list[Record]:
-    """Make all records a poll sees."""
+    """Build all records that a poll sees."""
     hour = POLLS_A_DAY // JOBS_A_DAY
     seen = []
     for job in range(min(days * JOBS_A_DAY, started(poll_id))):
@@ -159,7 +159,7 @@ def records_at(poll_id: int, days: int) -> list[Record]:
 
 
 def record_of(job: int, stage: int) -> Record:
-    """Make a job's record at one of its five stages."""
+    """Build a job's record at one of its five stages."""
     dice = random.Random(job)
     submitted = micros(START + timedelta(minutes=job * POLLS_A_DAY // JOBS_A_DAY)) - dice.randrange(
         60_000_000
@@ -194,7 +194,7 @@ def record_of(job: int, stage: int) -> Record:
 
 
 def look(poll_id: int) -> Poll:
-    """Make a successful look with a clock and a latency that jitter."""
+    """Build a successful poll with jitter in clock and latency."""
     dice = random.Random(poll_id)
     time = START + timedelta(minutes=poll_id - 1, microseconds=dice.randrange(3_000_000))
     return Poll(time, SOURCE, 1.8 + dice.random() / 2, started(poll_id) + 7)

@@ -1,5 +1,5 @@
--- What was done about an experiment, in the order in which it happened: cycles launched, kill switch firings,
--- diagnoses, fixes, checks, cancels. From the audit in events.jsonl, launches from the jobs themselves.
+-- Actions on an experiment in chronological order: launched cycles, kill switch firings, diagnoses, fixes,
+-- checks, cancels. Launches are taken from the jobs, everything else from events.jsonl.
 create or replace view action_history as
 with relaunch_event as (
     select
@@ -19,7 +19,7 @@ together as (
         case when job.cycle = 0 then 'first launch' else format('relaunch, cycle {}', job.cycle) end
         || format(': {} job{}', count(distinct job.job_id), if(count(distinct job.job_id) = 1, '', 's'))
             as what,
-        -- The first launch, and one that fmon did not make, come before all events of the same instant.
+        -- The first launch, and a launch that fmon did not make, sort before other events at the same time.
         coalesce(min(relaunch_event.event_position), 0) as event_position,
         min(coalesce(job.submitted_at, job.first_seen_at)) as occurred_at
     from job
@@ -175,12 +175,12 @@ select
 from together;
 
 comment on view action_history is
-'Something that was done about an experiment; grain: experiment_id, event_number';
+'An action on an experiment; grain: experiment_id, event_number';
 comment on column action_history.experiment_id is 'the experiment [id]';
-comment on column action_history.event_number is 'order in which it happened, from 1 [count]';
+comment on column action_history.event_number is 'chronological order, from 1 [count]';
 comment on column action_history.kind is
 'launch, kill_switch, diagnosis, fix, check, failed_check, authorization, cancel or lost [name]';
-comment on column action_history.person is 'who did it; null = fmon, or nobody said [name]';
-comment on column action_history.what is 'it in words [text]';
-comment on column action_history.cycle is 'the cycle it was about; null = unknown [count]';
-comment on column action_history.occurred_at is 'when [UTC]';
+comment on column action_history.person is 'who did it; null = fmon, or not recorded [name]';
+comment on column action_history.what is 'description of the action [text]';
+comment on column action_history.cycle is 'the cycle that it concerns; null = unknown [count]';
+comment on column action_history.occurred_at is 'when it happened [UTC]';

@@ -1,5 +1,5 @@
--- What a person should check, now (cleared_at is null) and in the past: the most expensive nights had no
--- failure. Macro raised_alarm has the search.
+-- What a person should check now (cleared_at is null) or should have checked in the past: an experiment can
+-- waste money without a single failure. Macro raised_alarm has the search.
 create or replace view alarm as
 select
     raised_alarm.experiment_id,
@@ -20,7 +20,7 @@ select
 from raised_alarm(false) as raised_alarm;
 
 comment on view alarm is
-'What a person should look at, or should have; grain: experiment_id, kind, job_id, task_id, raised_poll_id';
+'What a person should check, now or before; grain: experiment_id, kind, job_id, task_id, raised_poll_id';
 comment on column alarm.experiment_id is 'the experiment [id]';
 comment on column alarm.condition_id is 'the condition [id]';
 comment on column alarm.job_id is 'its managed job [id]';
@@ -33,9 +33,9 @@ comment on column alarm.message is 'the alarm as a sentence [text]';
 comment on column alarm.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
 comment on column alarm.unit is 'unit of value and threshold [name]';
 comment on column alarm.value is 'how long the state has lasted, up to cleared_at or now [own]';
-comment on column alarm.threshold is 'how long it may last; 0 = not at all [own]';
+comment on column alarm.threshold is 'how long it may last; 0 = any duration raises an alarm [own]';
 comment on column alarm.started_at is
-'when the state began: SkyPilot''s time, else the first poll that saw it [UTC]';
+'when the state began: SkyPilot''s time, otherwise the first poll that saw it [UTC]';
 comment on column alarm.raised_at is
 'first successful poll at or after started_at + threshold that still saw it [UTC]';
 comment on column alarm.cleared_at is 'poll that showed its end; null while it lasts [UTC]';

@@ -1,4 +1,4 @@
--- How often each kind of alarm was raised, and how many of them last.
+-- How often each kind of alarm was raised, and how many are still active.
 create or replace view alarm_count as
 select
     alarm.experiment_id,
@@ -14,4 +14,4 @@ comment on column alarm_count.experiment_id is 'the experiment [id]';
 comment on column alarm_count.kind is 'kind of alarm, see view alarm [name]';
 comment on column alarm_count.severity is 'critical or warning [name]';
 comment on column alarm_count.raised_count is 'alarms raised [count]';
-comment on column alarm_count.open_count is 'of them those that last [count]';
+comment on column alarm_count.open_count is 'alarms that are still active [count]';

@@ -1,6 +1,6 @@
--- Times in which a job task is in one of the steps that a kind of alarm watches, from the poll that first
--- showed it to the one that showed something else. View alarm keeps those that lasted to their threshold.
--- Going absent ends every episode but that of being lost.
+-- Periods in which a job task is in one of the steps that a kind of alarm watches, from the poll that first
+-- showed the step to the poll that showed another one. View alarm has the episodes that reached their
+-- threshold. When a job leaves the queue, all its episodes end except for the one of kind lost.
 create or replace view alarm_episode as
 with kind as (
     select
@@ -54,7 +54,7 @@ turn as (
     where job_observation.step is distinct from job_observation.previous_step
 ),
 
--- The first poll that showed a newer attempt of the same condition: from there on a failed setup is history.
+-- The first poll that showed a newer attempt of the same condition: it ends the alarm about a failed setup.
 succeeding as (
     select
         attempt.experiment_id,
@@ -118,7 +118,7 @@ select
     case lasting.kind
         when 'pending_too_long' then experiment.pending_threshold_s
         when 'starting_too_long' then experiment.starting_threshold_s
-        -- No expected time, no overrun.
+        -- Without an expected time there is no overrun.
         when 'overrun' then experiment.overrun_factor * entry.expected_s
         else 0
     end as threshold_s,
@@ -138,19 +138,21 @@ left join succeeding
     on lasting.experiment_id = succeeding.experiment_id and lasting.job_id = succeeding.job_id;
 
 comment on view alarm_episode is
-'A time in which what an alarm watches for was so; grain: experiment_id, kind, job_id, task_id, poll_id';
+'A period in which the criterion of an alarm was met; grain: experiment_id, kind, job_id, task_id, poll_id';
 comment on column alarm_episode.experiment_id is 'the experiment [id]';
 comment on column alarm_episode.condition_id is 'the condition [id]';
 comment on column alarm_episode.job_id is 'its managed job [id]';
 comment on column alarm_episode.task_id is 'task within the job [id]';
 comment on column alarm_episode.poll_id is 'the poll that first showed it [id]';
-comment on column alarm_episode.cleared_poll_id is 'the poll that showed its end; null while it lasts [id]';
+comment on column alarm_episode.cleared_poll_id is
+'the poll that showed its end; null while it lasts [id]';
 comment on column alarm_episode.kind is 'kind of the alarm, see view alarm [name]';
 comment on column alarm_episode.severity is 'critical or warning [name]';
-comment on column alarm_episode.wording is 'what the alarm says [text]';
+comment on column alarm_episode.wording is 'wording of the alarm [text]';
 comment on column alarm_episode.status is 'SkyPilot''s status when it began [name]';
 comment on column alarm_episode.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
-comment on column alarm_episode.threshold_s is 'how long it may last; 0 = not at all; null = no limit [s]';
+comment on column alarm_episode.threshold_s is
+'how long it may last; 0 = any duration raises an alarm; null = no limit [s]';
 comment on column alarm_episode.started_at is
-'when it began: SkyPilot''s time, else the first poll that saw it [UTC]';
+'when it began: SkyPilot''s time, otherwise the first poll that saw it [UTC]';
 comment on column alarm_episode.seen_at is 'the first poll that saw it [UTC]';

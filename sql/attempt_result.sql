@@ -1,13 +1,13 @@
--- How every attempt ended, and of what it failed. Open and cancelled attempts say nothing and are left out.
--- What clusters and suspects count over: one result per condition, its newest, whatever the cycle. So the
--- successes of earlier cycles stay as counter-evidence beside the failures of the newest one.
+-- How every attempt ended, and the root cause if it failed. Open and cancelled attempts have no result and
+-- are left out. Clusters and suspects count one result per condition: its newest, in any cycle. So the
+-- successes of earlier cycles remain as counter-evidence to the failures of the newest one.
 create or replace view attempt_result as
 with ended as (
     select
         job_observation.experiment_id,
         job_observation.condition_id,
         job_observation.job_id,
-        -- The task that decides: the first that failed.
+        -- The first failed task determines the result.
         arg_min(
             (job_observation.task_id, job_observation.poll_id),
             (
@@ -27,7 +27,7 @@ with ended as (
         job_observation.job_id,
         job_observation.role,
         job_observation.cycle
-    -- One failed task fails the job, whatever the others still do.
+    -- One failed task makes the job a failure, even if other tasks still run.
     having bool_or(job_observation.is_failed) or bool_and(job_observation.state = 'succeeded')
 )
 
@@ -61,13 +61,14 @@ left join finding
         and ended.decider[1] = finding.task_id;
 
 comment on view attempt_result is
-'How an attempt ended, open and cancelled ones left out; grain: experiment_id, job_id';
+'How an attempt ended, without open and cancelled ones; grain: experiment_id, job_id';
 comment on column attempt_result.experiment_id is 'the experiment [id]';
 comment on column attempt_result.condition_id is 'the condition [id]';
 comment on column attempt_result.job_id is 'its managed job [id]';
-comment on column attempt_result.task_id is 'the task that decides: the first that failed [id]';
+comment on column attempt_result.task_id is
+'the task that determines the result: the first that failed [id]';
 comment on column attempt_result.root_cause_id is
-'what failures of one root cause share; unknown/unexamined = not looked at yet; null = succeeded [id]';
+'the root cause; unknown/unexamined = not examined yet; null = it succeeded [id]';
 comment on column attempt_result.category is 'root cause category; null = succeeded [name]';
 comment on column attempt_result.role is 'attempt or superseded, see view job [name]';
 comment on column attempt_result.region is 'region it ran in; null = unknown or none [name]';

@@ -1,6 +1,6 @@
 -- What may explain why a condition failed: its factor levels, and the region and zone that it ran in.
--- A factor with one level among the results tells nothing and is left out. So is the image digest: one
--- manifest has one, so it never differs within an experiment.
+-- A factor with only one level among the results explains nothing and is left out. So is the image digest:
+-- a manifest has only one, so it never differs within an experiment.
 create or replace view attempt_result_level as
 with newest as (
     select
@@ -16,14 +16,14 @@ with newest as (
     where attempt_result.is_newest
 ),
 
--- After the numbering: to sort the maps along takes three times as long.
+-- Joined after the numbering, because sorting with the maps takes three times as long.
 factored as (
     select
         newest.experiment_id,
         newest.condition_id,
         newest.root_cause_id,
         newest.condition_number,
-        -- Of two of the same name the design's own factor wins.
+        -- If two have the same name, the factor of the config wins.
         list_concat(
             map_entries(entry.factors),
             [
@@ -64,7 +64,7 @@ levelled as (
     where paired.pair.value is not null
 ),
 
--- Numbers for names: what counts combinations handles millions of these.
+-- Numbers instead of names, because the search counts millions of combinations.
 item as (
     select
         levelled.experiment_id,
@@ -107,13 +107,13 @@ inner join item
         and levelled.level = item.level;
 
 comment on view attempt_result_level is
-'A level of a condition''s newest result; grain: experiment_id, condition_id, factor';
+'A factor level of a condition with its newest result; grain: experiment_id, condition_id, factor';
 comment on column attempt_result_level.experiment_id is 'the experiment [id]';
 comment on column attempt_result_level.condition_id is 'the condition [id]';
 comment on column attempt_result_level.root_cause_id is
 'the root cause of its failure; null = it succeeded [id]';
 comment on column attempt_result_level.factor is 'the factor; region and zone count as factors [name]';
-comment on column attempt_result_level.level is 'its level as text [text]';
+comment on column attempt_result_level.level is 'the level as text [text]';
 comment on column attempt_result_level.condition_number is
 'number of the condition, over all experiments [count]';
 comment on column attempt_result_level.factor_number is

@@ -1,5 +1,5 @@
--- When each attempt of the manifest began and ended, as polls and persons saw it. Its end is the first poll
--- that showed all its tasks ended; a person may have closed it before that, or instead.
+-- When each attempt of the manifest began and ended, according to polls and users. It ends with the first
+-- poll in which all its tasks have ended; a person may have closed it before that, or instead.
 create or replace view attempt_span as
 select
     attempt.experiment_id,

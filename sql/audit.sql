@@ -1,5 +1,5 @@
--- The rules F1 to F5 and five criteria of quality, each compared with what really happened: who acted when,
--- while which attempts were open, and what became of every failure.
+-- The rules F1 to F5 and five quality criteria, each checked against what happened: who acted when, which
+-- attempts were open at that time, and what became of every failure.
 create or replace view audit as
 with criterion as (
     select
@@ -22,7 +22,7 @@ with criterion as (
     ) as known (criterion_number, criterion, rule, sentence)
 ),
 
--- What a person or fmon did, and about which cycle.
+-- The actions of users and of fmon, with the cycle that they concern.
 act as (
     select
         diagnosis.experiment_id,
@@ -47,7 +47,7 @@ act as (
     from cycle_start
 ),
 
--- Every cycle after the first, also one that was launched past fmon.
+-- Every cycle after the first, including cycles launched without fmon.
 later_cycle as (
     select
         cycles.experiment_id,
@@ -85,7 +85,7 @@ checked as (
 ),
 
 violation as (
-    -- 1 F1 wait for terminal: an act while an attempt of its cycle, or an earlier one, was open
+    -- 1 F1 wait for terminal: an action while an attempt of its cycle, or of an earlier one, was open
     select
         act.experiment_id,
         1 as criterion_number,
@@ -114,7 +114,7 @@ violation as (
 
     union all
 
-    -- 2 F2 aggregate before fix: an act about failures before a diagnosis of their cycle
+    -- 2 F2 aggregate before fix: an action on failures before a diagnosis of their cycle
     select
         act.experiment_id,
         2 as criterion_number,
@@ -141,7 +141,7 @@ violation as (
 
     union all
 
-    -- 3 failures aggregated: a cause that no full diagnosis of its cycle names
+    -- 3 failures aggregated: a cause that no full diagnosis of its cycle lists
     select distinct
         failure.experiment_id,
         3 as criterion_number,
@@ -215,7 +215,7 @@ violation as (
 
     union all
 
-    -- 7 F4 max two cycles: a cycle beyond them that nobody authorized
+    -- 7 F4 max two cycles: a cycle beyond the limit that nobody authorized
     select
         later_cycle.experiment_id,
         7 as criterion_number,
@@ -322,11 +322,13 @@ left join counted
 left join bare_vm on experiment.experiment_id = bare_vm.experiment_id;
 
 comment on view audit is
-'A rule or criterion of quality, and whether it was kept; grain: experiment_id, criterion';
+'A rule or quality criterion, and whether it was followed; grain: experiment_id, criterion';
 comment on column audit.experiment_id is 'the experiment [id]';
-comment on column audit.criterion is 'F1 to F5, or one of five criteria of quality [name]';
-comment on column audit.evidence is 'what was found against it, else what was found to hold [text]';
-comment on column audit.is_ok is 'nothing was found against it [bool]';
-comment on column audit.criterion_number is 'order: by rule, the rule itself before its criteria [count]';
-comment on column audit.rule is 'fmon audit exits with 20 + the first rule not kept; 1 to 5 [count]';
-comment on column audit.violation_count is 'findings against it [count]';
+comment on column audit.criterion is 'F1 to F5, or one of five quality criteria [name]';
+comment on column audit.evidence is 'the violations, or what was found to be in order [text]';
+comment on column audit.is_ok is 'there is no violation [bool]';
+comment on column audit.criterion_number is
+'order: by rule, the rule itself before its criteria [count]';
+comment on column audit.rule is
+'fmon audit exits with 20 + the first rule that was not followed; 1 to 5 [count]';
+comment on column audit.violation_count is 'number of violations [count]';

@@ -1,5 +1,5 @@
--- Ended jobs that SkyPilot's cost report can be asked for: it finds a job by the names of its tasks.
--- Recordings and queues read from a file have none.
+-- Ended jobs whose cost can be looked up in SkyPilot's cost report, which finds a job by the names of its
+-- tasks. Recordings and queues read from a file have none.
 create or replace view billable_job as
 with asked as (
     select distinct heartbeat.experiment_id
@@ -20,8 +20,8 @@ group by job.experiment_id, job.job_id
 having bool_and(job.is_terminal) and count(coalesce(job.task_name, job.job_name)) = count(*);
 
 comment on view billable_job is
-'An ended job that SkyPilot''s cost report can be asked for; grain: experiment_id, job_id';
+'An ended job whose cost can be looked up in SkyPilot''s cost report; grain: experiment_id, job_id';
 comment on column billable_job.experiment_id is 'the experiment [id]';
 comment on column billable_job.job_id is 'the managed job [id]';
-comment on column billable_job.task_names is 'names of its tasks, each once, in no order [name]';
-comment on column billable_job.submitted_at is 'submitted, else first seen [UTC]';
+comment on column billable_job.task_names is 'distinct names of its tasks, in no order [name]';
+comment on column billable_job.submitted_at is 'when it was submitted, otherwise first seen [UTC]';

@@ -1,5 +1,5 @@
--- Conditions that have levels of a suspect combination, but did not fail: those that share all of its levels
--- speak against it, and a change meant for the combination may affect those that share some.
+-- Conditions that have levels of a suspect combination but did not fail. Those with all of its levels are
+-- counter-evidence; those with some may be affected by a change made for the combination.
 create or replace view bystander as
 with blamed as (
     select
@@ -56,11 +56,12 @@ from sharing
 group by sharing.experiment_id, sharing.root_cause_id, sharing.round;
 
 comment on view bystander is
-'Succeeded conditions with levels of a suspect, if any; grain: experiment_id, root_cause_id, round';
+'Succeeded conditions with levels of a suspect; grain: experiment_id, root_cause_id, round';
 comment on column bystander.experiment_id is 'the experiment [id]';
 comment on column bystander.root_cause_id is 'the root cause, see view suspect [id]';
 comment on column bystander.same_condition_ids is 'conditions with all levels of the combination [id]';
 comment on column bystander.near_condition_ids is 'conditions with some of its levels, not all [id]';
-comment on column bystander.round is 'round of the search that found the suspect, see view suspect [count]';
+comment on column bystander.round is
+'round of the search that found the suspect, see view suspect [count]';
 comment on column bystander.same_count is 'conditions with all its levels [count]';
 comment on column bystander.near_count is 'conditions with some of its levels, not all [count]';

@@ -1,5 +1,5 @@
--- Every root cause that failures of the newest results have: what it affected, what shows it, what it has
--- wasted, and whether anything shows that it passes by itself. What has succeeded since is no cause any more.
+-- Every root cause of failures among the newest results: the affected conditions, the evidence, the cost, and
+-- any evidence that it is transient. Conditions that have succeeded since do not count.
 create or replace view cause as
 with failed as materialized (
     select
@@ -38,8 +38,8 @@ with failed as materialized (
     from failure
 ),
 
--- That SkyPilot recovered a job says little: it restarts a program that crashes, too. It counts where losing
--- the machine is what the job died of, or where SkyPilot said so and the error is one of lost peers.
+-- A recovery alone is weak evidence, because SkyPilot also restarts programs that crash. It counts if the job
+-- failed because it lost its machine, or if SkyPilot reported that and the error is about lost peers.
 machine_taken as (
     select distinct
         failed.experiment_id,
@@ -84,8 +84,8 @@ changing as (
     from fix_record
 ),
 
--- The same condition, unchanged: side by side in one cycle, or relaunched where nothing was to be fixed, when
--- rule F3 holds the image. What somebody restarted by hand may have been changed.
+-- The same condition, unchanged: in parallel in the same cycle, or relaunched when nothing had to be fixed,
+-- so that rule F3 requires the same image. Jobs that were restarted manually may have been changed.
 unchanged as (
     select distinct
         failed.experiment_id,
@@ -248,35 +248,37 @@ comment on view cause is
 'A root cause of failures that have not recovered since; grain: experiment_id, root_cause_id';
 comment on column cause.experiment_id is 'the experiment [id]';
 comment on column cause.root_cause_id is
-'what failures of one root cause share; unknown/unexamined = not looked at yet [id]';
-comment on column cause.category is 'root cause category; unknown where nothing decides [name]';
-comment on column cause.subcategory is 'closer than the category; null = none [name]';
+'the root cause; unknown/unexamined = not examined yet [id]';
+comment on column cause.category is 'root cause category; unknown = no rule decided [name]';
+comment on column cause.subcategory is 'more specific than the category; null = none [name]';
 comment on column cause.remedy is
 'auto, config, code or unrecoverable (needs a person); null = not examined yet [name]';
-comment on column cause.root_cause is 'the cause as one sentence [text]';
-comment on column cause.exception_class is 'the exception that decided; null = none [name]';
-comment on column cause.message is 'its message, with what differs from run to run masked [text]';
-comment on column cause.evidence is 'the line that decided, of the surest failure; null = none [text]';
+comment on column cause.root_cause is 'the cause in one sentence [text]';
+comment on column cause.exception_class is 'the exception that determined the cause; null = none [name]';
+comment on column cause.message is 'its message, with the parts that differ between runs masked [text]';
+comment on column cause.evidence is
+'the line that determined the cause, from its most certain failure; null = none [text]';
 comment on column cause.evidence_source is
-'where it stood: log, controller_log, failure_reason or status; null = nowhere [name]';
-comment on column cause.rule is 'the rule that decided [name]';
+'where it was found: log, controller_log, failure_reason or status; null = nowhere [name]';
+comment on column cause.rule is 'the rule that determined the cause [name]';
 comment on column cause.runner_up is 'the second best category/subcategory; null = none [name]';
 comment on column cause.transient_evidence is
-'what shows that it passes by itself, with counts; null = nothing does [text]';
-comment on column cause.condition_ids is 'the conditions, in the order in which they failed [id]';
+'evidence that it is transient, with counts; null = none [text]';
+comment on column cause.condition_ids is 'affected conditions, in the order in which they failed [id]';
 comment on column cause.job_ids is 'their jobs, in the same order [id]';
-comment on column cause.signatures is 'the different errors among them [id]';
+comment on column cause.signatures is 'the distinct errors among them [id]';
 comment on column cause.affected_files is 'project files that their logs name, deepest first [text]';
 comment on column cause.is_transient is
 'transient_evidence holds for more than half of the conditions that ever failed with it [bool]';
-comment on column cause.failed_count is 'conditions whose newest result is a failure of this cause [count]';
+comment on column cause.failed_count is
+'conditions whose newest result is a failure of this cause [count]';
 comment on column cause.evidence_job_id is 'the job whose log has the evidence [id]';
-comment on column cause.evidence_line is 'number of the evidence in its stored log, from 1 [count]';
+comment on column cause.evidence_line is 'line number of the evidence in its stored log, from 1 [count]';
 comment on column cause.missing_log_count is
-'jobs without a stored log: judged by what the queue said alone, or not yet [count]';
+'jobs without a stored log: classified from queue data only, or not yet [count]';
 comment on column cause.unpriced_count is 'jobs whose cost is unknown [count]';
 comment on column cause.confidence is
-'how sure the rules are of the least sure failure; 0 = one is not examined yet [ratio]';
+'lowest confidence of its failures; 0 = one is not examined yet [ratio]';
 comment on column cause.cost_usd is 'known cost of these jobs; null = unknown [USD]';
-comment on column cause.first_failed_at is 'the first of them failed [UTC]';
-comment on column cause.last_failed_at is 'the last of them failed [UTC]';
+comment on column cause.first_failed_at is 'the first conditions that failed [UTC]';
+comment on column cause.last_failed_at is 'the last conditions that failed [UTC]';

@@ -1,6 +1,6 @@
--- Which errors two experiments had, in all attempts and cycles: from cause_change('<before>', '<after>').
--- An error that is gone was fixed only if a cell that it affected has succeeded since: a condition that was
--- not run again, or fails with something else now, is no proof.
+-- The errors of two experiments, over all attempts and cycles: from cause_change('<before>', '<after>').
+-- An error that disappeared counts as fixed only if a cell that it affected has succeeded since: a condition
+-- that was not run again, or now fails with another error, proves nothing.
 create or replace macro cause_change(before, after) as table
     with counted as (
         select
@@ -23,7 +23,7 @@ create or replace macro cause_change(before, after) as table
         group by failure.root_cause_id, failure.signature
     ),
 
-    -- Of other studies in the same folder too: the identical error is the identical error.
+    -- Other studies in the same folder count too, because the signature identifies the error.
     earlier as (
         select
             failure.root_cause_id,
@@ -149,21 +149,21 @@ create or replace macro cause_change(before, after) as table
 comment on macro table cause_change is -- noqa: PRS
 'An error of one of two experiments, or of both; grain: experiment_id, before_experiment_id, root_cause_id, signature
 experiment_id: the later experiment [id]
-before_experiment_id: the one that it is compared with [id]
-root_cause_id: what failures of one root cause share [id]
-signature: hash of the normalised error: the same = the identical error; null = not examined yet [id]
+before_experiment_id: the earlier experiment that it is compared with [id]
+root_cause_id: the root cause [id]
+signature: hash of the normalized error; same hash = identical error; null = not examined yet [id]
 category: root cause category [name]
-change: recurring (in both), new, returned (not before, but in an experiment older than after), fixed (gone, and a cell it affected has succeeded since), unproven (gone, but none has) or unexamined [name]
+change: recurring (in both), new, returned (not before, but in an experiment older than after), fixed (disappeared, and a cell it affected has succeeded since), unproven (disappeared, but none has) or unexamined [name]
 root_cause_change: the same by root_cause_id: a cause may recur with another signature [name]
 remedy: auto, config, code or unrecoverable (needs a person) [name]
-root_cause: the cause as one sentence [text]
-evidence: the line that decided, newest failure, redacted [text]
+root_cause: the cause in one sentence [text]
+evidence: the line that determined the cause, newest failure, redacted [text]
 before_attempt_count: attempts that failed with it before [count]
 after_attempt_count: attempts that failed with it after [count]
 before_condition_count: conditions that it affected before [count]
 after_condition_count: conditions that it affected after [count]
-matched_cell_count: of the cells it affected before those that the later experiment has too [count]
-succeeded_cell_count: of them all conditions succeeded after [count]
+matched_cell_count: cells that it affected before and that the later experiment has too [count]
+succeeded_cell_count: matched cells in which all conditions succeeded after [count]
 earlier_count: other bound experiments older than after with the identical error [count]
 before_cost_usd: known cost of the attempts that failed with it before; null = unknown or none [USD]
 after_cost_usd: known cost of the attempts that failed with it after; null = unknown or none [USD]';

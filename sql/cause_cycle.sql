@@ -1,6 +1,6 @@
--- What each root cause did in each cycle: attempts that failed with it, what they wasted, and how many of
--- their conditions have succeeded since, and what was done about it. Unlike in view cause nothing that
--- recovered drops out.
+-- Each root cause in each cycle: the attempts that failed with it and their cost, how many of their
+-- conditions have succeeded since, and what was done about it. Unlike view cause it includes recovered
+-- conditions.
 create or replace view cause_cycle as
 with good as (
     select
@@ -24,7 +24,7 @@ select
     failure.experiment_id,
     failure.root_cause_id,
     failure.category,
-    -- As view cause does, of the surest failure.
+    -- Taken from the most certain failure, as in view cause.
     arg_min(failure.remedy, row(-failure.confidence, failure.failed_at, failure.job_id)) as remedy,
     arg_min(failure.root_cause, row(-failure.confidence, failure.failed_at, failure.job_id)) as root_cause,
     coalesce(any_value(fixed.fixes), []) as fixes,
@@ -50,21 +50,22 @@ group by failure.experiment_id, failure.root_cause_id, failure.category, failure
 comment on view cause_cycle is 'A root cause in a cycle; grain: experiment_id, root_cause_id, cycle';
 comment on column cause_cycle.experiment_id is 'the experiment [id]';
 comment on column cause_cycle.root_cause_id is
-'what failures of one root cause share; unknown/unexamined = not looked at yet [id]';
+'the root cause; unknown/unexamined = not examined yet [id]';
 comment on column cause_cycle.category is 'its category [name]';
 comment on column cause_cycle.remedy is
 'auto, config, code or unrecoverable (needs a person); null = not examined yet [name]';
-comment on column cause_cycle.root_cause is 'the cause as one sentence, of the surest failure [text]';
+comment on column cause_cycle.root_cause is
+'the cause in one sentence, from its most certain failure [text]';
 comment on column cause_cycle.fixes is
-'what was done about it in this cycle, the oldest first [text]';
+'what was done about it in this cycle, oldest first [text]';
 comment on column cause_cycle.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
 comment on column cause_cycle.attempt_count is 'attempts of the cycle that failed with it [count]';
 comment on column cause_cycle.condition_count is 'their conditions [count]';
 comment on column cause_cycle.recovered_count is
-'of these conditions those whose newest result is a success [count]';
-comment on column cause_cycle.unpriced_count is 'of the attempts those whose cost is unknown [count]';
+'those of these conditions whose newest result is a success [count]';
+comment on column cause_cycle.unpriced_count is 'attempts whose cost is unknown [count]';
 comment on column cause_cycle.detection_latency_s is
 'median time from a failure to the first poll that showed it [s]';
-comment on column cause_cycle.wasted_usd is 'known cost of the attempts; null = all of it unknown [USD]';
-comment on column cause_cycle.first_failed_at is 'the first of them failed [UTC]';
-comment on column cause_cycle.last_failed_at is 'the last of them failed [UTC]';
+comment on column cause_cycle.wasted_usd is 'known cost of the attempts; null = no cost is known [USD]';
+comment on column cause_cycle.first_failed_at is 'the first conditions that failed [UTC]';
+comment on column cause_cycle.last_failed_at is 'the last conditions that failed [UTC]';

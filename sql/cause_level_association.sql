@@ -1,16 +1,16 @@
--- Which factor levels a root cause goes with, by numbers; view suspect says it in words.
+-- The factor levels that a root cause is associated with, as numbers; view suspect has them as text.
 --
--- Per cause, all observed combinations of one or two levels are tested (fisher) over the newest results of
--- the conditions (attempt_result_level), with Holm's correction over all of them. A pair counts only if it is
--- significant inside each of its two levels as well: else one level says it all. Of what is left, the
--- smallest p wins the round; it takes its conditions away, and the rest is tested again.
+-- For each cause, all observed combinations of one or two levels are tested (fisher) over the newest results
+-- of the conditions (attempt_result_level), with Holm's correction over all of them. A pair counts only if
+-- it is also significant inside each of its two levels; otherwise one level explains everything. Of the
+-- remaining combinations, the one with the smallest p wins the round; its conditions are removed, and the
+-- others are tested again.
 --
--- A condition that failed with another cause counts as one without this cause: it did not show it, but may
--- have died too early to. So a cause that occurs everywhere can look associated with the levels where the
--- other cause is absent. Leaving such conditions out would hide where a cause occurs; so they stay, and
--- outside_other_count has how many there are.
+-- A condition that failed with another cause counts as one without this cause, though it may have failed too
+-- early to show it. So a cause that occurs everywhere can look associated with the levels where the other
+-- cause is absent. Leaving them out would hide where a cause occurs; outside_other_count counts them.
 --
--- Triples are left out: they need many conditions to be significant, and a pair inside one shows already.
+-- Triples are not tested: they need many conditions to be significant, and a pair in one is found first.
 create or replace view cause_level_association as
 with recursive
 mark as (
@@ -24,7 +24,7 @@ mark as (
         newest.root_cause_id,
         hash(newest.condition_number) as fingerprint
     from attempt_result_level as newest
-    -- Where nothing failed there is nothing to explain.
+    -- Without a failure there is nothing to explain.
     where
         list_contains(
             (
@@ -83,7 +83,7 @@ paired as (
     group by one.level_number, other.level_number
 ),
 
--- All observed combinations: two levels in their order; a single level is a pair with itself.
+-- All observed combinations: two ordered levels; a single level is a pair with itself.
 combined as (
     select
         one.experiment_id,
@@ -103,7 +103,7 @@ combined as (
     inner join item as other on paired.other = other.level_number
 ),
 
--- Materialised: else the planner may pair the levels of all conditions first, and then look who failed.
+-- Materialized: otherwise the planner may pair the levels of all conditions first.
 failed_mark as materialized (
     select
         cause.cause_number,
@@ -125,7 +125,8 @@ struck as (
     group by one.cause_number, one.level_number, other.level_number
 ),
 
--- Most causes end here: Holm's first step rejects nothing. Rounded, so that 1/20 is 0.05 here and below.
+-- Most causes end here, because Holm's first step rejects nothing. Rounded, so that 1/20 is 0.05 here and
+-- below.
 searched as (
     select
         cause.cause_number,
@@ -173,7 +174,7 @@ found as (
     union all
 
     (
-        -- A single level is here twice, as in its pair with itself: what holds it is gone as well.
+        -- A single level is listed twice, as in its pair with itself: combinations with it are removed too.
         with taken as (
             select
                 found.cause_number,
@@ -191,7 +192,7 @@ found as (
             from taken
         ),
 
-        -- Materialised, here and below: else the planner works through all levels of all conditions first.
+        -- Materialized, here and below: otherwise the planner processes all levels of all conditions first.
         held as materialized (
             select
                 suspected.cause_number,
@@ -285,7 +286,7 @@ found as (
             where combined.total_count > coalesce(gone_combined.total_count, 0)
         ),
 
-        -- Where conditions are taken away, a factor may be left with one level: it tells nothing more.
+        -- When conditions are removed, a factor may have only one level left, which explains nothing.
         single as (
             select
                 remaining.cause_number,
@@ -312,7 +313,7 @@ found as (
                 other.failed_count as other_failed_count,
                 other.total_count as other_total_count,
                 count(*) over (partition by remaining.cause_number) as combination_count,
-                -- Without a lift p is at least one half: such combinations count, but need no test.
+                -- Without a lift, p is at least one half: such combinations count, but need no test.
                 case
                     when
                         remaining.failed_count * remaining.remaining_total_count
@@ -335,7 +336,7 @@ found as (
                 on remaining.cause_number = other.cause_number and remaining.other = other.level_number
         ),
 
-        -- Holm: the smallest p times the number of tests, the next times one less, never less than before.
+        -- Holm: the smallest p times the number of tests, the next one times one less, and never decreasing.
         stepped as (
             select
                 tested.cause_number,
@@ -404,7 +405,7 @@ found as (
                         9
                     ) <= 0.05
                 )
-            -- Of equals the simpler one, then in the order of the config.
+            -- If equal, the simpler one comes first, then the order of the config decides.
             qualify
                 row_number() over (
                     partition by tested.cause_number
@@ -412,7 +413,7 @@ found as (
                 ) = 1
         ),
 
-        -- The same conditions by other names. A pair of which one level alone has them all adds nothing.
+        -- Other combinations with the same conditions. A pair adds nothing if one of its levels has them all.
         alike as (
             select
                 chosen.cause_number,
@@ -474,26 +475,28 @@ inner join searched using (cause_number)
 where found.round > 0;
 
 comment on view cause_level_association is
-'A combination of levels that a root cause goes with; grain: experiment_id, root_cause_id, round';
+'A combination of levels that a root cause is associated with; grain: experiment_id, root_cause_id, round';
 comment on column cause_level_association.experiment_id is 'the experiment [id]';
-comment on column cause_level_association.root_cause_id is 'what failures of one root cause share [id]';
+comment on column cause_level_association.root_cause_id is 'the root cause [id]';
 comment on column cause_level_association.category is 'its category [name]';
 comment on column cause_level_association.combination is 'factor -> level, one or two of them [text]';
 comment on column cause_level_association.equivalents is
-'other combinations of exactly the same conditions: the data can''t tell them apart [text]';
+'other combinations with exactly the same conditions: the data can''t distinguish them [text]';
 comment on column cause_level_association.round is
-'1; after that, what the conditions that earlier rounds did not take away show [count]';
+'round of the search, from 1; later rounds test the conditions that earlier ones did not explain [count]';
 comment on column cause_level_association.failed_count is
-'conditions of it that failed with this cause [count]';
-comment on column cause_level_association.total_count is 'conditions of it that have a result [count]';
+'conditions of the combination that failed with this cause [count]';
+comment on column cause_level_association.total_count is
+'conditions of the combination that have a result [count]';
 comment on column cause_level_association.remaining_failed_count is
-'conditions that failed with this cause, of those this round looks at [count]';
+'conditions of this round that failed with this cause [count]';
 comment on column cause_level_association.remaining_total_count is
-'conditions that this round looks at [count]';
+'conditions of this round [count]';
 comment on column cause_level_association.outside_other_count is
-'of them those outside the combination that failed with another cause, perhaps too early [count]';
+'those of them outside the combination that failed with another cause, perhaps too early [count]';
 comment on column cause_level_association.lift is
-'failed_count / total_count against rest_failed_count / rest_total_count [ratio]';
-comment on column cause_level_association.p_value is 'chance of so many failures in it, see fisher [ratio]';
+'failed_count / total_count divided by remaining_failed_count / remaining_total_count [ratio]';
+comment on column cause_level_association.p_value is
+'probability of so many failures in it, see fisher [ratio]';
 comment on column cause_level_association.p_holm is
 'the same, corrected for all combinations of the round; at most 0.05 [ratio]';

@@ -1,5 +1,5 @@
--- Root causes where two factors meet: from cause_matrix('<experiment_id>', 'model_family', 'loss_name').
--- A cell without failures has no row. As in failure_cluster a condition counts once, with its newest result.
+-- Root causes by two factors: from cause_matrix('<experiment_id>', 'model_family', 'loss_name').
+-- A cell without failures has no row. As in failure_cluster, a condition counts once, with its newest result.
 create or replace macro cause_matrix(experiment, row_factor, column_factor) as table
     select
         attempt_result.experiment_id,
@@ -27,6 +27,6 @@ comment on macro table cause_matrix is -- noqa: PRS
 experiment_id: the experiment [id]
 row_level: level of the row factor as text [text]
 column_level: level of the column factor as text [text]
-root_cause_id: what failures of one root cause share [id]
+root_cause_id: the root cause [id]
 category: its category [name]
-failed_count: conditions with both levels whose newest result is that they failed with it [count]';
+failed_count: conditions with both levels whose newest result is a failure with this cause [count]';

@@ -1,4 +1,4 @@
--- Every condition of the manifest, the missing ones too, in the state of its newest attempt.
+-- Every condition of the manifest, including missing ones, with the state of its newest attempt.
 create or replace view condition as
 with newest_attempt as (
     select
@@ -15,7 +15,8 @@ with newest_attempt as (
         ) = 1
 ),
 
--- A job of several tasks is as its worst task: one failed task fails it, one lost task makes it unsure.
+-- A job with several tasks has the state of its worst task: one failed task makes it failed, one lost task
+-- lost.
 ranked as (
     select
         job.experiment_id,
@@ -25,7 +26,7 @@ ranked as (
         job.state,
         job.failure_reason,
         finding.category,
-        -- Lost for good: a person has looked, and says that it ended.
+        -- Lost for good: a person has checked that it ended.
         job.is_terminal or (job.state = 'lost' and lost_job_closure.job_id is not null) as is_terminal,
         job.recovery_count,
         job.run_s,
@@ -52,14 +53,14 @@ tried as (
         ranked.experiment_id,
         ranked.job_id,
         arg_min(ranked.status, (ranked.task_rank, ranked.task_id)) as status,
-        -- Between two tasks of a pipeline: the next one waits, the job is under way.
+        -- Between two tasks of a pipeline the next one waits, but the job is running.
         case
             when arg_min(ranked.state, ranked.task_rank) = 'pending' and bool_or(ranked.is_terminal)
                 then 'running'
             else arg_min(ranked.state, ranked.task_rank)
         end as state,
         any_value(ranked.failure_reason order by ranked.task_rank, ranked.task_id) as failure_reason,
-        -- As in view attempt_result: of the task that failed first.
+        -- As in view attempt_result, the task that failed first.
         any_value(ranked.category order by ranked.task_rank, ranked.since_at, ranked.task_id) as category,
         bool_and(ranked.is_terminal) as is_terminal,
         sum(ranked.recovery_count) as recovery_count,
@@ -72,7 +73,7 @@ tried as (
     group by ranked.experiment_id, ranked.job_id
 ),
 
--- A job of several tasks has one cost, and one failed task is enough to burn all of it.
+-- A job with several tasks has one cost, and one failed task is enough to waste all of it.
 billed as (
     select
         job.experiment_id,
@@ -106,7 +107,7 @@ select
     entry.kind,
     entry.job_name,
     entry.factors,
-    -- A job that the manifest knows and no poll has shown yet is on its way.
+    -- A job that is in the manifest but in no poll yet is pending.
     case when newest_attempt.job_id is null then 'missing' else coalesce(tried.state, 'pending') end as state,
     tried.status,
     tried.category,
@@ -118,7 +119,7 @@ select
     coalesce(spent.unpriced_count, 0) as unpriced_count,
     tried.run_s,
     entry.expected_s,
-    -- All its jobs in all cycles, superseded ones and duplicates too: it is what the condition has cost.
+    -- All its jobs in all cycles, including superseded ones and duplicates: the total cost of the condition.
     cast(case when spent.experiment_id is null then 0 else spent.cost_usd end as decimal(18, 4)) as cost_usd,
     cast(
         case when spent.experiment_id is null then 0 else spent.wasted_usd end as decimal(18, 4)
@@ -136,31 +137,34 @@ left join spent
     on entry.experiment_id = spent.experiment_id and entry.condition_id = spent.condition_id;
 
 comment on view condition is
-'A condition of the manifest in the state of its newest attempt; grain: experiment_id, condition_id';
+'A condition of the manifest with the state of its newest attempt; grain: experiment_id, condition_id';
 comment on column condition.experiment_id is 'the experiment [id]';
-comment on column condition.condition_id is 'one cell of the grid, or one baseline beside it [id]';
+comment on column condition.condition_id is 'one cell of the grid, or one baseline [id]';
 comment on column condition.job_id is 'managed job of the newest attempt; null = missing [id]';
 comment on column condition.kind is 'grid or baseline [name]';
 comment on column condition.job_name is 'the exact name of its jobs [name]';
 comment on column condition.factors is 'factor -> level [text]';
 comment on column condition.state is
 'missing (never launched), pending, running, succeeded, failed, cancelled or lost [name]';
-comment on column condition.status is 'SkyPilot''s status of the task that decides; null = never seen [name]';
+comment on column condition.status is
+'SkyPilot''s status of the task that determines the state; null = never seen [name]';
 comment on column condition.category is
 'root cause category of the failure; null = not failed or not examined yet [name]';
-comment on column condition.failure_reason is 'why it failed as SkyPilot says it [text]';
+comment on column condition.failure_reason is 'reason for the failure, as reported by SkyPilot [text]';
 comment on column condition.is_terminal is
-'all tasks of the newest attempt have ended, or were closed by a person after the queue lost them [bool]';
+'all tasks of the newest attempt have ended, or a person closed them after the queue lost them [bool]';
 comment on column condition.manifest_position is 'position in the manifest [count]';
 comment on column condition.cycle is 'cycle of the newest attempt; null = missing [count]';
 comment on column condition.recovery_count is 'recoveries of the newest attempt [count]';
-comment on column condition.unpriced_count is 'its jobs whose cost is unknown [count]';
-comment on column condition.run_s is 'run time of the newest attempt, tasks added up, see view job [s]';
-comment on column condition.expected_s is 'expected run time; null = none given [s]';
+comment on column condition.unpriced_count is 'jobs whose cost is unknown [count]';
+comment on column condition.run_s is
+'run time of the newest attempt, sum over its tasks, see view job [s]';
+comment on column condition.expected_s is 'expected run time; null = not in the config [s]';
 comment on column condition.cost_usd is
-'known cost of all its jobs and cycles, duplicates included; null = all of it unknown [USD]';
-comment on column condition.wasted_usd is 'of it the cost of failed attempts; null = all of it unknown [USD]';
-comment on column condition.submitted_at is 'newest attempt submitted [UTC]';
-comment on column condition.start_at is 'newest attempt first RUNNING [UTC]';
-comment on column condition.end_at is 'newest attempt ended, all tasks [UTC]';
-comment on column condition.since_at is 'when its present state began; null = never seen [UTC]';
+'known cost of all its jobs and cycles, including duplicates; null = no cost is known [USD]';
+comment on column condition.wasted_usd is
+'part of cost_usd: the cost of failed attempts; null = no cost is known [USD]';
+comment on column condition.submitted_at is 'when the newest attempt was submitted [UTC]';
+comment on column condition.start_at is 'when the newest attempt was first RUNNING [UTC]';
+comment on column condition.end_at is 'when all tasks of the newest attempt had ended [UTC]';
+comment on column condition.since_at is 'when its current state began; null = never seen [UTC]';

@@ -1,4 +1,4 @@
--- The factors of every condition, one row each: the long form that coverage counts over.
+-- The factors of every condition, one per row: the long form that coverage counts.
 create or replace view condition_level as
 with paired as (
     select
@@ -19,4 +19,4 @@ comment on view condition_level is 'A factor of a condition; grain: experiment_i
 comment on column condition_level.experiment_id is 'the experiment [id]';
 comment on column condition_level.condition_id is 'the condition [id]';
 comment on column condition_level.factor is 'the factor [name]';
-comment on column condition_level.level is 'its level as text; booleans are true and false [text]';
+comment on column condition_level.level is 'the level as text; booleans are true and false [text]';

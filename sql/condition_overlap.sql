@@ -1,5 +1,5 @@
 -- How much two experiments have in common: from condition_overlap('<older id>', '<newer id>'). Macro
--- matched_condition says which conditions are in which cell.
+-- matched_condition lists the conditions of each cell.
 create or replace macro condition_overlap(before, after) as table
     with cell as (
         select

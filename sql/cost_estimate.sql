@@ -1,5 +1,6 @@
--- What one more job of a condition will cost. Where the config says how long it takes, that at the price of
--- its newest machine; else what jobs that succeeded have cost on average, else any job that ended.
+-- The estimated cost of one more job of a condition. If the config has an expected time, it is that time at
+-- the price of the newest machine; otherwise the average cost of succeeded jobs, otherwise of all ended
+-- jobs.
 create or replace view cost_estimate as
 with priced as (
     select
@@ -40,8 +41,8 @@ left join priced
 group by entry.experiment_id, entry.condition_id, entry.expected_s;
 
 comment on view cost_estimate is
-'What one more job of a condition will cost; grain: experiment_id, condition_id';
+'The estimated cost of one more job of a condition; grain: experiment_id, condition_id';
 comment on column cost_estimate.experiment_id is 'the experiment [id]';
 comment on column cost_estimate.condition_id is 'the condition [id]';
 comment on column cost_estimate.estimate_usd is
-'expected time at its price, else the average of jobs that succeeded, else of all; null = unknown [USD]';
+'expected time at its price, otherwise the average of succeeded jobs, otherwise of all; null = unknown [USD]';

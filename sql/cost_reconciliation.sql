@@ -1,4 +1,4 @@
--- What SkyPilot's own cost report says of the ended jobs, next to what fmon has: view cycle_cost added up.
+-- The cost of the ended jobs in SkyPilot's own cost report next to fmon's: the sums of view cycle_cost.
 create or replace view cost_reconciliation as
 select
     cycle_cost.experiment_id,
@@ -13,13 +13,14 @@ group by cycle_cost.experiment_id
 having sum(cycle_cost.reported_count) > 0;
 
 comment on view cost_reconciliation is
-'SkyPilot''s own costs beside those of fmon; no row where SkyPilot had none; grain: experiment_id';
+'SkyPilot''s own costs next to fmon''s; no row if SkyPilot had none; grain: experiment_id';
 comment on column cost_reconciliation.experiment_id is 'the experiment [id]';
 comment on column cost_reconciliation.job_count is 'jobs seen [count]';
 comment on column cost_reconciliation.reported_count is
-'of them those for which SkyPilot''s cost report had a cost [count]';
-comment on column cost_reconciliation.compared_count is 'of these those whose cost fmon knows too [count]';
-comment on column cost_reconciliation.reported_usd is 'what they cost by SkyPilot''s report [USD]';
+'jobs with a cost in SkyPilot''s cost report [count]';
+comment on column cost_reconciliation.compared_count is
+'reported jobs whose cost fmon also knows [count]';
+comment on column cost_reconciliation.reported_usd is 'their cost in SkyPilot''s cost report [USD]';
 comment on column cost_reconciliation.difference_usd is
-'cost as fmon has it minus SkyPilot''s own, over the jobs compared; null = there are none [USD]';
-comment on column cost_reconciliation.reported_at is 'when SkyPilot was asked last [UTC]';
+'fmon''s cost minus SkyPilot''s, over the compared jobs; null = there are none [USD]';
+comment on column cost_reconciliation.reported_at is 'when SkyPilot was last queried [UTC]';

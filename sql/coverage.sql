@@ -1,4 +1,4 @@
--- How far each level of each factor has come; expected_count is the sum of the other counts.
+-- Progress of each level of each factor; expected_count is the sum of the counts by state.
 create or replace view coverage as
 select
     condition_level.experiment_id,
@@ -35,7 +35,7 @@ left join factor_level
 group by all;
 
 comment on view coverage is
-'How far a factor level has come, over all conditions; grain: experiment_id, factor, level';
+'Progress of a factor level, over all conditions; grain: experiment_id, factor, level';
 comment on column coverage.experiment_id is 'the experiment [id]';
 comment on column coverage.factor is 'the factor [name]';
 comment on column coverage.level is 'the level as text [text]';
@@ -44,15 +44,16 @@ comment on column coverage.factor_number is
 comment on column coverage.level_number is
 'position of the level in the config; null = only in baselines [count]';
 comment on column coverage.expected_count is 'conditions with this level [count]';
-comment on column coverage.succeeded_count is 'of them succeeded [count]';
-comment on column coverage.failed_count is 'of them failed [count]';
-comment on column coverage.cancelled_count is 'of them cancelled [count]';
-comment on column coverage.running_count is 'of them running [count]';
-comment on column coverage.pending_count is 'of them pending [count]';
-comment on column coverage.lost_count is 'of them lost [count]';
-comment on column coverage.missing_count is 'of them never launched [count]';
+comment on column coverage.succeeded_count is 'conditions that succeeded [count]';
+comment on column coverage.failed_count is 'conditions that failed [count]';
+comment on column coverage.cancelled_count is 'cancelled conditions [count]';
+comment on column coverage.running_count is 'running conditions [count]';
+comment on column coverage.pending_count is 'pending conditions [count]';
+comment on column coverage.lost_count is 'lost conditions [count]';
+comment on column coverage.missing_count is 'conditions never launched [count]';
 comment on column coverage.open_count is
-'of them pending, running, or lost and not closed by a person [count]';
+'conditions that are pending, running, or lost and not closed by a person [count]';
 comment on column coverage.unpriced_count is 'jobs whose cost is unknown [count]';
-comment on column coverage.cost_usd is 'known cost of their jobs; null = all of it unknown [USD]';
-comment on column coverage.wasted_usd is 'of it the cost of failed attempts; null = all of it unknown [USD]';
+comment on column coverage.cost_usd is 'known cost of their jobs; null = no cost is known [USD]';
+comment on column coverage.wasted_usd is
+'part of cost_usd: the cost of failed attempts; null = no cost is known [USD]';

@@ -1,5 +1,5 @@
 -- Coverage of two experiments side by side: from coverage_change('<before>', '<after>').
--- What only one of them has stands here too, with 0 on the other side.
+-- Levels that only one of them has are included, with 0 for the other.
 create or replace macro coverage_change(before, after) as table
     with sided as (
         select
@@ -70,14 +70,14 @@ create or replace macro coverage_change(before, after) as table
 comment on macro table coverage_change is -- noqa: PRS
 'Coverage of a factor level in two experiments; grain: experiment_id, before_experiment_id, factor, level
 experiment_id: the later experiment [id]
-before_experiment_id: the one that it is compared with [id]
+before_experiment_id: the earlier experiment that it is compared with [id]
 factor: the factor [name]
-level: its level as text [text]
-is_shared: both experiments have the factor; false = it is projected out where conditions are matched [bool]
-level_number: order of the row: factors and levels as in the config before, then what is only after [count]
-before_expected_count: conditions of the level before; 0 = it is not there [count]
-after_expected_count: conditions of the level after; 0 = it is not there [count]
-before_succeeded_count: of them succeeded before [count]
-after_succeeded_count: of them succeeded after [count]
-before_failed_count: of them failed before [count]
-after_failed_count: of them failed after [count]';
+level: the level as text [text]
+is_shared: both experiments have the factor; false = it is projected out when conditions are matched [bool]
+level_number: order of the row: factors and levels as in the config before, then those only after [count]
+before_expected_count: conditions of the level before; 0 = it does not exist [count]
+after_expected_count: conditions of the level after; 0 = it does not exist [count]
+before_succeeded_count: conditions that succeeded before [count]
+after_succeeded_count: conditions that succeeded after [count]
+before_failed_count: conditions that failed before [count]
+after_failed_count: conditions that failed after [count]';

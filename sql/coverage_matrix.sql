@@ -44,21 +44,21 @@ create or replace macro coverage_matrix(experiment, row_factor, column_factor) a
     group by all;
 
 comment on macro table coverage_matrix is -- noqa: PRS
-'How far a pair of levels of two factors has come; grain: experiment_id, row_level, column_level
+'Progress of a pair of levels of two factors; grain: experiment_id, row_level, column_level
 experiment_id: the experiment [id]
 row_level: level of the row factor as text [text]
 column_level: level of the column factor as text [text]
 row_number: position of the row level in the config; null = only in baselines [count]
 column_number: position of the column level in the config; null = only in baselines [count]
 expected_count: conditions with both levels [count]
-succeeded_count: of them succeeded [count]
-failed_count: of them failed [count]
-cancelled_count: of them cancelled [count]
-running_count: of them running [count]
-pending_count: of them pending [count]
-lost_count: of them lost [count]
-missing_count: of them never launched [count]
-unpriced_count: their jobs whose cost is unknown [count]
-median_run_s: median run time of their newest attempts, so far where they run; null = none has started [s]
-cost_usd: known cost of all their jobs and cycles; null = all of it unknown [USD]
-wasted_usd: of it the cost of failed attempts; null = all of it unknown [USD]';
+succeeded_count: conditions that succeeded [count]
+failed_count: conditions that failed [count]
+cancelled_count: cancelled conditions [count]
+running_count: running conditions [count]
+pending_count: pending conditions [count]
+lost_count: lost conditions [count]
+missing_count: conditions never launched [count]
+unpriced_count: jobs whose cost is unknown [count]
+median_run_s: median run time of their newest attempts, so far if they still run; null = none has started [s]
+cost_usd: known cost of all their jobs and cycles; null = no cost is known [USD]
+wasted_usd: part of cost_usd: the cost of failed attempts; null = no cost is known [USD]';

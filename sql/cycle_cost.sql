@@ -1,4 +1,4 @@
--- What each cycle has cost, jobs that were superseded or launched twice included: they cost money too.
+-- The cost of each cycle, including superseded and duplicate jobs, because they cost money too.
 create or replace view cycle_cost as
 with whole as (
     select
@@ -49,7 +49,7 @@ select
     count(priced.reported_usd) as reported_count,
     cast(sum(priced.reported_usd) as decimal(18, 4)) as reported_usd,
     count(*) filter (where priced.is_comparable) as compared_count,
-    -- Only over jobs that have both: a job without a price would look like a saving.
+    -- Only jobs that have both: otherwise a job without a price would look like a saving.
     cast(
         sum(priced.cost_usd - priced.reported_usd) filter (where priced.is_comparable) as decimal(18, 4)
     ) as difference_usd,
@@ -57,21 +57,21 @@ select
 from priced
 group by priced.experiment_id, priced.cycle;
 
-comment on view cycle_cost is 'What the jobs of a cycle have cost; grain: experiment_id, cycle';
+comment on view cycle_cost is 'The cost of the jobs of a cycle; grain: experiment_id, cycle';
 comment on column cycle_cost.experiment_id is 'the experiment [id]';
 comment on column cycle_cost.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
-comment on column cycle_cost.job_count is 'jobs seen, superseded ones and duplicates too [count]';
-comment on column cycle_cost.unpriced_count is 'of them those whose cost is unknown [count]';
-comment on column cycle_cost.run_h is 'run time of all jobs as SkyPilot counts it [h]';
-comment on column cycle_cost.machine_h is 'time with a machine, where it is known [h]';
-comment on column cycle_cost.cost_usd is 'cost where it is known; null = all of it unknown [USD]';
+comment on column cycle_cost.job_count is 'jobs seen, including superseded ones and duplicates [count]';
+comment on column cycle_cost.unpriced_count is 'jobs whose cost is unknown [count]';
+comment on column cycle_cost.run_h is 'run time of all jobs as reported by SkyPilot [h]';
+comment on column cycle_cost.machine_h is 'known time with a machine [h]';
+comment on column cycle_cost.cost_usd is 'known cost; null = no cost is known [USD]';
 comment on column cycle_cost.wasted_usd is
-'of it the cost of failed attempts, see view failure; null = all of it unknown [USD]';
+'part of cost_usd: the cost of failed attempts, see view failure; null = no cost is known [USD]';
 comment on column cycle_cost.reported_count is
-'ended jobs for which SkyPilot''s own cost report had a cost [count]';
+'ended jobs with a cost in SkyPilot''s cost report [count]';
 comment on column cycle_cost.reported_usd is
-'what they cost by SkyPilot''s own cost report; null = it was not asked or had no cost of these jobs [USD]';
-comment on column cycle_cost.compared_count is 'of them those whose cost fmon knows too [count]';
+'their cost in SkyPilot''s cost report; null = not queried, or no cost for these jobs [USD]';
+comment on column cycle_cost.compared_count is 'reported jobs whose cost fmon also knows [count]';
 comment on column cycle_cost.difference_usd is
-'cost as fmon has it minus SkyPilot''s own, over exactly these; null = there are none [USD]';
-comment on column cycle_cost.reported_at is 'when SkyPilot was asked last [UTC]';
+'fmon''s cost minus SkyPilot''s, over the compared jobs; null = there are none [USD]';
+comment on column cycle_cost.reported_at is 'when SkyPilot was last queried [UTC]';

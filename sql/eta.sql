@@ -1,8 +1,8 @@
--- How much longer an experiment may take, and by what rule that was estimated.
--- How long a condition takes: the median of those that succeeded with the same level of the factor that best
--- explains the run times (adjusted R squared: a factor with a level for each job explains nothing); of all
--- where no factor explains anything; where no such condition has succeeded yet, the config's expectation.
--- The rest is done with as many jobs at a time as run now, and not before the longest of them has ended.
+-- How much longer an experiment may take, and how that was estimated. The time of a condition is the median
+-- of the succeeded conditions with the same level of the factor that best explains the run times (adjusted R
+-- squared: a factor with a different level for each job explains nothing). If no factor explains anything,
+-- it is the median of all; if none has succeeded yet, the expected time of the config. The open conditions
+-- run with as many jobs at a time as now, and not faster than the longest of them.
 create or replace view eta as
 with finished as (
     select
@@ -39,7 +39,7 @@ whole as (
     group by finished.experiment_id
 ),
 
--- Variance within the levels of a factor, per degree of freedom, where it is below that of all.
+-- Variance within the levels of a factor, per degree of freedom, if it is below the overall variance.
 explaining as (
     select
         by_level.experiment_id,
@@ -119,13 +119,13 @@ from remaining
 group by remaining.experiment_id;
 
 comment on view eta is
-'How long the pending and running conditions may take; no row where there are none; grain: experiment_id';
+'How long the pending and running conditions may take; no row if there are none; grain: experiment_id';
 comment on column eta.experiment_id is 'the experiment [id]';
 comment on column eta.factor is
-'estimates are medians of succeeded conditions with the same level of it; null = of none [name]';
-comment on column eta.is_of_all is 'estimates are the median of all succeeded conditions [bool]';
-comment on column eta.is_expected is 'some estimates are the times that the config expects [bool]';
-comment on column eta.running_count is 'running conditions: so many run at a time [count]';
-comment on column eta.unknown_count is 'open conditions without any estimate, which are left out [count]';
+'factor whose levels the estimates are based on: medians of succeeded conditions; null = none [name]';
+comment on column eta.is_of_all is 'the estimates are the median of all succeeded conditions [bool]';
+comment on column eta.is_expected is 'some estimates are the expected times of the config [bool]';
+comment on column eta.running_count is 'running conditions, the assumed number of parallel jobs [count]';
+comment on column eta.unknown_count is 'open conditions without an estimate, which are left out [count]';
 comment on column eta.remaining_s is
-'time until the open conditions may have ended; null = unknown; with none running, as if none waited [s]';
+'time until the open conditions may have ended; null = unknown; if none runs, as if none had to wait [s]';

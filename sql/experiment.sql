@@ -1,4 +1,4 @@
--- The experiments: name, thresholds, and the clock their views go by.
+-- The experiments: name, thresholds, and the clock that their views use.
 create or replace view experiment as
 with polled as (
     select
@@ -34,7 +34,7 @@ select
     manifest.created_at,
     polled.last_polled_at,
     polled.last_ok_at,
-    -- A replayed experiment stands still at its last poll: its open jobs don't grow older while one reads.
+    -- The clock of a replayed experiment stops at its last poll, so that its open jobs do not age.
     case
         when manifest.is_replayed then coalesce(polled.last_polled_at, manifest.created_at)
         else clock.now
@@ -44,20 +44,25 @@ cross join clock
 left join polled on manifest.experiment_id = polled.experiment_id
 left join counted on manifest.experiment_id = counted.experiment_id;
 
-comment on view experiment is 'An experiment and the clock its views go by; grain: experiment_id';
+comment on view experiment is 'An experiment and the clock that its views use; grain: experiment_id';
 comment on column experiment.experiment_id is 'the experiment [id]';
 comment on column experiment.experiment_name is 'name in the config [name]';
-comment on column experiment.config_file is 'the config it was made from [text]';
-comment on column experiment.is_replayed is 'made from a recording [bool]';
+comment on column experiment.config_file is 'the config that it was created from [text]';
+comment on column experiment.is_replayed is 'created from a recording [bool]';
 comment on column experiment.current_cycle is 'newest cycle launched; 0 = first launch [count]';
-comment on column experiment.max_relaunch_cycles is 'relaunches allowed before a person decides [count]';
-comment on column experiment.condition_count is 'conditions, grid and baselines, launched or not [count]';
-comment on column experiment.poll_count is 'polls so far, failed ones too [count]';
+comment on column experiment.max_relaunch_cycles is
+'relaunches allowed before a person must decide [count]';
+comment on column experiment.condition_count is
+'conditions, grid and baselines, launched or not [count]';
+comment on column experiment.poll_count is 'polls so far, including failed ones [count]';
 comment on column experiment.budget_usd is 'budget; null = none [USD]';
-comment on column experiment.pending_threshold_s is 'longer in PENDING or SUBMITTED raises an alarm [s]';
-comment on column experiment.starting_threshold_s is 'longer in STARTING raises an alarm [s]';
-comment on column experiment.overrun_factor is 'longer than this times the expected time is an alarm [ratio]';
-comment on column experiment.created_at is 'when the experiment was made [UTC]';
-comment on column experiment.last_polled_at is 'newest poll, failed ones too; null = never polled [UTC]';
+comment on column experiment.pending_threshold_s is
+'a longer time in PENDING or SUBMITTED raises an alarm [s]';
+comment on column experiment.starting_threshold_s is 'a longer time in STARTING raises an alarm [s]';
+comment on column experiment.overrun_factor is
+'running longer than this times the expected time raises an alarm [ratio]';
+comment on column experiment.created_at is 'when the experiment was created [UTC]';
+comment on column experiment.last_polled_at is
+'newest poll, including failed ones; null = never polled [UTC]';
 comment on column experiment.last_ok_at is 'newest poll that the queue answered [UTC]';
-comment on column experiment.now_at is 'the wall clock; of a replayed experiment its last poll [UTC]';
+comment on column experiment.now_at is 'the wall clock; for a replayed experiment its last poll [UTC]';

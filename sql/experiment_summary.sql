@@ -1,4 +1,4 @@
--- The experiment in one row: how many conditions are where, what it cost, how soon failures were noticed.
+-- The experiment in one row: conditions by state, cost, and how soon failures were noticed.
 create or replace view experiment_summary as
 with counted as (
     select
@@ -36,7 +36,7 @@ spent as (
     group by cycle_cost.experiment_id
 ),
 
--- A job of several tasks failed with its first failed task.
+-- A job with several tasks failed when its first task failed.
 noticed as (
     select
         job.experiment_id,
@@ -61,7 +61,7 @@ select
     coalesce(counted.succeeded_count, 0) as succeeded_count,
     coalesce(counted.failed_count, 0) as failed_count,
     coalesce(counted.cancelled_count, 0) as cancelled_count,
-    -- A lost job may still run and cost money: until a person has looked and closed it, it is open.
+    -- A lost job may still run and cost money, so it is open until a person has checked and closed it.
     coalesce(counted.pending_count + counted.running_count + counted.lost_open_count, 0) as open_count,
     coalesce(counted.pending_count, 0) as pending_count,
     coalesce(counted.running_count, 0) as running_count,
@@ -87,26 +87,27 @@ left join latency on experiment.experiment_id = latency.experiment_id;
 comment on view experiment_summary is 'An experiment in one row; grain: experiment_id';
 comment on column experiment_summary.experiment_id is 'the experiment [id]';
 comment on column experiment_summary.condition_count is 'conditions, launched or not [count]';
-comment on column experiment_summary.succeeded_count is 'of them succeeded [count]';
-comment on column experiment_summary.failed_count is 'of them failed [count]';
-comment on column experiment_summary.cancelled_count is 'of them cancelled [count]';
+comment on column experiment_summary.succeeded_count is 'conditions that succeeded [count]';
+comment on column experiment_summary.failed_count is 'conditions that failed [count]';
+comment on column experiment_summary.cancelled_count is 'cancelled conditions [count]';
 comment on column experiment_summary.open_count is
-'of them pending, running, or lost and not closed by a person [count]';
-comment on column experiment_summary.pending_count is 'of them pending [count]';
-comment on column experiment_summary.running_count is 'of them running [count]';
+'conditions that are pending, running, or lost and not closed by a person [count]';
+comment on column experiment_summary.pending_count is 'pending conditions [count]';
+comment on column experiment_summary.running_count is 'running conditions [count]';
 comment on column experiment_summary.lost_count is
-'of them lost: not ended, yet gone from the queue; those closed by a person too [count]';
-comment on column experiment_summary.missing_count is 'of them never launched [count]';
+'lost conditions: not ended, but not in the queue; including those that a person closed [count]';
+comment on column experiment_summary.missing_count is 'conditions never launched [count]';
 comment on column experiment_summary.cycle_count is 'cycles launched; 0 = nothing launched [count]';
-comment on column experiment_summary.job_count is 'jobs seen, superseded ones and duplicates too [count]';
+comment on column experiment_summary.job_count is
+'jobs seen, including superseded ones and duplicates [count]';
 comment on column experiment_summary.unpriced_count is 'of them those whose cost is unknown [count]';
-comment on column experiment_summary.run_h is 'run time of all jobs as SkyPilot counts it [h]';
+comment on column experiment_summary.run_h is 'run time of all jobs as reported by SkyPilot [h]';
 comment on column experiment_summary.run_per_success_h is
 'run_h per succeeded condition; null = no success [h]';
 comment on column experiment_summary.detection_latency_s is
 'median time from a failure to the first poll that showed it; null = no failure [s]';
-comment on column experiment_summary.cost_usd is 'cost where it is known; null = all of it unknown [USD]';
+comment on column experiment_summary.cost_usd is 'known cost; null = no cost is known [USD]';
 comment on column experiment_summary.wasted_usd is
-'of it the cost of failed attempts; null = all of it unknown [USD]';
+'part of cost_usd: the cost of failed attempts; null = no cost is known [USD]';
 comment on column experiment_summary.cost_per_success_usd is
 'cost_usd per succeeded condition; a lower bound while unpriced_count > 0; null = no success [USD]';

@@ -1,5 +1,5 @@
--- Every attempt that failed, of what, and what it has cost. A failure that nobody has looked at yet is here
--- too, as unknown: none is dropped.
+-- Every attempt that failed, with its root cause and cost. A failure that has not been examined yet is
+-- included as unknown, so none is dropped.
 create or replace view failure as
 with spent as (
     select
@@ -64,35 +64,39 @@ comment on column failure.condition_id is 'the condition [id]';
 comment on column failure.job_id is 'the managed job that failed [id]';
 comment on column failure.task_id is 'the first task of it that failed [id]';
 comment on column failure.root_cause_id is
-'what failures of one root cause share; unknown/unexamined = not looked at yet [id]';
+'the root cause; unknown/unexamined = not examined yet [id]';
 comment on column failure.signature is
-'hash of the normalised error: the same = the identical error; null = not examined yet [id]';
-comment on column failure.category is 'root cause category; unknown where nothing decides [name]';
-comment on column failure.subcategory is 'closer than the category; null = none [name]';
+'hash of the normalized error; same hash = identical error; null = not examined yet [id]';
+comment on column failure.category is 'root cause category; unknown = no rule decided [name]';
+comment on column failure.subcategory is 'more specific than the category; null = none [name]';
 comment on column failure.status is 'SkyPilot''s status of that task [name]';
 comment on column failure.role is 'attempt or superseded, see view job [name]';
 comment on column failure.remedy is
 'auto, config, code or unrecoverable (needs a person); null = not examined yet [name]';
-comment on column failure.root_cause is 'the cause as one sentence [text]';
-comment on column failure.exception_class is 'the exception that decided; null = none [name]';
-comment on column failure.message is 'its message, with what differs from run to run masked [text]';
-comment on column failure.evidence is 'the line that decided, redacted; null = none [text]';
+comment on column failure.root_cause is 'the cause in one sentence [text]';
+comment on column failure.exception_class is
+'the exception that determined the cause; null = none [name]';
+comment on column failure.message is
+'its message, with the parts that differ between runs masked [text]';
+comment on column failure.evidence is 'the line that determined the cause, redacted; null = none [text]';
 comment on column failure.source is
-'where it stood: log, controller_log, failure_reason or status; null = nowhere [name]';
-comment on column failure.rule is 'the rule that decided [name]';
+'where it was found: log, controller_log, failure_reason or status; null = nowhere [name]';
+comment on column failure.rule is 'the rule that determined the cause [name]';
 comment on column failure.runner_up is 'the second best category/subcategory; null = none [name]';
 comment on column failure.log_state is
-'stored, or missing: examined by what the queue said alone; null = not examined yet [name]';
+'stored, or missing: classified from queue data only; null = not examined yet [name]';
 comment on column failure.log_error is 'why there is no log [text]';
 comment on column failure.affected_files is 'project files that the log names, deepest first [text]';
-comment on column failure.failure_reason is 'why it failed as SkyPilot says it [text]';
-comment on column failure.is_auto_fixable is 'a relaunch alone may do [bool]';
-comment on column failure.is_newest is 'the newest attempt of its condition that ended uncancelled [bool]';
+comment on column failure.failure_reason is 'reason for the failure, as reported by SkyPilot [text]';
+comment on column failure.is_auto_fixable is 'a relaunch alone may succeed [bool]';
+comment on column failure.is_newest is
+'the newest attempt of its condition that ended and was not cancelled [bool]';
 comment on column failure.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
-comment on column failure.evidence_line is 'number of the evidence in the stored log, from 1 [count]';
-comment on column failure.confidence is 'how sure the rule is; 0 = not examined yet [ratio]';
+comment on column failure.evidence_line is
+'line number of the evidence in the stored log, from 1 [count]';
+comment on column failure.confidence is 'confidence of the rule; 0 = not examined yet [ratio]';
 comment on column failure.cost_usd is
-'known cost of the job, all its tasks: what the failure wasted; null = unknown [USD]';
-comment on column failure.failed_at is 'SkyPilot''s end of the task, else detected_at [UTC]';
+'known cost of the job with all its tasks: what the failure wasted; null = unknown [USD]';
+comment on column failure.failed_at is 'SkyPilot''s end time of the task, otherwise detected_at [UTC]';
 comment on column failure.detected_at is 'first poll that showed the failure [UTC]';
 comment on column failure.examined_at is 'when it was last examined; null = not yet [UTC]';

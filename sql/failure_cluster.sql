@@ -1,5 +1,5 @@
--- Every root cause against every level: where it occurred, and where it did not. A condition counts once,
--- with its newest result (view attempt_result), so levels compare although one was relaunched more often.
+-- Every root cause by every level, including levels where it did not occur. A condition counts once, with its
+-- newest result (view attempt_result), so levels are comparable even if one was relaunched more often.
 create or replace view failure_cluster as
 with total as (
     select
@@ -90,16 +90,16 @@ from crossed;
 comment on view failure_cluster is
 'A root cause at a factor level; grain: experiment_id, root_cause_id, factor, level';
 comment on column failure_cluster.experiment_id is 'the experiment [id]';
-comment on column failure_cluster.root_cause_id is 'what failures of one root cause share [id]';
+comment on column failure_cluster.root_cause_id is 'the root cause [id]';
 comment on column failure_cluster.category is 'its category [name]';
 comment on column failure_cluster.factor is
-'the factor, one with two or more levels; region and zone count as factors [name]';
-comment on column failure_cluster.level is 'its level as text [text]';
+'a factor with two or more levels; region and zone count as factors [name]';
+comment on column failure_cluster.level is 'the level as text [text]';
 comment on column failure_cluster.failed_count is
 'conditions of the level that failed with this cause in their newest result [count]';
 comment on column failure_cluster.total_count is 'conditions of the level that have a result [count]';
 comment on column failure_cluster.failure_ratio is 'failed_count / total_count [ratio]';
 comment on column failure_cluster.lift is
-'failure_ratio against that of all conditions; 1 = no difference [ratio]';
+'failure_ratio divided by that of all conditions; 1 = no difference [ratio]';
 comment on column failure_cluster.p_value is
-'chance of so many failures here if the level had no part in it, see fisher [ratio]';
+'probability of so many failures if the level had no effect, see fisher [ratio]';

@@ -1,5 +1,5 @@
--- What failed, in SkyPilot's own words: the conditions with the same status and reason. SkyPilot names the
--- job in its advice where to find logs, which would set each reason apart from all others.
+-- Failures in SkyPilot's own words: conditions grouped by status and reason. The job id is masked, because
+-- SkyPilot mentions it in its hint about logs, which would make each reason unique.
 create or replace view failure_reason as
 with failed as (
     select distinct
@@ -35,6 +35,6 @@ comment on view failure_reason is
 comment on column failure_reason.experiment_id is 'the experiment [id]';
 comment on column failure_reason.status is 'SkyPilot''s status [name]';
 comment on column failure_reason.reason is
-'why they failed as SkyPilot says it, its job id masked; empty = it does not say [text]';
+'reason reported by SkyPilot, with the job id masked; empty = none [text]';
 comment on column failure_reason.condition_ids is 'conditions in the order of the manifest [id]';
-comment on column failure_reason.condition_count is 'how many they are [count]';
+comment on column failure_reason.condition_count is 'number of these conditions [count]';

@@ -35,11 +35,11 @@ left join noticed on experiment.experiment_id = noticed.experiment_id;
 comment on view failure_summary is 'The failures of an experiment in one row; grain: experiment_id';
 comment on column failure_summary.experiment_id is 'the experiment [id]';
 comment on column failure_summary.attempt_count is
-'attempts that failed, those of conditions that have succeeded since too [count]';
+'failed attempts, including those of conditions that have succeeded since [count]';
 comment on column failure_summary.failed_count is
 'failures of the newest results, see view cause [count]';
-comment on column failure_summary.unexamined_count is 'of them not examined yet [count]';
-comment on column failure_summary.cause_count is 'their root causes, unknown/unexamined left out [count]';
+comment on column failure_summary.unexamined_count is 'failures not examined yet [count]';
+comment on column failure_summary.cause_count is 'their root causes, without unknown/unexamined [count]';
 comment on column failure_summary.detection_latency_s is
 'median time from a failure to the first poll that showed it; null = no failure [s]';
 comment on column failure_summary.longest_latency_s is 'the longest such time; null = no failure [s]';

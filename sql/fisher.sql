@@ -1,7 +1,8 @@
--- Fisher's exact test, one-sided: how likely chance alone puts so many failures into one group.
--- Of total_count conditions failed_count failed; the group has group_count conditions, hit_count of them
--- failed. The sum of C(failed, i) C(total - failed, group - i) / C(total, group) over i >= hit_count.
--- Called for a column's values it is computed once per distinct four: (select p_value from fisher(...)).
+-- Fisher's exact test, one-sided: the probability that chance alone puts so many failures into one group. Of
+-- total_count conditions failed_count failed; the group has group_count conditions, hit_count of which
+-- failed. The sum of C(failed, i) C(total - failed, group - i) / C(total, group) over i >= hit_count. If
+-- called with columns, it is computed once per distinct set of four values: (select p_value from
+-- fisher(...)).
 create or replace macro fisher(hit_count, group_count, failed_count, total_count) as table
     with shape as (
         select
@@ -11,7 +12,7 @@ create or replace macro fisher(hit_count, group_count, failed_count, total_count
             + lgamma(group_count + 1)
             + lgamma(total_count - group_count + 1) as log_constant,
             cast(floor((group_count + 1.0) * (failed_count + 1.0) / (total_count + 2.0)) as bigint) as peak,
-            -- Beyond nine standard deviations and 20 more, the terms are too small to count.
+            -- Beyond nine standard deviations plus 20, the terms are negligible.
             20 + cast(
                 ceil(
                     9 * sqrt(
@@ -61,6 +62,6 @@ create or replace macro fisher(hit_count, group_count, failed_count, total_count
     from summed;
 
 comment on macro table fisher is -- noqa: PRS
-'How likely chance alone puts so many failures into a group (Fisher''s exact test, one-sided); grain: one row
+'Probability that chance alone puts so many failures into a group (Fisher''s exact test, one-sided); grain: one row
 p_value: probability of hit_count or more failures in a group of group_count, failed_count of total_count failed [ratio]
-log_p: its natural logarithm, which tells apart what is too small for a double [ratio]';
+log_p: its natural logarithm, which also distinguishes values too small for a double [ratio]';

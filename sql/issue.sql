@@ -1,5 +1,5 @@
--- The root causes that fmon can't get rid of: what fmon issues writes. Of the conditions whose newest attempt
--- failed with one, at least one can't be run again (remedy unrecoverable) or has had its last cycle.
+-- The root causes that fmon can't resolve; fmon issues writes them. At least one of the conditions whose
+-- newest attempt failed with the cause can't be run again (remedy unrecoverable) or is out of cycles.
 create or replace view issue as
 with last_cycle as (
     select
@@ -48,7 +48,7 @@ cause as (
         mode(standing.signature order by standing.signature) as signature,
         any_value(standing.remedy) as remedy,
         case when bool_or(standing.is_unrecoverable) then 'unrecoverable' else 'out_of_cycles' end as reason,
-        -- The surest of them speaks for all; the first in the manifest where several are as sure.
+        -- The most certain failure represents all; if several are equal, the first in the manifest.
         arg_max(
             {
                 root_cause: standing.root_cause,
@@ -151,27 +151,28 @@ comment on column issue.experiment_id is 'the experiment [id]';
 comment on column issue.root_cause_id is 'the root cause [id]';
 comment on column issue.signature is 'the most frequent error among its failures [id]';
 comment on column issue.category is 'root cause category [name]';
-comment on column issue.subcategory is 'closer than the category; null = none [name]';
+comment on column issue.subcategory is 'more specific than the category; null = none [name]';
 comment on column issue.remedy is 'config, code, auto or unrecoverable; null = not examined yet [name]';
 comment on column issue.reason is
-'unrecoverable: its remedy is a person; out_of_cycles: still failing after the last allowed cycle [name]';
-comment on column issue.root_cause is 'the cause as one sentence, of the surest failure [text]';
-comment on column issue.evidence is 'the line that decided there, redacted; null = none [text]';
+'unrecoverable: it needs a person; out_of_cycles: still failing after the last allowed cycle [name]';
+comment on column issue.root_cause is 'the cause in one sentence, from its most certain failure [text]';
+comment on column issue.evidence is
+'the line that determined the cause there, redacted; null = none [text]';
 comment on column issue.evidence_source is
-'where it stood: log, controller_log, failure_reason or status [name]';
-comment on column issue.evidence_job_id is 'the job it is of [id]';
+'where it was found: log, controller_log, failure_reason or status [name]';
+comment on column issue.evidence_job_id is 'the job with the evidence [id]';
 comment on column issue.affected_files is 'project files that its log names, deepest first [text]';
 comment on column issue.condition_ids is 'conditions whose newest attempt failed with it [id]';
-comment on column issue.job_ids is 'all jobs that failed with it, of every cycle [id]';
-comment on column issue.fixes is 'what was done about it, the oldest first [text]';
-comment on column issue.url is 'the issue that was filed about it; null = none by fmon [text]';
+comment on column issue.job_ids is 'all jobs that failed with it, in any cycle [id]';
+comment on column issue.fixes is 'what was done about it, oldest first [text]';
+comment on column issue.url is 'the issue that fmon filed for it; null = none [text]';
 comment on column issue.condition_count is 'conditions whose newest attempt failed with it [count]';
-comment on column issue.failed_count is 'attempts that failed with it, of every cycle [count]';
-comment on column issue.unpriced_count is 'of them those whose cost is unknown [count]';
+comment on column issue.failed_count is 'attempts that failed with it, in any cycle [count]';
+comment on column issue.unpriced_count is 'those of them whose cost is unknown [count]';
 comment on column issue.cycle is 'newest cycle in which it failed [count]';
-comment on column issue.evidence_line is 'number of the evidence in the stored log, from 1 [count]';
-comment on column issue.confidence is 'how sure the rule is, of the surest failure [ratio]';
-comment on column issue.cost_usd is 'known cost of these attempts; null = all of it unknown [USD]';
-comment on column issue.first_failed_at is 'the first of them failed [UTC]';
-comment on column issue.last_failed_at is 'the last of them failed [UTC]';
+comment on column issue.evidence_line is 'line number of the evidence in the stored log, from 1 [count]';
+comment on column issue.confidence is 'highest confidence of its failures [ratio]';
+comment on column issue.cost_usd is 'known cost of these attempts; null = no cost is known [USD]';
+comment on column issue.first_failed_at is 'the first conditions that failed [UTC]';
+comment on column issue.last_failed_at is 'the last conditions that failed [UTC]';
 comment on column issue.filed_at is 'when fmon last filed or found the issue; null = never [UTC]';

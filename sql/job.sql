@@ -1,4 +1,4 @@
--- Every job task the experiment has had, as its newest row shows it, and what it cost.
+-- Every job task of the experiment with its newest row and its cost.
 create or replace view job as
 with framed as (
     select
@@ -107,7 +107,7 @@ select
     timed.is_failed,
     timed.cycle,
     snapshot.recovery_count,
-    -- SkyPilot's own figure first: it leaves out recoveries, end_at - start_at can't.
+    -- SkyPilot's own value first: it excludes recoveries, which end_at - start_at can't.
     case
         when timed.ended_run_s is not null then timed.ended_run_s
         when timed.ended_us >= timed.begun_us then (timed.ended_us - timed.begun_us) / 1e6
@@ -116,7 +116,7 @@ select
     machine_time.machine_s,
     snapshot.price_usd_per_h,
     -- Exact: millionths of a dollar per hour times microseconds, rounded half up once, to 1/10000 USD.
-    -- Money not spent is 0 whatever the price; an unknown price or time stays unknown.
+    -- No machine time costs 0 at any price; an unknown price or time stays unknown.
     cast(
         case
             when machine_time.machine_s = 0 then 0
@@ -150,7 +150,7 @@ inner join machine_time
         and timed.task_id = machine_time.task_id;
 
 comment on view job is
-'A job task as last seen, one never seen has no row; grain: experiment_id, job_id, task_id';
+'A job task as last seen; no row if never seen; grain: experiment_id, job_id, task_id';
 comment on column job.experiment_id is 'the experiment [id]';
 comment on column job.condition_id is 'the condition it belongs to [id]';
 comment on column job.job_id is 'SkyPilot''s managed job [id]';
@@ -159,32 +159,33 @@ comment on column job.job_name is 'the job''s name; not unique [name]';
 comment on column job.task_name is 'the task''s name [name]';
 comment on column job.role is
 'attempt, superseded (ended earlier in the same cycle) or duplicate (not in the manifest) [name]';
-comment on column job.status is 'SkyPilot''s status as it came; of an absent job the last one known [name]';
+comment on column job.status is
+'SkyPilot''s status, unchanged; for an absent job the last known one [name]';
 comment on column job.state is
-'pending, running (unknown statuses too), succeeded, failed, cancelled, lost (open but gone) [name]';
-comment on column job.details is 'what SkyPilot says it is doing [text]';
-comment on column job.failure_reason is 'why it failed as SkyPilot says it [text]';
+'pending, running (also unknown statuses), succeeded, failed, cancelled, lost (open, not listed) [name]';
+comment on column job.details is 'details reported by SkyPilot [text]';
+comment on column job.failure_reason is 'reason for the failure, as reported by SkyPilot [text]';
 comment on column job.resources is 'requested resources [text]';
 comment on column job.cloud is 'cloud it runs on [name]';
 comment on column job.region is 'region it runs in [name]';
 comment on column job.zone is 'zone it runs in [name]';
-comment on column job.price_source is 'where the price is from: config or catalog [name]';
-comment on column job.is_seen is 'in the newest answer of the queue [bool]';
+comment on column job.price_source is 'source of the price: config or catalog [name]';
+comment on column job.is_seen is 'it is in the newest answer of the queue [bool]';
 comment on column job.is_terminal is 'no further change possible; false if unknown [bool]';
 comment on column job.is_failed is 'ended without success; a cancelled job did not fail [bool]';
 comment on column job.cycle is
 '0 = first launch, 1 and 2 = relaunches; a duplicate counts in the newest [count]';
-comment on column job.recovery_count is 'recoveries done [count]';
+comment on column job.recovery_count is 'number of recoveries [count]';
 comment on column job.run_s is
-'run time, setup included, provisioning not; of an open job so far; null = not started [s]';
+'run time with setup, without provisioning; for an open job so far; null = not started [s]';
 comment on column job.machine_s is 'time with a machine, see view machine_time; null = unknown [s]';
 comment on column job.price_usd_per_h is 'price of its machine when first seen; null = unknown [USD/h]';
 comment on column job.cost_usd is 'price times machine_s; null = unknown [USD]';
-comment on column job.submitted_at is 'submitted to SkyPilot [UTC]';
-comment on column job.start_at is 'first RUNNING [UTC]';
-comment on column job.end_at is 'became terminal [UTC]';
+comment on column job.submitted_at is 'when it was submitted to SkyPilot [UTC]';
+comment on column job.start_at is 'when it was first RUNNING [UTC]';
+comment on column job.end_at is 'when it became terminal [UTC]';
 comment on column job.since_at is
-'when its present state began: SkyPilot''s time, else the first poll that saw it [UTC]';
+'when its current state began: SkyPilot''s time, otherwise the first poll that saw it [UTC]';
 comment on column job.first_seen_at is 'first poll that saw it [UTC]';
-comment on column job.detected_at is 'first poll that showed its present status [UTC]';
+comment on column job.detected_at is 'first poll that showed its current status [UTC]';
 comment on column job.last_seen_at is 'newest successful poll that saw it [UTC]';

@@ -1,4 +1,5 @@
--- Job tasks that the queue no longer lists, and the last poll that did: beyond that nothing is known of them.
+-- Job tasks that the queue no longer lists, with the last poll that did: nothing is known about them after
+-- it.
 create or replace view job_absence as
 with gone as (
     select
@@ -20,7 +21,7 @@ answered as (
         heartbeat.poll_id,
         heartbeat.polled_at
     from heartbeat
-    -- Mostly nothing is gone: then a year of polls need not be sorted.
+    -- Usually no job is absent; then a year of polls does not have to be sorted.
     where
         heartbeat.is_ok
         and heartbeat.experiment_id in (select gone.experiment_id from gone)
@@ -45,7 +46,7 @@ comment on column job_absence.experiment_id is 'the experiment [id]';
 comment on column job_absence.condition_id is 'the condition it belongs to [id]';
 comment on column job_absence.job_id is 'SkyPilot''s managed job [id]';
 comment on column job_absence.task_id is 'task within the job [id]';
-comment on column job_absence.status is 'the last status known [name]';
+comment on column job_absence.status is 'the last known status [name]';
 comment on column job_absence.is_terminal is 'it had ended; if not, it is lost [bool]';
 comment on column job_absence.last_seen_at is 'newest successful poll that saw it [UTC]';
-comment on column job_absence.gone_at is 'the successful poll that did not [UTC]';
+comment on column job_absence.gone_at is 'the first successful poll that did not list it [UTC]';

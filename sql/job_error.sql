@@ -1,4 +1,4 @@
--- The error of a job: what was found about the first of its tasks that has a finding.
+-- The error of a job: the finding for its first task that has one.
 create or replace view job_error as
 select
     finding.experiment_id,
@@ -9,10 +9,11 @@ select
 from finding
 group by finding.experiment_id, finding.job_id;
 
-comment on view job_error is 'The error that a job was examined for; grain: experiment_id, job_id';
+comment on view job_error is 'The error found for a job; grain: experiment_id, job_id';
 comment on column job_error.experiment_id is 'the experiment [id]';
 comment on column job_error.job_id is 'the managed job that failed [id]';
-comment on column job_error.signature is 'hash of the normalised error: the same = the identical error [id]';
-comment on column job_error.category is 'root cause category; unknown where nothing decides [name]';
+comment on column job_error.signature is
+'hash of the normalized error; same hash = identical error [id]';
+comment on column job_error.category is 'root cause category; unknown = no rule decided [name]';
 comment on column job_error.source is
 'where it was found: log, controller_log, failure_reason or status; null = nowhere [name]';

@@ -1,5 +1,5 @@
--- Every stored row of the experiment's jobs, judged: whose it is, what its status means, what came before.
--- A row is stored when something changed, so between two rows of a job task nothing did.
+-- Every stored row of the experiment's jobs, with its condition, the meaning of its status and the previous
+-- row. A row is stored when something changes, so nothing changed between two rows of a job task.
 create or replace view job_observation as
 with newest_cycle as (
     select
@@ -10,7 +10,7 @@ with newest_cycle as (
     group by attempt.experiment_id, attempt.condition_id
 ),
 
--- The manifest says whose a job is. One that it does not know but that has a condition's name is a duplicate.
+-- The manifest assigns jobs to conditions. An unknown job with a condition's job name is a duplicate.
 owned as (
     select
         snapshot.experiment_id,
@@ -105,32 +105,36 @@ window
     );
 
 comment on view job_observation is
-'A stored row of a job task, judged; grain: experiment_id, job_id, task_id, poll_id';
+'A stored row of a job task, with the meaning of its status; grain: experiment_id, job_id, task_id, poll_id';
 comment on column job_observation.experiment_id is 'the experiment [id]';
 comment on column job_observation.condition_id is 'the condition the job belongs to [id]';
 comment on column job_observation.job_id is 'SkyPilot''s managed job [id]';
 comment on column job_observation.task_id is 'task within the job [id]';
 comment on column job_observation.poll_id is 'the poll that stored the row [id]';
 comment on column job_observation.role is 'attempt, superseded or duplicate, see view job [name]';
-comment on column job_observation.status is 'SkyPilot''s status; of an absent job the last one known [name]';
+comment on column job_observation.status is
+'SkyPilot''s status; for an absent job the last known one [name]';
 comment on column job_observation.state is 'what the status means, see table status [name]';
 comment on column job_observation.step is
 'what alarms watch: waiting, starting, running, unknown, failed_setup, ended or lost [name]';
-comment on column job_observation.previous_status is 'status in the row before; null = first row [name]';
-comment on column job_observation.previous_step is 'step in the row before; null = first row [name]';
+comment on column job_observation.previous_status is
+'status in the previous row; null = first row [name]';
+comment on column job_observation.previous_step is 'step in the previous row; null = first row [name]';
 comment on column job_observation.is_seen is
 'the queue listed it; false = absent from a successful poll [bool]';
-comment on column job_observation.was_seen is 'the queue had listed it in the row before [bool]';
+comment on column job_observation.was_seen is 'the queue listed it in the previous row [bool]';
 comment on column job_observation.is_terminal is 'no further change possible; false if unknown [bool]';
-comment on column job_observation.is_failed is 'ended without success; false if cancelled or unknown [bool]';
-comment on column job_observation.is_billed is 'a machine was there or on its way; true if unknown [bool]';
+comment on column job_observation.is_failed is
+'ended without success; false if cancelled or unknown [bool]';
+comment on column job_observation.is_billed is 'it had or was getting a machine; true if unknown [bool]';
 comment on column job_observation.is_unstarted is 'without start_at it never had a machine [bool]';
 comment on column job_observation.is_newest is 'the newest row of its job task [bool]';
 comment on column job_observation.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
 comment on column job_observation.job_duration_s is
 'SkyPilot''s run time; only in rows of ended jobs and rows without start_at [s]';
-comment on column job_observation.seen_at is 'when the poll looked [UTC]';
-comment on column job_observation.submitted_at is 'submitted to SkyPilot [UTC]';
-comment on column job_observation.start_at is 'first RUNNING; setup is part of RUNNING [UTC]';
-comment on column job_observation.last_recovered_at is 'last recovery done [UTC]';
-comment on column job_observation.end_at is 'became terminal [UTC]';
+comment on column job_observation.seen_at is 'time of the poll [UTC]';
+comment on column job_observation.submitted_at is 'when it was submitted to SkyPilot [UTC]';
+comment on column job_observation.start_at is
+'when it was first RUNNING; setup is part of RUNNING [UTC]';
+comment on column job_observation.last_recovered_at is 'when its last recovery was done [UTC]';
+comment on column job_observation.end_at is 'when it became terminal [UTC]';

@@ -1,5 +1,5 @@
--- The firings of the kill switch as the poll that fired recorded them, and whom it would be right to cancel
--- now: candidates that are still open and have not got past the failure point since.
+-- The firings of the kill switch, as recorded by the poll that fired, and the jobs to cancel now: candidates
+-- that are still open and have not passed the failure point since.
 create or replace view kill_switch as
 with candidate as (
     select
@@ -51,17 +51,19 @@ comment on column kill_switch.experiment_id is 'the experiment [id]';
 comment on column kill_switch.firing_id is 'order of the firing, from 1 [id]';
 comment on column kill_switch.trigger is
 'identical_errors (3 or more end within 5 minutes), or failed_ratio: too many jobs failed [name]';
-comment on column kill_switch.signature is 'the error they share; null for failed_ratio [id]';
+comment on column kill_switch.signature is 'the error that they share; null for failed_ratio [id]';
 comment on column kill_switch.category is 'its root cause category; null for failed_ratio [name]';
-comment on column kill_switch.no_action_reason is 'why it proposed no job; null = it proposed some [text]';
+comment on column kill_switch.no_action_reason is
+'why it proposed no jobs; null = it proposed some [text]';
 comment on column kill_switch.combination is
 'factor -> level that the failures share; empty = all jobs [text]';
-comment on column kill_switch.failed_job_ids is 'the failed jobs; none is in two firings of a trigger [id]';
+comment on column kill_switch.failed_job_ids is
+'the failed jobs; no job is in two firings of a trigger [id]';
 comment on column kill_switch.cancel_job_ids is
 'proposed jobs that are still open and still not past the failure point [id]';
 comment on column kill_switch.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
 comment on column kill_switch.failed_count is 'jobs in failed_job_ids [count]';
 comment on column kill_switch.failure_point_s is
 'run time by which they had failed; 0 = they never started [s]';
-comment on column kill_switch.first_failed_at is 'the first of them ended; null = unknown [UTC]';
+comment on column kill_switch.first_failed_at is 'when the first of them ended; null = unknown [UTC]';
 comment on column kill_switch.fired_at is 'the poll that first saw them [UTC]';

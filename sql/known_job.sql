@@ -1,5 +1,5 @@
--- Every job that the manifest or a poll knows, to decide what can be cancelled: duplicates are jobs of a
--- condition too, and a job that no poll has shown yet may well be there.
+-- Every job that the manifest or a poll knows, to decide what can be cancelled: duplicates are also jobs of a
+-- condition, and a job that no poll has shown yet may exist.
 create or replace view known_job as
 with known as (
     select
@@ -37,11 +37,12 @@ comment on column known_job.experiment_id is 'the experiment [id]';
 comment on column known_job.condition_id is 'the condition [id]';
 comment on column known_job.job_id is 'the managed job [id]';
 comment on column known_job.status is
-'SkyPilot''s status of its first task that has not ended, else of its first; null = not seen yet [name]';
-comment on column known_job.is_open is 'it has not ended, and the queue lists it or has yet to [bool]';
+'SkyPilot''s status of its first task that has not ended, otherwise of its first; null = not seen yet [name]';
+comment on column known_job.is_open is
+'it has not ended, and the queue lists it or has not shown it yet [bool]';
 comment on column known_job.has_ended is 'all its tasks have ended [bool]';
-comment on column known_job.has_started is 'it was RUNNING at least once; of an attempt only [bool]';
+comment on column known_job.has_started is 'it was RUNNING at least once; only for an attempt [bool]';
 comment on column known_job.cycle is
 '0 = first launch, 1 and 2 = relaunches; null = superseded or a duplicate [count]';
 comment on column known_job.longest_run_s is
-'its longest run, see view longest_run; null = not started, unknown, or no attempt [s]';
+'its longest run, see view longest_run; null = not started, unknown, or not an attempt [s]';

@@ -1,6 +1,6 @@
--- How far each attempt has ever come: the longest single run of its tasks. The kill switch compares it
--- with the point at which others failed, so it says too much rather than too little: a run lasts until the
--- next one begins, the time of recovery included. A job that no poll has shown yet has not started.
+-- The longest single run of the tasks of each attempt. The kill switch compares it with the point at which
+-- others failed, so it is rather too long than too short: a run lasts until the next one begins, including
+-- the recovery. A job that no poll has shown yet has not started.
 create or replace view longest_run as
 with run as (
     select distinct
@@ -22,7 +22,7 @@ with run as (
         )
 ),
 
--- A run without a known begin is in no order: that a job has one is all that is known.
+-- A run without a known start can't be ordered: we only know that the job has one.
 followed as (
     select
         run.experiment_id,
@@ -43,7 +43,7 @@ task as (
         job.task_id,
         any_value(job.state) as state,
         any_value(job.is_failed) as is_failed,
-        -- The rows of a lost job say what was last known of it: nobody can cancel it.
+        -- The rows of a lost job show its last known status: nobody can cancel it.
         any_value(job.state in ('pending', 'running')) as is_open,
         count(followed.job_id) > 0 as has_started,
         max(
@@ -77,7 +77,7 @@ whole as (
         bool_or(task.is_failed) as is_failed,
         bool_and(task.state = 'succeeded') as has_succeeded,
         bool_or(task.has_started) as has_started,
-        -- Unknown of one task is unknown of the job.
+        -- If the time of one task is unknown, that of the job is unknown.
         case
             when not bool_or(task.has_started and task.longest_run_s is null) then sum(task.longest_run_s)
         end as longest_run_s,
@@ -105,17 +105,18 @@ left join whole
 where attempt.role = 'attempt';
 
 comment on view longest_run is
-'How far an attempt has come in one run; grain: experiment_id, condition_id, cycle, job_id';
+'The longest single run of an attempt; grain: experiment_id, condition_id, cycle, job_id';
 comment on column longest_run.experiment_id is 'the experiment [id]';
 comment on column longest_run.condition_id is 'the condition [id]';
 comment on column longest_run.job_id is 'its managed job [id]';
-comment on column longest_run.is_open is 'it has not ended, and the queue lists it or has yet to [bool]';
+comment on column longest_run.is_open is
+'it has not ended, and the queue lists it or has not shown it yet [bool]';
 comment on column longest_run.is_failed is 'one of its tasks failed [bool]';
 comment on column longest_run.has_succeeded is 'all its tasks succeeded [bool]';
 comment on column longest_run.has_started is 'it was RUNNING at least once [bool]';
 comment on column longest_run.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
 comment on column longest_run.longest_run_s is
-'its longest run, recovery included, tasks added up; null = not started or unknown [s]';
+'its longest run including recovery, sum over its tasks; null = not started or unknown [s]';
 comment on column longest_run.duration_s is 'run time of its ended tasks, see view job [s]';
 comment on column longest_run.failed_at is
-'its first failed task ended; null = none failed, or unknown [UTC]';
+'when its first failed task ended; null = none failed, or unknown [UTC]';

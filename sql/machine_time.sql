@@ -1,6 +1,6 @@
--- How long each job task had a machine, setup and recoveries included: its cost is this times the price.
--- Time on a machine = the stretches between its stored rows in which the status is billed (table status).
--- Where SkyPilot's own times tell a boundary better than the poll that happened to see it, they are taken.
+-- How long each job task had a machine, including setup and recoveries: its cost is this time times the
+-- price. It is the time between stored rows in which the status is billed (table status). If SkyPilot's own
+-- times give a boundary more precisely than the poll that saw it, they are used.
 create or replace view machine_time as
 with following as (
     select
@@ -29,7 +29,7 @@ with following as (
         ) over task as next_at,
         coalesce(lead(not job_observation.is_seen) over task, false) as is_lost_next
     from job_observation
-    -- An absence that ended was a gap in the queue's answer, not in the job.
+    -- If a job came back after an absence, the gap was in the queue's answer, not in the job.
     where job_observation.is_seen or job_observation.is_newest
     window
         task as (
@@ -45,7 +45,7 @@ stretch as (
         following.task_id,
         case
             when following.was_billed then following.seen_at
-            -- A machine came since the row before, or the job was first seen with one.
+            -- The job got a machine since the previous row, or was first seen with one.
             else greatest(
                 following.previous_at,
                 least(
@@ -59,7 +59,7 @@ stretch as (
                                 ),
                                 following.seen_at
                             )
-                        -- It ran before: start_at is of that run.
+                        -- It ran before, so start_at belongs to the earlier run.
                         when following.last_recovered_at >= following.previous_at
                             then following.last_recovered_at
                         else following.seen_at
@@ -68,7 +68,7 @@ stretch as (
             )
         end as begun_at,
         case
-            -- A lost job is not known to have run longer than the last poll that saw it.
+            -- For a lost job, no run time is known after the last poll that saw it.
             when following.is_lost_next then job_absence.last_seen_at
             else coalesce(following.next_at, experiment.now_at)
         end as ended_at
@@ -88,7 +88,7 @@ billed as (
         stretch.experiment_id,
         stretch.job_id,
         stretch.task_id,
-        -- Whole microseconds: sums and prices stay exact. Clocks step backwards, time on a machine does not.
+        -- Integer microseconds keep sums and prices exact. Clocks jump backwards; time on a machine does not.
         sum(greatest(0, epoch_us(stretch.ended_at) - epoch_us(stretch.begun_at))) as machine_us
     from stretch
     group by stretch.experiment_id, stretch.job_id, stretch.task_id
@@ -102,7 +102,7 @@ select
         case
             when billed.machine_us is not null then billed.machine_us
             when not following.is_terminal then 0
-            -- Never seen with a machine, yet ended: it came and went between two polls, or it never had one.
+            -- Ended but never seen with a machine: it had one only between two polls, or it never had one.
             when following.start_at is not null and following.end_at is not null
                 then greatest(0, epoch_us(following.end_at) - epoch_us(following.start_at))
             when following.job_duration_s is not null then round(following.job_duration_s * 1e6)
@@ -122,4 +122,4 @@ comment on column machine_time.experiment_id is 'the experiment [id]';
 comment on column machine_time.job_id is 'SkyPilot''s managed job [id]';
 comment on column machine_time.task_id is 'task within the job [id]';
 comment on column machine_time.machine_s is
-'time with a machine, from provisioning where polls saw it; open ones up to now; null = unknown [s]';
+'time with a machine, from provisioning if polls saw it; for open tasks until now; null = unknown [s]';

@@ -1,7 +1,7 @@
--- Which conditions of two experiments are the same: from matched_condition('<before>', '<after>').
--- A cell is a combination of levels of the factors that both have. A factor that only one of them has is
--- projected out, so a side of a cell may hold several conditions. A baseline is only ever compared with
--- baselines, and experiments without a common factor have nothing in common.
+-- Which conditions of two experiments are the same: from matched_condition('<before>', '<after>'). A cell is
+-- a combination of levels of the factors that both have. A factor that only one of them has is projected
+-- out, so one side of a cell may hold several conditions. A baseline is compared only with baselines, and
+-- experiments without a common factor have nothing in common.
 create or replace macro matched_condition(before, after) as table
     with common as (
         select
@@ -71,7 +71,7 @@ create or replace macro matched_condition(before, after) as table
             count(*) filter (where celled.is_before and celled.state = 'failed') as before_failed_count,
             count(*) filter (where celled.is_after and celled.state = 'failed') as after_failed_count
         from celled
-        -- Conditions without any common factor are not the same because of it.
+        -- Having no common factor does not make conditions the same.
         group by celled.kind, celled.pairs, case when len(celled.pairs) = 0 then celled.is_before end
     )
 
@@ -107,20 +107,20 @@ create or replace macro matched_condition(before, after) as table
 comment on macro table matched_condition is -- noqa: PRS
 'The same cell in two experiments, or in one of them; grain: experiment_id, before_experiment_id, side, kind, cell
 experiment_id: the later experiment [id]
-before_experiment_id: the one that it is compared with [id]
+before_experiment_id: the earlier experiment that it is compared with [id]
 kind: grid or baseline [name]
 side: both, or the one that has the cell: before or after [name]
 cell: factor -> level of the factors that both experiments have [text]
 before_state: state of its conditions before, see view condition; mixed = they differ; null = none [name]
-after_state: the same of the later experiment [name]
+after_state: the same for the later experiment [name]
 before_condition_ids: its conditions before [id]
 after_condition_ids: its conditions after [id]
 before_categories: root cause categories of those that failed before [name]
 after_categories: root cause categories of those that failed after [name]
-manifest_position: position of its first condition in the manifest, that of before where it has one [count]
-before_condition_count: how many conditions it has before [count]
-after_condition_count: how many conditions it has after [count]
-before_succeeded_count: of them succeeded before [count]
-after_succeeded_count: of them succeeded after [count]
-before_failed_count: of them failed before [count]
-after_failed_count: of them failed after [count]';
+manifest_position: position of its first condition in the manifest of before, otherwise of after [count]
+before_condition_count: its conditions before [count]
+after_condition_count: its conditions after [count]
+before_succeeded_count: conditions that succeeded before [count]
+after_succeeded_count: conditions that succeeded after [count]
+before_failed_count: conditions that failed before [count]
+after_failed_count: conditions that failed after [count]';

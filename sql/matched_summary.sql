@@ -1,5 +1,5 @@
--- Like for like: both experiments over the conditions that they have in common, see matched_condition. View
--- experiment_summary has each in full; where the grids differ, its costs per success do not compare.
+-- Summaries of both experiments over the conditions that they have in common, see matched_condition. View
+-- experiment_summary covers each in full; if the grids differ, its costs per success are not comparable.
 create or replace macro matched_summary(before, after) as table
     with matched as (
         select
@@ -49,13 +49,13 @@ create or replace macro matched_summary(before, after) as table
     group by matched.experiment_id;
 
 comment on macro table matched_summary is -- noqa: PRS
-'An experiment over the conditions that it has in common with another; grain: experiment_id
+'Summary of an experiment over the conditions that it has in common with another one; grain: experiment_id
 experiment_id: one of the two experiments [id]
 condition_count: its conditions in cells that both have [count]
-succeeded_count: of them succeeded [count]
-failed_count: of them failed [count]
-unpriced_count: their jobs whose cost is unknown [count]
+succeeded_count: conditions that succeeded [count]
+failed_count: conditions that failed [count]
+unpriced_count: jobs whose cost is unknown [count]
 run_h: run time of all their jobs and cycles [h]
 run_per_success_h: run_h per succeeded condition; null = no success [h]
-cost_usd: cost of all their jobs and cycles where it is known; null = all of it unknown [USD]
+cost_usd: known cost of all their jobs and cycles; null = no cost is known [USD]
 cost_per_success_usd: cost_usd per succeeded condition; a lower bound while unpriced_count > 0; null = no success [USD]';

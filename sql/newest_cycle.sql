@@ -1,4 +1,4 @@
--- The newest cycle that was started, also where it was interrupted before the manifest knew of it.
+-- The newest cycle that was started, even if it was interrupted before it was written to the manifest.
 create or replace view newest_cycle as
 select
     experiment.experiment_id,

@@ -1,4 +1,4 @@
--- What kept the queue from answering, and how often.
+-- The errors of failed polls, and how often each occurred.
 create or replace view poll_error as
 select
     poll.experiment_id,

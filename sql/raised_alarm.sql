@@ -1,7 +1,7 @@
--- What a person should check, now (cleared_at is null) and in the past: the most expensive nights had no
--- failure. An episode raises its alarm with the first successful poll that found it reaching its threshold.
--- from raised_alarm(true) leaves out what a poll has shown to be over before the search: of the episodes of a
--- year hardly any lasts. View alarm has all.
+-- What a person should check now (cleared_at is null) or should have checked in the past: an experiment can
+-- waste money without a single failure. The first successful poll in which an episode has reached its
+-- threshold raises its alarm. raised_alarm(true) drops ended episodes before the search, because hardly any
+-- episode of a year is still active. View alarm has all.
 create or replace macro raised_alarm(lasting_only) as table
     with due as (
         select
@@ -19,7 +19,7 @@ create or replace macro raised_alarm(lasting_only) as table
             episode.threshold_s as threshold,
             episode.seen_at,
             episode.started_at,
-            -- 1e10 s are 300 years: a threshold beyond that must not overflow the calendar.
+            -- 1e10 s are 300 years: a larger threshold must not overflow the timestamp.
             episode.started_at
             + to_microseconds(cast(least(episode.threshold_s, 1e10) * 1e6 as bigint)) as due_at,
             case
@@ -39,7 +39,7 @@ create or replace macro raised_alarm(lasting_only) as table
             and (episode.cleared_poll_id is null or not lasting_only)
     ),
 
-    -- A threshold that was reached when the episode was first seen needs no search: most polls are left out.
+    -- If the threshold was already reached in the first poll, no search is needed, which skips most polls.
     searched_from as (
         select
             due.experiment_id,
@@ -69,7 +69,7 @@ create or replace macro raised_alarm(lasting_only) as table
             following.experiment_id,
             following.poll_id,
             following.polled_at,
-            -- Not count(*) filter: over a window DuckDB 2.0 needs quadratic time for it.
+            -- Not count(*) filter: DuckDB 2.0 needs quadratic time for it over a window.
             count(case when following.polled_at < following.previous_at then 1 end) over in_order
                 as step_back_count
         from following
@@ -82,8 +82,8 @@ create or replace macro raised_alarm(lasting_only) as table
         qualify following.is_ok
     ),
 
-    -- Where the clock stepped back, times repeat. Between two steps time and poll_id grow together, and one
-    -- nearest match finds the first poll that reached the threshold.
+    -- After the clock jumps backwards, times repeat. Between two jumps time and poll_id grow together, and
+    -- one asof join finds the first poll that reached the threshold.
     clock_run as (
         select
             answered.experiment_id,
@@ -95,7 +95,8 @@ create or replace macro raised_alarm(lasting_only) as table
         group by answered.experiment_id, answered.step_back_count
     ),
 
-    -- Episodes whose threshold fell while they lasted, as far as the times of a clock run can tell.
+    -- Episodes that reached their threshold while they lasted, according to the times between two clock
+    -- jumps.
     waiting as (
         select
             due.kind,
@@ -199,7 +200,7 @@ create or replace macro raised_alarm(lasting_only) as table
     from raised;
 
 comment on macro table raised_alarm is -- noqa: PRS
-'What a person should look at, or should have, all or lasting ones; grain: experiment_id, kind, job_id, task_id, raised_poll_id
+'Something that a person should check, now or before, all or active ones; grain: experiment_id, kind, job_id, task_id, raised_poll_id
 experiment_id: the experiment [id]
 condition_id: the condition [id]
 job_id: its managed job [id]
@@ -211,7 +212,7 @@ message: the alarm as a sentence [text]
 cycle: 0 = first launch, 1 and 2 = relaunches [count]
 unit: unit of value and threshold [name]
 value: how long the state has lasted, up to cleared_at or now [own]
-threshold: how long it may last; 0 = not at all [own]
-started_at: when the state began: SkyPilot''s time, else the first poll that saw it [UTC]
+threshold: how long it may last; 0 = any duration raises an alarm [own]
+started_at: when the state began: SkyPilot''s time, otherwise the first poll that saw it [UTC]
 raised_at: first successful poll at or after started_at + threshold that still saw it [UTC]
 cleared_at: poll that showed its end; null while it lasts [UTC]';

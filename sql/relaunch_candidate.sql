@@ -1,5 +1,5 @@
--- The conditions to run again, and in which cycle. Those never launched belong to `fmon launch`, those that
--- succeeded are never here.
+-- The conditions to run again, and in which cycle. `fmon launch` handles conditions that were never launched;
+-- conditions that succeeded are never listed.
 create or replace view relaunch_candidate as
 with started as (
     select
@@ -9,7 +9,7 @@ with started as (
     from cycle_start
 ),
 
--- A relaunch that was interrupted: the condition was to have a job in this cycle and has none yet.
+-- A relaunch that was interrupted: the condition should have a job in this cycle but has none yet.
 left_over as (
     select
         started.experiment_id,
@@ -32,7 +32,7 @@ named as (
     where not diagnosis.is_preliminary
 ),
 
--- What a person did about a cause, after a diagnosis of that cycle or a later one had named it.
+-- Fixes that a person recorded for a cause, after a diagnosis of that cycle or a later one listed the cause.
 fixed as (
     select
         failure.experiment_id,
@@ -141,18 +141,19 @@ comment on column relaunch_candidate.job_name is 'the exact name of its jobs [na
 comment on column relaunch_candidate.reason is
 'failed, kill_switch (cancelled by it), cancelled (by a person) or lost (closed as lost) [name]';
 comment on column relaunch_candidate.root_cause_id is
-'root cause of the failure; unknown/unexamined = not looked at yet; null = not failed [id]';
-comment on column relaunch_candidate.category is 'root cause category; null = not failed [name]';
+'root cause of the failure; unknown/unexamined = not examined yet; null = it did not fail [id]';
+comment on column relaunch_candidate.category is 'root cause category; null = it did not fail [name]';
 comment on column relaunch_candidate.remedy is
 'auto, config, code, none, unrecoverable (only once its fix is recorded), cancelled or lost [name]';
-comment on column relaunch_candidate.envs is 'env vars of the condition''s job: name -> value [text]';
+comment on column relaunch_candidate.envs is
+'environment variables of the condition''s job: name -> value [text]';
 comment on column relaunch_candidate.requires_request is
-'run again only on request (fmon relaunch --include-cancelled): a person cancelled it [bool]';
+'run again only with fmon relaunch --include-cancelled, because a person cancelled it [bool]';
 comment on column relaunch_candidate.is_in_progress is
-'its cycle was started and interrupted: to be resumed, not another cycle [bool]';
+'its cycle was started and interrupted; a relaunch resumes it instead of starting another cycle [bool]';
 comment on column relaunch_candidate.manifest_position is 'position in the manifest [count]';
 comment on column relaunch_candidate.cycle is 'the cycle it would run in [count]';
 comment on column relaunch_candidate.last_cycle is 'cycle of its newest attempt [count]';
 comment on column relaunch_candidate.cost_usd is
-'known cost of all its jobs so far; null = all of it unknown [USD]';
-comment on column relaunch_candidate.end_at is 'its newest attempt ended [UTC]';
+'known cost of all its jobs so far; null = no cost is known [USD]';
+comment on column relaunch_candidate.end_at is 'when its newest attempt ended [UTC]';

@@ -1,6 +1,6 @@
--- Which attempt each MLflow run is of. A run that names experiment, condition and cycle (fmon's launch sees
--- to it) is believed. One that names only a condition or a job must have begun while that job could run:
--- names are used again, and so are job ids where a controller was lost.
+-- The attempt that each MLflow run belongs to. A run with tags for experiment, condition and cycle (fmon
+-- launch sets them) is trusted. A run with only a condition or a job must have started while that job could
+-- run, because names are reused, and so are job ids after a controller was lost.
 create or replace view run as
 with spanned as (
     select
@@ -80,7 +80,7 @@ paired as (
         on told.experiment_id = spanned.experiment_id and told.job_id = spanned.job_id
 ),
 
--- Two clocks: five minutes of grace on either side.
+-- Two clocks are involved, so allow five minutes on either side.
 joined as (
     select
         paired.experiment_id,
@@ -140,20 +140,20 @@ left join joined
 where tracked_run.experiment_tag is null or tracked_run.experiment_tag = tracked_run.experiment_id;
 
 comment on view run is
-'An MLflow run that says it is of this experiment, its conditions or its jobs; grain: experiment_id, run_id';
+'An MLflow run tagged with this experiment, its conditions or its jobs; grain: experiment_id, run_id';
 comment on column run.experiment_id is 'the experiment [id]';
-comment on column run.run_id is 'the run, as MLflow names it [id]';
-comment on column run.condition_id is 'the condition it is of; null = none of the experiment [id]';
+comment on column run.run_id is 'MLflow''s id of the run [id]';
+comment on column run.condition_id is 'the condition of the run; null = none of the experiment [id]';
 comment on column run.job_id is 'the managed job that wrote it; null = none of the experiment [id]';
 comment on column run.run_name is 'its name in MLflow [name]';
 comment on column run.status is 'MLflow''s status: RUNNING, FINISHED, FAILED, KILLED ... [name]';
 comment on column run.joined_by is
 'condition or job_name (the condition tag), or job (the job tag); null = not joined [name]';
-comment on column run.parent_run_id is 'the run it is nested in; null = none [id]';
-comment on column run.url is 'its page; null = the tracking store has none [text]';
-comment on column run.metrics is 'metric -> last value, the chosen ones [text]';
-comment on column run.is_newest is 'the newest run of its condition, one that is not nested first [bool]';
+comment on column run.parent_run_id is 'the parent run; null = none [id]';
+comment on column run.url is 'URL of its page; null = the tracking store has none [text]';
+comment on column run.metrics is 'metric -> last value, for the configured metrics [text]';
+comment on column run.is_newest is 'the newest run of its condition; nested runs count last [bool]';
 comment on column run.cycle is 'cycle of that job [count]';
 comment on column run.started_at is 'when it began [UTC]';
 comment on column run.ended_at is 'when it ended; null = it has not [UTC]';
-comment on column run.read_at is 'when MLflow was asked [UTC]';
+comment on column run.read_at is 'when MLflow was queried [UTC]';

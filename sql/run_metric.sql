@@ -1,4 +1,4 @@
--- What the jobs measured, one row per number: for group by over factor levels (join condition_level).
+-- The metrics of the jobs, one row per value, to group by factor levels (join condition_level).
 create or replace view run_metric as
 with listed as (
     select
@@ -25,13 +25,13 @@ select
 from listed;
 
 comment on view run_metric is
-'A metric of an MLflow run that is of a condition; grain: experiment_id, run_id, metric';
+'A metric of an MLflow run that belongs to a condition; grain: experiment_id, run_id, metric';
 comment on column run_metric.experiment_id is 'the experiment [id]';
 comment on column run_metric.condition_id is 'the condition [id]';
-comment on column run_metric.run_id is 'the run, as MLflow names it [id]';
+comment on column run_metric.run_id is 'MLflow''s id of the run [id]';
 comment on column run_metric.metric is 'name of the metric [name]';
 comment on column run_metric.job_id is 'the managed job that wrote it [id]';
-comment on column run_metric.is_newest is 'of the newest run of its condition [bool]';
+comment on column run_metric.is_newest is 'it belongs to the newest run of its condition [bool]';
 comment on column run_metric.cycle is 'cycle of that job [count]';
 comment on column run_metric.metric_value is
-'its last value in its own unit; NaN where the job logged that [own]';
+'its last value in its own unit; NaN if the job logged NaN [own]';

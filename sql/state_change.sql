@@ -1,5 +1,5 @@
--- What changed between two experiments, condition by condition: from state_change('<before>', '<after>').
--- Only a cell that both decided can change: what is open, cancelled, lost or missing says nothing.
+-- Changes between two experiments, condition by condition: from state_change('<before>', '<after>').
+-- Only a cell with a result in both can change: open, cancelled, lost or missing conditions have none.
 create or replace macro state_change(before, after) as table
     select
         matched_condition.experiment_id,
@@ -31,12 +31,12 @@ create or replace macro state_change(before, after) as table
 comment on macro table state_change is -- noqa: PRS
 'A cell that succeeded in one experiment and failed in the other; grain: experiment_id, before_experiment_id, kind, cell
 experiment_id: the later experiment [id]
-before_experiment_id: the one that it is compared with [id]
+before_experiment_id: the earlier experiment that it is compared with [id]
 kind: grid or baseline [name]
 change: regressed (all its conditions succeeded, now some fail) or recovered (some failed, now all succeed) [name]
 cell: factor -> level of the factors that both experiments have [text]
 before_state: state of its conditions before, mixed = they differ [name]
-after_state: the same of the later experiment [name]
+after_state: the same for the later experiment [name]
 before_condition_ids: its conditions before [id]
 after_condition_ids: its conditions after [id]
 before_categories: root cause categories of those that failed before [name]

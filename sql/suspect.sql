@@ -1,5 +1,5 @@
--- What explains a root cause, in words: view cause_level_association has the search.
--- A cause of which every condition with a result failed is universal: there is nothing to compare it with.
+-- What explains a root cause, as text; view cause_level_association does the search. If every condition with
+-- a result failed with the cause, it is universal: there is nothing to compare it with.
 create or replace view suspect as
 with newest as (
     select
@@ -177,28 +177,30 @@ select
     explained.p_holm
 from explained;
 
-comment on view suspect is 'What levels explain a root cause; grain: experiment_id, root_cause_id, round';
+comment on view suspect is
+'Factor levels that explain a root cause; grain: experiment_id, root_cause_id, round';
 comment on column suspect.experiment_id is 'the experiment [id]';
-comment on column suspect.root_cause_id is 'what failures of one root cause share [id]';
+comment on column suspect.root_cause_id is 'the root cause [id]';
 comment on column suspect.category is 'its category [name]';
 comment on column suspect.combination is
 'factor -> level, one or two of them; none = universal: every condition failed with it [text]';
 comment on column suspect.equivalents is
-'other combinations of exactly the same conditions: the data can''t tell them apart [text]';
-comment on column suspect.scope is 'specific to which factors, or universal [text]';
-comment on column suspect.sentence is 'the suspicion as a sentence, with its counter-evidence [text]';
+'other combinations with exactly the same conditions: the data can''t distinguish them [text]';
+comment on column suspect.scope is 'the factors that it is specific to, or universal [text]';
+comment on column suspect.sentence is 'the suspect as a sentence, with its counter-evidence [text]';
 comment on column suspect.statement is 'the sentence with its caveat [text]';
 comment on column suspect.round is
-'1; after that, what the conditions that earlier rounds did not take away show: exploratory [count]';
-comment on column suspect.failed_count is 'conditions of the combination that failed with this cause [count]';
+'round of the search, from 1; later rounds test the remaining conditions and are exploratory [count]';
+comment on column suspect.failed_count is
+'conditions of the combination that failed with this cause [count]';
 comment on column suspect.total_count is 'conditions of the combination that have a result [count]';
 comment on column suspect.outside_failed_count is
-'conditions outside it, of those the round looks at, that failed with this cause [count]';
+'conditions of the round outside it that failed with this cause [count]';
 comment on column suspect.outside_other_count is
 'conditions outside it that failed with another cause, perhaps too early for this one [count]';
-comment on column suspect.outside_total_count is 'conditions outside it that the round looks at [count]';
-comment on column suspect.lift is 'share of failures in the combination against that of all [ratio]';
+comment on column suspect.outside_total_count is 'conditions of the round outside it [count]';
+comment on column suspect.lift is 'share of failures in the combination divided by that of all [ratio]';
 comment on column suspect.p_value is
-'chance of so many failures in the combination, see fisher; 1 where universal [ratio]';
+'probability of so many failures in the combination, see fisher; 1 if universal [ratio]';
 comment on column suspect.p_holm is
-'the same, corrected for all combinations of the round; 1 where universal [ratio]';
+'the same, corrected for all combinations of the round; 1 if universal [ratio]';

@@ -1,4 +1,4 @@
--- Which factor levels explain the causes of two experiments: from suspect_change('<before>', '<after>').
+-- The factor levels that explain the causes of two experiments: from suspect_change('<before>', '<after>').
 create or replace macro suspect_change(before, after) as table
     with sided as (
         select
@@ -38,18 +38,18 @@ create or replace macro suspect_change(before, after) as table
     group by sided.root_cause_id, sided.category, sided.pairs;
 
 comment on macro table suspect_change is -- noqa: PRS
-'A combination that explains a cause in one of two experiments, or both; grain: experiment_id, before_experiment_id, root_cause_id, combination
+'A combination that explains a cause in one or both of two experiments; grain: experiment_id, before_experiment_id, root_cause_id, combination
 experiment_id: the later experiment [id]
-before_experiment_id: the one that it is compared with [id]
-root_cause_id: what failures of one root cause share [id]
+before_experiment_id: the earlier experiment that it is compared with [id]
+root_cause_id: the root cause [id]
 category: its category [name]
 side: suspect in both, or only before or after [name]
 combination: factor -> level, by factor; empty = every condition failed with it [text]
-before_statement: what view suspect says of it before; null = no suspect there [text]
-after_statement: what view suspect says of it after; null = no suspect there [text]
+before_statement: its statement in view suspect before; null = no suspect [text]
+after_statement: its statement in view suspect after; null = no suspect [text]
 before_failed_count: conditions of the combination that failed with the cause before; 0 = no suspect [count]
 after_failed_count: conditions of the combination that failed with the cause after; 0 = no suspect [count]
 before_total_count: conditions of the combination with a result before; 0 = no suspect [count]
 after_total_count: conditions of the combination with a result after; 0 = no suspect [count]
-before_p_holm: p before, after Holm over all combinations of the cause; null = no suspect there [ratio]
-after_p_holm: the same of the later experiment [ratio]';
+before_p_holm: p before, with Holm''s correction over all combinations of the cause; null = no suspect [ratio]
+after_p_holm: the same for the later experiment [ratio]';

@@ -1,4 +1,4 @@
--- From when to when each job task is drawn: from its submission to its end, or to now.
+-- The time span of each job task in the timeline: from its submission to its end, or to now.
 create or replace view timeline as
 select
     job.experiment_id,
@@ -30,8 +30,8 @@ comment on column timeline.status is 'SkyPilot''s status [name]';
 comment on column timeline.is_failed is 'it failed [bool]';
 comment on column timeline.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
 comment on column timeline.run_s is 'run time, see view job; null = not started [s]';
-comment on column timeline.cost_usd is 'what it has cost so far; null = unknown [USD]';
-comment on column timeline.from_at is 'submitted, else first seen [UTC]';
-comment on column timeline.start_at is 'first RUNNING; null = not yet, or unknown [UTC]';
+comment on column timeline.cost_usd is 'its cost so far; null = unknown [USD]';
+comment on column timeline.from_at is 'when it was submitted, otherwise first seen [UTC]';
+comment on column timeline.start_at is 'when it was first RUNNING; null = not yet, or unknown [UTC]';
 comment on column timeline.to_at is
-'ended, else the first poll that showed its end; of an open task the clock of view experiment [UTC]';
+'when it ended, otherwise first poll that showed its end; for an open task experiment.now_at [UTC]';

@@ -1,5 +1,5 @@
--- The timeline in equal parts: from timeline_density('<experiment_id>', 100). It shows as one strip what is
--- too much to be drawn task by task.
+-- The timeline in equal parts: from timeline_density('<experiment_id>', 100). It shows a timeline as one
+-- strip when there are too many tasks to draw each of them.
 create or replace macro timeline_density(experiment, parts) as table
     with span as (
         select
@@ -18,7 +18,7 @@ create or replace macro timeline_density(experiment, parts) as table
         from span
     ),
 
-    -- One more or one less at a time.
+    -- Each start adds one, each end removes one.
     step as (
         select
             least(span.start_s, span.to_s) as at_s,
@@ -75,6 +75,6 @@ create or replace macro timeline_density(experiment, parts) as table
 comment on macro table timeline_density is -- noqa: PRS
 'A part of the timeline of an experiment; grain: experiment_id, part_number
 experiment_id: the experiment [id]
-part_number: which part of the time from the first submission to the last end, from 0 [count]
-running_count: most job tasks that ran at a time in it [count]
+part_number: number of the part of the time from the first submission to the last end, from 0 [count]
+running_count: maximum number of job tasks that ran at the same time in it [count]
 failed_count: job tasks that failed in it [count]';

@@ -1,4 +1,4 @@
--- Every change of a job task's status, and every time it went from the queue's list or came back to it.
+-- Every change of a job task's status, and every time that it left the queue or came back.
 create or replace view transition as
 with answered as (
     select
@@ -38,8 +38,8 @@ comment on column transition.task_id is 'task within the job [id]';
 comment on column transition.poll_id is 'the poll that showed the change [id]';
 comment on column transition.role is 'attempt, superseded or duplicate, see view job [name]';
 comment on column transition.from_status is 'status before; null = first seen [name]';
-comment on column transition.to_status is 'status after; of an absent job the last one known [name]';
-comment on column transition.is_seen is 'false: from here on the queue does not list it [bool]';
+comment on column transition.to_status is 'status after; for an absent job the last known one [name]';
+comment on column transition.is_seen is 'false = from this poll on the queue does not list it [bool]';
 comment on column transition.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
 comment on column transition.seen_at is 'the poll that showed it [UTC]';
-comment on column transition.not_before_at is 'the successful poll before; null = there is none [UTC]';
+comment on column transition.not_before_at is 'the previous successful poll; null = there is none [UTC]';

@@ -1,6 +1,6 @@
 """A whole study on a real SkyPilot with a real registry: launched, failed, diagnosed, fixed, run again.
 
-Three stories, the first beside the others. Twelve conditions, one level of which dies of a payload fault:
+Three stories, the first beside the others. Six conditions, one level of which dies of a payload fault:
 the relaunch is refused while the image is the old one, and then runs the failed conditions and no others.
 Two conditions that ask for machines that nobody has: fixed and run again twice in vain, and then it is a
 person's turn. Four conditions, one of which can't run, in the hands of ``fmon run`` alone.
@@ -33,7 +33,7 @@ TASK = """\
 resources: {{infra: slurm/demo, cpus: 1+, accelerators: "H100:4"}}
 envs: {{IMAGE: {image}, BLOCKS: "{blocks}"}}
 run: |
-  echo "model $MODEL, loss $LOSS, fold $FOLD, image $IMAGE"
+  echo "model $MODEL, loss $LOSS, image $IMAGE"
   if [ "$MODEL" = sam3 ]; then
     python3 -c "import os; {{'1': 'lora'}}[os.environ['BLOCKS']]"
   fi
@@ -42,7 +42,7 @@ CONFIG = """\
 experiment_name: rebuilt
 skypilot_yaml: train.yaml
 docker_image: {image}
-factors: {{model: [dynunet, segresnet, sam3], loss: [dice, cldice], fold: [0, 1]}}
+factors: {{model: [dynunet, segresnet, sam3], loss: [dice, cldice]}}
 prices: {{H100: {{on_demand: 2.5}}}}
 verify:
   tests: grep -q 'BLOCKS. "1"' train.yaml
@@ -77,7 +77,7 @@ resources: {{infra: slurm/demo, cpus: 1+, accelerators: "H100:4"}}
 envs: {{IMAGE: {image}}}
 run: echo "fold $FOLD"
 """
-SAM3 = [f"sam3-{loss}-{fold}" for loss in ("dice", "cldice") for fold in (0, 1)]
+SAM3 = ["sam3-dice", "sam3-cldice"]
 NOT_ALL_SUCCEEDED, NOT_ALL_LAUNCHED, F3_REFUSED, F4_REFUSED = 4, 15, 23, 24
 LIMIT_S = 1500
 """Longest time of one command: a busy machine starts jobs slowly [s]."""
@@ -253,7 +253,7 @@ def test_the_dry_run_gives_a_command_for_each_failed_condition(rebuilt: Study) -
 def test_only_the_failed_conditions_run_again_and_succeed(rebuilt: Study) -> None:
     jobs = rebuilt.rows("select condition_id, cycle, status from job order by job_id")
     by_cycle = {cycle: [job["condition_id"] for job in jobs if job["cycle"] == cycle] for cycle in (0, 1)}
-    assert len(by_cycle[0]) == 12
+    assert len(by_cycle[0]) == 6
     assert sorted(by_cycle[1]) == sorted(SAM3)
     assert {job["status"] for job in jobs if job["cycle"] == 1} == {"SUCCEEDED"}
     assert all(row["state"] == "succeeded" for row in rebuilt.rows("select state from condition"))
@@ -266,15 +266,15 @@ def test_skypilot_itself_has_no_other_job_of_the_study(rebuilt: Study) -> None:
         for tag in tags
         if str(tag.get("experiment", "")).startswith("rebuilt-")
     ]
-    assert len(own) == len(set(own)) == 16
+    assert len(own) == len(set(own)) == 8
 
 
 def test_the_report_shows_both_cycles_and_what_they_cost(rebuilt: Study) -> None:
     jsonl, page = (Path(line) for line in rebuilt.said["report"].stdout.split())
     summary = json.loads(jsonl.read_text().splitlines()[-1])
-    assert [(row["cycle"], row["job_count"]) for row in summary["cycles"]] == [(0, 12), (1, 4)]
+    assert [(row["cycle"], row["job_count"]) for row in summary["cycles"]] == [(0, 6), (1, 2)]
     assert all(row["cost_usd"] > 0 for row in summary["cycles"])
-    cells = [f'<th scope="row">{cycle}<td class="number">{count}<td' for cycle, count in ((0, 12), (1, 4))]
+    cells = [f'<th scope="row">{cycle}<td class="number">{count}<td' for cycle, count in ((0, 6), (1, 2))]
     assert all(cell in page.read_text() for cell in cells)
 
 

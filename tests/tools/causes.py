@@ -43,7 +43,7 @@ because of its category.
 {aliases}
 
 ## How the cause is chosen
-1. Lines are cleaned first: colours, timestamps, rank and pid prefixes are removed, and each part between two carriage
+1. Lines are cleaned first: colors, timestamps, rank and pid prefixes are removed, and each part between two carriage
    returns is a line. The last megabyte is read first, earlier parts only if it does not decide.
 2. Order of trust: statements of the scheduler and of SkyPilot (out-of-memory kill, time limit, preemption, status) >
    deaths by signal (exit code 137, the first failure that torchelastic observed) > exceptions > fatal lines of the

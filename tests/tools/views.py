@@ -1,4 +1,4 @@
-"""docs/views.md, made of the comments in `sql/`: how the views relate, then each with its columns."""
+"""Generate docs/views.md from the comments in `sql/`: how they relate, then each one with its columns."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -9,9 +9,9 @@ from tests.tools.reads import parsed_reads
 INTRODUCTION = """\
 # The views
 
-Generated from the comments in `sql/` (`make docs`); `fmon views` prints the same. Reach them with
-`fmon sql QUERY` or `fmon.connect()`. Times are UTC, money is decimal. How a view comes about is said in its
-file in `sql/`.
+Generated from the comments in `sql/` (`make docs`); `fmon views` prints the same. Query the views with
+`fmon sql QUERY` or `fmon.connect()`. Times are UTC, money is decimal. The file of a view in `sql/` explains
+how it is computed.
 """
 
 
@@ -38,16 +38,16 @@ ENTITIES = ("experiment", "poll", "condition", "job", "cause")
 TEXT = """\
 ## How the views relate
 
-Each view joins to these views by key: `||--o|` at most one row of it, `||--o{{` any number.
-Everything has an experiment; the line is drawn only where nothing closer is. Macros are left out: what they
-are called with says what they are about.
+Each view joins to these views by key: `||--o|` to at most one row, `||--o{{` to any number of rows.
+Every view has an experiment; the line is drawn only if the view has no more specific key. Macros are not
+shown: their arguments name the experiments.
 
 ```mermaid
 erDiagram
 {entities}
 ```
 
-And which view is made of which, macros too:
+This is what each view and macro reads:
 
 ```mermaid
 flowchart LR
