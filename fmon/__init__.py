@@ -1,6 +1,6 @@
 """fmon: monitor, diagnosis and dispatcher for factorial experiments on SkyPilot.
 
-The public API; importing it loads none of the libraries behind it.
+The public API; importing it loads no heavy library.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ __all__ = ["FailureInfo", "__version__", "analyze_logs", "connect"]
 
 
 def connect(data: Path | str = "data", experiment: str | None = None) -> DuckDBPyConnection:
-    """Open the views over the stores of a folder, in an in-memory DuckDB.
+    """Open an in-memory DuckDB with the views over the experiments of a data directory.
 
     Parameters
     ----------
     data
-        Data directory, ``~`` is one's home; $FMON_DATA is the commands' and not read here.
+        Data directory; ``~`` is expanded. Only the commands read ``$FMON_DATA``.
     experiment
-        Its id or a unique prefix; None = all experiments.
+        Experiment id or unique prefix; None = all experiments.
 
     Returns
     -------
     duckdb.DuckDBPyConnection
-        With the views of docs/views.md as of now; connect again to see newer polls.
+        A connection with the views of docs/views.md as of now; connect again to see newer polls.
 
     Raises
     ------
     fmon.errors.FmonError
-        There is no such experiment, or its files are damaged: what, and what to do.
+        The experiment does not exist or its files are damaged; the message says what to do.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def connect(data: Path | str = "data", experiment: str | None = None) -> DuckDBP
 
 
 def __getattr__(name: str) -> object:
-    """Load the rest when it is asked for: reading package metadata alone costs 20 ms."""
+    """Load the other names on first use: reading package metadata alone takes 20 ms."""
     if name in ("FailureInfo", "analyze_logs"):
         from fmon import causes
 

@@ -1,4 +1,4 @@
-"""The time as the phases see it: of the day, passing by, and one that never steps."""
+"""The clock of the phases: the time of day, sleep, and a monotonic time."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def _now() -> datetime:
 
 @dataclass(frozen=True, kw_only=True)
 class Clock:
-    """A clock; by default this machine's.
+    """A clock; by default that of this machine.
 
     Attributes
     ----------
     now
         Returns the time [UTC].
     sleep
-        Waits [s].
+        Waits for a number of seconds.
     monotonic
         Returns a time that never steps [s].
     """

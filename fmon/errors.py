@@ -1,13 +1,13 @@
-"""Every refusal of fmon, with its exit code.
+"""All expected errors of fmon, with their exit codes.
 
-A message says what happened, to which ids, and what to do next; ``entry.main`` is the only catcher.
+A message says what happened, to which ids, and what to do next; ``entry.main`` prints it.
 """
 
 from typing import Literal
 
 
 class FmonError(Exception):
-    """Base of all expected errors; ``exit_code`` is what the command ends with."""
+    """Base of all expected errors; ``exit_code`` is the exit code of the command."""
 
     exit_code = 1
 
@@ -19,10 +19,10 @@ class ConfigError(FmonError):
 
 
 class QueueError(FmonError):
-    """The job queue did not answer; the heartbeat says so and the next poll resumes.
+    """The job queue did not answer; the heartbeat records it and the next poll resumes.
 
-    ``error_type`` is the kind of failure, one word for the heartbeat: SkyPilot's own class where
-    the server named one (ClusterNotUpError), else ApiServerConnectionError, Timeout, HTTP500,
+    ``error_type`` is the kind of failure in one word, for the heartbeat: SkyPilot's error class if
+    the server named one (ClusterNotUpError), otherwise ApiServerConnectionError, Timeout, HTTP500,
     AuthRequired, VersionMismatch, BadAnswer and the like.
     """
 
@@ -34,25 +34,25 @@ class QueueError(FmonError):
 
 
 class RegistryError(FmonError):
-    """The image's registry can't be reached, has no such image, or denies it."""
+    """The image's registry can't be reached, does not have the image, or denies access to it."""
 
     exit_code = 11
 
 
 class GitHubError(FmonError):
-    """GitHub, or its command line ``gh``, did not do what it was asked; what was done before is recorded."""
+    """GitHub or its command line ``gh`` failed; everything done before that is recorded."""
 
     exit_code = 11
 
 
 class TrackingError(FmonError):
-    """MLflow can't be reached, or lacks what the config names; a report is made without it."""
+    """MLflow can't be reached, or lacks what the config names; the report is written without it."""
 
     exit_code = 11
 
 
 class SnapshotError(FmonError):
-    """A queue record does not fit; everything that fits was stored first."""
+    """A queue record is invalid; all valid records were stored first."""
 
     exit_code = 12
 
@@ -64,31 +64,31 @@ class ManifestError(FmonError):
 
 
 class StoreError(FmonError):
-    """The store can't be written (disk full, permission, lock held); what it held is intact."""
+    """The store can't be written (disk full, permission, lock held); its contents are intact."""
 
     exit_code = 14
 
 
 class LaunchError(FmonError):
-    """Some jobs were not launched, or it is unknown whether they were; the others are, and recorded."""
+    """Some jobs were not launched, or possibly not; the others were launched and recorded."""
 
     exit_code = 15
 
 
 class RuleError(FmonError):
-    """One of the rules F1 to F5 forbids it; the exit code is 20 + the rule's number.
+    """One of the rules F1 to F5 forbids the command; the exit code is 20 + the rule's number.
 
     Parameters
     ----------
     rule
         1 to 5.
     message
-        What forbids it, which ids, what to do next.
+        Why it is forbidden, for which ids, and what to do next.
 
     Attributes
     ----------
     report
-        What the person who decides needs to know, where a sentence is not enough (F4); else None.
+        Details for the person who decides, if one sentence is not enough (F4); otherwise None.
     """
 
     def __init__(self, rule: Literal[1, 2, 3, 4, 5], message: str) -> None:

@@ -1,10 +1,10 @@
-"""What can happen to an experiment: one struct per kind of event in ``events.jsonl``.
+"""The events of an experiment: one struct per kind of event in ``events.jsonl``.
 
-The tag (key ``event``) is the kind. ``docs/events.md`` and ``fmon/events.schema.json`` are made of these
-definitions; ``fmon.store.events`` writes and reads the file.
+The tag (key ``event``) is the kind. ``docs/events.md`` and ``fmon/events.schema.json`` are generated from
+these definitions; ``fmon.store.events`` writes and reads the file.
 
 Stores are kept for years, and read by older and newer versions of fmon. So a kind never loses a field, a
-field added later has a default, and words that a later version may add to (``reason``, ``trigger``,
+field added later has a default, and fields that may get new values (``reason``, ``trigger``,
 ``action``) are text.
 """
 
@@ -36,19 +36,19 @@ Repository = Annotated[str | None, Meta(description="the tracker's repository; n
 
 
 class BaseEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event"):
-    """What all kinds have."""
+    """Fields of every event."""
 
     at: At
 
 
 class ActionEvent(BaseEvent, frozen=True, kw_only=True):
-    """What all kinds have that a replay only writes down: nothing outside its store is touched."""
+    """Fields of events that a replay only records: it changes nothing outside its store."""
 
     dry_run: Annotated[bool, Meta(description="the experiment is a replay: nothing was done")] = False
 
 
 class AdoptEvent(BaseEvent, tag="adopt", frozen=True):
-    """``fmon adopt`` made an experiment of jobs that were in the queue already, or attached more of them."""
+    """``fmon adopt`` created an experiment from jobs that were already in the queue, or attached more."""
 
     config: Annotated[str, Meta(description="the config's path")]
     source: Source
@@ -76,12 +76,12 @@ class LaunchEvent(BaseEvent, tag="launch", frozen=True):
     ]
     budget_usd: Annotated[float | None, Meta(description="the config's budget [USD]; null = none")]
     is_over_budget_confirmed: Annotated[
-        bool, Meta(description="a person confirmed an estimate beyond the budget")
+        bool, Meta(description="a person confirmed an estimate that exceeds the budget")
     ]
 
 
 class LaunchIntentEvent(ActionEvent, tag="launch_intent", frozen=True):
-    """A launch is about to be sent to SkyPilot; without a result after it, it may have arrived or not."""
+    """A launch is about to be sent to SkyPilot; if no result follows, it may or may not have arrived."""
 
     attempt_key: AttemptKey
     condition_id: ConditionId
@@ -90,7 +90,7 @@ class LaunchIntentEvent(ActionEvent, tag="launch_intent", frozen=True):
 
 
 class LaunchResultEvent(BaseEvent, tag="launch_result", frozen=True):
-    """SkyPilot answered a launch, or did not."""
+    """The result of a launch: what SkyPilot answered, or that it did not answer."""
 
     attempt_key: AttemptKey
     condition_id: ConditionId
@@ -133,7 +133,7 @@ class CancelRequestedEvent(ActionEvent, tag="cancel_requested", frozen=True):
     job_ids: JobIds
     reason: CancelReason
     firing_ids: Annotated[
-        list[int], Meta(description="the firings of the kill switch that ask for it, from 1 in their order")
+        list[int], Meta(description="the kill switch firings that request it, numbered from 1")
     ]
     by: Person
 
@@ -148,7 +148,7 @@ class CancelEvent(ActionEvent, tag="cancel", frozen=True):
 
 
 class LostJobClosedEvent(ActionEvent, tag="lost_job_closed", frozen=True):
-    """A person declared that a job which the queue has lost has ended."""
+    """A person declared that a lost job has ended."""
 
     condition_id: ConditionId
     job_id: JobId
@@ -168,7 +168,7 @@ class DiagnosedCause(msgspec.Struct, frozen=True):
 
 
 class DiagnosisEvent(ActionEvent, tag="diagnosis", frozen=True):
-    """``fmon diagnose`` found other root causes, or other jobs with them, than the time before."""
+    """``fmon diagnose`` found other root causes, or other jobs with them, than the previous diagnosis."""
 
     cycle: Cycle
     is_preliminary: Annotated[

@@ -1,7 +1,7 @@
-"""What an experiment is: levels, conditions, the manifest and a queue record.
+"""The data model of an experiment: levels, conditions, the manifest and a queue record.
 
-Pure data. msgspec because ``fmon poll`` reads these on its hot path: it validates and decodes
-in C, and one definition gives the type, the check and the JSON Schema.
+Pure data, defined with msgspec because ``fmon poll`` reads it on its hot path: msgspec validates and
+decodes in C, and one definition gives the type, the check and the JSON Schema.
 """
 
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ Level = bool | int | float | str
 
 Kind = Literal["grid", "baseline"]
 
-# msgspec checks these where it decodes, and writes them into the JSON Schema.
+# msgspec checks these when it decodes, and writes them into the JSON Schema.
 JobId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -29,34 +29,35 @@ STATES = ("succeeded", "failed", "running", "pending", "lost", "missing", "cance
 """All states of a condition, in the order of the progress line."""
 
 MAX_CONDITIONS = 100_000
-"""Maximum number of conditions of a config that says nothing else (``--max-conditions``)."""
+"""Default maximum number of conditions of a config (``--max-conditions``)."""
 
 
 def level_text(level: Level) -> str:
-    """Write a level the way ids, job names, env vars and SQL show it: booleans as true/false."""
+    """Format a level as in ids, job names, environment variables and SQL: booleans as true/false."""
     if isinstance(level, bool):
         return "true" if level else "false"
     return str(level)
 
 
-def envs_of(of: "Experiment | Manifest", cell: "Condition | Entry") -> dict[str, str]:
-    """Give the environment variables of a condition's jobs: fixed ones, its factors, its own.
+def envs_of(experiment: "Experiment | Manifest", condition: "Condition | Entry") -> dict[str, str]:
+    """Return the environment variables of a condition's jobs: fixed ones, its factors, its own.
 
     Parameters
     ----------
-    of
-        The experiment, as its config or its manifest says it.
-    cell
-        One of its conditions; a baseline carries only the factors that it has.
+    experiment
+        The experiment, from its config or its manifest.
+    condition
+        One of its conditions; a baseline has variables only for its own factors.
     """
     factors = {
-        of.env_names.get(name, name.upper()): level_text(level) for name, level in cell.factors.items()
+        experiment.env_names.get(name, name.upper()): level_text(level)
+        for name, level in condition.factors.items()
     }
-    return {**of.fixed, **factors, **cell.envs}
+    return {**experiment.fixed, **factors, **condition.envs}
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Price of one accelerator [USD/h]; None where unknown."""
+    """Price of one accelerator [USD/h]; None = unknown."""
 
     spot: float | None = None
     on_demand: float | None = None
@@ -64,7 +65,7 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Thresholds of the alarms and of launch's gates."""
+    """Thresholds of the alarms and of the checks before a launch."""
 
     budget_usd: float | None = None
     max_hourly_usd: float | None = None
@@ -75,7 +76,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Pattern(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A failure pattern of the user's own (the config's ``patterns``)."""
+    """A failure pattern defined by the user (``patterns`` in the config)."""
 
     name: str
     regex: str
@@ -84,11 +85,11 @@ class Pattern(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     subcategory: str | None = None
     confidence: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.9
     veto: str | None = None
-    """A line that this matches as well does not count."""
+    """Lines that also match this are ignored."""
 
 
 class Verify(msgspec.Struct, frozen=True, kw_only=True):
-    """The user's own commands for the shell, in the order F3 wants them (the config's ``verify``)."""
+    """The user's shell commands, in the order that F3 requires (``verify`` in the config)."""
 
     tests: str | None = None
     build: str | None = None
@@ -101,13 +102,13 @@ JOB_TAG = "fmon.job"
 
 
 class Tracking(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where MLflow keeps the runs of the jobs (the config's ``mlflow``)."""
+    """Where MLflow keeps the runs of the jobs (``mlflow`` in the config)."""
 
     tracking_uri: str | None = None
-    """None = ``$MLFLOW_TRACKING_URI`` of whoever makes the report."""
+    """None = ``$MLFLOW_TRACKING_URI`` when the report is written."""
     experiment: str
     metrics: list[str] = []
-    """Those to keep, in the order of the report; empty = all."""
+    """Metrics to keep, in the order of the report; empty = all."""
     condition_tag: str = CONDITION_TAG
     """The tag with the condition's id or the name of its job."""
     job_tag: str = JOB_TAG
@@ -123,9 +124,9 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     job_name: str
     expected_minutes: float | None = None
     resources: dict[str, Any] = {}
-    """Resources that differ from the task YAML's (the config's ``overrides``); shared, never changed."""
+    """Resources that differ from the task YAML's (``overrides`` in the config); shared, never changed."""
     envs: dict[str, str] = {}
-    """Environment variables of its own, beside ``fixed`` and its factors; shared, never changed."""
+    """Its own environment variables, in addition to ``fixed`` and its factors; shared, never changed."""
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,7 +152,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     max_failed_ratio: Ratio | None = None
     mlflow: Tracking | None = None
     max_conditions: int = MAX_CONDITIONS
-    """The limit that it was read with."""
+    """The limit with which the config was read."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -165,8 +166,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Entry(msgspec.Struct, kw_only=True):
     """The manifest's record of one condition; its newest attempt is ``job_id`` in cycle ``relaunch_batch``.
 
-    In the file each factor is a key of its own beside these (the seed's schema).
-    Status to root cause are copies as of the manifest's ``as_of``; no view reads them.
+    In the file, each factor is a key of its own beside these.
+    ``status`` to ``failure_root_cause`` are copies as of the manifest's ``as_of``; no view reads them.
     """
 
     condition: str
@@ -211,14 +212,14 @@ class Manifest(msgspec.Struct, kw_only=True):
     kill_switch: Literal["alert", "act"] = "alert"
     """Whether ``watch`` and ``run`` carry out what the kill switch proposes, or a person does."""
     max_failed_ratio: Ratio | None = None
-    """More failed conditions than this stop what has not started; None = no such limit."""
+    """If more conditions fail, jobs that have not started are stopped; None = no limit."""
     mlflow: Tracking | None = None
     user_hash: str | None = None
     """SkyPilot's id of the user whose jobs these are; None until the first job is attached."""
     since: Time | None = None
     """Jobs submitted before this never belong to the experiment (``adopt --since``)."""
     max_conditions: Count = MAX_CONDITIONS
-    """The limit that its config was accepted with (``--max-conditions``)."""
+    """The limit with which its config was accepted (``--max-conditions``)."""
     max_relaunch_cycles: Count = 2
     current_cycle: Count = 0
     expected_job_count: Count
@@ -227,17 +228,17 @@ class Manifest(msgspec.Struct, kw_only=True):
     prices: dict[str, Price] = msgspec.field(default_factory=dict)
     as_of: Time | None = None
     reported_costs: dict[JobKey, Usd] = msgspec.field(default_factory=dict)
-    """What ended jobs cost by SkyPilot's own cost report, by job_id as text: JSON has no other keys."""
+    """Cost of ended jobs in SkyPilot's own cost report, by job_id as text: JSON has no other keys."""
     reported_as_of: Time | None = None
     jobs: list[Entry]
 
 
 class Record(msgspec.Struct, kw_only=True):
-    """One job task as one look at the queue saw it: SkyPilot's record, typed and allow-listed.
+    """One job task as the queue returned it once: SkyPilot's record, typed and limited to these fields.
 
     Times are microseconds since the epoch, UTC. The field names are columns of the
-    source relation ``snapshot`` (see ``schema.SNAPSHOT``). Down to ``workspace`` a change of one
-    makes a row (``store.changes``); the rest is carried along.
+    source relation ``snapshot`` (see ``schema.SNAPSHOT``). A change of a field down to ``workspace``
+    adds a row (``store.changes``); a change of the others does not.
     """
 
     job_id: int
@@ -266,4 +267,4 @@ class Record(msgspec.Struct, kw_only=True):
     fmon_experiment: str | None = None
     fmon_condition: str | None = None
     fmon_cycle: int | None = None
-    """From the job's metadata where fmon launched it; not stored, the manifest owns it."""
+    """From the metadata of a job that fmon launched; not stored, since the manifest has it."""

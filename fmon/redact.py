@@ -1,10 +1,10 @@
-"""Take secrets out of text before it is stored or shown.
+"""Remove secrets from text before it is stored or shown.
 
-Two steps: a scan for fixed words, which is all that text without secrets costs, then only the
-patterns whose word is there. Each pattern is anchored, bounded and possessive, so the time is
-linear in the length of the text whatever stands in it. What is uncertain is decided for
-redaction where a name says "secret", and for keeping where only the shape could mean one: git
-hashes, ``max_tokens=512`` and ``tokenizer=...`` stay readable.
+There are two steps: a scan for fixed words, which is the only cost for text without secrets, then
+the patterns whose words were found. Each pattern is anchored, bounded and possessive, so the time is
+linear in the length of the text, whatever it contains. In doubt, a value is redacted if its name
+says that it is secret, and kept if only its shape suggests it: git hashes, ``max_tokens=512`` and
+``tokenizer=...`` stay readable.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ RANDOM_LENGTH = 16
 
 
 def redact(text: str) -> str:
-    """Replace every secret by ``[redacted:<kind>]``; names in front of it stay.
+    """Replace every secret with ``[redacted:<kind>]``; the name before it is kept.
 
     Parameters
     ----------
     text
-        Any text; logs and error messages are hostile.
+        Any text; logs and error messages are untrusted.
 
     Returns
     -------
     str
-        The same text where there is nothing to hide. Redacting twice changes nothing.
+        The text, unchanged if it contains no secret. Redacting twice changes nothing.
 
     Examples
     --------
@@ -52,12 +52,12 @@ def redact(text: str) -> str:
 BEGIN = (
     r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt])|(?<=\x1b\[m)|(?<=\x1b\[\dm)|(?<=\x1b\[\d\dm)|(?<=\x1b\[\d;\d\dm))"
 )
-"""Where a token can begin: not inside a longer word, which is also what keeps a run of prefixes from
-being scanned again and again. Colour codes and escaped newlines end in a letter and are no word."""
+"""The start of a token: not inside a longer word, which also keeps a run of prefixes from being
+scanned repeatedly. Colour codes and escaped newlines end in a letter but are not part of a word."""
 
 
 class _Rule(NamedTuple):
-    """A pattern, and the lower-case words of which one must be in the text for it to match."""
+    """A pattern, and the lower-case words of which the text must contain one for it to match."""
 
     words: tuple[str, ...]
     pattern: re.Pattern[str]
@@ -65,12 +65,12 @@ class _Rule(NamedTuple):
 
 
 def _token(kind: str, pattern: str, *words: str) -> _Rule:
-    """Make the rule of a token that is known by its own shape."""
+    """Return the rule for a token that is recognized by its shape."""
     return _Rule(words, re.compile(BEGIN + pattern), f"[redacted:{kind}]")
 
 
 def _is_placeholder(bare: str) -> bool:
-    """Say whether a value is none: empty, a reference, a mask, or redacted already."""
+    """Return whether a value is a placeholder: empty, a reference, a mask, or already redacted."""
     return (
         not bare.strip("*.x-_")
         or bare[0] in "$<[{(%*"
@@ -80,7 +80,7 @@ def _is_placeholder(bare: str) -> bool:
 
 
 def _is_random(value: str) -> bool:
-    """Say whether a value looks drawn by lot: long, and of letters and digits."""
+    """Return whether a value looks random: long, with letters and digits."""
     return (
         len(value) >= RANDOM_LENGTH
         and any(letter.isdigit() for letter in value)
@@ -90,7 +90,7 @@ def _is_random(value: str) -> bool:
 
 
 def _name_before(match: re.Match[str]) -> str:
-    """Give what of the name stands in front of its telling word."""
+    """Return the part of the name before the word that marks it as secret."""
     text, start = match.string, match.start()
     before = text[max(0, start - MAX_NAME) : start]
     kept = len(before)
@@ -100,7 +100,7 @@ def _name_before(match: re.Match[str]) -> str:
 
 
 def _assignment(match: re.Match[str]) -> str:
-    """Redact the value of NAME=VALUE or NAME: VALUE where the name says that it is secret."""
+    """Redact the value of NAME=VALUE or NAME: VALUE if the name says that it is secret."""
     word, separator, value = match["word"], match["separator"], match["value"]
     before = _name_before(match)
     if _is_placeholder(value.strip("\"'")) or not _is_secret(before + word, word, value):
@@ -113,7 +113,7 @@ def _assignment(match: re.Match[str]) -> str:
 
 
 def _is_secret(name: str, word: str, value: str) -> bool:
-    """Say whether a name and its value are a secret's."""
+    """Return whether a name and its value are a secret."""
     before, bare = name[: -len(word)], value.strip("\"'")
     if word.lower() not in ("key", "token") or QUALIFIED.search(before):
         return True
@@ -124,14 +124,14 @@ def _is_secret(name: str, word: str, value: str) -> bool:
 
 
 def _is_prose(match: re.Match[str], before: str) -> bool:
-    """Tell "invalid password: authentication failed" from the YAML line "password: hunter2"."""
+    """Return True for "invalid password: authentication failed", False for the YAML "password: hunter2"."""
     start = match.start() - len(before)
     last_word = match.string[max(0, start - 4) : start].rstrip(" ")
     return last_word[-1:].isalnum() and not any(letter.isdigit() for letter in match["value"])
 
 
 def _any_case(word: str) -> str:
-    """Write a word so that it matches in any case: four times faster than re.IGNORECASE here."""
+    """Return a regex that matches a word in any case: four times faster here than re.IGNORECASE."""
     return "".join(f"[{letter}{letter.upper()}]" for letter in word)
 
 
@@ -140,7 +140,7 @@ KINDS = {
     "password": "password", "passwords": "password", "passwd": "password", "passphrase": "password",
     "pwd": "password", "credential": "secret", "credentials": "secret",
 }  # fmt: skip
-"""The last word of a name that says it is secret, and the kind it is redacted as."""
+"""The last word of a name that marks it as secret, and the kind it is redacted as."""
 
 NOT_THE_NAME = re.compile(r"^(?:\[[\d;]{0,8}m|\\[nrt]|[^\w.-])")
 """The character before the name, with what a colour code or an escaped newline adds to it."""
@@ -184,7 +184,7 @@ RULES = (
     _token("sendgrid", r"SG\.[\w-]{22}\.[\w-]{43}", "sg."),
     _token("square", r"sq0csp-[\w\\-]{43}", "sq0csp-"),
     _token("telegram", r"\d{8,10}:AA[\w-]{33}(?![\w-])", ":aa"),
-    # No word tells of these two: with the letter first, looking for it is all that most text costs.
+    # No word marks these two: with the letter first, most text is only searched for that letter.
     _Rule(
         ("ac", "sk"),
         re.compile(r"[AS](?<![A-Za-z0-9_-].)[CK][0-9a-f]{32}(?![A-Za-z0-9])"),
@@ -275,11 +275,11 @@ _KEY_LINE = re.compile(
     r"|[A-Za-z0-9+/]{0,64}={0,2}[ \t\r]*"
     r"|(?:Proc-Type|DEK-Info|Comment): [^\n]{0,200}"
 )
-"""A line of a key's body, whatever a log puts in front of it."""
+"""A line of a key's body, with any prefix that a log adds."""
 
 
 def _without_key_blocks(text: str) -> str:
-    """Replace private keys, also where a log prefixes each line or only a part of the key is there."""
+    """Replace private keys, even if a log prefixes each line or only part of the key is there."""
     parts, position = [], 0
     marks = list(_KEY.finditer(text))
     for mark, following in zip(marks, [*marks[1:], None], strict=True):
@@ -298,7 +298,7 @@ def _without_key_blocks(text: str) -> str:
 
 
 def _body_after(text: str, start: int) -> int:
-    """Find where the lines end that can be a key's, from the one that its first line stands in."""
+    """Return the end of the lines from ``start`` that can belong to a key."""
     limit = min(len(text), start + MAX_KEY_BLOCK)
     stop = text.find("\n", start, limit)
     while 0 <= stop < limit and (line := _KEY_LINE.match(text, stop + 1, limit)):
@@ -309,7 +309,7 @@ def _body_after(text: str, start: int) -> int:
 
 
 def _body_before(text: str, position: int, stop: int) -> int:
-    """Find where the lines begin that can be a key's, up from the one that its last line stands in."""
+    """Return the start of the lines up to ``stop`` that can belong to a key."""
     limit = max(position, stop - MAX_KEY_BLOCK)
     start = text.rfind("\n", limit, stop) + 1 or limit
     while start > limit:

@@ -1,7 +1,7 @@
 """The source relations that Python binds and the SQL views read: column, type, unit, meaning.
 
-Types are DuckDB's; ``store.arrow`` derives the Parquet schema from them. A test holds
-``SNAPSHOT`` against ``model.Record``.
+Types are DuckDB's; ``store.arrow`` derives the Parquet schema from them. A test
+compares ``SNAPSHOT`` with ``model.Record``.
 """
 
 from typing import NamedTuple
@@ -19,12 +19,12 @@ class Column(NamedTuple):
 _EXPERIMENT = Column("experiment_id", "varchar", "id", "the experiment")
 _POLL = (
     _EXPERIMENT,
-    Column("poll_id", "bigint", "id", "order of the poll within the experiment, given out under the lock"),
+    Column("poll_id", "bigint", "id", "order of the poll within the experiment, assigned under the lock"),
     Column(
         "polled_at",
         "timestamptz",
         "UTC",
-        "when the queue was looked at; clocks step, so this is data, never order",
+        "when the queue was read; clocks step, so this is data, never an order",
     ),
 )
 
@@ -32,11 +32,11 @@ HEARTBEAT = (
     *_POLL,
     Column("source", "varchar", "name", "where the queue was read from: sky, file:..., recording"),
     Column("is_ok", "boolean", "bool", "the queue answered"),
-    Column("error_type", "varchar", "name", "class of the error where it did not"),
+    Column("error_type", "varchar", "name", "class of the error if it did not"),
     Column("error", "varchar", "text", "its message, one line"),
-    Column("job_count", "bigint", "count", "records in the whole answer, all users and experiments"),
+    Column("job_count", "bigint", "count", "records in the entire answer, all users and experiments"),
     Column("seen_count", "bigint", "count", "records among them that belong to this experiment"),
-    Column("changed_count", "bigint", "count", "snapshot rows this poll wrote"),
+    Column("changed_count", "bigint", "count", "snapshot rows that this poll wrote"),
     Column("latency_s", "double", "s", "time the queue took to answer"),
 )
 
@@ -47,20 +47,20 @@ SNAPSHOT = (
     Column("job_name", "varchar", "name", "the job's name; not unique"),
     Column("task_name", "varchar", "name", "the task's name"),
     Column("is_seen", "boolean", "bool", "the queue listed it; false = absent from a successful poll"),
-    Column("status", "varchar", "name", "SkyPilot's status as it came; of an absent job the last one known"),
+    Column("status", "varchar", "name", "SkyPilot's status, unchanged; for an absent job the last known one"),
     Column("submitted_at", "timestamptz", "UTC", "submitted to SkyPilot"),
     Column("start_at", "timestamptz", "UTC", "first RUNNING; setup is part of RUNNING"),
     Column("end_at", "timestamptz", "UTC", "became terminal"),
-    Column("last_recovered_at", "timestamptz", "UTC", "last recovery done"),
+    Column("last_recovered_at", "timestamptz", "UTC", "end of the last recovery"),
     Column(
         "job_duration_s",
         "double",
         "s",
         "run time without provisioning and recovery; only in ended rows and ones without start_at",
     ),
-    Column("recovery_count", "bigint", "count", "recoveries done"),
-    Column("details", "varchar", "text", "what SkyPilot says it is doing, redacted"),
-    Column("failure_reason", "varchar", "text", "why it failed as SkyPilot says it, redacted"),
+    Column("recovery_count", "bigint", "count", "number of recoveries"),
+    Column("details", "varchar", "text", "what the job is doing, according to SkyPilot, redacted"),
+    Column("failure_reason", "varchar", "text", "why it failed, according to SkyPilot, redacted"),
     Column("resources", "varchar", "text", "requested resources"),
     Column("cloud", "varchar", "name", "cloud it runs on"),
     Column("region", "varchar", "name", "region it runs in"),
@@ -72,14 +72,14 @@ SNAPSHOT = (
     Column(
         "price_usd_per_h", "double", "USD/h", "price of its machine per hour when first seen; null = unknown"
     ),
-    Column("price_source", "varchar", "name", "where the price is from: config or catalog"),
+    Column("price_source", "varchar", "name", "source of the price: config or catalog"),
 )
 
 MANIFEST = (
     _EXPERIMENT,
     Column("experiment_name", "varchar", "name", "name in the config"),
-    Column("config_file", "varchar", "text", "the config it was made from"),
-    Column("is_replayed", "boolean", "bool", "made from a recording; its clock is its last poll"),
+    Column("config_file", "varchar", "text", "the config that it was created from"),
+    Column("is_replayed", "boolean", "bool", "created from a recording; its clock is its last poll"),
     Column("current_cycle", "bigint", "count", "newest cycle launched"),
     Column("max_relaunch_cycles", "bigint", "count", "relaunches allowed before a person decides (F4)"),
     Column("budget_usd", "double", "USD", "budget; null = none"),
@@ -91,7 +91,7 @@ MANIFEST = (
         "ratio",
         "running longer than this many times the expected time raises an alarm",
     ),
-    Column("created_at", "timestamptz", "UTC", "when the experiment was made"),
+    Column("created_at", "timestamptz", "UTC", "when the experiment was created"),
 )
 
 ENTRY = (
@@ -101,7 +101,7 @@ ENTRY = (
     Column("factors", "map(varchar, varchar)", "text", "its factor levels as text"),
     Column("job_name", "varchar", "name", "the exact name of its jobs"),
     Column("manifest_position", "bigint", "count", "position in the manifest"),
-    Column("expected_s", "double", "s", "expected run time; null = none given"),
+    Column("expected_s", "double", "s", "expected run time; null = unknown"),
 )
 
 ATTEMPT = (
@@ -131,40 +131,47 @@ FACTOR_LEVEL = (
 REPORTED_COST = (
     _EXPERIMENT,
     Column("job_id", "bigint", "id", "an ended managed job"),
-    Column("reported_usd", "double", "USD", "what it cost by SkyPilot's own cost report, all its machines"),
-    Column("reported_at", "timestamptz", "UTC", "when SkyPilot was asked last"),
+    Column("reported_usd", "double", "USD", "its cost in SkyPilot's own cost report, all its machines"),
+    Column("reported_at", "timestamptz", "UTC", "when SkyPilot was last asked"),
 )
 
 FINDING = (
     _EXPERIMENT,
     Column("job_id", "bigint", "id", "a job that failed"),
-    Column("task_id", "bigint", "id", "the task of it that failed"),
-    Column("rules_version", "varchar", "name", "rules and own patterns that it was examined by"),
-    Column("log_state", "varchar", "name", "stored, or missing: judged by what the queue said alone"),
+    Column("task_id", "bigint", "id", "its task that failed"),
+    Column(
+        "rules_version", "varchar", "name", "version of the rules and of the user's patterns that examined it"
+    ),
+    Column("log_state", "varchar", "name", "stored, or missing: judged by the queue record alone"),
     Column("log_error", "varchar", "text", "why there is no log"),
-    Column("category", "varchar", "name", "root cause (docs/causes.md); unknown where nothing decides"),
-    Column("subcategory", "varchar", "name", "closer than the category; null = none"),
-    Column("root_cause_id", "varchar", "id", "what failures of one root cause share"),
-    Column("signature", "varchar", "id", "hash of the normalised error; the same = the identical error"),
+    Column("category", "varchar", "name", "root cause (docs/causes.md); unknown if no rule decides"),
+    Column("subcategory", "varchar", "name", "more specific than the category; null = none"),
+    Column("root_cause_id", "varchar", "id", "id that failures of one root cause share"),
+    Column("signature", "varchar", "id", "hash of the normalised error; equal for identical errors"),
     Column("root_cause", "varchar", "text", "the cause as one sentence"),
     Column("exception_class", "varchar", "name", "the exception that decided; null = none"),
-    Column("message", "varchar", "text", "its message, with what differs from run to run masked"),
-    Column("source", "varchar", "name", "log, controller_log, failure_reason or status: where that stood"),
+    Column("message", "varchar", "text", "its message, with the parts that differ from run to run masked"),
+    Column(
+        "source",
+        "varchar",
+        "name",
+        "where the evidence was found: log, controller_log, failure_reason or status",
+    ),
     Column("evidence", "varchar", "text", "the line that decided, redacted"),
     Column("rule", "varchar", "name", "the rule that decided"),
     Column("runner_up", "varchar", "name", "the second best category/subcategory; null = none"),
     Column("remedy", "varchar", "name", "auto, config, code, unrecoverable or none"),
     Column("affected_files", "varchar[]", "text", "project files that the log names, deepest first"),
-    Column("is_auto_fixable", "boolean", "bool", "a relaunch alone may do"),
-    Column("is_given_up", "boolean", "bool", "a log that is missing will not be asked for again"),
-    Column("evidence_line", "bigint", "count", "its number in the stored log, from 1"),
-    Column("confidence", "double", "ratio", "how sure the rule is"),
-    Column("ask_count", "bigint", "count", "how often the log was asked for"),
-    Column("examined_at", "timestamptz", "UTC", "when the log was last asked for or read"),
+    Column("is_auto_fixable", "boolean", "bool", "a relaunch alone may fix it"),
+    Column("is_given_up", "boolean", "bool", "the missing log will not be requested again"),
+    Column("evidence_line", "bigint", "count", "number of that line in the stored log, from 1"),
+    Column("confidence", "double", "ratio", "confidence of the rule"),
+    Column("ask_count", "bigint", "count", "how often the log was requested"),
+    Column("examined_at", "timestamptz", "UTC", "when the log was last requested or read"),
 )
 """One row per failed job task, written by ``fmon.monitor.classify`` from stored logs and snapshots."""
 
-_POSITION = Column("event_position", "bigint", "count", "its place in events.jsonl, from 1")
+_POSITION = Column("event_position", "bigint", "count", "its position in events.jsonl, from 1")
 
 FIRING = (
     _EXPERIMENT,
@@ -174,24 +181,26 @@ FIRING = (
     Column("category", "varchar", "name", "its root cause category; null for failed_ratio"),
     Column("cycle", "bigint", "count", "cycle of the jobs"),
     _POSITION,
-    Column("member_job_ids", "varchar[]", "id", "the failed jobs, each in one firing of its trigger"),
-    Column("first_failed_at", "timestamptz", "UTC", "the first of them ended"),
-    Column("fired_at", "timestamptz", "UTC", "the poll that first saw them"),
+    Column("member_job_ids", "varchar[]", "id", "the failed jobs; a job is in one firing of each trigger"),
+    Column("first_failed_at", "timestamptz", "UTC", "when the first of them ended"),
+    Column("fired_at", "timestamptz", "UTC", "when a poll first saw them"),
     Column("failure_point_s", "double", "s", "run time by which they had failed; 0 = they never started"),
     Column(
-        "combination", "map(varchar, varchar)", "text", "factor -> level that they share; empty = all jobs"
+        "combination", "map(varchar, varchar)", "text", "factor and level that they share; empty = all jobs"
     ),
-    Column("candidate_job_ids", "varchar[]", "id", "open jobs of the combination not past that point then"),
+    Column(
+        "candidate_job_ids", "varchar[]", "id", "open jobs of the combination that had not passed that point"
+    ),
     Column("no_action_reason", "varchar", "text", "why no job was proposed for cancelling; null = some were"),
 )
-"""One row per event ``kill_switch``: what the poll that fired saw, never judged again."""
+"""One row per ``kill_switch`` event: what the poll that fired it saw, never evaluated again."""
 
 DIAGNOSIS = (
     _EXPERIMENT,
-    Column("root_cause_ids", "varchar[]", "id", "the root causes that it named"),
-    Column("is_preliminary", "boolean", "bool", "made while jobs were open: it opens no fix"),
-    Column("cycle", "bigint", "count", "cycle of the experiment then"),
-    Column("failed_count", "bigint", "count", "failures that it gathered"),
+    Column("root_cause_ids", "varchar[]", "id", "the root causes that it found"),
+    Column("is_preliminary", "boolean", "bool", "made while jobs were open: it allows no fix"),
+    Column("cycle", "bigint", "count", "cycle of the experiment at that time"),
+    Column("failed_count", "bigint", "count", "failures that it covers"),
     _POSITION,
     Column("diagnosed_at", "timestamptz", "UTC", "when it was made"),
 )
@@ -201,7 +210,7 @@ FIX_RECORD = (
     Column("root_cause_id", "varchar", "id", "the root cause that something was done about"),
     Column("what", "varchar", "text", "what was done, redacted"),
     Column("person", "varchar", "name", "who did it"),
-    Column("cycle", "bigint", "count", "cycle of the experiment then: the one whose failures were fixed"),
+    Column("cycle", "bigint", "count", "cycle of the experiment at that time, whose failures were fixed"),
     _POSITION,
     Column("fixed_at", "timestamptz", "UTC", "when it was recorded"),
 )
@@ -209,53 +218,53 @@ FIX_RECORD = (
 FIX_CHECK = (
     _EXPERIMENT,
     Column("image", "varchar", "name", "the image that the next attempts would run with"),
-    Column("digest", "varchar", "id", "its digest in the registry then; null = unknown"),
+    Column("digest", "varchar", "id", "its digest in the registry at that time; null = unknown"),
     Column("is_ok", "boolean", "bool", "no link of the chain from diagnosis to image was broken (F3)"),
-    Column("cycle", "bigint", "count", "cycle of the experiment then: the one whose failures were fixed"),
+    Column("cycle", "bigint", "count", "cycle of the experiment at that time, whose failures were fixed"),
     _POSITION,
     Column("checked_at", "timestamptz", "UTC", "when it was measured"),
 )
 
 CYCLE_START = (
     _EXPERIMENT,
-    Column("condition_ids", "varchar[]", "id", "the conditions that were run again"),
-    Column("cycle", "bigint", "count", "the cycle that this began"),
+    Column("condition_ids", "varchar[]", "id", "the relaunched conditions"),
+    Column("cycle", "bigint", "count", "the cycle that started"),
     _POSITION,
-    Column("started_at", "timestamptz", "UTC", "when"),
+    Column("started_at", "timestamptz", "UTC", "when it started"),
 )
 
 CYCLE_AUTHORIZATION = (
     _EXPERIMENT,
-    Column("person", "varchar", "name", "who let a cycle beyond the last one (F4) be run"),
-    Column("cycle", "bigint", "count", "that cycle"),
+    Column("person", "varchar", "name", "who authorized a cycle beyond the limit (F4)"),
+    Column("cycle", "bigint", "count", "the authorized cycle"),
     Column("budget_usd", "double", "USD", "what it may cost"),
     _POSITION,
-    Column("authorized_at", "timestamptz", "UTC", "when"),
+    Column("authorized_at", "timestamptz", "UTC", "when it was authorized"),
 )
 
 CANCEL_REQUEST = (
     _EXPERIMENT,
     Column("job_id", "bigint", "id", "a job that fmon asked SkyPilot to cancel"),
     Column("reason", "varchar", "name", "kill_switch, or person"),
-    Column("person", "varchar", "name", "who asked"),
+    Column("person", "varchar", "name", "who requested it"),
     _POSITION,
-    Column("requested_at", "timestamptz", "UTC", "when it was first asked for"),
+    Column("requested_at", "timestamptz", "UTC", "when it was first requested"),
 )
 
 LOST_JOB_CLOSURE = (
     _EXPERIMENT,
     Column("condition_id", "varchar", "id", "the condition"),
-    Column("job_id", "bigint", "id", "its lost job, which a person found to have ended"),
-    Column("person", "varchar", "name", "who found it"),
-    Column("reason", "varchar", "text", "how"),
+    Column("job_id", "bigint", "id", "its lost job, which a person declared ended"),
+    Column("person", "varchar", "name", "who declared it"),
+    Column("reason", "varchar", "text", "the evidence"),
     _POSITION,
-    Column("closed_at", "timestamptz", "UTC", "when"),
+    Column("closed_at", "timestamptz", "UTC", "when it was closed"),
 )
 
 BARE_VM = (
     _EXPERIMENT,
     Column("person", "varchar", "name", "who allowed its first launch without a container image"),
-    Column("allowed_at", "timestamptz", "UTC", "when"),
+    Column("allowed_at", "timestamptz", "UTC", "when it was allowed"),
 )
 
 FILED_ISSUE = (
@@ -265,28 +274,33 @@ FILED_ISSUE = (
     Column("action", "varchar", "name", "create; comment or find: an earlier experiment had filed it"),
     Column("url", "varchar", "text", "the issue"),
     _POSITION,
-    Column("filed_at", "timestamptz", "UTC", "when"),
+    Column("filed_at", "timestamptz", "UTC", "when it was filed"),
 )
 
 TRACKED_RUN = (
     _EXPERIMENT,
-    Column("run_id", "varchar", "id", "the run"),
+    Column("run_id", "varchar", "id", "the MLflow run"),
     Column("run_name", "varchar", "name", "its name in MLflow"),
     Column("parent_run_id", "varchar", "id", "the run it is nested in; null = none"),
-    Column("status", "varchar", "name", "MLflow's status of it"),
-    Column("experiment_tag", "varchar", "id", "the experiment it says it is of (tag fmon.experiment)"),
-    Column("condition_tag", "varchar", "name", "the condition, or name of its job, it says it is of"),
-    Column("job_tag", "varchar", "id", "the managed job it says it is of"),
+    Column("status", "varchar", "name", "its status in MLflow"),
+    Column("experiment_tag", "varchar", "id", "the experiment named by its tag fmon.experiment"),
+    Column(
+        "condition_tag",
+        "varchar",
+        "name",
+        "the condition, or the name of its job, named by its condition tag",
+    ),
+    Column("job_tag", "varchar", "id", "the managed job named by its job tag"),
     Column("url", "varchar", "text", "its page; null = the tracking store has none"),
     Column("metrics", "map(varchar, double)", "text", "the chosen metrics, their last values"),
-    Column("cycle_tag", "bigint", "count", "the cycle it says it is of (tag fmon.cycle)"),
-    Column("started_at", "timestamptz", "UTC", "when it began"),
-    Column("ended_at", "timestamptz", "UTC", "when it ended; null = it has not"),
-    Column("read_at", "timestamptz", "UTC", "when MLflow was asked"),
+    Column("cycle_tag", "bigint", "count", "the cycle named by its tag fmon.cycle"),
+    Column("started_at", "timestamptz", "UTC", "when it started"),
+    Column("ended_at", "timestamptz", "UTC", "when it ended; null = still running"),
+    Column("read_at", "timestamptz", "UTC", "when it was read from MLflow"),
 )
-"""One row per MLflow run that says whose it is; ``fmon report`` reads them and keeps them."""
+"""One row per MLflow run with tags that name its job; ``fmon report`` reads and stores them."""
 
-CLOCK = (Column("now", "timestamptz", "UTC", "the wall clock when the connection was made"),)
+CLOCK = (Column("now", "timestamptz", "UTC", "the wall clock when the connection was opened"),)
 
 SOURCES = {
     "clock": CLOCK,

@@ -1,6 +1,6 @@
 """One experiment, loaded once per command and handed down: store, manifest, config, task, events.
 
-Each file is read when it is first asked for, so that a command that needs no config works without one.
+Each file is read on first use, so that a command that needs no config works without one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Study(StoredExperiment):
 
     @cached_property
     def config_text(self) -> str:
-        """What the config says, as it is written.
+        """The text of the config file.
 
         Raises
         ------
@@ -54,19 +54,19 @@ class Study(StoredExperiment):
 
     @cached_property
     def experiment(self) -> Experiment:
-        """The config, checked and expanded; it may have as many conditions as were accepted once.
+        """The config, checked and expanded, with the limit of conditions with which it was accepted.
 
         Raises
         ------
         ConfigError
             It can't be used.
         """
-        from fmon.config import load_experiment  # a parser of YAML; many commands need none
+        from fmon.config import load_experiment  # loads a YAML parser; many commands need none
 
         return load_experiment(
             self.config,
             text=self.config_text,
-            # Manifests of before this was kept have the default, and may have more conditions.
+            # Manifests written before the limit was recorded have the default, and may have more conditions.
             max_conditions=max(self.manifest.max_conditions, len(self.manifest.jobs)),
             needs_task=False,
         )
@@ -78,38 +78,38 @@ class Study(StoredExperiment):
         Raises
         ------
         ConfigError
-            It is not there, or can't be used.
+            It is missing or can't be used.
         """
         from fmon.config.task import read_task
 
         return read_task(self.experiment)
 
     def connect(self, queries: Iterable[str], *, now: datetime | None = None) -> duckdb.DuckDBPyConnection:
-        """Open views over the experiment as it was loaded and its log as it is now.
+        """Open the views over the experiment as loaded and its log as of now.
 
         Parameters
         ----------
         queries
-            What will be asked; the views for it are made.
+            The queries to run; the views that they need are created.
         now
-            The clock that open jobs are measured by [UTC]; None = the wall clock.
+            Time up to which open jobs are measured [UTC]; None = the wall clock.
         """
         return open_views(self, now=now, queries=queries)
 
 
 def open_study(data: Path, experiment: str | None = None) -> Study:
-    """Find the experiment that a command is about.
+    """Return the experiment that a command is about.
 
     Parameters
     ----------
     data
-        The data directory.
+        Data directory.
     experiment
-        Its id or a unique prefix of it; None = the newest.
+        Experiment id or unique prefix; None = the newest.
 
     Raises
     ------
     ConfigError
-        There is no such experiment, or several.
+        No experiment matches, or several do.
     """
     return Study(find(data, experiment))

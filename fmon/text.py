@@ -1,6 +1,6 @@
-"""How values are written for people and as JSON; standard library only.
+"""Format values for people and as JSON; imports only the standard library.
 
-Names, levels and reasons come from jobs and their logs: hostile text.
+Names, levels and reasons come from jobs and their logs: untrusted text.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     import msgspec
 
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Unicode categories that steer instead of show: controls, direction overrides, surrogates, separators."""
+"""Unicode categories that control the display: control characters, overrides, surrogates, separators."""
 
 _ASCII = re.compile(r"[ -~]*")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
 def visible(text: str) -> str:
-    r"""Write control characters and what else steers a terminal or a page as escapes.
+    r"""Escape control characters and all others that can control a terminal or a page.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def visible(text: str) -> str:
 
 
 def cut(text: str, length: int) -> str:
-    """Make text visible and keep its beginning; what is left out is counted, never silently dropped."""
+    """Escape a text and truncate it; a truncated text ends with its full length."""
     shown = visible(text[: length + 1])
     if len(shown) <= length and len(text) <= length:
         return shown
@@ -50,17 +50,17 @@ def cut(text: str, length: int) -> str:
 
 
 def money(usd: Decimal | float | None) -> str:
-    """Write US dollars with cents; unknown stays unknown."""
+    """Format US dollars with cents; None is "unknown"."""
     return "unknown" if usd is None else f"${usd:,.2f}"
 
 
 def cost(usd: Decimal | float | None, unpriced_count: int) -> str:
-    """Write what is known of a cost, and how many jobs are not in it."""
+    """Format a cost, with the number of jobs that it does not include."""
     return money(usd) + (f" ({unpriced_count:,} unpriced)" if unpriced_count else "")
 
 
 def duration(seconds: float | None) -> str:
-    """Write a time span in its two largest units; empty where there is none.
+    """Format a time span in its two largest units; None is empty.
 
     Examples
     --------
@@ -81,15 +81,15 @@ def duration(seconds: float | None) -> str:
 
 
 def clock(time: datetime | None) -> str:
-    """Write a time for people, to the second; empty where there is none."""
+    """Format a time for people, to the second; None is empty."""
     return "" if time is None else f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def json_text(value: Any) -> str:
-    """Write a value of a query as JSON: exact decimals as numbers, times as 2026-03-22T05:08:00Z.
+    """Format a query's value as JSON: exact decimals as numbers, times as 2026-03-22T05:08:00Z.
 
-    What JSON has no number for (NaN, infinity) is null; all but ASCII is escaped, so that it can't steer
-    a terminal.
+    NaN and infinity, which JSON does not have, become null; everything but ASCII is escaped, so that it
+    can't control a terminal.
     """
     import msgspec
 
@@ -99,7 +99,7 @@ def json_text(value: Any) -> str:
 
 @cache
 def _encoder() -> msgspec.json.Encoder:
-    import msgspec  # 50 ms, and most of what imports this module writes no JSON
+    import msgspec  # takes 50 ms, and most importers of this module write no JSON
 
     return msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
@@ -111,19 +111,19 @@ def _escaped(character: str) -> str:
 
 
 def timestamp(time: datetime) -> str:
-    """Write a time as in JSON: 2026-03-22T05:08:00Z."""
+    """Format a time as in JSON: 2026-03-22T05:08:00Z."""
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def nearest(word: object, known: Iterable[object]) -> str:
-    """Name the known word that is nearest to an unknown one."""
+    """Suggest the known word that is closest to an unknown one, or list all."""
     words = [str(each) for each in known]
     found = get_close_matches(str(word), words, n=1, cutoff=0.5)
     return f"did you mean {found[0]!r}?" if found else f"known are: {', '.join(words)}"
 
 
 MAX_NAMED = 5
-"""Names that a sentence lists before it only counts the rest."""
+"""Number of names that a sentence lists; the rest are only counted."""
 
 
 def listed(names: Iterable[object], most: int = MAX_NAMED) -> str:
@@ -140,7 +140,7 @@ def listed(names: Iterable[object], most: int = MAX_NAMED) -> str:
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """Write a count with its noun.
+    """Format a count with its noun.
 
     Examples
     --------

@@ -1,1 +1,1 @@
-"""End jobs: what the kill switch proposes or a person names; close what the queue lost."""
+"""Cancel the jobs that the kill switch proposes or a person selects; close lost jobs."""

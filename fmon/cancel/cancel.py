@@ -1,6 +1,6 @@
-"""The one phase that cancels: what the kill switch proposes, or what a person names.
+"""The one phase that cancels: the jobs that the kill switch proposes, or that a person selects.
 
-Without ``cancel`` nothing is changed: ``proposed`` only says what it would do.
+Only ``cancel`` changes anything; ``proposed`` returns what it would do.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from fmon.cancel.canceller import Canceller, WaitLimits
 from fmon.cancel.targets import CancelRequest, Target, find_targets
 from fmon.errors import QueueError
 from fmon.events import CancelEvent, CancelRequestedEvent
-from fmon.text import listed
+from fmon.text import counted, listed
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,7 +27,7 @@ __all__ = ["CancelRequest", "Cancelled", "Target", "WaitLimits", "cancel", "is_t
 
 @dataclass(frozen=True, kw_only=True)
 class Cancelled:
-    """What is to be cancelled, or what became of it.
+    """The jobs to cancel, or the result of cancelling them.
 
     Attributes
     ----------
@@ -35,24 +35,24 @@ class Cancelled:
         The jobs, with their status as last seen.
     left
         Those of them that are not known to have ended.
-    flying
-        Conditions whose launch is still in flight: its job would escape.
+    in_flight
+        Conditions whose launch is still in flight: its job would not be cancelled.
     spared
-        Jobs that the kill switch proposed, and that have got past the failure point since.
+        Jobs that the kill switch proposed, and that have passed the failure point since.
     no_action_reason
         Why there is nothing to cancel.
     is_proposal
         Nothing was done.
     is_dry
-        Of a replay: written down, nothing left this machine.
+        The experiment is a replay: recorded, but nothing was sent to SkyPilot.
     error
-        Why the last look, or the last wish, failed.
+        Why the last poll, or the last request, failed.
     """
 
     experiment_id: str
     targets: list[Target] = field(default_factory=list)
     left: list[Target] = field(default_factory=list)
-    flying: list[str] = field(default_factory=list)
+    in_flight: list[str] = field(default_factory=list)
     spared: list[int] = field(default_factory=list)
     no_action_reason: str = ""
     is_proposal: bool = False
@@ -60,28 +60,28 @@ class Cancelled:
     error: QueueError | None = None
 
     def sentences(self) -> list[str]:
-        """Say what happened, for stderr."""
-        said = []
+        """Return what happened, for stderr."""
+        sentences = []
         if self.spared:
             jobs = listed(map(str, self.spared))
-            said.append(f"spared, they got past the failure point meanwhile: job {jobs}")
-        gone = len(self.targets) - len(self.left)
+            sentences.append(f"spared, since they have passed the failure point: job {jobs}")
+        ended = len(self.targets) - len(self.left)
         if not self.targets:
-            said.append(f"{self.experiment_id}: nothing to cancel: {self.no_action_reason}")
+            sentences.append(f"{self.experiment_id}: nothing to cancel: {self.no_action_reason}")
         elif self.is_proposal:
-            said.append(f"{self.experiment_id}: {_jobs(gone)} would be cancelled; nothing was changed")
+            sentences.append(f"{self.experiment_id}: {_jobs(ended)} would be cancelled; nothing was changed")
         elif self.is_dry:
-            said.append(f"{self.experiment_id} is a replay: written down, nothing left this machine")
+            sentences.append(f"{self.experiment_id} is a replay: recorded, but nothing was sent to SkyPilot")
         else:
-            said.append(f"{self.experiment_id}: {_jobs(gone)} gone")
-        return said
+            sentences.append(f"{self.experiment_id}: {counted(ended, 'job has', 'jobs have')} ended")
+        return sentences
 
     def fault(self) -> QueueError | None:
-        """Say what is left; None where all are gone."""
-        why = [_jobs(len(self.left)) + f" not known to have ended: {listed(map(_told, self.left))}"]
+        """Return the error about jobs that have not ended; None = all have."""
+        why = [_jobs(len(self.left)) + f" not known to have ended: {listed(map(_description, self.left))}"]
         why = why if self.left else []
-        if self.flying:
-            why.append(f"launches still in flight: {listed(self.flying)}")
+        if self.in_flight:
+            why.append(f"launches still in flight: {listed(self.in_flight)}")
         if self.error:
             why.append(str(self.error))
         if not why:
@@ -92,21 +92,21 @@ class Cancelled:
 
 
 def proposed(study: Study, request: CancelRequest, *, now: datetime) -> Cancelled:
-    """Tell which jobs would be cancelled as of the last poll, and why; changes nothing.
+    """Return which jobs would be cancelled as of the last poll, and why; changes nothing.
 
     Parameters
     ----------
     study
         The experiment.
     request
-        What is to end.
+        The jobs to cancel.
     now
         The clock [UTC].
 
     Raises
     ------
     ConfigError
-        There is no such experiment or condition.
+        The experiment or a condition does not exist.
     """
     found = find_targets(study, request, now=now)
     return Cancelled(
@@ -127,14 +127,14 @@ def cancel(
     clock: Clock,
     limits: WaitLimits | None = None,
 ) -> Cancelled:
-    """Cancel what a fresh look at the queue still shows, and look again until it is gone.
+    """Poll the queue, cancel the jobs that are still open, and poll until they have ended.
 
     Parameters
     ----------
     study, request
         As for ``proposed``.
     submitter, queue
-        What cancels, and where the jobs are read from.
+        Cancels the jobs; reads the queue.
     clock
         The clock.
     limits
@@ -143,14 +143,14 @@ def cancel(
     Returns
     -------
     Cancelled
-        Of a replay the proposal, written into its audit.
+        For a replay the proposal, recorded in its audit.
 
     Raises
     ------
     ConfigError
-        There is no such experiment or condition.
+        The experiment or a condition does not exist.
     QueueError
-        The first look failed: nothing was cancelled.
+        The first poll failed: nothing was cancelled.
     """
     if study.manifest.is_replay:
         return _write_dry(study, request, now=clock.now())
@@ -167,7 +167,7 @@ def cancel(
         experiment_id=study.experiment_id,
         targets=canceller.now,
         left=canceller.left,
-        flying=canceller.flying,
+        in_flight=canceller.in_flight,
         spared=[job_id for job_id in canceller.found.spared if job_id not in canceller.targets],
         no_action_reason=canceller.found.no_action_reason,
         error=canceller.error,
@@ -175,7 +175,7 @@ def cancel(
 
 
 def is_to_act(study: Study, *, now: datetime) -> bool:
-    """Tell whether the config lets ``watch`` and ``run`` cancel, and the kill switch proposes something.
+    """Return whether the config lets ``watch`` and ``run`` cancel and the kill switch proposes jobs.
 
     Parameters
     ----------
@@ -188,7 +188,7 @@ def is_to_act(study: Study, *, now: datetime) -> bool:
 
 
 def _write_dry(study: Study, request: CancelRequest, *, now: datetime) -> Cancelled:
-    """Write down what would be cancelled: the jobs of a replay are in no queue."""
+    """Record what would be cancelled: the jobs of a replay are in no queue."""
     found = find_targets(study, request, now=now)
     if found.targets:
         job_ids = sorted(target.job_id for target in found.targets)
@@ -204,8 +204,8 @@ def _write_dry(study: Study, request: CancelRequest, *, now: datetime) -> Cancel
 
 
 def _jobs(count: int) -> str:
-    return "1 job" if count == 1 else f"{count:,} jobs"
+    return counted(count, "job")
 
 
-def _told(target: Target) -> str:
+def _description(target: Target) -> str:
     return f"{target.condition_id} (job {target.job_id}, {target.status or 'not seen yet'})"

@@ -1,8 +1,8 @@
-"""One cancellation under way: asked for, and looked at until the jobs are gone.
+"""One cancellation in progress: request it, then poll until the jobs have ended.
 
-A launch in flight escapes a cancel: its job is in no queue yet. So every round lists the launches in flight,
-then looks at the queue, then asks for the end of what has appeared; a launch that ends between the two
-looks is in the queue.
+A cancel misses a launch in flight, whose job is in no queue yet. So every round lists the launches in flight,
+then polls the queue, then cancels the jobs that have appeared; a launch that ends between the two steps is
+in the queue.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class WaitLimits:
-    """How often to look, and for how long.
+    """How often to poll, and for how long.
 
     Attributes
     ----------
-    look_s
-        Time between two looks [s].
+    poll_s
+        Time between two polls [s].
     repeat_s
-        A job that is still open after so long is asked to end once more [s].
-    most_s
-        After so long what is left is left to the next call [s]; SkyPilot needs 15 to 18 s for a job.
+        Time after which the cancellation of an open job is requested again [s].
+    max_wait_s
+        Time after which the remaining jobs are left to the next call [s]; SkyPilot needs 15 to 18 s per job.
     """
 
-    look_s: float = 5.0
+    poll_s: float = 5.0
     repeat_s: float = 60.0
-    most_s: float = 300.0
+    max_wait_s: float = 300.0
 
 
 @dataclass(kw_only=True)
 class Canceller:
-    """What a cancellation knows and does; ``asked_at`` has every job that SkyPilot was asked to end."""
+    """The state and steps of a cancellation; ``requested_at`` has every job whose cancel was requested."""
 
     stored: StoredExperiment
     request: CancelRequest
@@ -58,48 +58,48 @@ class Canceller:
 
     found: CancelTargets = field(default_factory=CancelTargets)
     targets: dict[int, Target] = field(default_factory=dict)
-    asked_at: dict[int, float] = field(default_factory=dict)
+    requested_at: dict[int, float] = field(default_factory=dict)
     firing_ids: set[int] = field(default_factory=set)
     hidden: set[str] | None = None
-    """Launches in flight at the first look whose task the server does not show: they may be meant."""
-    flying: list[str] = field(default_factory=list)
+    """Launches in flight at the first poll whose task the server does not show: they may be targets."""
+    in_flight: list[str] = field(default_factory=list)
     error: QueueError | None = None
 
     def run(self) -> None:
-        """Ask, and look until nothing is left or the patience is over.
+        """Cancel, and poll until all jobs have ended or the time is up.
 
         Raises
         ------
         QueueError
-            The first look failed: nothing was cancelled.
+            The first poll failed: nothing was cancelled.
         """
         known = set(self._find_targets().jobs)
-        give_up_at = self.clock.monotonic() + self.limits.most_s
-        self._look()
-        self._keep_selected()
-        self._take(self.found.targets)
+        give_up_at = self.clock.monotonic() + self.limits.max_wait_s
+        self._poll()
+        self._fix_selection()
+        self._add_targets(self.found.targets)
         try:
             while True:
-                self._take(self.found.newcomers(known))
-                self._ask()
+                self._add_targets(self.found.new_targets(known))
+                self._request()
                 if self.is_done or self.clock.monotonic() >= give_up_at:
                     break
-                self.clock.sleep(self.limits.look_s)
+                self.clock.sleep(self.limits.poll_s)
                 try:
-                    self._look()
+                    self._poll()
                 except QueueError as error:
                     self.error = error
-        finally:  # Ctrl-C too: what SkyPilot was asked for is on its way
+        finally:  # after Ctrl-C too: SkyPilot carries out what it was asked to do
             self._record()
 
     @property
     def left(self) -> list[Target]:
-        """Give the jobs that are not known to have ended, as they are now."""
+        """The jobs that are not known to have ended, with their current status."""
         return [target for target in self.now if not self.found.jobs[target.job_id].has_ended]
 
     @property
     def now(self) -> list[Target]:
-        """Give all jobs of this cancellation with their present status."""
+        """All jobs of this cancellation, with their current status."""
         return [
             target._replace(status=self.found.jobs[job_id].status)
             for job_id, target in sorted(self.targets.items())
@@ -107,12 +107,12 @@ class Canceller:
 
     @property
     def is_done(self) -> bool:
-        """Tell whether nothing is left, nor on its way."""
-        return not (self.left or self.flying or self.error)
+        """Whether no job is left and no launch is in flight."""
+        return not (self.left or self.in_flight or self.error)
 
-    def _look(self) -> None:
-        """Look at the launches in flight, then at the queue."""
-        flying = self.submitter.in_flight()
+    def _poll(self) -> None:
+        """List the launches in flight, then poll the queue."""
+        launches = self.submitter.in_flight()
         with lock(poll_lock(self.stored.data), wait_s=POLL_WAIT_S):
             try:
                 answer: Any = self.queue.read()
@@ -122,11 +122,11 @@ class Canceller:
             ingest(self.stored.store, answer, source=self.queue.name, now=self.clock.now())
         self.stored = StoredExperiment(self.stored.store)
         self._find_targets()
-        self.flying = self._meant(flying)
+        self.in_flight = self._targeted(launches)
         self.error = None
 
-    def _keep_selected(self) -> None:
-        """Go on with the conditions selected now: cancelling changes what ``state=running`` selects."""
+    def _fix_selection(self) -> None:
+        """Keep the conditions selected now: cancelling changes what ``state=running`` selects."""
         if self.request.selections and self.found.blamed:
             self.request = replace(self.request, selections=tuple(self.found.blamed))
 
@@ -135,17 +135,17 @@ class Canceller:
         self.firing_ids |= set(self.found.firing_ids)
         return self.found
 
-    def _meant(self, flying: list[InFlight]) -> list[str]:
-        """Name the launches in flight whose jobs are to be cancelled, or may be."""
+    def _targeted(self, launches: list[InFlight]) -> list[str]:
+        """Name the launches in flight whose jobs are, or may be, among those to cancel."""
         if self.hidden is None:
-            self.hidden = {each.request_id for each in flying if not each.is_readable}
+            self.hidden = {each.request_id for each in launches if not each.is_readable}
         names = {
             entry.job_name: entry.condition
             for entry in self.stored.manifest.jobs
             if entry.condition in self.found.blamed
         }
         found = []
-        for each in flying:
+        for each in launches:
             if not each.is_readable:
                 found += [f"request {each.request_id}"] if each.request_id in self.hidden else []
             elif each.experiment_id == self.stored.experiment_id:
@@ -154,8 +154,8 @@ class Canceller:
                 found.append(names[each.job_name])
         return [name for name in found if name]
 
-    def _take(self, targets: Iterable[Target]) -> None:
-        """Add to what is to end, and say so in the audit before it is asked for."""
+    def _add_targets(self, targets: Iterable[Target]) -> None:
+        """Add jobs to cancel, and record them in the audit before the request."""
         fresh = {target.job_id: target for target in targets if target.job_id not in self.targets}
         if fresh:
             self.targets |= fresh
@@ -168,13 +168,13 @@ class Canceller:
             )
             self.stored.append(event)
 
-    def _ask(self) -> None:
-        """Ask SkyPilot to end what it was not asked for yet, or a while ago."""
+    def _request(self) -> None:
+        """Ask SkyPilot to cancel the jobs that it was not asked to cancel yet, or some time ago."""
         now = self.clock.monotonic()
         due = [
             target.job_id
             for target in self.left
-            if now - self.asked_at.get(target.job_id, -self.limits.repeat_s) >= self.limits.repeat_s
+            if now - self.requested_at.get(target.job_id, -self.limits.repeat_s) >= self.limits.repeat_s
         ]
         if not due:
             return
@@ -183,10 +183,10 @@ class Canceller:
         except QueueError as error:
             self.error = error
         else:
-            self.asked_at |= dict.fromkeys(due, now)
+            self.requested_at |= dict.fromkeys(due, now)
 
     def _record(self) -> None:
-        """Write down what is gone and what is left."""
+        """Record which jobs have ended and which are left."""
         if self.targets:
             left = {target.job_id for target in self.left}
             event = CancelEvent(

@@ -1,6 +1,6 @@
-"""A person closes attempts that the queue has lost: who looked, and how they know.
+"""Close lost attempts on a person's word: who checked, and the evidence.
 
-Reads view ``job``; writes the audit. From then on the condition is terminal, and may be run again.
+Reads view ``lost_job``; writes the audit. From then on the condition is terminal and can be relaunched.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 from fmon.errors import ConfigError
 from fmon.events import LostJobClosedEvent
-from fmon.text import listed
+from fmon.text import counted, listed
 from fmon.warehouse import typed_rows
 from fmon.warehouse.selection import select_current
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from fmon.study import Study
 
-# A job of several tasks is lost where one task is: it is what keeps the job from being terminal.
+# A job of several tasks is lost if one task is: that task keeps the job from being terminal.
 LOST = """
 select
     lost_job.condition_id,
@@ -46,7 +46,7 @@ class LostJob(msgspec.Struct, frozen=True):
 
 
 class ConditionState(msgspec.Struct, frozen=True):
-    """Where a condition is: the columns of ``STATES``."""
+    """The state of a condition: the columns of ``STATES``."""
 
     condition_id: str
     state: str
@@ -56,14 +56,14 @@ class ConditionState(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Lost:
-    """Lost attempts that were named.
+    """The selected lost attempts.
 
     Attributes
     ----------
     rows
         The newest job of each.
     is_closed
-        They are closed now; else nothing was changed.
+        They have been closed; otherwise nothing was changed.
     """
 
     experiment_id: str
@@ -71,28 +71,28 @@ class Lost:
     is_closed: bool = False
 
     def sentences(self) -> list[str]:
-        """Say what was done, for stderr."""
-        count = "1 lost job" if len(self.rows) == 1 else f"{len(self.rows):,} lost jobs"
-        done = "closed, to be relaunched" if self.is_closed else "would be closed; nothing was changed"
+        """Return what was done, for stderr."""
+        count = counted(len(self.rows), "lost job")
+        done = "closed and can be relaunched" if self.is_closed else "would be closed; nothing was changed"
         return [f"{self.experiment_id}: {count} {done}"]
 
 
 def lost(study: Study, selections: Sequence[str], *, now: datetime) -> Lost:
-    """Find the lost attempts that are named, each of which must be lost; changes nothing.
+    """Return the selected lost attempts; changes nothing.
 
     Parameters
     ----------
     study
         The experiment.
     selections
-        Words of a selection.
+        The selection; all its conditions must be lost.
     now
         The clock [UTC].
 
     Raises
     ------
     ConfigError
-        A condition does not exist or is not lost: nobody closes a job that the queue still shows.
+        A condition does not exist or is not lost: a job that the queue still lists can't be closed.
     """
     chosen = select_current(study, selections, now=now)
     con = study.connect((LOST, STATES), now=now)
@@ -103,33 +103,33 @@ def lost(study: Study, selections: Sequence[str], *, now: datetime) -> Lost:
         con.close()
     others = [states[name] for name in chosen.keys() - {row.condition_id for row in found}]
     if others:
-        told = sorted(f"{row.condition_id} ({_told(row)})" for row in others)
+        names = sorted(f"{row.condition_id} ({_state_text(row)})" for row in others)
         message = (
-            f"only lost conditions can be closed, and these are not: {listed(told)}. "
-            "fmon cancel without --lost ends jobs that are open"
+            f"only lost conditions can be closed, and these are not: {listed(names)}. "
+            "To cancel open jobs, run fmon cancel without --lost"
         )
         raise ConfigError(message)
     return Lost(experiment_id=study.experiment_id, rows=found)
 
 
 def close_lost(study: Study, selections: Sequence[str], *, by: str, reason: str, now: datetime) -> Lost:
-    """Close the lost attempts that are named, in the name of who has looked.
+    """Close the selected lost attempts, in the name of the person who checked.
 
     Parameters
     ----------
     study, selections, now
         As for ``lost``.
     by
-        Who looked.
+        The person who checked.
     reason
-        How they know that the job has ended.
+        The evidence that the job has ended.
 
     Raises
     ------
     ConfigError
-        As ``lost``; nothing is closed then.
+        As in ``lost``; nothing is closed.
     """
-    from fmon.redact import redact  # what a person pastes may hold a secret
+    from fmon.redact import redact  # pasted text may contain a secret
 
     found = lost(study, selections, now=now)
     for row in found.rows:
@@ -140,7 +140,7 @@ def close_lost(study: Study, selections: Sequence[str], *, by: str, reason: str,
     return Lost(experiment_id=found.experiment_id, rows=found.rows, is_closed=True)
 
 
-def _told(row: ConditionState) -> str:
+def _state_text(row: ConditionState) -> str:
     if row.state == "lost":
-        return "lost, closed already" if row.is_terminal else "lost"
+        return "lost, already closed" if row.is_terminal else "lost"
     return str(row.status or row.state)

@@ -1,6 +1,6 @@
-"""Which jobs are to be cancelled as the store knows them, and why.
+"""Find the jobs to cancel in the store, with the reason for each.
 
-What the kill switch proposes says view ``kill_switch``; what a person names is meant while it is open.
+View ``kill_switch`` has the jobs that the kill switch proposes; of a person's selection, the open jobs count.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from known_job
 order by known_job.job_id
 """
 
-# Only of the present cycle: a relaunch is the answer to an earlier one.
+# Only the current cycle: a relaunch has already answered earlier firings.
 FIRINGS = """
 select
     kill_switch.firing_id,
@@ -84,12 +84,12 @@ class KnownJob(msgspec.Struct, frozen=True):
 
 
 class FiringRow(msgspec.Struct, frozen=True):
-    """A firing of the kill switch in the present cycle: the columns of ``FIRINGS``.
+    """A firing of the kill switch in the current cycle: the columns of ``FIRINGS``.
 
     Attributes
     ----------
     cancel_job_ids
-        Jobs that it proposes as things are now.
+        Jobs that it proposes now.
     candidate_job_ids
         Jobs that it proposed when it fired, as text.
     """
@@ -108,14 +108,14 @@ class FiringRow(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class CancelRequest:
-    """Whose end is wished for, and by whom.
+    """Which jobs to cancel, and who requests it.
 
     Attributes
     ----------
     selections
-        Words of a selection; empty = what the kill switch proposes.
+        The selection; empty = the jobs that the kill switch proposes.
     by
-        A name, for the audit.
+        Name of the person, for the audit.
     """
 
     selections: tuple[str, ...] = ()
@@ -123,7 +123,7 @@ class CancelRequest:
 
     @property
     def reason(self) -> str:
-        """Give the word of the audit; view ``relaunch_candidate`` goes by it."""
+        """The reason that the audit records; view ``relaunch_candidate`` uses it."""
         return "person" if self.selections else "kill_switch"
 
 
@@ -137,9 +137,9 @@ class Target(NamedTuple):
 
 
 class BlamedCondition(NamedTuple):
-    """Why further jobs of a condition are to be cancelled too, should they appear.
+    """Why jobs of a condition that appear later are cancelled too.
 
-    ``failure_point_s``: where a firing blames it, the run time beyond which its job is spared.
+    ``failure_point_s``: for a firing, the run time beyond which its job is spared.
     """
 
     reason: str
@@ -149,7 +149,7 @@ class BlamedCondition(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class CancelTargets:
-    """What a wish comes to.
+    """The jobs that a request means.
 
     Attributes
     ----------
@@ -160,11 +160,11 @@ class CancelTargets:
     blamed
         Conditions whose jobs are to be cancelled.
     firing_ids
-        The firings that ask for it.
+        The firings that propose it.
     spared
-        Jobs that a firing proposed, and that have got past its failure point by now.
+        Jobs that a firing proposed, and that have passed its failure point since.
     no_action_reason
-        Why there is no target, where there is none.
+        Why there is no target, if there is none.
     """
 
     targets: list[Target] = field(default_factory=list)
@@ -172,36 +172,36 @@ class CancelTargets:
     blamed: dict[str, list[BlamedCondition]] = field(default_factory=dict)
     firing_ids: list[int] = field(default_factory=list)
     spared: list[int] = field(default_factory=list)
-    no_action_reason: str = "no job of these conditions is open"
+    no_action_reason: str = "none of these conditions has an open job"
 
-    def newcomers(self, known: Iterable[int]) -> list[Target]:
-        """Find the jobs of the blamed conditions that were not known before and are as much to blame."""
+    def new_targets(self, known: Iterable[int]) -> list[Target]:
+        """Find the open jobs of the blamed conditions that were not known before."""
         before = set(known)
         found = []
         for job_id, job in self.jobs.items():
             blamed = self.blamed.get(job.condition_id, [])
-            reason = next((each.reason for each in blamed if _is_meant(job, each)), None)
+            reason = next((each.reason for each in blamed if _is_blamed(job, each)), None)
             if job_id not in before and job.is_open and reason:
                 found.append(Target(job.condition_id, job_id, job.status, f"{reason}; appeared meanwhile"))
         return found
 
 
 def find_targets(stored: StoredExperiment, request: CancelRequest, *, now: datetime) -> CancelTargets:
-    """Find the jobs that a wish means, as of the last poll.
+    """Find the jobs that a request means, as of the last poll.
 
     Parameters
     ----------
     stored
         The experiment.
     request
-        What is to end.
+        The request.
     now
-        The clock [UTC]; it decides how long a job has run.
+        The time up to which run times count [UTC].
 
     Raises
     ------
     ConfigError
-        A selection names no condition.
+        A selection matches no condition.
     """
     chosen = select_current(stored, request.selections, now=now)
     con = open_views(stored, now=now, queries=(JOBS, FIRINGS))
@@ -222,26 +222,28 @@ def find_targets(stored: StoredExperiment, request: CancelRequest, *, now: datet
 
 
 def refuse_unclear(selections: Iterable[str], *, is_kill_switch: bool) -> None:
-    """Refuse a call that names both the kill switch and conditions, or neither.
+    """Raise an error if a call names both the kill switch and conditions, or neither.
 
     Raises
     ------
     ConfigError
-        Says what to type instead.
+        The message says what to use instead.
     """
-    named = list(selections)
-    if is_kill_switch and named:
-        message = f"--kill-switch selects the jobs itself: leave out {named[0]}, or leave out --kill-switch"
+    words = list(selections)
+    if is_kill_switch and words:
+        message = f"--kill-switch selects the jobs itself: leave out {words[0]} or --kill-switch"
         raise ConfigError(message)
-    if not is_kill_switch and not named:
-        message = "nothing is selected: use --kill-switch or a selection, such as state=running (fmon status)"
+    if not is_kill_switch and not words:
+        message = (
+            "nothing is selected: use --kill-switch or a selection such as state=running (see fmon status)"
+        )
         raise ConfigError(message)
 
 
 def _targets_of_firings(
     con: duckdb.DuckDBPyConnection, manifest: Manifest, jobs: dict[int, KnownJob]
 ) -> CancelTargets:
-    """Ask the view; what it does not know are jobs that appear after the firing."""
+    """Read the targets from the view; jobs that appear after the firing are found by their condition."""
     firings = typed_rows(con, FIRINGS, FiringRow)
     targets: dict[int, Target] = {}
     blamed: dict[str, list[BlamedCondition]] = {}
@@ -271,7 +273,9 @@ def _no_action_reason(firings: list[FiringRow]) -> str:
     if not firings:
         return "the kill switch has not fired in this cycle"
     reasons = dict.fromkeys(firing.no_action_reason for firing in firings if firing.no_action_reason)
-    return "; ".join(reasons) or "what the kill switch proposed is gone, or past the failure point"
+    return (
+        "; ".join(reasons) or "the jobs that the kill switch proposed have ended or passed the failure point"
+    )
 
 
 def _is_at(entry: Entry, combination: Mapping[str, str]) -> bool:
@@ -279,7 +283,7 @@ def _is_at(entry: Entry, combination: Mapping[str, str]) -> bool:
     return combination.items() <= texts.items()
 
 
-def _is_meant(job: KnownJob, condition: BlamedCondition) -> bool:
+def _is_blamed(job: KnownJob, condition: BlamedCondition) -> bool:
     if condition.failure_point_s is None:
         return True
     return job.cycle == condition.cycle and not is_past(job, condition.failure_point_s)

@@ -1,7 +1,7 @@
-"""All commands, and their place in ``fmon --help``.
+"""All commands, and their order in ``fmon --help``.
 
-stdout is data, stderr is words. Every command imports what it needs when it runs, so that
-``fmon --help`` and a poll with nothing to do cost no more than Typer.
+stdout is for data, stderr for messages. Every command imports what it needs when it runs, so that
+``fmon --help`` and a poll with nothing to do load no more than Typer.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from fmon.cli import cancel, diagnose, fix, launch, monitor, query, relaunch, re
 from fmon.cli.stderr import say
 
 
-class InOrder(TyperGroup):
+class PanelOrder(TyperGroup):
     """List commands by their panel: Typer lists groups, such as ``fix``, after all commands."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the commands, those of a phase together and in the order of the phases."""
+        """Return the commands by phase, in the order of the phases."""
         return sorted(super().list_commands(ctx), key=self._panel)
 
     def _panel(self, name: str) -> str:
@@ -28,7 +28,7 @@ class InOrder(TyperGroup):
 
 app = typer.Typer(
     name="fmon",
-    cls=InOrder,
+    cls=PanelOrder,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

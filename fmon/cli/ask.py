@@ -1,4 +1,4 @@
-"""The question before anything is launched, cancelled or closed."""
+"""Ask before anything is launched, cancelled or closed."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def require_consent(question: str, *, verb: str, participle: str) -> None:
     Parameters
     ----------
     question
-        to ask
+        The question to ask.
     verb, participle
-        of what would be done: launch, launched
+        The action, for the messages: launch, launched.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def require_consent(question: str, *, verb: str, participle: str) -> None:
         The answer was no, or there is no terminal to ask on.
     """
     if not outside().can_ask():
-        raise ConfigError(f"no terminal to ask on; use --yes to {verb} or --dry-run to look")
+        raise ConfigError(f"no terminal to ask on; use --yes to {verb} or --dry-run to preview")
     if not confirm(question):
         raise ConfigError(f"nothing was {participle}: you answered no")
 
@@ -44,5 +44,5 @@ def confirm(question: str) -> bool:
 
 
 def confirming(*, yes: bool) -> Callable[[str], bool] | None:
-    """Return what asks a further question; None where no question may be asked."""
+    """Return the function that asks further questions; None = do not ask."""
     return None if yes or not outside().can_ask() else confirm

@@ -1,4 +1,4 @@
-"""``fmon cancel``, and how ``fmon watch`` and ``fmon run`` act on the kill switch."""
+"""``fmon cancel``, and how ``fmon watch`` and ``fmon run`` carry out the kill switch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 TARGETS = ("condition_id", "job_id", "status", "reason")
 LOST = ("condition_id", "job_id", "status", "last_seen_at")
-"""Columns of what is printed."""
+"""Columns of the output."""
 
 
 def cancel(
@@ -68,19 +68,19 @@ def cancel(
     from fmon.cancel.targets import refuse_unclear
     from fmon.study import open_study
 
-    named = tuple(selections or ())
-    refuse_unclear(named, is_kill_switch=kill_switch)
-    how = _How(dry_run=dry_run, yes=yes, output=output)
+    words = tuple(selections or ())
+    refuse_unclear(words, is_kill_switch=kill_switch)
+    flags = _Flags(dry_run=dry_run, yes=yes, output=output)
     person, study = by or user(), open_study(data, experiment)
     if lost:
-        _close(study, named, by=person, reason=(reason or "").strip(), how=how)
+        _close(study, words, by=person, reason=(reason or "").strip(), flags=flags)
     elif reason is not None:
-        raise ConfigError("--reason goes with --lost")
+        raise ConfigError("--reason can only be used with --lost")
     else:
-        _cancel(study, CancelRequest(selections=named, by=person), how)
+        _cancel(study, CancelRequest(selections=words, by=person), flags)
 
 
-class _How(NamedTuple):
+class _Flags(NamedTuple):
     """Flags that cancelling and closing share."""
 
     dry_run: bool
@@ -89,14 +89,14 @@ class _How(NamedTuple):
 
 
 def act(data: Path, experiment: str, *, clock: Clock) -> str | None:
-    """Cancel what the kill switch proposes, where the config says so; return what happened in a line.
+    """Cancel what the kill switch proposes, if the config says so; return what happened in one line.
 
     Parameters
     ----------
     data, experiment
-        data directory; the experiment's id
+        Data directory; id of the experiment.
     clock
-        the clock
+        The clock.
     """
     from fmon.cancel.cancel import CancelRequest, is_to_act
     from fmon.study import open_study
@@ -107,17 +107,17 @@ def act(data: Path, experiment: str, *, clock: Clock) -> str | None:
     try:
         done = _act(study, CancelRequest(by="fmon watch"), clock=clock)
     except FmonError as fault:
-        return f"the kill switch could not act, the next poll tries again: {fault}"
+        return f"the kill switch could not act; the next poll tries again: {fault}"
     return "the kill switch acted: " + "; ".join([*done.sentences(), *filter(None, [_text(done.fault())])])
 
 
-def _cancel(study: Study, request: CancelRequest, how: _How) -> None:
+def _cancel(study: Study, request: CancelRequest, flags: _Flags) -> None:
     from fmon.cancel.cancel import proposed
 
-    if not how.yes or how.dry_run:
+    if not flags.yes or flags.dry_run:
         proposal = proposed(study, request, now=now())
-        if how.dry_run or not proposal.targets:
-            _print_cancelled(proposal, how.output)
+        if flags.dry_run or not proposal.targets:
+            _print_cancelled(proposal, flags.output)
             return
         _show(TARGETS, [target._asdict() for target in proposal.targets], proposal.sentences())
         count = counted(len(proposal.targets), "job")
@@ -125,9 +125,9 @@ def _cancel(study: Study, request: CancelRequest, how: _How) -> None:
     try:
         done = _act(study, request, clock=outside().clock)
     except KeyboardInterrupt:
-        say("interrupted; SkyPilot goes on with the jobs that it was asked to cancel")
+        say("interrupted; SkyPilot still cancels the jobs that it was asked to cancel")
         raise typer.Exit(INTERRUPTED) from None
-    _print_cancelled(done, how.output)
+    _print_cancelled(done, flags.output)
 
 
 def _act(study: Study, request: CancelRequest, *, clock: Clock) -> Cancelled:
@@ -137,27 +137,27 @@ def _act(study: Study, request: CancelRequest, *, clock: Clock) -> Cancelled:
         return cancel_phase(study, request, submitter, outside().open_queue("sky"), clock=clock)
 
 
-def _close(study: Study, named: tuple[str, ...], *, by: str, reason: str, how: _How) -> None:
+def _close(study: Study, selections: tuple[str, ...], *, by: str, reason: str, flags: _Flags) -> None:
     from msgspec.structs import asdict
 
     from fmon.cancel.close_lost import close_lost, lost
 
-    if not named:
-        raise ConfigError("--lost needs a selection, such as state=lost; fmon status lists the conditions")
-    found = lost(study, named, now=now())
-    if not how.dry_run and found.rows:
+    if not selections:
+        raise ConfigError("--lost needs a selection such as state=lost; fmon status lists the conditions")
+    found = lost(study, selections, now=now())
+    if not flags.dry_run and found.rows:
         if not reason:
             raise ConfigError("--lost needs --reason TEXT: the evidence that the job has ended")
-        if not how.yes:
+        if not flags.yes:
             _show(LOST, [asdict(row) for row in found.rows], found.sentences())
             count = counted(len(found.rows), "lost job")
             require_consent(f"Close {count}?", verb="close", participle="closed")
-        found = close_lost(study, named, by=by, reason=reason, now=now())
-    _print_lost(found, how.output)
+        found = close_lost(study, selections, by=by, reason=reason, now=now())
+    _print_lost(found, flags.output)
 
 
 def _show(columns: tuple[str, ...], rows: list[dict[str, Any]], sentences: list[str]) -> None:
-    """Show on stderr what would be done: stdout has what was."""
+    """Show on stderr what would be done; stdout is for what was done."""
     from fmon.terminal.rows import print_rows
 
     with redirect_stdout(sys.stderr):
@@ -166,7 +166,7 @@ def _show(columns: tuple[str, ...], rows: list[dict[str, Any]], sentences: list[
 
 
 def _print_cancelled(done: Cancelled, output: str) -> None:
-    """Print the jobs, then fail for those that are left."""
+    """Print the jobs, then raise the error about those that have not ended."""
     from fmon.terminal.rows import print_rows
 
     print_rows(TARGETS, [target._asdict() for target in done.targets], output)

@@ -1,7 +1,7 @@
 """Shell completion: experiments, conditions, ``factor=level`` words, and names in a query.
 
-Cheap, since a person waits for it: folder names for experiments, the manifest for conditions, the text of
-``sql/`` for views and columns. What can't be read completes to nothing.
+It must be fast, since a person waits for it: experiments come from folder names, conditions from the
+manifest, views and columns from the text of ``sql/``. If these can't be read, nothing is completed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fmon.model import Manifest
 
 MOST = 200
-"""Words that a shell can list usefully."""
+"""Maximum number of words that are offered."""
 
 COLUMN = re.compile(r"^comment on (?:(?:view|macro table|macro) (\w+)|column \w+\.(\w+)) is", re.MULTILINE)
 LAST_NAME = re.compile(r"\w*$")
@@ -31,9 +31,9 @@ LAST_NAME = re.compile(r"\w*$")
 def complete_experiment(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete the id of an experiment."""
     found: list[str] = []
-    with suppress(Exception):  # a shell shows a traceback in the middle of the line
+    with suppress(Exception):  # a shell would show a traceback in the middle of the line
         found += _experiments(_data(ctx))
-    return _starting(found, incomplete)
+    return _with_prefix(found, incomplete)
 
 
 def complete_selection(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -43,9 +43,9 @@ def complete_selection(ctx: typer.Context, incomplete: str) -> list[str]:
         words = _selectable(_manifest(ctx))
         key, start = _split_by_bash(ctx, incomplete)
         if key is None:
-            found += _starting(words, incomplete)
+            found += _with_prefix(words, incomplete)
         else:
-            found += _starting((word.removeprefix(key) for word in words if word.startswith(key)), start)
+            found += _with_prefix((word.removeprefix(key) for word in words if word.startswith(key)), start)
     return found
 
 
@@ -55,7 +55,7 @@ def complete_query(incomplete: str) -> list[str]:
     with suppress(Exception):
         start = LAST_NAME.search(incomplete)
         head, name = (incomplete[: start.start()], start[0]) if start else (incomplete, "")
-        found += [head + each for each in _starting(_names(), name)]
+        found += [head + each for each in _with_prefix(_names(), name)]
     return found
 
 
@@ -86,7 +86,7 @@ def _selectable(manifest: Manifest) -> list[str]:
 
 
 def _split_by_bash(ctx: typer.Context, incomplete: str) -> tuple[str | None, str]:
-    """Return the ``factor=`` that is typed already, where bash has split the word at ``=``; else None.
+    """Return the ``factor=`` already typed, if bash has split the word at ``=``, and the rest; else None.
 
     bash passes ``model=sa`` as three words, replaces only the last one, and passes ``model=`` as two.
     """
@@ -99,12 +99,12 @@ def _split_by_bash(ctx: typer.Context, incomplete: str) -> tuple[str | None, str
 
 
 def _names() -> list[str]:
-    """List the views and their columns, as the files of ``sql/`` comment them."""
+    """List the views and columns that the files of ``sql/`` comment on."""
     from importlib.resources import files
 
     texts = (file.read_text() for file in files("fmon.sql").iterdir() if file.name.endswith(".sql"))
     return sorted({view or column for text in texts for view, column in COLUMN.findall(text)})
 
 
-def _starting(words: Iterable[str], start: str) -> list[str]:
+def _with_prefix(words: Iterable[str], start: str) -> list[str]:
     return [word for word in words if word.startswith(start)][:MOST]

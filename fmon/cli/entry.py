@@ -22,6 +22,6 @@ def main() -> None:
         say(f"fmon: {refusal}")
         raise SystemExit(refusal.exit_code) from None
     except BrokenPipeError:
-        # The reader has gone (fmon sql ... | head): keep Python from flushing again at exit.
+        # The reader has closed the pipe (fmon sql ... | head): keep Python from flushing again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None

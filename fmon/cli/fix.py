@@ -20,20 +20,21 @@ from fmon.cli.options import (
 from fmon.cli.outside import outside
 from fmon.cli.poll import DEFAULT_DATA
 from fmon.cli.stderr import say
+from fmon.text import counted
 
 RAN = ("step", "exit_status", "duration_s")
 LINKS = ("link", "result", "evidence")
-"""Columns of what is printed."""
+"""Columns of the output."""
 
 
-app = typer.Typer(no_args_is_help=True, help="Fix what a diagnosis has found, as one batch.")
+app = typer.Typer(no_args_is_help=True, help="Fix the root causes of a diagnosis as one batch.")
 
 
 @app.command()
 def plan(
     *, experiment: ExperimentOption = None, output: Rows = Output.table, data: Data = Path(DEFAULT_DATA)
 ) -> None:
-    """Print one plan for the batch: a work order for each root cause."""
+    """Print the plan of the batch: a work order for each root cause."""
     from fmon.fix.plan import fix_plan
     from fmon.study import open_study
     from fmon.terminal.fix_plan import print_fix_plan
@@ -46,7 +47,7 @@ def record(
     root_cause_id: Annotated[
         str,
         typer.Argument(
-            metavar="ROOT_CAUSE_ID", help="Root cause, as fmon diagnose names it.", show_default=False
+            metavar="ROOT_CAUSE_ID", help="Root cause id, as fmon diagnose shows it.", show_default=False
         ),
     ],
     *,
@@ -58,7 +59,7 @@ def record(
     experiment: ExperimentOption = None,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Record what was done about a root cause; an unrecoverable one is relaunched only after that."""
+    """Record what was done about a root cause; required before an unrecoverable one is relaunched."""
     from fmon.fix.steps import record as record_phase
     from fmon.study import open_study
 
@@ -70,7 +71,7 @@ def record(
 def run(
     *, experiment: ExperimentOption = None, output: Rows = Output.table, data: Data = Path(DEFAULT_DATA)
 ) -> None:
-    """Run the tests, build and push of the config, stopping at the first that fails."""
+    """Run the config's test, build and push commands; stop at the first that fails."""
     from fmon.errors import RuleError
     from fmon.fix.steps import run_commands
     from fmon.study import open_study
@@ -112,4 +113,7 @@ def verify(
         message = f"the chain is broken at {', '.join(verified.broken)}; fix it, then run fmon fix verify"
         raise RuleError(3, message)
     else:
-        say(f"the chain holds for {verified.rerun_count:,} conditions; next: fmon relaunch --dry-run")
+        say(
+            f"the chain is intact for {counted(verified.rerun_count, 'condition')}; "
+            "next: fmon relaunch --dry-run"
+        )

@@ -54,14 +54,14 @@ def launch(
     dry_run: DryRun = False,
     yes: Yes = False,
     over_budget: OverBudget = False,
-    go_on: Annotated[bool, typer.Option("--watch", help="Watch after launching.")] = False,
+    watch_after: Annotated[bool, typer.Option("--watch", help="Watch after launching.")] = False,
     allow_bare_vm: AllowBareVm = False,
     by: By = None,
     interval: Interval = 60,
     max_conditions: MaxConditions = MAX_CONDITIONS,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Launch one managed job per condition, exactly once; running it again resumes it."""
+    """Launch one managed job per condition, exactly once; run the command again to resume."""
     launched = run_launch(
         config,
         data,
@@ -73,7 +73,7 @@ def launch(
         max_conditions=max_conditions,
     )
     done = launched.dispatched
-    if go_on and not dry_run and done.error is None:
+    if watch_after and not dry_run and done.error is None:
         watch(experiment=launched.experiment_id, interval=interval, queue="sky", data=data)
     done.require_all(f"fmon launch {config}")
 
@@ -89,7 +89,7 @@ def adopt(
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Monitor jobs that already run: match them to the conditions of a config by name."""
+    """Monitor jobs that are already running: match them by name to the conditions of a config."""
     from fmon.launch.adopt import adopt as adopt_phase
 
     since = since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
@@ -112,7 +112,7 @@ def run_launch(
     allow_bare_vm: bool,
     max_conditions: int = MAX_CONDITIONS,
 ) -> Launched:
-    """Launch and print what was done; the caller fails for what could not be launched."""
+    """Launch and print what was done; the caller raises the error about what could not be launched."""
     from fmon.launch.launch import LaunchOptions, launch
     from fmon.terminal.launch import LaunchBar, shown
 
@@ -145,7 +145,7 @@ def run_launch(
                 max_conditions=max_conditions,
             )
     except KeyboardInterrupt:
-        say("interrupted; running the command again resumes it and launches nothing twice")
+        say("interrupted; run the command again to resume, nothing is launched twice")
         raise typer.Exit(INTERRUPTED) from None
     say(*(sentence for sentence in launched.sentences() if sentence not in printed))
     print_lines(launched.lines())

@@ -1,11 +1,11 @@
-"""Phase 2 on the command line: poll, watch, status, logs; recordings too."""
+"""Phase 2 on the command line: ``fmon poll``, ``watch``, ``status``, ``logs``, ``record`` and ``replay``."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -55,7 +55,7 @@ def poll(
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Poll the queue once and store what changed; for cron, never changes anything in SkyPilot."""
+    """Poll the queue once and store what changed; made for cron, never changes anything in SkyPilot."""
     run_poll(PollCall(several_experiments(experiments, experiment), str(data), queue))
 
 
@@ -99,7 +99,8 @@ def watch(
                     break
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
-    exit_with(status, wanted=exit_status)
+    if exit_status:
+        exit_with(status)
 
 
 def status(
@@ -115,7 +116,8 @@ def status(
 
     seen = current_status(data, experiment, selections or ())
     print_status(seen, output)
-    exit_with(seen, wanted=exit_status)
+    if exit_status:
+        exit_with(seen)
 
 
 def logs(
@@ -131,7 +133,8 @@ def logs(
     *,
     experiment: ExperimentOption = None,
     controller: Annotated[
-        bool, typer.Option("--controller", help="The controller's log instead: provisioning and recovery.")
+        bool,
+        typer.Option("--controller", help="Print the controller's log instead: provisioning and recovery."),
     ] = False,
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
@@ -141,16 +144,16 @@ def logs(
     from fmon.monitor.show_log import logs as logs_phase
     from fmon.text import visible
 
-    wanted = chosen_jobs(data, experiment, selections, now=now())
+    jobs = chosen_jobs(data, experiment, selections, now=now())
     faults = []
-    for each in wanted:
+    for each in jobs:
         try:
             found = logs_phase(data, experiment, each, outside().open_logs(queue), controller=controller)
         except QueueError as fault:
             faults.append(fault)
             continue
         say(found.sentence())
-        if len(wanted) > 1:
+        if len(jobs) > 1:
             print_lines([f"==> {found.condition_id} (job {found.request.job_id}) <=="])
         print_lines(visible(line) for line in found.text.removesuffix("\n").split("\n"))
     if faults:
@@ -164,7 +167,9 @@ def record(
     out_dir: Annotated[
         Path,
         typer.Option(
-            "--out-dir", metavar="DIR", help="Directory for the recording; an existing one is continued."
+            "--out-dir",
+            metavar="DIR",
+            help="Directory for the recording; an existing recording is continued.",
         ),
     ],
     interval: Interval = 60,
@@ -214,9 +219,9 @@ def current_status(data: Path, experiment: str | None, selections: Sequence[str]
     Parameters
     ----------
     data, experiment
-        data directory; the experiment's id or unique prefix
+        Data directory; experiment id or unique prefix.
     selections
-        of the conditions to show; none = all. Alarms and progress are those of the entire experiment
+        Conditions to show; none = all. Alarms and progress are those of the entire experiment.
     """
     from fmon.monitor.status import QUERIES
     from fmon.monitor.status import status as status_phase
@@ -232,15 +237,14 @@ def current_status(data: Path, experiment: str | None, selections: Sequence[str]
 
 
 def _note(polled: Polled) -> str | None:
-    """Return in one line what a poll could not do."""
+    """Return in one line what a poll could not do; None = it did everything."""
     if polled.is_skipped:
-        return "another poll is running; this shows what is stored"
+        return "another poll is running; showing what is stored"
     return "; ".join([str(error) for error in (polled.error, *polled.faults.values()) if error]) or None
 
 
-def exit_with(seen: Status, *, wanted: bool) -> None:
-    """Exit with the code of ``--exit-status`` where it is wanted."""
+def exit_with(seen: Status) -> NoReturn:
+    """Exit with the code of ``--exit-status``."""
     from fmon.monitor.status import exit_status
 
-    if wanted:
-        raise typer.Exit(exit_status(seen))
+    raise typer.Exit(exit_status(seen))

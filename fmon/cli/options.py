@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it (128 + SIGINT)."""
+"""Exit code after Ctrl-C, as in shells (128 + SIGINT)."""
 
 
 class Output(StrEnum):
@@ -41,10 +41,12 @@ Queue = Annotated[
     typer.Option(
         "--queue",
         envvar=QUEUE_VARIABLE,
-        help="Where jobs are read from: sky, file:PATH or file:- (JSON as sky jobs queue prints it).",
+        help="Job queue to read: sky, file:PATH or file:- (JSON as sky jobs queue prints it).",
     ),
 ]
-Rows = Annotated[Output, typer.Option("-o", "--output", metavar="FORMAT", help="Output: table or json.")]
+Rows = Annotated[
+    Output, typer.Option("-o", "--output", metavar="FORMAT", help="Output format: table or json.")
+]
 ExperimentArgument = Annotated[
     str | None,
     typer.Argument(
@@ -91,15 +93,15 @@ ExitStatus = Annotated[
     bool,
     typer.Option(
         "--exit-status",
-        help="Exit with 0: all succeeded, 3: jobs are open, 4: ended otherwise, 5: jobs are open and a kill "
-        "switch fired.",
+        help="Exit with 0 if all succeeded, 3 if jobs are open, 4 if all have ended otherwise, 5 if jobs are "
+        "open and the kill switch fired.",
     ),
 ]
 OutDir = Annotated[Path, typer.Option("--out-dir", metavar="DIR", help="Directory for the reports.")]
 By = Annotated[
     str | None,
     typer.Option(
-        "--by", metavar="NAME", help="Who does this, for the audit (default: you).", show_default=False
+        "--by", metavar="NAME", help="Person to record in the audit (default: you).", show_default=False
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -113,7 +115,7 @@ AllowBareVm = Annotated[
 
 
 def one_experiment(word: str | None, option: str | None) -> str | None:
-    """Return the experiment that is given, as a positional word or with ``-e``.
+    """Return the experiment given as an argument or with ``-e``.
 
     Raises
     ------
@@ -126,7 +128,7 @@ def one_experiment(word: str | None, option: str | None) -> str | None:
 
 
 def several_experiments(words: list[str] | None, options: list[str] | None) -> list[str]:
-    """Return the experiments that are given, as positional words or with ``-e``.
+    """Return the experiments given as arguments or with ``-e``.
 
     Raises
     ------
@@ -134,7 +136,9 @@ def several_experiments(words: list[str] | None, options: list[str] | None) -> l
         Both are given and differ.
     """
     if words and options and words != options:
-        message = f"experiments are given as words ({' '.join(words)}) and with -e ({' '.join(options)}); "
+        message = (
+            f"experiments are given as arguments ({' '.join(words)}) and with -e ({' '.join(options)}); "
+        )
         raise ConfigError(message + "use one of the two")
     return words or options or []
 
@@ -145,7 +149,7 @@ def now() -> datetime:
 
 
 def print_lines(lines: Iterable[Any]) -> None:
-    """Print ids, paths and the like, one a line."""
+    """Print ids, paths and the like, one per line."""
     for line in lines:
         print(line)  # noqa: T201
 

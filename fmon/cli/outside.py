@@ -1,6 +1,6 @@
-"""What a command meets outside itself: SkyPilot, the registry, the clock and the person at the terminal.
+"""External services of a command: SkyPilot, the registry, the clock and the person at the terminal.
 
-Commands reach them by ``outside()``; ``meeting`` puts others in their place, as the tests do.
+Commands use them through ``outside()``; ``meeting`` replaces them, as the tests do.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Outside:
-    """The real ones; each is imported when it is needed."""
+    """The real services; each is imported when it is needed."""
 
     @property
     def clock(self) -> Clock:
@@ -46,7 +46,7 @@ class Outside:
         return open_logs(source)
 
     def open_submitter(self, hold: int | None = None) -> Submitter:
-        """Open the client that can change SkyPilot; what ``hold`` is, see ``SdkSubmitter``."""
+        """Open the client that can change SkyPilot; for ``hold`` see ``SdkSubmitter``."""
         from fmon.sky.submit.sdk import SdkSubmitter
 
         return SdkSubmitter(hold)
@@ -69,7 +69,7 @@ class Outside:
         )
 
     def reported_costs(self, jobs: Mapping[int, Collection[str]], days: int) -> dict[int, float]:
-        """Ask SkyPilot what jobs have cost [USD]."""
+        """Return the costs of jobs from SkyPilot's cost report [USD]."""
         from fmon.sky.costs import reported_costs
 
         return reported_costs(jobs, days)
@@ -81,7 +81,7 @@ class Outside:
         return run_command(step, command, folder=folder)
 
     def can_ask(self) -> bool:
-        """Return whether a person sits at the terminal."""
+        """Return whether there is a terminal to ask on."""
         return sys.stdin.isatty() and sys.stderr.isatty()
 
     def confirm(self, question: str) -> bool:
@@ -99,13 +99,13 @@ _outside: ContextVar[Outside] = ContextVar("_outside", default=Outside())  # noq
 
 
 def outside() -> Outside:
-    """Return what commands meet now."""
+    """Return the services in use."""
     return _outside.get()
 
 
 @contextmanager
 def meeting(other: Outside) -> Iterator[None]:
-    """Let the commands meet another outside for a while."""
+    """Replace the services within a ``with`` block."""
     token = _outside.set(other)
     try:
         yield

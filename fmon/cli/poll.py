@@ -1,7 +1,7 @@
-"""``fmon poll`` itself, without Typer: what cron starts every minute for years.
+"""``fmon poll`` without Typer, since cron may start it every minute for years.
 
 Typer 0.29 loads pydantic to read a single option: 0.1 s and 20 MB, several times what a quiet poll
-needs. So the plain forms of the command are read here, and ``fmon.cli.app`` calls the same
+needs. So the plain forms of the command are parsed here, and ``fmon.cli.app`` calls the same
 ``run_poll`` for all others (docs/decisions/0009).
 """
 
@@ -34,12 +34,12 @@ class PollCall(NamedTuple):
 
 
 def plain_call(words: Sequence[str]) -> PollCall | None:
-    """Read ``[EXPERIMENT...] [-e EXPERIMENT] [--data DIR] [--queue SRC]``; None for other forms: Typer's.
+    """Parse ``[EXPERIMENT...] [-e EXPERIMENT] [--data DIR] [--queue SRC]``; None = leave it to Typer.
 
     Parameters
     ----------
     words
-        what follows ``fmon poll``
+        The arguments after ``fmon poll``.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def run_poll(call: PollCall) -> None:
     Raises
     ------
     FmonError
-        What could not be done, after everything that could is stored.
+        Something could not be done; everything else is stored.
     """
     data = Path(call.data)
     now = datetime.now(UTC)
@@ -93,13 +93,13 @@ def run_poll(call: PollCall) -> None:
 
     queue = open_queue(call.queue, memo=data / ".request.json")
     if all(store.is_closed for store in stores(data)):
-        _load_storage()  # nobody is asked, so there is no wait to do it in
+        _load_storage()  # no server is asked, so there is no wait to use for it
     logs = open_logs(call.queue)
     _report(poll(data, queue, call.experiments, now=now, while_waiting=_load_storage, logs=logs))
 
 
 def _load_storage() -> None:
-    """Import what storing needs while the server works on its answer."""
+    """Import what storing needs; called while the server prepares its answer."""
     from fmon.store.lean import import_pyarrow_alone
 
     import_pyarrow_alone()
@@ -107,7 +107,7 @@ def _load_storage() -> None:
 
 
 def _report(polled: Polled) -> None:
-    """Print what a poll did, then fail for what it could not do."""
+    """Print what a poll did, then raise the error about what it could not do."""
     if polled.is_skipped:
         say("fmon: another poll is running; skipped")
     for seen in polled.observed:

@@ -31,7 +31,7 @@ def sql(
         str,
         typer.Argument(
             metavar="QUERY",
-            help="SQL over the views, which fmon views lists.",
+            help="SQL query over the views that fmon views lists.",
             show_default=False,
             autocompletion=complete_query,
         ),
@@ -39,7 +39,7 @@ def sql(
     *,
     output: Annotated[
         RowsOrFile,
-        typer.Option("-o", "--output", metavar="FORMAT", help="Output: table, json, csv or parquet."),
+        typer.Option("-o", "--output", metavar="FORMAT", help="Output format: table, json, csv or parquet."),
     ] = RowsOrFile.table,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:

@@ -108,7 +108,7 @@ def relaunch(
             print_escalation(refusal.report, output)
         raise
     except KeyboardInterrupt:
-        say("interrupted; running the command again resumes the same cycle and launches nothing twice")
+        say("interrupted; run the command again to resume the same cycle, nothing is launched twice")
         raise typer.Exit(INTERRUPTED) from None
     print_relaunched(done, output)
     say(*(sentence for sentence in done.sentences(is_dry=dry_run) if sentence not in printed))
@@ -117,13 +117,15 @@ def relaunch(
 
 
 def _authorization(cycle: int | None, budget_usd: float | None, *, by: str) -> Authorization | None:
-    """Read the authorization of one cycle; it needs a budget."""
+    """Return the authorization of one cycle; it needs a budget."""
     from fmon.relaunch.plan import Authorization
 
     if cycle is None and budget_usd is None:
         return None
     if cycle is None or budget_usd is None:
-        raise ConfigError("--authorize-cycle N and --budget USD belong together")
+        raise ConfigError("--authorize-cycle N and --budget USD must be used together")
     if not math.isfinite(budget_usd):
-        raise ConfigError(f"--budget {budget_usd} is not a sum of money; state what the cycle may cost [USD]")
+        raise ConfigError(
+            f"--budget {budget_usd} is not an amount; give the most that the cycle may cost in USD"
+        )
     return Authorization(cycle, Decimal(str(budget_usd)), by)

@@ -58,14 +58,14 @@ def issues(
     *,
     experiment: ExperimentOption = None,
     create: Annotated[
-        bool, typer.Option("--create", help="File the issues on GitHub with gh; never twice.")
+        bool, typer.Option("--create", help="File the issues on GitHub with gh, each only once.")
     ] = False,
     repo: Annotated[
         str | None,
         typer.Option(
             "--repo",
             metavar="OWNER/NAME",
-            help="Repository to file in (default: that of the current directory).",
+            help="Repository for the issues (default: that of the current directory).",
             show_default=False,
         ),
     ] = None,
@@ -80,11 +80,11 @@ def issues(
     from fmon.study import open_study
     from fmon.terminal.rows import print_rows
 
-    of = one_experiment(name, experiment)
+    chosen = one_experiment(name, experiment)
     tracker = partial(open_github, repo) if create else None
     done: list[Row] = []
     try:
-        done.extend(issues_phase(open_study(data, of), out_dir, open_tracker=tracker, now=now()))
+        done.extend(issues_phase(open_study(data, chosen), out_dir, open_tracker=tracker, now=now()))
     finally:
         print_rows(COLUMNS, done, output)  # also what was filed before an error
 
@@ -113,7 +113,7 @@ def compare(
     output: Rows = Output.table,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Compare experiments: outcome, causes fixed, new or recurring, state changes, suspects, cost."""
+    """Compare experiments: outcomes, fixed, new and recurring causes, state changes, suspects, cost."""
     from fmon.report.compare import compare as compare_phase
     from fmon.terminal.comparison import print_comparison
 

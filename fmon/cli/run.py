@@ -1,4 +1,4 @@
-"""``fmon run``: launch, watch, diagnose and report for a parent batch, and what it prints at its end."""
+"""``fmon run``: launch, watch, diagnose and report for a parent batch, and the result that it prints."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run(
     import sys
     from contextlib import redirect_stdout
 
-    with redirect_stdout(sys.stderr):  # stdout is the conclusion
+    with redirect_stdout(sys.stderr):  # stdout is for the result
         launched = run_launch(
             config,
             data,
@@ -59,9 +59,9 @@ def run(
             launched.dispatched.require_all(f"fmon run {config}")
         watch(experiment=launched.experiment_id, interval=interval, queue="sky", data=data)
         seen = current_status(data, launched.experiment_id)
-        told = conclude(data, seen, out_dir)
-    print_conclusion(told, output)
-    exit_with(seen, wanted=True)
+        conclusion = conclude(data, seen, out_dir)
+    print_conclusion(conclusion, output)
+    exit_with(seen)
 
 
 def conclude(data: Path, seen: Status, out: Path) -> Row:
@@ -70,16 +70,17 @@ def conclude(data: Path, seen: Status, out: Path) -> Row:
     Parameters
     ----------
     data
-        data directory
+        Data directory.
     seen
-        the experiment as it ended
+        The status of the experiment at its end.
     out
-        directory for the reports
+        Directory for the reports.
 
     Returns
     -------
     dict
-        experiment_id, outcome (conditions by state), progress, causes as of ``fmon diagnose``, jsonl, html.
+        experiment_id, experiment_summary (conditions by state), progress, causes as in ``fmon diagnose``,
+        jsonl, html.
     """
     from fmon.diagnose.diagnose import as_json, diagnose
     from fmon.report.report import report
@@ -97,13 +98,14 @@ def conclude(data: Path, seen: Status, out: Path) -> Row:
     }
 
 
-def print_conclusion(told: Row, output: Output) -> None:
-    """Print one JSON object, or the outcome, the causes and the paths in words."""
+def print_conclusion(conclusion: Row, output: Output) -> None:
+    """Print one JSON object, or the progress, the causes and the paths as lines."""
     from fmon.text import json_text, visible
 
     if output == Output.json:
-        print(json_text(told))  # noqa: T201
+        print(json_text(conclusion))  # noqa: T201
         return
-    causes = [f"{cause['root_cause_id']}: {cause['description']}" for cause in told["causes"]]
-    for line in (f"{told['experiment_id']}: {told['progress']}", *causes, told["jsonl"], told["html"]):
+    causes = [f"{cause['root_cause_id']}: {cause['description']}" for cause in conclusion["causes"]]
+    first = f"{conclusion['experiment_id']}: {conclusion['progress']}"
+    for line in (first, *causes, conclusion["jsonl"], conclusion["html"]):
         print(visible(line))  # noqa: T201

@@ -1,4 +1,4 @@
-"""Words for people go to stderr, with hostile text made harmless."""
+"""Messages for people go to stderr, with control characters escaped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def say(*sentences: str) -> None:
-    """Print words to stderr, with control characters of hostile text made visible."""
+    """Print messages to stderr, with control characters escaped."""
     from fmon.text import visible
 
     for sentence in sentences:
@@ -20,11 +20,12 @@ def say(*sentences: str) -> None:
 
 
 def refuse_bad(bad: Iterable[str]) -> None:
-    """Fail for records that did not fit, after everything else is stored."""
+    """Raise an error about invalid queue records, after everything else is stored."""
+    from fmon.text import counted
+
     sentences = list(bad)
     if sentences:
         shown = "; ".join(sentences[:5])
-        message = (
-            f"{len(sentences)} queue record(s) do not fit and were left out, the rest is stored: {shown}"
-        )
+        records = counted(len(sentences), "invalid queue record")
+        message = f"skipped {records}; everything else is stored: {shown}"
         raise SnapshotError(message)

@@ -1,6 +1,6 @@
-"""Phase 3, diagnose: every failure of the cycle gathered into root causes, in one report.
+"""Phase 3, diagnose: group every failure of the cycle by root cause, in one report.
 
-Examines what nobody has examined yet, reads the views, writes the event. Changes nothing else.
+Examines failures that no poll has examined, reads the views, writes the event. Changes nothing else.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import msgspec
 from msgspec.structs import asdict
 
 from fmon.diagnose.gate import QUERIES as GATHERED
-from fmon.diagnose.gate import UNFINISHED, begun, failures, unfinished
+from fmon.diagnose.gate import UNFINISHED, failures, unfinished, waiting
 from fmon.diagnose.root_causes import QUERIES as CAUSES
 from fmon.diagnose.root_causes import headline, root_causes
 from fmon.events import DiagnosedCause, DiagnosisEvent
 from fmon.monitor.classify import Budget, examine
-from fmon.rules.f1_wait_for_terminal import f1_is_lifted, f1_not_cut_short, f1_wait_for_terminal
+from fmon.rules.f1_wait_for_terminal import f1_is_lifted, f1_no_interrupted_cycle, f1_wait_for_terminal
 from fmon.rules.f2_aggregate_before_fix import UNEXAMINED, f2_aggregate_before_fix, named_in
 from fmon.study import Study
 from fmon.warehouse import column, typed_rows
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from fmon.warehouse.result import Row
 
 EXAMINE_S = 600.0
-"""Longest time for the logs of failures that no poll has examined [s]."""
+"""Time limit for the logs of failures that no poll has examined [s]."""
 
 CANCELLED = """
 select condition.condition_id
@@ -53,7 +53,7 @@ from experiment_summary
 """
 
 QUERIES = (CANCELLED, SUMMARY, *GATHERED, *CAUSES)
-"""What is asked; ``connect`` makes the views for it."""
+"""The queries of this module; ``connect`` creates the views that they need."""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -65,33 +65,33 @@ class Summary(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """What failed, and with what cause.
+    """The failures of a cycle and their root causes.
 
     Attributes
     ----------
     cycle
-        Of the experiment.
+        Current cycle of the experiment.
     preliminary_reason
-        kill_switch or partial: it was made while jobs were open or failures not examined, and opens no fix;
-        selection: it shows only some causes, and is not recorded; None = it is complete.
+        kill_switch or partial: it was made while jobs were open or failures not examined, and allows no
+        fix; selection: it shows only some causes, and is not recorded; None = it is complete.
     condition_count, succeeded_count, failed_count
-        Conditions; failed is whose newest result is a failure.
+        Conditions; failed = the newest result is a failure.
     cost_usd, unpriced_count
-        What the failed jobs have wasted, and how many are not in it.
+        Cost of the failed jobs, and how many jobs it does not include.
     open_jobs
         Conditions whose newest job has not ended.
     not_yet_launched
-        Conditions that have no job yet of a cycle that was started.
+        Conditions of a started cycle that have no job in it yet.
     missing, cancelled
         Conditions that were never launched, and those cancelled.
     causes
-        Of ``root_causes``; where there is a selection, those that affect one of its conditions.
+        The root causes; with a selection, those that affect one of its conditions.
     selection
-        Its words; none = everything.
+        The selection; empty = everything.
     hidden_count
         Root causes that the selection leaves out.
     examined
-        What was examined now.
+        What this diagnosis examined.
     """
 
     experiment_id: str
@@ -113,9 +113,9 @@ class Diagnosis:
 
     @property
     def headline(self) -> str:
-        """The first line: what explains most."""
-        if told := headline(self.causes):
-            return told
+        """The first line: the best explanation."""
+        if explanation := headline(self.causes):
+            return explanation
         if self.hidden_count:
             return f"no failure affects the selection: {' '.join(self.selection)}"
         so_far = " so far" if self.open_jobs or self.not_yet_launched else ""
@@ -123,7 +123,7 @@ class Diagnosis:
 
     @property
     def next_step(self) -> str:
-        """The command that comes next."""
+        """The next command."""
         if self.not_yet_launched:
             return "fmon relaunch"
         if self.preliminary_reason:
@@ -147,52 +147,52 @@ def diagnose(
     study
         The experiment.
     is_partial
-        Also while jobs are open: preliminary.
+        Allow open jobs; the result is preliminary.
     logs
-        Where logs are read from that no poll has fetched.
+        Reads the logs that no poll has fetched.
     now
         The clock [UTC].
     examine_s
-        How long it may fetch and classify logs that no poll has [s].
+        Time limit for fetching and classifying logs that no poll has fetched [s].
     selections
-        Words of a selection: only causes that affect one of its conditions are returned, and nothing is
-        recorded, since F2 asks that all failures have been shown.
+        The selection: only causes that affect one of its conditions are returned, and nothing is
+        recorded, since F2 requires that all failures have been shown.
 
     Raises
     ------
     RuleError
-        F1: jobs are open, the kill switch has not fired in this cycle and no preliminary look was asked
-        for. F2: a failure could not be examined.
+        F1: jobs are open, the kill switch has not fired in this cycle, and ``is_partial`` is false.
+        F2: a failure could not be examined.
     """
     cycle = study.manifest.current_cycle
     if selections:
-        select_current(study, selections, now=now)  # a wrong word is refused before anything is read
+        select_current(study, selections, now=now)  # raises an error before anything is read
     is_lifted = is_partial or f1_is_lifted(study.events, cycle)
     early = unfinished(study.connect((UNFINISHED,), now=now))
     if not is_lifted:
         f1_wait_for_terminal(early)
     budget = Budget(jobs=sys.maxsize, seconds=examine_s)
     examined = examine(study.store, study.manifest, logs, now=now, budget=budget, wait_s=examine_s)
-    # Read again: what is known so far is as of before the examination, which may have waited for others.
+    # Read again: the examination may have waited for another process that changed the store.
     study = Study(study.store)
     con = study.connect(QUERIES, now=now)
-    left, not_yet_launched = unfinished(con), begun(con)
+    left, not_yet_launched = unfinished(con), waiting(con)
     if not is_lifted:
         f1_wait_for_terminal(left)
-        f1_not_cut_short(not_yet_launched)
+        f1_no_interrupted_cycle(not_yet_launched)
     failed = failures(con)
     open_jobs = [row for row in left if row.job_id is not None]
     if not is_partial and not open_jobs and not not_yet_launched:
         f2_aggregate_before_fix(failed)
     causes = root_causes(con)
     is_examined = all(cause.root_cause_id != UNEXAMINED for cause in causes)
-    is_whole = is_examined and not open_jobs and not not_yet_launched
+    is_complete = is_examined and not open_jobs and not not_yet_launched
     known = [cause.cost_usd for cause in causes if cause.cost_usd is not None]
     (summary,) = typed_rows(con, SUMMARY, Summary)
     diagnosis = Diagnosis(
         experiment_id=study.experiment_id,
         cycle=cycle,
-        preliminary_reason=None if is_whole else "partial" if is_partial else "kill_switch",
+        preliminary_reason=None if is_complete else "partial" if is_partial else "kill_switch",
         condition_count=summary.condition_count,
         succeeded_count=summary.succeeded_count,
         failed_count=len(failed),
@@ -224,7 +224,7 @@ def _restricted(diagnosis: Diagnosis, words: tuple[str, ...], chosen: Mapping[st
 
 
 def as_json(diagnosis: Diagnosis) -> Row:
-    """Give a diagnosis as one object for programs; the contract is in the design, keys are only added."""
+    """Return a diagnosis as one JSON object; keys are only ever added."""
     return {
         "experiment_id": diagnosis.experiment_id,
         "cycle": diagnosis.cycle,
@@ -248,21 +248,21 @@ def as_json(diagnosis: Diagnosis) -> Row:
 
 
 def _cause_json(cause: RootCause) -> Row:
-    told = asdict(cause)
-    told["suspects"] = [asdict(suspect) for suspect in cause.suspects]
+    fields = asdict(cause)
+    fields["suspects"] = [asdict(suspect) for suspect in cause.suspects]
     return {
-        "root_cause_id": told.pop("root_cause_id"),
-        "description": told.pop("root_cause"),
-        "affected_jobs": told.pop("job_ids"),
-        "affected_conditions": told.pop("condition_ids"),
-        "fix_strategy": told.pop("fix_strategy"),
-        "affected_files": told.pop("affected_files"),
-        **told,
+        "root_cause_id": fields.pop("root_cause_id"),
+        "description": fields.pop("root_cause"),
+        "affected_jobs": fields.pop("job_ids"),
+        "affected_conditions": fields.pop("condition_ids"),
+        "fix_strategy": fields.pop("fix_strategy"),
+        "affected_files": fields.pop("affected_files"),
+        **fields,
     }
 
 
 def _record(study: Study, diagnosis: Diagnosis, *, now: datetime) -> None:
-    """Write the event, unless the newest one of this cycle says the same: looking again finds nothing new."""
+    """Write the event, unless the newest one of this cycle has the same content."""
     causes = [
         DiagnosedCause(
             root_cause_id=cause.root_cause_id,

@@ -1,4 +1,4 @@
-"""The lines of a stored log around the one that decided; standard library only."""
+"""Excerpts of a stored log around the line that decided; standard library only."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from fmon.text import cut, visible
 if TYPE_CHECKING:
     from fmon.store.folder import Store
 
-MOST_AROUND = 6
-MOST_CHARACTERS = 2_000
-"""Of one line; a page shows less."""
+MAX_AROUND = 6
+"""Lines shown before and after the line that decided."""
+
+MAX_CHARACTERS = 2_000
+"""Length of one line; the report page shows less."""
 
 
 class Evidence(NamedTuple):
-    """What decided a cause: columns of views ``cause`` and ``issue``.
+    """The evidence of a cause: columns of views ``cause`` and ``issue``.
 
     Attributes
     ----------
     text
-        The line, or the part of it; None = there is none.
+        The line, or part of it; None = there is none.
     source
         Where it was found: log, controller_log, failure_reason or status.
     job_id, line
-        Of which job, and its number in the log, from 1.
+        The job, and the number of the line in its log, from 1.
     """
 
     text: str | None
@@ -38,7 +40,7 @@ class Evidence(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line of a log, numbered from 1; the marked one decided."""
+    """One line of a log, numbered from 1; the marked line decided."""
 
     number: int
     text: str
@@ -52,11 +54,11 @@ class Excerpt:
     Attributes
     ----------
     job_id
-        Whose log it is.
+        The job whose log it is.
     is_controller
         It is the log of the job's controller.
     line_count
-        Lines of the whole stored log.
+        Number of lines of the entire stored log.
     """
 
     job_id: int
@@ -66,26 +68,26 @@ class Excerpt:
 
 
 def excerpt_of(text: str, *, job_id: int, is_controller: bool, number: int, evidence: str) -> Excerpt | None:
-    """Cut the lines around the evidence out of a log.
+    """Extract the lines around the evidence from a log.
 
     Parameters
     ----------
     text
         The stored log; lines end at a line feed.
     number
-        Of the line that decided, from 1.
+        Number of the line that decided, from 1.
     evidence
-        What of that line decided: of a very long one its beginning says nothing.
+        The part of that line that decided: the beginning of a very long line is not enough.
 
     Returns
     -------
     Excerpt or None
-        None where the log has no such line (it was stored again since).
+        None if the log has no such line (it was stored again since).
     """
     lines = text.rstrip().split("\n")
     if not 1 <= number <= len(lines):
         return None
-    first, last = max(1, number - MOST_AROUND), min(len(lines), number + MOST_AROUND)
+    first, last = max(1, number - MAX_AROUND), min(len(lines), number + MAX_AROUND)
     return Excerpt(
         job_id=job_id,
         is_controller=is_controller,
@@ -102,7 +104,7 @@ def excerpt_of(text: str, *, job_id: int, is_controller: bool, number: int, evid
 
 
 def narrowed(excerpt: Excerpt, *, around: int, characters: int) -> list[dict[str, object]]:
-    """Give the lines that there is room for, visible and cut, as the page shows them."""
+    """Return the lines that the page has room for, escaped and truncated."""
     marked = next(line.number for line in excerpt.lines if line.is_marked)
     return [
         {
@@ -116,15 +118,15 @@ def narrowed(excerpt: Excerpt, *, around: int, characters: int) -> list[dict[str
 
 
 def _printed(line: str) -> str:
-    """Give what a terminal would show of a line: progress bars write over themselves."""
+    """Return what a terminal would show of a line: progress bars overwrite themselves."""
     parts = [part for part in line.split("\r") if part.strip()]
-    return parts[-1][:MOST_CHARACTERS] if parts else ""
+    return parts[-1][:MAX_CHARACTERS] if parts else ""
 
 
 def _evident(line: str, evidence: str) -> str:
-    """Give the line that decided; where it is long, or has several parts, the part that did."""
-    is_plain = "\r" not in line and len(line) <= MOST_CHARACTERS
-    return line if is_plain or not evidence else evidence[:MOST_CHARACTERS]
+    """Return the line that decided, or the part that did if the line is long or has several parts."""
+    is_plain = "\r" not in line and len(line) <= MAX_CHARACTERS
+    return line if is_plain or not evidence else evidence[:MAX_CHARACTERS]
 
 
 def excerpt(store: Store, evidence: Evidence) -> Excerpt | None:
@@ -133,14 +135,14 @@ def excerpt(store: Store, evidence: Evidence) -> Excerpt | None:
     Parameters
     ----------
     store
-        The experiment.
+        The store of the experiment.
     evidence
-        Of the cause.
+        The evidence of the cause.
 
     Returns
     -------
     Excerpt or None
-        None where it stood in no log, or the log is not stored.
+        None if the evidence is in no log, or the log is not stored.
     """
     if evidence.source not in ("log", "controller_log") or evidence.line is None:
         return None

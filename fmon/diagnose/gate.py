@@ -1,6 +1,6 @@
-"""What has ended and what has failed, and the diagnosis that a fix and a relaunch stand on.
+"""Check rules F1 and F2 for every phase that follows the diagnosis.
 
-Rules F1 and F2 asked of the views and the audit, for every phase that comes after the diagnosis.
+Reads from the views and the audit what has ended, what has failed, and which diagnosis is in force.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fmon.rules.f1_wait_for_terminal import (
     UnfinishedCondition,
     WaitingCondition,
-    f1_not_cut_short,
+    f1_no_interrupted_cycle,
     f1_wait_for_terminal,
 )
 from fmon.rules.f2_aggregate_before_fix import FailedAttempt, f2_aggregate_before_fix, f2_diagnosed_in_full
@@ -45,7 +45,7 @@ where failure.is_newest and ($cycle is null or failure.cycle < $cycle)
 order by failure.condition_id
 """
 
-BEGUN = """
+WAITING = """
 select
     relaunch_candidate.condition_id,
     relaunch_candidate.cycle
@@ -56,59 +56,59 @@ order by relaunch_candidate.manifest_position
 
 CYCLE = "select experiment.current_cycle as cycle from experiment"
 
-QUERIES = (UNFINISHED, FAILURES, BEGUN, CYCLE)
-"""What is asked here; ``connect`` makes the views for it."""
+QUERIES = (UNFINISHED, FAILURES, WAITING, CYCLE)
+"""The queries of this module; ``connect`` creates the views that they need."""
 
 
 def unfinished(con: duckdb.DuckDBPyConnection, *, cycle: int | None = None) -> list[UnfinishedCondition]:
-    """Give the conditions whose newest job has not ended, and those that have none: for F1.
+    """Return the conditions whose newest job has not ended, and those without a job: for F1.
 
     Parameters
     ----------
     con
-        View ``condition``.
+        A connection with view ``condition``.
     cycle
-        One that is resumed, whose own jobs may well be open: only those before it; None = all.
+        A cycle that is resumed and may have open jobs: only earlier cycles count; None = all.
     """
     return typed_rows(con, UNFINISHED, UnfinishedCondition, {"cycle": cycle})
 
 
 def failures(con: duckdb.DuckDBPyConnection, *, cycle: int | None = None) -> list[FailedAttempt]:
-    """Give the failures that nothing newer has made good: for F2.
+    """Return the failures that no newer attempt has resolved: for F2.
 
     Parameters
     ----------
     con
-        View ``failure``.
+        A connection with view ``failure``.
     cycle
         As for ``unfinished``.
     """
     return typed_rows(con, FAILURES, FailedAttempt, {"cycle": cycle})
 
 
-def begun(con: duckdb.DuckDBPyConnection) -> list[WaitingCondition]:
-    """Give the conditions that have no job yet of a cycle that was started: for F1."""
-    return typed_rows(con, BEGUN, WaitingCondition)
+def waiting(con: duckdb.DuckDBPyConnection) -> list[WaitingCondition]:
+    """Return the conditions of a started cycle that have no job in it yet: for F1."""
+    return typed_rows(con, WAITING, WaitingCondition)
 
 
 def require_full_diagnosis(con: duckdb.DuckDBPyConnection, events: Sequence[Event]) -> datetime:
-    """Ask F1 and F2 of what comes after a diagnosis, and give its time [UTC].
+    """Check F1 and F2 for a phase that follows a diagnosis, and return the time of the diagnosis [UTC].
 
     Parameters
     ----------
     con
-        Views of one experiment, at least for ``QUERIES``.
+        A connection with the views of one experiment, at least those of ``QUERIES``.
     events
-        Its audit.
+        Events of the experiment.
 
     Raises
     ------
     RuleError
-        21: a job is open or still to come. 22: a failure is without a root cause, or there is no full
-        diagnosis of the current cycle that names all of them.
+        F1: a job is open or not launched yet. F2: a failure has no root cause, or no full diagnosis of
+        the current cycle covers all failures.
     """
     f1_wait_for_terminal(unfinished(con))
-    f1_not_cut_short(begun(con))
+    f1_no_interrupted_cycle(waiting(con))
     failed = failures(con)
     f2_aggregate_before_fix(failed)
     (cycle,) = column(con, CYCLE)

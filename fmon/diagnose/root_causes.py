@@ -1,7 +1,7 @@
-"""The root causes of an experiment as the views have them, in rows and in words.
+"""The root causes of an experiment, as rows of the views and in words.
 
-What a diagnosis says, a fix plans and an issue describes is the same row of view ``cause``, with its
-suspects and the strategy of the taxonomy.
+A diagnosis, a fix plan and an issue describe the same row of view ``cause``, with its suspects and the
+strategy of the taxonomy.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import duckdb
 
 UNEXPLAINED = "no level or pair of levels explains it"
-ALONE = "one failure: too few to say what level explains it"
+ALONE = "one failure is too few to tell which level explains it"
 
 CAUSES = """
 select
@@ -79,11 +79,11 @@ from suspect
 SUSPECTS = f"{SUSPECT} order by suspect.root_cause_id, suspect.round, suspect.p_holm"
 
 QUERIES = (CAUSES, SUSPECTS)
-"""What is asked here; ``connect`` makes the views for it."""
+"""The queries of this module; ``connect`` creates the views that they need."""
 
 
 class Suspect(msgspec.Struct, frozen=True):
-    """Levels that explain a cause: the columns of ``SUSPECT`` but for the cause."""
+    """Levels that explain a cause: the columns of ``SUSPECT`` without the cause."""
 
     combination: dict[str, str]
     equivalents: list[dict[str, str]]
@@ -102,7 +102,7 @@ class Suspect(msgspec.Struct, frozen=True):
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """A root cause as view ``cause`` has it: the columns of ``CAUSES``."""
+    """A root cause from view ``cause``: the columns of ``CAUSES``."""
 
     root_cause_id: str
     category: str
@@ -140,13 +140,12 @@ class RootCause(Cause, frozen=True):
 
 
 def root_causes(con: duckdb.DuckDBPyConnection) -> list[RootCause]:
-    """Give every root cause that is to be fixed, the one with the most failures first.
+    """Return every root cause to fix, the one with the most failures first.
 
     Parameters
     ----------
     con
-        Views of one experiment, at least for ``QUERIES``.
-
+        A connection with the views of one experiment, at least those of ``QUERIES``.
     """
     suspects = grouped_rows(con, SUSPECTS, Suspect, by="root_cause_id")
     return [
@@ -160,12 +159,12 @@ def root_causes(con: duckdb.DuckDBPyConnection) -> list[RootCause]:
 
 
 def headline(causes: Sequence[RootCause]) -> str | None:
-    """Say in one line what explains most: the surest suspicion; None where nothing has failed.
+    """Return the best explanation in one line: the surest suspect; None if nothing has failed.
 
     Parameters
     ----------
     causes
-        Of ``root_causes``.
+        The root causes.
     """
     if not causes:
         return None
@@ -173,13 +172,13 @@ def headline(causes: Sequence[RootCause]) -> str | None:
     if not explained:
         return f"{_failures(causes)} of {_kinds(causes)}; {UNEXPLAINED}"
     surest = min(explained, key=lambda cause: (cause.suspects[0].p_holm, -cause.failed_count))
-    return _told(surest, surest.suspects[0])
+    return _explanation(surest, surest.suspects[0])
 
 
 def transience(cause: Cause) -> str | None:
-    """Say whether it is shown that a cause passes by itself; None where nobody would think so.
+    """Return whether a cause was shown to be transient, in words; None if that is not expected.
 
-    A remedy ``auto`` promises that a relaunch alone may do: where nothing shows it, that is said.
+    Remedy ``auto`` means that a relaunch alone may fix it: if nothing shows that, the text says so.
     """
     evidence = cause.transient_evidence
     if cause.is_transient:
@@ -194,19 +193,20 @@ def transience(cause: Cause) -> str | None:
     return None
 
 
-def _told(cause: Cause, suspect: Suspect) -> str:
-    """Write a suspicion with its counter-evidence as one line."""
+def _explanation(cause: Cause, suspect: Suspect) -> str:
+    """Return a suspect with its counter-evidence as one line."""
     failed, total = suspect.failed_count, suspect.total_count
     if not suspect.combination:
         return f"all {total:,} conditions that have ended failed with {cause.category}"
-    gathered = failed + suspect.outside_failed_count
-    who = f"all {gathered:,} failures" if failed == gathered else f"{failed:,} of {gathered:,} failures"
-    if gathered == 1:
-        who = "the only failure"
+    all_failed = failed + suspect.outside_failed_count
+    failures = "failure has" if all_failed == 1 else "failures have"
+    count = f"all {all_failed:,}" if failed == all_failed else f"{failed:,} of {all_failed:,}"
+    if all_failed == 1:
+        count = "the only"
     levels = " and ".join(f"{factor}={level}" for factor, level in suspect.combination.items())
     there = "" if failed == total else f"{failed:,} of {total:,} there, "
     elsewhere = f"{suspect.outside_failed_count:,} of {suspect.outside_total_count:,} elsewhere"
-    return f"{who} of {cause.category} {'is' if gathered == 1 else 'are'} {levels}, {there}{elsewhere}"
+    return f"{count} {cause.category} {failures} {levels}, {there}{elsewhere}"
 
 
 def _failures(causes: Iterable[Cause]) -> str:

@@ -1,1 +1,1 @@
-"""Phase 4: the batch plan, the project's commands, and the chain from diagnosis to image (F3)."""
+"""Phase 4: the fix plan, the project's commands, and the chain from diagnosis to image (F3)."""

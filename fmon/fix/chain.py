@@ -1,6 +1,6 @@
-"""The way from a diagnosis to a new image, measured: git, the test command, the registry, the YAML.
+"""Measure the chain from a diagnosis to a new image: git, the test command, the registry, the YAML.
 
-Used by ``fix verify``, and again by ``relaunch``: what a verification once saw is never believed.
+Used by ``fix verify``, and again by ``relaunch``, which does not trust an earlier verification.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from fmon.study import Study
 
 KILLED = 128
-"""Added to the signal's number where a command was killed, as shells do."""
+"""Added to the signal's number if a command was killed, as in shells."""
 
 
 JOB_KEYS = frozenset({"baselines", "docker_image", "envs", "fixed", "model_overrides", "overrides"})
-"""Keys of a config that change what a job is, not how it is watched."""
+"""Keys of a config that change the jobs, not how they are monitored."""
 
 
 class Ran(NamedTuple):
-    """A command of the user's that has ended."""
+    """A user's command that has ended."""
 
     step: str
     command: str
@@ -50,8 +50,8 @@ class Ran(NamedTuple):
 def run_command(step: str, command: str, *, folder: Path) -> Ran:
     """Run one of the config's ``verify`` commands in the project's folder, its output live on stderr.
 
-    Through the shell on purpose: the command is a line that the user wrote into their own config to be run
-    there, pipes and variables included; nothing of a job, a log or the queue is ever put into it.
+    It uses the shell on purpose: the user wrote the command line into their own config, with pipes and
+    variables; nothing from a job, a log or the queue is ever inserted.
     """
     started = time.monotonic()
     done = subprocess.run(
@@ -69,20 +69,20 @@ def measure(
     run: Callable[..., Ran] = run_command,
     ask: Callable[[str], str] = digest_of,
 ) -> BuildChain:
-    """Measure every link of F3 that these remedies ask for.
+    """Measure every link of F3 that these remedies require.
 
     Parameters
     ----------
     study
-        The experiment; ``docker_digest`` of its manifest is what its failed attempts ran with.
+        The experiment; its failed attempts ran with ``docker_digest`` of its manifest.
     remedies
-        Of the conditions to run again, see ``BuildChain``.
+        Remedies of the conditions to relaunch, see ``BuildChain``.
     diagnosed_at
         When the diagnosis that the fix follows was finished [UTC].
     run
-        How the test command is run.
+        Runs the test command.
     ask
-        How a registry is asked for the digest of a reference.
+        Returns the digest of a reference from its registry.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def measure(
     experiment, task = study.experiment, study.task
     image = _image(experiment, task)
     digest, fault = _digest(image, ask)
-    # Once a cycle has had an image, it is the image that counts.
+    # Once a cycle has used an image, the image counts, not the bare VM.
     former = study.manifest.docker_digest
     allowed = bare_vm_launch(study.events) if former is None else None
     known = BuildChain(
@@ -110,7 +110,7 @@ def measure(
     project = project_folder(study.config)
     command = experiment.verify.tests
     ran = run("tests", command, folder=project) if command else None
-    # Looked at behind the tests: what they leave behind would be in the next image.
+    # Checked after the tests: files that they create would be in the next image.
     commits, before = commits_after(project, diagnosed_at)
     return replace(
         known,
@@ -124,7 +124,7 @@ def measure(
 
 
 def _changed(project: Path, before: str, study: Study) -> Iterator[str]:
-    """Name the files that say something else of the jobs than before the fix; comments say nothing."""
+    """Yield the files whose settings for the jobs the fix changed; comments do not count."""
     task, config = study.task, study.config
     for path, text, keys in ((task.path, task.text, None), (config, study.config_text, JOB_KEYS)):
         old = text_at(project, before, path)
@@ -133,7 +133,7 @@ def _changed(project: Path, before: str, study: Study) -> Iterator[str]:
 
 
 def _settings(text: str, keys: frozenset[str] | None) -> Any:
-    """Give what a YAML file says, of a config only what reaches the jobs; None where it is broken."""
+    """Return the content of a YAML file, of a config only what reaches the jobs; None if it is invalid."""
     try:
         documents = list(yaml.load_all(text, Loader=yaml.CSafeLoader))
     except (yaml.YAMLError, ValueError):
@@ -148,7 +148,7 @@ def _settings(text: str, keys: frozenset[str] | None) -> Any:
 
 
 def _image(experiment: Experiment, task: Task) -> str | None:
-    """Give the one image that the next attempts would run with; None where none or several are named."""
+    """Return the one image that the next attempts would run with; None if there is none or several."""
     images = images_of(task)
     if not images:
         return experiment.docker_image
@@ -171,7 +171,7 @@ def _inside(project: Path, paths: list[Path]) -> list[Path]:
 
 
 def _named_in(task: Task, image: str | None, digest: str | None) -> Iterator[str]:
-    """Say where the task YAML names the image: its image_id, else a value of envs that is this reference."""
+    """Yield where the task YAML names the image: its image_id, or a value of envs that is this reference."""
     if image is None:
         return
     if images_of(task):
@@ -185,11 +185,11 @@ def _named_in(task: Task, image: str | None, digest: str | None) -> Iterator[str
 
 
 def _is_same(value: str, image: str, digest: str | None) -> bool:
-    """Tell whether an env var's value is the image: the same reference, or the same name by its digest."""
+    """Return whether a variable's value is the image: the same reference, or its name with its digest."""
     try:
-        found, wanted = parse_reference(value), parse_reference(image)
+        found, expected = parse_reference(value), parse_reference(image)
     except RegistryError:
         return False
-    if found[:2] != wanted[:2]:
+    if found[:2] != expected[:2]:
         return False
-    return found.digest == digest if found.digest else found.tag == wanted.tag
+    return found.digest == digest if found.digest else found.tag == expected.tag

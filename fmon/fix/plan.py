@@ -1,4 +1,4 @@
-"""Phase 4, fix: one batch plan over all root causes of a full diagnosis, a work order for each.
+"""Phase 4, fix: one plan for all root causes of a full diagnosis, with a work order for each.
 
 Reads the views, the audit, the config and names of files in the project. Writes nothing.
 """
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from fmon.model import Verify
     from fmon.study import Study
 
-MOST_NAMED = 50
-"""Succeeded conditions that an order names; how many there are is counted."""
+MAX_CONDITION_IDS = 50
+"""Succeeded conditions that an order lists; all are counted."""
 
-# Who has succeeded with the levels that a cause follows: with all of them, or with some.
+# Conditions that succeeded with all or some of the levels that a cause is associated with.
 BYSTANDERS = """
 select
     bystander.root_cause_id,
@@ -56,7 +56,7 @@ order by relaunch_candidate.manifest_position
 SUCCEEDED = "select experiment_summary.succeeded_count from experiment_summary"
 
 QUERIES = (BYSTANDERS, RERUN, SUCCEEDED, *GATHERED, *CAUSES)
-"""What is asked; ``connect`` makes the views for it."""
+"""The queries of this module; ``connect`` creates the views that they need."""
 
 
 class Bystanders(msgspec.Struct, frozen=True):
@@ -65,11 +65,11 @@ class Bystanders(msgspec.Struct, frozen=True):
     Attributes
     ----------
     round
-        Of the suspect.
+        The round of the suspect.
     same_count, same_conditions
-        Those with all of its levels; the first few are named.
+        Conditions with all of its levels; the first few are listed.
     near_count, near_conditions
-        Those with some of its levels.
+        Conditions with some of its levels.
     """
 
     round: int
@@ -80,7 +80,7 @@ class Bystanders(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """What a person has recorded about a cause."""
+    """A fix that a person has recorded for a cause."""
 
     at: datetime
     what: str
@@ -88,20 +88,20 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class WorkOrder(RootCause, frozen=True):
-    """A root cause and what is to be done about it.
+    """A root cause and what to do about it.
 
     Attributes
     ----------
     files
-        Those of its files that are in the project.
+        Its affected files that are in the project.
     could_break
-        Which conditions that succeeded a fix may touch, in words.
+        Which succeeded conditions a fix may affect, in words.
     transience
-        Whether it is shown to pass by itself; None = nobody would think so.
+        Whether the cause was shown to be transient; None = not expected.
     recorded
-        What has been done in this cycle.
+        Fixes recorded in this cycle.
     steps
-        Commands.
+        The next commands.
     """
 
     needs_person: bool
@@ -116,12 +116,12 @@ class WorkOrder(RootCause, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class FixPlan:
-    """What is to be done about all that failed, as one batch.
+    """What to do about all failures, as one batch.
 
     Attributes
     ----------
     diagnosed_at
-        The full diagnosis that it stands on [UTC]; commits from then on are the fix.
+        Time of the full diagnosis that it is based on [UTC]; commits after it are the fix.
     config_file, skypilot_yaml, image, digest
         What the failed jobs ran with.
     verify
@@ -129,9 +129,9 @@ class FixPlan:
     orders
         One per root cause.
     rerun
-        Conditions that a relaunch would run again as things are now.
+        Conditions that a relaunch would run now.
     steps
-        What comes after all orders.
+        The commands after all orders.
     """
 
     experiment_id: str
@@ -148,19 +148,19 @@ class FixPlan:
 
 
 def fix_plan(study: Study, *, is_named: bool = False) -> FixPlan:
-    """Write the work orders of all root causes that the diagnosis of this cycle has gathered.
+    """Return the work orders for all root causes in the diagnosis of this cycle.
 
     Parameters
     ----------
     study
         The experiment.
     is_named
-        The commands of the plan name the experiment; else they mean the newest.
+        The commands of the plan name the experiment; otherwise they apply to the newest.
 
     Raises
     ------
     RuleError
-        F1: jobs are open. F2: a failure is without a root cause, or without a full diagnosis.
+        F1: jobs are open. F2: a failure has no root cause, or is not in a full diagnosis.
     ConfigError
         The config can't be read.
     """
@@ -190,11 +190,11 @@ def fix_plan(study: Study, *, is_named: bool = False) -> FixPlan:
 def _orders(
     con: duckdb.DuckDBPyConnection, causes: list[RootCause], study: Study, which: str
 ) -> list[WorkOrder]:
-    """Write the order of each cause."""
+    """Return the order of each cause."""
     recorded = _recorded(study)
     (succeeded_count,) = column(con, SUCCEEDED)
     bystanders = grouped_rows(
-        con, BYSTANDERS, Bystanders, by="root_cause_id", parameters={"most": MOST_NAMED}
+        con, BYSTANDERS, Bystanders, by="root_cause_id", parameters={"most": MAX_CONDITION_IDS}
     )
     folders = _folders(study.config)
     return [
@@ -216,55 +216,55 @@ def _orders(
 
 
 def _could_break(cause: RootCause, bystanders: list[Bystanders], *, succeeded_count: int) -> str:
-    """Say which conditions that succeeded a fix may touch: those of the same levels, of the same files."""
+    """Return which succeeded conditions a fix may affect: those with the same levels or the same files."""
     if not succeeded_count:
-        return "nothing has succeeded that it could break"
+        return "nothing: no condition has succeeded"
     if cause.remedy == "auto":
-        return f"no: a relaunch changes nothing for the {succeeded_count:,} that succeeded"
-    told = []
+        return f"nothing: a relaunch does not affect the {succeeded_count:,} that succeeded"
+    parts = []
     for suspect in cause.suspects:
         if not suspect.combination:
             continue
         levels = " and ".join(f"{factor}={level}" for factor, level in suspect.combination.items())
         found = next((row for row in bystanders if row.round == suspect.round), None)
         if found is None:
-            told.append(f"none with {levels}, or with one of these levels, has succeeded")
+            parts.append(f"none with {levels}, or with one of these levels, has succeeded")
             continue
         same, near = found.same_count, found.near_count
-        told.append(
+        parts.append(
             f"{same:,} with {levels} succeeded{_names(same, found.same_conditions)}"
             if same
             else f"none with {levels} has succeeded"
         )
         if near:
-            told.append(f"{near:,} with one of these levels did{_names(near, found.near_conditions)}")
-    if not told:
-        told.append(f"any of the {succeeded_count:,} that succeeded: no level sets the failed ones apart")
+            parts.append(f"{near:,} with one of these levels did{_names(near, found.near_conditions)}")
+    if not parts:
+        parts.append(f"any of the {succeeded_count:,} that succeeded: no level sets the failed ones apart")
     if cause.remedy == "code" or cause.affected_files:
-        told.append(
-            f"all {succeeded_count:,} that succeeded run the same code and are not run again: let the tests "
-            "cover them"
+        parts.append(
+            f"all {succeeded_count:,} that succeeded run the same code and are not relaunched: make sure "
+            "that the tests cover them"
         )
-    return "; ".join(told)
+    return "; ".join(parts)
 
 
 def _order_steps(cause: RootCause, which: str) -> list[str]:
-    """List the commands of one order; ``which`` names the experiment where it is not the newest."""
+    """List the commands of one order; ``which`` is the option that names the experiment."""
     record = f"fmon fix record {quote(cause.root_cause_id)} --what '...'{which}"
-    look = [f"fmon logs {cause.evidence_job_id}{which}"] if cause.evidence_source else []
+    logs = [f"fmon logs {cause.evidence_job_id}{which}"] if cause.evidence_source else []
     if cause.remedy == "unrecoverable":
-        return [*look, f"fmon issues{which}", record]
-    return look if cause.remedy == "auto" else [*look, record]
+        return [*logs, f"fmon issues{which}", record]
+    return logs if cause.remedy == "auto" else [*logs, record]
 
 
 def _steps(orders: list[WorkOrder], verify: Verify, which: str, *, is_any: bool) -> list[str]:
-    """List what comes behind all orders; where a relaunch alone may do, nothing is built."""
+    """List the commands after all orders; if a relaunch alone may fix all, nothing is built."""
     if not orders and not is_any:
         return [f"fmon report{which}"]
     changing = [order for order in orders if order.remedy != "auto"]
     commands = any((verify.tests, verify.build, verify.push))
     return [
-        *(["git commit: the fixes of all causes as one"] if changing else []),
+        *(["git commit: the fixes of all causes in one commit"] if changing else []),
         *([f"fmon fix run{which}"] if changing and commands else []),
         f"fmon fix verify{which}",
         f"fmon relaunch{which} --dry-run",
@@ -272,7 +272,7 @@ def _steps(orders: list[WorkOrder], verify: Verify, which: str, *, is_any: bool)
 
 
 def _recorded(study: Study) -> dict[str, list[Done]]:
-    """Read what has been done about each cause in this cycle."""
+    """Return the fixes recorded for each cause in this cycle."""
     found: dict[str, list[Done]] = {}
     for event in study.events:
         if isinstance(event, FixEvent) and event.cycle == study.manifest.current_cycle:
@@ -282,7 +282,7 @@ def _recorded(study: Study) -> dict[str, list[Done]]:
 
 
 def _folders(config: Path) -> list[Path]:
-    """Give where files of the project may be: the config's folder, the repository's root."""
+    """Return where files of the project may be: the config's folder and the repository's root."""
     try:
         return [config.absolute().parent, project_folder(config)]
     except ConfigError:
@@ -290,7 +290,7 @@ def _folders(config: Path) -> list[Path]:
 
 
 def _local(path: str, folders: list[Path]) -> str | None:
-    """Find a file that a log names in the project, by the longest end of its path that is there."""
+    """Find a file that a log names in the project, by the longest suffix of its path that exists."""
     parts = [part for part in PurePosixPath(path).parts if part != "/"]
     if ".." in parts or "\0" in path:
         return None
@@ -299,13 +299,13 @@ def _local(path: str, folders: list[Path]) -> str | None:
             try:
                 if folder.joinpath(*parts[start:]).is_file():
                     return "/".join(parts[start:])
-            except OSError:  # a name that no file system takes
+            except OSError:  # a name that the file system rejects
                 return None
     return None
 
 
 def _names(count: int, names: list[str]) -> str:
-    """Name the first few of so many conditions, in brackets."""
+    """List the first few conditions in brackets, with the number of the others."""
     more = f" and {count - MAX_NAMED:,} more" if count > MAX_NAMED else ""
     return f" ({', '.join(names[:MAX_NAMED])}{more})"
 

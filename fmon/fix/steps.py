@@ -1,6 +1,6 @@
-"""Phase 4, fix: run the config's own commands, record what was done, verify the chain of F3.
+"""Phase 4, fix: run the config's commands, record what was done, verify the chain of F3.
 
-Reads the views and the config; writes events. The commands do what the user wrote into the config.
+Reads the views and the config; writes events. The commands do whatever the user wrote into the config.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ order by relaunch_candidate.manifest_position
 
 @dataclass(frozen=True, kw_only=True)
 class Verified:
-    """The chain from diagnosis to image as it was measured now (F3).
+    """The chain from diagnosis to image as measured now (F3).
 
     Attributes
     ----------
     cycle
-        The one whose failures were fixed.
+        The cycle whose failures were fixed.
     rerun_count
-        Conditions to run again; without any the chain has no links.
+        Number of conditions to relaunch; if it is 0 the chain has no links.
     links
-        With what was seen of each, secrets redacted.
+        The links with their evidence, secrets redacted.
     """
 
     experiment_id: str
@@ -69,8 +69,8 @@ def run_commands(
 ) -> Iterator[Ran]:
     """Run the config's tests, build and push in this order, up to the first that fails.
 
-    Each begin and end is an event. One that was killed has no end, and the next call starts over: nothing
-    is taken for done that was not seen to end well.
+    Each start and end is an event. A command that was killed has no end, and the next call starts over:
+    only a command that was seen to succeed counts as done.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def run_commands(
     clock
         The clock.
     run
-        How a command is run.
+        Runs a command.
 
     Yields
     ------
@@ -89,20 +89,18 @@ def run_commands(
     Raises
     ------
     RuleError
-        F1 or F2 refuses; nothing was run.
+        F1 or F2 forbids it; nothing was run.
     ConfigError
         The experiment is a replay, or its config has no commands, or is in no git repository.
     """
     require_full_diagnosis(study.connect(GATHERED), study.events)
     if study.manifest.is_replay:
-        message = f"{study.experiment_id} is a replay, and nothing of a replay is built or pushed"
+        message = f"{study.experiment_id} is a replay; a replay builds and pushes nothing"
         raise ConfigError(message)
     verify = study.experiment.verify
     steps = [("tests", verify.tests), ("build", verify.build), ("push", verify.push)]
     if not any(command for _, command in steps):
-        message = (
-            f"{study.config} has no commands to run; write verify: {{tests: ..., build: ..., push: ...}}"
-        )
+        message = f"{study.config} has no commands to run; add verify: {{tests: ..., build: ..., push: ...}}"
         raise ConfigError(message)
     project = project_folder(study.config)
     for step, command in steps:
@@ -120,38 +118,38 @@ def run_commands(
 
 
 def record(study: Study, root_cause_id: str, *, what: str, by: str, now: datetime) -> None:
-    """Record what was done about a root cause; an unrecoverable one can be relaunched only then.
+    """Record what was done about a root cause; required before an unrecoverable one is relaunched.
 
     Parameters
     ----------
     study
         The experiment.
     root_cause_id
-        One that a failure of the newest attempts has.
+        A root cause of the newest attempts.
     what
         What was done; secrets in it are not stored.
     by
-        Who did it.
+        The person who did it.
     now
         The clock [UTC].
 
     Raises
     ------
     RuleError
-        F1 or F2 refuses.
+        F1 or F2 forbids it.
     ConfigError
-        No failure has this root cause (names near ones), or nothing is said.
+        No failure has this root cause (the message suggests one), or ``what`` is empty.
     """
     con = study.connect(GATHERED)
     require_full_diagnosis(con, study.events)
     cycle = study.manifest.current_cycle
     known = sorted({failure.root_cause_id for failure in failures(con)})
     if root_cause_id not in known:
-        hint = nearest(root_cause_id, known) if known else "there is no failure"
+        hint = nearest(root_cause_id, known) if known else "nothing has failed"
         message = f"{study.experiment_id} has no root cause {root_cause_id!r}; {hint}"
         raise ConfigError(message)
     if not what.strip():
-        raise ConfigError("--what is empty; say in a few words what was done")
+        raise ConfigError("--what is empty; describe what was done in a few words")
     what = redact(what.strip())
     study.append(FixEvent(at=now, cycle=cycle, root_cause_id=root_cause_id, what=what, by=by))
 
@@ -172,12 +170,12 @@ def verify(
     now
         The clock [UTC].
     run, ask
-        How the test command is run and a registry asked; no registry is asked for a replay.
+        Run the test command and ask a registry for a digest; a replay asks no registry.
 
     Raises
     ------
     RuleError
-        F1 or F2 refuses. A broken link is no refusal here: it is what was asked for.
+        F1 or F2 forbids it. A broken link raises no error here: it is part of the result.
     ConfigError
         The config or the task YAML can't be read, or is in no git repository.
     """
@@ -189,7 +187,7 @@ def verify(
         return Verified(
             experiment_id=study.experiment_id, cycle=manifest.current_cycle, rerun_count=0, links=[]
         )
-    ask = _ask_nobody if manifest.is_replay else ask
+    ask = _ask_no_registry if manifest.is_replay else ask
     chain = measure(study, set(remedies), diagnosed_at=since, run=run, ask=ask)
     links = [link._replace(evidence=redact(link.evidence)) for link in f3_links(chain)]
     verified = Verified(
@@ -211,6 +209,6 @@ def verify(
     return verified
 
 
-def _ask_nobody(reference: str) -> str:
-    message = f"no registry was asked for {reference}: the experiment is a replay"
+def _ask_no_registry(reference: str) -> str:
+    message = f"the registry was not asked for {reference}: the experiment is a replay"
     raise RegistryError(message)

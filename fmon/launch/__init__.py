@@ -1,1 +1,1 @@
-"""Phase 1: plan, check, and launch each condition exactly once; adopt jobs that already run."""
+"""Phase 1: plan, check, and launch each condition exactly once; adopt jobs that are already running."""

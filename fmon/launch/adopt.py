@@ -1,4 +1,4 @@
-"""Phase 1 for jobs that already run: which job is which condition.
+"""Phase 1 for jobs that are already running: match jobs to conditions.
 
 Reads the config and the queue once; writes the experiment's manifest, its first poll and the event.
 """
@@ -41,26 +41,26 @@ _ID = re.compile(r"(?P<name>.+)-(?P<start>[0-9]{8}T[0-9]{6})Z")
 
 @dataclass(frozen=True, kw_only=True)
 class Adopted:
-    """What adopt found.
+    """The result of adopting.
 
     Attributes
     ----------
     is_new
-        The experiment was made now; else one that had some of these jobs was updated.
+        The experiment was created; otherwise one that had some of these jobs was updated.
     attached
-        Job by condition that is new.
+        Newly attached jobs, by condition.
     superseded
         Earlier ended jobs of the same conditions.
     duplicates
-        Further jobs by condition.
+        Other jobs, by condition.
     missing
         Conditions without a job.
     strangers
         Names of all other jobs in the queue.
     warnings
-        What launch would refuse.
+        What launch would have refused.
     bad
-        One sentence per queue record that did not fit.
+        One sentence per invalid queue record.
     """
 
     experiment_id: str
@@ -75,26 +75,26 @@ class Adopted:
     bad: list[str] = field(default_factory=list)
 
     def sentences(self) -> list[str]:
-        """Say what was found, for stderr."""
+        """Return what was found, for stderr."""
         have = self.condition_count - len(self.missing)
-        kind = "adopted" if self.is_new else "known already, updated"
-        said = [
+        kind = "adopted" if self.is_new else "already known, updated"
+        sentences = [
             f"{self.experiment_id}: {kind}; {have} of {self.condition_count} conditions have a job, "
             f"{len(self.attached)} of them new"
         ]
         if self.missing:
-            said.append(f"{len(self.missing)} conditions without a job: {listed(self.missing)}")
+            sentences.append(f"{len(self.missing)} conditions without a job: {listed(self.missing)}")
         for condition, jobs in self.duplicates.items():
-            said.append(
-                f"{condition} has the further job {listed(map(str, jobs))}; one of them is paid for twice"
+            sentences.append(
+                f"{condition} also has job {listed(map(str, jobs))}: you pay for the same condition twice"
             )
         if self.superseded:
-            said.append(
-                f"{len(self.superseded)} earlier jobs of these conditions had ended: the newest counts"
+            sentences.append(
+                f"{len(self.superseded)} earlier jobs of these conditions have ended; the newest counts"
             )
         if self.strangers:
-            said.append(f"{len(self.strangers)} other jobs in the queue: {listed(self.strangers)}")
-        return [*said, *(f"warning: {warning}" for warning in self.warnings)]
+            sentences.append(f"{len(self.strangers)} other jobs in the queue: {listed(self.strangers)}")
+        return [*sentences, *(f"warning: {warning}" for warning in self.warnings)]
 
 
 def adopt(
@@ -107,29 +107,29 @@ def adopt(
     max_conditions: int = MAX_CONDITIONS,
     catalog: Catalog = catalog_prices,
 ) -> Adopted:
-    """Make an experiment out of jobs that already run; adopting again adds only what is new.
+    """Create an experiment from jobs that are already running; adopting again only adds new jobs.
 
     Parameters
     ----------
     path
         The experiment's config.
     queue
-        Where the jobs are read from.
+        The queue to read the jobs from.
     data
         Data directory.
     since
-        Leave out jobs submitted before this.
+        Ignore jobs submitted before this time.
     now
         The clock [UTC], part of the experiment's id.
     max_conditions
-        Most conditions the config may have.
+        Maximum number of conditions of the config.
     catalog
-        What SkyPilot says that machines cost.
+        Returns SkyPilot's prices of accelerators.
 
     Raises
     ------
     ConfigError
-        The config is wrong, no job matches it, or it can't be told whose jobs are meant.
+        The config is wrong, no job matches it, or it is ambiguous which user's jobs are meant.
     QueueError
         The queue did not answer; nothing is written.
     """
@@ -156,9 +156,7 @@ def adopt(
             append_event(store, AdoptEvent(at=now, config=str(path), source=queue.name, jobs=attached))
         store_records(store, manifest, found, answer, source=queue.name)
         with lock(store.lock_file, wait_s=POLL_WAIT_S):
-            mark_pending(
-                store
-            )  # the config's own patterns may be others now, and so may its max_failed_ratio
+            mark_pending(store)  # the config's patterns and max_failed_ratio may have changed
             check_again(store)
     return Adopted(
         experiment_id=store.experiment_id,
@@ -177,7 +175,7 @@ def adopt(
 def _experiment(
     data: Path, experiment: Experiment, records: list[Record], *, since: datetime | None, now: datetime
 ) -> tuple[Store, Manifest, bool]:
-    """Find the experiment that these jobs are, or make it; with whether it is new."""
+    """Return the experiment of these jobs, found or created, and whether it is new."""
     created_at = _recorded_start(experiment, records) or now
     fresh = new_manifest(
         experiment,
@@ -202,9 +200,9 @@ def _experiment(
 
 
 def _recorded_start(experiment: Experiment, records: list[Record]) -> datetime | None:
-    """Give the start of the newest experiment that fmon launched these jobs for; None where it did not.
+    """Return the start of the newest experiment for which fmon launched these jobs; None if it did not.
 
-    Its store may be lost with the machine it was on; the jobs still say which experiment they are.
+    Its store may be lost with its machine, but the jobs still carry the id of their experiment.
     """
     conditions = {condition.condition_id for condition in experiment.conditions}
     names = {condition.job_name for condition in experiment.conditions}
@@ -219,7 +217,7 @@ def _recorded_start(experiment: Experiment, records: list[Record]) -> datetime |
 
 
 def _start_of(experiment_id: str, name: str) -> datetime | None:
-    """Read the time in an id of ``name``; None where it is none, for jobs can carry any text."""
+    """Return the time in an id of ``name``; None if it is not such an id: jobs can carry any text."""
     found = _ID.fullmatch(experiment_id)
     if found is None or found["name"] != name:
         return None
@@ -230,7 +228,7 @@ def _start_of(experiment_id: str, name: str) -> datetime | None:
 
 
 def _refuse_unclear(found: Match, manifest: Manifest, answer: Answer, source: str) -> None:
-    """Refuse where it can't be told which jobs are meant."""
+    """Raise an error if it is not clear which jobs are meant."""
     if found.ambiguous:
         message = (
             f"jobs of several users have the names of {manifest.config_file} ({listed(found.ambiguous)}) and "
@@ -243,8 +241,9 @@ def _refuse_unclear(found: Match, manifest: Manifest, answer: Answer, source: st
     seen = list(dict.fromkeys(record.job_name or f"job {record.job_id}" for record in answer.records))
     if any(name in expected for name in seen):
         message = (
-            f"the jobs named as in {manifest.config_file} are another user's or experiment's, or older than "
-            f"--since: {listed(name for name in seen if name in expected)}; adopt by the config they are of"
+            f"the jobs named as in {manifest.config_file} belong to another user or experiment, or are older "
+            f"than --since: {listed(name for name in seen if name in expected)}; "
+            "adopt them with their own config"
         )
         raise ConfigError(message)
     message = (
@@ -257,7 +256,7 @@ def _refuse_unclear(found: Match, manifest: Manifest, answer: Answer, source: st
 def _refresh(
     manifest: Manifest, experiment: Experiment, task: Task, found: Match, *, catalog: Catalog
 ) -> None:
-    """Take over limits, prices and image; ask the catalog for machines without a price."""
+    """Update limits, prices and image; ask the catalog for machines without a price."""
     prices = {name: price for name, price in manifest.prices.items() if price.source != "config"}
     prices |= experiment.prices
     known = {name.lower() for name in prices}
@@ -275,7 +274,7 @@ def _accelerators(found: Match) -> set[str]:
 
 
 def _warnings(experiment: Experiment, task: Task, found: Match) -> list[str]:
-    """Say what launch would refuse: these jobs run already."""
+    """Return what launch would have refused: these jobs are already running."""
     checks: list[Check] = [
         image_check(task, experiment.docker_image),
         accelerator_check(_accelerators(found), experiment.limits),

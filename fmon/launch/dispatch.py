@@ -1,8 +1,8 @@
-"""Launch jobs exactly once per condition and cycle, whatever dies in between.
+"""Launch jobs exactly once per condition and cycle, even after a crash.
 
-Whoever comes after a crash looks at the launches still in flight, then at the queue, before it launches
-anything: an intent without a job may be one that SkyPilot has taken. Why in this order, and with which
-grace: docs/decisions/0014.
+A run after a crash lists the launches still in flight, then reads the queue, before it launches anything:
+an intent without a job may be a launch that SkyPilot has accepted. The order and the grace period are
+explained in docs/decisions/0014.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ __all__ = ["DispatchLimits", "DispatchOutcome", "LaunchKey", "dispatch", "exclus
 
 @contextmanager
 def exclusive(data: Path, experiment_name: str, *, wait_s: float = 5.0) -> Iterator[int]:
-    """Be the only one who launches jobs of experiments of this name; the kernel ends it with the process.
+    """Hold the lock for launching jobs of experiments of this name; the kernel releases it with the process.
 
-    Gives the lock's file descriptor, for the submitter's worker: it holds the lock as long as it lives.
+    Yields the lock's file descriptor for the submitter's worker, which holds the lock as long as it lives.
 
     Parameters
     ----------
     data
         Data directory.
     experiment_name
-        Of the config.
+        Name of the experiment in the config.
     wait_s
-        How long to wait for another one [s].
+        How long to wait for another launcher [s].
 
     Raises
     ------
     LockTaken
-        Another process launches.
+        Another process is launching.
     """
     with ExitStack() as held:
         data.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def exclusive(data: Path, experiment_name: str, *, wait_s: float = 5.0) -> Itera
             handle = held.enter_context(lock(launch_lock(data, experiment_name), wait_s=wait_s))
         except LockTaken as taken:
             message = (
-                f"another fmon launches jobs of {experiment_name} in {data} now; wait until it has ended"
+                f"another fmon is launching jobs of {experiment_name} in {data}; wait until it has ended"
             )
             raise LockTaken(message) from taken
         yield handle
@@ -72,42 +72,42 @@ def dispatch(
     limits: DispatchLimits | None = None,
     progress: Callable[[int, int], None] = lambda settled, total: None,
 ) -> DispatchOutcome:
-    """Launch what has no job yet, and write it into manifest and audit; the caller holds ``exclusive``.
+    """Launch attempts that have no job yet, and record them; the caller holds ``exclusive``.
 
     Parameters
     ----------
     stored
-        The experiment, read under ``exclusive``; its manifest stands and names every condition (F5).
+        The experiment, read under ``exclusive``; its manifest exists and names every condition (F5).
     attempts
-        Conditions and cycles; one that has a job of its cycle is not launched.
+        Conditions and cycles; those that already have a job of their cycle are not launched.
     submitter, queue
-        What launches, and where the jobs are read from.
+        Launches the jobs; reads the queue.
     task_yaml
-        The whole task YAML of a condition's job in a cycle, metadata included.
+        Returns the complete task YAML of a condition's job in a cycle, metadata included.
     clock
         The clock.
     limits
-        How fast.
+        Rates and timeouts.
     progress
-        Called with (attempts that are settled, all).
+        Called with (number of settled attempts, number of all attempts).
 
     Returns
     -------
-    Dispatched
-        Of a replay nothing: its launches are written down and never leave.
+    DispatchOutcome
+        Empty for a replay: its launches are recorded but not sent.
 
     Raises
     ------
     QueueError
-        The first look failed: nothing was launched.
+        The first poll failed: nothing was launched.
     """
-    wanted = list(dict.fromkeys(attempts))
+    unique = list(dict.fromkeys(attempts))
     if stored.manifest.is_replay:
-        write_dry(stored, wanted, at=clock.now())
+        write_dry(stored, unique, at=clock.now())
         return DispatchOutcome()
     return Dispatcher(
         stored=stored,
-        wanted=wanted,
+        attempts=unique,
         submitter=submitter,
         queue=queue,
         task_yaml=task_yaml,

@@ -1,4 +1,4 @@
-"""One dispatch under way: what has a job, what may have one, what is to be launched."""
+"""One dispatch in progress: attempts that have a job, that may have one, and that are still to launch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fmon.store.folder import Store
 
 SAVE_S = 5.0
-"""Time between two writes of the manifest while launches go on [s]; the audit has each at once."""
+"""Time between two writes of the manifest during launches [s]; the audit records each launch at once."""
 
 SERVER_AWAY = frozenset(
     {
@@ -34,20 +34,20 @@ SERVER_AWAY = frozenset(
         *("ServerTemporarilyUnavailableError", "ApiServerAuthenticationError", "AuthRequired"),
     }
 )
-"""Failures of a launch that the next one would meet as well: it is not tried."""
+"""Errors of a launch that the next one would get too: it is not tried."""
 
 
 @dataclass(kw_only=True)
 class Dispatcher:
-    """What a dispatch knows and does.
+    """The state and steps of a dispatch.
 
-    An attempt is in one place: ``to_launch``, ``running`` (handed over), ``absent`` (uncertain, with the
-    time since when it has been in no list; None = it was in flight at the last look, or no look was yet),
-    ``job_ids`` or ``failed``.
+    An attempt is in one place: ``to_launch``, ``running`` (submitted), ``absent`` (uncertain, with the
+    time since which neither list has had it; None = it was in flight at the last poll, or there was no
+    poll yet), ``job_ids`` or ``failed``.
     """
 
     stored: StoredExperiment
-    wanted: list[LaunchKey]
+    attempts: list[LaunchKey]
     submitter: Submitter
     queue: QueueReader
     task_yaml: Callable[[Entry, int], str]
@@ -66,7 +66,7 @@ class Dispatcher:
     unsaved: set[LaunchKey] = field(default_factory=set)
     tries: Counter[LaunchKey] = field(default_factory=Counter)
     hidden: set[str] = field(default_factory=set)
-    """Requests seen before the grace was over whose task the server does not show: they may be ours."""
+    """Requests seen in the grace period whose task the server does not show: they may be ours."""
     error: QueueError | None = None
     changed_at: float = 0.0
     saved_at: float = 0.0
@@ -78,50 +78,50 @@ class Dispatcher:
         return self.stored.store
 
     def run(self) -> DispatchOutcome:
-        """Look, launch, and look again until nothing is uncertain or nothing changes any more."""
+        """Poll, launch, and poll again until nothing is uncertain or nothing changes any more."""
         self._read_audit()
-        self._look()
+        self._poll()
         self.changed_at = self.saved_at = self.next_at = self.clock.monotonic()
         try:
-            self._launch_and_look()
+            self._launch_and_poll()
         except KeyboardInterrupt:
             self._save()
             raise
         return self._dispatched()
 
-    def _launch_and_look(self) -> None:
+    def _launch_and_poll(self) -> None:
         self._launch_all()
         while not self.error and (self.absent or self.failed):
             try:
-                self._look()
+                self._poll()
             except QueueError as error:
                 self.error = error
                 return
             self._launch_all()
             if not self.absent or self.clock.monotonic() - self.changed_at > self.limits.patience_s:
                 return
-            self.clock.sleep(self.limits.look_s)
+            self.clock.sleep(self.limits.poll_s)
 
     def _read_audit(self) -> None:
-        """Sort the attempts by what the audit tells of them."""
+        """Sort the attempts by what the audit has about them."""
         self.history = history_of(self.stored.events)
-        for attempt in self.wanted:
-            of = self.history.setdefault(attempt, LaunchHistory())
-            if of.job_id is not None:
-                self.job_ids[attempt] = of.job_id
+        for attempt in self.attempts:
+            history = self.history.setdefault(attempt, LaunchHistory())
+            if history.job_id is not None:
+                self.job_ids[attempt] = history.job_id
                 self.unsaved.add(attempt)
-            elif of.is_uncertain:
+            elif history.is_uncertain:
                 self.absent[attempt] = None
             else:
                 self.to_launch.append(attempt)
 
-    # Looking: in flight first. A launch that ends between the two looks is then in the queue; the other
-    # way round it would be in neither.
+    # Polling: launches in flight first. A launch that ends between the two requests is then in the queue; in
+    # the other order it would be in neither.
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         """Find out which attempts have a job, which are in flight, and which are neither."""
         at = self.clock.monotonic()
-        flying = self.submitter.in_flight()
+        in_flight = self.submitter.in_flight()
         with lock(poll_lock(self.stored.data), wait_s=POLL_WAIT_S):
             answer = self.queue.read()
             manifest, _ = attach_jobs(self.stored, answer, source=self.queue.name)
@@ -131,10 +131,10 @@ class Dispatcher:
             if entry.job_id is not None and entry.relaunch_batch >= attempt.cycle:
                 self._settle(attempt, entry.job_id)
         self._find_untagged(manifest, answer.records)
-        self._compare(flying, at)
+        self._compare(in_flight, at)
 
     def _find_untagged(self, manifest: Manifest, records: list[Record]) -> None:
-        """Find relaunches whose metadata the server dropped: by name, newer than the job that they follow."""
+        """Find relaunches whose metadata the server dropped: the name matches and the job is newer."""
         own = {job_id for job_id, _ in jobs_of(manifest)}
         untagged = [each for each in records if each.fmon_experiment is None and each.job_id not in own]
         for attempt in [*self.absent, *self.to_launch, *self.failed]:
@@ -147,21 +147,21 @@ class Dispatcher:
                 self._settle(attempt, job_id)
                 self.unsaved.add(attempt)
 
-    def _compare(self, flying: list[InFlight], at: float) -> None:
-        """Hold what has no job against the launches in flight."""
-        tagged = {(each.experiment_id, each.condition_id, each.cycle) for each in flying}
-        names = {each.job_name for each in flying if each.experiment_id is None and each.is_readable}
-        hidden = {each.request_id for each in flying if not each.is_readable}
+    def _compare(self, in_flight: list[InFlight], at: float) -> None:
+        """Compare the attempts without a job with the launches in flight."""
+        tagged = {(each.experiment_id, each.condition_id, each.cycle) for each in in_flight}
+        names = {each.job_name for each in in_flight if each.experiment_id is None and each.is_readable}
+        hidden = {each.request_id for each in in_flight if not each.is_readable}
 
-        def is_flying(attempt: LaunchKey) -> bool:
+        def is_in_flight(attempt: LaunchKey) -> bool:
             key = (self.store.experiment_id, attempt.condition_id, attempt.cycle)
             return key in tagged or self.entries[attempt.condition_id].job_name in names
 
-        for attempt in [each for each in self.to_launch if is_flying(each)]:
-            self.to_launch.remove(attempt)  # in flight, and the audit knows nothing of it: it was lost
+        for attempt in [each for each in self.to_launch if is_in_flight(each)]:
+            self.to_launch.remove(attempt)  # in flight, but not in the audit: its event was lost
             self.absent[attempt] = None
         for attempt, since in list(self.absent.items()):
-            if is_flying(attempt):
+            if is_in_flight(attempt):
                 self.absent[attempt] = None
             elif since is None:
                 self.absent[attempt] = at
@@ -174,7 +174,7 @@ class Dispatcher:
                 self.changed_at = at
 
     def _settle(self, attempt: LaunchKey, job_id: int) -> None:
-        """Note that an attempt has its job."""
+        """Record that an attempt has its job."""
         self.job_ids[attempt] = job_id
         self.changed_at = self.clock.monotonic()
         self.absent.pop(attempt, None)
@@ -185,8 +185,8 @@ class Dispatcher:
     # Launching
 
     def _launch_all(self) -> None:
-        """Hand over what is to be launched, and take in all outcomes."""
-        self._tell()
+        """Submit the attempts to launch, and collect all outcomes."""
+        self._report_progress()
         while self.running or (self.to_launch and not self.error):
             while self._may_launch():
                 self._launch(self.to_launch.popleft())
@@ -200,7 +200,7 @@ class Dispatcher:
         return bool(self.to_launch) and has_room and not self.error
 
     def _launch(self, attempt: LaunchKey) -> None:
-        """Write the intent, then hand the launch over."""
+        """Write the intent, then submit the launch."""
         entry = self.entries[attempt.condition_id]
         if self.store.is_closed:
             self.store.reopen()
@@ -222,7 +222,7 @@ class Dispatcher:
         attempt = self.running.pop(outcome.attempt_key, None) if outcome else None
         if outcome is None or attempt is None:
             if self.running and self.clock.monotonic() - self.changed_at > self.limits.patience_s:
-                self.submitter.close()  # whatever hangs can send nothing any more: its outcomes are uncertain
+                self.submitter.close()  # so that nothing more is sent; outcomes still missing are uncertain
             return
         write_result(self.store, attempt, outcome, at=self.clock.now())
         self.changed_at = self.clock.monotonic()
@@ -232,7 +232,7 @@ class Dispatcher:
             self.unsaved.add(attempt)
         else:
             self._note_failure(attempt, outcome)
-        self._tell()
+        self._report_progress()
 
     def _note_failure(self, attempt: LaunchKey, outcome: Outcome) -> None:
         why = f"{outcome.error_type}: {outcome.error}"
@@ -259,15 +259,17 @@ class Dispatcher:
             file.write(manifest)
         self.unsaved.clear()
 
-    def _tell(self) -> None:
-        self.progress(len(self.job_ids) + len(self.failed), len(self.wanted))
+    def _report_progress(self) -> None:
+        self.progress(len(self.job_ids) + len(self.failed), len(self.attempts))
 
     def _dispatched(self) -> DispatchOutcome:
         return DispatchOutcome(
-            launched={each.condition_id: self.job_ids[each] for each in self.wanted if each in self.launched},
+            launched={
+                each.condition_id: self.job_ids[each] for each in self.attempts if each in self.launched
+            },
             found={
                 each.condition_id: self.job_ids[each]
-                for each in self.wanted
+                for each in self.attempts
                 if each in self.job_ids and each not in self.launched
             },
             failed={each.condition_id: why for each, why in self.failed.items()},
@@ -279,29 +281,29 @@ class Dispatcher:
 
 @dataclass(frozen=True, kw_only=True)
 class DispatchLimits:
-    """How fast, and how patient.
+    """Rates and timeouts of a dispatch.
 
     Attributes
     ----------
     parallel
-        Most launches handed over and not answered.
+        Maximum number of launches submitted and not answered.
     per_s
-        Most launches handed over in a second.
-    look_s
-        Time between two looks at what is uncertain [s].
+        Maximum number of launches per second.
+    poll_s
+        Time between two polls for uncertain launches [s].
     grace_s
-        How long an uncertain launch must have been in no list before it is launched again [s]; longer than
-        a proxy holds a request back (60 s by default).
+        Time that an uncertain launch must be in neither list before it is launched again [s]; longer than
+        a proxy may hold back a request (60 s by default).
     patience_s
-        After this without any change a launch that has no outcome is uncertain, and the uncertain ones are
-        left to the next run [s].
+        Time without any change after which a launch without an outcome is uncertain, and uncertain
+        launches are left to the next run [s].
     tries
-        How often one attempt is launched in one run where its outcome stays unknown.
+        How often one attempt is launched in one run if its outcome stays unknown.
     """
 
     parallel: int = 8
     per_s: float = 4.0
-    look_s: float = 10.0
+    poll_s: float = 10.0
     grace_s: float = 120.0
     patience_s: float = 900.0
     tries: int = 3

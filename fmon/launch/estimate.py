@@ -1,4 +1,4 @@
-"""What the jobs of an experiment may cost, by the machines that their task asks for."""
+"""Estimate the cost of an experiment's jobs from the machines that their task requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Machine(NamedTuple):
 
 
 def machines_of(task: Task, condition: Condition) -> list[Machine]:
-    """List the machines that a condition's job may get; empty where the task does not say."""
+    """List the machines that a condition's job may get; empty if the task names none."""
     options = (option for each in task.resources or [{}] for option in _options(each, condition.resources))
     return list(dict.fromkeys(machine for option in options for machine in _machines(option)))
 
@@ -37,7 +37,7 @@ def machines_of(task: Task, condition: Condition) -> list[Machine]:
 def hourly_price(
     machines: Iterable[Machine], prices: Mapping[str, Price], *, node_count: int
 ) -> tuple[float, str] | None:
-    """Price a job's machines [USD/h], with its source: the most expensive it may get; None = unknown."""
+    """Return the price of a job's machines [USD/h] and its source, for the most expensive; None = unknown."""
     by_name = {name.lower(): price for name, price in prices.items()}
     found: list[tuple[float, str]] = []
     for machine in machines:
@@ -58,11 +58,11 @@ def _machines(option: dict[str, Any]) -> Iterator[Machine]:
             yield Machine("CPU", float(cpus[0]), is_spot)
         return
     if isinstance(accelerators, dict):
-        named = [(str(name), count) for name, count in accelerators.items()]
+        pairs = [(str(name), count) for name, count in accelerators.items()]
     else:
         several = accelerators if isinstance(accelerators, list) else [accelerators]
-        named = [(name, count) for each in several for name, _, count in [str(each).partition(":")]]
-    for name, count in named:
+        pairs = [(name, count) for each in several for name, _, count in [str(each).partition(":")]]
+    for name, count in pairs:
         number = _COUNT.match(str(count))
         yield Machine(name.strip(), float(number[0]) if number else 1.0, is_spot)
 
@@ -74,21 +74,21 @@ class Estimate:
     Attributes
     ----------
     expected_h
-        Expected run times [h]; None = the config says none.
+        Sum of the expected run times [h]; None = the config has none.
     cost_usd
-        Expected hours x price, over the conditions where both are known; None = for none.
+        Expected hours x price, over the conditions for which both are known; None = for none.
     highest_usd_per_h
-        Of one job; None = no price is known.
+        Highest price of one job; None = no price is known.
     sources
-        Where the prices are from.
+        Sources of the prices.
     unpriced
         Conditions that are not in ``cost_usd``.
     unpriced_machines
         Accelerators without a price.
     accelerators
-        All that a job may get.
+        All accelerators that a job may get.
     prices
-        Of them, by accelerator.
+        Their prices, by accelerator.
     """
 
     expected_h: float | None
@@ -102,7 +102,7 @@ class Estimate:
 
 
 def estimate(experiment: Experiment, task: Task, *, catalog: Catalog) -> Estimate:
-    """Add up what all jobs may cost; where the config has no price, the catalog is asked."""
+    """Estimate the cost of all jobs; prices that the config lacks come from the catalog."""
     names = sorted(
         {
             machine.accelerator
@@ -116,7 +116,7 @@ def estimate(experiment: Experiment, task: Task, *, catalog: Catalog) -> Estimat
 
 
 def cost_of(conditions: Iterable[Condition], task: Task, prices: dict[str, Price]) -> Estimate:
-    """Add up what the jobs of some conditions may cost, at known prices by accelerator."""
+    """Estimate the cost of the jobs of some conditions, at known prices by accelerator."""
     hours: list[float] = []
     costs: list[float] = []
     hourly: list[tuple[float, str]] = []

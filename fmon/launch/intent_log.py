@@ -1,7 +1,7 @@
-"""What the audit says of launches: which have left, and what came of each.
+"""Launches in the audit: which were sent, and the result of each.
 
-An intent is written before a launch leaves, its result behind it; an intent without a result was cut off
-by a crash, and nobody knows whether the server has taken it.
+An intent is written before a launch is sent, its result after it; an intent without a result was
+interrupted by a crash, and it is unknown whether the server accepted the launch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class LaunchKey(NamedTuple):
-    """What is launched exactly once: a condition in a cycle."""
+    """The unit that is launched exactly once: a condition in a cycle."""
 
     condition_id: str
     cycle: int
@@ -31,18 +31,18 @@ class LaunchKey(NamedTuple):
 
 @dataclass
 class LaunchHistory:
-    """What the audit tells of one attempt.
+    """What the audit has about one attempt.
 
     Attributes
     ----------
     count
-        How often it has left.
+        How often it was sent.
     job_id
-        The job that the server gave for it.
+        The job that the server returned.
     is_uncertain
-        The newest launch of it may have been taken.
+        Its newest launch may have been accepted.
     why
-        What is known of that one.
+        What is known about that launch.
     """
 
     count: int = 0
@@ -52,28 +52,28 @@ class LaunchHistory:
 
 
 def history_of(events: Iterable[Event]) -> dict[LaunchKey, LaunchHistory]:
-    """Say what the audit tells of every attempt that has ever left."""
+    """Return what the audit has about every attempt that was ever sent."""
     known: dict[LaunchKey, LaunchHistory] = {}
     for event in events:
         match event:
             case LaunchIntentEvent(dry_run=False):
-                of = known.setdefault(LaunchKey(event.condition_id, event.cycle), LaunchHistory())
-                of.count += 1
-                of.is_uncertain, of.why = True, "fmon ended before it had the answer"
+                history = known.setdefault(LaunchKey(event.condition_id, event.cycle), LaunchHistory())
+                history.count += 1
+                history.is_uncertain, history.why = True, "fmon ended before it got the answer"
             case LaunchResultEvent():
-                of = known.setdefault(LaunchKey(event.condition_id, event.cycle), LaunchHistory())
-                of.job_id = event.job_id if of.job_id is None else of.job_id
-                of.is_uncertain, of.why = event.is_uncertain, event.error or ""
+                history = known.setdefault(LaunchKey(event.condition_id, event.cycle), LaunchHistory())
+                history.job_id = event.job_id if history.job_id is None else history.job_id
+                history.is_uncertain, history.why = event.is_uncertain, event.error or ""
     return known
 
 
 def write_intent(store: Store, attempt: LaunchKey, *, key: str, job_name: str, at: datetime) -> None:
-    """Say that a launch is about to leave."""
+    """Record that a launch is about to be sent."""
     append_event(store, _intent(attempt, key=key, job_name=job_name, at=at))
 
 
 def write_result(store: Store, attempt: LaunchKey, outcome: Outcome, *, at: datetime) -> None:
-    """Say what came of a launch."""
+    """Record the result of a launch."""
     event = LaunchResultEvent(
         at=at,
         attempt_key=outcome.attempt_key,
@@ -88,7 +88,7 @@ def write_result(store: Store, attempt: LaunchKey, outcome: Outcome, *, at: date
 
 
 def write_dry(stored: StoredExperiment, attempts: Iterable[LaunchKey], *, at: datetime) -> None:
-    """Say which launches a replayed experiment would make; none ever leaves."""
+    """Record which launches a replayed experiment would make; none is sent."""
     names = {entry.condition: entry.job_name for entry in stored.manifest.jobs}
     for attempt in attempts:
         job_name = names[attempt.condition_id]
@@ -96,7 +96,7 @@ def write_dry(stored: StoredExperiment, attempts: Iterable[LaunchKey], *, at: da
 
 
 def key_of(attempt: LaunchKey, number: int) -> str:
-    """Name the number-th launch of an attempt."""
+    """Return the key of one launch of an attempt, by its number."""
     return f"{attempt.condition_id}/{attempt.cycle}/{number}"
 
 

@@ -1,7 +1,7 @@
-"""Job names that SkyPilot would lose: it writes them into a YAML of its own without quotes.
+"""Find job names that SkyPilot misreads: it writes them into its own YAML without quotes.
 
-Measured with SkyPilot 0.14.1: a job called ``1`` is taken, its controller is refused
-(``1 is not of type 'string'``), and the job stays PENDING for ever.
+Measured with SkyPilot 0.14.1: a job named ``1`` is accepted, its controller is rejected
+(``1 is not of type 'string'``), and the job stays PENDING forever.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def misread(name: str) -> str | None:
-    """Say what YAML takes a job's name for where nobody quotes it; None where it is the name.
+    """Return what YAML reads an unquoted job name as; None if it is the name itself.
 
     Examples
     --------
@@ -26,23 +26,23 @@ def misread(name: str) -> str | None:
     """
     try:
         read = yaml.load(f"name: {name}", Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, ValueError):  # ValueError: a date that no calendar has
+    except (yaml.YAMLError, ValueError):  # ValueError: a date that does not exist
         return "no value at all"
-    return None if read == {"name": name} else _described(read["name"])
+    return None if read == {"name": name} else _description(read["name"])
 
 
 def misread_names(conditions: Iterable[Condition]) -> dict[str, tuple[Condition, str]]:
-    """Find the conditions whose job's name YAML takes for something else: by id, and for what."""
+    """Return the conditions whose job name YAML misreads, by id, with what it reads."""
     found = ((condition, misread(condition.job_name)) for condition in conditions)
     return {condition.condition_id: (condition, read) for condition, read in found if read is not None}
 
 
 def readable_template(factors: Iterable[str]) -> str:
-    """Give a ``job_name`` that tells all conditions apart and that YAML reads as text: ``fold{fold}``."""
+    """Return a ``job_name`` that is unique per condition and that YAML reads as text: ``fold{fold}``."""
     return "-".join(f"{factor}{{{factor}}}" for factor in factors)
 
 
-def _described(value: Any) -> str:
+def _description(value: Any) -> str:
     match value:
         case None:
             return "nothing"

@@ -1,4 +1,4 @@
-"""The task YAML of one condition's job: the experiment's, with what makes the condition."""
+"""Write the task YAML of one condition's job: the experiment's, with the settings of the condition."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fmon.model import Condition, Experiment
 
 HEADER = {"name", "execution"}
-"""Keys of the document that may stand before the tasks of a pipeline and names it."""
+"""Keys of the document that may precede the tasks of a pipeline and names it."""
 
 CHOICES = ("any_of", "ordered")
 DECLARED = ("envs", "secrets")
@@ -28,14 +28,14 @@ DECLARED = ("envs", "secrets")
 def job_envs(
     experiment: Experiment, condition: Condition, *, experiment_id: str, cycle: int
 ) -> dict[str, str]:
-    """Give the environment variables that a condition's job is told, who it is among them."""
-    who = (experiment_id, condition.condition_id, str(cycle))
-    tags = dict(zip((EXPERIMENT_TAG, CONDITION_TAG, CYCLE_TAG), who, strict=True))
+    """Return the environment variables of a condition's job, including its identity."""
+    identity = (experiment_id, condition.condition_id, str(cycle))
+    tags = dict(zip((EXPERIMENT_TAG, CONDITION_TAG, CYCLE_TAG), identity, strict=True))
     return {
-        # MLflow gives these tags to every run, without a line in the training code.
+        # MLflow sets these tags on every run, without a line in the training code.
         **({"MLFLOW_RUN_CONTEXT": json.dumps(tags)} if experiment.mlflow else {}),
         **envs_of(experiment, condition),
-        **dict(zip(("FMON_EXPERIMENT", "FMON_CONDITION", "FMON_CYCLE"), who, strict=True)),
+        **dict(zip(("FMON_EXPERIMENT", "FMON_CONDITION", "FMON_CYCLE"), identity, strict=True)),
     }
 
 
@@ -55,11 +55,11 @@ def job_yaml(
     task
         The experiment's task YAML.
     experiment, condition
-        Whose job; the config's resources win over those of the task, in each choice of it.
+        The condition; the config's resources override those of the task, in each of its choices.
     experiment_id, cycle
-        What its metadata says; ``sky.record`` reads it back.
+        Stored in its metadata, from which ``sky.record`` reads them.
     environ
-        Values of variables that the task declares without one, where nothing else sets them.
+        Values for variables that the task declares without one and that nothing else sets.
     """
     envs = job_envs(experiment, condition, experiment_id=experiment_id, cycle=cycle)
     tags = {"experiment": experiment_id, "condition": condition.condition_id, "cycle": cycle}
@@ -91,7 +91,7 @@ class JobWriter:
     environ: Mapping[str, str]
 
     def of(self, condition: Condition, cycle: int) -> str:
-        """Write that of a condition's job in a cycle."""
+        """Write the task YAML of a condition's job in a cycle."""
         return job_yaml(
             self.task,
             self.experiment,
@@ -109,7 +109,7 @@ def unset(task: Task, envs: Mapping[str, str], environ: Mapping[str, str]) -> li
 
 
 def _fill(body: dict[str, Any], envs: Mapping[str, str], environ: Mapping[str, str]) -> None:
-    """Give variables that are declared without a value the one that the environment has."""
+    """Set variables that are declared without a value from the environment."""
     for kind in DECLARED:
         for name, value in (body.get(kind) or {}).items():
             if value is None and (kind == "secrets" or name not in envs) and environ.get(name):
@@ -117,7 +117,7 @@ def _fill(body: dict[str, Any], envs: Mapping[str, str], environ: Mapping[str, s
 
 
 def _changed(resources: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Let changes win over the common part of a task's resources and over each of its choices."""
+    """Override the common part of a task's resources and each of its choices."""
     common = {**resources, **changes}
     for key in CHOICES:
         if isinstance(common.get(key), list):

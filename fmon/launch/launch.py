@@ -1,8 +1,8 @@
 """Phase 1: the manifest first, then one managed job per condition, exactly once.
 
-Reads config, task YAML, registry and queue; writes manifest and audit, and launches. Called again it
-resumes: the newest open experiment of the config's name is continued, and only when that one is over
-(every job ended; where conditions never got one, for a day already) a new one is made.
+Reads config, task YAML, registry and queue; writes manifest and audit, and launches. Running it again
+resumes the newest open experiment of the config's name. A new one is created only when that one is over:
+every job has ended, and if some conditions never got a job, a day has passed.
 """
 
 from __future__ import annotations
@@ -55,28 +55,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchDependencies:
-    """Everything outside that a launch asks or changes.
+    """The external services and settings that a launch uses.
 
     Attributes
     ----------
     open_submitter
-        What launches; it is given the launchers' lock.
+        Opens what launches the jobs; gets the file descriptor of the launch lock.
     queue
-        Where the jobs are read from.
+        The queue to read the jobs from.
     digest_of
-        An image's digest in its registry.
+        Returns an image's digest in its registry.
     catalog
-        What SkyPilot says that machines cost.
+        Returns SkyPilot's prices of accelerators.
     environ
-        Where variables that the task declares without a value take theirs from.
+        Values for variables that the task declares without one.
     folder
-        What relative paths of the task YAML are relative to.
+        Folder that relative paths of the task YAML are relative to.
     clock
         The clock.
     limits
-        How fast jobs are launched.
+        Rates and timeouts of the launches.
     progress
-        Called with (jobs settled, jobs in all).
+        Called with (number of settled jobs, number of all jobs).
     """
 
     open_submitter: Callable[[int], Submitter]
@@ -92,22 +92,22 @@ class LaunchDependencies:
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchOptions:
-    """How a person wants it.
+    """The options of a launch.
 
     Attributes
     ----------
     by
-        who
+        Person to record in the audit.
     is_dry
-        show what would be launched, and change nothing
+        Show what would be launched, and change nothing.
     allow_bare_vm
-        launch without a container image
+        Launch without a container image.
     is_over_budget_allowed
-        launch even if the estimate exceeds the budget
+        Launch even if the estimate exceeds the budget.
     agree
-        called with what would be launched, as of a dry run; False = nothing is launched
+        Called with what would be launched; False = launch nothing.
     confirm
-        asks whether to exceed the budget; None = no question may be asked
+        Asks whether to exceed the budget; None = do not ask.
     """
 
     by: str
@@ -120,18 +120,18 @@ class LaunchOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Passed:
-    """What the checks of a launch found, none of which refused it.
+    """The results of a launch's checks, all of which passed.
 
     Attributes
     ----------
     checks
-        What was looked at.
+        The checks.
     found
         The estimate for all conditions.
     cost_usd
         The estimate for those without a job; None = unknown.
     image, digest
-        What the jobs run in; None on a bare VM.
+        Image that the jobs run in; None = bare VM.
     """
 
     checks: list[Check]
@@ -143,24 +143,24 @@ class Passed:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A launch that may be made; nothing is launched and no experiment made yet.
+    """A launch that passed its checks; nothing is launched and no experiment created yet.
 
     Attributes
     ----------
     experiment
         The config.
     store, manifest
-        The experiment to continue, or the one to make, with all conditions.
+        The experiment to continue or to create, with all conditions.
     is_new
-        It is to be made.
+        It is to be created.
     missing
         Conditions without a job, in the order of the config.
     writer
         Writes their task YAMLs.
     submitter
-        What launches them.
+        Launches the jobs.
     passed
-        What was checked; None where no condition is without a job.
+        Results of the checks; None if every condition has a job.
     """
 
     experiment: Experiment
@@ -173,7 +173,7 @@ class Prepared:
     passed: Passed | None
 
     def launched(self, *, is_dry: bool) -> Launched:
-        """Describe what is there before anything is launched."""
+        """Return the result as it is before anything is launched."""
         return Launched(
             experiment_id=self.store.experiment_id,
             is_new=self.is_new,
@@ -193,7 +193,7 @@ def launch(
     *,
     max_conditions: int = MAX_CONDITIONS,
 ) -> Launched:
-    """Launch one managed job per condition that has none; of a dry run only show them.
+    """Launch one managed job per condition that has none; a dry run only returns them.
 
     Parameters
     ----------
@@ -202,18 +202,18 @@ def launch(
     data
         Data directory.
     dependencies, options
-        What is asked and changed, and how it is wanted.
+        External services, and the options of the launch.
     max_conditions
-        Most conditions the config may have.
+        Maximum number of conditions of the config.
 
     Raises
     ------
     ConfigError
-        A gate refuses; nothing was launched and no experiment made.
+        A check failed; nothing was launched and no experiment created.
     QueueError, RegistryError
         Queue, SkyPilot or registry did not answer; nothing was launched.
     LockTaken
-        Another process launches jobs of this name.
+        Another process is launching jobs of this name.
     """
     with prepare(path, data, dependencies, options, max_conditions=max_conditions) as prepared:
         shown = preview(prepared)
@@ -231,10 +231,10 @@ def prepare(
     *,
     max_conditions: int = MAX_CONDITIONS,
 ) -> Iterator[Prepared]:
-    """Find out what is to be launched, refuse what must not be, and keep all other launchers out.
+    """Find what to launch, check that it may be launched, and lock out all other launchers.
 
-    Parameters and errors are those of ``launch``. A look at the jobs of an experiment that is continued is
-    a poll, and stored, unless it is for a dry run.
+    Parameters and errors are those of ``launch``. Reading the jobs of an experiment that is continued is
+    a poll, and stored, except in a dry run.
     """
     experiment = load_experiment(path, max_conditions=max_conditions)
     refuse_job_names(experiment)
@@ -266,26 +266,26 @@ def prepare(
 
 
 def preview(prepared: Prepared) -> Launched:
-    """Show what would be launched; changes nothing."""
-    told = partial(job_envs, prepared.experiment, experiment_id=prepared.store.experiment_id, cycle=0)
-    would = {each.condition_id: (each.job_name, told(each)) for each in prepared.missing}
+    """Return what would be launched; changes nothing."""
+    envs_for = partial(job_envs, prepared.experiment, experiment_id=prepared.store.experiment_id, cycle=0)
+    would = {each.condition_id: (each.job_name, envs_for(each)) for each in prepared.missing}
     return replace(prepared.launched(is_dry=True), to_launch=would)
 
 
 def commit(prepared: Prepared, dependencies: LaunchDependencies, options: LaunchOptions) -> Launched:
-    """Write the manifest and the event, then launch; a launch of nothing changes nothing.
+    """Write the manifest and the event, then launch; if there is nothing to launch, nothing changes.
 
     Parameters
     ----------
     prepared
-        What ``prepare`` found.
+        Result of ``prepare``.
     dependencies, options
         As for ``launch``.
 
     Raises
     ------
     ConfigError
-        The budget does not allow it, and nobody did.
+        The budget would be exceeded, which was not allowed.
     QueueError
         The queue did not answer; nothing was launched.
     """
@@ -335,9 +335,9 @@ def _check(
     submitter: Submitter,
     dependencies: LaunchDependencies,
 ) -> Passed:
-    """Look at everything that a launch can be refused for before it costs anything."""
+    """Check everything for which a launch can be refused before it costs anything."""
     found = estimate(experiment, writer.task, catalog=dependencies.catalog)
-    looked = checks(
+    results = checks(
         experiment,
         writer.task,
         found,
@@ -345,10 +345,10 @@ def _check(
         environ=dependencies.environ,
         folder=dependencies.folder,
     )
-    refuse_failed(looked)
+    refuse_failed(results)
     image = image_of(experiment, writer.task)
     return Passed(
-        checks=looked,
+        checks=results,
         found=found,
         cost_usd=cost_of(missing, writer.task, found.prices).cost_usd,
         image=image,
@@ -359,9 +359,9 @@ def _check(
 def _experiment(
     data: Path, experiment: Experiment, dependencies: LaunchDependencies, *, is_dry: bool
 ) -> tuple[Store, Manifest, bool, list[Record]]:
-    """Find the experiment to continue, after one more look at its jobs, or make one in memory.
+    """Return the experiment to continue, after one more poll, or create one in memory.
 
-    A look is a poll, and stored; that of a dry run is not.
+    The poll is stored, except in a dry run.
     """
     now = dependencies.clock.now()
     known = [
@@ -394,7 +394,7 @@ def _store_at(data: Path, experiment: Experiment, at: datetime) -> Store:
 
 
 def _write(prepared: Prepared, passed: Passed) -> None:
-    """Write the manifest before anything is launched (F5); of one that is continued, what is new in it."""
+    """Write the manifest before anything is launched (F5); a continued one is extended."""
     store, manifest, experiment = prepared.store, prepared.manifest, prepared.experiment
     with lock(poll_lock(store.path.parent), wait_s=POLL_WAIT_S):
         if not prepared.is_new:

@@ -1,4 +1,4 @@
-"""What became of a dispatch, and of the launch that it was for."""
+"""The outcome of a dispatch, and of the launch that it was for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fmon.errors import LaunchError, QueueError
-from fmon.text import listed
+from fmon.text import counted, listed
 
 if TYPE_CHECKING:
     from fmon.launch.preflight import Check
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class DispatchOutcome:
-    """What became of the attempts; each condition stands in one of these.
+    """The outcome of the attempts; each condition is in one of these.
 
     Attributes
     ----------
     launched
-        Job by condition that this run launched.
+        Jobs that this run launched, by condition.
     found
-        Job by condition that was launched before, or whose launch had been taken unnoticed.
+        Jobs that were launched before, or whose launch had been accepted unnoticed, by condition.
     failed
-        Why not, by condition.
+        Why a launch failed, by condition.
     uncertain
-        What is known of a launch that may have been taken, by condition.
+        What is known about a launch that may have been accepted, by condition.
     left
-        Conditions that were not tried because the server was away.
+        Conditions that were not tried because the server was unavailable.
     error
-        Why the server was away; None = it was not.
+        Why the server was unavailable; None = it was available.
     """
 
     launched: dict[str, int] = field(default_factory=dict)
@@ -39,60 +39,61 @@ class DispatchOutcome:
     left: list[str] = field(default_factory=list)
     error: QueueError | None = None
 
-    def require_all(self, again: str) -> None:
-        """Refuse where a job is missing.
+    def require_all(self, command: str) -> None:
+        """Raise an error if a job is missing.
 
         Parameters
         ----------
-        again
+        command
             The command that resumes.
 
         Raises
         ------
         QueueError
-            The server went away.
+            The server became unavailable.
         LaunchError
-            SkyPilot refused some, or may have taken some unnoticed.
+            SkyPilot rejected some launches, or may have accepted some unnoticed.
         """
         without = [
             (self.failed, "could not be launched"),
-            (self.uncertain, "may have been launched: SkyPilot lists them nowhere yet"),
+            (self.uncertain, "may have been launched, but SkyPilot does not list them yet"),
         ]
-        said = [
-            f"{len(of)} {'condition' if len(of) == 1 else 'conditions'} {what}: "
-            + listed(f"{condition} ({why})" for condition, why in of.items())
-            for of, what in without
-            if of
+        problems = [
+            f"{counted(len(reasons), 'condition')} {what}: "
+            + listed(f"{condition} ({why})" for condition, why in reasons.items())
+            for reasons, what in without
+            if reasons
         ]
         if self.error is not None:
-            said.insert(0, f"SkyPilot went away with {len(self.left)} jobs left to launch ({self.error})")
-        message = f"{'; '.join(said)}; {again} resumes and launches nothing twice"
+            left = counted(len(self.left), "job")
+            problems.insert(0, f"SkyPilot became unavailable with {left} left to launch ({self.error})")
+        message = f"{'; '.join(problems)}; run {command} to resume, nothing is launched twice"
         if self.error is not None:
             raise QueueError(message, error_type=self.error.error_type)
-        if said:
+        if problems:
             raise LaunchError(message)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Launched:
-    """What a launch did.
+    """The result of a launch.
 
     Attributes
     ----------
     experiment_id
-        The experiment; of a dry run that would make one, the id it would have.
+        The experiment; in a dry run that would create one, the id it would have.
     is_new
-        It was made now.
+        It was created by this launch.
     had_count
         Conditions that had a job before.
     to_launch
-        (job name, variables that fmon sets) by condition; of a dry run only.
+        (job name, variables that fmon sets) by condition; only in a dry run.
     checks
-        What was looked at.
+        The checks.
     cost_usd
         Estimate for the jobs of this launch; None = unknown.
     dispatched
-        What became of the launches.
+        The outcome of the launches.
     """
 
     experiment_id: str
@@ -106,33 +107,33 @@ class Launched:
     dispatched: DispatchOutcome = field(default_factory=DispatchOutcome)
 
     def sentences(self) -> list[str]:
-        """Say what was done, for stderr."""
-        said = [f"{check.result}: {check.sentence}" for check in self.checks if check.result != "ok"]
+        """Return what was done, for stderr."""
+        sentences = [f"{check.result}: {check.sentence}" for check in self.checks if check.result != "ok"]
         what = "new experiment" if self.is_new else "continued"
         left = self.condition_count - self.had_count
         cost = "" if self.cost_usd is None else f", estimated at {self.cost_usd:.2f} USD"
         if self.is_dry:
             return [
-                *said,
+                *sentences,
                 f"{self.experiment_id}: {what}; would launch {left} jobs{cost}; nothing was changed",
             ]
         if not left:
             return [
-                *said,
+                *sentences,
                 f"{self.experiment_id}: all {self.condition_count} conditions have a job; nothing to do",
             ]
         done = self.dispatched
-        said.append(
+        sentences.append(
             f"{self.experiment_id}: {what}; {len(done.launched)} jobs launched{cost}; "
             f"{self.had_count + len(done.launched) + len(done.found)} of {self.condition_count} conditions "
             "have a job"
         )
         if done.found:
-            said.append(f"{len(done.found)} had been launched already, unnoticed: {listed(done.found)}")
-        return said
+            sentences.append(f"{len(done.found)} had already been launched: {listed(done.found)}")
+        return sentences
 
     def lines(self) -> list[str]:
-        """Give the data, for stdout: the experiment's id; of a dry run one line a job."""
+        """Return the lines for stdout: the experiment's id; in a dry run one line per job."""
         if not self.is_dry:
             return [self.experiment_id]
         return [

@@ -1,4 +1,4 @@
-"""Phase 1, before anything is launched: what a config amounts to.
+"""Phase 1, before anything is launched: the plan of a config.
 
 Reads the config, its task YAML and, for prices, SkyPilot's catalog; changes nothing.
 """
@@ -30,24 +30,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a config amounts to.
+    """The plan of a config.
 
     Attributes
     ----------
     factors
         Levels by factor.
     grid_count
-        Cells of the whole grid, the excluded ones too.
+        Cells of the entire grid, including the excluded ones.
     inner_count
         Evaluations inside all jobs of the grid, by ``inner_factors``; 0 = none.
     condition_count
         Jobs to launch.
     expected_h
-        Sum of the expected run times [h]; None = the config says none.
+        Sum of the expected run times [h]; None = the config has none.
     cost_usd
-        Expected hours x price, over the conditions where both are known; None = for none.
+        Expected hours x price, over the conditions for which both are known; None = for none.
     price_sources
-        Where the prices are from.
+        Sources of the prices.
     unpriced_count
         Conditions without a known price or an expected time, not in ``cost_usd``.
     """
@@ -76,23 +76,23 @@ def plan(
     ask: Callable[..., Any] = ask_worker,
     catalog: Catalog = catalog_prices,
 ) -> Plan:
-    """Work out grid, counts, checks and estimated cost; changes nothing.
+    """Compute grid, counts, checks and estimated cost; changes nothing.
 
     Parameters
     ----------
     path
         The experiment's config.
     max_conditions
-        Most conditions it may have.
+        Maximum number of conditions of the config.
     ask
-        How SkyPilot's worker is asked whether it can read the task YAML.
+        Asks SkyPilot's worker to parse the task YAML.
     catalog
-        What SkyPilot says that machines cost.
+        Returns SkyPilot's prices of accelerators.
 
     Raises
     ------
     ConfigError
-        The config can't be used, or a job would have a name that SkyPilot does not read as one.
+        The config can't be used, or SkyPilot would misread the name of a job.
     """
     experiment = load_experiment(path, max_conditions=max_conditions)
     refuse_job_names(experiment)
@@ -123,6 +123,6 @@ def plan(
 
 
 def _parse(task: Task, *, ask: Callable[..., Any]) -> int:
-    """Let SkyPilot parse the task YAML, in a process of its own."""
+    """Let SkyPilot parse the task YAML, in its own process."""
     secrets = [f"secret:{name}" for name in task.unset_secrets]
     return int(ask("task", str(task.path.absolute()), *task.unset, *secrets))

@@ -1,6 +1,6 @@
-"""What is looked at before the first job is paid for: checks, prices and the estimate.
+"""Check the config, the task and the estimate before the first job costs anything.
 
-``plan`` shows them; ``launch`` refuses by them.
+``plan`` shows the checks; ``launch`` requires them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from fmon.config.task import images_of
 from fmon.errors import QueueError
 from fmon.launch.job_yaml import job_envs, unset
 from fmon.model import Condition, Experiment, Limits
-from fmon.text import listed
+from fmon.text import counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from fmon.model import Condition, Experiment, Limits
 
 SKYPILOT_COULD_NOT_RUN = {"Timeout", "WorkerFailed", "ImportError", "ModuleNotFoundError", "KeyError"}
-"""Failures of asking SkyPilot that say nothing about the task YAML."""
+"""Errors of SkyPilot that say nothing about the task YAML."""
 
 
 def one_of_each_kind(conditions: Iterable[Condition]) -> list[Condition]:
-    """Give one condition of each kind of job: they differ in more than values where resources differ."""
+    """Return one condition per kind of job: kinds differ in their resources, not only in values."""
     kinds: dict[str, Condition] = {}
     for condition in conditions:
         kinds.setdefault(json.dumps(condition.resources, sort_keys=True, default=str), condition)
@@ -39,14 +39,14 @@ def one_of_each_kind(conditions: Iterable[Condition]) -> list[Condition]:
 def parse_kinds(
     parse: Callable[[str], int], writer: JobWriter, conditions: Iterable[Condition], *, cycle: int
 ) -> int:
-    """Let SkyPilot parse one job of each kind; give the number of their tasks.
+    """Let SkyPilot parse one job of each kind; return the highest number of tasks.
 
     Parameters
     ----------
     parse
         ``Submitter.parse``; raises QueueError.
     writer, conditions, cycle
-        Whose jobs, at least one.
+        Writes the task YAMLs; the conditions, at least one; their cycle.
     """
     return max(parse(writer.of(condition, cycle)) for condition in one_of_each_kind(conditions))
 
@@ -60,18 +60,18 @@ def checks(
     environ: Mapping[str, str],
     folder: Path,
 ) -> list[Check]:
-    """Look at everything that can be looked at before a job is launched.
+    """Run all checks that are possible before a job is launched.
 
     Parameters
     ----------
     experiment, task, found
-        The config, its task YAML and what its jobs may cost.
+        The config, its task YAML and the estimate for its jobs.
     parse
-        Let SkyPilot read the task YAML and count its tasks; raises QueueError.
+        Lets SkyPilot parse the task YAML and returns its number of tasks; raises QueueError.
     environ
-        Where declared variables without a value take theirs from.
+        Values for variables that the task declares without one.
     folder
-        What relative paths of the task YAML are relative to, as for ``sky jobs launch``.
+        Folder that relative paths of the task YAML are relative to, as for ``sky jobs launch``.
     """
     return [
         _task_check(task, parse),
@@ -91,13 +91,13 @@ def _task_check(task: Task, parse: Callable[[Task], int]) -> Check:
         count = parse(task)
     except QueueError as fault:
         if fault.error_type in SKYPILOT_COULD_NOT_RUN:
-            return Check("task", "warn", f"SkyPilot could not look at {task.path.name}: {fault}")
-        return Check("task", "fail", f"SkyPilot refuses {task.path.name}: {fault}")
-    return Check("task", "ok", f"SkyPilot reads {task.path.name}: {count} task(s)")
+            return Check("task", "warn", f"SkyPilot could not check {task.path.name}: {fault}")
+        return Check("task", "fail", f"SkyPilot rejects {task.path.name}: {fault}")
+    return Check("task", "ok", f"SkyPilot accepts {task.path.name}: {counted(count, 'task')}")
 
 
 def _variables_check(experiment: Experiment, task: Task, environ: Mapping[str, str]) -> Check:
-    """Look for variables that a job would run without."""
+    """Check that every declared variable has a value."""
     without: dict[str, str] = {}
     for condition in experiment.conditions:
         envs = job_envs(experiment, condition, experiment_id="", cycle=0)
@@ -114,19 +114,19 @@ def _variables_check(experiment: Experiment, task: Task, environ: Mapping[str, s
 
 
 def _files_check(task: Task, folder: Path) -> Check:
-    """Look for the local files that a job takes along."""
+    """Check that the local files that a job uploads exist."""
     missing = [path for path in _local_paths(task) if not (folder / Path(path).expanduser()).exists()]
     if missing:
         sentence = (
-            f"{task.path.name} takes {listed(missing)} along, which is not in {folder}; such paths are "
-            "relative to the folder that fmon is called in, as for sky jobs launch"
+            f"{task.path.name} uploads {listed(missing)}, which does not exist in {folder}; paths are "
+            "relative to the folder in which fmon is run, as for sky jobs launch"
         )
         return Check("files", "fail", sentence)
-    return Check("files", "ok", f"every local file that {task.path.name} takes along is there")
+    return Check("files", "ok", f"every local file that {task.path.name} uploads exists")
 
 
 def _local_paths(task: Task) -> Iterator[str]:
-    """List working folder and mounted files that are on this machine."""
+    """List the working folder and the mounted files that are on this machine."""
     for document in task.documents:
         mounts = document.get("file_mounts")
         sources: list[Any] = [document.get("workdir")]
@@ -140,7 +140,8 @@ def _price_check(found: Estimate) -> Check:
     if found.unpriced_machines or not found.accelerators:
         what = ", ".join(found.unpriced_machines) or "a machine that the task YAML does not name"
         sentence = (
-            f"no price known for {what}; write it into prices: {{NAME: {{spot: 0.22, on_demand: 0.70}}}}"
+            f"no price known for {what}; add it to the config: "
+            "prices: {NAME: {spot: 0.22, on_demand: 0.70}}"
         )
         return Check("price", "warn", sentence)
     sentence = f"{', '.join(found.accelerators)}: price from {' and '.join(found.sources)}"
@@ -160,20 +161,20 @@ def _hourly_check(found: Estimate, limits: Limits) -> Check:
 
 
 def budget_check(found: Estimate, limits: Limits) -> Check:
-    """Hold an estimate against the budget."""
+    """Compare an estimate with the budget."""
     budget, cost = limits.budget_usd, found.cost_usd
     if budget is None:
         return Check("budget", "ok", "limits.budget_usd is not set")
-    without = f" ({len(found.unpriced)} conditions not in it)" if found.unpriced else ""
+    without = f" ({len(found.unpriced)} conditions not included)" if found.unpriced else ""
     if cost is None:
-        sentence = "nothing to compare with limits.budget_usd: give expect.minutes and a price"
+        sentence = "no estimate to compare with limits.budget_usd; set expect.minutes and a price"
         return Check("budget", "warn", sentence)
     sentence = f"about {cost:.2f} USD{without}, limits.budget_usd is {budget:g}"
     return Check("budget", "fail" if cost > budget else "warn" if without else "ok", sentence)
 
 
 class Check(NamedTuple):
-    """One thing that was looked at before anything is launched."""
+    """The result of one check before anything is launched."""
 
     name: str
     result: Literal["ok", "warn", "fail"]
@@ -181,28 +182,29 @@ class Check(NamedTuple):
 
 
 def image_check(task: Task, docker_image: str | None) -> Check:
-    """Look for a container image: on a bare VM nothing says what code a job ran."""
+    """Check for a container image: on a bare VM nothing records what code a job ran."""
     images = images_of(task)
     bare = [image for image in images if not image.startswith("docker:")]
     if images and not bare:
         return Check("image", "ok", f"{task.path.name} runs in {', '.join(images)}")
     if docker_image and not bare:
         return Check("image", "ok", f"{task.path.name} has no image_id; docker_image is {docker_image}")
-    what = f"image_id {bare[0]} is no container" if bare else "there is no image_id"
+    what = f"image_id {bare[0]} is not a container image" if bare else "there is no image_id"
     sentence = (
-        f"{what} in {task.path.name}: a bare VM; write image_id: docker:IMAGE, or docker_image in the config"
+        f"{what} in {task.path.name}: jobs run on a bare VM; set image_id: docker:IMAGE, "
+        "or docker_image in the config"
     )
     return Check("image", "warn", sentence)
 
 
 def accelerator_check(names: Iterable[str], limits: Limits) -> Check:
-    """Hold accelerators against the ones that are allowed."""
-    wanted = sorted(set(names))
+    """Compare accelerators with the allowed ones."""
+    requested = sorted(set(names))
     if limits.accelerators is None:
-        return Check("accelerators", "ok", f"{', '.join(wanted) or 'none asked for'}; limits allow any")
+        return Check("accelerators", "ok", f"{', '.join(requested) or 'none requested'}; limits allow any")
     allowed = {name.lower() for name in limits.accelerators}
-    outside = [name for name in wanted if name.lower() not in allowed and name != "CPU"]
+    outside = [name for name in requested if name.lower() not in allowed and name != "CPU"]
     if outside:
         sentence = f"{', '.join(outside)} is not in limits.accelerators ({', '.join(limits.accelerators)})"
         return Check("accelerators", "fail", f"{sentence}; change the task YAML or the limits")
-    return Check("accelerators", "ok", f"{', '.join(wanted) or 'none'} asked for, allowed")
+    return Check("accelerators", "ok", f"{', '.join(requested) or 'none'} requested, allowed")

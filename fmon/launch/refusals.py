@@ -1,6 +1,6 @@
-"""What launch refuses before the first job is paid for, and plan already where it is certain.
+"""Errors that stop a launch before the first job costs anything.
 
-The budget is no refusal but a question; ``gates`` has what ``plan`` shows as well.
+Exceeding the budget is a question, not an error; ``preflight`` has the checks that ``plan`` shows too.
 """
 
 from __future__ import annotations
@@ -25,42 +25,42 @@ if TYPE_CHECKING:
 
 
 def refuse_job_names(experiment: Experiment) -> None:
-    """Refuse names that SkyPilot would read as something else: such a job stays PENDING for ever."""
+    """Raise an error for names that SkyPilot would misread: such a job stays PENDING forever."""
     found = misread_names(experiment.conditions)
     if not found:
         return
     condition, read = next(iter(found.values()))
     others = f" (and those of {len(found) - 1:,} more conditions)" if len(found) > 1 else ""
-    # A baseline that lacks a factor is not named by the template.
+    # The template does not name a baseline that lacks a factor.
     remedy = (
         f'job_name: "{readable_template(experiment.factors)}"'
         if condition.factors.keys() >= experiment.factors.keys()
         else f'job_name: "baseline-{condition.condition_id}" in that baseline'
     )
     message = (
-        f"{experiment.config_file}: the job of condition {condition.condition_id} would be called "
-        f"{condition.job_name!r}{others}, which SkyPilot reads as {read} and not as a name, and it would "
-        f"stay PENDING for ever; write {remedy}"
+        f"{experiment.config_file}: the job of condition {condition.condition_id} would be named "
+        f"{condition.job_name!r}{others}, which SkyPilot reads as {read} and not as a name, so it would "
+        f"stay PENDING forever; set {remedy}"
     )
     raise ConfigError(message)
 
 
 def refuse_bare_vm(experiment: Experiment, task: Task, *, is_allowed: bool) -> None:
-    """Refuse jobs without a container image: nothing would say what code they ran."""
+    """Raise an error for jobs without a container image: nothing would record what code they ran."""
     check = image_check(task, experiment.docker_image)
     if check.result != "ok" and not is_allowed:
-        message = f"{check.sentence}; or --allow-bare-vm, which the audit records"
+        message = f"{check.sentence}; or use --allow-bare-vm, which the audit records"
         raise ConfigError(message)
 
 
-def refuse_failed(looked: list[Check]) -> None:
-    """Refuse by everything that fails, and where a limit can't be compared with an unknown price."""
-    task = next(check for check in looked if check.name == "task")
+def refuse_failed(results: list[Check]) -> None:
+    """Raise an error for every failed check, and if a price limit meets an unknown price."""
+    task = next(check for check in results if check.name == "task")
     if task.result == "warn":
         raise QueueError(task.sentence, error_type="WorkerFailed")
     wrong = [
         check.sentence
-        for check in looked
+        for check in results
         if (check.name, check.result) == ("hourly", "warn")
         or (check.name != "budget" and check.result == "fail")
     ]
@@ -69,28 +69,31 @@ def refuse_failed(looked: list[Check]) -> None:
 
 
 def refuse_open_jobs(manifest: Manifest, records: list[Record]) -> None:
-    """Refuse while somebody else's launcher has open jobs of the same names: each would be paid for twice."""
-    found = strangers(manifest, records, {entry.job_name for entry in manifest.jobs if entry.job_id is None})
+    """Raise an error if another launcher has open jobs of the same names: they would run twice."""
+    found = unrelated_jobs(
+        manifest, records, {entry.job_name for entry in manifest.jobs if entry.job_id is None}
+    )
     if found:
         jobs = listed(f"{job_id} ({name})" for job_id, name in found.items())
         message = (
-            f"open jobs have the names of conditions without a job and are not of {manifest.experiment_id}: "
-            f"{jobs}; take them over (fmon adopt), cancel them (sky jobs cancel), or change job_name"
+            f"open jobs have the names of conditions without a job, but do not belong to "
+            f"{manifest.experiment_id}: {jobs}; adopt them (fmon adopt), cancel them "
+            "(sky jobs cancel), or change job_name"
         )
         raise ConfigError(message)
 
 
-def strangers(manifest: Manifest, records: list[Record], names: Collection[str]) -> dict[int, str]:
-    """Find open jobs of the same user that have one of these names and are not the experiment's own.
+def unrelated_jobs(manifest: Manifest, records: list[Record], names: Collection[str]) -> dict[int, str]:
+    """Find open jobs of the same user that have one of these names but do not belong to the experiment.
 
     Parameters
     ----------
     manifest
-        Of the experiment.
+        Manifest of the experiment.
     records
-        The queue.
+        Records of the queue.
     names
-        Of the jobs that are to be launched.
+        Names of the jobs to launch.
     """
     own = {job_id for job_id, _ in jobs_of(manifest)}
     user = current_user()
@@ -106,13 +109,13 @@ def strangers(manifest: Manifest, records: list[Record], names: Collection[str])
 
 
 def refuse_another_image(manifest: Manifest, image: str | None, digest: str | None) -> None:
-    """Refuse to launch the rest of an experiment with another image than its first jobs."""
+    """Raise an error if the rest of an experiment would run with another image than its first jobs."""
     before = manifest.docker_digest
     if before is None or before == digest or not jobs_of(manifest):
         return
     message = (
-        f"{manifest.experiment_id} was launched with {before}, {image or 'no image'} is "
-        f"{digest or 'unknown'} now: its conditions could not be compared; push the former image again, "
+        f"{manifest.experiment_id} was launched with {before}, but {image or 'no image'} is "
+        f"now {digest or 'unknown'}: its conditions could not be compared; push the former image again, "
         "or give the config another experiment_name"
     )
     raise ConfigError(message)
@@ -126,7 +129,7 @@ def confirm_cost(
     count: int,
     is_allowed: bool,
 ) -> bool:
-    """Ask where the estimate exceeds the budget or can't be compared with it; return whether it did."""
+    """Ask if the estimate exceeds the budget or can't be compared with it; return whether it does."""
     check = budget_check(found, limits)
     if check.result == "ok":
         return False
@@ -137,18 +140,18 @@ def confirm_cost(
 def confirm_over_budget(
     sentence: str, confirm: Callable[[str], bool] | None, *, count: int, is_allowed: bool
 ) -> None:
-    """Launch above the budget only where ``--over-budget`` allows it, or a person who is asked.
+    """Raise an error unless ``--over-budget`` or a person allows exceeding the budget.
 
     Parameters
     ----------
     sentence
-        estimate and budget
+        Estimate and budget.
     confirm
-        asks a person; None = no question may be asked
+        Asks a person; None = do not ask.
     count
-        jobs to launch
+        Number of jobs to launch.
     is_allowed
-        ``--over-budget`` was given
+        Whether ``--over-budget`` was given.
 
     Raises
     ------

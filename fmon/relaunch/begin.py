@@ -1,4 +1,4 @@
-"""The begin of a cycle: written down before its first launch, in the audit and in the manifest."""
+"""Record the start of a cycle before its first launch, in the audit and in the manifest."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ def begin(
     is_over_budget_confirmed: bool,
     now: datetime,
 ) -> None:
-    """Write a cycle down: in the audit first, then in the manifest.
+    """Record the start of a cycle, in the audit first, then in the manifest.
 
-    Of a cycle that is resumed the audit has all this already, and the manifest may have.
+    For a resumed cycle the audit already has it, and the manifest may have it.
 
     Parameters
     ----------
     stored
-        The experiment; the caller is the only one who launches its jobs.
+        The experiment; the caller holds the launch lock.
     plan
-        What is run again.
+        The relaunch.
     chain, links
-        What was measured of F3, and how it was judged.
+        The measured chain of F3, and how it was judged.
     authorization
-        A person's word for this cycle; None = it needs none, or has one in the audit.
+        A person's authorization of this cycle; None = not needed, or already in the audit.
     by
-        Who relaunches.
+        The person who relaunches.
     is_over_budget_confirmed
-        The budget is exceeded, and that was allowed.
+        The estimate exceeds the budget, and that was allowed.
     now
         The clock [UTC].
     """
-    if not plan.is_carried_on:
+    if not plan.is_resumed:
         events = _events(
             plan,
             chain,
@@ -93,7 +93,7 @@ def _events(
     is_over_budget_confirmed: bool,
     now: datetime,
 ) -> Iterator[Event]:
-    """Make the events of the begin; the one that starts the cycle comes last."""
+    """Yield the events of the start; the one that starts the cycle comes last."""
     if authorization is not None:
         yield CycleAuthorizedEvent(
             at=now,

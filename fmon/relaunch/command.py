@@ -1,4 +1,4 @@
-"""The launch of a condition's job as a person would type it."""
+"""The command that a person would type to launch a condition's job."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ FLAGS = {
     "memory": "--memory",
     "network_tier": "--network-tier",
 }
-"""Resources that ``sky jobs launch`` has an option for; ``use_spot`` is a flag of its own."""
+"""Resources for which ``sky jobs launch`` has an option; ``use_spot`` has its own flag."""
 
 
 def typed_launch(task: Task, condition: Condition, envs: Mapping[str, str]) -> str:
-    """Write the command for the shell; what has no option stands behind it as a comment.
+    """Return the shell command; resources without an option follow as a comment.
 
     Parameters
     ----------
     task
         The experiment's task YAML.
     condition
-        Its job's name, and the resources that differ.
+        The condition, with its job's name and resources.
     envs
-        Environment variables of the job (``config.job.job_envs``).
+        Environment variables of the job (``launch.job_yaml.job_envs``).
     """
     words = ["sky", "jobs", "launch", "-n", condition.job_name]
     other = {}
@@ -53,11 +53,11 @@ def typed_launch(task: Task, condition: Condition, envs: Mapping[str, str]) -> s
             other[key] = value
     for name, value in envs.items():
         words += ["--env", f"{name}={value}"]
-    # Without a value the option takes the one that the shell has: no secret stands in the command.
+    # Without a value the option uses that of the shell, so the command contains no secret.
     words += _by_name("--env", [name for name in task.unset if name not in envs])
     words += _by_name("--secret", task.unset_secrets)
     command = shlex.join([*words, str(task.path)])
-    return f"{command}  # resources {other} stand in a copy of the YAML" if other else command
+    return f"{command}  # resources {other} are set in a copy of the YAML" if other else command
 
 
 def _by_name(option: str, names: list[str]) -> list[str]:

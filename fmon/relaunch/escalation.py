@@ -1,4 +1,4 @@
-"""What a person needs who decides about a cycle beyond the allowed ones (F4): story and advice."""
+"""The report for a person who decides on a cycle beyond the limit (F4): history and recommendation."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ order by relaunch_candidate.root_cause_id
 """
 
 QUERIES = (CAUSES, CYCLES, LEFT)
-"""What is asked here; ``connect`` makes the views for it."""
+"""The queries of this module; ``connect`` creates the views that they need."""
 
 
 class CauseOfCycle(msgspec.Struct, frozen=True):
@@ -61,9 +61,9 @@ class CauseOfCycle(msgspec.Struct, frozen=True):
     Attributes
     ----------
     recovered_count
-        Those of its conditions that have succeeded since.
+        Number of its conditions that have succeeded since.
     fixes
-        What a person recorded as done about it in this cycle.
+        Fixes that a person recorded for it in this cycle.
     """
 
     cycle: int
@@ -78,7 +78,7 @@ class CauseOfCycle(msgspec.Struct, frozen=True):
 
 
 class CostOfCycle(msgspec.Struct, frozen=True):
-    """What a cycle has cost: the columns of ``CYCLES``."""
+    """The cost of a cycle: the columns of ``CYCLES``."""
 
     cycle: int
     job_count: int
@@ -96,20 +96,20 @@ class CauseLeft(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Escalation:
-    """The diagnostic report.
+    """The report for the person who decides.
 
     Attributes
     ----------
     cycle
-        The one that nobody has authorized.
+        The cycle that is not authorized.
     causes
-        What each cycle failed with.
+        Root causes of each cycle.
     cycles
-        What each cycle has cost.
+        Cost of each cycle.
     condition_count
-        Conditions that would run again.
+        Number of conditions to relaunch.
     estimate_usd
-        What they would cost; None = unknown.
+        Their estimated cost; None = unknown.
     recommendation
         One sentence.
     """
@@ -123,7 +123,7 @@ class Escalation:
     recommendation: str
 
     def document(self) -> Row:
-        """Give it as one JSON object."""
+        """Return the report as one JSON object."""
         return {
             "experiment_id": self.experiment_id,
             "cycle": self.cycle,
@@ -143,16 +143,16 @@ def escalation(
     condition_count: int,
     estimate_usd: Decimal | None,
 ) -> Escalation:
-    """Put the report together.
+    """Build the report.
 
     Parameters
     ----------
     con
-        Views of the experiment, at least for ``QUERIES``.
+        A connection with the views of the experiment, at least those of ``QUERIES``.
     experiment_id, cycle
-        What is asked for.
+        The experiment and the cycle to decide on.
     condition_count, estimate_usd
-        Of the cycle that would come.
+        Size and estimated cost of that cycle.
     """
     causes = typed_rows(con, CAUSES, CauseOfCycle)
     return Escalation(
@@ -167,7 +167,7 @@ def escalation(
 
 
 def _recommendation(causes: list[CauseOfCycle], left: list[CauseLeft], cycle: int) -> str:
-    """Advise by what the earlier cycles have shown: a cause that came back after its fix will come again."""
+    """Return a recommendation: a cause that came back after its fix will come back again."""
     seen_in: dict[str, list[int]] = {}
     for row in causes:
         seen_in.setdefault(row.root_cause_id, []).append(row.cycle)
@@ -178,15 +178,15 @@ def _recommendation(causes: list[CauseOfCycle], left: list[CauseLeft], cycle: in
     ]
     if stubborn:
         return (
-            f"do not run cycle {cycle} yet: {', '.join(stubborn)} came back in spite of its fix; find it "
-            "with one job by hand (sky jobs launch), and write down what can't be fixed: fmon issues"
+            f"do not run cycle {cycle} yet: {', '.join(stubborn)} came back despite its fix; find its "
+            "reason with a single job (sky jobs launch), and report what can't be fixed with fmon issues"
         )
     if left and all(row.remedy == "auto" for row in left):
         return (
-            f"cycle {cycle} may succeed if the outage is over: nothing is to be fixed, every cause left is "
-            "outside of the code and the settings"
+            f"cycle {cycle} may succeed if the outage is over: nothing needs a fix, every remaining cause is "
+            "outside the code and the settings"
         )
     if left:
         new = ", ".join(row.root_cause_id for row in left)
-        return f"cycle {cycle} may do once it is fixed: {new} came up only in the last cycle"
-    return f"cycle {cycle} would only run again what was cancelled or lost"
+        return f"cycle {cycle} may succeed after a fix: {new} appeared only in the last cycle"
+    return f"cycle {cycle} would only relaunch cancelled or lost conditions"

@@ -1,4 +1,4 @@
-"""What would be run again, in which cycle, by which commands and for how much."""
+"""Plan a relaunch: which conditions, in which cycle, with which commands, at what cost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fmon.model import Condition, Experiment
     from fmon.study import Study
 
-LISTED = """
+CANDIDATES = """
 select
     relaunch_candidate.condition_id,
     relaunch_candidate.job_id,
@@ -50,7 +50,7 @@ from cost_estimate
 
 SPENT = "select experiment_summary.cost_usd as spent_usd from experiment_summary"
 
-UNMENDED = """
+UNFIXED = """
 select condition.condition_id
 from condition
 inner join failure on condition.job_id = failure.job_id
@@ -59,8 +59,8 @@ where failure.remedy = 'unrecoverable' and relaunch_candidate.condition_id is nu
 order by condition.manifest_position
 """
 
-QUERIES = (LISTED, NEXT, ESTIMATES, SPENT, UNMENDED)
-"""What is asked here; ``connect`` makes the views for it."""
+QUERIES = (CANDIDATES, NEXT, ESTIMATES, SPENT, UNFIXED)
+"""The queries of this module; ``connect`` creates the views that they need."""
 
 WORDS = {
     "failed": "failed",
@@ -68,24 +68,24 @@ WORDS = {
     "cancelled": "cancelled by a person",
     "lost": "closed as lost",
 }
-"""How ``relaunch_candidate.reason`` is worded."""
+"""``relaunch_candidate.reason`` in words."""
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """A condition that may run again: the columns of ``LISTED``.
+    """A condition that may run again: the columns of ``CANDIDATES``.
 
     Attributes
     ----------
     job_id
-        Of its newest attempt.
+        Job of its newest attempt.
     reason
         A key of ``WORDS``.
     requires_request
         A person cancelled it.
     is_in_progress
-        The cycle was started already, and has no job of it yet.
+        Its cycle was already started, but it has no job in it yet.
     cycle
-        The one that it would run in.
+        The cycle in which it would run.
     """
 
     condition_id: str
@@ -100,20 +100,20 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class PlannedJob(Candidate, frozen=True):
-    """A condition to run again, with the command; None = the config does not have it any more."""
+    """A condition to relaunch, with the command; None = it is no longer in the config."""
 
     command: str | None
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """What a condition will cost; None = unknown: the columns of ``ESTIMATES``."""
+    """The estimated cost of a condition; None = unknown: the columns of ``ESTIMATES``."""
 
     condition_id: str
     estimate_usd: Decimal | None
 
 
 class Authorization(NamedTuple):
-    """A person's word that one cycle beyond the allowed ones may be run, and for how much."""
+    """A person's authorization of one cycle beyond the limit, with its budget."""
 
     cycle: int
     budget_usd: Decimal
@@ -122,35 +122,35 @@ class Authorization(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class RelaunchPlan:
-    """What would be run again.
+    """The plan of a relaunch.
 
     Attributes
     ----------
     cycle
-        The cycle that it would be.
-    is_carried_on
-        That cycle was started already, and interrupted.
+        The cycle of the relaunch.
+    is_resumed
+        That cycle was already started, and interrupted.
     jobs
-        Conditions to run again, in the order of the manifest.
+        Conditions to relaunch, in the order of the manifest.
     left_out
-        Conditions that a person cancelled, which run again only on request.
+        Conditions that a person cancelled, relaunched only on request.
     unselected
-        Further conditions that could be run again, which the selection leaves out.
+        Other conditions that could be relaunched but are not selected.
     not_candidates
-        Conditions that were selected by id, and are none of those to run again.
+        Conditions that were selected by id but can't be relaunched.
     unfixed
-        Conditions that failed with something unrecoverable about which no fix is recorded.
+        Conditions with an unrecoverable failure for which no fix is recorded.
     estimate_usd
-        What the jobs will cost; None = unknown.
+        Estimated cost of the jobs; None = unknown.
     spent_usd
-        What all jobs so far have cost; None = unknown.
+        Cost of all jobs so far; None = unknown.
     experiment, task, conditions
-        The config as it is now, its task YAML, its conditions by id.
+        The current config, its task YAML, its conditions by id.
     """
 
     experiment_id: str
     cycle: int
-    is_carried_on: bool
+    is_resumed: bool
     jobs: list[PlannedJob]
     left_out: list[str]
     unselected: list[str]
@@ -163,29 +163,29 @@ class RelaunchPlan:
     conditions: Mapping[str, Condition]
 
     def sentences(self) -> list[str]:
-        """Say what would be run again, and what not and why, for stderr."""
+        """Return what would be relaunched, and what not and why, for stderr."""
         reasons = Counter(row.reason for row in self.jobs)
         kinds = ", ".join(f"{count:,} {WORDS[each]}" for each, count in reasons.items())
         estimate = "of unknown cost" if self.estimate_usd is None else f"about {money(self.estimate_usd)}"
         spent = "" if self.spent_usd is None else f"; spent so far: {money(self.spent_usd)}"
-        begun = ", resumed" if self.is_carried_on else ""
-        said = [f"{self.experiment_id}: cycle {self.cycle}{begun}: {kinds}; {estimate}{spent}"]
+        resumed = ", resumed" if self.is_resumed else ""
+        sentences = [f"{self.experiment_id}: cycle {self.cycle}{resumed}: {kinds}; {estimate}{spent}"]
         if not self.jobs:
-            said = [f"{self.experiment_id}: nothing to relaunch"]
+            sentences = [f"{self.experiment_id}: nothing to relaunch"]
         if self.unselected:
-            said.append(f"not selected, left out: {listed(self.unselected)}")
+            sentences.append(f"not selected, left out: {listed(self.unselected)}")
         if self.not_candidates:
-            said.append(f"selected, but there is nothing to relaunch: {listed(self.not_candidates)}")
+            sentences.append(f"selected, but there is nothing to relaunch: {listed(self.not_candidates)}")
         if self.left_out:
-            told = listed(self.left_out)
-            said.append(f"cancelled by a person, only with --include-cancelled: {told}")
+            names = listed(self.left_out)
+            sentences.append(f"cancelled by a person, relaunched only with --include-cancelled: {names}")
         if self.unfixed:
-            told = listed(self.unfixed)
-            said.append(f"unrecoverable, only once its fix is recorded (fmon fix record): {told}")
-        return said
+            names = listed(self.unfixed)
+            sentences.append(f"unrecoverable, relaunched only after fmon fix record: {names}")
+        return sentences
 
     def over_budget(self) -> str | None:
-        """Compare the experiment's budget with what it will have cost; None = it is within the budget."""
+        """Return a sentence if the experiment would exceed its budget; None = it would not."""
         budget = self.experiment.limits.budget_usd
         if budget is None:
             return None
@@ -206,36 +206,36 @@ class RelaunchPlan:
 
     @property
     def condition_ids(self) -> list[str]:
-        """The conditions to run again."""
+        """The conditions to relaunch."""
         return [row.condition_id for row in self.jobs]
 
     @property
     def remedies(self) -> frozenset[str | None]:
-        """What is to be done about them, each once."""
+        """Their remedies, each once."""
         return frozenset(row.remedy for row in self.jobs)
 
 
 class Chosen(NamedTuple):
-    """Which conditions would be run again.
+    """The conditions of a relaunch.
 
     Attributes
     ----------
     cycle
-        The cycle that it would be.
-    is_carried_on
-        That cycle was started already, and interrupted.
+        The cycle of the relaunch.
+    is_resumed
+        That cycle was already started, and interrupted.
     jobs
-        The rows of ``LISTED`` to run again.
+        The candidates to relaunch.
     left_out
-        Conditions that a person cancelled, which run again only on request.
+        Conditions that a person cancelled, relaunched only on request.
     unselected
-        Further conditions that could be run again, which the selection leaves out.
+        Other conditions that could be relaunched but are not selected.
     not_candidates
-        Conditions that were selected by id, and are none of those to run again.
+        Conditions that were selected by id but can't be relaunched.
     """
 
     cycle: int
-    is_carried_on: bool
+    is_resumed: bool
     jobs: list[Candidate]
     left_out: list[str]
     unselected: list[str]
@@ -243,32 +243,32 @@ class Chosen(NamedTuple):
 
     @property
     def condition_ids(self) -> list[str]:
-        """The conditions to run again."""
+        """The conditions to relaunch."""
         return [row.condition_id for row in self.jobs]
 
 
 def choose(
     con: duckdb.DuckDBPyConnection, *, include_cancelled: bool, selected: Mapping[str, str] | None
 ) -> Chosen:
-    """Ask the views what would be run again.
+    """Read from the views which conditions to relaunch.
 
     Parameters
     ----------
     con
-        The views of the experiment, at least for ``QUERIES``.
+        A connection with the views of the experiment, at least those of ``QUERIES``.
     include_cancelled
         Include jobs that a person cancelled.
     selected
         The selected conditions and the words that select them; None = all.
     """
-    found = typed_rows(con, LISTED, Candidate)
-    begun = [row for row in found if row.is_in_progress]
-    candidates = begun or [row for row in found if include_cancelled or not row.requires_request]
+    found = typed_rows(con, CANDIDATES, Candidate)
+    in_progress = [row for row in found if row.is_in_progress]
+    candidates = in_progress or [row for row in found if include_cancelled or not row.requires_request]
     jobs = [row for row in candidates if selected is None or row.condition_id in selected]
     by_id_only = {name for name, word in (selected or {}).items() if name == word}
     return Chosen(
         cycle=jobs[0].cycle if jobs else column(con, NEXT)[0],
-        is_carried_on=bool(begun),
+        is_resumed=bool(in_progress),
         jobs=jobs,
         left_out=[row.condition_id for row in found if row.requires_request and row not in candidates],
         unselected=[row.condition_id for row in candidates if row not in jobs],
@@ -283,14 +283,14 @@ def plan_relaunch(
     include_cancelled: bool,
     selected: Mapping[str, str] | None,
 ) -> RelaunchPlan:
-    """Find out what would be run again.
+    """Return the plan of a relaunch.
 
     Parameters
     ----------
     study
         The experiment.
     con
-        Its views, at least for ``QUERIES``.
+        A connection with its views, at least those of ``QUERIES``.
     include_cancelled
         Include jobs that a person cancelled.
     selected
@@ -307,7 +307,7 @@ def plan_relaunch(
     return RelaunchPlan(
         experiment_id=study.experiment_id,
         cycle=chosen.cycle,
-        is_carried_on=chosen.is_carried_on,
+        is_resumed=chosen.is_resumed,
         jobs=[
             PlannedJob(**asdict(row), command=_command(study, by_id.get(row.condition_id), chosen.cycle))
             for row in chosen.jobs
@@ -315,7 +315,7 @@ def plan_relaunch(
         left_out=chosen.left_out,
         unselected=chosen.unselected,
         not_candidates=chosen.not_candidates,
-        unfixed=column(con, UNMENDED),
+        unfixed=column(con, UNFIXED),
         estimate_usd=_estimate(typed_rows(con, ESTIMATES, Estimate), set(chosen.condition_ids)),
         spent_usd=column(con, SPENT)[0],
         experiment=study.experiment,
@@ -325,16 +325,16 @@ def plan_relaunch(
 
 
 def _command(study: Study, condition: Condition | None, cycle: int) -> str | None:
-    """Write the launch of a job; None where the config has the condition no more, which F5 refuses."""
+    """Return the command of a job; None if the condition is no longer in the config, which F5 forbids."""
     if condition is None:
         return None
     envs = job_envs(study.experiment, condition, experiment_id=study.experiment_id, cycle=cycle)
     return typed_launch(study.task, condition, envs)
 
 
-def _estimate(estimates: list[Estimate], wanted: set[str]) -> Decimal | None:
-    """Add up what is known for each of the conditions; None where it is unknown for one."""
-    known = [row.estimate_usd for row in estimates if row.condition_id in wanted]
+def _estimate(estimates: list[Estimate], condition_ids: set[str]) -> Decimal | None:
+    """Return the sum of the estimates; None if one is unknown."""
+    known = [row.estimate_usd for row in estimates if row.condition_id in condition_ids]
     total = Decimal(0)
     for each in known:
         if each is None:

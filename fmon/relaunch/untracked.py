@@ -1,4 +1,4 @@
-"""What the manifest tracks, compared with the config and the queue: what rule F5 judges."""
+"""Compare the manifest with the config and the queue, for rule F5."""
 
 from __future__ import annotations
 
@@ -35,31 +35,31 @@ order by job.job_id
 """
 
 QUERIES = (ATTEMPTS, OPEN_DUPLICATES)
-"""What is asked here; ``connect`` makes the views for it."""
+"""The queries of this module; ``connect`` creates the views that they need."""
 
 
 def untracked_faults(study: Study, con: duckdb.DuckDBPyConnection, *, cycle: int) -> list[str]:
-    """Say what the manifest does not track.
+    """Return what the manifest does not track.
 
     Parameters
     ----------
     study
         The experiment.
     con
-        Its views, at least for ``QUERIES``.
+        A connection with its views, at least those of ``QUERIES``.
     cycle
-        The one to launch: jobs of it that are up already need not have been seen by a poll.
+        The cycle to launch: its jobs that already exist need not have been seen by a poll.
     """
     attempts = typed_rows(con, ATTEMPTS, TrackedAttempt, {"cycle": cycle})
     return config_faults(study) + f5_faults(attempts, typed_rows(con, OPEN_DUPLICATES, DuplicateJob))
 
 
 def config_faults(study: Study) -> list[str]:
-    """Say where manifest and config differ; a config that can't be read is said too."""
+    """Return how manifest and config differ, or that the config can't be read."""
     entries = [entry.condition for entry in study.manifest.jobs]
     try:
         experiment = study.experiment
     except ConfigError as fault:
-        return [f"its config can't be used: {fault}"]
+        return [f"the config can't be used: {fault}"]
     configured = [condition.condition_id for condition in experiment.conditions]
     return f5_config_faults(configured, entries, expected_count=study.manifest.expected_job_count)

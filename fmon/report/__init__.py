@@ -1,1 +1,1 @@
-"""What a report is made of: words, JSON, the page. Pure: rows of views in, text out."""
+"""Phase 6: the report, its page, comparisons, the audit and issues."""

@@ -1,4 +1,4 @@
-"""Audit: the rules F1 to F5 and five criteria of quality, compared with what really happened.
+"""Audit: check rules F1 to F5 and five quality criteria against what happened.
 
 Reads the views, the manifest and the config; writes nothing.
 """
@@ -35,12 +35,12 @@ MANIFEST_RULE = "F5 factorial manifest"
 
 
 class AuditRow(msgspec.Struct, frozen=True):
-    """A rule, or a criterion of it, and whether it was kept: the columns of ``AUDIT``.
+    """A rule, or one of its criteria, and whether it was followed: the columns of ``AUDIT``.
 
     Attributes
     ----------
     rule
-        1 to 5.
+        Number of the rule, 1 to 5.
     """
 
     criterion: str
@@ -51,7 +51,7 @@ class AuditRow(msgspec.Struct, frozen=True):
 
 
 def audit(study: Study) -> list[AuditRow]:
-    """Hold every rule and criterion against what happened; each passes or fails with its evidence.
+    """Check every rule and criterion against what happened; each passes or fails with its evidence.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def audit(study: Study) -> list[AuditRow]:
     Returns
     -------
     list of AuditRow
-        By rule, each before its criteria.
+        The rows by rule, each rule before its criteria.
     """
     found = typed_rows(study.connect((AUDIT,)), AUDIT, AuditRow)
     untracked = config_faults(study)
@@ -69,12 +69,12 @@ def audit(study: Study) -> list[AuditRow]:
 
 
 def exit_status(audited: Iterable[AuditRow]) -> int:
-    """Give the exit code: 0, else 20 + the first rule that was not kept."""
+    """Return the exit code: 0, or 20 + the number of the first rule that was not followed."""
     return next((20 + row.rule for row in audited if not row.is_ok), 0)
 
 
 def _with(row: AuditRow, untracked: list[str]) -> AuditRow:
-    """Add what the view can't see because it stands in the config."""
+    """Add what only the config shows, and not the view."""
     if not untracked:
         return row
     evidence = untracked if row.is_ok else [row.evidence, *untracked]

@@ -1,7 +1,7 @@
 """Compare: what changed from one experiment to the next.
 
-Reads the views of all experiments of the folder: an error is new only where none of the older ones had it.
-Writes the page where one is asked for, and nothing else.
+Reads the views of all experiments in the data directory: an error is new only if no older one had it.
+Writes the page if one is requested, and nothing else.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
     from fmon.warehouse.result import Row
 
-MOST_IN_A_NAME = 2
-"""Experiments that a page is named after; of more the first, the last and how many: names have 255 bytes."""
+MAX_IN_A_NAME = 2
+"""Experiments in the name of a page; of more the first, the last and their number: names have 255 bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """What changed from each experiment to the next one given, and the page that shows it."""
+    """What changed from each experiment to the next, and the page that shows it."""
 
     changes: list[Change]
     html: Path | None
 
     def objects(self) -> list[Row]:
-        """Give what ``-o json`` prints: one object per pair of experiments."""
+        """Return what ``-o json`` prints: one object per pair of experiments."""
         return [change.row() for change in self.changes]
 
 
@@ -53,11 +53,11 @@ def compare(
     data
         Data directory.
     experiments
-        Ids or unique starts of them, two or more, the older ones first.
+        Ids or unique prefixes, two or more, the older ones first.
     out
-        Folder for the page; None = no page.
+        Directory for the page; None = no page.
     now
-        The clock that open jobs are measured by [UTC]; None = the wall clock.
+        Time up to which open jobs are measured [UTC]; None = the wall clock.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def compare(
     Raises
     ------
     ConfigError
-        Fewer than two experiments, the same one twice, or none of that name.
+        There are fewer than two experiments, the same one twice, or one that does not exist.
     ManifestError, StoreError
         The files of one of them can't be used.
     """
@@ -84,18 +84,18 @@ def compare(
 def _ids(data: Path, experiments: Sequence[str]) -> list[str]:
     ids = [find(data, name).experiment_id for name in experiments]
     if len(ids) < 2:
-        raise ConfigError("fmon compare needs two experiments or more, the older one first")
-    if twice := next((name for name in ids if ids.count(name) > 1), None):
-        raise ConfigError(f"{twice} can't be compared with itself; name each experiment once")
+        raise ConfigError("fmon compare needs two or more experiments, the older one first")
+    if repeated := next((name for name in ids if ids.count(name) > 1), None):
+        raise ConfigError(f"{repeated} can't be compared with itself; name each experiment once")
     return ids
 
 
 def _connect(data: Path, ids: list[str], *, now: datetime | None) -> duckdb.DuckDBPyConnection:
-    """Bind all experiments; one that was left out as broken is only forgiven where it is not compared."""
+    """Bind all experiments; a broken one that was left out is an error only if it is compared."""
     con = connect(data, now=now, queries=queries.QUERIES)
     bound = set(column(con, "select experiment_id from experiment"))
     for left_out in set(ids) - bound:
-        connect(data, left_out, queries=queries.QUERIES)  # says what is wrong with it
+        connect(data, left_out, queries=queries.QUERIES)  # raises the error
     return con
 
 
@@ -116,5 +116,5 @@ def _change(con: duckdb.DuckDBPyConnection, before: str, after: str) -> Change:
 
 
 def _name(ids: list[str]) -> str:
-    named = [ids[0], ids[-1]]
-    return "_".join(["compare", *named, *([str(len(ids))] if len(ids) > MOST_IN_A_NAME else [])])
+    ends = [ids[0], ids[-1]]
+    return "_".join(["compare", *ends, *([str(len(ids))] if len(ids) > MAX_IN_A_NAME else [])])

@@ -1,6 +1,6 @@
-"""What ``fmon compare`` asks of the views about two experiments.
+"""The queries of ``fmon compare`` about two experiments.
 
-Each query takes ``$before`` and ``$after``; what they mean is said in the macros of ``sql/`` that they read.
+Each takes ``$before`` and ``$after``; the macros of ``sql/`` that they read define their meaning.
 """
 
 CONDITIONS = """
@@ -144,4 +144,4 @@ order by state_change.change desc, state_change.manifest_position
 """
 
 QUERIES = (CONDITIONS, OUTSIDE, SUMMARY, MATCHED_SUMMARY, COVERAGE, CAUSES, SUSPECTS, STATE_CHANGES)
-"""All of them; ``connect`` makes the views for it."""
+"""The queries of this module; ``connect`` creates the views that they need."""

@@ -1,4 +1,4 @@
-"""What changed from one experiment to the next, and how it is said to people."""
+"""What changed from one experiment to the next, in words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fmon.text import cost, duration, money
 
 STATE_CHANGES = ("recovered", "regressed")
 CHANGES = ("new", "returned", "recurring", "unexamined", "unproven", "fixed")
-"""What became of a cause, the worst first."""
+"""How a cause changed, the worst first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +25,9 @@ class Change:
     Attributes
     ----------
     conditions
-        How many match, and how many there are.
+        Number of matching conditions, and of all.
     experiment_summary, matched_summary
-        Before and after; the second over common conditions only, empty without any.
+        Before and after; the latter over common conditions only, empty if there are none.
     outside
         Cells that only one of them has.
     """
@@ -44,12 +44,12 @@ class Change:
     outside: list[Row]
 
     def row(self) -> Row:
-        """Give it as one object, for JSON."""
+        """Return the change as one JSON object."""
         return asdict(self)
 
 
 class Measure(NamedTuple):
-    """A number of both experiments, as text; of the common conditions too where it can be told."""
+    """A number of both experiments, as text; also over the common conditions if it is known."""
 
     name: str
     before: str
@@ -59,7 +59,7 @@ class Measure(NamedTuple):
 
 
 def headline(change: Change) -> str:
-    """Say in one sentence what became of the common conditions."""
+    """Return the outcome of the common conditions in one sentence."""
     if not change.matched_summary:
         return "no condition in common"
     before, after = change.matched_summary
@@ -72,24 +72,24 @@ def headline(change: Change) -> str:
 
 
 def matching(change: Change) -> list[str]:
-    """Say what was matched by what, and what is outside."""
+    """Return which conditions were matched, by which factors, and which were not."""
     found = change.conditions
     shared = list(dict.fromkeys(row["factor"] for row in change.coverage if row["is_shared"]))
-    said = [
+    sentences = [
         f"{found['matched_cell_count']:,} cells in common by {', '.join(shared) or 'no factor'}: "
         f"{found['before_matched_count']:,} of {found['before_condition_count']:,} conditions before, "
         f"{found['after_matched_count']:,} of {found['after_condition_count']:,} after"
     ]
     for side in ("before", "after"):
         if projected := _factors(change.coverage, side):
-            said.append(f"projected out, only {side}: {', '.join(projected)}")
+            sentences.append(f"projected out, only {side}: {', '.join(projected)}")
         if levels := _levels(change.coverage, side):
-            said.append(f"outside, only {side}: {', '.join(levels)}")
-    return said
+            sentences.append(f"outside, only {side}: {', '.join(levels)}")
+    return sentences
 
 
 def measures(change: Change) -> list[Measure]:
-    """Write the numbers of both experiments, whole and over the common conditions."""
+    """Return the numbers of both experiments, over all and over the common conditions."""
     rows = [*change.experiment_summary, *(change.matched_summary or [{}, {}])]
     counts = ("condition", "succeeded", "failed", "cancelled", "open", "missing", "cycle", "job")
     listed = [
@@ -108,54 +108,54 @@ def measures(change: Change) -> list[Measure]:
 
 
 def figures(change: Change) -> list[tuple[str, str, str]]:
-    """Write what is looked for first: its name, its value before and after, and what it is of.
+    """Return the key figures: name, value before and after, and what they cover.
 
-    Over the common conditions where there are any: of different grids the whole can't be compared.
+    They cover the common conditions if there are any, since entire grids that differ can't be compared.
     """
-    said = {each.name: each for each in measures(change)}
+    by_name = {each.name: each for each in measures(change)}
     changed = Counter(cause["change"] for cause in change.causes)
     counts = Counter(row["change"] for row in change.state_changes)
     rest = [f"{changed[name]:,} {name}" for name in CHANGES if name != "fixed" and changed[name]]
     return [
-        _figure(change, "succeeded", said),
-        _figure(change, "cost per success", said),
+        _figure(change, "succeeded", by_name),
+        _figure(change, "cost per success", by_name),
         (
             "causes fixed",
             f"{changed['fixed']:,} of {sum(cause['before_attempt_count'] > 0 for cause in change.causes):,}",
             ", ".join(rest) or "no other",
         ),
         ("conditions recovered", f"{counts['recovered']:,}", f"{counts['regressed']:,} regressed"),
-        _figure(change, "failures noticed after", said),
+        _figure(change, "failures noticed after", by_name),
     ]
 
 
 def proof(cause: Row) -> str:
-    """Say what speaks for the word that stands before a cause."""
-    change, struck = cause["change"], cause["matched_cell_count"]
+    """Return the evidence for the change of a cause."""
+    change, affected = cause["change"], cause["matched_cell_count"]
     if change == "fixed":
-        return f"{cause['succeeded_cell_count']:,} of the {struck:,} common cells it affected succeed now"
+        return f"{cause['succeeded_cell_count']:,} of the {affected:,} common cells it affected succeed now"
     if change == "unproven":
-        none = f"none of the {struck:,} common cells it affected has succeeded"
-        said = none if struck else "it affected no common cell"
+        none = f"none of the {affected:,} common cells it affected has succeeded"
+        text = none if affected else "it affected no common cell"
     elif change == "returned":
         count = cause["earlier_count"]
-        said = f"seen in {count:,} older {'experiment' if count == 1 else 'experiments'}, not before"
+        text = f"seen in {count:,} older {'experiment' if count == 1 else 'experiments'}, not before"
     else:
-        said = ""
+        text = ""
     if cause["root_cause_change"] == change:
-        return said
+        return text
     other = f"its root cause is {cause['root_cause_change']}, with another signature"
-    return f"{said}; {other}" if said else other
+    return f"{text}; {other}" if text else other
 
 
 def level_list(levels: dict[str, str]) -> str:
-    """Write factor levels in one line."""
+    """Format factor levels in one line."""
     return ", ".join(f"{factor}={level}" for factor, level in levels.items()) or "everything"
 
 
-def _figure(change: Change, name: str, said: dict[str, Measure]) -> tuple[str, str, str]:
-    """Write a measure as before and after, of the common conditions where it can be told of them."""
-    each, total = said[name], said["conditions"]
+def _figure(change: Change, name: str, by_name: dict[str, Measure]) -> tuple[str, str, str]:
+    """Format a measure before and after, over the common conditions if it is known for them."""
+    each, total = by_name[name], by_name["conditions"]
     is_common = bool(change.matched_summary and (each.before_matched or each.after_matched))
     first = 3 if is_common else 1
     values = list(each[first : first + 2])
@@ -165,7 +165,7 @@ def _figure(change: Change, name: str, said: dict[str, Measure]) -> tuple[str, s
 
 
 def _factors(coverage: list[Row], side: str) -> list[str]:
-    """List the factors that only one side has, with how many levels."""
+    """List the factors that only one side has, with their number of levels."""
     alone = [row for row in coverage if not row["is_shared"] and row[f"{side}_expected_count"]]
     return [f"{factor} ({count:,})" for factor, count in Counter(row["factor"] for row in alone).items()]
 

@@ -1,6 +1,6 @@
-"""What the report asks of the views about failures: causes, suspects, where they occurred, what was done.
+"""The queries of the report about failures: causes, suspects, where they occurred, what was done.
 
-As in ``queries``: selects, bounded here, each with how many rows there are in all.
+As in ``queries``, lists are bounded here, and each row has the number of all rows.
 """
 
 from fmon.diagnose.root_causes import SUSPECT
@@ -38,8 +38,8 @@ order by cause.failed_count desc, cause.cost_usd desc nulls last, cause.root_cau
 limit $most
 """
 
-# How many conditions failed with how many causes, whatever the page has room for.
-STRUCK = """
+# How many conditions failed with how many causes, including those that the page has no room for.
+FAILURE_SUMMARY = """
 select
     failure_summary.failed_count,
     failure_summary.unexamined_count,
@@ -143,7 +143,7 @@ order by kill_switch.firing_id
 limit $most
 """
 
-# How soon failures were noticed; the clocks of two machines can make it less than nothing.
+# How soon failures were noticed; it can be negative if the clocks of two machines differ.
 DETECTION = """
 select
     failure_summary.attempt_count as failed_count,

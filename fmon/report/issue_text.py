@@ -1,7 +1,7 @@
 """The text of an issue about a root cause, as GitHub's Markdown.
 
-Whatever comes from jobs, logs, configs and people stands in code: there GitHub makes no mention, reference,
-link or HTML of it. The fence, or the run of backticks, is longer than any inside.
+Text from jobs, logs, configs and people is formatted as code, which GitHub does not turn into mentions,
+references, links or HTML. The fence, or the run of backticks, is longer than any inside.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from fmon.causes.taxonomy import strategy
-from fmon.diagnose.excerpt import MOST_AROUND, narrowed
+from fmon.diagnose.excerpt import MAX_AROUND, narrowed
 from fmon.text import clock, cost, cut
 
 if TYPE_CHECKING:
@@ -24,33 +24,33 @@ if TYPE_CHECKING:
 
     from fmon.diagnose.excerpt import Excerpt
 
-MOST_CONDITIONS = 50
-MOST_SUSPECTS = 5
-MOST_FIXES = 20
-MOST_FILES = 10
-MOST_CHARACTERS = 500
-"""Of one piece of foreign text; together they keep a body far below GitHub's 65,536 characters."""
+MAX_CONDITIONS = 50
+MAX_SUSPECTS = 5
+MAX_FIXES = 20
+MAX_FILES = 10
+MAX_CHARACTERS = 500
+"""Length of one piece of untrusted text; these limits keep a body far below GitHub's 65,536 characters."""
 TITLE_CHARACTERS = 120
 EXCERPT_CHARACTERS = 300
-"""Of one line of a log excerpt."""
+"""Length of one line of a log excerpt."""
 
 REASONS = {
-    "unrecoverable": "Nothing that fmon may do puts it right: a person has to.",
-    "out_of_cycles": "Its conditions still fail after the last relaunch that is allowed (rule F4).",
+    "unrecoverable": "fmon can't fix this automatically: it needs a person.",
+    "out_of_cycles": "Its conditions still fail after the last allowed relaunch (rule F4).",
 }
 
 _MARKER = re.compile(r"<!-- fmon: root_cause=(\S+) signature=\S+ experiment=(\S+) -->")
 
 
 class Issue(msgspec.Struct, frozen=True):
-    """A root cause that needs a person: columns of view ``issue``, and what its text says of the experiment.
+    """A root cause that needs a person: columns of view ``issue``, and of its experiment.
 
     Attributes
     ----------
     now_at
         The clock of the views [UTC].
     url
-        Of the issue that was filed about it; None = none by fmon.
+        URL of the issue that fmon filed about it; None = none.
     """
 
     experiment_id: str
@@ -91,10 +91,10 @@ class AffectedCondition(msgspec.Struct, frozen=True):
 
 
 def key_of(root_cause_id: str) -> str:
-    """Give the word that an issue about a root cause is searched by.
+    """Return the search key of the issue about a root cause.
 
-    GitHub's search takes words apart at punctuation and may leave HTML comments out: so it is letters and
-    digits, and stands in plain sight.
+    GitHub's search splits words at punctuation and may ignore HTML comments, so the key consists of
+    letters and digits and is part of the visible text.
 
     Examples
     --------
@@ -105,23 +105,23 @@ def key_of(root_cause_id: str) -> str:
 
 
 def marker(root_cause_id: str, signature: str | None, experiment_id: str) -> str:
-    """Write the hidden line that tells whose issue, and of which experiment, a text is."""
+    """Return the hidden line that names the root cause and the experiment of a text."""
     parts = map(_quoted, (root_cause_id, signature or "none", experiment_id))
     return "<!-- fmon: root_cause={} signature={} experiment={} -->".format(*parts)
 
 
 def is_about(text: str, root_cause_id: str) -> bool:
-    """Tell whether a text is the body of an issue about a root cause."""
+    """Return whether a text is the body of an issue about a root cause."""
     return any(found[0] == _quoted(root_cause_id) for found in _MARKER.findall(text))
 
 
-def tells_of(text: str, root_cause_id: str, experiment_id: str) -> bool:
-    """Tell whether a body or a comment already says that the cause was met in an experiment."""
+def mentions(text: str, root_cause_id: str, experiment_id: str) -> bool:
+    """Return whether a body or a comment already reports the cause for an experiment."""
     return (_quoted(root_cause_id), _quoted(experiment_id)) in _MARKER.findall(text)
 
 
 def file_name(root_cause_id: str) -> str:
-    """Name the Markdown file of a cause; causes of different names have different files.
+    """Return the name of a cause's Markdown file; different causes have different files.
 
     Examples
     --------
@@ -134,25 +134,25 @@ def file_name(root_cause_id: str) -> str:
 
 
 def title(issue: Issue) -> str:
-    """Write the title: one line."""
-    named = f"{issue.category}/{issue.subcategory}" if issue.subcategory else issue.category
-    said = " ".join((issue.evidence or issue.root_cause).split())
-    return f"[fmon] {named}: {cut(said, TITLE_CHARACTERS)}"
+    """Return the title: one line."""
+    name = f"{issue.category}/{issue.subcategory}" if issue.subcategory else issue.category
+    text = " ".join((issue.evidence or issue.root_cause).split())
+    return f"[fmon] {name}: {cut(text, TITLE_CHARACTERS)}"
 
 
 def body(
     issue: Issue, conditions: Sequence[AffectedCondition], statements: Sequence[str], excerpt: Excerpt | None
 ) -> str:
-    """Write the body.
+    """Return the body.
 
     Parameters
     ----------
     issue
         The cause.
     conditions
-        Those that fail with it.
+        Conditions that fail with it.
     statements
-        What is suspected of it: column ``statement`` of view ``suspect``.
+        Its suspects: column ``statement`` of view ``suspect``.
     excerpt
         The stored log around the evidence; None = there is none.
     """
@@ -179,7 +179,7 @@ def body(
 def recurrence(
     issue: Issue, conditions: Sequence[AffectedCondition], statements: Sequence[str], excerpt: Excerpt | None
 ) -> str:
-    """Write the comment on a cause that came back in another experiment; arguments as ``body``."""
+    """Return the comment about a cause that came back in another experiment; parameters as in ``body``."""
     return "\n".join(
         [
             *_opening(issue),
@@ -196,22 +196,22 @@ def recurrence(
 
 
 def code(text: str) -> str:
-    """Write foreign text as code within a line.
+    """Format untrusted text as inline code.
 
     Examples
     --------
     >>> code("ask @ada `now`")
     '`` ask @ada `now` ``'
     """
-    shown = _harmless(" ".join(cut(text, MOST_CHARACTERS).split()))
+    shown = _harmless(" ".join(cut(text, MAX_CHARACTERS).split()))
     ticks = "`" * (_longest_run(shown) + 1)
     space = " " if shown.startswith("`") or shown.endswith("`") or not shown else ""
     return f"{ticks}{space}{shown}{space}{ticks}"
 
 
 def fenced(lines: Iterable[str]) -> list[str]:
-    """Write foreign lines as a block of code."""
-    shown = [_harmless(cut(line, MOST_CHARACTERS)) for line in lines]
+    """Format untrusted lines as a block of code."""
+    shown = [_harmless(cut(line, MAX_CHARACTERS)) for line in lines]
     fence = "`" * max(3, 1 + max(map(_longest_run, shown), default=0))
     return [f"{fence}text", *shown, fence]
 
@@ -221,7 +221,7 @@ def _opening(issue: Issue) -> list[str]:
 
 
 def _figures(issue: Issue) -> Iterator[str]:
-    """Say whose, how many, when and what it cost."""
+    """Yield the experiment, the counts, the times and the cost."""
     yield f"- root cause {code(issue.root_cause_id)}, confidence {issue.confidence:.2f}"
     yield f"- experiment {code(issue.experiment_id)}"
     yield f"- conditions: {issue.condition_count:,} of {issue.experiment_condition_count:,}"
@@ -235,7 +235,7 @@ def _figures(issue: Issue) -> Iterator[str]:
 
 
 def _evidence(issue: Issue, excerpt: Excerpt | None) -> Iterator[str]:
-    """Show the line that decided, in its log where that is stored."""
+    """Yield the line that decided, within its log if that is stored."""
     yield "## Evidence"
     yield ""
     line = issue.evidence_line
@@ -250,7 +250,7 @@ def _evidence(issue: Issue, excerpt: Excerpt | None) -> Iterator[str]:
     else:
         yield from fenced(
             f"{'>' if line['is_marked'] else ' '} {line['text']}"
-            for line in narrowed(excerpt, around=MOST_AROUND, characters=EXCERPT_CHARACTERS)
+            for line in narrowed(excerpt, around=MAX_AROUND, characters=EXCERPT_CHARACTERS)
         )
     yield ""
 
@@ -258,10 +258,10 @@ def _evidence(issue: Issue, excerpt: Excerpt | None) -> Iterator[str]:
 def _conditions(issue: Issue, conditions: Sequence[AffectedCondition]) -> Iterator[str]:
     yield "## Conditions"
     yield ""
-    for row in conditions[:MOST_CONDITIONS]:
+    for row in conditions[:MAX_CONDITIONS]:
         status = code(row.status)
         yield f"- {code(row.condition_id)}: job {row.job_id}, cycle {row.cycle}, {status}"
-    yield from _more(issue.condition_count, MOST_CONDITIONS)
+    yield from _more(issue.condition_count, MAX_CONDITIONS)
     yield ""
 
 
@@ -270,9 +270,9 @@ def _suspects(statements: Sequence[str]) -> Iterator[str]:
     yield ""
     if not statements:
         yield "No combination of factor levels explains it."
-    for statement in statements[:MOST_SUSPECTS]:
+    for statement in statements[:MAX_SUSPECTS]:
         yield f"- {code(statement)}"
-    yield from _more(len(statements), MOST_SUSPECTS)
+    yield from _more(len(statements), MAX_SUSPECTS)
     yield ""
 
 
@@ -281,21 +281,21 @@ def _fixes(fixes: Sequence[str]) -> Iterator[str]:
     yield ""
     if not fixes:
         yield "None is recorded (`fmon fix record`)."
-    for fix in fixes[:MOST_FIXES]:
+    for fix in fixes[:MAX_FIXES]:
         yield f"- {code(fix)}"
-    yield from _more(len(fixes), MOST_FIXES)
+    yield from _more(len(fixes), MAX_FIXES)
     yield ""
 
 
 def _files(files: Sequence[str]) -> Iterator[str]:
     if files:
         yield ""
-        yield f"Files that its log names: {', '.join(map(code, files[:MOST_FILES]))}"
+        yield f"Files that its log names: {', '.join(map(code, files[:MAX_FILES]))}"
 
 
 def _closing(issue: Issue) -> Iterator[str]:
     command = f"fmon logs {issue.evidence_job_id} -e {issue.experiment_id}"
-    yield f"The whole log: {code(command)}."
+    yield f"The entire log: {code(command)}."
     yield ""
     yield f"<sub>Written by fmon as of {clock(issue.now_at)}; key {key_of(issue.root_cause_id)}.</sub>"
     yield ""
@@ -311,10 +311,10 @@ def _longest_run(text: str) -> int:
 
 
 def _harmless(text: str) -> str:
-    """Leave no way to forge a marker: fmon believes the ones it finds in issues."""
+    """Prevent forged markers: fmon trusts the markers that it finds in issues."""
     return text.replace("<!--", "<! --")
 
 
 def _quoted(text: str) -> str:
-    """Write a name so that it can neither end the hidden comment nor hold a blank."""
+    """Quote a name so that it can neither end the hidden comment nor contain a space."""
     return quote(text, safe="/").replace("--", "-%2D")

@@ -1,7 +1,7 @@
 """Phase 6, issues: an issue per root cause that needs a person, filed on request.
 
-Reads view ``issue``; writes Markdown files and events. Filing looks before it acts, so that it may be killed
-between any two steps and called again (docs/decisions/0021).
+Reads view ``issue``; writes Markdown files and events. Filing searches before it writes, so that it can be
+interrupted between any two steps and run again (docs/decisions/0021).
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from fmon.warehouse.result import Row
 
 LOCK_WAIT_S = 600.0
-"""Two that file at the same time would both look and both find nothing: one waits for the other."""
+"""Two processes that file at the same time would both find no issue, so one waits for the other."""
 
 COLUMNS = ("root_cause_id", "reason", "condition_count", "cost_usd", "file", "done", "url")
-"""What is told of each issue; ``done`` is what this call did about it."""
+"""Columns of the output; ``done`` is what this call did about the issue."""
 
 ISSUES = """
 select
@@ -97,7 +97,7 @@ order by suspect.round, suspect.p_holm, suspect.statement
 """
 
 QUERIES = (ISSUES, CONDITIONS, SUSPECTS, UNFINISHED, FAILURES)
-"""What is asked; ``connect`` makes the views for it."""
+"""The queries of this module; ``connect`` creates the views that they need."""
 
 
 def issues(
@@ -110,29 +110,29 @@ def issues(
     study
         The experiment.
     out
-        Folder of the reports; the files are in ``issues/<experiment_id>/`` of it.
+        Directory of the reports; the files are in its folder ``issues/<experiment_id>/``.
     open_tracker
-        Gives where issues are filed; None = only files are written. A recording's are never filed.
+        Opens the issue tracker; None = only write files. Issues of a replay are never filed.
     now
         The clock [UTC].
 
     Yields
     ------
     dict
-        One per cause, with the keys of COLUMNS. ``done``: written, created, commented (the issue of an
-        earlier experiment), known (filed before), dry_run (a recording: nothing leaves the machine).
+        One per cause, with the keys of COLUMNS. ``done``: written, created, commented (on the issue
+        of an earlier experiment), known (filed before), dry_run (a replay: nothing is sent).
 
     Raises
     ------
     RuleError
         F1 or F2 forbids filing: an issue about half of the failures would be wrong. The files are written.
     GitHubError
-        An issue could not be filed; those before it are, and the next call resumes.
+        An issue could not be filed; earlier ones are filed, and the next call resumes.
     """
     con = study.connect(QUERIES, now=now)
     written = list(_written(study.store, con, out))
     if open_tracker is None:
-        yield from (_told(each, "written") for each in written)
+        yield from (_row(each, "written") for each in written)
         return
     f1_wait_for_terminal(unfinished(con))
     f2_aggregate_before_fix(failures(con))
@@ -140,20 +140,20 @@ def issues(
         return
     tracker = None if written[0].issue.is_replayed else open_tracker()
     with lock(issues_lock(study.data), wait_s=LOCK_WAIT_S):
-        stored = StoredExperiment(study.store)  # what has been filed is known only under the lock
+        stored = StoredExperiment(study.store)  # read under the lock what has been filed
         for each in written:
-            yield _told(each, *_filed(stored, each, tracker, now=now))
+            yield _row(each, *_filed(stored, each, tracker, now=now))
 
 
 class Suspicion(msgspec.Struct, frozen=True):
-    """A column of ``SUSPECTS``."""
+    """The statement of a suspect: a column of ``SUSPECTS``."""
 
     statement: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """A cause with its texts, and the file with them; ``recurrence`` is the comment where it came back."""
+    """A cause with its texts and their file; ``recurrence`` is the comment for a cause that came back."""
 
     issue: Issue
     title: str
@@ -184,7 +184,7 @@ def _written(store: Store, con: duckdb.DuckDBPyConnection, out: Path) -> Iterato
         yield written
 
 
-def _told(written: Written, done: str, url: str | None = None) -> Row:
+def _row(written: Written, done: str, url: str | None = None) -> Row:
     issue = written.issue
     return {
         "root_cause_id": issue.root_cause_id,
@@ -200,7 +200,7 @@ def _told(written: Written, done: str, url: str | None = None) -> Row:
 def _filed(
     stored: StoredExperiment, written: Written, tracker: GitHub | None, *, now: datetime
 ) -> tuple[str, str | None]:
-    """See to it that the cause has an issue that tells of this experiment; say what was done, and its URL."""
+    """Make sure that an issue reports the cause for this experiment; return what was done, and its URL."""
     repository = tracker.repository if tracker else None
     issue = written.issue
     cause = issue.root_cause_id
@@ -216,7 +216,7 @@ def _filed(
         stored.append(IssueIntentEvent(**about, action="create"))
         labels = ["fmon", f"fmon-{issue.reason.replace('_', '-')}"]
         done, action, url = "created", "create", tracker.create(written.title, written.body, labels)
-    elif _tells(tracker, found, issue):
+    elif _mentions(tracker, found, issue):
         done, action, url = "known", "find", found.url
     else:
         stored.append(IssueIntentEvent(**about, action="comment", url=found.url))
@@ -232,11 +232,11 @@ def _find(tracker: GitHub, root_cause_id: str) -> Found | None:
     for found in (tracker.search(word), tracker.labelled("fmon")):
         about = [issue for issue in found if issue_text.is_about(issue.body, root_cause_id)]
         if about:
-            # Two of them are a person's doing: the open one counts, then the older one.
+            # If a person filed a second one, the open one counts, then the older one.
             return min(about, key=lambda issue: (issue.state != "open", issue.number))
     return None
 
 
-def _tells(tracker: GitHub, found: Found, issue: Issue) -> bool:
+def _mentions(tracker: GitHub, found: Found, issue: Issue) -> bool:
     texts = (found.body, *tracker.comments(found.number))
-    return any(issue_text.tells_of(text, issue.root_cause_id, issue.experiment_id) for text in texts)
+    return any(issue_text.mentions(text, issue.root_cause_id, issue.experiment_id) for text in texts)

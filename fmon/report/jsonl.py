@@ -1,9 +1,9 @@
-"""The JSONL of the report: DuckDB writes the lines, for a million attempts as for ten.
+"""The JSONL of the report: DuckDB writes the lines, so that a million attempts are no problem.
 
-What stands in them is promised by ``fmon/report.schema.json`` and told in ``docs/jsonl.md``.
+``fmon/report.schema.json`` defines their content, ``docs/jsonl.md`` describes it.
 """
 
-# DuckDB's own JSON has times with a blank and NaN: neither is JSON as others read it.
+# DuckDB's own JSON has NaN, and times with a space, which other readers do not accept.
 MACROS = """
 create or replace temp macro utc(t) as
 case
@@ -15,7 +15,7 @@ create or replace temp macro number(x) as case when isfinite(x) then x end;
 
 LAST = "select max(manifest_position) as last from condition"
 
-# The conditions from $first to $last. An attempt that no poll has shown yet has an id and nothing more.
+# The conditions from $first to $last. An attempt that no poll has listed yet has only an id.
 LINES = """
 with batch as (
     select *
@@ -62,7 +62,7 @@ tried as (
         ) as attempts
     from attempt
     full join job on attempt.condition_id = job.condition_id and attempt.job_id = job.job_id
-    -- The task that failed first says why the whole job did; the others have no root cause of their own.
+    -- The task that failed first explains the entire job; the others have no root cause of their own.
     left join failure on job.job_id = failure.job_id and job.task_id = failure.task_id
     where coalesce(job.condition_id, attempt.condition_id) in (select batch.condition_id from batch)
     group by coalesce(job.condition_id, attempt.condition_id)

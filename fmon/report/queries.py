@@ -1,6 +1,6 @@
-"""What the report asks of the views: selects and small sums, nothing that another view could contradict.
+"""The queries of the report: plain selects, so that the report can't contradict a view.
 
-Every query runs over one experiment. Lists are bounded here, and each comes with how many there are in all.
+Every query runs over one experiment. Lists are bounded here, and each row has the number of all rows.
 """
 
 EXPERIMENT = """
@@ -122,7 +122,7 @@ from cycle_cost
 order by cycle_cost.cycle
 """
 
-# A row only where SkyPilot's cost report has figures.
+# One row if SkyPilot's cost report has figures, otherwise none.
 RECONCILED = """
 select
     cost_reconciliation.job_count,
@@ -134,7 +134,7 @@ select
 from cost_reconciliation
 """
 
-# Only of ended jobs: the cost of an open one has changed until it is read. A recording has no server to ask.
+# Only ended jobs: the cost of an open one still changes. A recording has no server to ask.
 ENDED_AT_SKYPILOT = """
 select
     billable_job.job_id,
@@ -144,7 +144,7 @@ from billable_job
 order by billable_job.job_id
 """
 
-# SkyPilot ends its reasons with a command that names the job: without the number they are the same reason.
+# SkyPilot ends its reasons with a command that names the job; without its number the reasons are equal.
 FAILURES = """
 select
     failure_reason.status,
@@ -195,7 +195,7 @@ order by poll_error.poll_count desc, poll_error.error_type, nullif(poll_error.er
 limit $most
 """
 
-# The conditions that want attention come first where not all are shown.
+# If not all conditions are shown, those that need attention come first.
 CONDITIONS = """
 select
     condition.condition_id,
@@ -236,7 +236,7 @@ from condition
 left join run on condition.condition_id = run.condition_id and run.is_newest
 """
 
-# Runs of a recording's jobs may be anywhere, and nobody is asked for them.
+# For a recording no MLflow is asked, since its runs may be anywhere.
 RUNS_SINCE = """
 select min(timeline.from_at) - interval 5 minutes as since
 from timeline

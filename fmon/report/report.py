@@ -1,7 +1,7 @@
-"""Phase 6, report: what became of every condition, as JSONL and as one HTML page.
+"""Phase 6, report: the outcome of every condition, as JSONL and as one HTML page.
 
-Reads the views, asks SkyPilot what it says that the ended jobs have cost and MLflow for their runs. Writes
-both files, then copies status, times, costs and run ids into the manifest.
+Reads the views, asks SkyPilot for its own cost of the ended jobs and MLflow for their runs. Writes both
+files, then copies status, times, costs and run ids into the manifest.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ QUERIES = [
     for name, text in vars(module).items()
     if name.isupper() and isinstance(text, str) and "select" in text
 ]
-"""What is asked; ``connect`` makes the views for it."""
+"""The queries of the report; ``connect`` creates the views that they need."""
 
-LINES_AT_A_TIME = 20_000
-"""Conditions; each batch of them looks through all jobs once, all in one would take half a gigabyte more."""
+BATCH_SIZE = 20_000
+"""Conditions per batch of lines; each batch scans all jobs, but a single one would take 0.5 GB more."""
 
 
 class LiveFields(msgspec.Struct, frozen=True):
-    """What the manifest copies of a condition: the columns of ``LIVE_FIELDS``."""
+    """The fields of a condition that the manifest copies: the columns of ``LIVE_FIELDS``."""
 
     condition_id: str
     job_id: int | None
@@ -71,7 +71,7 @@ class LiveFields(msgspec.Struct, frozen=True):
 
 
 class EndedJob(msgspec.Struct, frozen=True):
-    """A job that SkyPilot knows the cost of: the columns of ``ENDED_AT_SKYPILOT``."""
+    """A job whose cost SkyPilot knows: the columns of ``ENDED_AT_SKYPILOT``."""
 
     job_id: int
     task_names: list[str]
@@ -80,7 +80,7 @@ class EndedJob(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Reported:
-    """The two files of a report, and what is not in it: SkyPilot's own costs, MLflow's runs of today."""
+    """The two files of a report, and why SkyPilot's own costs or MLflow's current runs are missing."""
 
     jsonl: Path
     html: Path
@@ -96,41 +96,41 @@ def report(
     track: Track | None = None,
     now: datetime | None = None,
 ) -> Reported:
-    """Write the report of an experiment, also while its jobs still run.
+    """Write the report of an experiment; its jobs may still be running.
 
     Parameters
     ----------
     study
         The experiment.
     out
-        Folder of the reports; made where it is missing.
+        Directory of the reports; created if it is missing.
     ask
-        ``fmon.sky.costs.reported_costs``; None = SkyPilot is not asked. It never is about a recording, nor
-        where it was not what polls looked at.
+        ``fmon.sky.costs.reported_costs``; None = do not ask SkyPilot. It is never asked about a recording,
+        nor if polls read another queue.
     track
-        ``fmon.clients.mlflow.tracked_runs``, asked where the config names an MLflow; None = it is not
-        asked. Without an answer the report shows the runs of the last one.
+        ``fmon.clients.mlflow.tracked_runs``, called if the config names an MLflow; None = do not ask it.
+        If it does not answer, the report shows the runs of its last answer.
     now
-        The clock that open jobs are measured by [UTC]; None = the wall clock. A replayed experiment has its
-        own, so its report is always the same.
+        Time up to which open jobs are measured [UTC]; None = the wall clock. A replayed experiment has its
+        own clock, so its report is always the same.
 
     Returns
     -------
     Reported
-        ``factorial_run_<experiment_id>.jsonl``: one object per condition, the last line sums up;
-        ``.html``: one page that needs no network and stays below a megabyte.
+        ``factorial_run_<experiment_id>.jsonl``: one object per condition, and a summary as the last
+        line; ``.html``: one page below a megabyte that needs no network.
 
     Raises
     ------
     StoreError
-        A file can't be written; what stood there before is intact.
+        A file can't be written; its previous content is intact.
     """
     store = study.store
     con = study.connect(QUERIES, now=now)
     (as_of,) = column(con, queries.NOW)
     costs, unreconciled = _ask(con, ask, as_of=as_of) if ask else ({}, None)
     mlflow = study.manifest.mlflow
-    _note(study.manifest, costs, as_of=as_of)
+    _store_costs(study.manifest, costs, as_of=as_of)
     untracked = _track(con, store, mlflow, track) if mlflow and track else None
     if costs:
         bind_reported(con, [study.manifest])
@@ -156,7 +156,7 @@ def report(
 
 
 def _ask(con: duckdb.DuckDBPyConnection, ask: Ask, *, as_of: datetime) -> tuple[dict[int, float], str | None]:
-    """Ask SkyPilot for its costs of the ended jobs; without an answer the report is made all the same."""
+    """Ask SkyPilot for its costs of the ended jobs; the report does not depend on the answer."""
     jobs = typed_rows(con, queries.ENDED_AT_SKYPILOT, EndedJob)
     if not jobs:
         return {}, None
@@ -164,43 +164,43 @@ def _ask(con: duckdb.DuckDBPyConnection, ask: Ask, *, as_of: datetime) -> tuple[
     try:
         costs = ask({job.job_id: job.task_names for job in jobs}, days)
     except QueueError as fault:
-        return {}, f"the report is made without asking SkyPilot for its own costs: {fault}"
+        return {}, f"the report does not have SkyPilot's own costs: {fault}"
     if not costs:
-        return {}, f"SkyPilot's cost report has no cost of any of the {len(jobs)} ended jobs"
+        return {}, f"SkyPilot's cost report has none of the {len(jobs)} ended jobs"
     return costs, None
 
 
 def _track(con: duckdb.DuckDBPyConnection, store: Store, settings: Tracking, track: Track) -> str | None:
-    """Ask MLflow for the runs and keep them; without an answer those of the last one stay."""
+    """Ask MLflow for the runs and store them; without an answer the stored ones are kept."""
     (since,) = column(con, queries.RUNS_SINCE)
     if since is None:
         return None
     try:
         write_runs(store, track(settings, since))
     except TrackingError as fault:
-        kept = "the runs it told of before" if read_runs(store) else "no runs"
-        return f"the report is made with {kept}: {fault}"
+        kept = "the runs that MLflow returned before" if read_runs(store) else "no runs"
+        return f"the report has {kept}: {fault}"
     return None
 
 
-def _note(manifest: Manifest, costs: dict[int, float], *, as_of: datetime) -> None:
-    """Add what SkyPilot says to the manifest; what it once said of an ended job stays."""
+def _store_costs(manifest: Manifest, costs: dict[int, float], *, as_of: datetime) -> None:
+    """Add SkyPilot's costs to the manifest; earlier ones of ended jobs are kept."""
     if costs:
         manifest.reported_costs |= {str(job_id): usd for job_id, usd in costs.items()}
         manifest.reported_as_of = as_of
 
 
 def _lines(con: duckdb.DuckDBPyConnection) -> Iterator[bytes]:
-    """Give the JSONL, some conditions at a time, then the summary."""
+    """Yield the JSONL in batches of conditions, then the summary."""
     last = column(con, LAST)[0] or 0
-    for first in range(0, last + 1, LINES_AT_A_TIME):
-        found = column(con, LINES, {"first": first, "last": first + LINES_AT_A_TIME - 1})
+    for first in range(0, last + 1, BATCH_SIZE):
+        found = column(con, LINES, {"first": first, "last": first + BATCH_SIZE - 1})
         yield "".join(f"{line}\n" for line in found).encode()
     yield f"{json_text(_summary(con))}\n".encode()
 
 
 def _summary(con: duckdb.DuckDBPyConnection) -> Row:
-    """Sum the experiment up for the last line of the JSONL."""
+    """Return the summary of the experiment, the last line of the JSONL."""
     experiment = rows(con, queries.EXPERIMENT)[0]
     as_of = experiment.pop("now_at")
     reconciled = rows(con, queries.RECONCILED)
@@ -217,10 +217,10 @@ def _summary(con: duckdb.DuckDBPyConnection) -> Row:
 
 
 def _refresh(study: Study, live: list[LiveFields], costs: dict[int, float], *, as_of: datetime) -> None:
-    """Copy status, times and cost into the manifest for those who read only that; no view does."""
+    """Copy status, times and cost into the manifest for programs that read nothing else; no view does."""
     by_condition = {row.condition_id: row for row in live}
     with lock(poll_lock(study.data), wait_s=POLL_WAIT_S):
-        manifest = read_manifest(study.store)  # a poll may have attached jobs meanwhile
+        manifest = read_manifest(study.store)  # a poll may have attached jobs in the meantime
         for entry in manifest.jobs:
             row = by_condition.get(entry.condition)
             if row is None or row.job_id != entry.job_id:
@@ -230,5 +230,5 @@ def _refresh(study: Study, live: list[LiveFields], costs: dict[int, float], *, a
             entry.duration_seconds, entry.cost_usd = row.run_s, row.cost_usd
             entry.mlflow_run_id = row.run_id
         manifest.as_of = as_of
-        _note(manifest, costs, as_of=as_of)
+        _store_costs(manifest, costs, as_of=as_of)
         write_manifest(study.store, manifest)

@@ -1,1 +1,1 @@
-"""F1 to F5 and the kill switch as pure decisions: rows in, a refusal or nothing out."""
+"""Rules F1 to F5 and the kill switch as pure functions: rows in, an error or nothing out."""

@@ -22,9 +22,9 @@ class UnfinishedCondition(msgspec.Struct, frozen=True):
     Attributes
     ----------
     job_id
-        Of this attempt; None = it has none yet.
+        Job of this attempt; None = it has none yet.
     state, status
-        As view ``condition`` has them; no status = no poll has shown the job yet.
+        From view ``condition``; no status = no poll has listed the job yet.
     """
 
     condition_id: str
@@ -34,30 +34,31 @@ class UnfinishedCondition(msgspec.Struct, frozen=True):
 
 
 class WaitingCondition(msgspec.Struct, frozen=True):
-    """A condition that has no job yet of a cycle that was started."""
+    """A condition of a started cycle that has no job in it yet."""
 
     condition_id: str
     cycle: int
 
 
-def f1_not_cut_short(begun: Sequence[WaitingCondition]) -> None:
-    """F1, of a cycle that was started and interrupted: its jobs are still to come.
+def f1_no_interrupted_cycle(waiting: Sequence[WaitingCondition]) -> None:
+    """F1: a cycle that was started and interrupted must be resumed first.
 
     Parameters
     ----------
-    begun
-        Conditions that have no job yet of a started cycle.
+    waiting
+        Conditions of a started cycle that have no job in it yet.
 
     Raises
     ------
     RuleError
-        Exit code 21; names them.
+        Exit code 21; names the conditions.
     """
-    if begun:
-        told = listed([str(row.condition_id) for row in begun])
+    if waiting:
+        names = listed([row.condition_id for row in waiting])
         raise RuleError(
             1,
-            f"cycle {begun[0].cycle} was started and has no job yet of {told}; fmon relaunch resumes it",
+            f"cycle {waiting[0].cycle} was started but has no job yet for {names}; "
+            "run fmon relaunch to resume it",
         )
 
 
@@ -67,9 +68,8 @@ def f1_wait_for_terminal(unfinished: Iterable[UnfinishedCondition]) -> None:
     Parameters
     ----------
     unfinished
-        Conditions whose newest attempt has not ended, with condition_id, job_id, state, status (of view
-        ``condition``). A lost job is open: nobody knows that it ended. A missing condition has no attempt:
-        it blocks nothing and is named.
+        Conditions whose newest attempt has not ended (view ``condition``). A lost job is open: it is not
+        known to have ended. A missing condition has no attempt: it blocks nothing, but is named.
 
     Raises
     ------
@@ -78,36 +78,36 @@ def f1_wait_for_terminal(unfinished: Iterable[UnfinishedCondition]) -> None:
 
     Notes
     -----
-    Prevents the first failure from being fixed while the others of the batch are still to come.
+    Prevents a fix of the first failure while others of the batch may still follow.
     """
     rows = list(unfinished)
     still_open = [row for row in rows if row.job_id is not None]
     if not still_open:
         return
     missing = [row.condition_id for row in rows if row.job_id is None]
-    told = listed([_open_job(row) for row in still_open])
+    jobs = listed([_open_job(row) for row in still_open])
     also = f"; never launched, which blocks nothing: {listed(missing)}" if missing else ""
     raise RuleError(
         1,
-        f"{counted(len(still_open), 'job is', 'jobs are')} still open: {told}{also}. "
-        "Wait for the end (fmon watch), or take a preliminary look (fmon diagnose --partial)",
+        f"{counted(len(still_open), 'job is', 'jobs are')} still open: {jobs}{also}. "
+        "Wait until they have ended (fmon watch), or run a preliminary diagnosis (fmon diagnose --partial)",
     )
 
 
 def f1_is_lifted(events: Iterable[Event], cycle: int) -> bool:
-    """Tell whether the kill switch has fired in this cycle: then ``diagnose``, and only it, need not wait.
+    """Return whether the kill switch has fired in this cycle: then ``diagnose`` alone need not wait.
 
     Parameters
     ----------
     events
-        Of ``events.jsonl``.
+        Events of the experiment.
     cycle
-        The current one.
+        The current cycle.
     """
     return any(isinstance(event, KillSwitchEvent) and event.cycle == cycle for event in events)
 
 
 def _open_job(row: UnfinishedCondition) -> str:
     status = row.status or "not seen yet"
-    told = f"lost, was {status}" if row.state == "lost" else status
-    return f"{row.condition_id} (job {row.job_id}, {told})"
+    state = f"lost, was {status}" if row.state == "lost" else status
+    return f"{row.condition_id} (job {row.job_id}, {state})"

@@ -1,6 +1,6 @@
-"""Which diagnosis a fix and a relaunch stand on, as a pure decision over the audit.
+"""Rule F2: all failures are diagnosed together before any is fixed.
 
-Beside ``fmon.rules.kill_switch``, for its size: what F1 and F2 ask for once the jobs have ended.
+A pure function of the audit and the failures.
 """
 
 from __future__ import annotations
@@ -21,100 +21,102 @@ if TYPE_CHECKING:
 
 
 class FailedAttempt(msgspec.Struct, frozen=True):
-    """A failed attempt as view ``failure`` has it."""
+    """A failed attempt from view ``failure``."""
 
     condition_id: str
     job_id: int
     root_cause_id: str
 
 
-class Named(NamedTuple):
+class NamedFailures(NamedTuple):
     """The failures that a diagnosis names: (root cause, job) pairs."""
 
     pairs: frozenset[tuple[str, int]]
 
     @property
     def jobs(self) -> frozenset[int]:
-        """The jobs alone."""
+        """The jobs without the root causes."""
         return frozenset(job_id for _, job_id in self.pairs)
 
 
 def f2_diagnosed_in_full(events: Sequence[Event], cycle: int, failures: Iterable[FailedAttempt]) -> datetime:
-    """F2: a fix and a relaunch follow one full diagnosis of this cycle, with all that has failed.
+    """F2: a fix and a relaunch follow one full diagnosis of this cycle that has all failures.
 
     Parameters
     ----------
     events
-        Of ``events.jsonl``.
+        Events of the experiment.
     cycle
-        The current one.
+        The current cycle.
     failures
-        Newest failures with condition_id, job_id, root_cause_id (of view ``failure``).
+        Newest failures (view ``failure``).
 
     Returns
     -------
     datetime
-        When it was made [UTC]: the first diagnosis that gathered these failures. What is
-        committed from then on may be their fix, also where a later one has only named a cause otherwise.
+        Time of the first diagnosis with these failures [UTC]. Commits after it may be their fix, even if
+        a later diagnosis has given a cause another name.
 
     Raises
     ------
     RuleError
-        Exit code 22; there is none, only a preliminary one, or something has failed or been found since.
+        Exit code 22; there is no full diagnosis, or the failures or their causes have changed since.
     """
     made = [event for event in events if isinstance(event, DiagnosisEvent) and event.cycle == cycle]
     full = [event for event in made if not event.is_preliminary]
     if not full:
-        why = "only a preliminary diagnosis of" if made else "no diagnosis of"
-        raise RuleError(2, f"there is {why} cycle {cycle}; gather all failures first: fmon diagnose")
+        what = "only a preliminary diagnosis" if made else "no diagnosis"
+        raise RuleError(2, f"cycle {cycle} has {what}; run fmon diagnose first")
     newest = named_in(full[-1].causes)
-    wanted = Named(frozenset((row.root_cause_id, row.job_id) for row in failures))
-    if newest != wanted:
-        changed = sorted({job_id for _, job_id in newest.pairs ^ wanted.pairs})
-        told = listed([str(job_id) for job_id in changed])
+    current = NamedFailures(frozenset((row.root_cause_id, row.job_id) for row in failures))
+    if newest != current:
+        changed = sorted({job_id for _, job_id in newest.pairs ^ current.pairs})
+        jobs = listed(changed)
         raise RuleError(
             2,
-            f"the diagnosis of {timestamp(full[-1].at)} is out of date: what is known of job {told} has "
+            f"the diagnosis of {timestamp(full[-1].at)} is out of date: the results of job {jobs} have "
             "changed; run fmon diagnose again",
         )
     return next(event.at for event in full if named_in(event.causes).jobs == newest.jobs)
 
 
-def named_in(causes: Iterable[DiagnosedCause]) -> Named:
+def named_in(causes: Iterable[DiagnosedCause]) -> NamedFailures:
     """Collect the failures that the causes of a diagnosis name."""
-    return Named(frozenset((cause.root_cause_id, job_id) for cause in causes for job_id in cause.job_ids))
+    return NamedFailures(
+        frozenset((cause.root_cause_id, job_id) for cause in causes for job_id in cause.job_ids)
+    )
 
 
 UNEXAMINED = "unknown/unexamined"
-"""The root cause that view ``failure`` gives to an attempt that nobody has looked at yet."""
+"""The root cause that view ``failure`` gives to an attempt that has not been examined yet."""
 
 
 def f2_aggregate_before_fix(failures: Iterable[FailedAttempt]) -> None:
-    """F2: all failures are gathered, each with a root cause, before any is fixed; unknown is one too.
+    """F2: every failure has a root cause before any is fixed; ``unknown`` counts as one.
 
     Parameters
     ----------
     failures
-        Failed attempts with condition_id, job_id, root_cause_id (of view ``failure``).
+        Failed attempts (view ``failure``).
 
     Raises
     ------
     RuleError
-        Exit code 22; names the attempts that nobody has examined.
+        Exit code 22; names the attempts that have not been examined.
 
     Notes
     -----
-    Prevents a rebuild and relaunch for one cause while another still waits to be found.
+    Prevents a rebuild and relaunch for one cause while another has not been found yet.
     """
     without = [f"{row.condition_id} (job {row.job_id})" for row in failures if is_unexamined(row)]
     if without:
         raise RuleError(
             2,
-            f"{counted(len(without), 'failed attempt is', 'failed attempts are')} without a root cause: "
-            f"{listed(without)}. Run fmon diagnose again; fmon logs JOB shows what there is",
+            f"{counted(len(without), 'failed attempt has', 'failed attempts have')} no root cause: "
+            f"{listed(without)}. Run fmon diagnose again; fmon logs JOB shows the log",
         )
 
 
 def is_unexamined(failure: FailedAttempt) -> bool:
-    """Tell whether a failed attempt has no finding yet."""
+    """Return whether a failed attempt has no finding yet."""
     return failure.root_cause_id == UNEXAMINED

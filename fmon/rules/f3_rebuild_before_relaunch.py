@@ -1,6 +1,6 @@
-"""Rule F3 as a pure decision: what was measured of a fix in, judged links and a refusal out.
+"""Rule F3: nothing is relaunched with the image that failed.
 
-Beside ``fmon.rules.kill_switch``, for its size; ``fmon.fix.chain`` measures.
+A pure function of the measurements that ``fmon.fix.chain`` makes.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildChain:
-    """What was measured of the way from a diagnosis to a new image; nothing in it is believed.
+    """The measured chain from a diagnosis to a new image; nothing in it is assumed.
 
     Attributes
     ----------
     remedies
-        Of the conditions to run again: ``auto``, ``config``, ``code``, ``unrecoverable``; ``cancelled`` and
-        ``lost`` where the attempt had no failure of its own; None and ``none`` as code.
+        Remedies of the conditions to relaunch: ``auto``, ``config``, ``code``, ``unrecoverable``;
+        ``cancelled`` and ``lost`` if the attempt had no failure of its own; None and ``none`` count as code.
     commits
         Subjects of the commits since the diagnosis, newest first.
     uncommitted
-        Files that differ from the commit.
+        Files that differ from the last commit.
     test_command, test_status
-        ``verify.tests`` and the exit status that it has now; None = not run.
+        ``verify.tests`` and its exit status now; None = not run.
     image
-        The reference that the next attempts would run with; None = nothing names one.
+        Reference of the image that the next attempts would run with; None = not configured.
     old_digest, digest
-        Of the failed attempts' image and of this one in the registry now; None = unknown.
+        Digests of the failed attempts' image and of this image in the registry now; None = unknown.
     registry_fault
-        Why the registry does not say.
+        Why the registry did not return the digest.
     named_in
         Where the task YAML names the image.
     changed
-        Files whose settings for the jobs the commits changed: the task YAML, the config's overrides.
+        Files in which the commits changed settings of the jobs: the task YAML, the config.
     bare_vm
         Who allowed the first launch without an image, and when; None = the failed attempts had one.
     is_bare
-        The next attempts would run without an image as well.
+        The next attempts would run without an image too.
     is_empty
         The commits together change no file.
     """
@@ -68,7 +68,7 @@ class BuildChain:
 
 
 class Link(NamedTuple):
-    """One link of the chain; ``skipped`` = it is not asked for, and the evidence says why."""
+    """One link of the chain; ``skipped`` = not required, and the evidence says why."""
 
     link: Literal["commit", "tree", "tests", "digest", "yaml"]
     result: Literal["ok", "broken", "skipped"]
@@ -76,11 +76,11 @@ class Link(NamedTuple):
 
 
 NEEDS_NO_FIX = frozenset({"auto", "cancelled", "lost"})
-"""Remedies that change nothing: the same image again."""
+"""Remedies that need no change: the same image is used again."""
 
 
 def bare_vm_launch(events: Iterable[Event]) -> LaunchEvent | None:
-    """Find the launch without an image that a person allowed, the first one; None where there was none."""
+    """Return the first launch without an image that a person allowed; None if there was none."""
     return next(
         (
             event
@@ -92,14 +92,14 @@ def bare_vm_launch(events: Iterable[Event]) -> LaunchEvent | None:
 
 
 def f3_links(chain: BuildChain) -> list[Link]:
-    """Judge each link of the chain from diagnosis to image, in order; pure.
+    """Judge each link of the chain from diagnosis to image, in order.
 
-    Where nothing was to be fixed, the image must be the same one. Where only settings were to be changed
-    and the commit changed them, the image may stay. On a bare VM that a person allowed at launch there is
-    no image to look at: a commit that changes something, a clean tree and green tests are what is left.
+    If there was nothing to fix, the image must be the same. If only settings needed a change and the
+    commit changed them, the image may stay. On a bare VM that a person allowed at launch there is no
+    image to check: a commit that changes a file, a clean tree and passing tests must suffice.
     """
     if chain.remedies <= NEEDS_NO_FIX:
-        why = "nothing is to be fixed: all conditions to run again are auto, cancelled or lost"
+        why = "nothing to fix: all conditions to relaunch are auto, cancelled or lost"
         return [
             Link("commit", "skipped", why),
             Link("tree", "skipped", why),
@@ -113,66 +113,69 @@ def f3_links(chain: BuildChain) -> list[Link]:
 
 
 def f3_same_image(chain: BuildChain, *, image: str | None, digest: str | None) -> list[Link]:
-    """Judge whether a cycle that was started can be resumed: all its jobs run with one image.
+    """Judge whether a started cycle can be resumed: all its jobs run with one image.
 
     Parameters
     ----------
     chain
-        Image and digest as they are now.
+        The current image and digest.
     image, digest
-        That the cycle was started with; None = a bare VM, or a digest that was not asked for.
+        Those that the cycle was started with; None = a bare VM, or a digest that was not requested.
     """
     if image is None and chain.bare_vm and chain.is_bare:
         return [Link("digest", "skipped", _no_image(chain))]
     if image is None and chain.image is not None:
-        told = f"the cycle was started without an image; take {chain.image} out until it has ended"
-        return [Link("digest", "broken", told)]
+        evidence = f"the cycle was started without an image; remove {chain.image} until it has ended"
+        return [Link("digest", "broken", evidence)]
     if digest is None:
         return [Link("digest", "skipped", "the cycle was started without a digest")]
     if chain.digest is None:
-        return [Link("digest", "broken", chain.registry_fault or "nothing names the image any more")]
+        return [Link("digest", "broken", chain.registry_fault or "no image is configured any more")]
     if chain.digest != digest:
-        told = (
-            f"the cycle was started with {digest}, {chain.image} is {chain.digest} now; push that one again"
+        evidence = (
+            f"the cycle was started with {digest}, but {chain.image} is now {chain.digest}; "
+            "push the former again"
         )
-        return [Link("digest", "broken", told)]
+        return [Link("digest", "broken", evidence)]
     return [Link("digest", "ok", f"{chain.image} is the image that the cycle was started with: {digest}")]
 
 
 def f3_rebuild_before_relaunch(links: Iterable[Link]) -> None:
-    """F3: nothing is relaunched with the image that failed; tests, commit, image and YAML are looked at.
+    """F3: nothing is relaunched with the image that failed; commit, tests, image and YAML are checked.
 
     Parameters
     ----------
     links
-        Of ``f3_links``.
+        The links, from ``f3_links``.
 
     Raises
     ------
     RuleError
-        Exit code 23; names every broken link and its evidence.
+        Exit code 23; names every broken link with its evidence.
 
     Notes
     -----
-    Prevents retries with a stale image: the fix was committed and the image never rebuilt.
+    Prevents a relaunch with a stale image: the fix was committed, but the image never rebuilt.
     """
     broken = [f"{link.link}: {link.evidence}" for link in links if link.result == "broken"]
     if broken:
-        raise RuleError(3, f"{'; '.join(broken)}. fmon fix verify shows the whole chain")
+        raise RuleError(3, f"{'; '.join(broken)}. fmon fix verify shows the entire chain")
 
 
 def _commit_link(chain: BuildChain) -> Link:
     if not chain.commits:
-        return Link("commit", "broken", "no commit since the diagnosis; commit the fix of all causes as one")
-    if chain.bare_vm and chain.is_bare and chain.is_empty:
-        told = (
-            f"{listed(chain.commits)} change no file, and on a bare VM nothing else shows that a fix is there"
+        return Link(
+            "commit", "broken", "no commit since the diagnosis; commit the fixes of all causes together"
         )
-        return Link("commit", "broken", told)
+    if chain.bare_vm and chain.is_bare and chain.is_empty:
+        evidence = (
+            f"{listed(chain.commits)} change no file, and on a bare VM nothing else shows that there is a fix"
+        )
+        return Link("commit", "broken", evidence)
     if len(chain.commits) == 1:
         return Link("commit", "ok", f"one commit since the diagnosis: {chain.commits[0]}")
-    told = f"{len(chain.commits):,} commits since the diagnosis, not one batch: {listed(chain.commits)}"
-    return Link("commit", "ok", told)
+    evidence = f"{len(chain.commits):,} commits since the diagnosis, not one batch: {listed(chain.commits)}"
+    return Link("commit", "ok", evidence)
 
 
 def _tree_link(chain: BuildChain) -> Link:
@@ -183,7 +186,7 @@ def _tree_link(chain: BuildChain) -> Link:
 
 def _tests_link(chain: BuildChain) -> Link:
     if chain.test_command is None:
-        return Link("tests", "broken", "the config names no test command; write it into verify.tests")
+        return Link("tests", "broken", "the config has no test command; set verify.tests")
     if chain.test_status is None:
         return Link("tests", "broken", f"{chain.test_command} was not run")
     result: Literal["ok", "broken"] = "ok" if chain.test_status == 0 else "broken"
@@ -196,37 +199,41 @@ def _digest_link(chain: BuildChain) -> Link:
     is_settings_only = chain.remedies <= NEEDS_NO_FIX | {"config"}
     has_moved = None not in (chain.old_digest, chain.digest) and chain.old_digest != chain.digest
     if is_settings_only and chain.changed and not has_moved and not chain.bare_vm:
-        told = f"only settings were to be changed, and the commit changed {listed(chain.changed)}"
-        return Link("digest", "skipped", told)
+        evidence = f"only settings needed a change, and the commit changed {listed(chain.changed)}"
+        return Link("digest", "skipped", evidence)
     unknown = _unknown_digest(chain)
     if unknown:
         return unknown
     if chain.bare_vm:
-        told = f"launched on a bare VM, allowed by {chain.bare_vm}; {chain.image} is {chain.digest} now"
-        return Link("digest", "ok", told)
+        evidence = f"launched on a bare VM, allowed by {chain.bare_vm}; {chain.image} is now {chain.digest}"
+        return Link("digest", "ok", evidence)
     if not has_moved:
-        told = (
-            f"{chain.image} is still the image that failed ({chain.digest}); build and push it: fmon fix run"
+        evidence = (
+            f"{chain.image} is still the image that failed ({chain.digest}); "
+            "build and push a new one: fmon fix run"
         )
-        return Link("digest", "broken", told)
-    return Link("digest", "ok", f"{chain.image} was {chain.old_digest} and is {chain.digest}")
+        return Link("digest", "broken", evidence)
+    return Link("digest", "ok", f"{chain.image} was {chain.old_digest} and is now {chain.digest}")
 
 
 def _unchanged_link(chain: BuildChain) -> Link:
     if chain.bare_vm and chain.is_bare:
         return Link("digest", "skipped", _no_image(chain))
     if chain.bare_vm:
-        told = (
+        evidence = (
             f"the attempts ran on a bare VM, allowed at launch by {chain.bare_vm}, and the next ones would "
-            f"run in {chain.image or 'several images'}, though nothing was to be fixed; take it out"
+            f"run in {chain.image or 'several images'}, although there was nothing to fix; remove it"
         )
-        return Link("digest", "broken", told)
+        return Link("digest", "broken", evidence)
     unknown = _unknown_digest(chain)
     if unknown:
         return unknown
     if chain.old_digest != chain.digest:
-        told = f"{chain.image} was {chain.old_digest} and is {chain.digest}, though nothing was to be fixed"
-        return Link("digest", "broken", told)
+        evidence = (
+            f"{chain.image} was {chain.old_digest} and is now {chain.digest}, "
+            "although there was nothing to fix"
+        )
+        return Link("digest", "broken", evidence)
     return Link("digest", "ok", f"{chain.image} is recorded and unchanged: {chain.digest}")
 
 
@@ -236,15 +243,21 @@ def _no_image(chain: BuildChain) -> str:
 
 def _unknown_digest(chain: BuildChain) -> Link | None:
     if chain.image is None:
-        told = "neither the task YAML (image_id: docker:...) nor the config (docker_image) names one image"
-        return Link("digest", "broken", told)
-    if chain.digest is None:
-        return Link("digest", "broken", chain.registry_fault or f"no registry was asked for {chain.image}")
-    if chain.old_digest is None and not chain.bare_vm:
-        told = (
-            f"the digest that the failed attempts ran with is not recorded; {chain.image} is {chain.digest}"
+        evidence = (
+            "neither the task YAML (image_id: docker:...) nor the config (docker_image) "
+            "names exactly one image"
         )
-        return Link("digest", "broken", told)
+        return Link("digest", "broken", evidence)
+    if chain.digest is None:
+        return Link(
+            "digest", "broken", chain.registry_fault or f"the registry was not asked for {chain.image}"
+        )
+    if chain.old_digest is None and not chain.bare_vm:
+        evidence = (
+            "the digest that the failed attempts ran with is not recorded; "
+            f"{chain.image} is now {chain.digest}"
+        )
+        return Link("digest", "broken", evidence)
     return None
 
 
@@ -252,5 +265,7 @@ def _yaml_link(chain: BuildChain) -> Link:
     if chain.named_in:
         return Link("yaml", "ok", f"the task YAML names {chain.image} in {listed(chain.named_in)}")
     what = chain.image or "the image"
-    told = f"the task YAML does not name {what}; write it as image_id: docker:..., or as an env var"
-    return Link("yaml", "broken", told)
+    evidence = (
+        f"the task YAML does not name {what}; set it as image_id: docker:... or as an environment variable"
+    )
+    return Link("yaml", "broken", evidence)

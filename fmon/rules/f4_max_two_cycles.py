@@ -15,43 +15,44 @@ if TYPE_CHECKING:
 def f4_max_two_cycles(
     cycle: int,
     *,
-    most: int,
+    max_cycles: int,
     budgets: Mapping[int, Decimal],
     estimate_usd: Decimal | None,
 ) -> None:
-    """F4: after two relaunches a person decides, cycle by cycle and for a stated sum.
+    """F4: after two relaunches a person decides on each further cycle and its budget.
 
     Parameters
     ----------
     cycle
-        The one to launch.
-    most
-        Relaunches allowed without a person.
+        The cycle to launch.
+    max_cycles
+        Relaunches allowed without a person's authorization.
     budgets
-        What a person has authorized, by cycle [USD].
+        Budgets that a person has authorized, by cycle [USD].
     estimate_usd
-        What this cycle will cost; None = unknown.
+        Estimated cost of this cycle [USD]; None = unknown.
 
     Raises
     ------
     RuleError
-        Exit code 24; nobody has authorized this cycle, or for less than it will cost.
+        Exit code 24; this cycle is not authorized, or for less than its estimated cost.
 
     Notes
     -----
-    Prevents fixing and relaunching without end, and the bill for it.
+    Prevents endless fixing and relaunching, and its cost.
     """
-    if cycle <= most:
+    if cycle <= max_cycles:
         return
     if cycle not in budgets:
         raise RuleError(
             4,
-            f"{counted(most, 'relaunch is', 'relaunches are')} allowed, this would be number {cycle}. "
-            f"A person may authorize exactly this one: fmon relaunch --authorize-cycle {cycle} --budget USD",
+            f"{counted(max_cycles, 'relaunch is', 'relaunches are')} allowed, and this would be number "
+            f"{cycle}. "
+            f"A person may authorize this one cycle: fmon relaunch --authorize-cycle {cycle} --budget USD",
         )
     if estimate_usd is not None and estimate_usd > budgets[cycle]:
         raise RuleError(
             4,
-            f"cycle {cycle} is authorized for ${budgets[cycle]:,.2f} and will cost about "
-            f"${estimate_usd:,.2f}; authorize it for more, or cancel conditions that need not run",
+            f"cycle {cycle} is authorized for ${budgets[cycle]:,.2f} but will cost about "
+            f"${estimate_usd:,.2f}; authorize a higher budget, or cancel conditions that need not run",
         )

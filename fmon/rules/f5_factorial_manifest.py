@@ -1,7 +1,4 @@
-"""Rules F4 and F5 as pure decisions: how often may be relaunched, and what must be tracked for it.
-
-Beside ``fmon.rules.kill_switch``, for its size.
-"""
+"""Rule F5: the manifest tracks every condition and every job of a relaunch."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class DuplicateJob(msgspec.Struct, frozen=True):
-    """A further job of a condition that has one in the same cycle."""
+    """Another job of a condition that already has one in the same cycle."""
 
     condition_id: str
     cycle: int
@@ -25,7 +22,7 @@ class DuplicateJob(msgspec.Struct, frozen=True):
 
 
 class TrackedAttempt(DuplicateJob, frozen=True):
-    """An attempt of the manifest; it is known once a poll has shown it, or a person has closed it as lost."""
+    """An attempt of the manifest; it is known once a poll has listed it or a person has closed it as lost."""
 
     is_known: bool
 
@@ -33,41 +30,44 @@ class TrackedAttempt(DuplicateJob, frozen=True):
 def f5_config_faults(
     configured: Collection[str], entries: Collection[str], *, expected_count: int
 ) -> list[str]:
-    """Say which conditions the manifest does not track.
+    """Return one sentence for each kind of condition that the manifest does not track.
 
     Parameters
     ----------
     configured
-        Conditions of the config as it is now.
+        Conditions of the current config.
     entries
         Conditions of the manifest.
     expected_count
-        Its ``expected_job_count``.
+        ``expected_job_count`` of the manifest.
     """
     faults = []
     if unknown := sorted({*configured} - {*entries}):
-        faults.append(f"the manifest lacks {listed(unknown)} of the config; fmon adopt CONFIG adds them")
-    if gone := sorted({*entries} - {*configured}):
-        faults.append(f"the config lacks {listed(gone)} of the manifest; put them back")
+        faults.append(
+            f"the manifest lacks {listed(unknown)} of the config; run fmon adopt CONFIG to add them"
+        )
+    if removed := sorted({*entries} - {*configured}):
+        faults.append(f"the config lacks {listed(removed)} of the manifest; restore them")
     if expected_count != len(entries):
         faults.append(f"{expected_count:,} jobs are expected, but {len(entries):,} conditions are tracked")
     return faults
 
 
 def f5_faults(attempts: Iterable[TrackedAttempt], duplicates: Iterable[DuplicateJob]) -> list[str]:
-    """Say which jobs the manifest does not track.
+    """Return one sentence for each kind of job that the manifest does not track.
 
     Parameters
     ----------
     attempts
-        Of the manifest, with condition_id, cycle, job_id, is_known (a poll has shown it, or a person has
-        closed it as lost).
+        Attempts of the manifest.
     duplicates
-        Further jobs of conditions that are still open: condition_id, cycle, job_id.
+        Other open jobs of the same conditions.
     """
     faults = []
     if unseen := [_job(row) for row in attempts if not row.is_known]:
-        faults.append(f"no poll has shown {listed(unseen)}; poll, or close it: fmon cancel CONDITION --lost")
+        faults.append(
+            f"no poll has listed {listed(unseen)}; run fmon poll, or close it: fmon cancel CONDITION --lost"
+        )
     if twice := [_job(row) for row in duplicates]:
         faults.append(
             f"a second job of the same condition and cycle is open: {listed(twice)}; cancel one of the two "
@@ -76,36 +76,36 @@ def f5_faults(attempts: Iterable[TrackedAttempt], duplicates: Iterable[Duplicate
     return faults
 
 
-def f5_stranger_faults(strangers: Mapping[int, str]) -> list[str]:
-    """Say which open jobs have the names of those to launch, though nobody has asked fmon for them.
+def f5_unrelated_job_faults(unrelated_jobs: Mapping[int, str]) -> list[str]:
+    """Return a sentence about open jobs that fmon did not launch but that have the names of jobs to launch.
 
     Parameters
     ----------
-    strangers
+    unrelated_jobs
         Job name by job id.
     """
-    if not strangers:
+    if not unrelated_jobs:
         return []
-    told = listed([f"{job_id} ({name})" for job_id, name in strangers.items()])
-    return [f"open jobs have the names of conditions to run again: {told}; cancel them (sky jobs cancel JOB)"]
+    jobs = listed([f"{job_id} ({name})" for job_id, name in unrelated_jobs.items()])
+    return [f"open jobs have the names of conditions to relaunch: {jobs}; cancel them (sky jobs cancel JOB)"]
 
 
 def f5_factorial_manifest(faults: Sequence[str]) -> None:
-    """F5: every condition has its entry, every attempt its one known job.
+    """F5: every condition has one entry, and every attempt one known job.
 
     Parameters
     ----------
     faults
-        Of ``f5_config_faults``, ``f5_faults`` and ``f5_stranger_faults``.
+        From ``f5_config_faults``, ``f5_faults`` and ``f5_unrelated_job_faults``.
 
     Raises
     ------
     RuleError
-        Exit code 25; says what is not tracked.
+        Exit code 25; names what is not tracked.
 
     Notes
     -----
-    Prevents a grid that is part launched, part forgotten, and jobs that run twice.
+    Prevents a grid that is launched in part and forgotten in part, and jobs that run twice.
     """
     if faults:
         raise RuleError(5, "; ".join(faults))

@@ -1,6 +1,6 @@
-"""The kill switch as a pure decision: attempts of a cycle in, firings out.
+"""The kill switch as a pure function: attempts of a cycle in, firings out.
 
-A phase calls its rules in the open, before it acts. They read no file and no clock.
+Rules read no file and no clock; a phase calls them explicitly before it acts.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 SAME_FAILURES = 3
 WINDOW = timedelta(minutes=5)
-"""So many identical failures that end within so long fire the kill switch."""
+"""The kill switch fires if this many identical failures end within this time."""
 
 
 class Started(Protocol):
-    """What ``is_past`` needs to know of a job."""
+    """The attributes of a job that ``is_past`` needs."""
 
     @property
     def has_started(self) -> bool:
@@ -33,7 +33,7 @@ class Started(Protocol):
 
 
 class CycleJob(msgspec.Struct, frozen=True):
-    """An attempt of the cycle that is judged.
+    """An attempt of the cycle.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Firing(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     signature, category
-        Of the identical error; None = too many failed with whatever error.
+        The identical error; None = too many jobs failed, with any error.
     member_job_ids
         The failed jobs.
     first_failed_at
@@ -106,9 +106,9 @@ def kill_switch(
     jobs
         Attempts of one cycle.
     conditions
-        Every condition's levels, by factor: a factor with one level tells nothing.
+        Every condition's levels, by factor: a factor with one level explains nothing.
     fired
-        Failed jobs of earlier firings of this cycle; no job is in two.
+        Failed jobs of earlier firings in this cycle; no job is in two.
 
     Returns
     -------
@@ -120,9 +120,9 @@ def kill_switch(
         if job.is_failed and job.job_id not in fired and job.end_at and job.signature and names_an_error(job):
             failed = Failed(job, job.end_at, job.signature)
             by_signature.setdefault(job.signature, []).append(failed)
-    telling = _telling_factors(conditions)
+    varying = _varying_factors(conditions)
     found = [
-        (members[0].end_at, signature, _firing(members, jobs, telling))
+        (members[0].end_at, signature, _firing(members, jobs, varying))
         for signature, failures in by_signature.items()
         for members in _bursts(sorted(failures, key=lambda failed: (failed.end_at, failed.job.job_id)))
     ]
@@ -130,10 +130,10 @@ def kill_switch(
 
 
 def names_an_error(failure: CycleJob) -> bool:
-    """Tell whether a signature may count as the identical error.
+    """Return whether the signature identifies an error.
 
-    Without a log it comes from the queue alone: "FAILED" is the same for every error. Only a reason that
-    SkyPilot gave and a rule knew is as good as a line of a log.
+    Without a log it comes from the queue alone, where "FAILED" is the same for every error. Only a reason
+    that SkyPilot gave and a rule recognized is as good as a line of a log.
     """
     if not failure.signature:
         return False
@@ -145,17 +145,17 @@ def names_an_error(failure: CycleJob) -> bool:
 def too_many_failed(
     jobs: Sequence[CycleJob], *, condition_count: int, max_failed_ratio: float | None
 ) -> Firing | None:
-    """Decide whether so many jobs of a cycle have failed that those not started should not start.
+    """Decide whether so many jobs of a cycle have failed that the others should not start.
 
     Parameters
     ----------
     jobs
-        As for ``kill_switch``; the caller asks only where it has not fired in this cycle.
+        As for ``kill_switch``; called only if this trigger has not fired in this cycle.
     condition_count
-        Jobs that the cycle has or will have; not only those launched so far, of which the first to fail
-        would be all.
+        Jobs that the cycle has or will have, not only those launched so far: the first failure would be
+        100 % of these.
     max_failed_ratio
-        The config's; None = never.
+        Limit of the config; None = never fire.
     """
     failed = [job for job in jobs if job.is_failed]
     if max_failed_ratio is None or not failed or len(failed) <= max_failed_ratio * condition_count:
@@ -170,19 +170,19 @@ def too_many_failed(
         failure_point_s=0.0,
         combination={},
         candidate_job_ids=waiting,
-        no_action_reason=None if waiting else "no job waits for its start",
+        no_action_reason=None if waiting else "no job is waiting to start",
     )
 
 
 def is_past(job: Started, failure_point_s: float) -> bool:
-    """Tell whether one of a job's runs got beyond the failure point; a start is beyond 0."""
+    """Return whether one of a job's runs passed the failure point; if that is 0, any start has."""
     if not job.has_started:
         return False
     return failure_point_s == 0 or job.longest_run_s is None or job.longest_run_s > failure_point_s
 
 
 class Failed(NamedTuple):
-    """A failed job with what it must have to be counted."""
+    """A failed job that has all that counting it needs."""
 
     job: CycleJob
     end_at: datetime
@@ -202,21 +202,21 @@ def _bursts(failures: list[Failed]) -> Iterator[list[Failed]]:
             first += 1
 
 
-def _firing(members: list[Failed], jobs: Sequence[CycleJob], telling: set[str]) -> Firing:
-    """Say what a burst of identical failures has in common, and whom it proposes."""
+def _firing(members: list[Failed], jobs: Sequence[CycleJob], varying: set[str]) -> Firing:
+    """Return what a burst of identical failures has in common, and the jobs to cancel."""
     failed = [member.job for member in members]
     point_s = max(map(_failed_after_s, failed))
     shared = {
         factor: level
         for factor, level in failed[0].factors.items()
-        if factor in telling and all(job.factors.get(factor) == level for job in failed)
+        if factor in varying and all(job.factors.get(factor) == level for job in failed)
     }
     signature = members[0].signature
     alike = [job for job in jobs if shared.items() <= job.factors.items()]
     against = [
         job
         for job in alike
-        if job.has_succeeded or (is_past(job, point_s) and not _failed_so(job, signature))
+        if job.has_succeeded or (is_past(job, point_s) and not _failed_identically(job, signature))
     ]
     still_open = [job.job_id for job in alike if job.is_open and not is_past(job, point_s)]
     return Firing(
@@ -231,8 +231,8 @@ def _firing(members: list[Failed], jobs: Sequence[CycleJob], telling: set[str]) 
     )
 
 
-def _failed_so(job: CycleJob, signature: str) -> bool:
-    """Tell whether a job failed with the same error: late, but no evidence against it."""
+def _failed_identically(job: CycleJob, signature: str) -> bool:
+    """Return whether a job failed with the same error: later, but not evidence against the combination."""
     return job.is_failed and job.signature == signature
 
 
@@ -243,13 +243,13 @@ def _failed_after_s(job: CycleJob) -> float:
 def _no_action_reason(against: list[CycleJob], shared: Mapping[str, str], *, has_open: bool) -> str | None:
     where = " and ".join(f"{factor}={level}" for factor, level in shared.items()) or "any combination"
     if against:
-        named = listed([f"{job.condition_id} (job {job.job_id})" for job in against])
-        return f"{where} is not to blame: {named} succeeded or ran past the failure point"
+        jobs = listed([f"{job.condition_id} (job {job.job_id})" for job in against])
+        return f"{where} is not to blame: {jobs} succeeded or ran past the failure point"
     return None if has_open else f"no job of {where} is open before the failure point"
 
 
-def _telling_factors(conditions: Iterable[Mapping[str, str]]) -> set[str]:
-    """Find the factors with two or more levels."""
+def _varying_factors(conditions: Iterable[Mapping[str, str]]) -> set[str]:
+    """Return the factors with two or more levels."""
     levels: dict[str, set[str]] = {}
     for factors in conditions:
         for factor, level in factors.items():

@@ -1,1 +1,1 @@
-"""What is shown on a terminal: rows in, text out; nothing here decides."""
+"""Format output for a terminal: rows in, text out; nothing is decided here."""

@@ -1,4 +1,4 @@
-"""What changed between experiments, on a screen."""
+"""Print what changed between experiments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fmon.warehouse.result import Row
 
 MAX_ROWS = 100
-"""Rows of each list; how many more there are is said, ``-o json`` has them all."""
+"""Rows of each list; the rest are counted, and ``-o json`` has them all."""
 
 STYLES = {
     "fixed": "green",
@@ -40,9 +40,9 @@ def print_comparison(compared: Compared, output: str) -> None:
     Parameters
     ----------
     compared
-        What the phase found.
+        The comparison.
     output
-        Table, or json: one object per pair of experiments.
+        ``table``, or ``json``: one object per pair of experiments.
     """
     if output == "json":
         print_json(compared.objects())
@@ -101,7 +101,7 @@ def _change_lines(change: Change, width: int | None) -> Iterator[Line]:
 def _section(
     width: int | None, header: list[str], cells: list[Line], numbers: frozenset[int] = frozenset()
 ) -> Iterator[Line]:
-    """Lay a list out under an empty line; nothing where it is empty."""
+    """Lay out a list below an empty line; an empty list has no lines."""
     if not cells:
         return
     yield []

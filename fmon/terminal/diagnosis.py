@@ -1,4 +1,4 @@
-"""A diagnosis on a screen: what explains most in the first line, then one block per root cause."""
+"""Print a diagnosis: the best explanation in the first line, then one block per root cause."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fmon.terminal.lines import Line
 
 WIDTH = 110
-"""Where text is folded that goes into a pipe or a file; a terminal says how wide it is."""
+"""Width at which text is folded in a pipe or a file; a terminal has its own."""
 
 MAX_NAMED = 12
 """Conditions and files that a block names; ``-o json`` has them all."""
@@ -32,9 +32,9 @@ def print_diagnosis(diagnosis: Diagnosis, output: str) -> None:
     Parameters
     ----------
     diagnosis
-        What the phase found.
+        The diagnosis.
     output
-        Table, or json: one object.
+        ``table``, or ``json``: one object.
     """
     if output == "json":
         from fmon.diagnose.diagnose import as_json
@@ -46,7 +46,7 @@ def print_diagnosis(diagnosis: Diagnosis, output: str) -> None:
 
 
 def diagnosis_lines(diagnosis: Diagnosis, *, width: int) -> Iterator[Line]:
-    """Lay a diagnosis out: what explains most, the counts, a block per root cause, what comes next."""
+    """Lay out a diagnosis: headline, counts, a block per root cause, the next command."""
     yield from folded("", diagnosis.headline, width, style="bold")
     yield from folded("", _counts(diagnosis), width)
     if diagnosis.preliminary_reason:
@@ -64,14 +64,14 @@ def diagnosis_lines(diagnosis: Diagnosis, *, width: int) -> Iterator[Line]:
 
 
 def cause_lines(cause: RootCause, number: int, width: int) -> Iterator[Line]:
-    """Write one root cause as a block of labelled lines."""
+    """Lay out one root cause as a block of labelled lines."""
     yield cause_header(cause, number)
     for label, text in _labelled(cause):
         yield from labelled(label, text, width)
 
 
 def cause_header(cause: RootCause, number: int) -> Line:
-    """Write the first line of a root cause's block."""
+    """Return the first line of a root cause's block."""
     remedy = cause.remedy or "not examined"
     return [
         segment(f"{number}  "),
@@ -84,12 +84,12 @@ def cause_header(cause: RootCause, number: int) -> Line:
 
 
 def labelled(label: str, text: str, width: int) -> Iterator[Line]:
-    """Write a labelled line of a block, folded behind its label."""
+    """Lay out a labelled line of a block, folded after its label."""
     return folded(f"   {label:<{LABEL}}", text, width)
 
 
 def why_lines(cause: RootCause) -> Iterator[tuple[str, str]]:
-    """Say where a cause strikes and what shows it: label and text."""
+    """Yield where a cause occurs and what shows it: label and text."""
     for suspect in cause.suspects:
         yield "where", f"{suspect.scope}: {suspect.sentence}"
     if not cause.suspects:
@@ -98,15 +98,15 @@ def why_lines(cause: RootCause) -> Iterator[tuple[str, str]]:
     if cause.missing_log_count:
         yield (
             "",
-            f"without the log of {counted(cause.missing_log_count, 'job')}: judged by the queue alone",
+            f"no log of {counted(cause.missing_log_count, 'job')}: judged by the queue record alone",
         )
 
 
 def _labelled(cause: RootCause) -> Iterator[tuple[str, str]]:
     yield from why_lines(cause)
     yield "fix", cause.fix_strategy
-    if told := transience(cause):
-        yield "", told
+    if text := transience(cause):
+        yield "", text
     if cause.affected_files:
         yield "files", names_of(cause.affected_files)
     yield "jobs", names_of(map(str, cause.job_ids))
@@ -115,7 +115,7 @@ def _labelled(cause: RootCause) -> Iterator[tuple[str, str]]:
 
 def _evidence(cause: RootCause) -> str:
     if cause.evidence is None:
-        return "none: no line of a log and no word of the queue decides"
+        return "none: neither a log nor the queue shows the error"
     job = cause.evidence_job_id
     where = {
         "log": f"job {job}, line {cause.evidence_line}",
@@ -125,7 +125,7 @@ def _evidence(cause: RootCause) -> str:
 
 
 def _counts(diagnosis: Diagnosis) -> str:
-    """Say how many of what."""
+    """Return the counts, in words."""
     name = f"{diagnosis.experiment_id}, cycle {diagnosis.cycle}"
     if diagnosis.selection:
         shown = len(diagnosis.causes)
@@ -141,7 +141,7 @@ def _counts(diagnosis: Diagnosis) -> str:
 
 
 def _others(diagnosis: Diagnosis) -> str:
-    """Name what has neither failed nor succeeded."""
+    """Count the conditions that have neither failed nor succeeded."""
     counts = {
         "still open": len(diagnosis.open_jobs),
         "cancelled": len(diagnosis.cancelled),
@@ -151,26 +151,26 @@ def _others(diagnosis: Diagnosis) -> str:
 
 
 def _preliminary(diagnosis: Diagnosis) -> str:
-    """Say why it can't open a fix."""
+    """Return why the diagnosis does not allow a fix."""
     why = "the kill switch has fired and" if diagnosis.preliminary_reason == "kill_switch" else ""
     jobs = [f"{row.condition_id} (job {row.job_id})" for row in diagnosis.open_jobs]
-    told = "not all failures were examined"
+    state = "not all failures were examined"
     if jobs:
-        told = f"{counted(len(jobs), 'job')} still open: {listed(jobs)}"
+        state = f"{counted(len(jobs), 'job')} still open: {listed(jobs)}"
     elif diagnosis.not_yet_launched:
-        told = f"the cycle was started and has no job yet of {listed(diagnosis.not_yet_launched)}"
+        state = f"the cycle was started but has no job yet for {listed(diagnosis.not_yet_launched)}"
     if diagnosis.preliminary_reason == "selection":
-        others = f"; {told}" if jobs or diagnosis.not_yet_launched else ""
-        return f"not recorded, opens no fix: only the causes of {' '.join(diagnosis.selection)}{others}"
-    return f"preliminary, opens no fix: {why}{' ' if why else ''}{told}"
+        others = f"; {state}" if jobs or diagnosis.not_yet_launched else ""
+        return f"not recorded, allows no fix: only the causes of {' '.join(diagnosis.selection)}{others}"
+    return f"preliminary, allows no fix: {why}{' ' if why else ''}{state}"
 
 
 def _caveat(causes: list[RootCause]) -> str:
-    """Say how far the suspects may be trusted, in the words of the view."""
+    """Return the caveat of the suspects, in the words of the view."""
     suspects = [suspect for cause in causes for suspect in cause.suspects if suspect.combination]
     return f"where: {suspects[0].statement.removeprefix(suspects[0].sentence).removeprefix('; ')}"
 
 
 def names_of(words: Iterable[str]) -> str:
-    """Name the first of some words, and say how many more there are."""
+    """List the first names, and how many more there are."""
     return listed(words, MAX_NAMED)

@@ -1,4 +1,4 @@
-"""A file that is made and goes to stdout."""
+"""Write a query result as a file to stdout."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 
 
 def print_exported(write: Callable[[Path], None], name: str) -> None:
-    """Write a file and print it, byte for byte; nothing is printed unless all of it could be made.
+    """Write a file and print it, byte for byte; nothing is printed unless the entire file could be written.
 
     Parameters
     ----------
     write
-        Makes the file.
+        Function that writes the file.
     name
-        Csv, or parquet, which a terminal can't show.
+        ``csv`` or ``parquet``, which a terminal can't show.
 
     Raises
     ------
     ConfigError
-        Parquet would go to a terminal.
+        The format is parquet and stdout is a terminal.
     """
     if name == "parquet" and is_terminal():
         raise ConfigError(
-            "parquet is binary and no terminal shows it; write it to a file: ... -o parquet > FILE"
+            "parquet is binary and can't be shown on a terminal; redirect it to a file: ... -o parquet > FILE"
         )
     with tempfile.TemporaryDirectory(prefix="fmon-") as folder:
         path = Path(folder, f"rows.{name}")
         write(path)
-        if is_terminal():  # what stands in logs must not steer it
+        if is_terminal():  # text from logs must not control it
             with path.open(encoding="utf-8", newline="\r\n") as lines:
                 for each in lines:
                     print("\n".join(map(visible, each.removesuffix("\r\n").split("\n"))))  # noqa: T201

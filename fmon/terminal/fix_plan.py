@@ -1,4 +1,4 @@
-"""A batch plan on a screen: a work order per root cause, then what comes after all of them."""
+"""Print a fix plan: a work order per root cause, then the commands that follow all of them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def print_fix_plan(plan: FixPlan, output: str) -> None:
-    """Print a batch plan.
+    """Print a fix plan.
 
     Parameters
     ----------
     plan
-        What the phase found.
+        The plan.
     output
-        Table, or json: one object.
+        ``table``, or ``json``: one object.
     """
     if output == "json":
         from fmon.text import json_text
@@ -34,13 +34,13 @@ def print_fix_plan(plan: FixPlan, output: str) -> None:
 
 
 def fix_plan_lines(plan: FixPlan, *, width: int) -> Iterator[Line]:
-    """Lay a batch plan out: what it stands on, the orders, who needs a person, the commands after them."""
+    """Lay out a fix plan: its diagnosis, the orders, those that need a person, the commands that follow."""
     orders = plan.orders
     failed = sum(order.failed_count for order in orders)
-    what = "nothing has failed, nothing is to be fixed"
+    what = "nothing has failed, there is nothing to fix"
     if orders:
         causes = counted(len(orders), "root cause")
-        what = f"{causes} of {counted(failed, 'failed condition')}, to be fixed as one batch"
+        what = f"{causes} of {counted(failed, 'failed condition')}, to fix as one batch"
     yield from folded("", f"{plan.experiment_id}, cycle {plan.cycle}: {what}", width, style="bold")
     yield from folded("", f"diagnosed {clock(plan.diagnosed_at)}; {_ran_with(plan)}", width)
     for number, order in enumerate(orders, start=1):
@@ -50,16 +50,16 @@ def fix_plan_lines(plan: FixPlan, *, width: int) -> Iterator[Line]:
             yield from labelled(label, text, width)
     yield []
     if persons := [order.root_cause_id for order in orders if order.needs_person]:
-        told = f"needs a person: {names_of(persons)}; relaunched only once its fix is recorded"
-        yield from folded("", told, width, style="bold red")
-    yield line(f"run again as things are now: {counted(len(plan.rerun), 'condition')}")
+        text = f"needs a person: {names_of(persons)}; relaunched only after a fix is recorded"
+        yield from folded("", text, width, style="bold red")
+    yield line(f"to relaunch as of now: {counted(len(plan.rerun), 'condition')}")
     yield line("then:", "bold")
     for step in plan.steps:
         yield line(f"   {step}")
 
 
 def _order(order: WorkOrder) -> Iterator[tuple[str, str]]:
-    """Give the lines of a work order: label and text."""
+    """Yield the lines of a work order: label and text."""
     yield from why_lines(order)
     yield "do", order.fix_strategy
     if order.transience:
@@ -70,7 +70,7 @@ def _order(order: WorkOrder) -> Iterator[tuple[str, str]]:
         yield "files", f"{names_of(order.affected_files)} (as the logs name them)"
     yield "affects", names_of(order.condition_ids)
     yield "may break", order.could_break
-    tests = order.test_command or "the config names no test command; write it into verify.tests"
+    tests = order.test_command or "the config has no test command; set verify.tests"
     yield "tests", tests
     for done in order.recorded:
         yield "done", f"{done.what} ({done.by})"
@@ -79,6 +79,6 @@ def _order(order: WorkOrder) -> Iterator[tuple[str, str]]:
 
 
 def _ran_with(plan: FixPlan) -> str:
-    """Say what the failed jobs ran with."""
+    """Return what the failed jobs ran with, in words."""
     image = f"{plan.image} ({plan.digest or 'digest not recorded'})" if plan.image else "no image recorded"
     return f"config {plan.config_file}, task {plan.skypilot_yaml}, {image}"

@@ -1,4 +1,4 @@
-"""Ctrl-C that is never lost."""
+"""Never lose a Ctrl-C."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 
 
 class Interrupts:
-    """Remembers Ctrl-C while it is entered.
+    """Context manager that remembers Ctrl-C.
 
     A KeyboardInterrupt that arrives while C code calls back into Python (a destructor, an import hook, a
-    database's callback) is printed or dropped there, and a loop would go on as if nothing had happened.
+    database's callback) is printed or dropped there, and a loop would continue as if nothing had happened.
 
     Parameters
     ----------
     clock
-        the clock to wait with
+        The clock to wait with.
 
     Attributes
     ----------
     clock
-        The same with a wait that Ctrl-C ends.
+        That clock, with a sleep that Ctrl-C ends.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -40,7 +40,7 @@ class Interrupts:
         signal.signal(signal.SIGINT, self._before)
 
     def sleep(self, seconds: float) -> None:
-        """Wait [s]; raises KeyboardInterrupt at once where Ctrl-C was pressed before."""
+        """Wait for a number of seconds; raise KeyboardInterrupt at once if Ctrl-C was pressed before."""
         if self._is_pressed:
             raise KeyboardInterrupt
         self._sleep(seconds)

@@ -1,4 +1,4 @@
-"""What a launch would do and its progress, on stderr."""
+"""Show what a launch would do, and its progress, on stderr."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
-MOST_SHOWN = 20
-"""Lines that are shown before a question; ``--dry-run`` prints all of them."""
+MAX_SHOWN = 20
+"""Lines shown before a question; ``--dry-run`` prints all of them."""
 
 
 def shown(lines: Sequence[str]) -> list[str]:
@@ -24,12 +24,12 @@ def shown(lines: Sequence[str]) -> list[str]:
     >>> shown([f"job {number}" for number in range(22)])[-1]
     '... 2 more; --dry-run shows all'
     """
-    more = len(lines) - MOST_SHOWN
-    return [*lines[:MOST_SHOWN], *([f"... {more:,} more; --dry-run shows all"] if more > 0 else [])]
+    more = len(lines) - MAX_SHOWN
+    return [*lines[:MAX_SHOWN], *([f"... {more:,} more; --dry-run shows all"] if more > 0 else [])]
 
 
 class LaunchBar:
-    """A bar on a terminal, and nothing in a file: the audit has each launch."""
+    """A progress bar on a terminal; a file gets nothing, since the audit records each launch."""
 
     def __init__(self) -> None:
         columns = (TextColumn("launching"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -45,6 +45,6 @@ class LaunchBar:
         self._bar.stop()
 
     def show(self, settled: int, total: int) -> None:
-        """Show how many launches are settled; the first call brings the bar up."""
+        """Show how many launches are settled; the first call displays the bar."""
         self._bar.start()
         self._bar.update(self._task, completed=settled, total=total, visible=True)

@@ -1,7 +1,7 @@
-"""Lines of styled text, tables made of them, and the one place that prints.
+"""Lines of styled text, tables of such lines, and the one place that prints them.
 
-All text passes through ``visible`` on its way into a segment: what a job or a config calls itself never
-steers the terminal. rich brings the colours and folds what is too wide; its markup is never read.
+All text passes through ``visible`` on its way into a segment, so the name of a job or a config never
+controls the terminal. rich adds colours and folds wide tables; its markup is never interpreted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 GAP = "  "
 
 MIN_ROOM = 30
-"""Cells that folded text has at least, however narrow the terminal is."""
+"""Minimum width of folded text in cells, on any terminal."""
 
 
 class Segment(NamedTuple):
@@ -63,16 +63,16 @@ class Grid(NamedTuple):
         return widths
 
     def width(self) -> int:
-        """Measure the whole table."""
+        """Measure the entire table."""
         return sum(self.widths()) + len(GAP) * (len(self.header) - 1)
 
     def lines(self, room: int | None = None) -> Iterator[Line]:
-        """Lay the table out, every column as wide as its widest cell; nothing is cut.
+        """Lay out the table, every column as wide as its widest cell; nothing is truncated.
 
         Parameters
         ----------
         room
-            Cells of the terminal; in a table that is wider long cells are folded. None = no limit.
+            Width of the terminal in cells; a wider table has its long cells folded. None = no limit.
         """
         widths = self.widths()
         if room is not None and self.width() > room:
@@ -83,7 +83,7 @@ class Grid(NamedTuple):
             yield self._line(row, widths)
 
     def _folded(self, room: int) -> Iterator[Line]:
-        """Let rich fold it. Only where it must: rich takes forty times as long as ``_line``."""
+        """Let rich fold the table, only if needed: rich takes forty times as long as ``_line``."""
         table = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0), header_style="bold")
         for number, name in enumerate(self.header):
             justify: JustifyMethod = "right" if number in self.numbers else "left"
@@ -103,17 +103,17 @@ class Grid(NamedTuple):
 
 
 def segment(text: str, style: str = "") -> Segment:
-    """Make a segment of any text, hostile text too."""
+    """Return a segment of any text, untrusted text included."""
     return Segment(visible(text), style)
 
 
 def line(text: str, style: str = "") -> Line:
-    """Make a line of one segment."""
+    """Return a line of one segment."""
     return [segment(text, style)]
 
 
 def packed(parts: Iterable[Segment], width: int) -> Iterator[Line]:
-    """Put parts side by side, indented, on as many lines as they need; empty ones are left out."""
+    """Lay out parts side by side, indented, on as many lines as they need; empty parts are left out."""
     row: Line = []
     used = 0
     for part in parts:
@@ -129,9 +129,9 @@ def packed(parts: Iterable[Segment], width: int) -> Iterator[Line]:
 
 
 def folded(label: str, text: str, width: int, *, style: str = "") -> Iterator[Line]:
-    """Write text behind a label, folded between words and indented to stay behind it.
+    """Lay out text after a label, folded between words and indented to the end of the label.
 
-    A word that is longer than a line stays whole: paths and error lines are there to be copied.
+    A word longer than a line is not split, so that paths and error lines can be copied.
     """
     room = max(width - cells(label), MIN_ROOM)
     rows: list[str] = [""]
@@ -150,29 +150,29 @@ def cells(text: str) -> int:
 
 
 def is_terminal() -> bool:
-    """Tell whether a person looks at stdout; a pipe or a file gets plain text, whatever FORCE_COLOR says."""
+    """Return whether stdout is a terminal; a pipe or a file gets plain text, whatever FORCE_COLOR says."""
     return sys.stdout.isatty()
 
 
 def terminal_width() -> int | None:
-    """Give the width in cells; None = no limit, since nobody folds the lines of a pipe."""
+    """Return the width in cells; None = no limit, since a pipe does not fold lines."""
     return Console().width if is_terminal() else None
 
 
-def styled(given: Line) -> Text:
-    """Turn a line into rich's form; NO_COLOR and TERM are rich's business."""
-    return Text.assemble(*((part.text, part.style) for part in given))
+def styled(parts: Line) -> Text:
+    """Convert a line to rich's form; rich handles NO_COLOR and TERM."""
+    return Text.assemble(*((part.text, part.style) for part in parts))
 
 
-def plain(given: Line) -> str:
-    """Turn a line into text without colours."""
-    return "".join(part.text for part in given).rstrip()
+def plain(parts: Line) -> str:
+    """Convert a line to text without colours."""
+    return "".join(part.text for part in parts).rstrip()
 
 
 def emit(lines: Iterable[Line]) -> None:
     """Print lines to stdout."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # cron's locale may know nothing but ASCII
+        sys.stdout.reconfigure(errors="backslashreplace")  # cron's locale may support ASCII only
     if not is_terminal():
         for each in lines:
             print(plain(each))  # noqa: T201

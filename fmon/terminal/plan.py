@@ -1,4 +1,4 @@
-"""What a config amounts to, on a screen."""
+"""Print the plan of a config: its checks, counts and cost."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def print_plan(plan: Plan, output: str) -> None:
     Parameters
     ----------
     plan
-        What the phase found.
+        The plan.
     output
-        Table, or json: one object.
+        ``table``, or ``json``: one object.
     """
     if output == "json":
         print_json([{**asdict(plan), "checks": [check._asdict() for check in plan.checks]}])
@@ -37,7 +37,7 @@ def print_plan(plan: Plan, output: str) -> None:
 
 
 def plan_lines(plan: Plan, *, width: int | None) -> Iterator[Line]:
-    """Lay a plan out: what fails first, then grid, counts and cost."""
+    """Lay out a plan: the checks, failed ones first, then counts, cost and grid."""
     ordered = sorted(plan.checks, key=lambda check: ("fail", "warn", "ok").index(check.result))
     for check in ordered:
         yield [segment(f"{check.result:<4}  ", RESULT_STYLES[check.result]), segment(check.sentence)]

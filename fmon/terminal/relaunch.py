@@ -1,4 +1,4 @@
-"""What ``fmon relaunch`` prints: the commands, what became of them, and the report of F4."""
+"""Print the commands of ``fmon relaunch``, their results, and the report of F4."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ CYCLES = ("cycle", "job_count", "run_h", "cost_usd", "unpriced_count")
 
 
 def print_relaunched(relaunched: Relaunched, output: str) -> None:
-    """Print what would be launched, as commands, or what was.
+    """Print the commands of a dry run, or the results of the launches.
 
     Parameters
     ----------
     relaunched
-        What the phase did; of a dry run nothing.
+        What was launched; nothing in a dry run.
     output
-        Table (of a dry run one command a line), or json: one object per condition.
+        ``table`` (in a dry run one command per line), or ``json``: one object per condition.
     """
     if output == "table" and relaunched.dispatched is None:
         emit(line(row.command) for row in relaunched.plan.jobs if row.command)
         return
-    print_rows(COLUMNS, [_told(relaunched, row) for row in relaunched.plan.jobs], output)
+    print_rows(COLUMNS, [_row(relaunched, row) for row in relaunched.plan.jobs], output)
 
 
 def print_escalation(report: Escalation, output: str) -> None:
@@ -43,9 +43,9 @@ def print_escalation(report: Escalation, output: str) -> None:
     Parameters
     ----------
     report
-        Of the phase.
+        The report.
     output
-        Table, or json: one object.
+        ``table``, or ``json``: one object.
     """
     if output == "json":
         print(json_text(report.document()))  # noqa: T201
@@ -64,7 +64,7 @@ def print_escalation(report: Escalation, output: str) -> None:
     )
 
 
-def _told(relaunched: Relaunched, row: PlannedJob) -> Row:
+def _row(relaunched: Relaunched, row: PlannedJob) -> Row:
     result, job_id = _result(relaunched, row.condition_id)
     return {
         "condition_id": row.condition_id,
@@ -81,7 +81,7 @@ def _told(relaunched: Relaunched, row: PlannedJob) -> Row:
 
 
 def _result(relaunched: Relaunched, condition_id: str) -> tuple[str | None, int | None]:
-    """Say what became of one launch; None where nothing was to be launched."""
+    """Return the result and the job of one launch; None in a dry run."""
     done = relaunched.dispatched
     if done is None:
         return None, None

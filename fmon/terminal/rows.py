@@ -1,4 +1,4 @@
-"""Rows of a query as a table or as JSON."""
+"""Print the rows of a query as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def print_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], output
     Parameters
     ----------
     columns
-        Their names, known even where no row came back.
+        Names of the columns, also if there are no rows.
     rows
         One mapping per row.
     output
-        Table or json.
+        ``table`` or ``json``.
     """
     if output == "json":
         print_json(rows)
@@ -42,7 +42,7 @@ def print_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], output
 
 
 def print_json(rows: Iterable[Mapping[str, Any] | msgspec.Struct]) -> None:
-    """Print rows as one JSON array of objects, one object a line."""
+    """Print rows as one JSON array of objects, one object per line."""
     objects = map(json_text, rows)
     first = next(objects, None)
     if first is None:
@@ -56,7 +56,7 @@ def print_json(rows: Iterable[Mapping[str, Any] | msgspec.Struct]) -> None:
 
 
 def cell_text(value: Any) -> str:
-    """Write a value of a query for a table."""
+    """Format a query's value for a table."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -75,7 +75,7 @@ def cell_text(value: Any) -> str:
 
 
 def _stacked(grid: Grid) -> Iterator[Line]:
-    """Write a table that is wider than the terminal as one block per row, a column a line."""
+    """Lay out a table that is wider than the terminal as one block per row, one column per line."""
     name_width = max(map(len, grid.header))
     for number, row in enumerate(grid.rows):
         yield from chain(

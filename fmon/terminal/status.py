@@ -1,4 +1,4 @@
-"""The state of an experiment on a screen: alarms, progress, conditions."""
+"""Print the status of an experiment: alarms, progress, conditions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fmon.terminal.lines import Line
 
 MAX_ROWS = 100
-"""Conditions that ``fmon status`` lists; a study of thousands is a summary, ``-o json`` has them all."""
+"""Conditions that ``fmon status`` lists; the rest are counted, and ``-o json`` has them all."""
 
 MAX_ALARMS = 20
 
@@ -31,20 +31,20 @@ STYLES = {
 }
 
 ATTENTION = {"failed": 0, "lost": 0, "running": 1, "pending": 2, "missing": 3, "cancelled": 3, "succeeded": 4}
-"""Which conditions are listed where not all can be; those with an alarm come first of all."""
+"""The order in which conditions are listed if there are too many; those with an alarm come first."""
 
 STALE_S = 600
 
 
 def print_status(seen: Status, output: str) -> None:
-    """Print where every condition stands.
+    """Print the status of an experiment.
 
     Parameters
     ----------
     seen
-        What the phase found.
+        The status.
     output
-        Table, or json: all conditions.
+        ``table``, or ``json``: all conditions.
     """
     if output == "json":
         print_json(seen.rows)
@@ -54,16 +54,16 @@ def print_status(seen: Status, output: str) -> None:
 
 
 def status_lines(seen: Status, *, width: int | None, max_rows: int, max_alarms: int) -> Iterator[Line]:
-    """Lay a status out: alarms first, then progress, then the conditions.
+    """Lay out a status: alarms first, then progress, then the conditions.
 
     Parameters
     ----------
     seen
-        What the phase found.
+        The status.
     width
-        Of the terminal; None = no limit.
+        Width of the terminal; None = no limit.
     max_rows, max_alarms
-        Most conditions and alarms to list; how many more there are is said.
+        Maximum number of conditions and alarms to list; the rest are counted.
     """
     alarms = list(alarm_lines(seen.alarms, max_alarms))
     yield from alarms
@@ -76,7 +76,7 @@ def status_lines(seen: Status, *, width: int | None, max_rows: int, max_alarms: 
 
 
 def alarm_lines(alarms: list[Alarm], max_alarms: int) -> Iterator[Line]:
-    """Write alarms, critical ones first; beyond ``max_alarms`` only how many of each kind."""
+    """Lay out alarms, critical ones first; beyond ``max_alarms`` they are only counted by kind."""
     for alarm in alarms[:max_alarms]:
         style = "bold red" if alarm.severity == "critical" else "yellow"
         severity = alarm.severity.upper() if alarm.severity == "critical" else alarm.severity
@@ -86,7 +86,7 @@ def alarm_lines(alarms: list[Alarm], max_alarms: int) -> Iterator[Line]:
 
 
 def poll_line(seen: Status) -> Line:
-    """Say which poll this is as of, and how old it is."""
+    """Return the line that names the last poll and its age."""
     name = f"{seen.experiment_id}: "
     if seen.poll_id is None:
         return line(name + "never polled", "yellow")
@@ -124,7 +124,7 @@ def _condition_lines(seen: Status, width: int | None, max_rows: int) -> Iterator
 
 
 def _chosen(seen: Status, max_rows: int) -> tuple[list[ConditionRow], dict[str, int]]:
-    """Pick the conditions to list, and count the others by state."""
+    """Choose the conditions to list, and count the others by state."""
     if len(seen.rows) <= max_rows:
         return seen.rows, {}
     alarmed = {alarm.condition_id for alarm in seen.alarms}
@@ -136,13 +136,13 @@ def _chosen(seen: Status, max_rows: int) -> tuple[list[ConditionRow], dict[str, 
 
 
 def _table(rows: list[ConditionRow], width: int | None) -> Iterator[Line]:
-    """Lay conditions out as wide as the terminal allows: with factors, without, or two lines each."""
+    """Lay out conditions as wide as the terminal allows: with factors, without, or on two lines each."""
     factors = list(dict.fromkeys(factor for row in rows for factor in row.factors))
-    whole = _grid(rows, factors)
+    complete = _grid(rows, factors)
     if width is None:
-        yield from whole.lines()
+        yield from complete.lines()
         return
-    for grid in (whole, _grid(rows, [])):
+    for grid in (complete, _grid(rows, [])):
         if grid.width() <= width:
             yield from grid.lines()
             return
@@ -170,7 +170,7 @@ def _cells(row: ConditionRow, factors: list[str]) -> Line:
 
 
 def _status_text(row: ConditionRow) -> str:
-    """Write SkyPilot's status; fmon's own word where SkyPilot has none."""
+    """Return SkyPilot's status, or fmon's state if SkyPilot has none."""
     if row.state == "lost":
         closed = f", closed by {row.closed_by} {clock(row.closed_at)}" if row.closed_by else ""
         return f"lost, was {row.status}{closed}"

@@ -23,7 +23,7 @@ FEWEST_ROWS = 1
 
 
 class WatchScreen:
-    """Shows each poll: a table that redraws itself on a terminal, else one line per change."""
+    """Shows each poll: a table that is redrawn on a terminal, otherwise one line per change."""
 
     def __init__(self) -> None:
         console = Console(highlight=False)
@@ -32,7 +32,7 @@ class WatchScreen:
             if is_terminal() and not console.is_dumb_terminal
             else None
         )
-        self._said: tuple[str, str | None] | None = None
+        self._printed: tuple[str, str | None] | None = None
         self._alarms: set[tuple[Any, ...]] = set()
 
     def __enter__(self) -> Self:
@@ -50,24 +50,24 @@ class WatchScreen:
         Parameters
         ----------
         seen
-            Where the conditions stand after it.
+            The status after the poll.
         note
-            What this poll could not do; None = it did all.
+            What this poll could not do; None = it did everything.
         """
         if self._live:
             self._live.update(Group(*map(styled, self._screen(seen, note))), refresh=True)
         else:
-            self._say(seen, note)
+            self._print(seen, note)
 
     def _screen(self, seen: Status, note: str | None) -> list[Line]:
-        """Fill the terminal and no more: what scrolls out of a live view can't be redrawn."""
+        """Fill the terminal and no more: lines that scroll out of a live view can't be redrawn."""
         assert self._live
         width, height = self._live.console.size
-        told = [line(note, "bold red")] if note else []
+        notes = [line(note, "bold red")] if note else []
         rows = min(len(seen.rows), height)
         while True:
             lines = [
-                *told,
+                *notes,
                 *status_lines(seen, width=width, max_rows=rows, max_alarms=MAX_LIVE_ALARMS),
             ]
             over = sum(_height(each, width) for each in lines) - (height - 1)
@@ -75,19 +75,19 @@ class WatchScreen:
                 return lines
             rows = max(FEWEST_ROWS, rows - over)
 
-    def _say(self, seen: Status, note: str | None) -> None:
-        """Print one line where the progress changed, after one for each alarm that is new."""
+    def _print(self, seen: Status, note: str | None) -> None:
+        """Print one line if the progress changed, after one for each new alarm."""
         known = {(alarm.kind, alarm.job_id, alarm.raised_at): alarm for alarm in seen.alarms}
         fresh = [alarm for key, alarm in known.items() if key not in self._alarms]
-        said = (seen.progress, note)
-        if said == self._said and not fresh:
+        current = (seen.progress, note)
+        if current == self._printed and not fresh:
             return
-        self._said, self._alarms = said, set(known)
+        self._printed, self._alarms = current, set(known)
         text = f"{clock(seen.polled_at) or 'never polled'}  {seen.progress}"
         emit([*alarm_lines(fresh, MAX_LIVE_ALARMS), line(text + (f"; {note}" if note else ""))])
         sys.stdout.flush()
 
 
-def _height(given: Line, width: int) -> int:
-    """Count the rows that a line takes where the terminal folds it."""
-    return len(styled(given).wrap(Console(width=width), width)) or 1
+def _height(parts: Line, width: int) -> int:
+    """Count the rows that a line takes when the terminal folds it."""
+    return len(styled(parts).wrap(Console(width=width), width)) or 1

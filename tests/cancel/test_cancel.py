@@ -71,7 +71,7 @@ def test_a_job_that_got_past_the_failure_point_meanwhile_is_spared(fired):
     fired.server.pass_time(60)
     done = fired.cancel()
     assert fired.submitter.cancelled == [JOB_OF["sam3-4"]]
-    assert done.sentences()[0] == "spared, they got past the failure point meanwhile: job 9"
+    assert done.sentences()[0] == "spared, since they have passed the failure point: job 9"
     assert fired.statuses()["sam3-3"] == "RUNNING"
 
 
@@ -124,7 +124,7 @@ def test_a_launch_that_stays_in_flight_is_named_and_the_exit_code_says_it(tmp_pa
     without = [job for job in burst() if job["job_name"] != "sam3-4"]
     study = Adopted(tmp_path, without)
     study.fly("sam3-4", seconds=10_000)
-    fault = study.cancel(most_s=60).fault()
+    fault = study.cancel(max_wait_s=60).fault()
     assert fault.exit_code == 11
     assert str(fault) == (
         f"{NAME}: launches still in flight: sam3-4. "
@@ -148,7 +148,7 @@ def test_a_launch_of_another_experiment_is_not_waited_for(fired):
 
 def test_jobs_that_do_not_go_are_named(fired, monkeypatch):
     monkeypatch.setattr(fired.server, "cancel", lambda job_ids: None)
-    done = fired.cancel(most_s=130)
+    done = fired.cancel(max_wait_s=130)
     fault = done.fault()
     assert fault.exit_code == 11
     assert "2 jobs not known to have ended: sam3-3 (job 9, PENDING), sam3-4 (job 10, PENDING)" in str(fault)
@@ -160,7 +160,7 @@ def test_jobs_that_do_not_go_are_named(fired, monkeypatch):
 
 def test_a_job_that_leaves_the_queue_meanwhile_is_not_taken_as_gone(fired):
     fired.server.at(fired.server.now_s + 3, lambda: fired.server.jobs.remove(fired.record("sam3-3")))
-    done = fired.cancel(most_s=60)
+    done = fired.cancel(max_wait_s=60)
     assert [target.job_id for target in done.left] == [9]
     assert done.fault().exit_code == 11
 
@@ -231,7 +231,7 @@ def test_a_person_cancels_one_condition(fired):
 
 def test_a_condition_that_has_ended_is_nothing_to_cancel(fired):
     done = fired.cancel(CancelRequest(selections=("sam3-0",), by="anna"))
-    assert done.sentences() == [f"{NAME}: nothing to cancel: no job of these conditions is open"]
+    assert done.sentences() == [f"{NAME}: nothing to cancel: none of these conditions has an open job"]
     assert done.fault() is None
 
 
@@ -291,7 +291,7 @@ def test_a_replay_writes_down_what_it_would_cancel_and_nothing_leaves(tmp_path):
     server = FakeSkyPilot()
     submitter = FakeSubmitter(server)
     done = cancel(open_study(data), FIRED, submitter, SkyPilotQueue(server), clock=server.time)
-    assert done.sentences() == [f"{NAME} is a replay: written down, nothing left this machine"]
+    assert done.sentences() == [f"{NAME} is a replay: recorded, but nothing was sent to SkyPilot"]
     assert (submitter.cancelled, server.now_s) == ([], 0)
     events = written_events(stores(data)[0], "cancel_requested", "cancel")
     assert [(each["event"], each["job_ids"], each["dry_run"]) for each in events] == [

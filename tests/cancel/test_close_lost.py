@@ -60,7 +60,7 @@ def test_without_yes_it_is_only_shown(data):
 
 
 def test_closed_it_is_recorded_terminal_relaunchable_and_alarms_no_more(data):
-    assert close(data).sentences()[0].endswith("1 lost job closed, to be relaunched")
+    assert close(data).sentences()[0].endswith("1 lost job closed and can be relaunched")
     (event,) = written_events(stores(data)[0], "lost_job_closed")
     assert (event["condition_id"], event["job_id"]) == (NAMES[0], 1)
     assert (event["by"], event["reason"]) == ("anna", "the node is gone")
@@ -154,7 +154,7 @@ def test_only_lost_conditions_can_be_closed_and_then_none_is(data):
 
 def test_closing_again_is_refused_and_says_that_it_is_closed(data):
     close(data)
-    with pytest.raises(ConfigError, match="lost, closed already"):
+    with pytest.raises(ConfigError, match="lost, already closed"):
         close(data)
 
 

@@ -46,7 +46,7 @@ def test_without_a_terminal_it_shows_the_jobs_and_does_nothing(typed):
     run = typed(burst())
     done = run("cancel", "--kill-switch")
     assert isinstance(done.exception, ConfigError)
-    assert str(done.exception) == "no terminal to ask on; use --yes to cancel or --dry-run to look"
+    assert str(done.exception) == "no terminal to ask on; use --yes to cancel or --dry-run to preview"
     assert "sam3-3" in done.stderr
     assert (done.stdout, run.study.submitter.cancelled) == ("", [])
 
@@ -98,7 +98,7 @@ def test_what_is_left_is_exit_code_11(typed, monkeypatch):
     [
         ([], "nothing is selected"),
         (["--kill-switch", "sam3-3"], "leave out sam3-3"),
-        (["sam3-3", "--reason", "x"], "--reason goes with --lost"),
+        (["sam3-3", "--reason", "x"], "--reason can only be used with --lost"),
         (["--lost", "--kill-switch"], "--lost needs a selection"),
         (["--lost", "sam3-3", "--reason", "x", "--yes"], "sam3-3 (PENDING)"),
     ],

@@ -49,7 +49,9 @@ def test_what_was_not_launched_is_refused_after_everything_else_is_said(sky):
     sky.fate = lambda submission: Fate(makes="refusal")
     done = run(sky, "--yes")
     assert isinstance(done.exception, LaunchError)
-    assert "fmon launch project/experiment.yaml resumes and launches nothing twice" in str(done.exception)
+    assert "run fmon launch project/experiment.yaml to resume, nothing is launched twice" in str(
+        done.exception
+    )
     assert done.stdout == f"{sky.stores[-1].experiment_id}\n"
 
 
@@ -66,7 +68,7 @@ def test_watch_goes_on_with_the_experiment_that_was_launched(sky, monkeypatch):
 def test_without_a_terminal_it_shows_the_launches_and_does_nothing(sky):
     done = run(sky)
     assert isinstance(done.exception, ConfigError)
-    assert str(done.exception) == "no terminal to ask on; use --yes to launch or --dry-run to look"
+    assert str(done.exception) == "no terminal to ask on; use --yes to launch or --dry-run to preview"
     assert "dynunet-dice_ce EPOCHS=2 MODEL=dynunet" in done.stderr
     assert "would launch 4 jobs, estimated at 1.84 USD" in done.stderr
     assert (done.stdout, sky.stores, sky.server.jobs) == ("", [], [])
@@ -168,7 +170,7 @@ def test_ctrl_c_is_130_and_says_how_to_carry_on(sky):
     sky.fate = interrupted
     done = run(sky, "--yes")
     assert done.exit_code == 130
-    assert "resumes it and launches nothing twice" in done.stderr
+    assert "run the command again to resume, nothing is launched twice" in done.stderr
 
 
 def test_without_a_server_it_is_11_in_one_sentence_and_no_experiment_is_made(tmp_path):

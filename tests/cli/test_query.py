@@ -88,7 +88,7 @@ def on_a_terminal(query: str, output: str, data: Path) -> tuple[int, str, str]:
 def test_parquet_is_refused_to_a_terminal(data):
     code, shown, said = on_a_terminal("select 1", "parquet", data)
     assert (code, shown) == (2, "")
-    assert "no terminal shows it" in said
+    assert "can't be shown on a terminal" in said
 
 
 def test_csv_never_steers_a_terminal(data):

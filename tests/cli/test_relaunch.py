@@ -50,14 +50,14 @@ def test_a_dry_run_prints_a_command_a_line_and_the_words_on_stderr(world):
     assert done.exit_code == 0, done.output
     assert [line.split()[4] for line in done.stdout.splitlines()] == list(FAILED)
     assert "cycle 1: 2 failed; about $0.12; spent so far: $0.24" in done.stderr
-    assert "a dry run: nothing was changed" in done.stderr
+    assert "dry run: nothing was changed" in done.stderr
     assert world.launched(1) == []
 
 
 def test_without_a_terminal_it_shows_the_launches_and_does_nothing(world):
     done = run(world, "relaunch")
     assert isinstance(done.exception, ConfigError)
-    assert str(done.exception) == "no terminal to ask on; use --yes to launch or --dry-run to look"
+    assert str(done.exception) == "no terminal to ask on; use --yes to launch or --dry-run to preview"
     assert "sky jobs launch -n sam3-dice_ce" in done.stderr
     assert (done.stdout, world.launched(1), world.events("relaunch")) == ("", [], [])
 
@@ -126,7 +126,7 @@ def test_yes_launches_prints_each_job_and_says_what_comes_next(world):
 def test_a_cycle_is_authorized_with_a_sum_or_not_at_all(world, words):
     done = run(world, "relaunch", "--yes", *words)
     assert isinstance(done.exception, ConfigError)
-    assert "belong together" in str(done.exception)
+    assert "must be used together" in str(done.exception)
 
 
 @pytest.mark.parametrize("budget", ["nan", "inf", "-1"])
@@ -146,7 +146,7 @@ def test_after_two_cycles_the_report_stands_on_stdout_beside_the_refusal(when_wo
         report = json.loads(done.stdout)
         assert [row["cycle"] for row in report["causes"]] == [0, 1, 2]
         assert (report["cycle"], report["condition_count"], report["estimate_usd"]) == (3, 2, 0.12)
-    assert "came back in spite of its fix" in done.stdout
+    assert "came back despite its fix" in done.stdout
 
 
 def test_the_audit_of_a_study_that_went_by_the_rules_holds(world):

@@ -189,7 +189,7 @@ class TestReport:
         page = done.html.read_text()
         assert f'<a href="{ROW["url"]}" rel="noreferrer">r1</a>' in page
         assert "&lt;script&gt;" in page
-        assert "1 run says to be of a condition or job that the experiment does not have" in page
+        assert "1 run names a condition or job that the experiment does not have" in page
 
     def test_fills_in_the_manifest(self, store):
         reported(store, lambda settings, since: [ROW])
@@ -198,18 +198,18 @@ class TestReport:
     def test_later_reports_and_views_need_no_server(self, store):
         reported(store, lambda settings, since: [ROW])
         done = reported(store, down)
-        assert done.untracked == "the report is made with the runs it told of before: it is down"
+        assert done.untracked == "the report has the runs that MLflow returned before: it is down"
         page = done.html.read_text()
         assert "r1</a>" in page
-        assert "The report is made with the runs it told of before: it is down." in page
+        assert "The report has the runs that MLflow returned before: it is down." in page
         dice = "select condition_id, metric_value from run_metric where metric = 'dice' and is_newest"
         assert select(store.path.parent, dice) == [{"condition_id": "c1", "metric_value": 0.5}]
 
     def test_a_server_that_was_never_up_is_said_and_the_report_is_made(self, store):
         done = reported(store, down)
-        assert done.untracked == "the report is made with no runs: it is down"
+        assert done.untracked == "the report has no runs: it is down"
         assert done.jsonl.exists()
-        assert "The report is made with no runs: it is down." in done.html.read_text()
+        assert "The report has no runs: it is down." in done.html.read_text()
 
     def test_without_mlflow_in_the_config_nobody_is_asked(self, tmp_path):
         made = study(tmp_path / "data", FACTORS)

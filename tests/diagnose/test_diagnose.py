@@ -94,7 +94,7 @@ class TestSelection:
         assert (cause.category, cause.job_ids, diagnosis.hidden_count) == ("cuda_oom", [9, 10, 11], 1)
         told = text(diagnosis)
         assert "1 of 2 root causes shown" in told
-        assert "not recorded, opens no fix: only the causes of c10" in told
+        assert "not recorded, allows no fix: only the causes of c10" in told
         assert diagnosis.next_step == "fmon diagnose"
         given = as_json(diagnosis)
         assert (given["is_preliminary"], given["preliminary_reason"]) == (True, "selection")
@@ -104,7 +104,7 @@ class TestSelection:
         look(mixed, oom_of(9, 10, 11, j1=ODD), selections=("model=dynunet",))
         assert recorded(mixed) == []
         con = connect(mixed.path.parent, mixed.experiment_id, now=NOW)
-        with pytest.raises(RuleError, match="there is no diagnosis of cycle 0") as refusal:
+        with pytest.raises(RuleError, match="cycle 0 has no diagnosis") as refusal:
             require_full_diagnosis(con, read_events(mixed))
         assert code(refusal) == 22
         look(mixed)
@@ -157,7 +157,7 @@ class TestRules:
         seen(store, j3="RUNNING", **failed(9))
         diagnosis = look(store, oom_of(9), is_partial=True)
         assert (diagnosis.preliminary_reason, diagnosis.next_step) == ("partial", "fmon watch")
-        assert "preliminary, opens no fix: 1 job still open: c3 (job 3)" in text(diagnosis)
+        assert "preliminary, allows no fix: 1 job still open: c3 (job 3)" in text(diagnosis)
         assert [event["is_preliminary"] for event in recorded(store)] == [True]
 
     def test_partial_with_no_job_open_is_a_full_one(self, store):
@@ -183,7 +183,7 @@ class TestRules:
 
     def test_what_was_left_unexamined_is_refused_and_only_partial_shows_it(self, store):
         seen(store, **failed(9, 10))
-        with pytest.raises(RuleError, match="2 failed attempts are without a root cause") as refusal:
+        with pytest.raises(RuleError, match="2 failed attempts have no root cause") as refusal:
             look(store, oom_of(9, 10), examine_s=0)
         assert code(refusal) == 22
         assert recorded(store) == []
@@ -204,7 +204,7 @@ class TestCauses:
     def test_the_first_line_names_the_levels_and_the_counter_evidence(self, store):
         seen(store, **failed(*range(9, 17)))
         diagnosis = look(store, oom_of(*range(9, 17)))
-        assert diagnosis.headline == "all 8 failures of cuda_oom are model=sam3, 0 of 8 elsewhere"
+        assert diagnosis.headline == "all 8 cuda_oom failures have model=sam3, 0 of 8 elsewhere"
         assert text(diagnosis).split("\n")[0] == diagnosis.headline
         assert (
             "specific to model: all 8 failures are model=sam3 (8 of 8 there, 0 of 8 elsewhere)"
@@ -214,7 +214,7 @@ class TestCauses:
     def test_failures_elsewhere_are_counted(self, store):
         seen(store, **failed(1, *range(9, 17)))
         diagnosis = look(store, oom_of(1, *range(9, 17)))
-        assert diagnosis.headline == "8 of 9 failures of cuda_oom are model=sam3, 1 of 8 elsewhere"
+        assert diagnosis.headline == "8 of 9 cuda_oom failures have model=sam3, 1 of 8 elsewhere"
 
     def test_what_struck_everything_is_universal(self, store):
         seen(store, **failed(*range(1, 17)))
@@ -241,7 +241,7 @@ class TestCauses:
         seen(store, **failed(9))
         down = QueueError("no server", error_type="HTTP503")
         diagnosis = look(store, FakeLogs({LogRequest(9): down, LogRequest(9, is_controller=True): down}))
-        assert "without the log of 1 job: judged by the queue alone" in text(diagnosis)
+        assert "no log of 1 job: judged by the queue record alone" in text(diagnosis)
 
     def test_never_launched_conditions_are_named(self, store):
         manifest = read_manifest(store)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fmon.diagnose.excerpt import MOST_AROUND, excerpt_of, narrowed
+from fmon.diagnose.excerpt import MAX_AROUND, excerpt_of, narrowed
 
 
 def cut_out(text, number, evidence="", **room):
@@ -26,7 +26,7 @@ def test_stops_at_the_ends_of_the_log(number, numbers):
 
 def test_the_whole_log_is_counted_without_the_empty_lines_at_its_end():
     found = excerpt_of(LOG + "\n\n", job_id=7, is_controller=True, number=3, evidence="")
-    assert (found.line_count, found.is_controller, len(found.lines)) == (30, True, 3 + MOST_AROUND)
+    assert (found.line_count, found.is_controller, len(found.lines)) == (30, True, 3 + MAX_AROUND)
 
 
 @pytest.mark.parametrize("number", [0, 31, -1])

@@ -162,7 +162,7 @@ def test_the_third_run_finished_and_a_fourth_has_nothing_to_do(story):
 
 def test_a_second_launcher_at_once_is_refused_in_one_sentence(story):
     assert story.refused.returncode == STORE_LOCKED
-    assert "another fmon launches jobs of launched" in story.refused.stderr
+    assert "another fmon is launching jobs of launched" in story.refused.stderr
     assert "Traceback" not in story.refused.stderr
 
 

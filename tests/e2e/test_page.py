@@ -217,7 +217,7 @@ class TestRuns:
             ["c2", "run2", "FINISHED", "0.2857", "40"],
         ]
         assert page.get_by_role("link", name="run2").get_attribute("href") == f"{MLFLOW}/#/runs/run2"
-        assert "1 run says to be of a condition" in page.locator("#runs").inner_text()
+        assert "1 run names a condition" in page.locator("#runs").inner_text()
 
     def test_the_keyboard_reaches_table_and_links(self, opened):
         page = opened("tracked")
@@ -227,7 +227,7 @@ class TestRuns:
             expect(page.get_by_role("link", name=name)).to_be_focused()
 
     def test_a_server_that_is_down_is_said_on_the_page(self, opened):
-        said = f"The report is made with the runs it told of before: MLflow at {MLFLOW} did not answer."
+        said = f"The report has the runs that MLflow returned before: MLflow at {MLFLOW} did not answer."
         expect(opened("tracked").locator("#runs").get_by_text(said)).to_be_visible()
 
     def test_only_addresses_of_the_web_become_links(self, opened, canary):

@@ -284,11 +284,11 @@ def test_the_audit_holds(rebuilt: Study) -> None:
 
 def test_what_fails_again_twice_ends_in_24_with_the_report_for_a_person(in_vain: Study) -> None:
     refused = in_vain.said["third"]
-    assert "F4: 2 relaunches are allowed, this would be number 3" in refused.stderr
+    assert "F4: 2 relaunches are allowed, and this would be number 3" in refused.stderr
     report = json.loads(refused.stdout)
     assert [(row["cycle"], row["condition_count"]) for row in report["causes"]] == [(0, 2), (1, 2), (2, 2)]
     assert (report["cycle"], report["condition_count"]) == (3, 2)
-    assert "came back in spite of its fix" in report["recommendation"]
+    assert "came back despite its fix" in report["recommendation"]
     jobs = in_vain.rows("select cycle, count(*) as n from job group by cycle order by cycle")
     assert [(row["cycle"], row["n"]) for row in jobs] == [(0, 2), (1, 2), (2, 2)]
 

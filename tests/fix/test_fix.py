@@ -104,7 +104,7 @@ def test_secrets_of_a_command_are_not_stored(store, config):
 def test_without_commands_there_is_one_sentence(store, config):
     diagnosed(store)
     config.write_text(CONFIG)
-    with pytest.raises(ConfigError, match="has no commands to run; write verify:"):
+    with pytest.raises(ConfigError, match="has no commands to run; add verify:"):
         fix_run(store)
 
 
@@ -147,7 +147,7 @@ class TestDiagnosis:
         poll(store, 20, [*ENDED[1:], job(1, "RUNNING")])
         diagnose(Study(store), is_partial=True, logs=None, now=NOW)
         poll(store, 30, ENDED)
-        with pytest.raises(RuleError, match="only a preliminary diagnosis of cycle 0") as refusal:
+        with pytest.raises(RuleError, match="cycle 0 has only a preliminary diagnosis") as refusal:
             fix_plan(Study(store))
         assert refusal.value.exit_code == 22
 
@@ -155,7 +155,7 @@ class TestDiagnosis:
         config.write_text(CONFIG)
         poll(store, 20, ENDED)
         append_event(store, DiagnosisEvent(at=NOW, cycle=1, is_preliminary=False, failed_count=0, causes=[]))
-        with pytest.raises(RuleError, match="no diagnosis of cycle 0"):
+        with pytest.raises(RuleError, match="cycle 0 has no diagnosis"):
             fix_plan(Study(store))
 
     def test_what_has_failed_since_makes_it_out_of_date(self, store, config):
@@ -165,7 +165,7 @@ class TestDiagnosis:
         poll(store, 30, [*ENDED[2:], job(1, "FAILED"), job(2, "FAILED")])
         mark_pending(store)
         examine(store, read_manifest(store), FakeLogs({LogRequest(2): OOM}), now=NOW)
-        with pytest.raises(RuleError, match="what is known of job 2 has changed; run fmon diagnose again"):
+        with pytest.raises(RuleError, match="the results of job 2 have changed; run fmon diagnose again"):
             fix_plan(Study(store))
 
 
@@ -280,7 +280,7 @@ class TestVerify:
                 former_digest=None,
             ),
         )
-        with pytest.raises(RuleError, match="cycle 1 was started and has no job yet") as refusal:
+        with pytest.raises(RuleError, match="cycle 1 was started but has no job yet") as refusal:
             self.verify(world)
         assert refusal.value.exit_code == 21
 
@@ -316,7 +316,7 @@ class TestCommand:
         assert [order["needs_person"] for order in plan["orders"]] == [False, False, True]
 
         text = self.fmon("fix", "plan", data=data)
-        assert "3 root causes of 7 failed conditions, to be fixed as one batch" in text.stdout
+        assert "3 root causes of 7 failed conditions, to fix as one batch" in text.stdout
 
         unknown = self.fmon("fix", "record", "cuda_oom/torc", "--what", "x", data=data)
         assert (unknown.returncode, unknown.stderr.count("\n")) == (2, 1)

@@ -35,13 +35,13 @@ def test_an_order_says_what_to_do_whom_it_touches_and_what_comes_next(world):
     assert order.condition_ids == list(CONDITIONS[2:])
     assert order.test_command == plan.verify["tests"] == "test -f fixed"
     assert order.could_break.endswith(
-        "all 2 that succeeded run the same code and are not run again: let the tests cover them"
+        "all 2 that succeeded run the same code and are not relaunched: make sure that the tests cover them"
     )
     assert order.steps[-1] == f"fmon fix record {order.root_cause_id} --what '...'"
     assert not order.needs_person
     assert sorted(plan.rerun) == sorted(CONDITIONS[2:])
     assert plan.steps == [
-        "git commit: the fixes of all causes as one",
+        "git commit: the fixes of all causes in one commit",
         "fmon fix run",
         "fmon fix verify",
         "fmon relaunch --dry-run",
@@ -51,7 +51,7 @@ def test_an_order_says_what_to_do_whom_it_touches_and_what_comes_next(world):
 def test_where_a_relaunch_alone_may_do_nothing_is_to_be_built(world):
     plan = planned(world, log=OUTAGE)
     assert plan.steps == ["fmon fix verify", "fmon relaunch --dry-run"]
-    assert plan.orders[0].could_break == "no: a relaunch changes nothing for the 2 that succeeded"
+    assert plan.orders[0].could_break == "nothing: a relaunch does not affect the 2 that succeeded"
     assert plan.orders[0].transience.startswith("not shown to be transient")
 
 

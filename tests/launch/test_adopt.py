@@ -112,7 +112,7 @@ def test_duplicates_strangers_and_prefixes_are_reported(config, data):
     assert adopted.duplicates == {NAMES[1]: [5]}
     assert adopted.strangers == ["dynunet-dice", "dynunet-dice_ce_cldice_2"]
     said = " ".join(adopted.sentences())
-    assert "dynunet-dice_ce_cldice has the further job 5" in said
+    assert "dynunet-dice_ce_cldice also has job 5" in said
     assert "2 other jobs in the queue: dynunet-dice, dynunet-dice_ce_cldice_2" in said
 
 
@@ -150,7 +150,7 @@ def test_jobs_of_two_other_users_are_refused_with_their_names(config, data):
 def test_jobs_of_another_experiment_are_not_taken_twice(config, data, tmp_path):
     adopt(config, FakeQueue(RUNNING), data, now=START)
     other = write_config(tmp_path / "other", CONFIG.replace("small", "other"))
-    with pytest.raises(ConfigError, match="another user's or experiment's"):
+    with pytest.raises(ConfigError, match="belong to another user or experiment"):
         adopt(other, FakeQueue(RUNNING), data, now=START)
     adopted = adopt(other, FakeQueue([*RUNNING, job(8, NAMES[0], minutes=5)]), data, now=START)
     assert adopted.attached == {NAMES[0]: 8}

@@ -215,7 +215,7 @@ def test_two_launchers_at_once_are_one(store, server):
     refused = []
 
     def also(submission):
-        with pytest.raises(LockTaken, match="another fmon launches jobs of small"):
+        with pytest.raises(LockTaken, match="another fmon is launching jobs of small"):
             launch(store, server)
         refused.append(1)
         return FINE

@@ -213,7 +213,7 @@ def test_a_task_that_skypilot_refuses_is_a_fault_of_the_config_and_one_it_could_
     with sky.refused(ConfigError, "no such field"):
         sky.launch()
     error = QueueError("it took too long", error_type="Timeout")
-    with sky.refused(QueueError, "could not look"):
+    with sky.refused(QueueError, "could not check"):
         sky.launch()
 
 

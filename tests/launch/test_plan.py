@@ -203,8 +203,8 @@ def test_a_task_yaml_that_is_none_is_refused(tmp_path, task):
 @pytest.mark.parametrize(
     ("task", "result", "said"),
     [
-        (TASK + "envs: {HF_TOKEN: }\n", "ok", "1 task(s)"),
-        (f"name: pipe\n---\n{TASK}---\n{TASK}", "ok", "2 task(s)"),
+        (TASK + "envs: {HF_TOKEN: }\n", "ok", "1 task"),
+        (f"name: pipe\n---\n{TASK}---\n{TASK}", "ok", "2 tasks"),
         (TASK.replace("resources", "resorces"), "fail", "did you mean 'resources'"),
     ],
 )

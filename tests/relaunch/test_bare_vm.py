@@ -145,7 +145,7 @@ def test_an_empty_commit_is_no_fix(world):
     git(world.project, "rm", "-q", "fixed", at=now)
     commit(world.project, "Take it back", at=now)
     done = run(world, "relaunch", "--yes")
-    assert "change no file, and on a bare VM nothing else shows that a fix is there" in str(done.exception)
+    assert "change no file, and on a bare VM nothing else shows that there is a fix" in str(done.exception)
 
 
 def test_a_fix_is_verified_and_run_again_and_the_audit_says_who_allowed_it(world):

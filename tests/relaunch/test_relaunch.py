@@ -137,7 +137,7 @@ def test_what_passes_by_itself_runs_again_with_the_same_image(world):
 
 def test_a_job_of_the_same_name_that_no_poll_has_seen_is_seen_before_the_first_launch(fixed):
     fixed.server.add(FAILED[0])
-    with pytest.raises(RuleError, match=rf"names of conditions to run again: 5 \({FAILED[0]}\)") as refusal:
+    with pytest.raises(RuleError, match=rf"names of conditions to relaunch: 5 \({FAILED[0]}\)") as refusal:
         fixed.relaunch()
     assert refusal.value.exit_code == 25
     assert fixed.launched(1) == fixed.events("relaunch") == []
@@ -180,12 +180,12 @@ class TestCancelled:
 
 class TestCrash:
     @pytest.mark.parametrize("after", [0, 1])
-    def test_a_cycle_that_was_cut_short_is_carried_on_and_counts_once(self, fixed, after):
+    def test_a_cycle_that_was_cut_short_is_resumed_and_counts_once(self, fixed, after):
         with pytest.raises(Killed):
             fixed.relaunch(submitter=killing(fixed, after))
         fixed.server.pass_time(60)
         done = fixed.relaunch()
-        assert (done.plan.cycle, done.plan.is_carried_on) == (1, True)
+        assert (done.plan.cycle, done.plan.is_resumed) == (1, True)
         assert fixed.launched(1) == sorted(FAILED)
         assert len(fixed.events("relaunch")) == 1
         assert read_manifest(fixed.store).current_cycle == 1
@@ -233,7 +233,7 @@ class TestCrash:
         refusing = FakeSubmitter(fixed.server, lambda submission: fates.pop() if fates else FINE)
         done = fixed.relaunch(submitter=refusing)
         assert len(done.dispatched.failed) == 1
-        assert fixed.relaunch().plan.is_carried_on
+        assert fixed.relaunch().plan.is_resumed
         assert fixed.launched(1) == sorted(FAILED)
 
     def test_of_two_at_once_only_one_launches(self, fixed):
@@ -245,7 +245,7 @@ class TestCrash:
             fixed.relaunch(agree=meanwhile)
         assert fixed.launched(1) == sorted(FAILED)
 
-    def test_where_skypilot_does_not_answer_the_cycle_is_carried_on_by_the_next_call(self, fixed):
+    def test_where_skypilot_does_not_answer_the_cycle_is_resumed_by_the_next_call(self, fixed):
         fixed.server.is_queue_away = lambda: True
         with pytest.raises(QueueError):
             fixed.relaunch()
@@ -286,7 +286,7 @@ class TestLastCycle:
             Decimal("0.12"),
         ]
         assert (report.condition_count, report.estimate_usd) == (2, Decimal("0.12"))
-        assert "came back in spite of its fix" in report.recommendation
+        assert "came back despite its fix" in report.recommendation
 
     def test_it_is_refused_before_a_fix_that_would_be_in_vain_is_asked_for(self, worn):
         worn.digest = "sha256:" + "2" * 64
@@ -301,12 +301,12 @@ class TestLastCycle:
 
     @pytest.mark.parametrize("cycle", [2, 4])
     def test_a_word_for_another_cycle_is_refused(self, worn, cycle):
-        with pytest.raises(ConfigError, match="the next one is 3"):
+        with pytest.raises(ConfigError, match="use --authorize-cycle 3"):
             worn.relaunch(authorization=allowed(cycle))
         assert worn.events("cycle_authorized") == []
 
     def test_a_budget_below_the_estimate_is_refused(self, worn):
-        with pytest.raises(RuleError, match=r"for \$0\.10 and will cost about \$0\.12"):
+        with pytest.raises(RuleError, match=r"for \$0\.10 but will cost about \$0\.12"):
             worn.relaunch(authorization=allowed(3, "0.10"))
 
     def test_an_authorized_cycle_that_was_cut_short_needs_no_second_word(self, worn):

@@ -149,7 +149,7 @@ def test_an_error_of_an_experiment_that_is_not_compared_is_not_new(four):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["first"], "two experiments or more"),
+        (["first"], "two or more experiments"),
         (["first", "first_pass"], "can't be compared with itself"),
         (["first", "nothing"], "starts with 'nothing'"),
     ],

@@ -20,8 +20,8 @@ from fmon.report.issue_text import (
     is_about,
     key_of,
     marker,
+    mentions,
     recurrence,
-    tells_of,
     title,
 )
 
@@ -84,7 +84,7 @@ def outside_of_code(text):
 def test_says_evidence_conditions_suspects_fixes_and_cost():
     said = body(issue(), CONDITIONS, SUSPECTS, excerpt())
     for part in (
-        "Its conditions still fail after the last relaunch that is allowed (rule F4).",
+        "Its conditions still fail after the last allowed relaunch (rule F4).",
         "- conditions: 2 of 6",
         "- failed attempts: 6, the newest in cycle 2 (relaunches allowed: 2)",
         "- wasted on these attempts: $12.50 (1 unpriced)",
@@ -119,7 +119,7 @@ def test_without_log_fixes_and_suspects_it_says_so():
 def test_a_comment_names_the_experiment_it_came_back_in():
     said = recurrence(issue(), CONDITIONS, SUSPECTS, excerpt())
     assert "It came back in experiment `study-20260322T050000Z`." in said
-    assert tells_of(said, CAUSE, "study-20260322T050000Z")
+    assert mentions(said, CAUSE, "study-20260322T050000Z")
 
 
 @pytest.mark.parametrize("write", [body, recurrence])
@@ -156,8 +156,8 @@ def test_a_marker_is_one_comment_and_tells_its_cause_and_experiment(cause, exper
     said = marker(cause or "x", None, experiment)
     assert said.count("--") == 2
     assert is_about(said, cause or "x")
-    assert tells_of(said, cause or "x", experiment)
-    assert not tells_of(said, cause or "x", experiment + "2")
+    assert mentions(said, cause or "x", experiment)
+    assert not mentions(said, cause or "x", experiment + "2")
     assert not is_about(said, (cause or "x") + "y")
 
 

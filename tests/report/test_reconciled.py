@@ -57,7 +57,7 @@ class TestReconciled:
         }
         said = (
             "SkyPilot's own cost report of 2026-03-22 05:30:00 UTC: $0.50 for 2 of 5 jobs; "
-            "fmon says $0.43 for the same, difference -$0.07."
+            "fmon has $0.43 for the same jobs, difference -$0.07."
         )
         assert said in Page(reported.html.read_text()).text
 
@@ -80,7 +80,7 @@ class TestReconciled:
         ("answer", "said"),
         [
             (QueueError("the server is down"), "the server is down"),
-            ({}, "no cost of any of the 4 ended jobs"),
+            ({}, "none of the 4 ended jobs"),
         ],
     )
     def test_without_an_answer_the_report_is_made_all_the_same(self, mixed, tmp_path, answer, said):

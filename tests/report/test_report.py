@@ -178,7 +178,7 @@ class TestPage:
             r"5,000 attempts; .* more, see the JSONL",
             r"\d+ more levels, see the JSONL",
             r"4\d\d more reasons, see the JSONL",
-            r"of 6,000 conditions, those that want attention first",
+            r"of 6,000 conditions, those that need attention first",
             r"\d more, see the JSONL",
         ):
             assert re.search(pattern, text), pattern
@@ -239,7 +239,7 @@ def test_a_report_again_gives_the_same_bytes(mixed, tmp_path):
 @pytest.mark.parametrize("at_a_time", [1, 4, 6])
 def test_lines_are_the_same_however_many_are_asked_for_at_a_time(mixed, tmp_path, monkeypatch, at_a_time):
     whole = written(tmp_path).jsonl.read_bytes()
-    monkeypatch.setattr(phase, "LINES_AT_A_TIME", at_a_time)
+    monkeypatch.setattr(phase, "BATCH_SIZE", at_a_time)
     assert written(tmp_path).jsonl.read_bytes() == whole
 
 

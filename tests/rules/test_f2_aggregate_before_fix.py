@@ -14,7 +14,7 @@ def test_refuses_with_22_and_names_the_attempts_that_nobody_examined():
     with pytest.raises(RuleError) as refusal:
         f2_aggregate_before_fix([failure("c1", 1, "cuda_oom"), failure("c2", 2, "unknown/unexamined")])
     assert refusal.value.exit_code == 22
-    assert "1 failed attempt is without a root cause: c2 (job 2)." in str(refusal.value)
+    assert "1 failed attempt has no root cause: c2 (job 2)." in str(refusal.value)
 
 
 def test_unknown_is_a_cause_like_any_other():

@@ -43,7 +43,7 @@ def test_a_whole_chain_passes():
         ({"digest": "sha256:old"}, "digest", "is still the image that failed .*fmon fix run"),
         ({"digest": None, "registry_fault": "x has no image"}, "digest", "x has no image"),
         ({"old_digest": None}, "digest", "is not recorded"),
-        ({"image": None, "digest": None}, "digest", "names one image"),
+        ({"image": None, "digest": None}, "digest", "names exactly one image"),
         ({"named_in": ()}, "yaml", "does not name ghcr.io/ada/study:v1"),
     ],
 )
@@ -74,8 +74,7 @@ class TestSettingsOnly:
         chain = replace(self.UNBUILT, changed=("train.yaml",))
         assert skipped(chain) == ["digest", "yaml"]
         assert (
-            "only settings were to be changed, and the commit changed train.yaml"
-            in f3_links(chain)[3].evidence
+            "only settings needed a change, and the commit changed train.yaml" in f3_links(chain)[3].evidence
         )
         f3_rebuild_before_relaunch(f3_links(chain))
 

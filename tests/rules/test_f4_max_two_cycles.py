@@ -11,7 +11,7 @@ USD = Decimal
 
 
 def f4(cycle, budgets=None, estimate_usd=None):
-    f4_max_two_cycles(cycle, most=2, budgets=budgets or {}, estimate_usd=estimate_usd)
+    f4_max_two_cycles(cycle, max_cycles=2, budgets=budgets or {}, estimate_usd=estimate_usd)
 
 
 @pytest.mark.parametrize("cycle", [1, 2])
@@ -32,7 +32,7 @@ def test_a_person_lets_exactly_that_cycle_pass():
 
 
 def test_not_one_that_will_cost_more_than_was_authorized():
-    with pytest.raises(RuleError, match=r"authorized for \$5\.00 and will cost about \$5\.01"):
+    with pytest.raises(RuleError, match=r"authorized for \$5\.00 but will cost about \$5\.01"):
         f4(3, {3: USD(5)}, USD("5.01"))
 
 

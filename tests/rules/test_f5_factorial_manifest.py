@@ -40,7 +40,7 @@ def test_what_is_tracked_passes():
         ({"expected_count": 3}, "3 jobs are expected, but 2 conditions are tracked"),
         (
             {"attempts": [attempt("a", 1, is_known=False)]},
-            r"no poll has shown a \(job 1, cycle 0\)",
+            r"no poll has listed a \(job 1, cycle 0\)",
         ),
         ({"duplicates": [attempt("b", 9, cycle=1)]}, r"is open: b \(job 9, cycle 1\); cancel one"),
     ],

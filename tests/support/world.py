@@ -45,7 +45,7 @@ DIGEST = "sha256:" + "a" * 64
 BUG = "Traceback (most recent call last):\n  File \"train.py\", line 3, in <module>\nKeyError: 'lora'\n"
 RUN_S = 600.0
 """A job's time with its machine: 0.06 USD at 0.36 USD/h."""
-PACE = DispatchLimits(parallel=3, per_s=2, look_s=10, grace_s=120, patience_s=900)
+PACE = DispatchLimits(parallel=3, per_s=2, poll_s=10, grace_s=120, patience_s=900)
 
 
 def write_config(folder: Path, text: str = CONFIG, task: str = TASK) -> Path:

@@ -62,7 +62,7 @@ def on_a_terminal(folder, *, interrupted_at=0):
 
 @pytest.mark.parametrize(
     ("interrupted_at", "code", "last"),
-    [(0, 0, "4 of 4 conditions have a job"), (3, 130, "launches nothing twice")],
+    [(0, 0, "4 of 4 conditions have a job"), (3, 130, "nothing is launched twice")],
 )
 def test_it_is_drawn_and_leaves_whole_lines_also_behind_ctrl_c(tmp_path, interrupted_at, code, last):
     exit_code, got = on_a_terminal(tmp_path, interrupted_at=interrupted_at)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How much of each list a page shows; the rest is counted on it and stands in the JSONL."""
+    """How much of each list a page shows; the rest is counted, and the JSONL has it."""
 
     conditions: int = 5_000
     conditions_of_many: int = 500
@@ -71,4 +71,4 @@ SIZES = (
         name_characters=20,
     ),
 )
-"""Tried in this order until the page is small enough: only hostile or very long texts get to the second."""
+"""Tried in this order until the page is small enough; only very long texts need more than the first."""

@@ -1,4 +1,4 @@
-"""The root causes as the page shows them: cards, and the matrix of causes and levels."""
+"""The root causes on the page: cards, and the matrix of causes and levels."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 STEPS = 5
 """Shades of the matrix."""
 CAVEAT = "; association"
-"""Where the statement of view suspect begins to say what it does not prove."""
+"""Start of the caveat in the statement of view ``suspect``."""
 
 HUES = 8
-"""Colours of causes; the letter tells them apart, the colour only helps."""
+"""Number of colours for causes; their letters identify them, the colour only helps."""
 
 
 def tag_of(number: int) -> str:
-    """Give the letters that stand for a cause all over the page: A to Z, then AA, AB, ...
+    """Return the letters that stand for a cause on the entire page: A to Z, then AA, AB, ...
 
     Examples
     --------
@@ -42,16 +42,16 @@ def tag_of(number: int) -> str:
 def cards_of(
     causes: Sequence[Row], suspects: Sequence[Row], excerpts: Mapping[str, Excerpt], size: Size
 ) -> list[Row]:
-    """Put together what is known of each cause.
+    """Collect what is known about each cause.
 
     Parameters
     ----------
     causes, suspects
         Rows of CAUSES and SUSPECTS.
     excerpts
-        By root_cause_id, where the log is stored.
+        Excerpts by root_cause_id, if the log is stored.
     size
-        How many causes there is room for, and how much of each.
+        How many causes to show, and how much of each.
 
     Returns
     -------
@@ -78,20 +78,20 @@ def cards_of(
 
 
 def _beyond(label: str, root_cause_id: str) -> str:
-    """Give what the name of a root cause says beyond its label."""
+    """Return what the name of a root cause adds to its label."""
     name = readable(root_cause_id)
     return name.removeprefix(label) if len(name) > len(label) else ""
 
 
 def level_matrix_of(clusters: Sequence[Row], cards: Sequence[Row], size: Size) -> list[Row]:
-    """Lay causes out against levels.
+    """Lay out causes by level.
 
     Parameters
     ----------
     clusters
         Rows of CLUSTERS, a factor's rows together.
     cards
-        The causes that are columns, as of ``cards_of``.
+        The causes that are columns, from ``cards_of``.
 
     Returns
     -------
@@ -126,20 +126,20 @@ def _factor(factor: str, clusters: list[Row], shown: list[str], size: Size) -> R
 def _cell(cluster: Row | None) -> Row:
     if cluster is None or not cluster["failed_count"]:
         return {"text": "0", "shade": "none", "lift": None}
-    failed, whole = cluster["failed_count"], cluster["total_count"]
+    failed, total = cluster["failed_count"], cluster["total_count"]
     return {
-        "text": f"{failed:,} of {whole:,}",
-        "shade": f"bad{-(-failed * STEPS // whole)}",
+        "text": f"{failed:,} of {total:,}",
+        "shade": f"bad{-(-failed * STEPS // total)}",
         "lift": f"{cluster['lift']:.1f}",
     }
 
 
 def _suspect(row: Row) -> Row:
-    """Add where it is and how much of there and of elsewhere failed; the caveat is said apart."""
-    said, comma, caveat = row["statement"].partition(CAVEAT)
+    """Add the place, and how many failed there and elsewhere; the caveat is separate."""
+    sentence, comma, caveat = row["statement"].partition(CAVEAT)
     return {
         **row,
-        "said": f"{said[:1].upper()}{said[1:]}.",
+        "text": f"{sentence[:1].upper()}{sentence[1:]}.",
         "caveat": f"{comma}{caveat}".lstrip("; "),
         "place": place(row["combination"]),
         "there": _percent(row["failed_count"], row["total_count"]),
@@ -147,8 +147,8 @@ def _suspect(row: Row) -> Row:
     }
 
 
-def _percent(part: int, whole: int) -> int:
-    return round(100 * part / whole) if whole else 0
+def _percent(part: int, total: int) -> int:
+    return round(100 * part / total) if total else 0
 
 
 def _excerpt(excerpt: Excerpt | None, size: Size) -> Row | None:

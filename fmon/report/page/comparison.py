@@ -1,4 +1,4 @@
-"""The page of ``fmon compare``: one self-contained file in the look of the report, no script."""
+"""The page of ``fmon compare``: one self-contained file in the style of the report, without a script."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Size(NamedTuple):
-    """How much of each list a page shows; the rest is counted on it and stands in ``-o json``."""
+    """How much of each list a page shows; the rest is counted, and ``-o json`` has it."""
 
     rows: int
     characters: int
@@ -29,7 +29,7 @@ SIZES = (Size(300, 600, 6, 50), Size(60, 200, 3, 20), Size(10, 80, 1, 10))
 
 
 def render(changes: Sequence[Change]) -> str:
-    """Write the page; the same changes give the same bytes."""
+    """Return the page; the same changes give the same bytes."""
     for size in SIZES:
         page = _render(changes, size)
         if len(page.encode()) <= MAX_BYTES:

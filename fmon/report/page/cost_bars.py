@@ -1,4 +1,4 @@
-"""What was spent, and what failed attempts wasted of it, as bars beside their numbers."""
+"""What was spent, and what failed attempts wasted, as bars beside their numbers."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from typing import TYPE_CHECKING
 from fmon.report.page.verdict import readable
 
 WIDTH = 100
-"""Of the longest bar."""
+"""Width of the longest bar."""
 
 
 def by_cycle(cycles: Sequence[Row]) -> list[Row]:
-    """Give the rows of CYCLES their bars: ``used`` and ``wasted``, both out of WIDTH."""
+    """Add bars to the rows of CYCLES: ``used`` and ``wasted``, both out of WIDTH."""
     return _with_bars(cycles, "cost_usd")
 
 
 def by_level(levels: Sequence[Row]) -> list[Row]:
-    """Give the rows of LEVELS of one factor their bars."""
+    """Add bars to the rows of LEVELS of one factor."""
     return _with_bars(levels, "cost_usd")
 
 
 def by_cause(cause_cycles: Sequence[Row], tags: Mapping[str, Row]) -> list[Row]:
-    """Give the rows of CAUSE_CYCLES their bars, a name, and the card of the cause (None = made good)."""
+    """Add bars, a name and the card of the cause (None = recovered) to the rows of CAUSE_CYCLES."""
     return [
         {**row, "name": readable(row["root_cause_id"]), "card": tags.get(row["root_cause_id"])}
         for row in _with_bars(cause_cycles, "wasted_usd")
     ]
 
 
-def _with_bars(rows: Sequence[Row], whole: str) -> list[Row]:
-    most = max((float(row[whole] or 0) for row in rows), default=0)
+def _with_bars(rows: Sequence[Row], total: str) -> list[Row]:
+    most = max((float(row[total] or 0) for row in rows), default=0)
     scale = WIDTH / most if most else 0
     return [
         {
             **row,
             "bar": {
-                "used": f"{(float(row[whole] or 0) - float(row['wasted_usd'] or 0)) * scale:.1f}",
+                "used": f"{(float(row[total] or 0) - float(row['wasted_usd'] or 0)) * scale:.1f}",
                 "wasted": f"{float(row['wasted_usd'] or 0) * scale:.1f}",
             },
         }
@@ -53,16 +53,17 @@ def _with_bars(rows: Sequence[Row], whole: str) -> list[Row]:
 
 
 def reconciled(found: Row) -> str:
-    """Hold fmon's cost against SkyPilot's own, in a sentence; ``found`` is a row of RECONCILED."""
+    """Compare fmon's cost with SkyPilot's own, in a sentence; ``found`` is a row of RECONCILED."""
     reported, compared = found["reported_count"], found["compared_count"]
-    said = (
+    report = (
         f"SkyPilot's own cost report of {clock(found['reported_at'])}: {money(found['reported_usd'])}"
         f" for {reported:,} of {found['job_count']:,} jobs"
     )
     if not compared:
-        return f"{said}; fmon has a price for none of them"
+        return f"{report}; fmon has a price for none of them"
     difference = found["difference_usd"]
-    apart = ("-" if difference < 0 else "+") + money(abs(difference))
+    signed = ("-" if difference < 0 else "+") + money(abs(difference))
     if compared < reported:
-        return f"{said}; fmon differs by {apart} for the {compared:,} of them that it has a price for"
-    return f"{said}; fmon says {money(found['reported_usd'] + difference)} for the same, difference {apart}"
+        return f"{report}; fmon differs by {signed} for the {compared:,} of them that it has a price for"
+    own = money(found["reported_usd"] + difference)
+    return f"{report}; fmon has {own} for the same jobs, difference {signed}"

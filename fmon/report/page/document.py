@@ -1,7 +1,7 @@
-"""Templates -> a page of one file that runs nothing but its own script and asks no network.
+"""Render templates into a one-file page that runs only its own script and uses no network.
 
-Everything that comes out of a template is escaped, and text shows only itself: names, levels, reasons and
-logs are hostile.
+All output of a template is escaped and control characters are shown as escapes: names, levels, reasons and
+logs are untrusted.
 """
 
 from __future__ import annotations
@@ -33,19 +33,18 @@ def document(
     filters: dict[str, Callable[..., Any]] | None = None,
     **values: Any,
 ) -> str:
-    """Write a page; the same values give the same bytes.
+    """Return a page; the same values give the same bytes.
 
     Parameters
     ----------
     template
         File in this package; it extends ``base.html.j2``.
     styles, scripts
-        Files in this package that go into the page, in this order; its policy names their hashes and allows
-        nothing else.
+        Files in this package to include in the page, in this order; its policy allows only their hashes.
     filters
-        Further filters of the template.
+        More filters for the template.
     values
-        What the template shows.
+        Variables of the template.
     """
     style, script = (_joined(names) for names in (styles, scripts))
     policy = f"default-src 'none'; style-src '{_hash(style)}'; "
@@ -59,30 +58,30 @@ def document(
 
 
 def multiline(text: str, most: int, length: int | None = None) -> Markup:
-    """Keep the lines of a text; say how long it is where it is cut.
+    """Keep the lines of a text; a truncated text ends with its full length.
 
     Parameters
     ----------
     text
-        Its beginning.
+        The text, or its beginning.
     most
         Characters to show.
     length
-        Characters of the whole text; None = ``text`` is the whole.
+        Length of the entire text; None = that of ``text``.
     """
     shown = "\n".join(visible(part) for part in text[:most].split("\n"))[:most]
-    whole = len(text) if length is None else length
-    more = f" … ({whole:,} characters, see the JSONL)" if whole > len(shown) else ""
+    total = len(text) if length is None else length
+    more = f" … ({total:,} characters, see the JSONL)" if total > len(shown) else ""
     return Markup(escape(shown + more))
 
 
 def sentence(text: str) -> str:
-    """Begin with a capital and end with a full stop."""
+    """Start a text with a capital letter and end it with a full stop."""
     return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
 
 
 def left(found: Sequence[Row], most: int) -> int:
-    """Count what a list leaves out; each row says how many there are in all."""
+    """Count the rows that a list leaves out; each row has the total."""
     return max(0, found[0]["total"] - min(len(found), most)) if found else 0
 
 

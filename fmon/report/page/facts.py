@@ -1,4 +1,4 @@
-"""What the page is made of: the queries of this package, asked of the views."""
+"""The content of the page: the results of this package's queries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Pair = tuple[str, str]
 
 
 class Ask(Protocol):
-    """Runs a query over the views of one experiment: its rows."""
+    """Runs a query over the views of one experiment and returns its rows."""
 
     def __call__(self, sql: str, parameters: Mapping[str, Any] | None = None, /) -> list[Row]:
         """Run it."""
@@ -30,14 +30,14 @@ class Ask(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What the page is made of: rows of the queries in this package, by their names there.
+    """The content of the page: rows of the queries in this package.
 
     Attributes
     ----------
     matrices, cause_matrices
         Rows of MATRIX and CAUSE_MATRIX by pair of factors.
     excerpts
-        By root_cause_id, where the log with the evidence is stored.
+        Excerpts by root_cause_id, if the log with the evidence is stored.
     parts
         Rows of DENSITY.
     """
@@ -45,7 +45,7 @@ class Facts:
     experiment: Row
     outcome: Row
     polls: Row
-    struck: Row
+    failure_summary: Row
     detection: Row
     alarms: list[Row]
     alarm_counts: list[Row]
@@ -81,29 +81,29 @@ def gather(
     unreconciled: str | None = None,
     untracked: str | None = None,
 ) -> Facts:
-    """Ask for what the largest page shows.
+    """Run all queries, with the limits of the largest page.
 
     Parameters
     ----------
     ask
         Runs a query.
     excerpt
-        Evidence of a cause -> the lines of the stored log around it; None = there are none.
+        Returns the lines of the stored log around the evidence of a cause; None = there are none.
     unreconciled, untracked
-        Why SkyPilot's own costs and MLflow's runs of today are missing.
+        Why SkyPilot's own costs or MLflow's current runs are missing.
     """
     size = SIZES[0]
     characters = {"most_characters": size.reason_characters}
     experiment = ask(queries.EXPERIMENT)[0]
     levels = ask(queries.LEVELS, {"most": size.levels})
     causes = ask(failure_queries.CAUSES, {"most": size.causes, "most_ids": size.ids, **characters})
-    named = {"root_cause_ids": [row["root_cause_id"] for row in causes]}
+    shown_causes = {"root_cause_ids": [row["root_cause_id"] for row in causes]}
     matrices, cause_matrices = _matrices(ask, experiment["experiment_id"], levels)
     return Facts(
         experiment=experiment,
         outcome=ask(queries.SUMMARY)[0],
         polls=ask(queries.POLLS)[0],
-        struck=ask(failure_queries.STRUCK)[0],
+        failure_summary=ask(failure_queries.FAILURE_SUMMARY)[0],
         detection=ask(failure_queries.DETECTION)[0],
         alarms=ask(queries.ALARMS, {"most": size.alarms}),
         alarm_counts=ask(queries.ALARM_COUNTS),
@@ -111,8 +111,8 @@ def gather(
         matrices=matrices,
         cause_matrices=cause_matrices,
         causes=causes,
-        suspects=ask(failure_queries.SUSPECTS, named) if causes else [],
-        clusters=ask(failure_queries.CLUSTERS, {"most": size.levels, **named}) if causes else [],
+        suspects=ask(failure_queries.SUSPECTS, shown_causes) if causes else [],
+        clusters=ask(failure_queries.CLUSTERS, {"most": size.levels, **shown_causes}) if causes else [],
         cause_cycles=ask(failure_queries.CAUSE_CYCLES, {"most": 2 * size.causes}),
         excerpts={row["root_cause_id"]: found for row in causes if (found := excerpt(_evidence(row)))},
         reasons=ask(queries.FAILURES, {"most": size.reasons, "most_ids": size.ids, **characters}),
@@ -138,11 +138,11 @@ def gather(
 def _matrices(
     ask: Ask, experiment_id: str, levels: list[Row]
 ) -> tuple[dict[Pair, list[Row]], dict[Pair, list[Row]]]:
-    """Ask for each pair of factors, at the levels that are shown: how far they are, and what failed there."""
+    """Query the progress and the failures of each pair of factors, at the levels that are shown."""
     shown: dict[str, list[str]] = {}
     for row in levels:
         shown.setdefault(row["factor"], []).append(row["level"])
-    asked = {
+    parameters = {
         (row, column): {
             "experiment": experiment_id,
             "row": row,
@@ -153,8 +153,8 @@ def _matrices(
         for row, column in pairs_of(levels)
     }
     return (
-        {pair: ask(queries.MATRIX, given) for pair, given in asked.items()},
-        {pair: ask(failure_queries.CAUSE_MATRIX, given) for pair, given in asked.items()},
+        {pair: ask(queries.MATRIX, values) for pair, values in parameters.items()},
+        {pair: ask(failure_queries.CAUSE_MATRIX, values) for pair, values in parameters.items()},
     )
 
 

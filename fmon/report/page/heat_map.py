@@ -1,4 +1,4 @@
-"""The heat maps of the page: any two factors, and what of them is shown."""
+"""The heat maps of the page: any two factors, and the measures of their cells."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 Pair = tuple[str, str]
 
 MAX_FACTORS = 10
-"""45 pairs; more fit into no select box."""
+"""45 pairs; a select box has no room for more."""
 
 STEPS = 5
 """Shades of the heat map."""
 
 ALL = "all"
-"""The only column where there is one factor alone."""
+"""The only column if there is a single factor."""
 
 OTHER = "other"
 """A cause that the page has no room for."""
@@ -35,7 +35,7 @@ _OTHERS = ("cancelled", "running", "pending", "lost", "missing")
 
 
 def pairs_of(levels: list[Row]) -> list[Pair]:
-    """List the pairs of factors, those of one level last: they tell nothing.
+    """List the pairs of factors, those with one level last, since they explain nothing.
 
     A single factor is paired with itself.
 
@@ -52,31 +52,31 @@ def pairs_of(levels: list[Row]) -> list[Pair]:
 def matrix_of(
     levels: list[Row],
     matrices: Mapping[Pair, list[Row]],
-    struck: Mapping[Pair, list[Row]],
+    failures: Mapping[Pair, list[Row]],
     cards: Sequence[Row],
     size: Size,
 ) -> Row | None:
-    """Give what the page draws: the first pair as a table, and all that fit as data for its controls.
+    """Return the first pair as a table, and all pairs that fit as data for the page's controls.
 
     Parameters
     ----------
     levels
         Rows of LEVELS.
-    matrices, struck
+    matrices, failures
         Rows of MATRIX and CAUSE_MATRIX by pair of factors.
     cards
-        The causes, as of ``causes.cards_of``.
+        The causes, from ``cause_cards.cards_of``.
     size
-        How many levels and cells there is room for.
+        How many levels and cells to show.
 
     Returns
     -------
     dict or None
-        None where there is no factor. ``first`` is the table, ``data`` goes into the page as JSON:
+        None if there is no factor. ``first`` is the table, ``data`` goes into the page as JSON:
         ``factors`` (``name``, ``levels``, ``more``), ``pairs`` ("row,column" -> cells) and ``causes``. A cell
         is [row, column, outcome, cost, duration, cause], each of the four [text, note, shade].
     """
-    pairs = _telling([pair for pair in pairs_of(levels) if pair in matrices], cards)
+    pairs = _suspected_first([pair for pair in pairs_of(levels) if pair in matrices], cards)
     if not pairs:
         return None
     tags = {card["root_cause_id"]: card for card in cards}
@@ -88,7 +88,7 @@ def matrix_of(
     room = size.cells
     for pair in pairs:
         at = [{row["level"]: number for number, row in enumerate(shown[factor])} for factor in pair]
-        cells = _cells(matrices[pair], struck.get(pair, []), at, tags)
+        cells = _cells(matrices[pair], failures.get(pair, []), at, tags)
         if found and len(cells) > room:
             continue
         room -= len(cells)
@@ -101,8 +101,8 @@ def matrix_of(
     return {"data": data, "first": _table(data), "is_single": is_single, "pair": pairs[0]}
 
 
-def _telling(pairs: list[Pair], cards: Sequence[Row]) -> list[Pair]:
-    """Begin with the pair that shows where the largest cause with a suspect is, if there is one."""
+def _suspected_first(pairs: list[Pair], cards: Sequence[Row]) -> list[Pair]:
+    """Put the pair of the largest cause with a suspect first, if there is one."""
     found = [suspect["combination"] for card in cards for suspect in card["suspects"]]
     suspected = next((set(each) for each in found if each), set())
     return sorted(pairs, key=lambda pair: -len(suspected & set(pair)))
@@ -117,12 +117,12 @@ def _factor(name: str, shown: list[Row], size: Size) -> Row:
 
 
 def _cells(
-    found: list[Row], struck: list[Row], at: Sequence[Mapping[str, int]], tags: Mapping[str, Row]
+    found: list[Row], failures: list[Row], at: Sequence[Mapping[str, int]], tags: Mapping[str, Row]
 ) -> list[list[Any]]:
-    """Place the cells and write each of their measures."""
+    """Place the cells and format each of their measures."""
     at_row, at_column = at
     causes: dict[Pair, list[tuple[str, int]]] = {}
-    for row in struck:
+    for row in failures:
         causes.setdefault((row["row_level"], row["column_level"]), []).append(
             (row["root_cause_id"], row["failed_count"])
         )
@@ -143,7 +143,7 @@ def _cells(
 
 
 def _outcome(cell: Row) -> list[str]:
-    """Write how many succeeded, and what became of the rest; failures win the colour over successes."""
+    """Format how many succeeded, and the states of the rest; any failure decides the colour."""
     expected, succeeded, failed = (cell[f"{name}_count"] for name in ("expected", "succeeded", "failed"))
     rest = [f"{failed:,} failed"] if failed else []
     rest += [f"{cell[f'{name}_count']:,} {name}" for name in _OTHERS if cell[f"{name}_count"]]
@@ -162,23 +162,23 @@ def _duration(cell: Row, most: float) -> list[str]:
     return [duration(run_s) or "not started", "", f"heat{_step(run_s or 0, most)}" if run_s else "none"]
 
 
-def _cause(struck: Sequence[tuple[str, int]], tags: Mapping[str, Row]) -> list[str]:
-    """Name the most frequent cause of a cell; its colour is that of the cause all over the page."""
-    if not struck:
+def _cause(failures: Sequence[tuple[str, int]], tags: Mapping[str, Row]) -> list[str]:
+    """Name the most frequent cause of a cell; its colour is that of the cause on the entire page."""
+    if not failures:
         return ["0", "", "none"]
-    shown = [f"{tags[cause]['tag'] if cause in tags else OTHER} {count:,}" for cause, count in struck[:3]]
-    more = [f"{len(struck) - 3:,} more"] if len(struck) > 3 else []
-    card = tags.get(struck[0][0])
+    shown = [f"{tags[cause]['tag'] if cause in tags else OTHER} {count:,}" for cause, count in failures[:3]]
+    more = [f"{len(failures) - 3:,} more"] if len(failures) > 3 else []
+    card = tags.get(failures[0][0])
     return [shown[0], ", ".join([*shown[1:], *more]), f"hue{card['hue']}" if card else "none"]
 
 
-def _step(part: Any, whole: Any) -> int:
-    """Give the shade: 0 for nothing, else 1 to STEPS."""
-    return min(STEPS, ceil(STEPS * float(part) / float(whole))) if whole else 0
+def _step(part: Any, total: Any) -> int:
+    """Return the shade: 0 for nothing, otherwise 1 to STEPS."""
+    return min(STEPS, ceil(STEPS * float(part) / float(total))) if total else 0
 
 
 def _table(data: Row) -> Row:
-    """Lay the first pair out by its outcome, for a page without JavaScript; heat.js does the others."""
+    """Lay out the first pair by its outcome, for a page without JavaScript; heat.js draws the others."""
     key, cells = next(iter(data["pairs"].items()))
     row, column = (data["factors"][int(number)] for number in key.split(","))
     placed = {(at_row, at_column): outcome for at_row, at_column, outcome, *_ in cells}

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 from fmon.text import cost, duration, money
 
 WIDTH = 1000
-LEAST = 8
-"""Of the bar: one condition of a hundred thousand is still seen."""
+MIN_WIDTH = 8
+"""Minimum width of a state in the bar: one condition of a hundred thousand stays visible."""
 
 SYMBOLS = {
     "succeeded": "✓",
@@ -22,11 +22,11 @@ SYMBOLS = {
     "pending": "…",
     "missing": "○",
 }
-"""In the order of the bar. Colour alone tells nobody anything: each state has a sign and its name."""
+"""Symbols in the order of the bar. Colour alone is not enough: each state has a symbol and its name."""
 
 
 def states_of(outcome: Row) -> list[Row]:
-    """Divide the bar among the states that there are.
+    """Divide the bar among the states.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ def states_of(outcome: Row) -> list[Row]:
         ``state``, ``symbol``, ``count``, ``x`` and ``width`` (out of WIDTH), in the order of the bar.
     """
     counts = {state: outcome[f"{state}_count"] for state in SYMBOLS if outcome[f"{state}_count"]}
-    whole = sum(counts.values())
-    wide = {state: max(LEAST, WIDTH * count / whole) for state, count in counts.items()}
+    total = sum(counts.values())
+    wide = {state: max(MIN_WIDTH, WIDTH * count / total) for state, count in counts.items()}
     scale = WIDTH / sum(wide.values()) if wide else 1
     found, x = [], 0.0
     for state, count in counts.items():
@@ -59,7 +59,7 @@ def states_of(outcome: Row) -> list[Row]:
 
 
 def figures_of(outcome: Row, experiment: Row) -> list[tuple[str, str, str]]:
-    """Write the key figures: label, value, note; what nobody can know yet is left out."""
+    """Return the key figures: label, value, note; those that are not known yet are left out."""
     wasted, spent, budget = outcome["wasted_usd"], outcome["cost_usd"], experiment["budget_usd"]
     is_known = wasted is not None and spent
     figures = [

@@ -1,4 +1,4 @@
-"""The HTML page: facts in, one self-contained file out, never above a megabyte."""
+"""The HTML page: facts in, one self-contained file out, at most a megabyte."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SCRIPTS = ("heat.js", "conditions.js", "print.js")
 
 
 def render(facts: Facts) -> str:
-    """Write the page; the same facts give the same bytes."""
+    """Return the page; the same facts give the same bytes."""
     for size in SIZES:
         page = _render(facts, size)
         if len(page.encode()) <= MAX_BYTES:
@@ -52,7 +52,7 @@ def _render(facts: Facts, size: Size) -> str:
 
 
 def _values(facts: Facts, size: Size, cards: list[Row], matrix: Row | None) -> Row:
-    """Name what the templates show."""
+    """Return the variables of the templates."""
     experiment = facts.experiment
     tags = {card["root_cause_id"]: card for card in cards}
     return {
@@ -61,7 +61,11 @@ def _values(facts: Facts, size: Size, cards: list[Row], matrix: Row | None) -> R
         "outcome": facts.outcome,
         "size": size,
         "verdict": verdict_of(
-            facts.outcome, facts.struck, facts.causes, facts.suspects, budget_usd=experiment["budget_usd"]
+            facts.outcome,
+            facts.failure_summary,
+            facts.causes,
+            facts.suspects,
+            budget_usd=experiment["budget_usd"],
         ),
         "states": states_of(facts.outcome),
         "figures": figures_of(facts.outcome, experiment),
@@ -83,12 +87,12 @@ def _values(facts: Facts, size: Size, cards: list[Row], matrix: Row | None) -> R
 
 
 def metrics_of(runs: Sequence[Row], size: Size) -> list[str]:
-    """Name the metrics that there is room for, in the order in which the runs have them."""
+    """Return the names of the metrics to show, in the order in which the runs have them."""
     return list(dict.fromkeys(name for run in runs for name in run["metrics"]))[: size.metrics]
 
 
 def number(value: float | None) -> str:
-    """Write a metric; empty where the run has none.
+    """Format a metric; None is empty.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""Where each section of the page has its numbers from, as queries to paste into ``fmon sql``.
+"""The source of each section's numbers, as queries to paste into ``fmon sql``.
 
-The page shows what the views say, so these are plain selects; a test runs each of them.
+The page shows rows of views, so these are plain selects; a test runs each of them.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ COMPARISON = {
 
 
 def sources_of(experiment_id: str, pair: tuple[str, str] | None) -> dict[str, tuple[str, ...]]:
-    """Fill in the names.
+    """Return the queries of the report, with the names filled in.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def sources_of(experiment_id: str, pair: tuple[str, str] | None) -> dict[str, tu
 
 
 def comparison_sources_of(before: str, after: str) -> dict[str, tuple[str, ...]]:
-    """Fill in the experiments that are compared."""
+    """Return the queries of a comparison, with the experiments filled in."""
     return _all_filled(COMPARISON, {"$before": before, "$after": after})
 
 
@@ -96,5 +96,5 @@ def _all_filled(sources: dict[str, tuple[str, ...]], names: dict[str, str]) -> d
 
 
 def _filled(query: str, names: dict[str, str]) -> str:
-    """Put names in as SQL strings, in one pass: a name may itself look like a place for one."""
+    """Insert names as SQL strings, in one pass: a name may itself look like a placeholder."""
     return NAME.sub(lambda found: "'" + names[found[0]].replace("'", "''") + "'", query)

@@ -1,4 +1,4 @@
-"""The attempts over time: the queries, and positions on a scale of 0 to 1000."""
+"""The timeline of the attempts: the queries, and positions on a scale of 0 to 1000."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 WIDTH = 1000
 HEIGHT = 60
 PARTS = 100
-"""Parts of the strip that stands for all attempts."""
+"""Number of parts of the strip that shows all attempts."""
 
-# All of them up to the bound; above it those that failed or are lost, then the longest.
+# All attempts up to the limit; above it those that failed or are lost, then the longest.
 TIMELINE = """
 select
     timeline.condition_id,
@@ -55,14 +55,14 @@ order by part.part_number
 
 
 def bars_of(spans: list[Row], size: Size) -> list[Row]:
-    """Place the attempts that are listed one by one, in the order of their submission.
+    """Place the attempts that are listed individually, in the order of their submission.
 
     Parameters
     ----------
     spans
-        Rows of TIMELINE; the first ones are those to list.
+        Rows of TIMELINE; the first ones are listed.
     size
-        How many there is room for.
+        How many to list.
     """
     if not spans:
         return []
@@ -72,19 +72,19 @@ def bars_of(spans: list[Row], size: Size) -> list[Row]:
 
 
 def strip_of(spans: list[Row], parts: list[Row], size: Size) -> Row | None:
-    """Draw how many attempts ran at each time, and where failures were.
+    """Return how many attempts ran at each time, and where failures were.
 
     Parameters
     ----------
     spans, parts
         Rows of TIMELINE and DENSITY.
     size
-        How many attempts are listed one by one.
+        How many attempts are listed individually.
 
     Returns
     -------
     dict or None
-        None where there are no attempts.
+        None if there are no attempts.
     """
     if not spans or not parts:
         return None
@@ -116,7 +116,7 @@ def _room(spans: list[Row], size: Size) -> int:
 
 
 def _frame(spans: list[Row]) -> tuple[float, float]:
-    """Give start and length of the whole timeline [s]; every row of TIMELINE carries them."""
+    """Return start and length of the entire timeline [s]; every row of TIMELINE has them."""
     start, end = spans[0]["first_s"], spans[0]["last_s"]
     return start, max(end - start, 1.0)
 

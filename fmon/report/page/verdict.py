@@ -1,4 +1,4 @@
-"""An experiment in a few sentences: what became of it, why, where in the grid, for how much."""
+"""Summarize an experiment in a few sentences: outcome, causes, where in the grid, cost."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from fmon.warehouse.result import Row
 
 UNEXAMINED = "unknown/unexamined"
-MOST_NAMED = 2
-"""Causes whose place in the grid the verdict names; the cards have them all."""
+MAX_NAMED = 2
+"""Causes whose place in the grid the verdict names; the cards have all."""
 NAME_CHARACTERS = 60
 MUTE = re.compile(r"true|false|null|none|[^a-z]*|[-+]?[\d.]+e[-+]?\d+", re.I)
-"""Levels that say nothing without their factor: truth values and numbers."""
+"""Levels that mean nothing without their factor: booleans and numbers."""
 TIMES = " \N{MULTIPLICATION SIGN} "
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """The sentences: how it went, why and where, and what it cost; ``why`` may be empty."""
+    """The sentences: outcome, causes and their places, cost; ``why`` may be empty."""
 
     how: str
     why: str
@@ -33,28 +33,28 @@ class Verdict:
 
 
 def verdict_of(
-    outcome: Row, struck: Row, causes: Sequence[Row], suspects: Sequence[Row], *, budget_usd: Any = None
+    outcome: Row, failures: Row, causes: Sequence[Row], suspects: Sequence[Row], *, budget_usd: Any = None
 ) -> Verdict:
-    """Say what a stranger asks first.
+    """Return the answers to what a reader asks first.
 
     Parameters
     ----------
-    outcome, struck
-        The rows of SUMMARY and STRUCK.
+    outcome, failures
+        The rows of SUMMARY and FAILURE_SUMMARY.
     causes, suspects
         Rows of CAUSES, the largest causes first, and SUSPECTS.
     budget_usd
-        None = there is none.
+        Budget [USD]; None = there is none.
     """
     return Verdict(
-        how=f"{_how(outcome, struck, causes)}.",
-        why=_why(struck, causes, suspects),
+        how=f"{_how(outcome, failures, causes)}.",
+        why=_why(failures, causes, suspects),
         cost=f"{_cost(outcome, budget_usd)}.",
     )
 
 
 def labels_of(causes: Sequence[Row]) -> dict[str, str]:
-    """Name the causes as short as keeps them apart: by category, with the error where two share one.
+    """Return the shortest distinct names of the causes: the category, with the error if two share it.
 
     Returns
     -------
@@ -63,13 +63,13 @@ def labels_of(causes: Sequence[Row]) -> dict[str, str]:
     """
     ids = [row["root_cause_id"] for row in causes]
     shared = Counter(map(_category, ids))
-    named = {each: _category(each) if shared[_category(each)] == 1 else readable(each) for each in ids}
-    twice = Counter(named.values())
-    return {each: name if twice[name] == 1 else each.replace("/", " / ") for each, name in named.items()}
+    names = {each: _category(each) if shared[_category(each)] == 1 else readable(each) for each in ids}
+    counts = Counter(names.values())
+    return {each: name if counts[name] == 1 else each.replace("/", " / ") for each, name in names.items()}
 
 
 def readable(root_cause_id: str) -> str:
-    """Write a root cause for people, without the hash that only tells it from others.
+    """Format a root cause for people, without the hash that only distinguishes it from others.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def readable(root_cause_id: str) -> str:
 
 
 def place(combination: Mapping[str, str]) -> str:
-    """Write a combination of levels: where in the grid.
+    """Format a combination of levels as a place in the grid.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def place(combination: Mapping[str, str]) -> str:
 
 
 def _level(factor: str, level: str) -> str:
-    """Write a level; of a number or a truth value nobody knows what it is of."""
+    """Format a level, with its factor if it is a number or a boolean."""
     shown = cut(level, NAME_CHARACTERS)
     return f"{cut(factor, NAME_CHARACTERS)}={shown}" if MUTE.fullmatch(level) else shown
 
@@ -102,72 +102,73 @@ def _category(root_cause_id: str) -> str:
     return root_cause_id.partition("/")[0] if root_cause_id != UNEXAMINED else "not examined"
 
 
-def _how(outcome: Row, struck: Row, causes: Sequence[Row]) -> str:
-    whole, succeeded = outcome["condition_count"], outcome["succeeded_count"]
-    if not whole:
+def _how(outcome: Row, failures: Row, causes: Sequence[Row]) -> str:
+    total, succeeded = outcome["condition_count"], outcome["succeeded_count"]
+    if not total:
         return "The experiment has no conditions"
-    if outcome["missing_count"] == whole:
-        return f"Nothing has been launched yet: {_conditions(whole)} planned"
+    if outcome["missing_count"] == total:
+        return f"Nothing has been launched yet: {_conditions(total)} planned"
     if not outcome["job_count"]:
-        return f"No poll has shown a job yet: {_conditions(whole)} in the manifest"
-    if succeeded == whole:
-        return "The only condition succeeded" if whole == 1 else f"All {whole:,} conditions succeeded"
+        return f"No poll has shown a job yet: {_conditions(total)} in the manifest"
+    if succeeded == total:
+        return "The only condition succeeded" if total == 1 else f"All {total:,} conditions succeeded"
     so_far = " so far" if outcome["open_count"] else ""
-    begun = f"{succeeded:,} of {_conditions(whole)} succeeded{so_far}"
+    first = f"{succeeded:,} of {_conditions(total)} succeeded{so_far}"
     rest = [
-        _failed(outcome, struck, causes),
+        _failed(outcome, failures, causes),
         _counted(outcome["cancelled_count"], "was cancelled", "were cancelled"),
         _counted(outcome["running_count"], "is running", "are running"),
         _counted(outcome["pending_count"], "is pending", "are pending"),
         _counted(outcome["lost_count"], "is lost", "are lost"),
         _counted(outcome["missing_count"], "was never launched", "were never launched"),
     ]
-    return "; ".join([begun, *filter(None, rest)])
+    return "; ".join([first, *filter(None, rest)])
 
 
-def _failed(outcome: Row, struck: Row, causes: Sequence[Row]) -> str:
-    """Say how many failed, of how many causes; also those that failed and are being run again."""
-    failed, again = outcome["failed_count"], struck["failed_count"] - outcome["failed_count"]
+def _failed(outcome: Row, failures: Row, causes: Sequence[Row]) -> str:
+    """Return how many failed with how many causes, including those that are running again."""
+    failed, again = outcome["failed_count"], failures["failed_count"] - outcome["failed_count"]
     if not failed:
         return (
             f"{again:,} failed before and {'has' if again == 1 else 'have'} not succeeded since"
             if again > 0
             else ""
         )
-    said = f"{failed:,} failed {_with_causes(struck, causes)}"
-    return f"{said} ({again:,} more failed before)" if again > 0 else said
+    text = f"{failed:,} failed {_with_causes(failures, causes)}"
+    return f"{text} ({again:,} more failed before)" if again > 0 else text
 
 
-def _with_causes(struck: Row, causes: Sequence[Row]) -> str:
-    unexamined, examined = struck["unexamined_count"], struck["failed_count"] - struck["unexamined_count"]
+def _with_causes(failures: Row, causes: Sequence[Row]) -> str:
+    unexamined = failures["unexamined_count"]
+    examined = failures["failed_count"] - unexamined
     if not examined:
         return "and not examined yet" if unexamined == 1 else "and none of them examined yet"
-    count = struck["cause_count"]
+    count = failures["cause_count"]
     named = [row for row in causes if row["root_cause_id"] != UNEXAMINED]
     what = f"with {labels_of(named)[named[0]['root_cause_id']]}" if count == 1 else f"with {count:,} causes"
     return f"{what} ({unexamined:,} not examined yet)" if unexamined else what
 
 
-def _why(struck: Row, causes: Sequence[Row], suspects: Sequence[Row]) -> str:
-    """Name the places of the largest causes that have one."""
+def _why(failures: Row, causes: Sequence[Row], suspects: Sequence[Row]) -> str:
+    """Return the places of the largest causes that have one."""
     labels = labels_of(causes)
     first = {row["root_cause_id"]: row for row in reversed(suspects)}
     known = [row["root_cause_id"] for row in causes if row["root_cause_id"] != UNEXAMINED]
     placed = [f"{labels[each]} {_where(first[each])}" for each in known if each in first]
     if placed:
-        return f"{'; '.join(placed[:MOST_NAMED])}."
+        return f"{'; '.join(placed[:MAX_NAMED])}."
     if not known:
         return ""
-    subject = labels[known[0]] if struck["cause_count"] == 1 else "any of the causes"
+    subject = labels[known[0]] if failures["cause_count"] == 1 else "any of the causes"
     return f"No level or pair of levels explains {subject}."
 
 
 def _where(suspect: Row) -> str:
-    failed, whole = suspect["failed_count"], suspect["total_count"]
+    failed, total = suspect["failed_count"], suspect["total_count"]
     if not suspect["combination"]:
-        return f"affected every condition that has ended ({failed:,} of {whole:,})"
-    verb = "is all of" if failed == whole else "is at"
-    there = f"{failed:,} of {whole:,} there"
+        return f"affected every condition that has ended ({failed:,} of {total:,})"
+    verb = "is all of" if failed == total else "is at"
+    there = f"{failed:,} of {total:,} there"
     elsewhere = f"{suspect['outside_failed_count']:,} of {suspect['outside_total_count']:,} elsewhere"
     return f"{verb} {place(suspect['combination'])} ({there}, {elsewhere})"
 
@@ -177,16 +178,16 @@ def _cost(outcome: Row, budget_usd: Any) -> str:
     if not outcome["job_count"]:
         return "Nothing has been spent yet"
     if usd is None:
-        return f"What it cost is unknown: {_counted(unpriced, 'job has', 'jobs have')} no price"
+        return f"The cost is unknown: {_counted(unpriced, 'job has', 'jobs have')} no price"
     when = "so far" if outcome["open_count"] else "in all"
-    said = f"{'At least ' if unpriced else ''}{money(usd)} spent {when}"
+    text = f"{'At least ' if unpriced else ''}{money(usd)} spent {when}"
     if budget_usd is not None:
-        said += f" ({'over the budget of' if usd > budget_usd else 'budget'} {money(budget_usd)})"
+        text += f" ({'over the budget of' if usd > budget_usd else 'budget'} {money(budget_usd)})"
     if wasted:
-        said += f", {money(wasted)} of it wasted on failed attempts"
+        text += f", {money(wasted)} of it wasted on failed attempts"
     if unpriced:
-        said += f"; {_counted(unpriced, 'job has', 'jobs have')} no price"
-    return said
+        text += f"; {_counted(unpriced, 'job has', 'jobs have')} no price"
+    return text
 
 
 def _conditions(count: int) -> str:

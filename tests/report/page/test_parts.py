@@ -115,7 +115,7 @@ def test_a_card_keeps_the_caveat_of_a_suspect_apart_and_loses_none_of_it():
     }
     (found,) = cards_of([cause], [suspect], {}, Size())
     (shown,) = found["suspects"]
-    assert shown["said"] == "All 3 failures are model=sam3 (3 of 4 there, 0 of 9 elsewhere)."
+    assert shown["text"] == "All 3 failures are model=sam3 (3 of 4 there, 0 of 9 elsewhere)."
     assert shown["caveat"] == "association, not proof"
     assert (shown["place"], shown["there"], shown["elsewhere"]) == ("sam3", 75, 0)
     assert found["strategy"].startswith("Lower the batch")

@@ -138,7 +138,7 @@ class TestCauses:
         poll(store, 11, [job(1, "FAILED_NO_RESOURCE", failure_reason=reason)])
         examined(store)
         html = written(tmp_path).html.read_text()
-        assert "What SkyPilot gives as the reason" in section(html, "causes")
+        assert "The reason that SkyPilot gives" in section(html, "causes")
         assert entities.escape(reason) in re.search("<mark>(.*?)</mark>", html)[1]
 
     def test_failures_that_nobody_has_examined_are_there_and_say_what_examines_them(self, tmp_path):
@@ -161,7 +161,7 @@ class TestCauses:
         write_manifest(store, manifest)
         poll(store, 25, [job(1, "FAILED"), job(2, "SUCCEEDED")])
         html = written(tmp_path).html.read_text()
-        assert "what failed before has recovered" in section(html, "overview")
+        assert "all earlier failures have recovered" in section(html, "overview")
         assert "No failure is left" in section(html, "causes")
         assert "cuda_oom / torch 0 1 1 of 1 $0.22" in section(html, "cost")
 
@@ -208,7 +208,7 @@ class TestFactorial:
 
     def test_the_audit_says_what_was_not_kept_and_why(self, factorial):
         audit = section(factorial, "audit")
-        assert "1 of 10 rules and criteria was not kept." in audit
+        assert "1 of 10 rules and criteria was not followed." in audit
         assert re.search(r"failures aggregated . no no diagnosis of cycle 1 names", audit)
 
     def test_the_timeline_says_how_many_ran_at_a_time(self, factorial):
@@ -237,7 +237,7 @@ def test_jobs_without_a_price_are_a_column_where_there_are_any(tmp_path):
     store = study(tmp_path / "data", {"cell": [0]})
     poll(store, 11, [job(1, "SUCCEEDED", price_usd_per_h=None)])
     html = written(tmp_path).html.read_text()
-    assert "What it cost is unknown: 1 job has no price." in section(html, "overview")
+    assert "The cost is unknown: 1 job has no price." in section(html, "overview")
     assert "without a price" in section(html, "cost")
 
 
@@ -268,6 +268,6 @@ def test_the_largest_grids_with_long_logs_stay_below_a_megabyte(tmp_path, count)
     html = reported.html.read_text()
     assert f"{count - 399:,} of {count:,} conditions succeeded; 399 failed with " in section(html, "overview")
     assert re.search(r"\d+ more causes, see the JSONL", section(html, "causes"))
-    assert f"500 of {count:,} conditions, those that want attention first" in section(html, "conditions")
+    assert f"500 of {count:,} conditions, those that need attention first" in section(html, "conditions")
     assert "60 more levels of a, see the JSONL." in section(html, "overview")
     assert len(reported.jsonl.read_text().splitlines()) == count + 1

@@ -25,7 +25,7 @@ def cause(root_cause_id, count):
 
 
 def struck(*causes):
-    """Make the row of STRUCK that goes with some causes."""
+    """Make the row of FAILURE_SUMMARY that goes with some causes."""
     unexamined = sum(row["failed_count"] for row in causes if row["root_cause_id"] == UNEXAMINED)
     return {
         "failed_count": sum(row["failed_count"] for row in causes),
@@ -164,7 +164,7 @@ class TestWhy:
         (
             outcome(succeeded=2, usd=None, wasted=None, unpriced=2),
             None,
-            "What it cost is unknown: 2 jobs have no price.",
+            "The cost is unknown: 2 jobs have no price.",
         ),
     ],
 )

@@ -64,7 +64,7 @@
       .filter((side) => side.more)
       .map((side) => `${number.format(side.more)} more levels of ${side.name}, see the JSONL. `)
       .join("");
-    document.getElementById("said").textContent = `The table now shows ${caption}.`;
+    document.getElementById("announcement").textContent = `The table now shows ${caption}.`;
   };
 
   // Only pairs that the page carries can be chosen.
