@@ -249,7 +249,7 @@ def test_what_launch_would_refuse_is_a_warning(tmp_path, data):
     adopted = adopt(config, FakeQueue(RUNNING), data, now=START)
     assert len(adopted.warnings) == 2
     said = " ".join(adopted.sentences())
-    assert "there is no image_id in train.yaml: a bare VM" in said
+    assert "there is no image_id in train.yaml: jobs run on a bare VM" in said
     assert "L4 is not in limits.accelerators (H100)" in said
 
 
