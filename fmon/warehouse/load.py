@@ -21,7 +21,7 @@ from fmon.store.runs import read_runs
 from fmon.warehouse.audit import RELATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     import duckdb
@@ -100,8 +100,11 @@ def fill(
 
 def bind(con: duckdb.DuckDBPyConnection, source: str, rows: Iterable[Values]) -> None:
     """Insert rows into a source relation; their values are in the order of its columns."""
+    rows = list(rows)
+    if not rows:
+        return  # most sources of a young experiment are empty, and each insert takes a millisecond
     schema = pa.schema([(column.name, ARROW[column.type]) for column in SOURCES[source]])
-    columns: Sequence[Values] = list(zip(*rows, strict=True)) or [()] * len(schema)
+    columns = zip(*rows, strict=True)
     arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
     con.from_arrow(pa.Table.from_arrays(arrays, schema=schema)).insert_into(source)
 

@@ -100,6 +100,7 @@ def test_a_firing_that_proposes_nothing_says_why(tmp_path):
     assert study.cancel().targets == []
 
 
+@pytest.mark.slow
 def test_jobs_of_a_launch_in_flight_are_cancelled_when_they_appear(tmp_path):
     without = [job for job in burst() if job["job_name"] != "sam3-4"]
     study = Adopted(tmp_path, without)
@@ -120,6 +121,7 @@ def test_a_launch_in_flight_of_another_level_is_left_alone(tmp_path):
     assert study.statuses()["dynunet-4"] == "PENDING"
 
 
+@pytest.mark.slow
 def test_a_launch_that_stays_in_flight_is_named_and_the_exit_code_says_it(tmp_path):
     without = [job for job in burst() if job["job_name"] != "sam3-4"]
     study = Adopted(tmp_path, without)
@@ -132,6 +134,7 @@ def test_a_launch_that_stays_in_flight_is_named_and_the_exit_code_says_it(tmp_pa
     )
 
 
+@pytest.mark.slow
 def test_a_launch_that_does_not_say_what_it_is_is_waited_for(fired):
     fired.fly("whatever", seconds=50, is_hidden=True, makes=False)
     begun = fired.server.now_s
@@ -146,6 +149,7 @@ def test_a_launch_of_another_experiment_is_not_waited_for(fired):
     assert fired.cancel().fault() is None
 
 
+@pytest.mark.slow
 def test_jobs_that_do_not_go_are_named(fired, monkeypatch):
     monkeypatch.setattr(fired.server, "cancel", lambda job_ids: None)
     done = fired.cancel(max_wait_s=130)
@@ -158,6 +162,7 @@ def test_jobs_that_do_not_go_are_named(fired, monkeypatch):
     assert (end["job_ids"], end["left_job_ids"]) == ([], WAITING)
 
 
+@pytest.mark.slow
 def test_a_job_that_leaves_the_queue_meanwhile_is_not_taken_as_gone(fired):
     fired.server.at(fired.server.now_s + 3, lambda: fired.server.jobs.remove(fired.record("sam3-3")))
     done = fired.cancel(max_wait_s=60)
@@ -235,6 +240,7 @@ def test_a_condition_that_has_ended_is_nothing_to_cancel(fired):
     assert done.fault() is None
 
 
+@pytest.mark.slow
 def test_a_named_condition_in_flight_without_a_job_is_cancelled_when_it_appears(tmp_path):
     study = Adopted(tmp_path, [job for job in queue_of() if job["job_name"] != "sam3-4"])
     study.fly("sam3-4", seconds=20)
@@ -315,6 +321,7 @@ def test_a_selection_that_means_nothing_is_refused(fired, word, sentence):
     assert sentence in str(fault.value)
 
 
+@pytest.mark.slow
 def test_a_state_is_a_selection_and_is_that_of_the_first_look(fired):
     """Jobs that are cancelled are running no more, and still waited for; others that start are not meant."""
     wish = CancelRequest(selections=("state=pending",), by="anna")

@@ -86,6 +86,7 @@ def table(data):
     return lines
 
 
+@pytest.mark.slow
 def test_the_status_says_who_closed_it_and_when(data, table):
     assert "lost, was RUNNING" in table()
     assert "closed by" not in table()
@@ -96,6 +97,7 @@ def test_the_status_says_who_closed_it_and_when(data, table):
     assert {other.closed_by for other in seen(data).rows[1:]} == {None}
 
 
+@pytest.mark.slow
 def test_f1_holds_diagnosis_fix_and_relaunch_until_it_is_closed_and_no_longer(data):
     queue, never = FakeQueue(REST), lambda *_: pytest.fail("nothing may be launched")
     steps = {

@@ -83,6 +83,7 @@ def test_the_cause_is_found_before_a_megabyte_of_other_output():
     assert wrapped.first_line <= info.evidence_line <= wrapped.last_line
 
 
+@pytest.mark.slow
 def test_the_evidence_stands_in_the_item_and_not_in_what_surrounds_it():
     # Of a job that died by a signal, torchrun and SkyPilot say the truth as well.
     corpus = [item for item in items("failures") if item["status"] == "FAILED" and exit_code(item) == 1]

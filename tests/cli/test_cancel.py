@@ -118,6 +118,7 @@ def ending(study):
             study.server.at(study.server.now_s + 300, lambda record=record: record.update(status="SUCCEEDED"))
 
 
+@pytest.mark.slow
 def test_watch_acts_where_the_config_says_so_and_goes_on(typed):
     run = typed(burst(), ACT)
     ending(run.study)
@@ -143,6 +144,7 @@ def end(record):
         record["status"] = "SUCCEEDED"
 
 
+@pytest.mark.slow
 def test_a_watch_that_could_not_act_says_so_and_tries_again(typed, monkeypatch):
     run = typed(burst(), ACT)
     ending(run.study)
@@ -160,6 +162,7 @@ def test_a_watch_that_could_not_act_says_so_and_tries_again(typed, monkeypatch):
     assert run.study.submitter.cancelled == WAITING
 
 
+@pytest.mark.slow
 def test_watch_without_a_firing_asks_no_submitter(typed):
     run = typed(queue_of(), ACT)
     for record in run.study.server.jobs:
@@ -177,6 +180,7 @@ def lost(typed):
     return run
 
 
+@pytest.mark.slow
 def test_lost_jobs_are_closed_after_a_yes_and_with_evidence(lost):
     assert "--lost needs --reason" in str(lost("cancel", "state=lost", "--lost", "--yes").exception)
     asked = lost.study.seat(False, True)
@@ -197,6 +201,7 @@ def test_a_dry_run_shows_what_would_be_closed(lost):
     assert "1 lost job would be closed; nothing was changed" in done.stderr
 
 
+@pytest.mark.slow
 def test_status_and_watch_show_the_selected_conditions_of_the_entire_experiment(lost):
     done = lost("status", "state=lost", "-o", "json")
     assert [row["condition_id"] for row in json.loads(done.stdout)] == ["sam3-4"]

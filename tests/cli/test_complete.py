@@ -69,6 +69,7 @@ def test_views_and_columns_complete_in_a_query(data):
     assert complete(data, "fmon sql expected_c") == ["expected_count"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("manifest", [b"{", b"\xff\x00", b"[]"])
 def test_a_broken_store_completes_to_nothing(data, manifest):
     (data / NAME / "manifest.json").write_bytes(manifest)

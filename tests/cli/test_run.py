@@ -15,6 +15,8 @@ from tests.support.launching import CONFIG, TASK
 from tests.support.queues import NAMES
 from tests.support.world import BUG, World
 
+pytestmark = pytest.mark.slow
+
 
 class Batch(World):
     """A launch whose jobs run while ``fmon run`` waits between two polls."""

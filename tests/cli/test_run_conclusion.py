@@ -2,12 +2,16 @@
 
 import json
 
+import pytest
+
 from fmon.cli.options import Output
 from fmon.cli.run import conclude, print_conclusion
 from fmon.monitor.replay import replay
 from fmon.monitor.status import QUERIES, exit_status, status
 from fmon.warehouse import connect
 from tests.support import ROOT
+
+pytestmark = pytest.mark.slow
 
 
 def test_it_ends_with_outcome_causes_and_reports_as_one_json_object(tmp_path, capsys):

@@ -195,6 +195,7 @@ class TestReport:
         reported(store, lambda settings, since: [ROW])
         assert [entry.mlflow_run_id for entry in read_manifest(store).jobs] == ["r1", *[None] * 5]
 
+    @pytest.mark.slow
     def test_later_reports_and_views_need_no_server(self, store):
         reported(store, lambda settings, since: [ROW])
         done = reported(store, down)

@@ -209,6 +209,7 @@ def test_a_config_whose_name_no_manifest_can_hold_is_refused(folder):
         load_experiment(config)
 
 
+@pytest.mark.slow
 def test_aliases_that_multiply_are_stopped(folder):
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]

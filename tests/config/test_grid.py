@@ -3,6 +3,7 @@
 import math
 from itertools import product
 
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -150,6 +151,7 @@ def test_anchors_and_merge_keys_work(folder):
     assert experiment.prices["H100"].on_demand == 3.0
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_conditions_expand_without_asking(folder):
     levels = list(range(10))
     experiment = folder.load(f"factors: {{a: {levels}, b: {levels}, c: {levels}, d: {levels}, e: {levels}}}")

@@ -100,6 +100,7 @@ class TestSelection:
         assert (given["is_preliminary"], given["preliminary_reason"]) == (True, "selection")
         assert (given["selection"], given["hidden_cause_count"]) == (["c10"], 1)
 
+    @pytest.mark.slow
     def test_it_is_not_recorded_so_that_no_fix_rests_on_it(self, mixed):
         look(mixed, oom_of(9, 10, 11, j1=ODD), selections=("model=dynunet",))
         assert recorded(mixed) == []
@@ -110,6 +111,7 @@ class TestSelection:
         look(mixed)
         require_full_diagnosis(con, read_events(mixed))
 
+    @pytest.mark.slow
     def test_a_full_one_before_it_stays_in_force(self, mixed):
         look(mixed, oom_of(9, 10, 11, j1=ODD))
         look(mixed, selections=("c1",))
@@ -123,6 +125,7 @@ class TestSelection:
         told = text(look(store, oom_of(9), selections=("c9",), is_partial=True))
         assert "only the causes of c9; 1 job still open: c3 (job 3)" in told
 
+    @pytest.mark.slow
     def test_a_cause_and_a_state_are_selections(self, mixed):
         logs = oom_of(9, 10, 11, j1=ODD)
         (cause,) = look(mixed, logs, selections=("model=sam3", "state=failed")).causes
@@ -344,6 +347,7 @@ class TestDemo:
         diagnosis = diagnose(open_study(data), logs=None, now=NOW)
         golden.check("demo.diagnosis.txt", text(diagnosis, 110) + "\n")
 
+    @pytest.mark.slow
     def test_the_command_prints_one_object_with_the_keys_of_the_contract(self, data):
         done = subprocess.run(
             [FMON, "diagnose", "-o", "json", "--data", data], capture_output=True, text=True, check=True
@@ -365,6 +369,7 @@ class TestDemo:
         } <= told["causes"][0].keys()
         assert told["causes"][0]["affected_jobs"] == [6, 13, 19]
 
+    @pytest.mark.slow
     def test_the_command_refuses_with_21_and_one_sentence(self, tmp_path):
         recording = tmp_path / "half"
         shutil.copytree(ROOT / "data/demo", recording)

@@ -158,6 +158,7 @@ class TestDiagnosis:
         with pytest.raises(RuleError, match="cycle 0 has no diagnosis"):
             fix_plan(Study(store))
 
+    @pytest.mark.slow
     def test_what_has_failed_since_makes_it_out_of_date(self, store, config):
         config.write_text(CONFIG)
         diagnosed(store, self.FAILED, {LogRequest(1): OOM})
@@ -240,6 +241,7 @@ class TestVerify:
         (event,) = self.checks(world)
         assert (event["is_ok"], event["digest"], event["commits"]) == (True, NEW, ["Fix the loss"])
 
+    @pytest.mark.slow
     def test_looking_again_at_the_diagnosis_does_not_make_the_fix_too_old(self, world):
         world.end(CONDITIONS[2:])
         world.diagnose()

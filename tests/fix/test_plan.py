@@ -55,6 +55,7 @@ def test_where_a_relaunch_alone_may_do_nothing_is_to_be_built(world):
     assert plan.orders[0].transience.startswith("not shown to be transient")
 
 
+@pytest.mark.slow
 def test_what_needs_a_person_says_so_and_is_run_again_only_once_it_is_recorded(world):
     missing = "FileNotFoundError: [Errno 2] No such file or directory: 'splits/fold1.json'\n"
     plan = planned(world, log=missing)
@@ -82,6 +83,7 @@ def test_succeeded_conditions_of_the_same_levels_are_counted(tmp_path):
     assert order.could_break.startswith("none with model=sam3, or with one of these levels")
 
 
+@pytest.mark.slow
 def test_a_file_outside_of_the_project_is_not_looked_for(world):
     log = (
         "Traceback (most recent call last):\n"
@@ -92,6 +94,7 @@ def test_a_file_outside_of_the_project_is_not_looked_for(world):
     assert planned(world, log=log).orders[0].files == []
 
 
+@pytest.mark.slow
 def test_hostile_text_of_a_log_does_not_steer_the_terminal(world):
     plan = planned(world, log="ValueError: \u202eevil\x9b2J [bold]\n")
     text = "".join(plain(each) for each in fix_plan_lines(plan, width=100))

@@ -226,6 +226,7 @@ def check(store, server, wanted, figures):
         assert [each.job_id for each in entry.attempts] == [jobs[entry.condition, 0][0]] * cycle
 
 
+@pytest.mark.slow
 def test_jobs_are_launched_exactly_once_per_condition_and_cycle(tmp_path, wrap):
     figures = Counter()
     for seed in range(TRIALS):

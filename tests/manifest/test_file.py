@@ -222,6 +222,7 @@ def test_the_schema_refuses_what_a_schema_can(store, why):
         jsonschema.validate(edited(store, NONSENSE[why]), schema)
 
 
+@pytest.mark.slow
 def test_many_entries_are_read_about_as_fast_as_their_json(store):
     count = 30_000
     jobs = [

@@ -123,6 +123,7 @@ def test_the_controllers_log_is_read_where_the_run_log_is_silent_or_the_status_s
     assert findings(data)[0]["source"] == "log"
 
 
+@pytest.mark.slow
 def test_a_log_that_cannot_be_had_is_a_fact_and_asked_for_again_less_and_less_often(store, data):
     logs = FakeLogs({LogRequest(3): OOM, LogRequest(4): DOWN, LogRequest(4, is_controller=True): DOWN})
     polled = look(data, logs)
@@ -144,6 +145,7 @@ def test_a_log_that_cannot_be_had_is_a_fact_and_asked_for_again_less_and_less_of
     assert not store.unexamined.exists()
 
 
+@pytest.mark.slow
 def test_after_many_times_a_log_is_given_up_and_that_is_said(store, data):
     logs = FakeLogs({LogRequest(3): OOM, LogRequest(4): DOWN, LogRequest(4, is_controller=True): DOWN})
     said = [
@@ -319,10 +321,8 @@ def line_of(item):
     return json.dumps({"polled_at": polled_at, "jobs": jobs}) + "\n"
 
 
-@pytest.mark.parametrize(
-    "after",
-    [pytest.param(False, id="before", marks=pytest.mark.slow), pytest.param(True, id="after")],
-)  # one of them for its time only with the real parts
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_death_at_any_system_call_of_an_examination_costs_nothing(store, tmp_path, after):
     manifest = read_manifest(store)
     for at in count(1):

@@ -113,6 +113,7 @@ class TestManyFailures:
         assert opened == [["e00"], ["e01"], ["e02"]]
         assert examined_counts(backlog) == [20, 20, 20]
 
+    @pytest.mark.slow
     def test_what_one_experiment_leaves_of_the_budget_the_next_one_gets(self, tmp_path):
         backlog = Backlog(tmp_path, experiment_count=3, failure_count=8)
         backlog.poll(Refusing())
@@ -212,6 +213,7 @@ class TestRefusals:
         assert told(store, "log_error") == dict.fromkeys(range(1, 5), "SkyPilot does not know the job")
         assert told(store, "is_given_up") == dict.fromkeys(range(1, 5), True)
 
+    @pytest.mark.slow
     def test_death_at_any_system_call_forgets_no_refusal_that_was_stored(self, store, tmp_path):
         for at in count(1):
             copy = Store(tmp_path / f"copy{at}" / store.experiment_id)

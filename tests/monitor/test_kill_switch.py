@@ -100,6 +100,7 @@ def look(store):
     return record_firings(store, read_manifest(store), now=NOW)
 
 
+@pytest.mark.slow
 def test_three_identical_failures_are_recorded_once(store, examined):
     examined([1, 2, 3], [4, 9])
     (event,) = look(store)
@@ -117,6 +118,7 @@ def test_without_new_findings_no_view_is_asked(store, examined):
     assert examined.asked == []
 
 
+@pytest.mark.slow
 def test_a_poll_that_died_before_it_recorded_is_made_up_for(store, examined, monkeypatch):
     examined([1, 2, 3], [4])
     with monkeypatch.context() as patch:
@@ -126,6 +128,7 @@ def test_a_poll_that_died_before_it_recorded_is_made_up_for(store, examined, mon
     assert len(look(store)) == 1
 
 
+@pytest.mark.slow
 def test_a_poll_that_died_before_its_mark_fires_no_second_time(store, examined):
     examined([1, 2, 3], [4])
     look(store)
@@ -133,6 +136,7 @@ def test_a_poll_that_died_before_its_mark_fires_no_second_time(store, examined):
     assert look(store) == []
 
 
+@pytest.mark.slow
 def test_the_ratio_fires_once_a_cycle(store, examined):
     manifest = read_manifest(store)
     manifest.max_failed_ratio = 0.2
@@ -142,6 +146,7 @@ def test_the_ratio_fires_once_a_cycle(store, examined):
     assert "failed_ratio" not in [each.trigger for each in record_firings(store, manifest, now=NOW)]
 
 
+@pytest.mark.slow
 def test_the_view_reads_what_was_recorded(store, examined, monkeypatch):
     examined([1, 2, 3], [])
     look(store)
@@ -157,6 +162,7 @@ def test_the_view_reads_what_was_recorded(store, examined, monkeypatch):
     }
 
 
+@pytest.mark.slow
 def test_status_shows_a_firing_first_and_ends_with_5(store, examined, monkeypatch):
     from fmon.monitor.status import QUERIES, exit_status, status
 

@@ -120,6 +120,7 @@ def test_a_replay_fires_by_the_recorded_clock_and_marks_it_as_dry(config, data):
     assert event["candidate_job_ids"] == WAITING
 
 
+@pytest.mark.slow
 def test_the_demo_does_not_fire_for_its_failures_are_minutes_apart(tmp_path):
     from tests.support import ROOT
 

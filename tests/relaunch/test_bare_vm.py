@@ -165,6 +165,7 @@ def test_a_fix_is_verified_and_run_again_and_the_audit_says_who_allowed_it(world
     )
 
 
+@pytest.mark.slow
 def test_an_image_that_the_config_has_gained_is_recorded_and_from_then_on_it_counts(world):
     world.config.write_text(world.config.read_text() + f"docker_image: {IMAGE}\n")
     world.task.write_text(

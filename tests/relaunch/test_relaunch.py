@@ -81,6 +81,7 @@ def test_the_cycle_its_image_and_what_was_measured_stand_in_the_audit_before_the
     assert begun["at"] <= first_launch["at"]
 
 
+@pytest.mark.slow
 def test_what_a_selection_leaves_out_runs_in_a_later_cycle(fixed):
     done = fixed.relaunch(selections=("loss=dice_ce",))
     assert (fixed.launched(1), done.plan.unselected) == (["sam3-dice_ce"], ["sam3-dice_ce_cldice"])
@@ -126,6 +127,7 @@ def test_settings_that_were_changed_go_into_the_jobs_and_the_manifest(failed):
     assert [entry.envs for entry in read_manifest(failed.store).jobs] == [{}, {}, *[{"BATCH": "1"}] * 2]
 
 
+@pytest.mark.slow
 def test_what_passes_by_itself_runs_again_with_the_same_image(world):
     world.launch()
     world.end(FAILED, log=OUTAGE)
@@ -179,6 +181,7 @@ class TestCancelled:
 
 
 class TestCrash:
+    @pytest.mark.slow
     @pytest.mark.parametrize("after", [0, 1])
     def test_a_cycle_that_was_cut_short_is_resumed_and_counts_once(self, fixed, after):
         with pytest.raises(Killed):

@@ -127,6 +127,7 @@ def test_what_is_looked_for_first_stands_first_and_says_what_it_is_of(change):
     ]
 
 
+@pytest.mark.slow
 def test_each_of_several_is_held_against_the_one_before_it_and_old_errors_are_known_again(four, tmp_path):
     compared = compare(four, ["first", "second", "third", "fourth"], out=tmp_path / "out")
     assert [change.experiment_id.split("-")[0] for change in compared.changes] == [
@@ -161,6 +162,7 @@ def test_what_can_not_be_compared_is_refused_in_one_sentence(data, words, said):
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_broken_one_of_the_two_is_refused_and_a_broken_other_is_left_out(four):
     find(four, "third").manifest.write_text("{")
     with pytest.raises(ManifestError), pytest.warns(UserWarning, match="left out"):
@@ -216,6 +218,7 @@ class TestPage:
         assert not re.findall(r"<script|<img|\x1b|\u202e", html)
         assert html.count("&lt;script&gt;") >= 8
 
+    @pytest.mark.slow
     def test_stays_below_a_megabyte_and_says_what_it_leaves_out(self, change):
         state_changes = [{**change.state_changes[0], "cell": {"factor": "x" * 5_000}} for _ in range(20_000)]
         outside = [{**change.outside[0], "condition_ids": ["y" * 300] * 50} for _ in range(20_000)]

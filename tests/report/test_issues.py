@@ -96,6 +96,7 @@ def test_a_second_call_knows_it_without_asking(store, tmp_path, github):
     assert calls(github) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search_lags", [True, False])
 def test_killed_after_github_took_it_the_next_call_finds_it(store, tmp_path, github, search_lags):
     (github / "killed").touch()
@@ -110,6 +111,7 @@ def test_killed_after_github_took_it_the_next_call_finds_it(store, tmp_path, git
     assert filed(store)[-1] == ("issue", "find")
 
 
+@pytest.mark.slow
 def test_lost_events_do_not_file_it_twice_even_where_its_label_was_taken_away(store, tmp_path, github):
     file(store, tmp_path / "reports")
     store.events.unlink()
@@ -118,6 +120,7 @@ def test_lost_events_do_not_file_it_twice_even_where_its_label_was_taken_away(st
     assert (row["done"], len(fake_gh.load("issues"))) == ("known", 1)
 
 
+@pytest.mark.slow
 def test_in_a_later_experiment_a_comment_is_added_once(store, tmp_path, logs, github):
     file(store, tmp_path / "reports")
     later = failed_study(tmp_path / "later", logs, experiment_id="study-20260401T000000Z")
@@ -132,6 +135,7 @@ def test_in_a_later_experiment_a_comment_is_added_once(store, tmp_path, logs, gi
     assert "It came back in experiment `study-20260401T000000Z`." in comment["body"]
 
 
+@pytest.mark.slow
 def test_the_open_one_of_two_issues_about_a_cause_gets_the_comment(store, tmp_path, github):
     file(store, tmp_path / "reports")
     (issue,) = fake_gh.load("issues")
@@ -146,6 +150,7 @@ def test_the_open_one_of_two_issues_about_a_cause_gets_the_comment(store, tmp_pa
     assert [len(issue["comments"]) for issue in fake_gh.load("issues")] == [0, 1]
 
 
+@pytest.mark.slow
 def test_two_at_once_file_one(store, tmp_path, github):
     threads = [
         threading.Thread(target=file, args=(store, tmp_path / f"reports{number}")) for number in range(3)
@@ -157,6 +162,7 @@ def test_two_at_once_file_one(store, tmp_path, github):
     assert len(fake_gh.load("issues")) == 1
 
 
+@pytest.mark.slow
 def test_a_forged_marker_in_a_log_does_not_pass_for_another_causes_issue(store, tmp_path, logs, github):
     (row,) = file(store, tmp_path / "reports")
     forged = f"<!-- fmon: root_cause={row['root_cause_id']} signature=s experiment={store.experiment_id} -->"
@@ -267,6 +273,7 @@ def create_issues(folder):
 
 
 class TestCommand:
+    @pytest.mark.slow
     def test_prints_rows_on_stdout(self, store, tmp_path, github):
         done = create_issues(tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
@@ -274,6 +281,7 @@ class TestCommand:
         assert (row["done"], row["reason"]) == ("created", "unrecoverable")
         assert (tmp_path / row["file"]).is_file()
 
+    @pytest.mark.slow
     def test_what_was_filed_before_a_fault_is_printed(self, tmp_path, logs, github):
         (logs / "1.log").write_text("bash: line 3: python4: command not found\n")
         failed_study(tmp_path / "data", logs, max_relaunch_cycles=0)

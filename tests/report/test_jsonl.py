@@ -57,6 +57,7 @@ def test_every_line_of_the_demo_is_what_the_schema_says(demo):
     assert faults(demo) == []
 
 
+@pytest.mark.slow
 def test_conditions_in_every_state_with_relaunches_and_own_costs_are_what_the_schema_says(tmp_path):
     """Also without any price, with a job that no poll has shown, and with SkyPilot's own costs beside."""
     store = study(tmp_path / "data")

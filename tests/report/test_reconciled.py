@@ -65,10 +65,12 @@ class TestReconciled:
         text = Page(self.asked(tmp_path, {1: 0.2, 14: 9.0})[0].html.read_text()).text
         assert "$9.20 for 2 of 5 jobs; fmon differs by +$0.02 for the 1 of them that it has a price" in text
 
+    @pytest.mark.slow
     def test_where_fmon_has_no_price_at_all_it_says_so(self, mixed, tmp_path):
         text = Page(self.asked(tmp_path, {14: 9.0})[0].html.read_text()).text
         assert "$9.00 for 1 of 5 jobs; fmon has a price for none of them." in text
 
+    @pytest.mark.slow
     def test_what_skypilot_said_once_stays_in_the_manifest(self, mixed, tmp_path):
         self.asked(tmp_path, {1: 0.3, 4: 0.2})
         reported, _ = self.asked(tmp_path, {1: 0.25}, minute=40)
@@ -76,6 +78,7 @@ class TestReconciled:
         assert (manifest.reported_costs, manifest.reported_as_of) == ({"1": 0.25, "4": 0.2}, at(40))
         assert objects(reported)[1]["reported"]["reported_usd"] == 0.45
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("answer", "said"),
         [
@@ -92,6 +95,7 @@ class TestReconciled:
         assert said in text
         assert read_manifest(mixed).reported_as_of is None
 
+    @pytest.mark.slow
     def test_an_old_figure_is_shown_with_its_age_where_there_is_no_new_one(self, mixed, tmp_path):
         self.asked(tmp_path, {1: 0.3})
         reported, _ = self.asked(tmp_path, QueueError("down"), minute=90)
@@ -116,6 +120,7 @@ class TestReconciled:
         assert (questions, reported.unreconciled) == ([], None)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_down_costs_the_report_one_sentence_on_stderr(mixed, tmp_path):
     done = subprocess.run(
         [FMON, "report", NAME, "--data", tmp_path / "data", "--out-dir", tmp_path / "reports"],

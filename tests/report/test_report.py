@@ -161,6 +161,7 @@ class TestPage:
         assert "No job has been seen yet." in text
         assert "cell by all: outcome" in text
 
+    @pytest.mark.slow
     def test_six_thousand_hostile_conditions_stay_below_a_megabyte_and_nothing_is_dropped_silently(
         self, tmp_path
     ):
@@ -185,6 +186,7 @@ class TestPage:
         conditions, summary = objects(reported)
         assert (len(conditions), summary["failed_count"]) == (6_000, 500)
 
+    @pytest.mark.slow
     def test_five_thousand_ordinary_conditions_are_all_listed(self, tmp_path):
         store = study(tmp_path / "data", {"a": list(range(50)), "b": list(range(100))})
         poll(store, 11, [job(number, "SUCCEEDED") for number in range(1, 5_001)])
@@ -229,6 +231,7 @@ class TestManifest:
         assert (entry.job_id, entry.status, len(entry.attempts)) == (22, None, 1)
 
 
+@pytest.mark.slow
 def test_a_report_again_gives_the_same_bytes(mixed, tmp_path):
     first = written(tmp_path)
     kept = [first.jsonl.read_bytes(), first.html.read_bytes()]
@@ -236,6 +239,7 @@ def test_a_report_again_gives_the_same_bytes(mixed, tmp_path):
     assert [again.jsonl.read_bytes(), again.html.read_bytes()] == kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_a_time", [1, 4, 6])
 def test_lines_are_the_same_however_many_are_asked_for_at_a_time(mixed, tmp_path, monkeypatch, at_a_time):
     whole = written(tmp_path).jsonl.read_bytes()

@@ -300,6 +300,7 @@ def test_each_record_is_either_read_or_named_whatever_it_holds(raw):
     assert all("\n" not in sentence and len(sentence) < 200 for sentence in bad)
 
 
+@pytest.mark.slow
 def test_ten_thousand_records_take_a_fraction_of_a_second():
     base = {
         "job_name": "sam3-dice_ce",

@@ -13,6 +13,8 @@ from tests.support.fake_server import failed
 from tests.support.queues import NAMES, START, job
 from tests.support.world import write_config
 
+pytestmark = pytest.mark.slow
+
 LOGIN = {"kind": "text/html", "x-skypilot-request-id": ""}
 MISMATCH = {"error": "version_mismatch", "message": "upgrade"}
 FAULTS = {
@@ -67,10 +69,7 @@ def test_a_server_that_gives_no_log_costs_the_poll_nothing_else(followed):
     assert rows("select status, category from failure") == [{"status": "FAILED", "category": "unknown"}]
 
 
-@pytest.mark.parametrize(
-    "kind",  # the others for their time only
-    [kind if kind == "another version" else pytest.param(kind, marks=pytest.mark.slow) for kind in FAULTS],
-)
+@pytest.mark.parametrize("kind", FAULTS)
 def test_a_poll_that_meets_a_fault_exits_11_and_the_next_one_carries_on(followed, kind):
     stage, fault = FAULTS[kind]
     right = getattr(followed, stage)

@@ -46,7 +46,7 @@ SCENES = {
 @pytest.mark.parametrize(
     "after",
     [pytest.param(False, id="before", marks=pytest.mark.slow), pytest.param(True, id="after")],
-)  # one of them for its time only with the real parts
+)  # "before" takes longer, and runs with the slow tests
 @pytest.mark.parametrize("scene", SCENES)
 def test_death_at_any_system_call_loses_nothing(store, scene, after):
     polls_before, dying = SCENES[scene]
@@ -136,6 +136,7 @@ def check_kills(store, acks, kills):
     assert not [name for name in listing(store.log_dir) if name.endswith(".tmp")]
 
 
+@pytest.mark.slow
 def test_four_kills_lose_no_acknowledged_poll(store, tmp_path):
     check_kills(store, tmp_path / "acks", 4)
 

@@ -61,6 +61,7 @@ def on_a_terminal(folder, *, interrupted_at=0):
     return process.wait(timeout=60), got.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("interrupted_at", "code", "last"),
     [(0, 0, "4 of 4 conditions have a job"), (3, 130, "nothing is launched twice")],

@@ -184,6 +184,7 @@ def agree(found: dict, expected: dict) -> None:
         )
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.lists(st.integers(0, 2**32), min_size=8, max_size=8))
 def test_random_designs_agree_with_an_independent_search(seeds):
@@ -293,6 +294,7 @@ def test_a_planted_pair_is_found_among_1500_cells_with_5_percent_noise():
     assert later == []
 
 
+@pytest.mark.slow
 def test_noise_alone_has_a_suspect_in_at_most_5_percent_of_designs():
     random = Random(1)
     conditions = grid(model=4, loss=3, calib=2, fold=3)

@@ -4,6 +4,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,8 @@ from fmon.schema import SOURCES
 from fmon.warehouse import rows
 from fmon.warehouse.views import COMPUTED, VIEWS, make_views, open_empty
 from tests.support.cases import bag, complete, database, load
+
+pytestmark = pytest.mark.slow
 
 STATUSES = ["PENDING", "STARTING", "RUNNING", "RECOVERING", "HIBERNATING", "SUCCEEDED", "FAILED", "CANCELLED"]
 LEVELS = {"model": ["dynunet", "sam3"], "loss": ["dice_ce", "dice_ce_cldice"]}

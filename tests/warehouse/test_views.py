@@ -11,7 +11,7 @@ from fmon.warehouse.dictionary import relations
 from fmon.warehouse.reads import READS
 from fmon.warehouse.views import COMPUTED, closure, make_views, open_empty, text
 from tests.support import ROOT
-from tests.support.cases import FOLDER, Case, bag, cases, database, sources_of, value
+from tests.support.cases import FOLDER, Case, bag, cases, database, load, sources_of, value
 from tests.tools.reads import parsed_reads
 
 UNITS = {"id", "name", "bool", "count", "ratio", "s", "h", "USD", "USD/h", "UTC", "text", "own"}
@@ -30,12 +30,31 @@ STANDING = ("status", "fisher")
 PLAIN = [name for name in VIEWS if name not in (*CALLS, *STANDING)]
 
 
+@pytest.fixture(scope="module")
+def without_rows():
+    """All views of empty sources; to open such a database takes longer than a case."""
+    con = open_empty()
+    make_views(con, commented=False)
+    return con
+
+
+@pytest.fixture
+def empty(without_rows):
+    """The same database for each case, which fills it and leaves it empty."""
+    without_rows.begin()
+    yield without_rows
+    without_rows.rollback()
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_case(case: Case):
+def test_case(case: Case, empty):
     assert case.expect, "the case expects nothing"
-    con = database(sources_of(case))
-    views = closure(re.match(r"\w+", table.relation)[0] for table in case.expect).views
-    make_views(con, views, computed=COMPUTED, commented=False)
+    con = empty
+    load(con, sources_of(case))
+    for view in closure(re.match(r"\w+", table.relation)[0] for table in case.expect).views:
+        if view in COMPUTED:
+            con.execute(f"drop view {view}")
+            make_views(con, [view], computed=COMPUTED, commented=False)
     for table in case.expect:
         query = f"select {', '.join(table.columns)} from {table.relation}"
         types = [str(kind) for kind in con.sql(query).types]
@@ -184,6 +203,7 @@ def test_the_files_may_run_twice():
     assert rows(con, "select * from experiment_summary") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view_can_be_made_alone_with_what_it_reads(view):
     con = open_empty()

@@ -287,6 +287,7 @@ def test_reading_rows_needs_neither_pytz_nor_polars(store, tmp_path):
     assert done.stdout.splitlines()[-1] == "False"
 
 
+@pytest.mark.slow
 def test_20_000_entries_are_bound_fast(tmp_path):
     """A guard against rows bound one by one, which takes minutes; the machine may be busy."""
     import time

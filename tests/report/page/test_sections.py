@@ -227,6 +227,7 @@ class TestFactorial:
         assert "without a price" not in cost
 
 
+@pytest.mark.slow
 def test_a_replay_says_that_its_clock_is_that_of_a_recording(tmp_path):
     replayed = replay(ROOT / "data/demo", tmp_path)
     html = report(open_study(tmp_path, replayed.experiment_id), tmp_path).html.read_text()
