@@ -43,6 +43,7 @@ def test_without_yes_it_is_only_said_which_jobs_and_why(fired):
     assert files_of(fired.data) == before
 
 
+@pytest.mark.slow
 def test_the_kill_switch_cancels_what_it_proposes_and_waits_until_it_is_gone(fired):
     done = fired.cancel()
     assert fired.submitter.cancelled == WAITING
@@ -57,6 +58,7 @@ def test_the_kill_switch_cancels_what_it_proposes_and_waits_until_it_is_gone(fir
     assert (end["left_job_ids"], end["reason"], end["by"]) == ([], "kill_switch", "anna")
 
 
+@pytest.mark.slow
 def test_what_the_kill_switch_cancelled_is_run_again_by_relaunch(fired):
     fired.cancel()
     found = select(
@@ -66,6 +68,7 @@ def test_what_the_kill_switch_cancelled_is_run_again_by_relaunch(fired):
     assert [row["condition_id"] for row in found] == ["sam3-3", "sam3-4"]
 
 
+@pytest.mark.slow
 def test_a_job_that_got_past_the_failure_point_meanwhile_is_spared(fired):
     fired.record("sam3-3").update(running("sam3-3", since=3.4))  # the failures took 30 s
     fired.server.pass_time(60)
@@ -75,6 +78,7 @@ def test_a_job_that_got_past_the_failure_point_meanwhile_is_spared(fired):
     assert fired.statuses()["sam3-3"] == "RUNNING"
 
 
+@pytest.mark.slow
 def test_again_there_is_nothing_to_cancel_and_that_is_success(fired):
     fired.cancel()
     again = fired.cancel()
@@ -113,6 +117,7 @@ def test_jobs_of_a_launch_in_flight_are_cancelled_when_they_appear(tmp_path):
     assert [event["job_ids"] for event in study.events("cancel_requested")] == [[9], [11]]
 
 
+@pytest.mark.slow
 def test_a_launch_in_flight_of_another_level_is_left_alone(tmp_path):
     without = [job for job in burst() if job["job_name"] != "dynunet-4"]
     study = Adopted(tmp_path, without)
@@ -142,6 +147,7 @@ def test_a_launch_that_does_not_say_what_it_is_is_waited_for(fired):
     assert fired.server.now_s - begun >= 50
 
 
+@pytest.mark.slow
 def test_a_launch_of_another_experiment_is_not_waited_for(fired):
     fired.submitter.in_flight = lambda: [
         InFlight(request_id="r", job_name="sam3-3", experiment_id="other-1", condition_id="sam3-3", cycle=0)
@@ -170,6 +176,7 @@ def test_a_job_that_leaves_the_queue_meanwhile_is_not_taken_as_gone(fired):
     assert done.fault().exit_code == 11
 
 
+@pytest.mark.slow
 def test_a_wish_that_skypilot_does_not_take_is_repeated(fired, monkeypatch):
     asked, take = [], fired.submitter.cancel
 
@@ -228,6 +235,7 @@ def test_a_person_cancels_a_level_running_jobs_and_duplicates_too(tmp_path):
     assert {status for name, status in study.statuses().items() if "dynunet" in name} == {"RUNNING"}
 
 
+@pytest.mark.slow
 def test_a_person_cancels_one_condition(fired):
     done = fired.cancel(CancelRequest(selections=("dynunet-2",), by="anna"))
     assert fired.submitter.cancelled == [JOB_OF["dynunet-2"]]
@@ -249,6 +257,7 @@ def test_a_named_condition_in_flight_without_a_job_is_cancelled_when_it_appears(
     assert study.statuses()["sam3-4"] == "CANCELLED"
 
 
+@pytest.mark.slow
 def test_too_many_failures_propose_what_has_not_started(tmp_path):
     config = CONFIG + "max_failed_ratio: 0.2\n"
     study = Adopted(tmp_path, burst(sam3_2=running("sam3-2", since=3), dynunet_1=queue_of()[5]), config)
@@ -263,6 +272,7 @@ def test_too_many_failures_propose_what_has_not_started(tmp_path):
     assert sorted(study.submitter.cancelled) == [2, 9, 10]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "acts"), [("", False), ("kill_switch: alert\n", False), ("kill_switch: act\n", True)]
 )

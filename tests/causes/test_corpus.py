@@ -59,6 +59,7 @@ def test_distracting_lines_distract_little(results, form):
     assert sum(each.hard_right_count for each in both) >= 0.85 * sum(each.hard_count for each in both)
 
 
+@pytest.mark.slow
 def test_logs_of_many_programs_get_category_and_kind():
     result = scored(items("written"), lambda item: [item["text"], embed(item, "sky").text])
     assert result.accuracy >= 0.95, result.confusions

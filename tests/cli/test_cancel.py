@@ -51,6 +51,7 @@ def test_without_a_terminal_it_shows_the_jobs_and_does_nothing(typed):
     assert (done.stdout, run.study.submitter.cancelled) == ("", [])
 
 
+@pytest.mark.slow
 def test_on_a_terminal_it_asks_and_cancels_after_a_yes(typed):
     run = typed(burst())
     asked = run.study.seat(True)
@@ -77,6 +78,7 @@ def test_where_there_is_nothing_to_cancel_it_does_not_ask(typed):
     assert "nothing to cancel" in done.stderr
 
 
+@pytest.mark.slow
 def test_yes_cancels_and_ends_the_submitter(typed):
     run = typed(burst())
     done = run("cancel", "--kill-switch", "--yes")
@@ -129,6 +131,7 @@ def test_watch_acts_where_the_config_says_so_and_goes_on(typed):
     assert [event["by"] for event in run.study.events("cancel_requested")] == ["fmon watch"]
 
 
+@pytest.mark.slow
 def test_watch_only_alerts_by_default(typed):
     run = typed(burst())
     for record in run.study.server.jobs:

@@ -44,6 +44,7 @@ def test_experiments_complete(data, command):
     assert complete(data, f"fmon {command}") == [NAME]
 
 
+@pytest.mark.slow
 def test_conditions_levels_and_states_complete(data):
     assert complete(data, "fmon status c") == ["c1", "c2", "c3", "c4"]
     assert complete(data, "fmon cancel mod") == ["model=dynunet", "model=sam3"]

@@ -99,6 +99,7 @@ def test_a_broken_manifest_is_13(data):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_record_that_does_not_fit_is_12_after_the_rest_is_stored(data, queue):
     records = json.loads(queue.read_text())
     records[0]["status"] = "SUCCEEDED"

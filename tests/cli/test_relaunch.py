@@ -99,6 +99,7 @@ def test_a_cycle_within_the_budget_needs_no_more_words(world):
     assert "is_over_budget_confirmed" not in world.events("relaunch")[0]
 
 
+@pytest.mark.slow
 def test_a_cycle_beyond_the_budget_is_refused_or_asked_about(world):
     with_budget(world, 0.30)
     done = run(world, "relaunch", "--yes")

@@ -318,12 +318,14 @@ class TestEvent:
             "condition_ids": ["c9", "c10"],
         }
 
+    @pytest.mark.slow
     def test_looking_again_adds_nothing(self, store):
         seen(store, **failed(9))
         first = as_json(look(store, oom_of(9)))
         assert as_json(look(store)) == first
         assert len(recorded(store)) == 1
 
+    @pytest.mark.slow
     def test_a_full_one_behind_a_preliminary_one_is_recorded(self, store):
         seen(store, j3="RUNNING", **failed(9))
         look(store, oom_of(9), is_partial=True)

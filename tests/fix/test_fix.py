@@ -223,6 +223,7 @@ class TestVerify:
     def checks(self, world):
         return written_events(world.store, "fix_verified")
 
+    @pytest.mark.slow
     def test_a_chain_without_a_fix_is_broken_where_nothing_was_done(self, world):
         world.end(CONDITIONS[2:])
         world.diagnose()
@@ -232,6 +233,7 @@ class TestVerify:
         assert (event["is_ok"], event["cycle"], event["digest"]) == (False, 0, OLD)
         assert [link["link"] for link in event["links"]] == ["commit", "tree", "tests", "digest", "yaml"]
 
+    @pytest.mark.slow
     def test_a_whole_chain_is_recorded_with_its_image_and_commits(self, world):
         world.end(CONDITIONS[2:])
         world.diagnose()
@@ -249,6 +251,7 @@ class TestVerify:
         world.diagnose()
         assert self.verify(world).broken == []
 
+    @pytest.mark.slow
     def test_where_a_relaunch_alone_may_do_only_the_image_is_looked_at(self, world):
         world.end(CONDITIONS[2:], log=OUTAGE)
         world.diagnose()
@@ -268,6 +271,7 @@ class TestVerify:
         assert (verified.rerun_count, verified.links) == (0, [])
         assert self.checks(world) == []
 
+    @pytest.mark.slow
     def test_a_cycle_that_was_cut_short_is_carried_on_first(self, world):
         world.end(CONDITIONS[2:])
         world.diagnose()

@@ -27,6 +27,7 @@ def planned(world, **options):
     return fix_plan(world.study)
 
 
+@pytest.mark.slow
 def test_an_order_says_what_to_do_whom_it_touches_and_what_comes_next(world):
     (world.project / "train.py").write_text("x = {}\n")
     plan = planned(world)
@@ -48,6 +49,7 @@ def test_an_order_says_what_to_do_whom_it_touches_and_what_comes_next(world):
     ]
 
 
+@pytest.mark.slow
 def test_where_a_relaunch_alone_may_do_nothing_is_to_be_built(world):
     plan = planned(world, log=OUTAGE)
     assert plan.steps == ["fmon fix verify", "fmon relaunch --dry-run"]
@@ -69,6 +71,7 @@ def test_what_needs_a_person_says_so_and_is_run_again_only_once_it_is_recorded(w
     assert [done.what for done in again.orders[0].recorded] == ["pushed"]
 
 
+@pytest.mark.slow
 def test_succeeded_conditions_of_the_same_levels_are_counted(tmp_path):
     config = write_config(tmp_path, CONFIG)
     store = study(

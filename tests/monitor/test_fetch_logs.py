@@ -79,6 +79,7 @@ def examined_counts(backlog):
 
 
 class TestManyFailures:
+    @pytest.mark.slow
     def test_one_poll_of_a_queue_without_logs_gives_all_of_them_a_cause(self, tmp_path):
         backlog = Backlog(tmp_path, experiment_count=3, failure_count=30)
         polled = backlog.poll(NoLogs("file:q.json"))
@@ -86,6 +87,7 @@ class TestManyFailures:
         assert [each.left_count for each in polled.examined] == [0, 0, 0]
         assert not any(store.unexamined.exists() for store in stores(backlog.data))
 
+    @pytest.mark.slow
     def test_where_each_log_is_refused_twenty_more_have_a_cause_after_each_poll(self, tmp_path):
         backlog = Backlog(tmp_path, experiment_count=2, failure_count=40)
         logs = Refusing()
@@ -95,6 +97,7 @@ class TestManyFailures:
             assert set(Counter(logs.asked).values()) == {1}
         assert not any(unexamined.has_new(store) for store in stores(backlog.data))
 
+    @pytest.mark.slow
     def test_new_failures_of_one_experiment_come_before_asking_again_in_another(self, tmp_path):
         backlog = Backlog(tmp_path, experiment_count=2, failure_count=20)
         first, second = stores(backlog.data)
@@ -106,6 +109,7 @@ class TestManyFailures:
         again = backlog.poll(logs, minute=61)
         assert [each.experiment_id for each in again.examined] == [first.experiment_id]
 
+    @pytest.mark.slow
     def test_each_experiment_has_its_turn_and_those_without_budget_are_not_opened(self, tmp_path):
         backlog = Backlog(tmp_path, experiment_count=3, failure_count=50)
         polls = [backlog.poll(Refusing(), minute=minute) for minute in range(1, 4)]
@@ -140,6 +144,7 @@ class TestManyFailures:
         assert [each.is_skipped for each in polled.examined] == [True, False]
         assert examined_counts(backlog) == [0, 20]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("logs", [NoLogs("file:q.json"), Refusing(), Refusing(DOWN)])
     def test_one_diagnosis_settles_all_of_them(self, tmp_path, logs):
         backlog = Backlog(tmp_path, experiment_count=1, failure_count=70)

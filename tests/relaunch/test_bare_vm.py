@@ -148,6 +148,7 @@ def test_an_empty_commit_is_no_fix(world):
     assert "change no file, and on a bare VM nothing else shows that there is a fix" in str(done.exception)
 
 
+@pytest.mark.slow
 def test_a_fix_is_verified_and_run_again_and_the_audit_says_who_allowed_it(world):
     world.fix()
     world.server.pass_time(60)

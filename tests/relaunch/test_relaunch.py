@@ -215,6 +215,7 @@ class TestCrash:
         fixed.relaunch()
         assert fixed.launched(1) == sorted(FAILED)
 
+    @pytest.mark.slow
     def test_nor_do_those_that_have_ended_by_then(self, fixed):
         with pytest.raises(Killed):
             fixed.relaunch(submitter=killing(fixed, 1))

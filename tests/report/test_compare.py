@@ -142,6 +142,7 @@ def test_each_of_several_is_held_against_the_one_before_it_and_old_errors_are_kn
     assert {row["change"] for row in fourth.state_changes} == {"regressed"}
 
 
+@pytest.mark.slow
 def test_an_error_of_an_experiment_that_is_not_compared_is_not_new(four):
     (change,) = compare(four, ["third", "fourth"]).changes
     assert [row["change"] for row in change.causes] == ["returned"]
@@ -177,6 +178,7 @@ def test_a_page_that_can_not_be_written_is_said(data, tmp_path):
         compare(data, ["first", "second"], out=tmp_path / "file")
 
 
+@pytest.mark.slow
 def test_nothing_in_common_is_said(data, tmp_path):
     shutil.copytree(data, tmp_path / "data")
     config = "experiment_name: other\nskypilot_yaml: train.yaml\nfactors: {width: [1, 2]}\n"

@@ -77,6 +77,7 @@ def test_files_are_written_and_no_gh_is_asked(store, tmp_path, github):
     assert not store.events.exists()
 
 
+@pytest.mark.slow
 def test_an_issue_is_filed_with_labels_and_its_url_is_kept(store, tmp_path, github):
     (row,) = file(store, tmp_path / "reports")
     assert (row["done"], row["url"]) == ("created", f"{fake_gh.REPOSITORY}/issues/1")
@@ -88,6 +89,7 @@ def test_an_issue_is_filed_with_labels_and_its_url_is_kept(store, tmp_path, gith
     assert select(store.path.parent, view) == [{"url": row["url"], "filed_at": NOW}]
 
 
+@pytest.mark.slow
 def test_a_second_call_knows_it_without_asking(store, tmp_path, github):
     file(store, tmp_path / "reports")
     before = calls(github)
@@ -174,6 +176,7 @@ def test_a_forged_marker_in_a_log_does_not_pass_for_another_causes_issue(store, 
     assert [row["done"] for row in told] == ["created", "created"]
 
 
+@pytest.mark.slow
 def test_of_a_recording_nothing_leaves_the_machine(tmp_path, logs, github):
     store = failed_study(tmp_path / "data", logs, is_replay=True)
     assert [file(store, tmp_path / "reports")[0]["done"] for _ in range(2)] == ["dry_run", "dry_run"]

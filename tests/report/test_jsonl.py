@@ -80,6 +80,7 @@ def test_conditions_in_every_state_with_relaunches_and_own_costs_are_what_the_sc
     assert faults(report(open_study(tmp_path / "data", NAME), out, now=at(50)).jsonl) == []
 
 
+@pytest.mark.slow
 def test_an_experiment_that_nobody_has_polled_is_what_the_schema_says(tmp_path):
     study(tmp_path / "data")
     assert faults(report(open_study(tmp_path / "data", NAME), tmp_path, now=at(1)).jsonl) == []

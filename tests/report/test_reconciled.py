@@ -40,6 +40,7 @@ class TestReconciled:
             open_study(tmp_path / "data", NAME), tmp_path / "reports", ask=ask, now=at(minute)
         ), questions
 
+    @pytest.mark.slow
     def test_ended_jobs_are_asked_for_by_the_names_of_their_tasks(self, mixed, tmp_path):
         _, questions = self.asked(tmp_path, {1: 0.2})
         assert questions == [({1: ["c1"], 2: ["c2"], 4: ["c4"], 14: ["c14"]}, 2)]
@@ -61,6 +62,7 @@ class TestReconciled:
         )
         assert said in Page(reported.html.read_text()).text
 
+    @pytest.mark.slow
     def test_jobs_without_a_price_are_left_out_of_the_difference(self, mixed, tmp_path):
         text = Page(self.asked(tmp_path, {1: 0.2, 14: 9.0})[0].html.read_text()).text
         assert "$9.20 for 2 of 5 jobs; fmon differs by +$0.02 for the 1 of them that it has a price" in text
@@ -101,6 +103,7 @@ class TestReconciled:
         reported, _ = self.asked(tmp_path, QueueError("down"), minute=90)
         assert "cost report of 2026-03-22 05:30:00 UTC: $0.30" in Page(reported.html.read_text()).text
 
+    @pytest.mark.slow
     def test_nothing_is_asked_about_a_recording(self, mixed, tmp_path):
         manifest = read_manifest(mixed)
         manifest.is_replay = True
@@ -108,6 +111,7 @@ class TestReconciled:
         reported, questions = self.asked(tmp_path, {1: 0.3})
         assert (questions, reported.unreconciled) == ([], None)
 
+    @pytest.mark.slow
     def test_nothing_is_asked_where_the_queue_was_not_skypilots(self, tmp_path):
         store = study(tmp_path / "data")
         poll(store, 11, [job(1, "SUCCEEDED")], source="file:queue.json")

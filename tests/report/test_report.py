@@ -30,6 +30,7 @@ def mixed(tmp_path):
 
 
 class TestJsonl:
+    @pytest.mark.slow
     def test_has_one_object_per_condition_and_then_the_summary(self, mixed, tmp_path):
         conditions, summary = objects(written(tmp_path))
         assert [each["condition_id"] for each in conditions] == ["c1", "c2", "c3", "c4", "c5", "c6"]
@@ -45,6 +46,7 @@ class TestJsonl:
         assert [cycle["cycle"] for cycle in summary["cycles"]] == [0, 1]
         assert summary["alarms"][0]["kind"] == "failed_setup"
 
+    @pytest.mark.slow
     def test_a_condition_carries_what_happened_to_it(self, mixed, tmp_path):
         failed = objects(written(tmp_path))[0][1]
         assert failed["factors"] == {"model": "dynunet", "fold": "1"}
@@ -81,6 +83,7 @@ class TestJsonl:
 
 
 class TestPage:
+    @pytest.mark.slow
     def test_tells_the_headline_the_alarms_and_the_failures(self, mixed, tmp_path):
         text = Page(written(tmp_path).html.read_text()).text
         for expected in (
@@ -104,6 +107,7 @@ class TestPage:
             ("good5", "1/1", ""), ("good0", "0/1", "1 pending"), ("good0", "0/1", "1 missing"),
         ]  # fmt: skip
 
+    @pytest.mark.slow
     def test_asks_no_network_and_allows_nothing_but_its_own_style_and_script(self, mixed, tmp_path):
         html = written(tmp_path).html.read_text()
         page = Page(html)
@@ -121,6 +125,7 @@ class TestPage:
             "base-uri 'none'; form-action 'none'"
         )
 
+    @pytest.mark.slow
     def test_hostile_text_is_shown_and_does_nothing(self, tmp_path):
         factors = {HOSTILE: [HOSTILE, 1], "fold": [HOSTILE, 0]}
         store = study(tmp_path / "data", factors)
@@ -154,6 +159,7 @@ class TestPage:
         assert "usually 1 min 00 s apart, at most 30 min 00 s" in text
         assert "30 min 00 s before poll 5 at 2026-03-22 05:33:00 UTC" in text
 
+    @pytest.mark.slow
     def test_a_store_without_polls_and_with_one_factor_has_a_page(self, tmp_path):
         study(tmp_path / "data", {"cell": [0, 1]})
         text = Page(written(tmp_path).html.read_text()).text
@@ -197,6 +203,7 @@ class TestPage:
 
 
 class TestManifest:
+    @pytest.mark.slow
     def test_takes_status_times_and_cost_and_nothing_else(self, mixed, tmp_path):
         before = json.loads(mixed.manifest.read_text())
         written(tmp_path)
@@ -216,6 +223,7 @@ class TestManifest:
                 del entry[key]
         assert before == after
 
+    @pytest.mark.slow
     def test_a_condition_that_got_another_job_meanwhile_keeps_what_it_has(self, mixed, tmp_path, monkeypatch):
         write_page = phase.render
 
@@ -253,6 +261,7 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(mixed, tmp_path):
         written(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_name_of_the_files_carries_the_experiment(mixed, tmp_path):
     reported = written(tmp_path)
     assert reported.jsonl.name == f"factorial_run_{NAME}.jsonl"

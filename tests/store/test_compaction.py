@@ -75,6 +75,7 @@ def test_a_block_whose_compaction_was_missed_is_made_up_for(store, monkeypatch):
     assert files(store) == ["0000000001-0000000009", "0000000010-0000000012"]
 
 
+@pytest.mark.slow
 def test_a_replay_that_runs_through_days_does_not_wait_for_the_grace_period(store, monkeypatch):
     monkeypatch.setattr(compaction, "GRACE_POLLS", 60)
     fill(store, 121)

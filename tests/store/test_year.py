@@ -25,6 +25,7 @@ def check(store, days):
     assert read_manifest(store) == manifest(store.experiment_id, days)
 
 
+@pytest.mark.slow
 def test_a_built_store_is_what_polling_would_have_left(tmp_path):
     store = build_year(tmp_path, days=2)
     check(store, 2)

@@ -78,6 +78,7 @@ def test_it_is_drawn_and_leaves_whole_lines_also_behind_ctrl_c(tmp_path, interru
     assert got.rfind(SHOW_CURSOR) > got.rfind(HIDE_CURSOR)
 
 
+@pytest.mark.slow
 def test_in_a_file_there_is_none(tmp_path):
     launching_world(tmp_path)
     done = subprocess.run(

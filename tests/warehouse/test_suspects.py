@@ -264,6 +264,7 @@ def four_of(draw, largest: int) -> tuple[int, int, int, int]:
     return draw(st.integers(max(0, group + failed - total), min(group, failed))), group, failed, total
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.lists(four_of(1_000), min_size=1, max_size=40))
 @example([(6, 6, 8, 54), (7, 18, 8, 54), (0, 0, 0, 1), (1, 1, 1, 1), (500, 500, 500, 1000)])

@@ -85,6 +85,7 @@ def left(found: Sequence[Row], most: int) -> int:
     return max(0, found[0]["total"] - min(len(found), most)) if found else 0
 
 
+@cache  # compiles a template once for all sizes of a page; rendering looks the filters up again
 def _environment() -> Environment:
     environment = Environment(
         autoescape=True,

@@ -104,6 +104,7 @@ class TestNothing:
 
 
 class TestCauses:
+    @pytest.mark.slow
     def test_a_log_is_shown_around_its_marked_line(self, tmp_path):
         store = study(tmp_path / "data")
         poll(store, 11, [job(1, "FAILED"), *(job(number, "SUCCEEDED") for number in range(2, 7))])
@@ -116,6 +117,7 @@ class TestCauses:
         for expected in ("remedy config", "confidence 95%", "runner-up", "Lower the batch", "/app/train.py"):
             assert expected in causes
 
+    @pytest.mark.slow
     def test_the_controllers_log_is_shown_where_it_decided(self, tmp_path):
         store = study(tmp_path / "data", {"cell": [0]})
         poll(store, 11, [job(1, "FAILED_CONTROLLER")])
@@ -123,6 +125,7 @@ class TestCauses:
         causes = section(written(tmp_path).html.read_text(), "causes")
         assert "The controller's log of job 1, 6 lines; all of it: fmon logs 1 --controller" in causes
 
+    @pytest.mark.slow
     def test_without_its_log_the_line_that_decided_is_shown_all_the_same(self, tmp_path):
         store = study(tmp_path / "data", {"cell": [0]})
         poll(store, 11, [job(1, "FAILED")])
@@ -151,6 +154,7 @@ class TestCauses:
         assert "confidence" not in causes
         assert "c1 job 1 , c2 job 2" in causes
 
+    @pytest.mark.slow
     def test_what_was_made_good_is_no_cause_any_more_but_still_in_the_costs(self, tmp_path):
         store = study(tmp_path / "data", {"cell": [0]})
         poll(store, 11, [job(1, "FAILED")])
@@ -165,6 +169,7 @@ class TestCauses:
         assert "No failure is left" in section(html, "causes")
         assert "cuda_oom / torch 0 1 1 of 1 $0.22" in section(html, "cost")
 
+    @pytest.mark.slow
     def test_a_cause_without_a_suspect_says_so(self, tmp_path):
         store = study(tmp_path / "data")
         poll(store, 11, [job(1, "FAILED"), *(job(number, "SUCCEEDED") for number in range(2, 7))])
