@@ -202,6 +202,7 @@ def test_a_queue_that_is_away_at_first_cancels_nothing(fired):
     assert newest == [{"is_ok": False}]
 
 
+@pytest.mark.slow
 def test_a_queue_that_is_away_for_a_while_is_waited_for(fired):
     fired.server.is_queue_away = lambda: 205 < fired.server.now_s < 230
     assert fired.cancel().fault() is None
@@ -223,6 +224,7 @@ def test_ctrl_c_leaves_a_record_of_what_was_asked_for(fired):
     assert end["left_job_ids"] == WAITING
 
 
+@pytest.mark.slow
 def test_a_person_cancels_a_level_running_jobs_and_duplicates_too(tmp_path):
     twice = {**running("sam3-1"), "job_id": 77, "submitted_at": START.timestamp() + 60}
     study = Adopted(tmp_path, [*queue_of(sam3_1=running("sam3-1")), twice])
@@ -344,6 +346,7 @@ def test_a_state_is_a_selection_and_is_that_of_the_first_look(fired):
     assert done.fault() is None
 
 
+@pytest.mark.slow
 def test_a_state_in_which_no_condition_is_cancels_nothing(fired):
     done = fired.cancel(CancelRequest(selections=("state=lost",), by="anna"))
     assert (done.targets, fired.submitter.cancelled) == ([], [])

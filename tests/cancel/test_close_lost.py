@@ -59,6 +59,7 @@ def test_without_yes_it_is_only_shown(data):
     assert "lost_job_closed" not in [event["event"] for event in written_events(stores(data)[0])]
 
 
+@pytest.mark.slow
 def test_closed_it_is_recorded_terminal_relaunchable_and_alarms_no_more(data):
     assert close(data).sentences()[0].endswith("1 lost job closed and can be relaunched")
     (event,) = written_events(stores(data)[0], "lost_job_closed")

@@ -59,6 +59,7 @@ def test_steps_are_listed_once_each_and_not_those_of_the_summary(engine):
     assert steps == [b"epoch ", b"%|####", b"step=7", b"Epoch "], engine
 
 
+@pytest.mark.slow
 def test_a_log_larger_than_the_memory_allowed_is_read_in_it(tmp_path):
     path = tmp_path / "log"
     with path.open("wb") as file:

@@ -87,6 +87,7 @@ def test_yes_cancels_and_ends_the_submitter(typed):
     assert run.study.submitter.is_closed
 
 
+@pytest.mark.slow
 def test_what_is_left_is_exit_code_11(typed, monkeypatch):
     run = typed(burst())
     monkeypatch.setattr(run.study.server, "cancel", lambda job_ids: None)

@@ -56,6 +56,7 @@ def test_every_command_has_help_and_stands_in_the_readme(command):
     assert f"fmon {command}" in (ROOT / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_adopt_prints_the_experiment_id_and_nothing_else_on_stdout(tmp_path, queue):
     done = fmon("adopt", write_config(tmp_path), "--queue", f"file:{queue}", "--data", tmp_path / "data")
     assert re.fullmatch(r"small-\d{8}T\d{6}Z\n", done.stdout)
@@ -109,6 +110,7 @@ def test_a_record_that_does_not_fit_is_12_after_the_rest_is_stored(data, queue):
     assert json.loads(done.stdout) == [{"status": "SUCCEEDED"}]
 
 
+@pytest.mark.slow
 def test_poll_runs_under_crons_bare_environment_from_another_folder(data, queue, tmp_path):
     """As cron does it: no TTY, no locale, a short PATH, another folder; not even HOME here."""
     elsewhere = tmp_path / "elsewhere"
@@ -130,6 +132,7 @@ def test_poll_runs_under_crons_bare_environment_from_another_folder(data, queue,
     assert json.loads(found.stdout) == [{"n": 2}]
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(data):
     done = subprocess.run(
         ["sh", "-c", f"{FMON} sql --data {data} -o json 'select * from range(200000)' | head -c 10"],

@@ -35,6 +35,7 @@ def run(query: str, output: str, data: Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_csv_is_rfc_4180_with_iso_times_and_json_maps(data):
     text = run(QUERY, "csv", data).stdout.decode()
     assert text.count("\r\n") == 2
@@ -53,6 +54,7 @@ def test_csv_is_rfc_4180_with_iso_times_and_json_maps(data):
     assert ',"",,' in text
 
 
+@pytest.mark.slow
 def test_parquet_keeps_types(data):
     frame = pl.read_parquet(run(QUERY, "parquet", data).stdout)
     assert frame.schema["usd"] == pl.Decimal(18, 4)
@@ -62,6 +64,7 @@ def test_parquet_keeps_types(data):
     assert frame["total"].to_list() == [Decimal(1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["csv", "parquet"])
 @pytest.mark.parametrize(("query", "said"), [("select nope", "can't be run"), ("", "returns no rows")])
 def test_what_can_not_be_written_is_refused_and_nothing_printed(data, output, query, said):
@@ -85,6 +88,7 @@ def on_a_terminal(query: str, output: str, data: Path) -> tuple[int, str, str]:
     return done.returncode, shown, done.stderr.decode()
 
 
+@pytest.mark.slow
 def test_parquet_is_refused_to_a_terminal(data):
     code, shown, said = on_a_terminal("select 1", "parquet", data)
     assert (code, shown) == (2, "")

@@ -62,6 +62,7 @@ def test_without_a_terminal_it_shows_the_launches_and_does_nothing(world):
     assert (done.stdout, world.launched(1), world.events("relaunch")) == ("", [], [])
 
 
+@pytest.mark.slow
 def test_on_a_terminal_it_asks(world):
     asked = world.seat(False, True)
     assert str(run(world, "relaunch").exception) == "nothing was launched: you answered no"
@@ -150,6 +151,7 @@ def test_after_two_cycles_the_report_stands_on_stdout_beside_the_refusal(when_wo
     assert "came back despite its fix" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_audit_of_a_study_that_went_by_the_rules_holds(world):
     world.relaunch()
     world.end()

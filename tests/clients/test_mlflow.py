@@ -172,6 +172,7 @@ def down(settings, since):
 
 
 class TestReport:
+    @pytest.mark.slow
     def test_asks_for_runs_since_the_first_job_and_shows_them(self, store):
         asked = []
 
@@ -191,6 +192,7 @@ class TestReport:
         assert "&lt;script&gt;" in page
         assert "1 run names a condition or job that the experiment does not have" in page
 
+    @pytest.mark.slow
     def test_fills_in_the_manifest(self, store):
         reported(store, lambda settings, since: [ROW])
         assert [entry.mlflow_run_id for entry in read_manifest(store).jobs] == ["r1", *[None] * 5]
@@ -212,6 +214,7 @@ class TestReport:
         assert done.jsonl.exists()
         assert "The report has no runs: it is down." in done.html.read_text()
 
+    @pytest.mark.slow
     def test_without_mlflow_in_the_config_nobody_is_asked(self, tmp_path):
         made = study(tmp_path / "data", FACTORS)
         poll(made, 20, [job(1, "SUCCEEDED")])

@@ -190,6 +190,7 @@ def same(first, second):
     return type(first) is type(second) and first == second
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(design=designs())
 def test_any_design_expands_into_its_product_without_the_excluded_plus_its_baselines(

@@ -333,6 +333,7 @@ print(seen.changed_count, seen.is_closed, sorted(heavy))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "status", "said"),
     [

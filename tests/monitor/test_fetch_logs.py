@@ -123,6 +123,7 @@ class TestManyFailures:
         backlog.poll(Refusing())
         assert examined_counts(backlog) == [8, 8, 4]
 
+    @pytest.mark.slow
     def test_a_poll_that_was_killed_has_had_its_turn(self, tmp_path):
         backlog = Backlog(tmp_path, experiment_count=2, failure_count=30)
         with pytest.raises(Killed):
@@ -130,6 +131,7 @@ class TestManyFailures:
         backlog.poll(Refusing(), minute=2)
         assert examined_counts(backlog) == [0, 20]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("damage", [b"", b"\xff\x00", b"zz"])
     def test_a_damaged_note_of_the_turn_costs_nothing(self, tmp_path, damage):
         backlog = Backlog(tmp_path, experiment_count=2, failure_count=2)

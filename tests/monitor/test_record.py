@@ -38,6 +38,7 @@ def run(config, out, *polls, logs, **limit):
     )
 
 
+@pytest.mark.slow
 def test_a_recording_replays_to_the_same_states(tmp_path, logs):
     config = write_config(tmp_path)
     done = [{**seen, "status": "SUCCEEDED", "end_at": START.timestamp() + 60} for seen in RUNNING[:3]]

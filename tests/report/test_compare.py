@@ -148,6 +148,7 @@ def test_an_error_of_an_experiment_that_is_not_compared_is_not_new(four):
     assert [row["change"] for row in change.causes] == ["returned"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -172,6 +173,7 @@ def test_a_broken_one_of_the_two_is_refused_and_a_broken_other_is_left_out(four)
         assert len(compare(four, ["first", "second"]).changes) == 1
 
 
+@pytest.mark.slow
 def test_a_page_that_can_not_be_written_is_said(data, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="file"):

@@ -184,6 +184,7 @@ def test_of_a_recording_nothing_leaves_the_machine(tmp_path, logs, github):
     assert [(event["event"], event["dry_run"]) for event in written_events(store)] == [("issue", True)]
 
 
+@pytest.mark.slow
 def test_fixes_that_were_tried_are_told(store, tmp_path):
     cause = file(store, tmp_path / "reports", is_wanted=False)[0]["root_cause_id"]
     about = {"at": NOW, "cycle": 0, "by": "ada"}
@@ -229,6 +230,7 @@ def test_nothing_to_file_is_success_and_needs_no_gh(tmp_path, monkeypatch):
 
 
 class TestGh:
+    @pytest.mark.slow
     def test_missing_is_one_sentence_with_what_to_do(self, store, tmp_path, monkeypatch):
         monkeypatch.setenv("PATH", str(tmp_path))
         with pytest.raises(ConfigError, match=r"needs gh.*install it.*gh auth login") as refusal:
@@ -242,6 +244,7 @@ class TestGh:
         assert refusal.value.exit_code == 11
         assert filed(store) == []
 
+    @pytest.mark.slow
     def test_its_error_is_told_without_secrets(self, store, tmp_path, github):
         (github / "fail").write_text("HTTP 502:\n token ghp_" + "a1B2" * 9 + " is bad\n")
         with pytest.raises(GitHubError, match=r"gh issue list failed: HTTP 502: token \[redacted"):

@@ -93,6 +93,7 @@ def test_a_line_that_lacks_a_key_or_has_another_is_noticed(demo, tmp_path):
     assert len(faults(tmp_path / "lines")) == 2
 
 
+@pytest.mark.slow
 def test_a_failed_attempt_says_why_and_the_others_say_nothing(demo):
     *conditions, _ = map(json.loads, demo.read_text().splitlines())
     attempts = {line["condition_id"]: line["attempts"][0] for line in conditions}

@@ -45,6 +45,7 @@ class TestReconciled:
         _, questions = self.asked(tmp_path, {1: 0.2})
         assert questions == [({1: ["c1"], 2: ["c2"], 4: ["c4"], 14: ["c14"]}, 2)]
 
+    @pytest.mark.slow
     def test_both_costs_and_their_difference_are_shown(self, mixed, tmp_path):
         reported, _ = self.asked(tmp_path, {1: 0.3, 4: 0.2})
         assert reported.unreconciled is None
@@ -117,6 +118,7 @@ class TestReconciled:
         poll(store, 11, [job(1, "SUCCEEDED")], source="file:queue.json")
         assert self.asked(tmp_path, {1: 0.3})[1] == []
 
+    @pytest.mark.slow
     def test_nothing_is_asked_while_no_job_has_ended(self, tmp_path):
         store = study(tmp_path / "data")
         poll(store, 11, [job(1)])

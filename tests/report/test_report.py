@@ -54,6 +54,7 @@ class TestJsonl:
         assert (failed["start_at"], failed["end_at"]) == ("2026-03-22T05:00:00Z", "2026-03-22T05:10:00Z")
         assert (failed["run_s"], failed["cost_usd"], failed["status"]) == (600, 0.2167, "FAILED_SETUP")
 
+    @pytest.mark.slow
     def test_attempts_come_in_order_with_prices_and_their_source(self, mixed, tmp_path):
         attempts = objects(written(tmp_path))[0][3]["attempts"]
         assert [(each["cycle"], each["job_id"], each["status"]) for each in attempts] == [
@@ -63,17 +64,20 @@ class TestJsonl:
         assert (attempts[0]["price_usd_per_h"], attempts[0]["price_source"]) == (1.3, "config")
         assert (attempts[1]["price_usd_per_h"], attempts[1]["cost_usd"]) == (None, None)
 
+    @pytest.mark.slow
     def test_what_was_never_seen_or_launched_is_null_and_not_left_out(self, mixed, tmp_path):
         conditions, _ = objects(written(tmp_path))
         (unseen,) = conditions[4]["attempts"]
         assert (unseen["job_id"], unseen["role"], unseen["status"]) == (5, "attempt", None)
         assert (conditions[5]["job_id"], conditions[5]["attempts"]) == (None, [])
 
+    @pytest.mark.slow
     def test_fractions_of_seconds_stay(self, tmp_path):
         store = study(tmp_path / "data", {"cell": [0]})
         poll(store, 11, [job(1, "SUCCEEDED", minutes=10 + 0.25 / 60)])
         assert objects(written(tmp_path))[0][0]["end_at"] == "2026-03-22T05:10:00.25Z"
 
+    @pytest.mark.slow
     def test_hostile_text_reads_back_as_it_was(self, tmp_path):
         store = study(tmp_path / "data", {"cell": [HOSTILE]})
         poll(store, 11, [job(1, "FAILED", failure_reason=HOSTILE + "\nsecond line")])
@@ -98,6 +102,7 @@ class TestPage:
         ):
             assert expected in text
 
+    @pytest.mark.slow
     def test_shows_the_first_two_factors_as_a_table_without_javascript(self, mixed, tmp_path):
         html = written(tmp_path).html.read_text()
         table = re.search(r'<table id="matrix".*?</table>', html, re.DOTALL)[0]
@@ -140,6 +145,7 @@ class TestPage:
         assert "\\x1b[31m\\u202e" in page.text
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", html)
 
+    @pytest.mark.slow
     def test_failures_with_the_same_reason_are_one_whatever_number_the_job_has(self, tmp_path):
         store = study(tmp_path / "data")
         reason = "exit code 1. To see the details, run: sky jobs logs --controller {}"
@@ -151,6 +157,7 @@ class TestPage:
         assert "FAILED: 6 conditions" in text
         assert "c1 c2 c3 c4 c5 c6" in text
 
+    @pytest.mark.slow
     def test_gaps_of_the_polls_are_listed(self, tmp_path):
         store = study(tmp_path / "data", {"cell": [0]})
         for minute in (0, 1, 2, 3, 33, 34):
@@ -255,6 +262,7 @@ def test_lines_are_the_same_however_many_are_asked_for_at_a_time(mixed, tmp_path
     assert written(tmp_path).jsonl.read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_a_sentence(mixed, tmp_path):
     (tmp_path / "reports").write_text("a file stands here")
     with pytest.raises(StoreError, match="reports"):
@@ -269,6 +277,7 @@ def test_the_name_of_the_files_carries_the_experiment(mixed, tmp_path):
     assert len(list(reported.html.parent.iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_the_factors_to_begin_with_have_two_levels_or_more(tmp_path):
     store = study(tmp_path / "data", {"fixed": ["only"], **FACTORS})
     poll(store, 11, [job(1, "SUCCEEDED")])

@@ -88,6 +88,7 @@ def test_naming_the_mark_of_a_key_costs_no_line_behind_it():
     assert cleaned(text.encode()).endswith("\nValueError: no key\n")
 
 
+@pytest.mark.slow
 @given(st.integers(0, 4000), st.sampled_from([*SECRETS, KEY]), st.sampled_from([b"\n", b"\r", b" "]))
 def test_a_secret_that_a_cut_goes_through_is_gone(shift, secret, end):
     """The cut's two sides are 4 kB apart: the secret slides over both."""
@@ -115,6 +116,7 @@ def test_any_bytes_are_cleaned_and_cleaned_once(raw):
     once.encode()
 
 
+@pytest.mark.slow
 def test_cleaning_takes_linear_time():
     for evil in (b"\x1b[", b"\x1b]0;", b"(", b"(a, pid=", b"<sky-payload", b"-----BEGIN PRIVATE KEY-----\n"):
         once, twice = (

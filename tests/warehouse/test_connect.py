@@ -52,6 +52,7 @@ def test_reads_all_experiments_while_another_process_appends_polls(tmp_path):
     assert len(set(counts)) >= 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["data", "../study/data", "absolute", "~/study/data"])
 def test_finds_the_folder_from_anywhere(tmp_path, monkeypatch, data):
     poll(new_store(tmp_path / "study/data"), 1, record(1))

@@ -223,6 +223,7 @@ def worked_case() -> Design:
     return Design(conditions, causes)
 
 
+@pytest.mark.slow
 def test_the_worked_case_of_the_design():
     con = loaded([worked_case()])
     [suspect] = rows(con, "select * from suspect")
@@ -274,6 +275,7 @@ def test_p_agrees_with_scipy_to_1e_9_up_to_1000_conditions(fours):
         assert isclose(p, hypergeom.sf(hit - 1, total, failed, group), rel_tol=1e-9, abs_tol=1e-290)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.lists(four_of(1_000_000), min_size=1, max_size=20))
 @example([(40, 10_000, 50, 100_000), (5_200, 10_000, 50_000, 100_000), (12, 1_000, 4_000, 1_000_000)])
@@ -324,6 +326,7 @@ def test_after_five_rounds_the_search_ends():
     assert [suspect["combination"] for suspect in found] == [{"site": f"{site:02}"} for site in range(5)]
 
 
+@pytest.mark.slow
 def test_the_smaller_p_wins_where_both_are_too_small_for_a_double():
     conditions = grid(model="a b", loss="u v", run=1_500)
     for condition in conditions:

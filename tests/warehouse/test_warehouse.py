@@ -118,6 +118,7 @@ def test_attempts_of_all_cycles_and_thresholds_are_bound(store, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_all_experiments_are_bound_and_a_prefix_picks_one(store, tmp_path):
     new_store(tmp_path, "other-20260101T000000Z")
     ids = "select experiment_id, poll_count from experiment order by 1"
@@ -218,6 +219,7 @@ def test_query_rows_name_the_columns_of_an_empty_answer(store, tmp_path):
     assert query_rows(con, "") == ([], [])
 
 
+@pytest.mark.slow
 def test_columns_of_one_name_are_told_apart(store, tmp_path):
     names, [row] = query_rows(connect(tmp_path), "select 1 as a, 2 as a, 3 as a")
     assert len(set(names)) == 3
@@ -272,6 +274,7 @@ def test_the_public_connect_opens_the_views(store, tmp_path):
     assert rows(fmon.connect(tmp_path, ID), "select count(*) as n from condition") == [{"n": 5}]
 
 
+@pytest.mark.slow
 def test_reading_rows_needs_neither_pytz_nor_polars(store, tmp_path):
     code = (
         "import sys\nfor name in ('pytz', 'polars'): sys.modules[name] = None\n"

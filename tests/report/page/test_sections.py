@@ -54,6 +54,7 @@ def factorial(tmp_path_factory):
 
 
 class TestNothing:
+    @pytest.mark.slow
     def test_launched(self, tmp_path):
         store = study(tmp_path / "data")
         manifest = read_manifest(store)
@@ -71,6 +72,7 @@ class TestNothing:
         assert "0 polls, 0 failed." in section(html, "polls")
         assert "None was raised." in section(html, "alarms")
 
+    @pytest.mark.slow
     def test_failed(self, tmp_path):
         store = study(tmp_path / "data")
         poll(store, 11, [job(number, "SUCCEEDED") for number in range(1, 7)])
@@ -80,6 +82,7 @@ class TestNothing:
         assert "It has not fired." in section(html, "history")
         assert "failures were noticed" not in section(html, "polls")
 
+    @pytest.mark.slow
     def test_in_the_grid_but_baselines(self, tmp_path):
         names = ("sam3_vanilla", "vesselfm")
         entries = [
@@ -93,6 +96,7 @@ class TestNothing:
         assert "1 of 2 conditions succeeded so far; 1 is running." in section(html, "overview")
         assert re.findall(r"<b>(\d/\d)</b>", html) == ["1/1", "0/1"]
 
+    @pytest.mark.slow
     def test_not_even_a_factor(self, tmp_path):
         entries = [Entry(condition="zero", kind="baseline", factors={}, job_name="zero", job_id=1)]
         store = study(tmp_path / "data", {}, jobs=entries, expected_job_count=len(entries))
@@ -135,6 +139,7 @@ class TestCauses:
         assert "The line that decided; its log is not stored" in section(html, "causes")
         assert "<mark>torch.OutOfMemoryError" in html
 
+    @pytest.mark.slow
     def test_the_reason_of_skypilot_is_evidence_too(self, tmp_path):
         store = study(tmp_path / "data", {"cell": [0]})
         reason = "Failed to acquire resources in all zones in us-central1 for {L4:1}."
@@ -144,6 +149,7 @@ class TestCauses:
         assert "The reason that SkyPilot gives" in section(html, "causes")
         assert entities.escape(reason) in re.search("<mark>(.*?)</mark>", html)[1]
 
+    @pytest.mark.slow
     def test_failures_that_nobody_has_examined_are_there_and_say_what_examines_them(self, tmp_path):
         store = study(tmp_path / "data")
         poll(store, 11, [job(1, "FAILED"), job(2, "FAILED"), job(3, "SUCCEEDED")])
@@ -239,6 +245,7 @@ def test_a_replay_says_that_its_clock_is_that_of_a_recording(tmp_path):
     assert "2026-11-23 23:07:51 UTC, the end of a recording" in Page(html).text
 
 
+@pytest.mark.slow
 def test_jobs_without_a_price_are_a_column_where_there_are_any(tmp_path):
     store = study(tmp_path / "data", {"cell": [0]})
     poll(store, 11, [job(1, "SUCCEEDED", price_usd_per_h=None)])
