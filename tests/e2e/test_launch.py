@@ -33,9 +33,9 @@ overrides:
 prices: {H100: {on_demand: 2.5}}
 job_name: "launched-{model}-f{fold}"
 """
-# More accelerators than there are: a job ends at once, and starting one takes a CPU for half a minute. Those of
-# fold 2 ask for all that there are, and are open until they are cancelled: an experiment of which every job has
-# ended is followed by a new one.
+# More accelerators than there are: a job ends at once, and starting one takes a CPU for half a minute.
+# The jobs of fold 2 ask for all that there are and stay open until they are cancelled: a launch after all
+# jobs have ended would create another experiment.
 TASK = """\
 resources: {infra: slurm/demo, cpus: 1+, accelerators: 'H100:99'}
 envs: {MODEL: null, FOLD: null}
