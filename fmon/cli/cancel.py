@@ -69,6 +69,8 @@ def cancel(
     from fmon.study import open_study
 
     words = tuple(selections or ())
+    if lost and not words:
+        raise ConfigError("--lost needs a selection such as state=lost; fmon status lists the conditions")
     refuse_unclear(words, is_kill_switch=kill_switch)
     flags = _Flags(dry_run=dry_run, yes=yes, output=output)
     person, study = by or user(), open_study(data, experiment)
@@ -142,8 +144,6 @@ def _close(study: Study, selections: tuple[str, ...], *, by: str, reason: str, f
 
     from fmon.cancel.close_lost import close_lost, lost
 
-    if not selections:
-        raise ConfigError("--lost needs a selection such as state=lost; fmon status lists the conditions")
     found = lost(study, selections, now=now())
     if not flags.dry_run and found.rows:
         if not reason:
