@@ -62,7 +62,7 @@ comment on view failure is
 comment on column failure.experiment_id is 'the experiment [id]';
 comment on column failure.condition_id is 'the condition [id]';
 comment on column failure.job_id is 'the managed job that failed [id]';
-comment on column failure.task_id is 'the first task of it that failed [id]';
+comment on column failure.task_id is 'the first task that failed [id]';
 comment on column failure.root_cause_id is
 'the root cause; unknown/unexamined = not examined yet [id]';
 comment on column failure.signature is

@@ -204,7 +204,7 @@ class TestFactorial:
         steps = [
             "first launch: 96 jobs",
             "kill switch",
-            "26 failures of 3 root causes",
+            "26 failures with 3 root causes",
             "batch size 4",
             "by anna",
         ]
