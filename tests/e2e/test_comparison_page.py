@@ -64,7 +64,7 @@ def test_no_attack_runs_and_every_attack_is_shown(opened, canary):
     assert page.title() == "Comparison of 3 experiments"
     assert canary[1] == []
     check_inert(page, scripts=0)
-    for where in ("Causes", "State changes", "Coverage", "Cells that only one has"):
+    for where in ("Causes", "State changes", "Coverage", "Cells in only one experiment"):
         table = page.get_by_role("region", name=where).first
         assert "document.title='owned'" in table.inner_text(), where
 
