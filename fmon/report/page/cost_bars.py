@@ -1,4 +1,4 @@
-"""What was spent, and what failed attempts wasted, as bars beside their numbers."""
+"""Cost and wasted cost as bars next to their numbers."""
 
 from __future__ import annotations
 
