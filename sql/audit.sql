@@ -325,7 +325,7 @@ comment on view audit is
 'A rule or quality criterion, and whether it was followed; grain: experiment_id, criterion';
 comment on column audit.experiment_id is 'the experiment [id]';
 comment on column audit.criterion is 'F1 to F5, or one of five quality criteria [name]';
-comment on column audit.evidence is 'the violations, or what was found to be in order [text]';
+comment on column audit.evidence is 'the violations, or a confirmation that there are none [text]';
 comment on column audit.is_ok is 'there is no violation [bool]';
 comment on column audit.criterion_number is
 'order: by rule, the rule itself before its criteria [count]';

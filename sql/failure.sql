@@ -96,7 +96,7 @@ comment on column failure.evidence_line is
 'line number of the evidence in the stored log, from 1 [count]';
 comment on column failure.confidence is 'confidence of the rule; 0 = not examined yet [ratio]';
 comment on column failure.cost_usd is
-'known cost of the job with all its tasks: what the failure wasted; null = unknown [USD]';
+'known cost of the job with all its tasks: cost wasted by the failure; null = unknown [USD]';
 comment on column failure.failed_at is 'SkyPilot''s end time of the task, otherwise detected_at [UTC]';
 comment on column failure.detected_at is 'first poll that showed the failure [UTC]';
 comment on column failure.examined_at is 'when it was last examined; null = not yet [UTC]';
