@@ -152,7 +152,11 @@ class TestWhy:
     ("row", "budget", "cost"),
     [
         (outcome(missing=3), None, "Nothing has been spent yet."),
-        (outcome(succeeded=1, running=1), None, "$1.40 spent so far, including $0.38 wasted on failed attempts."),
+        (
+            outcome(succeeded=1, running=1),
+            None,
+            "$1.40 spent so far, including $0.38 wasted on failed attempts.",
+        ),
         (outcome(succeeded=1, wasted="0"), None, "$1.40 spent in all."),
         (outcome(succeeded=1, wasted="0"), Decimal(2), "$1.40 spent in all (budget $2.00)."),
         (outcome(succeeded=1, wasted="0"), Decimal(1), "$1.40 spent in all (over the budget of $1.00)."),
