@@ -1,4 +1,4 @@
--- What may explain why a condition failed: its factor levels, and the region and zone that it ran in.
+-- The possible reasons why a condition failed: its factor levels, and the region and zone that it ran in.
 -- A factor with only one level among the results explains nothing and is left out. So is the image digest:
 -- a manifest has only one, so it never differs within an experiment.
 create or replace view attempt_result_level as

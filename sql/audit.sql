@@ -1,5 +1,5 @@
--- The rules F1 to F5 and five quality criteria, each checked against what happened: who acted when, which
--- attempts were open at that time, and what became of every failure.
+-- The rules F1 to F5 and five quality criteria, each checked against the recorded actions, the attempts
+-- that were open at that time, and the result of every failure.
 create or replace view audit as
 with criterion as (
     select

@@ -1,5 +1,5 @@
 -- Each root cause in each cycle: the attempts that failed with it and their cost, how many of their
--- conditions have succeeded since, and what was done about it. Unlike view cause it includes recovered
+-- conditions have succeeded since, and the fixes recorded for it. Unlike view cause it includes recovered
 -- conditions.
 create or replace view cause_cycle as
 with good as (
