@@ -1,5 +1,5 @@
--- The rules F1 to F5 and five quality criteria, each checked against the recorded actions, the attempts
--- that were open at that time, and the result of every failure.
+-- The rules F1 to F5 and five quality criteria, each checked against the recorded actions, the attempts that
+-- were open at that time, and the result of every failure.
 create or replace view audit as
 with criterion as (
     select
@@ -10,7 +10,7 @@ with criterion as (
     from (
         values
         (1, 'F1 wait for terminal', 1, 'nobody diagnosed, fixed or relaunched while an attempt was open'),
-        (2, 'F2 aggregate before fix', 2, 'every failed attempt has a root cause that was diagnosed before any fix'),
+        (2, 'F2 aggregate before fix', 2, 'every failed attempt has a root cause, diagnosed before any fix'),
         (3, 'failures aggregated', 2, 'one diagnosis of each cycle names the causes of all its failures'),
         (4, 'none dismissed', 2, 'no failed condition that could run again was left out of a relaunch'),
         (5, 'F3 rebuild before relaunch', 3, 'the entire chain was checked and intact before each relaunch'),
