@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from fmon.cli.options import INTERRUPTED
-from fmon.cli.outside import outside
+from fmon.cli.services import services
 from fmon.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def require_consent(question: str, *, verb: str, participle: str) -> None:
     ConfigError
         The answer was no, or there is no terminal to ask on.
     """
-    if not outside().can_ask():
+    if not services().can_ask():
         raise ConfigError(f"no terminal to ask on; use --yes to {verb} or --dry-run to preview")
     if not confirm(question):
         raise ConfigError(f"nothing was {participle}: you answered no")
@@ -38,11 +38,11 @@ def require_consent(question: str, *, verb: str, participle: str) -> None:
 def confirm(question: str) -> bool:
     """Ask on the terminal."""
     try:
-        return outside().confirm(question)
+        return services().confirm(question)
     except typer.Abort:  # Ctrl-C or Ctrl-D instead of an answer
         raise typer.Exit(INTERRUPTED) from None
 
 
 def confirming(*, yes: bool) -> Callable[[str], bool] | None:
     """Return the function that asks further questions; None = do not ask."""
-    return None if yes or not outside().can_ask() else confirm
+    return None if yes or not services().can_ask() else confirm

@@ -23,8 +23,8 @@ from fmon.cli.options import (
     now,
     user,
 )
-from fmon.cli.outside import outside
 from fmon.cli.poll import DEFAULT_DATA
+from fmon.cli.services import services
 from fmon.cli.stderr import say
 from fmon.errors import ConfigError, FmonError
 from fmon.text import counted
@@ -69,6 +69,8 @@ def cancel(
     from fmon.study import open_study
 
     words = tuple(selections or ())
+    if lost and not words:
+        raise ConfigError("--lost needs a selection such as state=lost; fmon status lists the conditions")
     refuse_unclear(words, is_kill_switch=kill_switch)
     flags = _Flags(dry_run=dry_run, yes=yes, output=output)
     person, study = by or user(), open_study(data, experiment)
@@ -123,7 +125,7 @@ def _cancel(study: Study, request: CancelRequest, flags: _Flags) -> None:
         count = counted(len(proposal.targets), "job")
         require_consent(f"Cancel {count}?", verb="cancel", participle="cancelled")
     try:
-        done = _act(study, request, clock=outside().clock)
+        done = _act(study, request, clock=services().clock)
     except KeyboardInterrupt:
         say("interrupted; SkyPilot still cancels the jobs that it was asked to cancel")
         raise typer.Exit(INTERRUPTED) from None
@@ -133,8 +135,8 @@ def _cancel(study: Study, request: CancelRequest, flags: _Flags) -> None:
 def _act(study: Study, request: CancelRequest, *, clock: Clock) -> Cancelled:
     from fmon.cancel.cancel import cancel as cancel_phase
 
-    with closing(outside().open_submitter()) as submitter:
-        return cancel_phase(study, request, submitter, outside().open_queue("sky"), clock=clock)
+    with closing(services().open_submitter()) as submitter:
+        return cancel_phase(study, request, submitter, services().open_queue("sky"), clock=clock)
 
 
 def _close(study: Study, selections: tuple[str, ...], *, by: str, reason: str, flags: _Flags) -> None:
@@ -142,8 +144,6 @@ def _close(study: Study, selections: tuple[str, ...], *, by: str, reason: str, f
 
     from fmon.cancel.close_lost import close_lost, lost
 
-    if not selections:
-        raise ConfigError("--lost needs a selection such as state=lost; fmon status lists the conditions")
     found = lost(study, selections, now=now())
     if not flags.dry_run and found.rows:
         if not reason:

@@ -16,8 +16,8 @@ from fmon.cli.options import (
     Selection,
     now,
 )
-from fmon.cli.outside import outside
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE
+from fmon.cli.services import services
 from fmon.cli.stderr import say
 
 
@@ -40,7 +40,7 @@ def diagnose(
     diagnosis = diagnose_phase(
         open_study(data, experiment),
         is_partial=partial,
-        logs=outside().open_logs(queue),
+        logs=services().open_logs(queue),
         now=now(),
         selections=tuple(selections or ()),
     )

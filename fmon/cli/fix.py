@@ -17,8 +17,8 @@ from fmon.cli.options import (
     now,
     user,
 )
-from fmon.cli.outside import outside
 from fmon.cli.poll import DEFAULT_DATA
+from fmon.cli.services import services
 from fmon.cli.stderr import say
 from fmon.text import counted
 
@@ -79,7 +79,7 @@ def run(
     from fmon.study import open_study
     from fmon.terminal.rows import print_rows
 
-    met, done = outside(), []
+    met, done = services(), []
     try:
         for ran in run_commands(open_study(data, experiment), clock=met.clock, run=met.run_command):
             say(f"{ran.step}: ended with exit status {ran.exit_status} after {ran.duration_s:.1f} s")
@@ -107,7 +107,7 @@ def verify(
     from fmon.study import open_study
     from fmon.terminal.rows import print_rows
 
-    verified = verify_phase(open_study(data, experiment), now=now(), run=outside().run_command)
+    verified = verify_phase(open_study(data, experiment), now=now(), run=services().run_command)
     print_rows(LINKS, [link._asdict() for link in verified.links], output)
     if not verified.rerun_count:
         say(f"{verified.experiment_id}: no condition to relaunch, so there is nothing to verify")

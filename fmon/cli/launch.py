@@ -28,8 +28,8 @@ from fmon.cli.options import (
     print_lines,
     user,
 )
-from fmon.cli.outside import outside
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE
+from fmon.cli.services import services
 from fmon.cli.stderr import refuse_bad, say
 from fmon.model import MAX_CONDITIONS
 from fmon.text import counted
@@ -94,7 +94,7 @@ def adopt(
 
     since = since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
     adopted = adopt_phase(
-        config, outside().open_queue(queue), data, since=since, now=now(), max_conditions=max_conditions
+        config, services().open_queue(queue), data, since=since, now=now(), max_conditions=max_conditions
     )
     say(*adopted.sentences())
     print_lines([adopted.experiment_id])
@@ -113,7 +113,8 @@ def run_launch(
     max_conditions: int = MAX_CONDITIONS,
 ) -> Launched:
     """Launch and print what was done; the caller raises the error about what could not be launched."""
-    from fmon.launch.launch import LaunchOptions, launch
+    from fmon.launch.arguments import LaunchOptions
+    from fmon.launch.launch import launch
     from fmon.terminal.launch import LaunchBar, shown
 
     printed: list[str] = []
@@ -140,7 +141,7 @@ def run_launch(
             launched = launch(
                 config,
                 data,
-                outside().dependencies(queue="sky", progress=bar.show),
+                services().dependencies(queue="sky", progress=bar.show),
                 options,
                 max_conditions=max_conditions,
             )

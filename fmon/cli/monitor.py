@@ -27,8 +27,8 @@ from fmon.cli.options import (
     print_lines,
     several_experiments,
 )
-from fmon.cli.outside import outside
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE, PollCall, run_poll
+from fmon.cli.services import services
 from fmon.cli.stderr import say
 from fmon.errors import QueueError
 from fmon.model import MAX_CONDITIONS
@@ -78,14 +78,14 @@ def watch(
     found = find(data, experiment).experiment_id
     shown = partial(current_status, data, found, selections or ())
     try:
-        with Interrupts(outside().clock) as ctrl_c, WatchScreen() as screen:
+        with Interrupts(services().clock) as ctrl_c, WatchScreen() as screen:
             for polled in watch_phase(
                 data,
-                outside().open_queue(queue),
+                services().open_queue(queue),
                 found,
                 interval_s=interval,
                 clock=ctrl_c.clock,
-                logs=outside().open_logs(queue),
+                logs=services().open_logs(queue),
             ):
                 status, note = shown(), _note(polled)
                 if (
@@ -148,7 +148,7 @@ def logs(
     faults = []
     for each in jobs:
         try:
-            found = logs_phase(data, experiment, each, outside().open_logs(queue), controller=controller)
+            found = logs_phase(data, experiment, each, services().open_logs(queue), controller=controller)
         except QueueError as fault:
             faults.append(fault)
             continue
@@ -181,14 +181,14 @@ def record(
     from fmon.terminal.interrupt import Interrupts
 
     try:
-        with Interrupts(outside().clock) as ctrl_c:
+        with Interrupts(services().clock) as ctrl_c:
             for sentence in record_phase(
                 config,
-                outside().open_queue(queue),
+                services().open_queue(queue),
                 out_dir,
                 interval_s=interval,
                 clock=ctrl_c.clock,
-                logs=outside().open_logs(queue),
+                logs=services().open_logs(queue),
                 max_conditions=max_conditions,
             ):
                 say(sentence)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fmon.cli.complete import complete_experiment, complete_selection
-from fmon.cli.outside import outside
 from fmon.cli.poll import DATA_VARIABLE, QUEUE_VARIABLE
+from fmon.cli.services import services
 from fmon.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def several_experiments(words: list[str] | None, options: list[str] | None) -> l
 
 def now() -> datetime:
     """Return the time [UTC]."""
-    return outside().clock.now()
+    return services().clock.now()
 
 
 def print_lines(lines: Iterable[Any]) -> None:

@@ -24,8 +24,8 @@ from fmon.cli.options import (
     Yes,
     user,
 )
-from fmon.cli.outside import outside
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE
+from fmon.cli.services import services
 from fmon.cli.stderr import say
 from fmon.errors import ConfigError, RuleError
 from fmon.text import counted
@@ -98,10 +98,10 @@ def relaunch(
         with LaunchBar() as bar:
             done = relaunch_phase(
                 open_study(data, experiment),
-                outside().dependencies(queue=queue, progress=bar.show),
+                services().dependencies(queue=queue, progress=bar.show),
                 agree=agree,
                 options=options,
-                run=outside().run_command,
+                run=services().run_command,
             )
     except RuleError as refusal:
         if isinstance(refusal.report, Escalation):

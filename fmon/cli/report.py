@@ -27,8 +27,8 @@ from fmon.cli.options import (
     print_lines,
     several_experiments,
 )
-from fmon.cli.outside import outside
 from fmon.cli.poll import DEFAULT_DATA
+from fmon.cli.services import services
 from fmon.cli.stderr import say
 
 
@@ -45,7 +45,7 @@ def report(
     from fmon.study import open_study
 
     study = open_study(data, one_experiment(name, experiment))
-    reported = report_phase(study, out_dir, ask=outside().reported_costs, track=tracked_runs)
+    reported = report_phase(study, out_dir, ask=services().reported_costs, track=tracked_runs)
     if reported.unreconciled:
         say(reported.unreconciled)
     if reported.untracked:

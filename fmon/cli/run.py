@@ -20,8 +20,8 @@ from fmon.cli.options import (
     Rows,
     now,
 )
-from fmon.cli.outside import outside
 from fmon.cli.poll import DEFAULT_DATA
+from fmon.cli.services import services
 from fmon.model import MAX_CONDITIONS
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def conclude(data: Path, seen: Status, out: Path) -> Row:
     from fmon.report.report import report
     from fmon.study import open_study
 
-    diagnosis = diagnose(open_study(data, seen.experiment_id), logs=outside().open_logs("sky"), now=now())
-    reported = report(open_study(data, seen.experiment_id), out, ask=outside().reported_costs)
+    diagnosis = diagnose(open_study(data, seen.experiment_id), logs=services().open_logs("sky"), now=now())
+    reported = report(open_study(data, seen.experiment_id), out, ask=services().reported_costs)
     return {
         "experiment_id": seen.experiment_id,
         "experiment_summary": {"condition_count": seen.condition_count, **seen.counts},

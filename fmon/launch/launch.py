@@ -8,7 +8,7 @@ every job has ended, and if some conditions never got a job, a day has passed.
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from fmon.config import load_experiment
 from fmon.config.task import image_of, read_task
 from fmon.events import LaunchEvent
-from fmon.launch.dispatch import DispatchLimits, LaunchKey, dispatch, exclusive
+from fmon.launch.dispatch import LaunchKey, dispatch, exclusive
 from fmon.launch.estimate import cost_of, estimate
 from fmon.launch.job_yaml import JobWriter, job_envs
 from fmon.launch.outcome import Launched
@@ -40,82 +40,15 @@ from fmon.store.events import append_event
 from fmon.store.folder import POLL_WAIT_S, Store, poll_lock, stores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
-    from fmon.clock import Clock
+    from fmon.launch.arguments import LaunchDependencies, LaunchOptions
     from fmon.launch.estimate import Estimate
     from fmon.launch.preflight import Check
     from fmon.model import Condition, Experiment, Manifest, Record
-    from fmon.sky.prices import Catalog
-    from fmon.sky.reader import QueueReader
     from fmon.sky.submit.submitter import Submitter
-
-
-@dataclass(frozen=True, kw_only=True)
-class LaunchDependencies:
-    """The external services and settings that a launch uses.
-
-    Attributes
-    ----------
-    open_submitter
-        Opens what launches the jobs; gets the file descriptor of the launch lock.
-    queue
-        The queue to read the jobs from.
-    digest_of
-        Returns an image's digest in its registry.
-    catalog
-        Returns SkyPilot's prices of accelerators.
-    environ
-        Values for variables that the task declares without one.
-    folder
-        Folder that relative paths of the task YAML are relative to.
-    clock
-        The clock.
-    limits
-        Rates and timeouts of the launches.
-    progress
-        Called with (number of settled jobs, number of all jobs).
-    """
-
-    open_submitter: Callable[[int], Submitter]
-    queue: QueueReader
-    digest_of: Callable[[str], str]
-    catalog: Catalog
-    environ: Mapping[str, str]
-    folder: Path
-    clock: Clock
-    limits: DispatchLimits = field(default_factory=DispatchLimits)
-    progress: Callable[[int, int], None] = lambda settled, total: None
-
-
-@dataclass(frozen=True, kw_only=True)
-class LaunchOptions:
-    """The options of a launch.
-
-    Attributes
-    ----------
-    by
-        Person to record in the audit.
-    is_dry
-        Show what would be launched, and change nothing.
-    allow_bare_vm
-        Launch without a container image.
-    is_over_budget_allowed
-        Launch even if the estimate exceeds the budget.
-    agree
-        Called with what would be launched; False = launch nothing.
-    confirm
-        Asks whether to exceed the budget; None = do not ask.
-    """
-
-    by: str
-    is_dry: bool = False
-    allow_bare_vm: bool = False
-    is_over_budget_allowed: bool = False
-    agree: Callable[[Launched], bool] = lambda preview: True
-    confirm: Callable[[str], bool] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

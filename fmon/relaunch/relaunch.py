@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
     from fmon.events import Event
     from fmon.fix.chain import Ran
-    from fmon.launch.launch import LaunchDependencies
+    from fmon.launch.arguments import LaunchDependencies
     from fmon.model import Manifest
     from fmon.rules.f3_rebuild_before_relaunch import BuildChain, Link
     from fmon.sky.submit.submitter import Submitter

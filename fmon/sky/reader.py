@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from fmon.errors import QueueError
 
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fmon.model import Record
-
-from typing import TYPE_CHECKING, NamedTuple
 
 
 class LogMissingError(QueueError):

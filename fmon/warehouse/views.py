@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    import duckdb
-
 import re
 from collections import Counter
 from functools import cache
@@ -20,6 +13,9 @@ import duckdb
 from fmon.schema import SOURCES
 from fmon.sky.status import STATUSES
 from fmon.warehouse.reads import READS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 VIEWS = (
     "status",

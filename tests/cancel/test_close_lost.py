@@ -10,7 +10,7 @@ from fmon.diagnose.diagnose import diagnose
 from fmon.errors import ConfigError, RuleError
 from fmon.fix.steps import verify
 from fmon.launch.adopt import adopt
-from fmon.launch.launch import LaunchDependencies
+from fmon.launch.arguments import LaunchDependencies
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.monitor.poll import poll
 from fmon.monitor.status import QUERIES, exit_status, status

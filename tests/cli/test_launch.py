@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from fmon.cli import launch as launching
-from fmon.cli.outside import Outside
+from fmon.cli.services import Services
 from fmon.errors import ConfigError, LaunchError
 from tests.support.commands import FMON
 from tests.support.fake_skypilot import Fate
 from tests.support.launching import CONFIG, launching_world
-from tests.support.typed import FakeOutside, typed
+from tests.support.typed import FakeServices, typed
 
 
 @pytest.fixture
@@ -89,10 +89,10 @@ def test_if_the_answer_is_no_nothing_is_launched(sky):
     assert (sky.stores, sky.server.jobs) == ([], [])
 
 
-class AtTerminal(FakeOutside):
+class AtTerminal(FakeServices):
     """A person who types."""
 
-    confirm = Outside.confirm
+    confirm = Services.confirm
 
     def can_ask(self):
         return True
@@ -158,9 +158,9 @@ def test_a_person_is_asked_only_if_both_streams_are_terminals(monkeypatch):
 
     monkeypatch.setattr(sys, "stdin", Terminal())
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    assert not Outside().can_ask()
+    assert not Services().can_ask()
     monkeypatch.setattr(sys, "stderr", Terminal())
-    assert Outside().can_ask()
+    assert Services().can_ask()
 
 
 def test_ctrl_c_is_130_and_says_how_to_resume(sky):

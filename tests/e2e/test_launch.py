@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,19 @@ experiment_name: launched
 skypilot_yaml: train.yaml
 factors: {model: [dynunet, sam3], fold: [0, 1, 2]}
 fixed: {EPOCHS: 2}
-overrides: {model: {sam3: {envs: {BATCH: 1}, resources: {cpus: 2+}}}}
+overrides:
+  model: {sam3: {envs: {BATCH: 1}, resources: {cpus: 2+}}}
+  fold: {2: {resources: {accelerators: 'H100:16'}}}
 prices: {H100: {on_demand: 2.5}}
 job_name: "launched-{model}-f{fold}"
 """
 # More accelerators than there are: a job ends at once, and starting one takes a CPU for half a minute.
+# The jobs of fold 2 ask for all that there are and stay open until they are cancelled: a launch after all
+# jobs have ended would create another experiment.
 TASK = """\
 resources: {infra: slurm/demo, cpus: 1+, accelerators: 'H100:99'}
 envs: {MODEL: null, FOLD: null}
-run: echo "$MODEL $FOLD $EPOCHS"
+run: echo "$MODEL $FOLD $EPOCHS" && sleep 3600
 """
 CONDITIONS = {f"{model}-{fold}" for model in ("dynunet", "sam3") for fold in (0, 1, 2)}
 STORE_LOCKED = 14
@@ -72,7 +77,7 @@ def intents(folder: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def story(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Story:
+def story(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("launched")
     write_config(folder, CONFIG, TASK)
     command = [FMON, "launch", "experiment.yaml", "--yes", "--allow-bare-vm"]
@@ -114,7 +119,8 @@ def story(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Story:
         for record in realsky.queue()
         if record["job_name"].startswith("launched-") and (record["submitted_at"] or began) >= began
     ]
-    return Story(folder, refused, last, plan, queue, taken)
+    yield Story(folder, refused, last, plan, queue, taken)
+    realsky.cancel(*(record["job_id"] for record in queue if record["job_name"].endswith("-f2")))
 
 
 def launches(sky: RealSky) -> list[Any]:

@@ -125,6 +125,14 @@ class Study:
         """Watch until no job is open."""
         self.fmon("watch", "watch", "--interval", "10")
 
+    def until_all_logs_are_stored(self) -> None:
+        """Poll until the log of each failure is there: a busy server does not give all of them in time."""
+        for _ in range(20):
+            if not self.rows("select job_id from failure where log_state <> 'stored'"):
+                return
+            self.fmon("poll", "poll")
+        pytest.fail("a log is missing")
+
 
 @pytest.fixture(scope="module")
 def stories(
@@ -164,6 +172,7 @@ def tell_rebuilt(study: Study, registry: str) -> Study:
     build_and_push(study, stale)
     study.fmon("launch", "launch", "experiment.yaml", "--yes")
     study.until_ended()
+    study.until_all_logs_are_stored()
     study.fmon("diagnose", "diagnose", "-o", "json")
     study.fmon("too early", "relaunch", "--yes", code=F3_REFUSED)
     study.commit(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fmon.cli.outside import Outside
+from fmon.cli.services import Services
 from fmon.errors import ConfigError, QueueError
 from fmon.launch.adopt import adopt
 from fmon.monitor.poll import poll
@@ -22,7 +22,7 @@ JOBS = [
 CONTROLLER = {"is_controller": True}
 
 
-class Live(Outside):
+class Live(Services):
     """Only logs are to be had."""
 
     def __init__(self, logs):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from typer.testing import CliRunner
 
 from fmon.cli.app import app
-from fmon.cli.outside import Outside, meeting
+from fmon.cli.services import Services, using
 from fmon.fix.chain import Ran
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.support.world import World
 
 
-class FakeOutside(Outside):
+class FakeServices(Services):
     """The world's; a command of its config succeeds, since the runner's stderr is no file to write to."""
 
     def __init__(self, world: World) -> None:
@@ -64,7 +64,7 @@ class FakeOutside(Outside):
         return self.world.answers.pop(0)
 
 
-def typed(outside: Outside, *words: object, **options: Any) -> Result:
+def typed(fake: Services, *words: object, **options: Any) -> Result:
     """Type a command."""
-    with meeting(outside):
+    with using(fake):
         return CliRunner().invoke(app, [str(word) for word in words], **options)

@@ -11,8 +11,9 @@ import pytest
 
 from fmon.config import load_experiment
 from fmon.diagnose.diagnose import Diagnosis, diagnose
+from fmon.launch.arguments import LaunchDependencies, LaunchOptions
 from fmon.launch.dispatch import DispatchLimits
-from fmon.launch.launch import LaunchDependencies, Launched, LaunchOptions, launch
+from fmon.launch.launch import Launched, launch
 from fmon.manifest.build import new_manifest
 from fmon.manifest.file import write_manifest
 from fmon.monitor.poll import poll
@@ -22,7 +23,7 @@ from fmon.study import Study, open_study
 from tests.support.events import written_events
 from tests.support.fake_skypilot import FINE, START, FakeSkyPilot, FakeSubmitter, Fate, SkyPilotQueue
 from tests.support.queues import FakeLogs
-from tests.support.typed import FakeOutside, typed
+from tests.support.typed import FakeServices, typed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -148,7 +149,7 @@ class World:
 
     def type(self, *words: object, **options: Any) -> Result:
         """Type a command that meets this world."""
-        return typed(FakeOutside(self), *words, **options)
+        return typed(FakeServices(self), *words, **options)
 
     def seat(self, *answers: bool) -> list[str]:
         """Let somebody sit at the terminal who gives these answers; the list gets the questions."""

@@ -15,10 +15,10 @@ COMMAND = """
 import os, signal, sys, time
 from pathlib import Path
 from fmon.cli import app as cli
-from fmon.cli.outside import meeting
+from fmon.cli.services import using
 from tests.support.fake_skypilot import FINE
 from tests.support.launching import CONFIG, TASK, launching_world
-from tests.support.typed import FakeOutside
+from tests.support.typed import FakeServices
 
 tried, sent = launching_world(Path.cwd()), []
 
@@ -30,7 +30,7 @@ def fate(submission):
     return FINE
 
 tried.fate = fate
-with meeting(FakeOutside(tried)):
+with using(FakeServices(tried)):
     cli.app(["launch", "project/experiment.yaml", "--yes"])
 """
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

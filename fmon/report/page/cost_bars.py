@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fmon.report.page.verdict import readable
 from fmon.text import clock, money
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fmon.warehouse.result import Row
-
-from typing import TYPE_CHECKING
-
-from fmon.report.page.verdict import readable
 
 WIDTH = 100
 """Width of the longest bar."""

@@ -2,15 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from fmon.report.page.budget import Size
-    from fmon.report.page.facts import Facts
-    from fmon.warehouse.result import Row
-
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -25,6 +16,13 @@ from fmon.report.page.sources import sources_of
 from fmon.report.page.timeline import bars_of, strip_of
 from fmon.report.page.verdict import verdict_of
 from fmon.text import cut
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fmon.report.page.budget import Size
+    from fmon.report.page.facts import Facts
+    from fmon.warehouse.result import Row
 
 STYLES = ("base.css", "page.css", "print.css")
 SCRIPTS = ("heat.js", "conditions.js", "print.js")

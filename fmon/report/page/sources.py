@@ -25,11 +25,11 @@ SOURCES = {
         "select * from suspect where experiment_id = $experiment order by root_cause_id, round",
     ),
     "levels": (
-        "select * from failure_cluster where experiment_id = $experiment and failed_count > 0\n"
+        "select * from failure_cluster where experiment_id = $experiment and failed_count > 0 "
         "order by p_value",
     ),
     "reasons": (
-        "select condition_id, status, failure_reason from job\n"
+        "select condition_id, status, failure_reason from job "
         "where experiment_id = $experiment and is_failed",
     ),
     "cost": (

@@ -22,6 +22,7 @@ def demo(tmp_path_factory):
 def test_every_query_runs_and_has_rows_of_this_experiment(demo, section):
     experiment_id, con = demo
     for query in sources_of(experiment_id, PAIR)[section]:
+        assert query.isprintable()  # the page would show a line break as an escape
         found = rows(con, query)
         empty = "kill_switch" in query or section == "runs"  # the demo has neither
         assert bool(found) is not empty, query

@@ -1,6 +1,6 @@
 """External services of a command: SkyPilot, the registry, the clock and the person at the terminal.
 
-Commands use them through ``outside()``; ``meeting`` replaces them, as the tests do.
+Commands use them through ``services()``; ``using`` replaces them, as the tests do.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
     from fmon.fix.chain import Ran
-    from fmon.launch.launch import LaunchDependencies
+    from fmon.launch.arguments import LaunchDependencies
     from fmon.sky.reader import LogReader, QueueReader
     from fmon.sky.submit.submitter import Submitter
 
 
-class Outside:
+class Services:
     """The real services; each is imported when it is needed."""
 
     @property
@@ -54,7 +54,7 @@ class Outside:
     def dependencies(self, *, queue: str, progress: Callable[[int, int], None]) -> LaunchDependencies:
         """Return what a launch depends on: SkyPilot, the image's registry, this machine."""
         from fmon.clients.registry import digest_of
-        from fmon.launch.launch import LaunchDependencies
+        from fmon.launch.arguments import LaunchDependencies
         from fmon.sky.prices import catalog_prices
 
         return LaunchDependencies(
@@ -95,19 +95,19 @@ class Outside:
         return typer.confirm(question, err=True)
 
 
-_outside: ContextVar[Outside] = ContextVar("_outside", default=Outside())  # noqa: B039 - it has no state
+_services: ContextVar[Services] = ContextVar("_services", default=Services())  # noqa: B039 - it has no state
 
 
-def outside() -> Outside:
+def services() -> Services:
     """Return the services in use."""
-    return _outside.get()
+    return _services.get()
 
 
 @contextmanager
-def meeting(other: Outside) -> Iterator[None]:
+def using(other: Services) -> Iterator[None]:
     """Replace the services within a ``with`` block."""
-    token = _outside.set(other)
+    token = _services.set(other)
     try:
         yield
     finally:
-        _outside.reset(token)
+        _services.reset(token)

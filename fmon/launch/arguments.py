@@ -1,0 +1,83 @@
+"""The services and the options of a launch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fmon.launch.dispatch import DispatchLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from fmon.clock import Clock
+    from fmon.launch.outcome import Launched
+    from fmon.sky.prices import Catalog
+    from fmon.sky.reader import QueueReader
+    from fmon.sky.submit.submitter import Submitter
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchDependencies:
+    """The external services and settings that a launch uses.
+
+    Attributes
+    ----------
+    open_submitter
+        Opens what launches the jobs; gets the file descriptor of the launch lock.
+    queue
+        The queue to read the jobs from.
+    digest_of
+        Returns an image's digest in its registry.
+    catalog
+        Returns SkyPilot's prices of accelerators.
+    environ
+        Values for variables that the task declares without one.
+    folder
+        Folder that relative paths of the task YAML are relative to.
+    clock
+        The clock.
+    limits
+        Rates and timeouts of the launches.
+    progress
+        Called with (number of settled jobs, number of all jobs).
+    """
+
+    open_submitter: Callable[[int], Submitter]
+    queue: QueueReader
+    digest_of: Callable[[str], str]
+    catalog: Catalog
+    environ: Mapping[str, str]
+    folder: Path
+    clock: Clock
+    limits: DispatchLimits = field(default_factory=DispatchLimits)
+    progress: Callable[[int, int], None] = lambda settled, total: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchOptions:
+    """The options of a launch.
+
+    Attributes
+    ----------
+    by
+        Person to record in the audit.
+    is_dry
+        Show what would be launched, and change nothing.
+    allow_bare_vm
+        Launch without a container image.
+    is_over_budget_allowed
+        Launch even if the estimate exceeds the budget.
+    agree
+        Called with what would be launched; False = launch nothing.
+    confirm
+        Asks whether to exceed the budget; None = do not ask.
+    """
+
+    by: str
+    is_dry: bool = False
+    allow_bare_vm: bool = False
+    is_over_budget_allowed: bool = False
+    agree: Callable[[Launched], bool] = lambda preview: True
+    confirm: Callable[[str], bool] | None = None
