@@ -80,7 +80,7 @@ class Pattern(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     name: str
     regex: str
-    """RE2 syntax, searched in single lines without colours and prefixes."""
+    """RE2 syntax, searched in single lines without colors and prefixes."""
     category: str
     subcategory: str | None = None
     confidence: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.9

@@ -1,4 +1,4 @@
-"""One experiment, loaded once per command and handed down: store, manifest, config, task, events.
+"""One experiment, loaded once per command and passed on: store, manifest, config, task, events.
 
 Each file is read on first use, so that a command that needs no config works without one.
 """

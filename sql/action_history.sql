@@ -34,7 +34,7 @@ together as (
         null as person,
         case
             when kill_switch.trigger = 'failed_ratio'
-                then format('{} failed jobs, too many of all', kill_switch.failed_count)
+                then format('{} failed jobs, more than max_failed_ratio allows', kill_switch.failed_count)
             else
                 format('{} failures with the same error ({})', kill_switch.failed_count, kill_switch.category)
         end
@@ -51,7 +51,7 @@ together as (
             when kill_switch.no_action_reason is not null
                 then '; nothing proposed: ' || kill_switch.no_action_reason
             else format(
-                '; proposed to cancel their like, {} of which are still open', len(kill_switch.cancel_job_ids)
+                '; cancelling similar jobs was proposed, {} still open', len(kill_switch.cancel_job_ids)
             )
         end as what,
         firing.event_position,
@@ -68,7 +68,7 @@ together as (
         'diagnosis' as kind,
         null as person,
         format(
-            '{} failure{} of {} root cause{}{}',
+            '{} failure{} with {} root cause{}{}',
             diagnosis.failed_count,
             if(diagnosis.failed_count = 1, '', 's'),
             len(diagnosis.root_cause_ids),
@@ -96,7 +96,7 @@ together as (
         null as person,
         if(
             fix_check.is_ok,
-            'the chain from diagnosis to image held',
+            'the chain from diagnosis to image was intact',
             'the chain from diagnosis to image was broken'
         )
         || coalesce(': ' || fix_check.image, '')
@@ -123,7 +123,7 @@ together as (
         'cancel' as kind,
         cancel_request.person,
         format(
-            '{} job{} asked to end ({}): {}',
+            'requested cancellation of {} job{} ({}): {}',
             count(distinct cancel_request.job_id),
             if(count(distinct cancel_request.job_id) = 1, '', 's'),
             replace(cancel_request.reason, '_', ' '),
@@ -146,7 +146,7 @@ together as (
         'lost' as kind,
         lost_job_closure.person,
         format(
-            'job {} of {} was found to have ended: {}',
+            'a person confirmed that job {} of {} has ended: {}',
             lost_job_closure.job_id,
             lost_job_closure.condition_id,
             lost_job_closure.reason

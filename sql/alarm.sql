@@ -1,5 +1,5 @@
--- What a person should check now (cleared_at is null) or should have checked in the past: an experiment can
--- waste money without a single failure. Macro raised_alarm has the search.
+-- Problems that a person should check now (cleared_at is null) or should have checked in the past: an
+-- experiment can waste money without a single failure. Macro raised_alarm has the search.
 create or replace view alarm as
 select
     raised_alarm.experiment_id,
@@ -20,7 +20,7 @@ select
 from raised_alarm(false) as raised_alarm;
 
 comment on view alarm is
-'What a person should check, now or before; grain: experiment_id, kind, job_id, task_id, raised_poll_id';
+'A problem for a person to check, now or before; grain: experiment_id, kind, job_id, task_id, raised_poll_id';
 comment on column alarm.experiment_id is 'the experiment [id]';
 comment on column alarm.condition_id is 'the condition [id]';
 comment on column alarm.job_id is 'its managed job [id]';

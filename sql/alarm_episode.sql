@@ -12,13 +12,13 @@ with kind as (
     from (
         values
         ('failed_setup', ['failed_setup'], ['attempt', 'superseded'], 'critical', 'failed in setup'),
-        ('pending_too_long', ['waiting'], ['attempt', 'superseded'], 'warning', 'waits for a machine'),
-        ('starting_too_long', ['starting'], ['attempt', 'superseded'], 'warning', 'is starting'),
-        ('overrun', ['running', 'unknown'], ['attempt', 'superseded'], 'critical', 'runs'),
-        ('lost', ['lost'], ['attempt', 'superseded'], 'critical', 'left the queue, but has not ended'),
+        ('pending_too_long', ['waiting'], ['attempt', 'superseded'], 'warning', 'waiting for a machine'),
+        ('starting_too_long', ['starting'], ['attempt', 'superseded'], 'warning', 'starting'),
+        ('overrun', ['running', 'unknown'], ['attempt', 'superseded'], 'critical', 'running'),
+        ('lost', ['lost'], ['attempt', 'superseded'], 'critical', 'left the queue without ending'),
         (
             'duplicate', ['waiting', 'starting', 'running', 'unknown'], ['duplicate'], 'critical',
-            'runs although the manifest does not know it: a second job for the condition'
+            'is a second job for the condition that the manifest does not know'
         ),
         (
             'unknown_status', ['unknown'], ['attempt', 'superseded', 'duplicate'], 'warning',

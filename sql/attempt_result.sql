@@ -61,7 +61,7 @@ left join finding
         and ended.decider[1] = finding.task_id;
 
 comment on view attempt_result is
-'How an attempt ended, without open and cancelled ones; grain: experiment_id, job_id';
+'The result of an attempt; open and cancelled attempts have none; grain: experiment_id, job_id';
 comment on column attempt_result.experiment_id is 'the experiment [id]';
 comment on column attempt_result.condition_id is 'the condition [id]';
 comment on column attempt_result.job_id is 'its managed job [id]';

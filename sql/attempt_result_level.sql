@@ -1,6 +1,6 @@
--- What may explain why a condition failed: its factor levels, and the region and zone that it ran in.
--- A factor with only one level among the results explains nothing and is left out. So is the image digest:
--- a manifest has only one, so it never differs within an experiment.
+-- The possible reasons why a condition failed: its factor levels, and the region and zone that it ran in. A
+-- factor with only one level among the results explains nothing and is left out. So is the image digest: a
+-- manifest has only one, so it never differs within an experiment.
 create or replace view attempt_result_level as
 with newest as (
     select

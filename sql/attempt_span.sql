@@ -24,7 +24,7 @@ left join lost_job_closure
 group by attempt.experiment_id, attempt.condition_id, attempt.job_id, attempt.role, attempt.cycle;
 
 comment on view attempt_span is
-'When an attempt of the manifest began and ended; grain: experiment_id, condition_id, cycle, job_id';
+'The start and end of an attempt of the manifest; grain: experiment_id, condition_id, cycle, job_id';
 comment on column attempt_span.experiment_id is 'the experiment [id]';
 comment on column attempt_span.condition_id is 'the condition [id]';
 comment on column attempt_span.job_id is 'its managed job [id]';

@@ -1,5 +1,5 @@
--- The rules F1 to F5 and five quality criteria, each checked against what happened: who acted when, which
--- attempts were open at that time, and what became of every failure.
+-- The rules F1 to F5 and five quality criteria, each checked against the recorded actions, the attempts that
+-- were open at that time, and the result of every failure.
 create or replace view audit as
 with criterion as (
     select
@@ -10,15 +10,15 @@ with criterion as (
     from (
         values
         (1, 'F1 wait for terminal', 1, 'nobody diagnosed, fixed or relaunched while an attempt was open'),
-        (2, 'F2 aggregate before fix', 2, 'every failed attempt has a root cause, named before it was fixed'),
+        (2, 'F2 aggregate before fix', 2, 'every failed attempt has a root cause, diagnosed before any fix'),
         (3, 'failures aggregated', 2, 'one diagnosis of each cycle names the causes of all its failures'),
-        (4, 'none dismissed', 2, 'no failure that could be run again was left out of a relaunch'),
-        (5, 'F3 rebuild before relaunch', 3, 'the whole chain was measured and held before each relaunch'),
-        (6, 'selective relaunch', 3, 'no condition ran again that had succeeded'),
-        (7, 'F4 max two cycles', 4, 'no cycle beyond the allowed ones without a person'),
+        (4, 'none dismissed', 2, 'no failed condition that could run again was left out of a relaunch'),
+        (5, 'F3 rebuild before relaunch', 3, 'the entire chain was checked and intact before each relaunch'),
+        (6, 'selective relaunch', 3, 'no condition that had succeeded ran again'),
+        (7, 'F4 max two cycles', 4, 'no cycle exceeded the limit without authorization by a person'),
         (8, 'cost logged', 4, 'the cost of every ended job is known'),
-        (9, 'F5 factorial manifest', 5, 'every attempt is one job that a poll has shown'),
-        (10, 'all jobs tracked', 5, 'every condition has a job, and where it is, is known')
+        (9, 'F5 factorial manifest', 5, 'every attempt has exactly one job, which a poll has seen'),
+        (10, 'all jobs tracked', 5, 'every condition has a job, and no lost job is open')
     ) as known (criterion_number, criterion, rule, sentence)
 ),
 
@@ -108,7 +108,7 @@ violation as (
         || failure.job_id
         || ' ('
         || failure.condition_id
-        || ') failed with what nobody has examined' as what
+        || ') failed and was not examined' as what
     from failure
     where failure.root_cause_id = 'unknown/unexamined'
 
@@ -118,7 +118,7 @@ violation as (
     select
         act.experiment_id,
         2 as criterion_number,
-        act.act || ' in cycle ' || act.cycle || ' without a diagnosis of it' as what
+        act.act || ' in cycle ' || act.cycle || ' without a diagnosis of that cycle' as what
     from act
     where
         exists (
@@ -167,7 +167,7 @@ violation as (
         relaunch_candidate.condition_id
         || ' failed in cycle '
         || relaunch_candidate.last_cycle
-        || ' and was left out since' as what
+        || ' and has been left out since' as what
     from relaunch_candidate
     inner join experiment on relaunch_candidate.experiment_id = experiment.experiment_id
     where
@@ -325,7 +325,7 @@ comment on view audit is
 'A rule or quality criterion, and whether it was followed; grain: experiment_id, criterion';
 comment on column audit.experiment_id is 'the experiment [id]';
 comment on column audit.criterion is 'F1 to F5, or one of five quality criteria [name]';
-comment on column audit.evidence is 'the violations, or what was found to be in order [text]';
+comment on column audit.evidence is 'the violations, or a confirmation that there are none [text]';
 comment on column audit.is_ok is 'there is no violation [bool]';
 comment on column audit.criterion_number is
 'order: by rule, the rule itself before its criteria [count]';

@@ -1,5 +1,5 @@
 -- Each root cause in each cycle: the attempts that failed with it and their cost, how many of their
--- conditions have succeeded since, and what was done about it. Unlike view cause it includes recovered
+-- conditions have succeeded since, and the fixes recorded for it. Unlike view cause it includes recovered
 -- conditions.
 create or replace view cause_cycle as
 with good as (
@@ -57,7 +57,7 @@ comment on column cause_cycle.remedy is
 comment on column cause_cycle.root_cause is
 'the cause in one sentence, from its most certain failure [text]';
 comment on column cause_cycle.fixes is
-'what was done about it in this cycle, oldest first [text]';
+'fixes recorded in this cycle, oldest first [text]';
 comment on column cause_cycle.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
 comment on column cause_cycle.attempt_count is 'attempts of the cycle that failed with it [count]';
 comment on column cause_cycle.condition_count is 'their conditions [count]';

@@ -24,7 +24,7 @@ create or replace macro condition_overlap(before, after) as table
     having count(*) > 0;
 
 comment on macro table condition_overlap is -- noqa: PRS
-'How many conditions two experiments have in common; grain: experiment_id
+'The number of conditions that two experiments have in common; grain: experiment_id
 experiment_id: the newer experiment [id]
 matched_cell_count: cells of factor levels that both have [count]
 before_condition_count: conditions of the older experiment [count]

@@ -119,7 +119,7 @@ from remaining
 group by remaining.experiment_id;
 
 comment on view eta is
-'How long the pending and running conditions may take; no row if there are none; grain: experiment_id';
+'The remaining time of the pending and running conditions; no row if there are none; grain: experiment_id';
 comment on column eta.experiment_id is 'the experiment [id]';
 comment on column eta.factor is
 'factor whose levels the estimates are based on: medians of succeeded conditions; null = none [name]';

@@ -62,7 +62,7 @@ comment on view failure is
 comment on column failure.experiment_id is 'the experiment [id]';
 comment on column failure.condition_id is 'the condition [id]';
 comment on column failure.job_id is 'the managed job that failed [id]';
-comment on column failure.task_id is 'the first task of it that failed [id]';
+comment on column failure.task_id is 'the first task that failed [id]';
 comment on column failure.root_cause_id is
 'the root cause; unknown/unexamined = not examined yet [id]';
 comment on column failure.signature is
@@ -96,7 +96,7 @@ comment on column failure.evidence_line is
 'line number of the evidence in the stored log, from 1 [count]';
 comment on column failure.confidence is 'confidence of the rule; 0 = not examined yet [ratio]';
 comment on column failure.cost_usd is
-'known cost of the job with all its tasks: what the failure wasted; null = unknown [USD]';
+'known cost of the job with all its tasks: cost wasted by the failure; null = unknown [USD]';
 comment on column failure.failed_at is 'SkyPilot''s end time of the task, otherwise detected_at [UTC]';
 comment on column failure.detected_at is 'first poll that showed the failure [UTC]';
 comment on column failure.examined_at is 'when it was last examined; null = not yet [UTC]';

@@ -1,5 +1,5 @@
 -- Job tasks that the queue no longer lists, with the last poll that did: nothing is known about them after
--- it.
+-- that poll.
 create or replace view job_absence as
 with gone as (
     select

@@ -114,7 +114,7 @@ comment on column job_observation.poll_id is 'the poll that stored the row [id]'
 comment on column job_observation.role is 'attempt, superseded or duplicate, see view job [name]';
 comment on column job_observation.status is
 'SkyPilot''s status; for an absent job the last known one [name]';
-comment on column job_observation.state is 'what the status means, see table status [name]';
+comment on column job_observation.state is 'meaning of the status; see table status [name]';
 comment on column job_observation.step is
 'what alarms watch: waiting, starting, running, unknown, failed_setup, ended or lost [name]';
 comment on column job_observation.previous_status is

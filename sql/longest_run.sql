@@ -1,6 +1,6 @@
 -- The longest single run of the tasks of each attempt. The kill switch compares it with the point at which
--- others failed, so it is rather too long than too short: a run lasts until the next one begins, including
--- the recovery. A job that no poll has shown yet has not started.
+-- others failed, so it errs on the long side: a run lasts until the next one begins, including the recovery.
+-- A job that no poll has shown yet has not started.
 create or replace view longest_run as
 with run as (
     select distinct

@@ -117,7 +117,7 @@ left join billed
         and following.task_id = billed.task_id
 where following.is_newest;
 
-comment on view machine_time is 'How long a job task had a machine; grain: experiment_id, job_id, task_id';
+comment on view machine_time is 'The machine time of a job task; grain: experiment_id, job_id, task_id';
 comment on column machine_time.experiment_id is 'the experiment [id]';
 comment on column machine_time.job_id is 'SkyPilot''s managed job [id]';
 comment on column machine_time.task_id is 'task within the job [id]';

@@ -1,7 +1,7 @@
--- What a person should check now (cleared_at is null) or should have checked in the past: an experiment can
--- waste money without a single failure. The first successful poll in which an episode has reached its
--- threshold raises its alarm. raised_alarm(true) drops ended episodes before the search, because hardly any
--- episode of a year is still active. View alarm has all.
+-- Problems that a person should check now (cleared_at is null) or should have checked in the past: an
+-- experiment can waste money without a single failure. The first successful poll in which an episode has
+-- reached its threshold raises its alarm. raised_alarm(true) drops ended episodes before the search, because
+-- hardly any episode of a year is still active. View alarm has all.
 create or replace macro raised_alarm(lasting_only) as table
     with due as (
         select
@@ -200,7 +200,7 @@ create or replace macro raised_alarm(lasting_only) as table
     from raised;
 
 comment on macro table raised_alarm is -- noqa: PRS
-'Something that a person should check, now or before, all or active ones; grain: experiment_id, kind, job_id, task_id, raised_poll_id
+'A problem for a person to check, now or before, all or only active ones; grain: experiment_id, kind, job_id, task_id, raised_poll_id
 experiment_id: the experiment [id]
 condition_id: the condition [id]
 job_id: its managed job [id]

@@ -1,5 +1,5 @@
--- What explains a root cause, as text; view cause_level_association does the search. If every condition with
--- a result failed with the cause, it is universal: there is nothing to compare it with.
+-- The explanation of a root cause, as text; view cause_level_association does the search. If every condition
+-- with a result failed with the cause, it is universal: there is nothing to compare it with.
 create or replace view suspect as
 with newest as (
     select

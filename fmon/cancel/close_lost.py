@@ -1,4 +1,4 @@
-"""Close lost attempts on a person's word: who checked, and the evidence.
+"""Close lost attempts that a person has checked, with the person's name and evidence.
 
 Reads view ``lost_job``; writes the audit. From then on the condition is terminal and can be relaunched.
 """

@@ -1,4 +1,4 @@
-"""Why a job failed, from its log, its status and SkyPilot's failure reason. Does no I/O of its own.
+"""Find out why a job failed, from its log, its status and SkyPilot's failure reason, without any I/O.
 
 Reading order: ``taxonomy`` (the categories), ``text`` (cleaned lines), ``tracebacks``, ``rules``
 (patterns.toml), ``decide`` (which rule wins).

@@ -1,4 +1,4 @@
-"""What the status of a job says about its cause."""
+"""Facts about the cause of a failure that follow from the status of its job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What filled the GPU, by the numbers in torch's own message.
+"""Find out what filled the GPU, from the numbers in torch's own message.
 
 The hints in the message are no evidence: torch prints the one about fragmentation every time, and in a
 container it calls the job itself "Process 4711".

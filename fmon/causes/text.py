@@ -1,5 +1,5 @@
 # ruff: noqa: E501 -- a pattern is easier to read in one line
-"""Clean the lines of a log: remove colours, timestamps, rank and pid prefixes.
+"""Clean the lines of a log: remove colors, timestamps, rank and pid prefixes.
 
 Every pattern here is anchored or begins with a fixed character, and is possessive or bounded:
 the time is linear in the length of the text, whatever it contains.

@@ -53,13 +53,15 @@ def record(
     *,
     what: Annotated[
         str,
-        typer.Option("--what", metavar="TEXT", help="What was done, in a few words.", show_default=False),
+        typer.Option(
+            "--what", metavar="TEXT", help="Description of the fix, in a few words.", show_default=False
+        ),
     ],
     by: By = None,
     experiment: ExperimentOption = None,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Record what was done about a root cause; required before an unrecoverable one is relaunched."""
+    """Record the fix of a root cause; required before an unrecoverable one is relaunched."""
     from fmon.fix.steps import record as record_phase
     from fmon.study import open_study
 

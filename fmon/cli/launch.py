@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 def plan(
     config: Config, *, max_conditions: MaxConditions = MAX_CONDITIONS, output: Rows = Output.table
 ) -> None:
-    """Print the grid, its counts, checks and estimated cost; changes nothing."""
+    """Print the grid with its counts, checks and estimated cost; change nothing."""
     from fmon.launch.plan import plan as plan_phase
     from fmon.terminal.plan import print_plan
 

@@ -55,7 +55,7 @@ def poll(
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Poll the queue once and store what changed; made for cron, never changes anything in SkyPilot."""
+    """Poll the queue once and store the changes, for example from cron; never changes SkyPilot."""
     run_poll(PollCall(several_experiments(experiments, experiment), str(data), queue))
 
 

@@ -93,8 +93,8 @@ ExitStatus = Annotated[
     bool,
     typer.Option(
         "--exit-status",
-        help="Exit with 0 if all succeeded, 3 if jobs are open, 4 if all have ended otherwise, 5 if jobs are "
-        "open and the kill switch fired.",
+        help="Exit with 0 if all succeeded, 3 if jobs are open, 4 if all have ended but not all "
+        "succeeded, 5 if jobs are open and the kill switch fired.",
     ),
 ]
 OutDir = Annotated[Path, typer.Option("--out-dir", metavar="DIR", help="Directory for the reports.")]

@@ -41,7 +41,7 @@ def run(
     output: Rows = Output.json,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Launch, watch, diagnose and report, unattended; never asks, fixes or relaunches."""
+    """Launch, watch, diagnose and report unattended, without ever asking, fixing or relaunching."""
     import sys
     from contextlib import redirect_stdout
 

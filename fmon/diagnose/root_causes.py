@@ -1,4 +1,4 @@
-"""The root causes of an experiment, as rows of the views and in words.
+"""The root causes of an experiment, as rows of the views and as text.
 
 A diagnosis, a fix plan and an issue describe the same row of view ``cause``, with its suspects and the
 strategy of the taxonomy.

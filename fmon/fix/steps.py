@@ -118,7 +118,7 @@ def run_commands(
 
 
 def record(study: Study, root_cause_id: str, *, what: str, by: str, now: datetime) -> None:
-    """Record what was done about a root cause; required before an unrecoverable one is relaunched.
+    """Record the fix of a root cause; required before an unrecoverable one is relaunched.
 
     Parameters
     ----------

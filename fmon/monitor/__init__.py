@@ -1,1 +1,1 @@
-"""Phase 2, read-only: poll the queue, store and classify what it says, show it; record and replay."""
+"""Phase 2, read-only: poll the queue, store, classify and show the answer; record and replay."""

@@ -1,4 +1,4 @@
-"""Estimate when the open jobs will have ended, and describe how."""
+"""Estimate when the open jobs will have ended, and describe the method."""
 
 from __future__ import annotations
 

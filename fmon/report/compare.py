@@ -1,4 +1,4 @@
-"""Compare: what changed from one experiment to the next.
+"""Compare: the changes from one experiment to the next.
 
 Reads the views of all experiments in the data directory: an error is new only if no older one had it.
 Writes the page if one is requested, and nothing else.

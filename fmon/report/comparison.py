@@ -1,4 +1,4 @@
-"""What changed from one experiment to the next, in words."""
+"""Describe the changes from one experiment to the next."""
 
 from __future__ import annotations
 

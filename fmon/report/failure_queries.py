@@ -1,4 +1,4 @@
-"""The queries of the report about failures: causes, suspects, where they occurred, what was done.
+"""The queries of the report about failures: causes, suspects, locations and actions.
 
 As in ``queries``, lists are bounded here, and each row has the number of all rows.
 """

@@ -166,7 +166,7 @@ def body(
             *_conditions(issue, conditions),
             *_suspects(statements),
             *_fixes(issue.fixes),
-            "## What to do",
+            "## Suggested fix",
             "",
             strategy(issue.category, issue.subcategory),
             *_files(issue.affected_files),

@@ -1,4 +1,4 @@
-"""The JSONL of the report: DuckDB writes the lines, so that a million attempts are no problem.
+"""The JSONL of the report: DuckDB writes the lines, which is fast even for a million attempts.
 
 ``fmon/report.schema.json`` defines their content, ``docs/jsonl.md`` describes it.
 """

@@ -1,4 +1,4 @@
-"""Print what changed between experiments."""
+"""Print the changes between experiments."""
 
 from __future__ import annotations
 

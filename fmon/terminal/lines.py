@@ -1,7 +1,7 @@
 """Lines of styled text, tables of such lines, and the one place that prints them.
 
 All text passes through ``visible`` on its way into a segment, so the name of a job or a config never
-controls the terminal. rich adds colours and folds wide tables; its markup is never interpreted.
+controls the terminal. rich adds colors and folds wide tables; its markup is never interpreted.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def styled(parts: Line) -> Text:
 
 
 def plain(parts: Line) -> str:
-    """Convert a line to text without colours."""
+    """Convert a line to text without colors."""
     return "".join(part.text for part in parts).rstrip()
 
 

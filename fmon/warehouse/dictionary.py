@@ -1,4 +1,4 @@
-"""Describe the views and their columns by their comments."""
+"""Describe the views and their columns from their comments."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_without_a_terminal_it_shows_the_jobs_and_does_nothing(typed):
 
 
 @pytest.mark.slow
-def test_on_a_terminal_it_asks_and_cancels_after_a_yes(typed):
+def test_on_a_terminal_it_asks_and_cancels_if_the_answer_is_yes(typed):
     run = typed(burst())
     asked = run.study.seat(True)
     done = run("cancel", "--kill-switch", "--by", "anna", "-o", "json")
@@ -63,14 +63,14 @@ def test_on_a_terminal_it_asks_and_cancels_after_a_yes(typed):
     assert {event["by"] for event in run.study.events("cancel_requested", "cancel")} == {"anna"}
 
 
-def test_after_a_no_nothing_is_cancelled(typed):
+def test_if_the_answer_is_no_nothing_is_cancelled(typed):
     run = typed(burst())
     run.study.seat(False)
     assert str(run("cancel", "--kill-switch").exception) == "nothing was cancelled: you answered no"
     assert run.study.submitter.cancelled == []
 
 
-def test_where_there_is_nothing_to_cancel_it_does_not_ask(typed):
+def test_with_nothing_to_cancel_it_does_not_ask(typed):
     run = typed(burst())
     asked = run.study.seat()
     done = run("cancel", "state=lost")
@@ -88,7 +88,7 @@ def test_yes_cancels_and_ends_the_submitter(typed):
 
 
 @pytest.mark.slow
-def test_what_is_left_is_exit_code_11(typed, monkeypatch):
+def test_remaining_jobs_are_exit_code_11(typed, monkeypatch):
     run = typed(burst())
     monkeypatch.setattr(run.study.server, "cancel", lambda job_ids: None)
     done = run("cancel", "model=sam3", "fold=3", "--yes")
@@ -107,7 +107,7 @@ def test_what_is_left_is_exit_code_11(typed, monkeypatch):
         (["--lost", "sam3-3", "--reason", "x", "--yes"], "sam3-3 (PENDING)"),
     ],
 )
-def test_an_unclear_call_is_refused_with_what_to_type(typed, words, sentence):
+def test_an_ambiguous_call_is_refused_with_the_command_to_type(typed, words, sentence):
     run = typed(burst())
     done = run("cancel", *words)
     assert isinstance(done.exception, ConfigError)
@@ -123,7 +123,7 @@ def ending(study):
 
 
 @pytest.mark.slow
-def test_watch_acts_where_the_config_says_so_and_goes_on(typed):
+def test_watch_cancels_if_the_config_says_so_and_continues(typed):
     run = typed(burst(), ACT)
     ending(run.study)
     done = run("watch", "--exit-status")
@@ -150,7 +150,7 @@ def end(record):
 
 
 @pytest.mark.slow
-def test_a_watch_that_could_not_act_says_so_and_tries_again(typed, monkeypatch):
+def test_a_watch_that_could_not_cancel_says_so_and_retries(typed, monkeypatch):
     run = typed(burst(), ACT)
     ending(run.study)
     listed, asked = run.study.submitter.in_flight, []
@@ -168,7 +168,7 @@ def test_a_watch_that_could_not_act_says_so_and_tries_again(typed, monkeypatch):
 
 
 @pytest.mark.slow
-def test_watch_without_a_firing_asks_no_submitter(typed):
+def test_watch_without_a_firing_uses_no_submitter(typed):
     run = typed(queue_of(), ACT)
     for record in run.study.server.jobs:
         run.study.server.at(run.study.server.now_s + 100, lambda record=record: end(record))
@@ -186,7 +186,7 @@ def lost(typed):
 
 
 @pytest.mark.slow
-def test_lost_jobs_are_closed_after_a_yes_and_with_evidence(lost):
+def test_lost_jobs_are_closed_only_after_a_yes_and_with_evidence(lost):
     assert "--lost needs --reason" in str(lost("cancel", "state=lost", "--lost", "--yes").exception)
     asked = lost.study.seat(False, True)
     words = ("cancel", "state=lost", "--lost", "--reason", "the node is gone", "--by", "anna")

@@ -54,7 +54,7 @@ def test_conditions_levels_and_states_complete(data):
     ]
 
 
-def test_conditions_are_those_of_the_experiment_that_is_given(data):
+def test_conditions_are_those_of_the_given_experiment(data):
     other = study(data, {"lr": [1]}, experiment_id="other-20260322T050000Z")
     assert complete(data, f"fmon status -e {other.experiment_id} l") == ["lr=1"]
     assert complete(data, f"fmon status -e {NAME} fold") == ["fold=0", "fold=1"]
@@ -72,7 +72,7 @@ def test_views_and_columns_complete_in_a_query(data):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("manifest", [b"{", b"\xff\x00", b"[]"])
-def test_a_broken_store_completes_to_nothing(data, manifest):
+def test_with_a_broken_store_completion_offers_nothing(data, manifest):
     (data / NAME / "manifest.json").write_bytes(manifest)
     assert complete(data, "fmon status c") == []
     assert complete(data, "fmon status -e s") == [NAME]

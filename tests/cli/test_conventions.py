@@ -58,16 +58,16 @@ def having(flag):
     return {name for name in COMMANDS if flag in flags(name)}
 
 
-def test_the_commands_are_those_that_the_conventions_speak_of():
+def test_the_commands_are_those_that_the_conventions_cover():
     known = WITHOUT_EXPERIMENT | POSITIONAL_EXPERIMENT | SELECTING | {"sql"}
     assert COMMANDS.keys() == known | {"fix plan", "fix record", "fix run", "fix verify"}
 
 
-def test_every_command_about_an_experiment_takes_e():
+def test_every_command_about_an_experiment_accepts_e():
     assert having("-e") == having("--experiment") == COMMANDS.keys() - WITHOUT_EXPERIMENT
 
 
-def test_an_experiment_is_a_positional_word_in_five_commands_only():
+def test_only_five_commands_take_an_experiment_as_an_argument():
     assert {name for name in COMMANDS if "EXPERIMENT" in words(name)} == POSITIONAL_EXPERIMENT
     selections = {"SELECTION", "CONDITION_OR_JOB"}
     assert {name for name in COMMANDS if words(name) & selections} == SELECTING
@@ -86,7 +86,7 @@ def test_an_experiment_is_a_positional_word_in_five_commands_only():
         ("--data", COMMANDS.keys() - {"plan", "record", "views"}),
     ],
 )
-def test_a_flag_has_one_name_wherever_it_is_meant(flag, wanted):
+def test_the_same_flag_has_the_same_name_everywhere(flag, wanted):
     assert having(flag) == wanted
 
 
@@ -100,7 +100,7 @@ def test_a_flag_means_the_same_everywhere():
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_command_and_each_flag_have_a_sentence_of_help(name):
+def test_every_command_and_flag_has_a_help_sentence(name):
     for text in (COMMANDS[name].help, *(param.help for param in COMMANDS[name].params)):
         assert text
         assert re.match(r"[A-Z][^\n]*[.:]|sky", text.strip().splitlines()[0]), text
@@ -132,7 +132,7 @@ def test_sql_is_about_all_experiments_or_about_one(tmp_path):
     assert [[row["experiment_id"] for row in json.loads(text)] for text in found] == [list(ids), [ids[1]]]
 
 
-def test_positional_words_are_written_in_capitals():
+def test_arguments_are_written_in_capitals():
     named = {word for name in COMMANDS for word in words(name)}
     assert {word for word in named if not re.fullmatch(r"[A-Z_]+", str(word))} == set()
 

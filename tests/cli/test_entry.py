@@ -49,7 +49,7 @@ def data(tmp_path, queue):
 
 
 @pytest.mark.parametrize("command", commands())
-def test_every_command_has_help_and_stands_in_the_readme(command):
+def test_every_command_has_help_and_is_in_the_readme(command):
     done = CliRunner().invoke(app, [*command.split(), "--help"])
     assert done.exit_code == 0
     assert len(done.stdout.split("\n")) > 5
@@ -101,7 +101,7 @@ def test_a_broken_manifest_is_13(data):
 
 
 @pytest.mark.slow
-def test_a_record_that_does_not_fit_is_12_after_the_rest_is_stored(data, queue):
+def test_an_invalid_record_is_12_after_the_rest_is_stored(data, queue):
     records = json.loads(queue.read_text())
     records[0]["status"] = "SUCCEEDED"
     done = fmon("poll", "--data", data, "--queue", "file:-", stdin=json.dumps([{"job_id": "x"}, *records]))
@@ -111,7 +111,7 @@ def test_a_record_that_does_not_fit_is_12_after_the_rest_is_stored(data, queue):
 
 
 @pytest.mark.slow
-def test_poll_runs_under_crons_bare_environment_from_another_folder(data, queue, tmp_path):
+def test_poll_runs_in_the_minimal_environment_of_cron_from_another_folder(data, queue, tmp_path):
     """As cron does it: no TTY, no locale, a short PATH, another folder; not even HOME here."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -133,7 +133,7 @@ def test_poll_runs_under_crons_bare_environment_from_another_folder(data, queue,
 
 
 @pytest.mark.slow
-def test_a_reader_that_goes_away_is_no_error(data):
+def test_a_closed_pipe_is_not_an_error(data):
     done = subprocess.run(
         ["sh", "-c", f"{FMON} sql --data {data} -o json 'select * from range(200000)' | head -c 10"],
         capture_output=True, text=True, timeout=60,
@@ -149,7 +149,7 @@ def test_hostile_names_do_not_reach_the_terminal(tmp_path, queue):
     assert "\x1b" not in done.stderr + done.stdout
 
 
-def test_json_output_has_numbers_times_and_null_as_json_has_them(data):
+def test_json_output_has_json_numbers_times_and_nulls(data):
     query = (
         "select 0.1::decimal(12,4) as usd, 3::hugeint as n, timestamptz '2026-03-22 05:08:00+00' as at,"
         " null as nothing, map {'a': 'b'} as m, true as yes, 1/3 as ratio, 'nan'::double as nan"

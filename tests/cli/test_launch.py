@@ -27,14 +27,14 @@ def run(sky, *words):
     return sky.type("launch", "project/experiment.yaml", *words)
 
 
-def test_stdout_is_the_experiment_and_stderr_the_words(sky):
+def test_stdout_has_the_experiment_and_stderr_the_messages(sky):
     done = run(sky, "--yes")
     assert done.exit_code == 0, done.output
     assert done.stdout == f"{sky.stores[-1].experiment_id}\n"
     assert "4 jobs launched, estimated at 1.84 USD; 4 of 4 conditions have a job" in done.stderr
 
 
-def test_a_dry_run_prints_one_line_a_job(sky):
+def test_a_dry_run_prints_one_line_per_job(sky):
     done = run(sky, "--dry-run")
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
         "dynunet-dice_ce",
@@ -45,7 +45,7 @@ def test_a_dry_run_prints_one_line_a_job(sky):
     assert sky.server.jobs == []
 
 
-def test_what_was_not_launched_is_refused_after_everything_else_is_said(sky):
+def test_jobs_that_were_not_launched_are_reported_last(sky):
     sky.fate = lambda submission: Fate(makes="refusal")
     done = run(sky, "--yes")
     assert isinstance(done.exception, LaunchError)
@@ -55,7 +55,7 @@ def test_what_was_not_launched_is_refused_after_everything_else_is_said(sky):
     assert done.stdout == f"{sky.stores[-1].experiment_id}\n"
 
 
-def test_watch_goes_on_with_the_experiment_that_was_launched(sky, monkeypatch):
+def test_watch_continues_with_the_launched_experiment(sky, monkeypatch):
     watched = []
     monkeypatch.setattr(
         launching, "watch", lambda *, experiment, **options: watched.append((experiment, options["queue"]))
@@ -74,7 +74,7 @@ def test_without_a_terminal_it_shows_the_launches_and_does_nothing(sky):
     assert (done.stdout, sky.stores, sky.server.jobs) == ("", [], [])
 
 
-def test_on_a_terminal_it_asks_and_launches_after_a_yes(sky):
+def test_on_a_terminal_it_asks_and_launches_if_the_answer_is_yes(sky):
     asked = sky.seat(True)
     done = run(sky)
     assert done.exit_code == 0, done.output
@@ -82,7 +82,7 @@ def test_on_a_terminal_it_asks_and_launches_after_a_yes(sky):
     assert len(sky.server.jobs) == 4
 
 
-def test_after_a_no_nothing_is_launched(sky):
+def test_if_the_answer_is_no_nothing_is_launched(sky):
     sky.seat(False)
     done = run(sky)
     assert str(done.exception) == "nothing was launched: you answered no"
@@ -99,7 +99,7 @@ class AtTerminal(FakeServices):
 
 
 @pytest.mark.parametrize(("keys", "exit_code", "job_count"), [("y\n", 0, 4), ("", 130, 0)])
-def test_the_question_stands_on_stderr_and_ctrl_d_at_it_is_130(sky, keys, exit_code, job_count):
+def test_the_question_is_on_stderr_and_answering_ctrl_d_exits_with_130(sky, keys, exit_code, job_count):
     done = typed(AtTerminal(sky), "launch", "project/experiment.yaml", input=keys)
     assert done.exit_code == exit_code
     assert "Launch 4 jobs? [y/N]:" in done.stderr
@@ -107,7 +107,7 @@ def test_the_question_stands_on_stderr_and_ctrl_d_at_it_is_130(sky, keys, exit_c
     assert len(sky.server.jobs) == job_count
 
 
-def test_where_there_is_nothing_to_do_it_does_not_ask(sky):
+def test_with_nothing_to_do_it_does_not_ask(sky):
     assert run(sky, "--yes").exit_code == 0
     asked = sky.seat()
     done = run(sky)
@@ -115,7 +115,7 @@ def test_where_there_is_nothing_to_do_it_does_not_ask(sky):
     assert "nothing to do" in done.stderr
 
 
-def test_yes_does_not_stand_for_over_budget(sky):
+def test_yes_does_not_imply_over_budget(sky):
     sky.write(CONFIG + "limits: {budget_usd: 1}\n")
     asked = sky.seat()
     done = run(sky, "--yes")
@@ -126,7 +126,7 @@ def test_yes_does_not_stand_for_over_budget(sky):
     assert sky.events("launch")[0]["is_over_budget_confirmed"]
 
 
-def test_on_a_terminal_the_budget_is_a_question_of_its_own(sky):
+def test_on_a_terminal_the_budget_is_a_separate_question(sky):
     sky.write(CONFIG + "limits: {budget_usd: 1}\n")
     asked = sky.seat(True, False)
     assert str(run(sky).exception) == "nothing was launched: you answered no"
@@ -138,7 +138,7 @@ def test_on_a_terminal_the_budget_is_a_question_of_its_own(sky):
     assert len(asked) == 2
 
 
-def test_over_budget_does_not_stand_for_yes(sky):
+def test_over_budget_does_not_imply_yes(sky):
     sky.write(CONFIG + "limits: {budget_usd: 1}\n")
     assert "use --yes" in str(run(sky, "--over-budget").exception)
     assert sky.server.jobs == []
@@ -151,7 +151,7 @@ def test_the_audit_names_who_launched(sky, monkeypatch, words, name):
     assert sky.events("launch")[0]["by"] == name
 
 
-def test_only_where_both_streams_are_terminals_can_a_person_be_asked(monkeypatch):
+def test_a_person_is_asked_only_if_both_streams_are_terminals(monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):
             return True
@@ -163,7 +163,7 @@ def test_only_where_both_streams_are_terminals_can_a_person_be_asked(monkeypatch
     assert Services().can_ask()
 
 
-def test_ctrl_c_is_130_and_says_how_to_carry_on(sky):
+def test_ctrl_c_is_130_and_says_how_to_resume(sky):
     def interrupted(submission):
         raise KeyboardInterrupt
 
@@ -173,7 +173,7 @@ def test_ctrl_c_is_130_and_says_how_to_carry_on(sky):
     assert "run the command again to resume, nothing is launched twice" in done.stderr
 
 
-def test_without_a_server_it_is_11_in_one_sentence_and_no_experiment_is_made(tmp_path):
+def test_without_a_server_it_is_11_in_one_sentence_and_no_experiment_is_created(tmp_path):
     launching_world(tmp_path)
     environ = {"HOME": str(tmp_path), "SKYPILOT_API_SERVER_ENDPOINT": "http://127.0.0.1:9", "PATH": ""}
     done = subprocess.run(

@@ -67,7 +67,7 @@ def test_parquet_keeps_types(data):
 @pytest.mark.slow
 @pytest.mark.parametrize("output", ["csv", "parquet"])
 @pytest.mark.parametrize(("query", "said"), [("select nope", "can't be run"), ("", "returns no rows")])
-def test_what_can_not_be_written_is_refused_and_nothing_printed(data, output, query, said):
+def test_a_result_that_cannot_be_written_is_refused_and_nothing_is_printed(data, output, query, said):
     done = run(query, output, data)
     assert (done.returncode, done.stdout) == (2, b"")
     assert said in done.stderr.decode()
@@ -95,5 +95,5 @@ def test_parquet_is_refused_to_a_terminal(data):
     assert "can't be shown on a terminal" in said
 
 
-def test_csv_never_steers_a_terminal(data):
+def test_csv_never_contains_terminal_control_codes(data):
     assert on_a_terminal("select chr(27) || '[31mred' as a", "csv", data)[:2] == (0, "a\r\n\\x1b[31mred\r\n")

@@ -45,7 +45,7 @@ def run(world, *words):
     return world.type(*words, "--data", world.data)
 
 
-def test_a_dry_run_prints_a_command_a_line_and_the_words_on_stderr(world):
+def test_a_dry_run_prints_one_command_per_line_and_messages_on_stderr(world):
     done = run(world, "relaunch", "--dry-run")
     assert done.exit_code == 0, done.output
     assert [line.split()[4] for line in done.stdout.splitlines()] == list(FAILED)
@@ -94,7 +94,7 @@ def with_budget(world, usd):
     world.fix()
 
 
-def test_a_cycle_within_the_budget_needs_no_more_words(world):
+def test_a_cycle_within_the_budget_needs_no_further_confirmation(world):
     with_budget(world, 0.36)
     assert run(world, "relaunch", "--yes").exit_code == 0
     assert "is_over_budget_confirmed" not in world.events("relaunch")[0]
@@ -113,7 +113,7 @@ def test_a_cycle_beyond_the_budget_is_refused_or_asked_about(world):
     assert world.events("relaunch")[0]["is_over_budget_confirmed"]
 
 
-def test_yes_launches_prints_each_job_and_says_what_comes_next(world):
+def test_yes_launches_and_prints_each_job_and_the_next_command(world):
     done = run(world, "relaunch", "--yes", "-o", "json")
     assert done.exit_code == 0, done.output
     rows = json.loads(done.stdout)
@@ -125,14 +125,14 @@ def test_yes_launches_prints_each_job_and_says_what_comes_next(world):
 
 
 @pytest.mark.parametrize("words", [["--authorize-cycle", "3"], ["--budget", "5"]])
-def test_a_cycle_is_authorized_with_a_sum_or_not_at_all(world, words):
+def test_a_cycle_is_authorized_only_with_a_budget(world, words):
     done = run(world, "relaunch", "--yes", *words)
     assert isinstance(done.exception, ConfigError)
     assert "must be used together" in str(done.exception)
 
 
 @pytest.mark.parametrize("budget", ["nan", "inf", "-1"])
-def test_a_budget_that_is_no_sum_is_refused(world, budget):
+def test_an_invalid_budget_is_refused(world, budget):
     done = run(world, "relaunch", "--yes", "--authorize-cycle", "3", "--budget", budget)
     code = done.exit_code if isinstance(done.exception, SystemExit) else done.exception.exit_code
     assert code == 2
@@ -140,7 +140,7 @@ def test_a_budget_that_is_no_sum_is_refused(world, budget):
 
 
 @pytest.mark.parametrize("output", ["table", "json"])
-def test_after_two_cycles_the_report_stands_on_stdout_beside_the_refusal(when_worn, output):
+def test_after_two_cycles_the_report_is_on_stdout_and_the_refusal_on_stderr(when_worn, output):
     done = run(when_worn.again(), "relaunch", "--yes", "-o", output)
     assert isinstance(done.exception, RuleError)
     assert done.exception.exit_code == 24
@@ -152,7 +152,7 @@ def test_after_two_cycles_the_report_stands_on_stdout_beside_the_refusal(when_wo
 
 
 @pytest.mark.slow
-def test_the_audit_of_a_study_that_went_by_the_rules_holds(world):
+def test_the_audit_of_a_study_that_followed_the_rules_passes(world):
     world.relaunch()
     world.end()
     done = run(world, "audit", "-o", "json")
@@ -162,7 +162,7 @@ def test_the_audit_of_a_study_that_went_by_the_rules_holds(world):
     assert done.exit_code == 0
 
 
-def test_the_audit_exits_with_the_first_rule_that_was_not_kept(world):
+def test_the_audit_exits_with_the_first_rule_that_was_not_followed(world):
     world.config.write_text(world.config.read_text().replace("[dynunet, sam3]", "[dynunet, sam3, late]"))
     done = run(world, "audit", "-o", "json")
     (broken,) = [row for row in json.loads(done.stdout) if not row["is_ok"]]
@@ -171,7 +171,7 @@ def test_the_audit_exits_with_the_first_rule_that_was_not_kept(world):
     assert done.exit_code == 25
 
 
-def test_an_audit_before_the_diagnosis_fails_for_the_failures_that_none_names(world):
+def test_an_audit_before_the_diagnosis_fails_because_no_diagnosis_names_the_failures(world):
     events = world.store.events.read_bytes().splitlines(keepends=True)
     world.store.events.write_bytes(b"".join(line for line in events if b'"diagnosis"' not in line))
     done = run(world, "audit")

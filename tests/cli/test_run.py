@@ -83,7 +83,7 @@ def test_all_succeeded_is_0_and_one_json_object(batch):
     assert (batch.root / said["html"]).exists()
 
 
-def test_the_limit_on_conditions_can_be_set_and_is_kept(batch):
+def test_the_limit_on_conditions_can_be_set_and_is_stored(batch):
     refused = batch.run("--max-conditions", "3").exception
     assert isinstance(refused, ConfigError)
     assert "add --max-conditions 4 to allow them" in str(refused)
@@ -91,7 +91,7 @@ def test_the_limit_on_conditions_can_be_set_and_is_kept(batch):
     assert read_manifest(batch.stores[-1]).max_conditions == 200_000
 
 
-def test_some_failed_is_4_with_their_cause_and_nothing_is_fixed_or_run_again(batch):
+def test_some_failed_is_4_with_the_cause_and_nothing_is_fixed_or_relaunched(batch):
     batch.failing = set(NAMES[2:])
     done = batch.run()
     assert done.exit_code == 4, done.output
@@ -106,7 +106,7 @@ def test_some_failed_is_4_with_their_cause_and_nothing_is_fixed_or_run_again(bat
     assert jobs_by_name(batch) == dict.fromkeys(NAMES, 1)
 
 
-def test_the_kill_switch_acts_and_the_rest_is_reported(batch):
+def test_the_kill_switch_cancels_and_the_rest_is_reported(batch):
     config = CONFIG.replace("[dice_ce, dice_ce_cldice]", "[a, b, c, d]") + "kill_switch: act\n"
     batch.write(config)
     batch.failing, batch.slow = {f"sam3-{loss}" for loss in "abc"}, {"sam3-d"}
@@ -141,7 +141,7 @@ def test_a_person_can_allow_a_bare_vm_and_the_audit_says_so(batch):
     assert (event["is_bare_vm"], event["image"]) == (True, None)
 
 
-def test_killed_while_it_launches_it_carries_on_and_no_job_is_there_twice(batch):
+def test_killed_while_launching_it_resumes_and_no_job_exists_twice(batch):
     sent = []
 
     def fate(submission):
@@ -162,7 +162,7 @@ def test_killed_while_it_launches_it_carries_on_and_no_job_is_there_twice(batch)
 
 
 @pytest.mark.parametrize("dies_at", [1, 2])
-def test_killed_while_it_watches_it_carries_on_and_no_job_is_there_twice(batch, dies_at):
+def test_killed_while_watching_it_resumes_and_no_job_exists_twice(batch, dies_at):
     batch.dies_at = dies_at
     with pytest.raises(Killed):
         batch.run()

@@ -14,7 +14,7 @@ from tests.support import ROOT
 pytestmark = pytest.mark.slow
 
 
-def test_it_ends_with_outcome_causes_and_reports_as_one_json_object(tmp_path, capsys):
+def test_it_prints_summary_causes_and_reports_as_one_json_object(tmp_path, capsys):
     replay(ROOT / "data/demo", tmp_path / "data")
     seen = status(connect(tmp_path / "data", queries=QUERIES))
     print_conclusion(conclude(tmp_path / "data", seen, tmp_path / "reports"), Output.json)

@@ -57,14 +57,14 @@ def opened(open_file, files) -> Callable[..., Page]:
     return lambda name, **how: open_file(files[name], **how)
 
 
-def test_nothing_hostile_runs_and_all_of_it_is_shown(opened, canary):
+def test_no_attack_runs_and_every_attack_is_shown(opened, canary):
     page = opened("hostile")
     open_details(page)
     page.wait_for_timeout(300)
     assert page.title() == "Comparison of 3 experiments"
     assert canary[1] == []
     check_inert(page, scripts=0)
-    for where in ("Causes", "State changes", "Coverage", "Cells that only one has"):
+    for where in ("Causes", "State changes", "Coverage", "Cells in only one experiment"):
         table = page.get_by_role("region", name=where).first
         assert "document.title='owned'" in table.inner_text(), where
 
@@ -87,7 +87,7 @@ def test_the_first_tab_skips_to_the_comparison(opened):
     assert page.evaluate("document.getElementById('main').contains(document.activeElement)")
 
 
-def test_of_several_pairs_each_is_reached_by_a_link(opened):
+def test_each_of_several_pairs_has_a_link(opened):
     page = opened("hostile")
     links = page.get_by_role("navigation").get_by_role("link")
     assert links.count() == 2
@@ -102,7 +102,7 @@ def test_every_details_opens_and_closes_by_keyboard(opened, name):
     assert check_details(opened(name)) >= 6
 
 
-def test_every_table_is_reached_and_moved_by_the_keyboard(opened):
+def test_the_keyboard_reaches_and_scrolls_every_table(opened):
     page = opened("passes", width=390)
     for table in page.get_by_role("region").and_(page.locator(".wide:visible")).all():
         assert table.get_attribute("tabindex") == "0"

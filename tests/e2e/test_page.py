@@ -94,20 +94,20 @@ def cells(page: Page) -> list[list[str]]:
 class TestHostile:
     """A log line, an error text, a level's and a factor's name, a person's words are attacks."""
 
-    def test_nothing_of_it_runs_and_nothing_is_fetched(self, opened, canary):
+    def test_no_attack_runs_and_nothing_is_fetched(self, opened, canary):
         page = opened("hostile")
         page.wait_for_timeout(300)
         assert page.title() == NAME
         assert canary[1] == []
         check_inert(page, scripts=2)
 
-    def test_all_of_it_is_shown(self, opened):
+    def test_every_attack_is_shown_as_text(self, opened):
         page = opened("hostile")
         for where in (".log mark", "#causes .detail", "#matrix", "#history .events", "#polls", "#runs"):
             assert "document.title='owned'" in page.locator(where).first.inner_text(), where
         assert "\\x1b[31m" in page.locator(".log").first.inner_text()
 
-    def test_choosing_hostile_levels_draws_them_as_text(self, opened):
+    def test_hostile_levels_are_drawn_as_text(self, opened):
         page = opened("hostile")
         for row, column in permutations(range(page.locator("#rows option").count()), 2):
             page.locator("#rows").select_option(str(row))
@@ -115,7 +115,7 @@ class TestHostile:
             assert page.locator("#matrix :not(caption, thead, tbody, tr, th, td, b, span)").count() == 0
         assert page.title() == NAME
 
-    def test_the_policy_stops_a_script_that_gets_in_all_the_same(self, chromium, files, canary):
+    def test_the_policy_stops_an_injected_script(self, chromium, files, canary):
         html = files["demo"].read_text()
         attack = f"<script>fetch('{canary[0]}/x');document.title='owned'</script><img src={canary[0]}/y>"
         broken = files["demo"].with_name("broken.html")
@@ -140,7 +140,7 @@ class TestHeatMap:
             counts = [re.match(r"(\d+)/(\d+)", cell) for line in cells(page) for cell in line[1:]]
             assert [sum(int(found[n]) for found in counts) for n in (1, 2)] == [72, 96]
 
-    def test_a_pair_turned_round_is_the_same_table_turned_round(self, opened):
+    def test_swapping_the_factors_transposes_the_table(self, opened):
         page = opened("factorial")
         page.get_by_label("Rows").select_option(label="fold")
         page.get_by_label("Columns").select_option(label="calibrated")
@@ -158,7 +158,7 @@ class TestHeatMap:
             ("cause", "B 6", "failed with each cause"),
         ],
     )
-    def test_every_measure_shows_its_numbers_and_says_what_they_are(self, opened, measure, cell, reading):
+    def test_every_measure_shows_its_numbers_and_explains_them(self, opened, measure, cell, reading):
         page = opened("factorial")
         page.get_by_label("Rows").select_option(label="model_family")
         page.get_by_label("Columns").select_option(label="loss_name")
@@ -168,7 +168,7 @@ class TestHeatMap:
         assert page.locator("#caption").inner_text() == f"model_family by loss_name: {measure}"
         assert measure in page.get_by_role("status").first.inner_text()
 
-    def test_it_is_worked_by_the_keyboard_alone(self, opened):
+    def test_it_works_with_the_keyboard_alone(self, opened):
         page = opened("factorial")
         page.locator("#rows").focus()
         before = page.locator("#caption").inner_text()
@@ -182,7 +182,7 @@ class TestHeatMap:
             page.keyboard.press("ArrowRight")
             assert page.locator("#caption").inner_text().endswith(measure)
 
-    def test_a_factor_is_never_held_against_itself(self, opened):
+    def test_a_factor_is_never_crossed_with_itself(self, opened):
         page = opened("factorial")
         for name in page.locator("#rows option").all_inner_texts():
             page.get_by_label("Rows").select_option(label=name)
@@ -197,14 +197,14 @@ class TestHeatMap:
         assert page.locator("#matrix tbody th").all_inner_texts() == ["false", "true"]
         context.close()
 
-    def test_one_factor_is_a_table_of_one_column(self, opened):
+    def test_one_factor_is_a_table_with_one_column(self, opened):
         page = opened("empty")
         assert [line[0] for line in cells(page)] == ["0", "1"]
         assert page.locator("#matrix thead th").all_inner_texts() == ["conditions"]
 
 
 class TestRuns:
-    def test_a_run_stands_beside_its_condition_with_its_metrics_and_a_link(self, opened):
+    def test_a_run_is_shown_with_its_condition_metrics_and_link(self, opened):
         page = opened("tracked")
         page.get_by_role("link", name="Runs").click()
         expect(page.get_by_role("heading", name="MLflow runs")).to_be_in_viewport()
@@ -226,11 +226,11 @@ class TestRuns:
             page.keyboard.press("Tab")
             expect(page.get_by_role("link", name=name)).to_be_focused()
 
-    def test_a_server_that_is_down_is_said_on_the_page(self, opened):
+    def test_the_page_says_that_the_server_is_down(self, opened):
         said = f"The report has the runs that MLflow returned before: MLflow at {MLFLOW} did not answer."
         expect(opened("tracked").locator("#runs").get_by_text(said)).to_be_visible()
 
-    def test_only_addresses_of_the_web_become_links(self, opened, canary):
+    def test_only_http_addresses_become_links(self, opened, canary):
         links = opened("hostile").locator("#runs a")
         assert [link.get_attribute("href") for link in links.all()] == [
             f'{canary[0]}/#/runs/r2"onmouseover="x'
@@ -251,7 +251,7 @@ class TestConditions:
             f"#rows-of-conditions tbody tr:visible > :nth-child({column + 1})"
         ).all_inner_texts()
 
-    def test_words_and_states_narrow_the_list_and_it_says_how_many_are_left(self, page):
+    def test_search_and_state_filter_the_list_and_show_the_number_of_matches(self, page):
         assert len(self.shown(page)) == 96
         page.get_by_label("Search").fill("sam3 CBDICE")
         assert len(self.shown(page)) == 6
@@ -265,7 +265,7 @@ class TestConditions:
         assert len(self.shown(page)) == 96
 
     @pytest.mark.parametrize("column", range(8))
-    def test_every_column_sorts_both_ways_and_says_so(self, page, column):
+    def test_every_column_sorts_both_ways_and_sets_aria_sort(self, page, column):
         head = page.locator("#rows-of-conditions thead th").nth(column)
         head.get_by_role("button").click()
         assert head.get_attribute("aria-sort") == "ascending"
@@ -303,7 +303,7 @@ def test_every_link_leads_to_something_on_the_page(opened, name):
         assert page.locator(target).count() == 1, target
 
 
-def test_the_first_tab_skips_to_the_report_and_focus_is_seen(opened):
+def test_the_first_tab_skips_to_the_report_and_focus_is_visible(opened):
     page = opened("demo")
     page.keyboard.press("Tab")
     skip = page.locator(".skip")
@@ -325,9 +325,9 @@ def test_a_card_leads_to_its_cause_with_the_log_line_marked(opened):
     assert "3 of 3 failed with it" in detail.inner_text()
 
 
-def test_the_first_screen_answers_who_asks_first(opened):
+def test_the_first_screen_answers_the_first_questions(opened):
     page = opened("demo", width=1440)
-    for text in ("11 of 19 conditions succeeded", "cuda_oom is all of sam3_lora", "$1.40 spent in all"):
+    for text in ("11 of 19 conditions succeeded", "cuda_oom affects all of sam3_lora", "$1.40 spent in all"):
         expect(page.get_by_text(text)).to_be_in_viewport(ratio=1)
     for part in ("svg.states", ".figures", "a.cause >> nth=2"):
         expect(page.locator(part)).to_be_in_viewport(ratio=1)

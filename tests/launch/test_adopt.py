@@ -36,7 +36,7 @@ def events(data):
     return [event["event"] for event in written_events(find(data))]
 
 
-def test_adopt_makes_the_experiment_with_its_first_poll(config, data):
+def test_adopt_creates_the_experiment_with_its_first_poll(config, data):
     adopted = adopt(config, FakeQueue(RUNNING), data, now=START)
     assert adopted.experiment_id == "small-20260322T050000Z"
     assert adopted.is_new
@@ -66,7 +66,7 @@ def test_adopting_again_adds_nothing_but_a_heartbeat(config, data):
     assert events(data) == ["adopt"]
 
 
-def test_the_limit_on_conditions_that_was_accepted_is_kept(config, data):
+def test_the_accepted_limit_on_conditions_is_stored(config, data):
     queue = FakeQueue(RUNNING, RUNNING)
     adopt(config, queue, data, now=START, max_conditions=200_000)
     assert read_manifest(find(data)).max_conditions == 200_000
@@ -97,7 +97,7 @@ def test_a_relaunch_by_hand_is_a_duplicate_to_a_poll_and_the_newest_attempt_to_a
     ]
 
 
-def test_a_closed_experiment_is_opened_again_by_a_new_job(config, data):
+def test_a_new_job_reopens_a_closed_experiment(config, data):
     done = [ended(record, "SUCCEEDED") for record in RUNNING]
     adopt(config, FakeQueue(done), data, now=START)
     assert find(data).is_closed
@@ -106,7 +106,7 @@ def test_a_closed_experiment_is_opened_again_by_a_new_job(config, data):
     assert entries(data)[NAMES[0]] == 9
 
 
-def test_duplicates_strangers_and_prefixes_are_reported(config, data):
+def test_duplicates_unknown_jobs_and_prefixes_are_reported(config, data):
     jobs = [*RUNNING, job(5, NAMES[1], minutes=3), job(6, "dynunet-dice"), job(7, "dynunet-dice_ce_cldice_2")]
     adopted = adopt(config, FakeQueue(jobs), data, now=START)
     assert adopted.duplicates == {NAMES[1]: [5]}
@@ -133,7 +133,7 @@ def test_a_pipeline_is_adopted_once_with_all_its_tasks(config, data):
     assert select(data, "select count(*)::bigint as n from job") == [{"n": 3}]
 
 
-def test_jobs_of_other_users_are_left_alone(config, data):
+def test_jobs_of_other_users_are_ignored(config, data):
     jobs = [*({**record, "user_hash": ME} for record in RUNNING[:3]), {**RUNNING[3], "user_hash": OTHER}]
     adopted = adopt(config, FakeQueue(jobs), data, now=START)
     assert adopted.missing == [NAMES[3]]
@@ -156,7 +156,7 @@ def test_jobs_of_another_experiment_are_not_taken_twice(config, data, tmp_path):
     assert adopted.attached == {NAMES[0]: 8}
 
 
-def test_a_second_run_of_the_same_config_is_an_experiment_of_its_own(config, data):
+def test_a_second_run_of_the_same_config_is_a_separate_experiment(config, data):
     done = [ended(record, "FAILED") for record in RUNNING]
     adopt(config, FakeQueue(done), data, now=START)
     rerun = [job(10 + number, name, minutes=600) for number, name in enumerate(NAMES)]
@@ -185,7 +185,7 @@ def test_a_queue_that_does_not_answer_leaves_nothing_behind(config, data):
     assert stores(data) == []
 
 
-def test_jobs_before_since_are_left_out(config, data):
+def test_jobs_submitted_before_since_are_left_out(config, data):
     old = [ended(job(number, name, minutes=-600), "FAILED") for number, name in enumerate(NAMES, start=1)]
     adopted = adopt(config, FakeQueue([*old, job(9, NAMES[0])]), data, since=START, now=START)
     assert adopted.attached == {NAMES[0]: 9}
@@ -200,7 +200,7 @@ def tagged(job_id, name, experiment_id="small-20260101T000000Z", **fields):
     return job(job_id, name, metadata={"fmon": tags}, **fields)
 
 
-def test_jobs_that_fmon_launched_bring_their_experiment_back(config, data):
+def test_jobs_that_fmon_launched_restore_their_experiment(config, data):
     jobs = [tagged(1, NAMES[0]), tagged(2, NAMES[0], cycle=1), tagged(3, NAMES[1])]
     adopted = adopt(config, FakeQueue(jobs), data, now=START)
     assert adopted.experiment_id == "small-20260101T000000Z"
@@ -211,13 +211,13 @@ def test_jobs_that_fmon_launched_bring_their_experiment_back(config, data):
 @pytest.mark.parametrize(
     "experiment_id", ["small-../../x", "small-20269999T000000Z", "small-", "other-20260101T000000Z"]
 )
-def test_metadata_that_is_no_id_of_this_config_makes_no_folder(config, data, experiment_id):
+def test_metadata_with_an_id_of_another_config_creates_no_folder(config, data, experiment_id):
     with pytest.raises(ConfigError):
         adopt(config, FakeQueue([tagged(1, NAMES[0], experiment_id)]), data, now=START)
     assert stores(data) == []
 
 
-def test_prices_of_machines_that_the_config_does_not_price_come_from_the_catalog(config, data):
+def test_prices_missing_from_the_config_come_from_the_catalog(config, data):
     asked = []
 
     def catalog(accelerators):
@@ -235,7 +235,7 @@ def test_prices_of_machines_that_the_config_does_not_price_come_from_the_catalog
     ]
 
 
-def test_a_price_that_nobody_knows_stays_unknown(tmp_path, data):
+def test_an_unavailable_price_stays_unknown(tmp_path, data):
     config = write_config(
         tmp_path / "config", CONFIG.replace("prices: {L4: {spot: 0.22, on_demand: 0.70}}\n", "")
     )
@@ -243,7 +243,7 @@ def test_a_price_that_nobody_knows_stays_unknown(tmp_path, data):
     assert select(data, "select distinct price_usd_per_h from job") == [{"price_usd_per_h": None}]
 
 
-def test_what_launch_would_refuse_is_a_warning(tmp_path, data):
+def test_an_error_for_launch_is_a_warning_for_adopt(tmp_path, data):
     task = "resources: {accelerators: L4}\nrun: true\n"
     config = write_config(tmp_path / "config", CONFIG + "limits: {accelerators: [H100]}\n", task)
     adopted = adopt(config, FakeQueue(RUNNING), data, now=START)
@@ -253,12 +253,12 @@ def test_what_launch_would_refuse_is_a_warning(tmp_path, data):
     assert "L4 is not in limits.accelerators (H100)" in said
 
 
-def test_the_image_of_the_task_yaml_is_remembered(config, data):
+def test_the_image_of_the_task_yaml_is_stored(config, data):
     adopt(config, FakeQueue(RUNNING), data, now=START)
     assert read_manifest(find(data)).docker_image == "x:1"
 
 
-def test_changed_limits_and_prices_are_taken_over_by_adopting_again(config, data):
+def test_adopting_again_applies_changed_limits_and_prices(config, data):
     adopt(config, FakeQueue(RUNNING), data, now=START)
     write_config(
         config.parent, CONFIG.replace("0.70", "0.80") + "limits: {budget_usd: 9}\nexpect: {minutes: 5}\n"
@@ -269,7 +269,7 @@ def test_changed_limits_and_prices_are_taken_over_by_adopting_again(config, data
     assert {entry.expected_minutes for entry in manifest.jobs} == {5}
 
 
-def test_a_level_that_is_added_later_is_taken_over_and_one_that_is_gone_is_refused(config, data):
+def test_a_level_added_later_is_accepted_and_a_removed_one_is_refused(config, data):
     adopt(config, FakeQueue(RUNNING), data, now=START)
     write_config(config.parent, CONFIG.replace("sam3]", "sam3, unet]"))
     adopted = adopt(config, FakeQueue(RUNNING), data, now=START)
@@ -301,7 +301,7 @@ def test_a_duplicate_that_ends_is_still_followed(config, data):
     assert select(data, "select status from job where job_id = 9") == [{"status": "FAILED"}]
 
 
-def test_bad_records_are_named_and_the_rest_is_adopted(config, data):
+def test_invalid_records_are_named_and_the_rest_is_adopted(config, data):
     adopted = adopt(config, FakeQueue([*RUNNING, {"job_name": NAMES[0]}]), data, now=START)
     assert len(adopted.bad) == 1
     assert len(adopted.attached) == 4
@@ -342,7 +342,7 @@ print(seen.changed_count, seen.is_closed, sorted(heavy))
         (NAMES, "SUCCEEDED", "0 True ['duckdb']"),
     ],
 )
-def test_a_quiet_look_loads_no_heavy_library(config, data, names, status, said):
+def test_a_poll_without_changes_loads_no_heavy_library(config, data, names, status, said):
     jobs = [job(number, name, status) for number, name in enumerate(names, start=1)]
     adopt(config, FakeQueue(jobs), data, now=START)
     find(data).reopen()

@@ -55,7 +55,7 @@ def test_every_condition_gets_one_job_and_the_manifest_names_it(store, server):
     assert_once(store, server)
 
 
-def test_an_intent_stands_before_each_launch_and_a_result_behind_it(store, server):
+def test_an_intent_precedes_each_launch_and_a_result_follows_it(store, server):
     launch(store, server)
     keys = [event["attempt_key"] for event in events(store, "launch_intent")]
     assert sorted(keys) == sorted(event["attempt_key"] for event in events(store, "launch_result"))
@@ -70,7 +70,7 @@ def test_launching_again_launches_nothing(store, server):
     assert (again.launched, len(again.found), len(server.jobs)) == ({}, 4, 4)
 
 
-def test_no_more_launches_are_under_way_than_the_pace_allows(store, server):
+def test_launches_in_flight_never_exceed_the_limit(store, server):
     flying = []
     launch(
         store, server, FakeSubmitter(server, lambda submission: flying.append(len(server.in_flight)) or FINE)
@@ -95,19 +95,19 @@ def test_a_refused_condition_is_recorded_and_the_others_are_launched(store, serv
     assert_once(store, server)
 
 
-def test_a_job_that_the_server_made_before_it_failed_is_found_and_not_launched_again(store, server):
+def test_a_job_that_the_server_created_before_it_failed_is_found_and_not_launched_again(store, server):
     done = launch(store, server, FakeSubmitter(server, first(Fate(makes="both"))))
     assert (len(done.launched), len(done.found), done.failed) == (3, 1, {})
     assert_once(store, server)
 
 
-def test_a_launch_whose_answer_was_dropped_is_found_in_the_queue(store, server):
+def test_a_launch_whose_response_was_lost_is_found_in_the_queue(store, server):
     done = launch(store, server, FakeSubmitter(server, first(DROPPED)))
     assert (len(done.launched), len(done.found), done.uncertain) == (3, 1, {})
     assert_once(store, server)
 
 
-def test_a_launch_that_the_server_still_works_on_is_waited_for(store, server):
+def test_a_launch_in_flight_is_waited_for(store, server):
     slow = Fate(answer_s=1.0, takes_s=600.0)
     done = launch(store, server, FakeSubmitter(server, first(slow)))
     assert len(done.found) == 1
@@ -115,7 +115,7 @@ def test_a_launch_that_the_server_still_works_on_is_waited_for(store, server):
     assert_once(store, server)
 
 
-def test_a_lost_launch_is_repeated_only_after_the_grace(store, server):
+def test_a_lost_launch_is_repeated_only_after_the_grace_period(store, server):
     submitter = FakeSubmitter(server, first(LOST))
     done = launch(store, server, submitter)
     assert len(done.launched) == 4
@@ -124,7 +124,7 @@ def test_a_lost_launch_is_repeated_only_after_the_grace(store, server):
     assert_once(store, server)
 
 
-def test_a_launch_that_hangs_is_ended_and_then_uncertain(store, server):
+def test_a_launch_that_hangs_is_killed_and_then_uncertain(store, server):
     submitter = FakeSubmitter(server, first(Fate(arrives_s=None)))
     done = launch(store, server, submitter)
     assert submitter.is_closed
@@ -133,7 +133,7 @@ def test_a_launch_that_hangs_is_ended_and_then_uncertain(store, server):
     assert_once(store, server)
 
 
-def test_a_late_launch_that_ends_between_the_two_looks_is_seen_by_one_of_them(store, server):
+def test_a_late_launch_that_completes_between_the_two_checks_is_found_by_one_of_them(store, server):
     submitter, began = FakeSubmitter(server, first(LOST)), []
 
     def sleep(seconds):
@@ -170,7 +170,7 @@ def test_an_intent_without_a_result_is_uncertain_for_the_next_run(store, server)
     assert_once(store, server)
 
 
-def test_where_no_look_succeeds_nothing_is_launched(store, server):
+def test_if_no_check_succeeds_nothing_is_launched(store, server):
     server.is_list_away = lambda: True
     with pytest.raises(QueueError, match="request list"):
         launch(store, server)
@@ -180,7 +180,7 @@ def test_where_no_look_succeeds_nothing_is_launched(store, server):
     assert events(store, "launch_intent") == []
 
 
-def test_an_uncertain_launch_stays_so_while_the_queue_is_away(store, server):
+def test_an_uncertain_launch_stays_uncertain_while_the_queue_is_unavailable(store, server):
     submitter = FakeSubmitter(server, first(LOST))
     looks = []
     server.is_queue_away = lambda: looks.append(1) or len(looks) > 1
@@ -190,7 +190,7 @@ def test_an_uncertain_launch_stays_so_while_the_queue_is_away(store, server):
     assert len(submitter.submitted) == 4
 
 
-def test_a_server_that_goes_away_ends_the_run_with_what_is_left(store, server):
+def test_if_the_server_stops_answering_the_run_ends_and_lists_the_rest(store, server):
     calls = []
     done = launch(
         store, server, FakeSubmitter(server, lambda it: calls.append(it) or Fate(is_away=len(calls) > 1))
@@ -211,7 +211,7 @@ def test_a_request_whose_task_is_hidden_may_be_ours(store, server):
     assert len(done.launched) == 4
 
 
-def test_two_launchers_at_once_are_one(store, server):
+def test_two_launchers_at_once_do_not_launch_twice(store, server):
     refused = []
 
     def also(submission):
@@ -225,7 +225,7 @@ def test_two_launchers_at_once_are_one(store, server):
     assert_once(store, server)
 
 
-def test_a_relaunch_makes_the_new_job_the_condition_s_and_keeps_the_former(store, server):
+def test_a_relaunch_gives_the_condition_the_new_job_and_keeps_the_former(store, server):
     launch(store, server)
     former = {entry.condition: entry.job_id for entry in read_manifest(store).jobs}
     chosen = all_of(store, 1)[:2]
@@ -252,33 +252,33 @@ def test_a_poll_that_attaches_the_job_first_changes_nothing(store, server):
     assert all(entry.attempts == [] for entry in read_manifest(store).jobs)
 
 
-def test_a_job_without_metadata_is_known_by_its_name(store, server):
+def test_a_job_without_metadata_is_recognized_by_its_name(store, server):
     server.keeps_metadata = False
     launch(store, server, FakeSubmitter(server, first(DROPPED)))
     assert_once(store, server)
 
 
-def test_a_job_of_that_name_from_before_the_experiment_is_another_s(store, server):
+def test_a_job_with_that_name_from_before_the_experiment_is_not_matched(store, server):
     server.now_s = -100
     server.add(read_manifest(store).jobs[0].job_name)
     server.now_s = 0
     assert len(launch(store, server).launched) == 4
 
 
-def test_a_closed_experiment_is_open_again(store, server):
+def test_a_launch_reopens_a_closed_experiment(store, server):
     close(store)
     launch(store, server)
     assert not store.is_closed
 
 
-def test_a_replayed_experiment_writes_its_launches_down_and_never_launches(tmp_path, server):
+def test_a_replayed_experiment_records_its_launches_and_never_launches(tmp_path, server):
     store = make_store(tmp_path, is_replay=True)
     launch(store, server)
     assert (server.jobs, read_manifest(store).jobs[0].job_id) == ([], None)
     assert [event["dry_run"] for event in events(store, "launch_intent")] == [True] * 4
 
 
-def test_ctrl_c_leaves_a_manifest_with_the_jobs_that_are_known(store, server):
+def test_ctrl_c_leaves_a_manifest_with_the_known_jobs(store, server):
     class Interrupted(FakeSubmitter):
         def outcome(self, *, timeout_s):
             if len(server.jobs) > 1:

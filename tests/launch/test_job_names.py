@@ -64,16 +64,16 @@ TAKEN = (
 
 
 @pytest.mark.parametrize(("name", "read"), REFUSED.items())
-def test_what_skypilot_would_not_read_as_this_name_is_told(name, read):
+def test_a_name_that_skypilot_would_misread_is_reported(name, read):
     assert misread(name) == read
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_what_only_looks_like_a_number_is_a_name(name):
+def test_a_name_that_only_looks_like_a_number_is_accepted(name):
     assert misread(name) is None
 
 
-def test_the_name_that_is_proposed_is_taken_for_every_level(tmp_path):
+def test_the_proposed_name_is_valid_for_every_level(tmp_path):
     levels = "[0, 1.5, true, '2026', '03', 'null', on_, '1_000']"
     config = f"experiment_name: small\nskypilot_yaml: train.yaml\nfactors: {{a: {levels}, b: {levels}}}\n"
     config += f'job_name: "{readable_template(["a", "b"])}"\n'
@@ -87,7 +87,7 @@ def sky(tmp_path):
     return tried
 
 
-def test_launch_refuses_with_2_names_it_and_says_what_to_write(sky):
+def test_launch_refuses_it_with_2_and_proposes_another_name(sky):
     with sky.refused(ConfigError, r"condition 0 .*'0' \(and those of 1 more condition\).*the number 0"):
         sky.launch()
     with pytest.raises(ConfigError, match=r'set job_name: "fold\{fold\}"') as refusal:
@@ -96,13 +96,13 @@ def test_launch_refuses_with_2_names_it_and_says_what_to_write(sky):
     assert sky.stores == []
 
 
-def test_what_it_says_to_write_is_launched(sky):
+def test_the_proposed_name_can_be_launched(sky):
     sky.write(ONE_FACTOR + 'job_name: "fold{fold}"\n')
     sky.launch()
     assert [job["job_name"] for job in sky.server.jobs] == ["fold0", "fold1"]
 
 
-def test_plan_refuses_the_same_before_it_asks_anything(sky):
+def test_plan_refuses_the_same_before_it_queries_anything(sky):
     with pytest.raises(ConfigError, match=r"SkyPilot reads as the number 0 .*PENDING"):
         plan(sky.config)
 
@@ -113,14 +113,14 @@ def test_a_baseline_gets_its_own_name(sky):
         sky.launch()
 
 
-def test_jobs_that_run_under_such_names_are_adopted(tmp_path):
+def test_running_jobs_with_such_names_are_adopted(tmp_path):
     running = [job(number, str(number - 1)) for number in (1, 2)]
     adopt(write_config(tmp_path / "config", ONE_FACTOR), FakeQueue(running), tmp_path / "data", now=START)
     (store,) = stores(tmp_path / "data")
     assert [(entry.job_name, entry.job_id) for entry in read_manifest(store).jobs] == [("0", 1), ("1", 2)]
 
 
-def test_a_recording_of_such_names_is_replayed(tmp_path):
+def test_a_recording_with_such_names_is_replayed(tmp_path):
     write_config(tmp_path / "recording", ONE_FACTOR)
     polls = tmp_path / "recording" / "queue.jsonl"
     polls.write_text(

@@ -28,7 +28,7 @@ def jobs(tmp_path, task, environ=None):
     return [list(yaml.safe_load_all(text)) for text in texts]
 
 
-def test_a_job_carries_its_name_its_levels_and_what_is_fixed(tmp_path):
+def test_a_job_gets_its_name_its_levels_and_the_fixed_variables(tmp_path):
     (dynunet,), (sam3,) = jobs(tmp_path, "name: x\nenvs: {MODEL_FAMILY: none, KEEP: a}\nrun: |\n  a\n  b\n")
     assert dynunet["name"] == "dynunet-true"
     tags = {"FMON_EXPERIMENT": "e-1", "FMON_CONDITION": "dynunet-true", "FMON_CYCLE": "1"}
@@ -49,14 +49,14 @@ def test_overrides_win_over_the_task_and_over_each_of_its_choices(tmp_path):
     }
 
 
-def test_the_queue_reads_the_metadata_back(tmp_path):
+def test_the_metadata_is_read_back_from_the_queue(tmp_path):
     ((task,), _) = jobs(tmp_path, "run: x\n_metadata: {own: 1}\n")
     assert task["_metadata"]["own"] == 1
     (record,), _ = parse_records([{"job_id": 1, "status": "PENDING", "metadata": task["_metadata"]}])
     assert (record.fmon_experiment, record.fmon_condition, record.fmon_cycle) == ("e-1", "dynunet-true", 1)
 
 
-def test_all_tasks_of_a_pipeline_are_the_condition_s_and_its_header_has_the_name(tmp_path):
+def test_all_tasks_of_a_pipeline_belong_to_the_condition_and_its_header_has_the_name(tmp_path):
     for task in (
         "name: p\n---\nname: a\nrun: x\n---\nname: b\nrun: y\n",
         "name: a\nrun: x\n---\nname: b\nrun: y\n",

@@ -46,14 +46,14 @@ def test_every_condition_gets_one_job_with_its_variables_resources_and_metadata(
     assert sam3["_metadata"]["fmon"] == tags
 
 
-def test_the_manifest_stands_before_the_first_launch_leaves(sky):
+def test_the_manifest_is_written_before_the_first_launch_is_sent(sky):
     seen = []
     sky.fate = lambda submission: seen.append(len(read_manifest(sky.stores[-1]).jobs)) or FINE
     sky.launch()
     assert seen == [4] * 4
 
 
-def test_manifest_and_audit_say_image_digest_cost_and_who(sky):
+def test_manifest_and_audit_record_image_digest_cost_and_person(sky):
     sky.launch()
     manifest = read_manifest(sky.stores[-1])
     assert (manifest.docker_image, manifest.docker_digest) == ("registry/x:1", DIGEST)
@@ -67,7 +67,7 @@ def test_manifest_and_audit_say_image_digest_cost_and_who(sky):
     )
 
 
-def test_launching_again_is_nothing_while_jobs_are_open(sky):
+def test_launching_again_does_nothing_while_jobs_are_open(sky):
     first = sky.launch()
     again = sky.launch()
     assert (again.experiment_id, again.had_count) == (first.experiment_id, 4)
@@ -75,7 +75,7 @@ def test_launching_again_is_nothing_while_jobs_are_open(sky):
     assert len(sky.server.jobs) == 4
 
 
-def test_what_could_not_be_launched_is_named_refused_with_15_and_launched_by_the_next_call(sky):
+def test_jobs_that_could_not_be_launched_are_named_with_15_and_launched_by_the_next_call(sky):
     sky.fate = lambda submission: Fate(makes="refusal") if "sam3" in submission.job_name else FINE
     done = sky.launch().dispatched
     with pytest.raises(
@@ -90,14 +90,14 @@ def test_what_could_not_be_launched_is_named_refused_with_15_and_launched_by_the
     assert (again.is_new, len(sky.stores), len(sky.server.jobs)) == (False, 1, 4)
 
 
-def test_a_server_that_goes_away_is_11(sky):
+def test_a_server_that_stops_answering_is_11(sky):
     sky.fate = lambda submission: Fate(is_away=True)
     with pytest.raises(QueueError, match="4 jobs left to launch") as said:
         sky.launch().dispatched.require_all("fmon launch experiment.yaml")
     assert said.value.exit_code == 11
 
 
-def test_an_experiment_that_is_over_is_not_continued(sky):
+def test_a_finished_experiment_is_not_continued(sky):
     first = sky.launch().experiment_id
     end_jobs(sky)
     second = sky.launch()
@@ -106,7 +106,7 @@ def test_an_experiment_that_is_over_is_not_continued(sky):
     assert len(sky.server.jobs) == 8
 
 
-def test_one_whose_launch_was_cut_off_is_continued_although_its_jobs_have_ended(sky):
+def test_an_interrupted_launch_is_continued_although_its_jobs_have_ended(sky):
     sky.fate = lambda submission: Fate(makes="refusal") if "sam3" in submission.job_name else FINE
     first = sky.launch().experiment_id
     end_jobs(sky)
@@ -115,7 +115,7 @@ def test_one_whose_launch_was_cut_off_is_continued_although_its_jobs_have_ended(
     assert len(sky.server.jobs) == 4
 
 
-def test_a_config_that_grew_is_continued_with_what_is_new(sky):
+def test_an_experiment_whose_config_grew_is_continued_with_the_new_conditions(sky):
     sky.launch()
     sky.write(CONFIG.replace("[dynunet, sam3]", "[dynunet, sam3, vista]"))
     again = sky.launch()
@@ -140,7 +140,7 @@ def test_a_dry_run_shows_the_jobs_and_changes_nothing(sky):
     assert (sky.stores, sky.server.jobs) == ([], [])
 
 
-def test_a_dry_run_of_one_that_is_launched_in_part_shows_the_rest(sky):
+def test_a_dry_run_of_a_partly_launched_experiment_shows_the_rest(sky):
     sky.fate = lambda submission: Fate(makes="refusal") if "sam3" in submission.job_name else FINE
     sky.launch()
     before = sky.files()
@@ -159,7 +159,7 @@ def test_a_bare_vm_is_refused(sky):
     assert sky.events("launch")[0]["is_bare_vm"]
 
 
-def test_the_config_s_image_stands_for_a_task_that_has_none_and_the_audit_says_so(sky):
+def test_the_config_s_image_is_used_if_the_task_has_none_and_the_audit_says_so(sky):
     sky.write(CONFIG + "docker_image: registry/y:2\n", "resources: {accelerators: L4}\nrun: x\n")
     sky.launch()
     (event,) = sky.events("launch")
@@ -189,20 +189,20 @@ def test_an_image_that_changed_since_the_first_jobs_is_refused(sky):
         (CONFIG + "limits: {max_hourly_usd: 0.5}\n", TASK, "max_hourly_usd"),
     ],
 )
-def test_what_a_gate_finds_is_refused_before_anything_is_made(sky, config, task, said):
+def test_a_failed_check_is_refused_before_anything_is_created(sky, config, task, said):
     sky.write(config, task)
     with sky.refused(ConfigError, said):
         sky.launch()
 
 
-def test_a_limit_that_an_unknown_price_can_t_be_held_against_is_refused(sky):
+def test_a_limit_that_cannot_be_checked_because_a_price_is_unknown_is_refused(sky):
     sky.catalog = lambda names: {}
     sky.write(CONFIG + "limits: {max_hourly_usd: 5}\n", TASK.replace("L4", "T4"))
     with sky.refused(ConfigError, "no price known for T4"):
         sky.launch()
 
 
-def test_a_task_that_skypilot_refuses_is_a_fault_of_the_config_and_one_it_could_not_look_at_is_not(
+def test_a_task_that_skypilot_refuses_is_a_config_error_and_one_it_could_not_parse_now_is_not(
     sky, monkeypatch
 ):
     def parse(self, task_yaml):
@@ -238,7 +238,7 @@ def test_above_the_budget_it_asks(sky, answer):
     assert asked == ["about 1.84 USD, limits.budget_usd is 1. Launch 4 jobs anyway?"]
 
 
-def test_above_the_budget_with_nobody_to_ask_it_refuses(sky):
+def test_above_the_budget_without_a_terminal_it_refuses(sky):
     sky.write(CONFIG + "limits: {budget_usd: 1}\n")
     with sky.refused(ConfigError, r"about 1.84 USD.*--over-budget"):
         sky.launch()
@@ -260,13 +260,13 @@ def test_a_second_experiment_of_a_lost_store_is_refused_while_the_first_runs(sky
         sky.launch()
 
 
-def test_while_the_queue_is_away_nothing_is_made(sky):
+def test_while_the_queue_is_unavailable_nothing_is_created(sky):
     sky.server.is_queue_away = lambda: True
     with sky.refused(QueueError, "away"):
         sky.launch()
 
 
-def test_a_poll_attaches_what_was_launched_without_a_duplicate(sky):
+def test_a_poll_attaches_the_launched_jobs_without_a_duplicate(sky):
     sky.launch()
     seen = ingest(sky.stores[-1], SkyPilotQueue(sky.server).read(), source="sky", now=sky.server.clock())
     assert (seen.own_count, seen.attached, seen.duplicates) == (4, {}, {})

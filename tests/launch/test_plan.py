@@ -86,7 +86,7 @@ def test_several_accelerators_and_nodes_multiply_the_price(tmp_path):
     assert planned.cost_usd == pytest.approx(8 * 0.70 * 4.0)
 
 
-def test_where_there_is_a_choice_the_dearest_machine_counts(tmp_path):
+def test_with_a_choice_the_most_expensive_machine_counts(tmp_path):
     task = (
         "resources: {any_of: [{accelerators: L4, use_spot: true}, {accelerators: [L4, 'A100:1']}]}\nrun: x\n"
     )
@@ -126,7 +126,7 @@ def test_without_expected_minutes_there_is_no_estimate(tmp_path):
         ("accelerators: [l4]", "accelerators", "ok"),
     ],
 )
-def test_limits_are_held_against_the_plan(tmp_path, limits, check, result):
+def test_the_plan_is_checked_against_the_limits(tmp_path, limits, check, result):
     assert results(made(tmp_path, CONFIG + f"limits: {{{limits}}}\n"))[check] == result
 
 
@@ -145,14 +145,14 @@ def test_a_bare_vm_is_a_warning(tmp_path, task, config, result):
     assert results(made(tmp_path, CONFIG + config, task))["image"] == result
 
 
-def test_skypilots_own_parser_decides_about_the_task_yaml(tmp_path):
+def test_skypilots_own_parser_checks_the_task_yaml(tmp_path):
     refusing = SkyPilot(QueueError("ValueError: no such field", error_type="ValueError"))
     assert results(made(tmp_path, skypilot=refusing))["task"] == "fail"
     slow = SkyPilot(QueueError("it took too long", error_type="Timeout"))
     assert results(made(tmp_path, skypilot=slow))["task"] == "warn"
 
 
-def test_variables_without_a_value_are_named_to_skypilot(tmp_path):
+def test_variables_without_a_value_are_passed_to_skypilot(tmp_path):
     skypilot = SkyPilot()
     made(tmp_path, task=TASK + "envs: {HF_TOKEN: , MODEL: x}\n", skypilot=skypilot)
     assert skypilot.arguments == ("task", str(tmp_path / "train.yaml"), "HF_TOKEN")
@@ -179,13 +179,13 @@ def test_a_declared_variable_without_a_value_takes_it_from_the_environment_or_is
         ("file_mounts: {/a: code/, /b: 's3://bucket', /c: {name: bucket, mode: MOUNT}}\n", "ok"),
     ],
 )
-def test_local_files_are_looked_for_where_fmon_is_called(tmp_path, monkeypatch, mounts, result):
+def test_local_files_are_searched_in_the_current_folder(tmp_path, monkeypatch, mounts, result):
     (tmp_path / "code").mkdir()
     monkeypatch.chdir(tmp_path)
     assert results(made(tmp_path, task=TASK + mounts))["files"] == result
 
 
-def test_a_pipeline_of_several_documents_is_read(tmp_path):
+def test_a_pipeline_with_several_documents_is_read(tmp_path):
     planned = made(tmp_path, task=f"name: pipe\n---\n{TASK}---\nresources: {{accelerators: A100}}\nrun: y\n")
     assert results(planned)["price"] == "ok"
     assert planned.cost_usd == pytest.approx(4.0 * 4.0)
@@ -194,7 +194,7 @@ def test_a_pipeline_of_several_documents_is_read(tmp_path):
 @pytest.mark.parametrize(
     "task", ["", "# nothing\n", "just words", "- a\n", "a: [", "\x00", "[" * 1000, "--- 1\n--- 2\n"]
 )
-def test_a_task_yaml_that_is_none_is_refused(tmp_path, task):
+def test_an_invalid_task_yaml_is_refused(tmp_path, task):
     with pytest.raises(ConfigError, match=r"train\.yaml"):
         made(tmp_path, task=task)
 

@@ -228,5 +228,5 @@ class TestPage:
         outside = [{**change.outside[0], "condition_ids": ["y" * 300] * 50} for _ in range(20_000)]
         html = render([replace(change, state_changes=state_changes, outside=outside)] * 40)
         assert len(html.encode()) <= MAX_BYTES
-        assert re.search(r"19,\d+ more, see fmon compare -o json", html)
+        assert re.search(r"19,\d+ more; see fmon compare -o json", html)
         assert re.search(r"\d+ more pairs", html)

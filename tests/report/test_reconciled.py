@@ -66,12 +66,12 @@ class TestReconciled:
     @pytest.mark.slow
     def test_jobs_without_a_price_are_left_out_of_the_difference(self, mixed, tmp_path):
         text = Page(self.asked(tmp_path, {1: 0.2, 14: 9.0})[0].html.read_text()).text
-        assert "$9.20 for 2 of 5 jobs; fmon differs by +$0.02 for the 1 of them that it has a price" in text
+        assert "$9.20 for 2 of 5 jobs; fmon differs by +$0.02 for the 1 job with a price" in text
 
     @pytest.mark.slow
     def test_where_fmon_has_no_price_at_all_it_says_so(self, mixed, tmp_path):
         text = Page(self.asked(tmp_path, {14: 9.0})[0].html.read_text()).text
-        assert "$9.00 for 1 of 5 jobs; fmon has a price for none of them." in text
+        assert "$9.00 for 1 of 5 jobs; fmon has no price for these jobs." in text
 
     @pytest.mark.slow
     def test_what_skypilot_said_once_stays_in_the_manifest(self, mixed, tmp_path):

@@ -189,11 +189,11 @@ class TestPage:
         text = Page(reported.html.read_text()).text
         for pattern in (
             r"4,500 of 6,000 conditions succeeded",
-            r"5,000 attempts; .* more, see the JSONL",
-            r"\d+ more levels, see the JSONL",
-            r"4\d\d more reasons, see the JSONL",
+            r"5,000 attempts; .* more; see the JSONL",
+            r"\d+ more levels; see the JSONL",
+            r"4\d\d more reasons; see the JSONL",
             r"of 6,000 conditions, those that need attention first",
-            r"\d more, see the JSONL",
+            r"\d more; see the JSONL",
         ):
             assert re.search(pattern, text), pattern
         conditions, summary = objects(reported)

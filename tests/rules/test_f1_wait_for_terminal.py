@@ -28,7 +28,7 @@ def test_refuses_with_21_and_names_condition_job_and_status():
         ("running", "HIBERNATING", "HIBERNATING"),
     ],
 )
-def test_a_job_that_nobody_knows_to_have_ended_is_open(state, status, told):
+def test_a_job_that_is_not_known_to_have_ended_is_open(state, status, told):
     with pytest.raises(RuleError, match=f"job 7, {told}"):
         f1_wait_for_terminal([condition("c", 7, state, status)])
 
@@ -38,14 +38,14 @@ def test_missing_conditions_do_not_block():
     f1_wait_for_terminal([])
 
 
-def test_missing_conditions_are_named_where_something_else_blocks():
+def test_missing_conditions_are_named_if_something_else_blocks():
     with pytest.raises(RuleError, match=r"never launched, which blocks nothing: c1\."):
         f1_wait_for_terminal(
             [condition("c1", None, "missing", None), condition("c2", 2, "pending", "PENDING")]
         )
 
 
-def test_of_thousands_five_are_named_and_the_others_counted():
+def test_of_thousands_five_are_named_and_the_rest_counted():
     rows = (condition(f"c{number}", number, "running", "RUNNING") for number in range(2_000))
     with pytest.raises(RuleError, match=r"2,000 jobs are still open: .* and 1,995 more") as refusal:
         f1_wait_for_terminal(rows)

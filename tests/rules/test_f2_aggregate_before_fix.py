@@ -10,7 +10,7 @@ def failure(name: str, job_id: int, root_cause_id: str) -> FailedAttempt:
     return FailedAttempt(name, job_id, root_cause_id)
 
 
-def test_refuses_with_22_and_names_the_attempts_that_nobody_examined():
+def test_refuses_with_22_and_names_the_unexamined_attempts():
     with pytest.raises(RuleError) as refusal:
         f2_aggregate_before_fix([failure("c1", 1, "cuda_oom"), failure("c2", 2, "unknown/unexamined")])
     assert refusal.value.exit_code == 22

@@ -27,7 +27,7 @@ def skipped(chain):
     return [link.link for link in f3_links(chain) if link.result == "skipped"]
 
 
-def test_a_whole_chain_passes():
+def test_an_intact_chain_passes():
     assert [link.link for link in f3_links(WHOLE)] == ["commit", "tree", "tests", "digest", "yaml"]
     f3_rebuild_before_relaunch(f3_links(WHOLE))
 
@@ -56,7 +56,7 @@ def test_each_broken_link_refuses_with_23_and_is_named(change, link, said, remed
     assert refusal.value.exit_code == 23
 
 
-def test_several_commits_pass_and_are_said():
+def test_several_commits_pass_and_are_mentioned():
     links = f3_links(replace(WHOLE, commits=("two", "one")))
     assert links[0].result == "ok"
     assert "2 commits since the diagnosis, not one batch: two, one" in links[0].evidence
@@ -70,7 +70,7 @@ def test_all_broken_links_are_named_at_once():
 class TestSettingsOnly:
     UNBUILT = replace(WHOLE, remedies=frozenset({"config", "auto"}), digest="sha256:old", named_in=())
 
-    def test_where_the_settings_changed_the_image_may_stay_and_the_evidence_says_why(self):
+    def test_if_only_settings_changed_the_image_may_stay_and_the_evidence_says_why(self):
         chain = replace(self.UNBUILT, changed=("train.yaml",))
         assert skipped(chain) == ["digest", "yaml"]
         assert (
@@ -78,25 +78,25 @@ class TestSettingsOnly:
         )
         f3_rebuild_before_relaunch(f3_links(chain))
 
-    def test_where_nothing_changed_it_may_not(self):
+    def test_if_nothing_changed_the_image_may_not_stay(self):
         assert broken(self.UNBUILT) == ["digest", "yaml"]
 
-    def test_one_cause_in_the_code_asks_for_the_full_chain(self):
+    def test_one_cause_in_the_code_requires_the_full_chain(self):
         chain = replace(self.UNBUILT, changed=("train.yaml",), remedies=frozenset({"config", "code"}))
         assert broken(chain) == ["digest", "yaml"]
 
-    def test_tests_and_commit_are_asked_for_all_the_same(self):
+    def test_tests_and_commit_are_still_required(self):
         chain = replace(self.UNBUILT, changed=("train.yaml",), commits=(), test_status=2)
         assert broken(chain) == ["commit", "tests"]
 
-    def test_an_image_that_was_rebuilt_is_looked_at_to_the_end(self):
+    def test_a_rebuilt_image_is_checked_completely(self):
         chain = replace(self.UNBUILT, changed=("train.yaml",), digest="sha256:new")
         assert broken(chain) == ["yaml"]
 
 
 class TestNothingToFix:
     @pytest.mark.parametrize("remedies", [{"auto"}, {"cancelled", "lost"}, {"auto", "lost"}, set()])
-    def test_only_the_digest_is_asked_for_and_must_be_the_same(self, remedies):
+    def test_only_the_digest_is_checked_and_must_be_the_same(self, remedies):
         chain = BuildChain(
             remedies=frozenset(remedies), image="x:1", old_digest="sha256:a", digest="sha256:a"
         )
@@ -105,6 +105,6 @@ class TestNothingToFix:
         assert broken(replace(chain, digest="sha256:b")) == ["digest"]
         assert broken(replace(chain, old_digest=None)) == ["digest"]
 
-    def test_one_failure_to_fix_asks_for_the_full_chain(self):
+    def test_one_failure_to_fix_requires_the_full_chain(self):
         chain = BuildChain(remedies=frozenset({"auto", "code"}), image="x:1", old_digest="a", digest="a")
         assert broken(chain) == ["commit", "tests", "digest", "yaml"]

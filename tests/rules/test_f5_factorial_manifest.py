@@ -27,7 +27,7 @@ def attempt(condition_id, job_id, *, cycle=0, is_known=True):
     return TrackedAttempt(condition_id, cycle, job_id, is_known)
 
 
-def test_what_is_tracked_passes():
+def test_tracked_conditions_and_jobs_pass():
     assert faults() == []
     f5_factorial_manifest([])
 
@@ -45,7 +45,7 @@ def test_what_is_tracked_passes():
         ({"duplicates": [attempt("b", 9, cycle=1)]}, r"is open: b \(job 9, cycle 1\); cancel one"),
     ],
 )
-def test_what_is_not_is_refused_with_25(changed, told):
+def test_untracked_conditions_and_jobs_are_refused_with_25(changed, told):
     with pytest.raises(RuleError, match=told) as refusal:
         f5_factorial_manifest(faults(**changed))
     assert refusal.value.exit_code == 25

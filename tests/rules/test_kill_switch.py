@@ -62,13 +62,13 @@ def test_three_identical_failures_within_five_minutes_fire(minutes, members):
     assert [firing.member_job_ids for firing in fire(failures(*minutes))] == members
 
 
-def test_other_errors_do_not_count_together():
+def test_different_errors_are_counted_separately():
     three = failures(0, 1, 2)
     three[1] = msgspec.structs.replace(three[1], signature="def")
     assert fire(three) == []
 
 
-def test_a_job_is_in_one_firing_only():
+def test_a_job_is_in_only_one_firing():
     jobs = failures(0, 1, 2, 3)
     assert fire(jobs, {1, 2}) == []
     assert fire(jobs, {1, 2, 3, 4}) == []
@@ -85,13 +85,13 @@ def test_a_job_is_in_one_firing_only():
         (None, "unknown", False),
     ],
 )
-def test_what_the_queue_alone_says_of_an_unknown_error_is_no_identical_error(source, category, counts):
+def test_unknown_errors_without_a_log_are_not_identical(source, category, counts):
     jobs = failures(0, 1, 2, source=source, category=category)
     assert [names_an_error(each) for each in jobs] == [counts] * 3
     assert bool(fire(jobs)) is counts
 
 
-def test_the_shared_levels_are_blamed_and_their_waiting_jobs_proposed():
+def test_pending_jobs_with_the_shared_levels_are_proposed():
     others = [job(7), job(8, reach=40.0), job(9, "dynunet"), job(10, "dynunet", "1", reach=900.0)]
     (firing,) = fire(failures(0, 1, 2) + others)
     assert firing.combination == {"model": "sam3"}
@@ -106,7 +106,7 @@ def test_a_job_beyond_the_failure_point_is_evidence_against_all():
     assert "model=sam3 is not to blame: sam3-1 (job 8)" in firing.no_action_reason
 
 
-def test_a_success_of_the_configuration_is_evidence_against_all():
+def test_a_success_with_these_levels_is_evidence_against_all():
     (firing,) = fire([*failures(0, 1, 2), job(7), job(8, state="succeeded", reach=3.0)])
     assert firing.candidate_job_ids == []
 
@@ -117,7 +117,7 @@ def test_a_late_failure_of_the_same_error_is_not_evidence_against_it():
     assert firing.candidate_job_ids == [7]
 
 
-def test_failures_that_never_started_propose_only_what_never_started():
+def test_failures_that_never_started_propose_only_jobs_that_never_started():
     never = failures(0, 1, 2, reach=None)
     (firing,) = fire([*never, job(7)])
     assert (firing.failure_point_s, firing.candidate_job_ids) == (0, [7])
@@ -125,11 +125,11 @@ def test_failures_that_never_started_propose_only_what_never_started():
     assert firing.candidate_job_ids == []
 
 
-def test_a_start_of_unknown_length_counts_as_beyond():
+def test_a_run_of_unknown_length_counts_as_beyond_the_failure_point():
     assert is_past(job(1, reach=5.0, longest_run_s=None), 100)
 
 
-def test_nothing_shared_blames_everything_only_while_nothing_got_further():
+def test_without_shared_levels_all_jobs_are_proposed_only_if_none_got_further():
     mixed = [job(1, "dynunet", "0", state="failed", reach=9.0), *failures(0, 1, 2)[1:]]
     (firing,) = fire([*mixed, job(7, "dynunet", "2")])
     assert (firing.combination, firing.candidate_job_ids) == ({}, [7])
@@ -138,13 +138,13 @@ def test_nothing_shared_blames_everything_only_while_nothing_got_further():
     assert firing.no_action_reason.startswith("any combination is not to blame")
 
 
-def test_with_nothing_open_it_fires_and_says_so():
+def test_if_no_job_is_open_it_fires_and_says_so():
     (firing,) = fire(failures(0, 1, 2))
     assert firing.no_action_reason == "no job of model=sam3 is open before the failure point"
 
 
 @pytest.mark.parametrize(("ratio", "fires"), [(None, False), (0.3, True), (1 / 3, False), (0.5, False)])
-def test_too_many_failed_means_more_than_the_ratio_of_all(ratio, fires):
+def test_too_many_failed_means_above_the_ratio(ratio, fires):
     jobs = [*failures(0, 9, 30), job(7), job(8, reach=1.0)]
     found = too_many_failed(jobs, condition_count=9, max_failed_ratio=ratio)
     assert (found is not None) is fires
@@ -166,7 +166,7 @@ drawn = st.builds(
 
 @settings(max_examples=300)
 @given(st.lists(drawn, max_size=20, unique_by=lambda row: row.job_id))
-def test_no_firing_harms_what_works(jobs):
+def test_no_firing_proposes_a_job_that_works(jobs):
     by_id = {each.job_id: each for each in jobs}
     firings = fire(jobs)
     members = [job_id for firing in firings for job_id in firing.member_job_ids]

@@ -151,7 +151,7 @@ def state(tmp_path_factory):
 @pytest.mark.parametrize(
     ("phase", "rule"), [(phase, rule) for phase, rules in GUARDS.items() for rule in rules]
 )
-def test_a_phase_refuses_by_each_of_its_rules_and_no_file_and_no_job_is_changed(state, phase, rule):
+def test_each_rule_of_a_phase_refuses_without_changing_a_file_or_job(state, phase, rule):
     world = state(rule)
     files, jobs = judged_files(world, phase, rule), world.jobs()
     with pytest.raises(RuleError) as refusal:
@@ -162,7 +162,7 @@ def test_a_phase_refuses_by_each_of_its_rules_and_no_file_and_no_job_is_changed(
 
 
 @pytest.mark.parametrize("phase", GUARDS)
-def test_where_all_is_well_no_rule_refuses(state, phase):
+def test_without_a_violation_no_rule_refuses(state, phase):
     """Else the states above might be refused for something that all of them share."""
     world = state(0)
     if phase == "fix record":

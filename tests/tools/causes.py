@@ -27,7 +27,7 @@ def _row(name: str, cause: Cause) -> str:
 _WORDS = """# Root causes
 
 `fmon.analyze_logs(text, status, failure_reason=None)` finds out why one job failed. It returns category and
-subcategory, the line that decided and its number, the rule, the confidence, and the second best cause. This page is
+subcategory, the decisive line and its number, the rule, the confidence, and the second-best cause. This page is
 generated (`make docs`).
 
 ## Categories
@@ -45,25 +45,28 @@ because of its category.
 ## How the cause is chosen
 1. Lines are cleaned first: colors, timestamps, rank and pid prefixes are removed, and each part between two carriage
    returns is a line. The last megabyte is read first, earlier parts only if it does not decide.
-2. Order of trust: statements of the scheduler and of SkyPilot (out-of-memory kill, time limit, preemption, status) >
-   deaths by signal (exit code 137, the first failure that torchelastic observed) > exceptions > fatal lines of the
-   shell, Docker and Kubernetes > consequences of other errors (NCCL timeouts, aborts, interrupts).
-3. Of a chain of exceptions the origin wins: the exception that a data loader, `mp.spawn`, ray or a launcher wraps, or
-   the first one that was not merely a failed attempt. A missing module that was tried before something else is not a
-   cause. Of several ranks, the first that raised wins.
+2. Evidence is trusted in this order:
+   - statements of the scheduler and of SkyPilot (out-of-memory kill, time limit, preemption, status)
+   - deaths by signal (exit code 137, the first failure that torchelastic observed)
+   - exceptions
+   - fatal lines of the shell, Docker and Kubernetes
+   - consequences of other errors (NCCL timeouts, aborts, interrupts)
+3. In a chain of exceptions the origin wins. It is the exception that a data loader, `mp.spawn`, ray or a launcher wraps,
+   or the first one that was not merely a failed attempt. A missing module that was tried before an alternative is not a
+   cause. Of several ranks, the first that raised an exception wins.
 4. Errors that were retried, lines that call themselves a warning, and errors after which three or more different steps
    were printed count less or not at all. Closing lines of W&B, Hydra, srun and SkyPilot never count.
 5. A general class (ValueError, KeyError, AssertionError, ...) is weak evidence. Its message is matched first, then the
    frame that raised it: a config library, the constructor of a library, an image reader, a library during its import.
    If neither matches, the cause is `code_bug` with a confidence of at most 0.5, and the runner-up is the second best.
-6. A summary ("could not install", "failed to pull") gives way to a refused login, a network error, a full disk,
-   exhausted memory or a missing CUDA toolkit in the 40 lines before it. Text that follows "if you see" or "to avoid"
+6. A summary ("could not install", "failed to pull") gives way to a more specific error in the 40 lines before it: a
+   refused login, a network error, a full disk, exhausted memory or a missing CUDA toolkit. Text that follows "if you see" or "to avoid"
    is advice and never a cause.
 7. A job that succeeded has category `none`, with a note if an upload failed. If no rule decides, the category is
    `unknown`; the failure still has a signature and is grouped like any other.
 
-Two errors are identical if they have the same signature: version of the rules, category, subcategory, exception class,
-message without numbers, hosts, folders and ids, and the deepest functions of the project. File names, keys, modules
+Two errors are identical if they have the same signature. It consists of the version of the rules, category, subcategory,
+exception class, message without numbers, hosts, folders and ids, and the deepest functions of the project. File names, keys, modules
 and classes are never masked.
 
 ## Adding a failure pattern
@@ -75,5 +78,5 @@ and classes are never masked.
    wins, so put it before more general rules.
 5. Exclude lines that only look similar with `veto`. Quote an expression that contains `'` as `'''...'''`.
 6. Run `.venv/bin/pytest tests/causes`. It fails for an example that its expression does not match, for one that another
-   rule takes, and if the classification of the corpus becomes worse. CONTRIBUTING.md has the steps with their output.
+   rule matches first, and if the classification of the corpus becomes worse. CONTRIBUTING.md has the steps with their output.
 """

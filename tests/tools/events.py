@@ -9,12 +9,12 @@ from fmon.events import DiagnosedCause, KnownEvent, VerifiedLink
 
 TITLE = """# `events.jsonl`
 
-What happened to an experiment, oldest first: one JSON object per line, only ever appended. Key `event` is
+The events of an experiment, oldest first: one JSON object per line, only appended. Key `event` is
 the kind. `fmon/events.schema.json` is the JSON Schema of a line. A later version of fmon may add kinds and
-fields: skip what you do not know. A last line without a newline was cut off by a crash; leave it out.
+fields: skip those that you do not know. A last line without a newline was cut off by a crash; leave it out.
 
-Every event has `at`, when it happened [UTC]. `"dry_run": true` marks an action that was only written down:
-the experiment is a replay.
+Every event has `at`, when it happened [UTC]. `"dry_run": true` marks an action that was only recorded,
+because the experiment is a replay.
 """
 
 

@@ -1,4 +1,4 @@
-"""How much of each list a page shows, largest first."""
+"""The number of items that a page shows of each list, in steps from large to small."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ CAVEAT = "; association"
 """Start of the caveat in the statement of view ``suspect``."""
 
 HUES = 8
-"""Number of colours for causes; their letters identify them, the colour only helps."""
+"""Number of colors for causes; their letters identify them, the color only helps."""
 
 
 def tag_of(number: int) -> str:

@@ -1,4 +1,4 @@
-"""What was spent, and what failed attempts wasted, as bars beside their numbers."""
+"""Cost and wasted cost as bars next to their numbers."""
 
 from __future__ import annotations
 
@@ -57,10 +57,11 @@ def reconciled(found: Row) -> str:
         f" for {reported:,} of {found['job_count']:,} jobs"
     )
     if not compared:
-        return f"{report}; fmon has a price for none of them"
+        return f"{report}; fmon has no price for these jobs"
     difference = found["difference_usd"]
     signed = ("-" if difference < 0 else "+") + money(abs(difference))
     if compared < reported:
-        return f"{report}; fmon differs by {signed} for the {compared:,} of them that it has a price for"
+        jobs = "job" if compared == 1 else "jobs"
+        return f"{report}; fmon differs by {signed} for the {compared:,} {jobs} with a price"
     own = money(found["reported_usd"] + difference)
     return f"{report}; fmon has {own} for the same jobs, difference {signed}"

@@ -71,7 +71,7 @@ def multiline(text: str, most: int, length: int | None = None) -> Markup:
     """
     shown = "\n".join(visible(part) for part in text[:most].split("\n"))[:most]
     total = len(text) if length is None else length
-    more = f" … ({total:,} characters, see the JSONL)" if total > len(shown) else ""
+    more = f" … ({total:,} characters; see the JSONL)" if total > len(shown) else ""
     return Markup(escape(shown + more))
 
 

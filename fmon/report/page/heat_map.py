@@ -143,7 +143,7 @@ def _cells(
 
 
 def _outcome(cell: Row) -> list[str]:
-    """Format how many succeeded, and the states of the rest; any failure decides the colour."""
+    """Format how many succeeded, and the states of the rest; any failure decides the color."""
     expected, succeeded, failed = (cell[f"{name}_count"] for name in ("expected", "succeeded", "failed"))
     rest = [f"{failed:,} failed"] if failed else []
     rest += [f"{cell[f'{name}_count']:,} {name}" for name in _OTHERS if cell[f"{name}_count"]]
@@ -163,7 +163,7 @@ def _duration(cell: Row, most: float) -> list[str]:
 
 
 def _cause(failures: Sequence[tuple[str, int]], tags: Mapping[str, Row]) -> list[str]:
-    """Name the most frequent cause of a cell; its colour is that of the cause on the entire page."""
+    """Name the most frequent cause of a cell; its color is that of the cause on the entire page."""
     if not failures:
         return ["0", "", "none"]
     shown = [f"{tags[cause]['tag'] if cause in tags else OTHER} {count:,}" for cause, count in failures[:3]]

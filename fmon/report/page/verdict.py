@@ -167,7 +167,7 @@ def _where(suspect: Row) -> str:
     failed, total = suspect["failed_count"], suspect["total_count"]
     if not suspect["combination"]:
         return f"affected every condition that has ended ({failed:,} of {total:,})"
-    verb = "is all of" if failed == total else "is at"
+    verb = "affects all of" if failed == total else "affects"
     there = f"{failed:,} of {total:,} there"
     elsewhere = f"{suspect['outside_failed_count']:,} of {suspect['outside_total_count']:,} elsewhere"
     return f"{verb} {place(suspect['combination'])} ({there}, {elsewhere})"
@@ -184,7 +184,7 @@ def _cost(outcome: Row, budget_usd: Any) -> str:
     if budget_usd is not None:
         text += f" ({'over the budget of' if usd > budget_usd else 'budget'} {money(budget_usd)})"
     if wasted:
-        text += f", {money(wasted)} of it wasted on failed attempts"
+        text += f", including {money(wasted)} wasted on failed attempts"
     if unpriced:
         text += f"; {_counted(unpriced, 'job has', 'jobs have')} no price"
     return text

@@ -70,7 +70,7 @@ class TestNothing:
         assert "No job has been seen yet." in section(html, "cost")
         assert "Nothing has been launched, diagnosed or fixed yet." in section(html, "history")
         assert "0 polls, 0 failed." in section(html, "polls")
-        assert "None was raised." in section(html, "alarms")
+        assert "No alarm was raised." in section(html, "alarms")
 
     @pytest.mark.slow
     def test_failed(self, tmp_path):
@@ -117,7 +117,7 @@ class TestCauses:
         (marked,) = re.findall(r"<mark><i>(\d+)</i>(.*?)</mark>", html)
         assert marked == ("5", "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 82.00 MiB.")
         causes = section(html, "causes")
-        assert "The log of job 1, 6 lines; all of it: fmon logs 1" in causes
+        assert "The log of job 1, 6 lines; entire log: fmon logs 1" in causes
         for expected in ("remedy config", "confidence 95%", "runner-up", "Lower the batch", "/app/train.py"):
             assert expected in causes
 
@@ -127,7 +127,7 @@ class TestCauses:
         poll(store, 11, [job(1, "FAILED_CONTROLLER")])
         examined(store, {"1.controller.log": OOM})
         causes = section(written(tmp_path).html.read_text(), "causes")
-        assert "The controller's log of job 1, 6 lines; all of it: fmon logs 1 --controller" in causes
+        assert "The controller's log of job 1, 6 lines; entire log: fmon logs 1 --controller" in causes
 
     @pytest.mark.slow
     def test_without_its_log_the_line_that_decided_is_shown_all_the_same(self, tmp_path):
@@ -136,7 +136,7 @@ class TestCauses:
         examined(store, {"1.log": OOM})
         log_path(store, "1.log").unlink()
         html = written(tmp_path).html.read_text()
-        assert "The line that decided; its log is not stored" in section(html, "causes")
+        assert "The line that determined the cause; its log is not stored" in section(html, "causes")
         assert "<mark>torch.OutOfMemoryError" in html
 
     @pytest.mark.slow
@@ -146,7 +146,7 @@ class TestCauses:
         poll(store, 11, [job(1, "FAILED_NO_RESOURCE", failure_reason=reason)])
         examined(store)
         html = written(tmp_path).html.read_text()
-        assert "The reason that SkyPilot gives" in section(html, "causes")
+        assert "SkyPilot's failure reason" in section(html, "causes")
         assert entities.escape(reason) in re.search("<mark>(.*?)</mark>", html)[1]
 
     @pytest.mark.slow
@@ -172,7 +172,7 @@ class TestCauses:
         poll(store, 25, [job(1, "FAILED"), job(2, "SUCCEEDED")])
         html = written(tmp_path).html.read_text()
         assert "all earlier failures have recovered" in section(html, "overview")
-        assert "No failure is left" in section(html, "causes")
+        assert "No condition is failed now" in section(html, "causes")
         assert "cuda_oom / torch 0 1 1 of 1 $0.22" in section(html, "cost")
 
     @pytest.mark.slow
@@ -189,7 +189,7 @@ class TestFactorial:
     def test_suspects_come_with_their_counter_evidence(self, factorial):
         causes = section(factorial, "causes")
         assert "All 15 failures are calibrated=true and fold=2 (15 of 16 there, 0 of 79 elsewhere)" in causes
-        assert "0 of 79, 7 of another cause" in causes
+        assert "0 of 79, 7 with another cause" in causes
         assert "family-wise error <= 0.05" in causes
 
     def test_causes_stand_against_every_level(self, factorial):
@@ -204,11 +204,11 @@ class TestFactorial:
         steps = [
             "first launch: 96 jobs",
             "kill switch",
-            "26 failures of 3 root causes",
+            "26 failures with 3 root causes",
             "batch size 4",
             "by anna",
         ]
-        steps += ["was broken", "held", "relaunch, cycle 1: 11 jobs"]
+        steps += ["was broken", "was intact", "relaunch, cycle 1: 11 jobs"]
         places = [history.index(step) for step in steps]
         assert places == sorted(places)
 
@@ -223,12 +223,12 @@ class TestFactorial:
         assert re.search(r"failures aggregated . no no diagnosis of cycle 1 names", audit)
 
     def test_the_timeline_says_how_many_ran_at_a_time(self, factorial):
-        assert f"107 attempts; at most {AT_A_TIME} ran at a time." in section(factorial, "timeline")
+        assert f"107 attempts; at most {AT_A_TIME} ran at the same time." in section(factorial, "timeline")
 
     def test_gaps_failed_polls_and_detection_are_told(self, factorial):
         polls = section(factorial, "polls")
         assert re.search(r"usually 4 min 00 s apart, at most 5\d min", polls)
-        assert "31 failures were noticed 2 min 16 s after they happened (median), at the latest" in polls
+        assert "31 failures were noticed 2 min 16 s after they happened (median), at most" in polls
         assert re.search("3 . ApiServerConnectionError", polls)
 
     def test_cost_says_what_failures_burned_by_cycle_cause_and_level(self, factorial):
@@ -280,7 +280,7 @@ def test_the_largest_grids_with_long_logs_stay_below_a_megabyte(tmp_path, count)
     assert reported.html.stat().st_size <= MAX_BYTES
     html = reported.html.read_text()
     assert f"{count - 399:,} of {count:,} conditions succeeded; 399 failed with " in section(html, "overview")
-    assert re.search(r"\d+ more causes, see the JSONL", section(html, "causes"))
+    assert re.search(r"\d+ more causes; see the JSONL", section(html, "causes"))
     assert f"500 of {count:,} conditions, those that need attention first" in section(html, "conditions")
-    assert "60 more levels of a, see the JSONL." in section(html, "overview")
+    assert "60 more levels of a; see the JSONL." in section(html, "overview")
     assert len(reported.jsonl.read_text().splitlines()) == count + 1

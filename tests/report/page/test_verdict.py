@@ -127,8 +127,8 @@ class TestWhy:
         why = said(self.row, OOM, DATA, SHAPE, suspects=suspects)[1]
         where = place({"model": "sam3_lora", "loss": "dice_ce"})
         assert why == (
-            f"cuda_oom is all of {where} (3 of 3 there, 0 of 15 elsewhere); "
-            "data_missing is at fold=2 (3 of 6 there, 0 of 13 elsewhere)."
+            f"cuda_oom affects all of {where} (3 of 3 there, 0 of 15 elsewhere); "
+            "data_missing affects fold=2 (3 of 6 there, 0 of 13 elsewhere)."
         )
 
     def test_takes_the_first_round_of_several(self):
@@ -152,7 +152,11 @@ class TestWhy:
     ("row", "budget", "cost"),
     [
         (outcome(missing=3), None, "Nothing has been spent yet."),
-        (outcome(succeeded=1, running=1), None, "$1.40 spent so far, $0.38 of it wasted on failed attempts."),
+        (
+            outcome(succeeded=1, running=1),
+            None,
+            "$1.40 spent so far, including $0.38 wasted on failed attempts.",
+        ),
         (outcome(succeeded=1, wasted="0"), None, "$1.40 spent in all."),
         (outcome(succeeded=1, wasted="0"), Decimal(2), "$1.40 spent in all (budget $2.00)."),
         (outcome(succeeded=1, wasted="0"), Decimal(1), "$1.40 spent in all (over the budget of $1.00)."),

@@ -9,9 +9,9 @@
   const measures = [...document.querySelectorAll("input[name=measure]")];
   const readings = [
     document.getElementById("reading").textContent,
-    "Known cost of all attempts of a cell's conditions, failed ones too; the darker, the dearer.",
-    "Median run time of the newest attempts of a cell's conditions; the darker, the longer.",
-    "Conditions that failed with each cause, the most frequent first; the letters are those of the causes.",
+    "Known cost of all attempts of a cell's conditions, including failed ones; darker means more expensive.",
+    "Median run time of the newest attempts of a cell's conditions; darker means longer.",
+    "Conditions that failed with each cause, most frequent first; each letter stands for a cause.",
   ];
   const number = new Intl.NumberFormat("en");
 
@@ -62,7 +62,7 @@
     document.getElementById("reading").textContent = readings[measure];
     document.getElementById("left").textContent = [row, column]
       .filter((side) => side.more)
-      .map((side) => `${number.format(side.more)} more levels of ${side.name}, see the JSONL. `)
+      .map((side) => `${number.format(side.more)} more levels of ${side.name}; see the JSONL. `)
       .join("");
     document.getElementById("announcement").textContent = `The table now shows ${caption}.`;
   };
