@@ -115,11 +115,15 @@ def timestamp(time: datetime) -> str:
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+MAX_OFFERED = 20
+"""Number of known words that ``nearest`` lists."""
+
+
 def nearest(word: object, known: Iterable[object]) -> str:
-    """Suggest the known word that is closest to an unknown one, or list all."""
+    """Suggest the known word that is closest to an unknown one, or list the known ones."""
     words = [str(each) for each in known]
     found = get_close_matches(str(word), words, n=1, cutoff=0.5)
-    return f"did you mean {found[0]!r}?" if found else f"known are: {', '.join(words)}"
+    return f"did you mean {found[0]!r}?" if found else f"available: {listed(words, MAX_OFFERED)}"
 
 
 MAX_NAMED = 5

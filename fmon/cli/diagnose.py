@@ -26,7 +26,8 @@ def diagnose(
     *,
     experiment: ExperimentOption = None,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Allow open jobs; the result is preliminary and allows no fix.")
+        bool,
+        typer.Option("--partial", help="Allow open jobs; the result is preliminary and no basis for a fix."),
     ] = False,
     output: Rows = Output.table,
     queue: Queue = DEFAULT_QUEUE,

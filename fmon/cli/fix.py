@@ -27,14 +27,14 @@ LINKS = ("link", "result", "evidence")
 """Columns of the output."""
 
 
-app = typer.Typer(no_args_is_help=True, help="Fix the root causes of a diagnosis as one batch.")
+app = typer.Typer(no_args_is_help=True, help="Fix the root causes of a diagnosis together.")
 
 
 @app.command()
 def plan(
     *, experiment: ExperimentOption = None, output: Rows = Output.table, data: Data = Path(DEFAULT_DATA)
 ) -> None:
-    """Print the plan of the batch: a work order for each root cause."""
+    """Print the fix plan, with one task for each root cause."""
     from fmon.fix.plan import fix_plan
     from fmon.study import open_study
     from fmon.terminal.fix_plan import print_fix_plan

@@ -139,7 +139,7 @@ def logs(
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Print a job's log (stored, otherwise live); several logs each get a header."""
+    """Print a job's log (stored, otherwise live); with a header for each if there are several."""
     from fmon.monitor.show_log import chosen_jobs
     from fmon.monitor.show_log import logs as logs_phase
     from fmon.text import visible
@@ -205,7 +205,7 @@ def replay(
     max_conditions: MaxConditions = MAX_CONDITIONS,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Replay a recording as if its polls were live, with the recorded clock."""
+    """Replay a recording through the code of live polls, at its recorded times."""
     from fmon.monitor.replay import replay as replay_phase
 
     replayed = replay_phase(recording, data, max_conditions=max_conditions)

@@ -41,7 +41,7 @@ Queue = Annotated[
     typer.Option(
         "--queue",
         envvar=QUEUE_VARIABLE,
-        help="Job queue to read: sky, file:PATH or file:- (JSON as sky jobs queue prints it).",
+        help="Job queue to read: sky, file:PATH or file:- (the output of sky jobs queue -a -o json).",
     ),
 ]
 Rows = Annotated[
@@ -87,7 +87,9 @@ Selection = Annotated[
 Config = Annotated[
     Path, typer.Argument(metavar="CONFIG", help="Config of the experiment (YAML).", show_default=False)
 ]
-MaxConditions = Annotated[int, typer.Option("--max-conditions", help="Maximum number of conditions.", min=1)]
+MaxConditions = Annotated[
+    int, typer.Option("--max-conditions", help="Refuse a config with more conditions than this.", min=1)
+]
 Interval = Annotated[float, typer.Option("--interval", help="Seconds between polls.", min=1)]
 ExitStatus = Annotated[
     bool,
@@ -101,10 +103,13 @@ OutDir = Annotated[Path, typer.Option("--out-dir", metavar="DIR", help="Director
 By = Annotated[
     str | None,
     typer.Option(
-        "--by", metavar="NAME", help="Person to record in the audit (default: you).", show_default=False
+        "--by",
+        metavar="NAME",
+        help="Name to record in the audit log (default: the current user).",
+        show_default=False,
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Skip the confirmation prompt.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
 OverBudget = Annotated[
     bool, typer.Option("--over-budget", help="Launch even if the estimate exceeds the budget.")

@@ -49,7 +49,7 @@ def relaunch(
         typer.Option(
             "--authorize-cycle",
             metavar="N",
-            help="Authorize one cycle beyond the limit; needs --budget.",
+            help="Authorize one cycle beyond the limit; requires --budget.",
             show_default=False,
         ),
     ] = None,

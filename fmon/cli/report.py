@@ -131,7 +131,7 @@ def audit(
     output: Rows = Output.table,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Check the records against F1-F5 and five quality criteria; exit 0 only if every rule was followed."""
+    """Check the records against F1-F5 and five quality criteria; exit with 0 only if all were followed."""
     from msgspec.structs import asdict
 
     from fmon.report.audit import COLUMNS, exit_status

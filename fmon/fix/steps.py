@@ -95,7 +95,7 @@ def run_commands(
     """
     require_full_diagnosis(study.connect(GATHERED), study.events)
     if study.manifest.is_replay:
-        message = f"{study.experiment_id} is a replay; a replay builds and pushes nothing"
+        message = f"{study.experiment_id} is a replayed recording: nothing is built or pushed for it"
         raise ConfigError(message)
     verify = study.experiment.verify
     steps = [("tests", verify.tests), ("build", verify.build), ("push", verify.push)]

@@ -201,7 +201,7 @@ def accelerator_check(names: Iterable[str], limits: Limits) -> Check:
     """Compare accelerators with the allowed ones."""
     requested = sorted(set(names))
     if limits.accelerators is None:
-        return Check("accelerators", "ok", f"{', '.join(requested) or 'none requested'}; limits allow any")
+        return Check("accelerators", "ok", f"{', '.join(requested) or 'none requested'}, no limit set")
     allowed = {name.lower() for name in limits.accelerators}
     outside = [name for name in requested if name.lower() not in allowed and name != "CPU"]
     if outside:

@@ -103,7 +103,7 @@ def measures(change: Change) -> list[Measure]:
         Measure("run time per success", *(_hours(row.get("run_per_success_h")) for row in rows)),
         Measure("cost", *(cost(row["cost_usd"], row["unpriced_count"]) if row else "" for row in rows)),
         Measure("cost per success", *(_per_success(row) for row in rows)),
-        Measure("failures noticed after", *(duration(row.get("detection_latency_s")) for row in rows)),
+        Measure("detection delay", *(duration(row.get("detection_latency_s")) for row in rows)),
     ]
 
 
@@ -125,7 +125,7 @@ def figures(change: Change) -> list[tuple[str, str, str]]:
             ", ".join(rest) or "no other",
         ),
         ("conditions recovered", f"{counts['recovered']:,}", f"{counts['regressed']:,} regressed"),
-        _figure(change, "failures noticed after", by_name),
+        _figure(change, "detection delay", by_name),
     ]
 
 

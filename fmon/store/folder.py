@@ -178,7 +178,7 @@ def find(data: Path | str, prefix: str | None = None) -> Store:
         message = f"{prefix!r} matches {len(found)} experiments: {ids}; give a longer prefix"
         raise ConfigError(message)
     ids = listed(store.experiment_id for store in known)
-    message = f"no experiment in {data} starts with {prefix!r}; choose one of: {ids}"
+    message = f"no experiment in {data} starts with {prefix!r}; available: {ids}"
     raise ConfigError(message)
 
 

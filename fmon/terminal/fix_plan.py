@@ -40,7 +40,7 @@ def fix_plan_lines(plan: FixPlan, *, width: int) -> Iterator[Line]:
     what = "nothing has failed, there is nothing to fix"
     if orders:
         causes = counted(len(orders), "root cause")
-        what = f"{causes} of {counted(failed, 'failed condition')}, to fix as one batch"
+        what = f"{causes} of {counted(failed, 'failed condition')}, to fix together"
     yield from folded("", f"{plan.experiment_id}, cycle {plan.cycle}: {what}", width, style="bold")
     yield from folded("", f"diagnosed {clock(plan.diagnosed_at)}; {_ran_with(plan)}", width)
     for number, order in enumerate(orders, start=1):
@@ -52,7 +52,7 @@ def fix_plan_lines(plan: FixPlan, *, width: int) -> Iterator[Line]:
     if persons := [order.root_cause_id for order in orders if order.needs_person]:
         text = f"needs a person: {names_of(persons)}; relaunched only after a fix is recorded"
         yield from folded("", text, width, style="bold red")
-    yield line(f"to relaunch as of now: {counted(len(plan.rerun), 'condition')}")
+    yield line(f"ready to relaunch: {counted(len(plan.rerun), 'condition')}")
     yield line("then:", "bold")
     for step in plan.steps:
         yield line(f"   {step}")

@@ -56,7 +56,7 @@ def plan_lines(plan: Plan, *, width: int | None) -> Iterator[Line]:
 
 
 def _counts(plan: Plan) -> str:
-    parts = [f"{plan.condition_count:,} conditions = {plan.grid_count:,} cells of the grid"]
+    parts = [f"{plan.condition_count:,} conditions = {plan.grid_count:,} grid cells"]
     if plan.excluded_count:
         parts.append(f"- {plan.excluded_count:,} excluded")
     if plan.baseline_count:

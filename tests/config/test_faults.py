@@ -76,7 +76,7 @@ from fmon.errors import ConfigError
         ("factors: {m: [1, 2]}\nexclude: [{}]", ["exclude every condition"]),
         ("factors: {m: [1, 2]}\nexclude: [{m: 1}, {m: 2}]", ["leaves no cell"]),
         ("factors: {m: [1, 2]}\nexclude: {m: 1}", ["exclude is a mapping", "list"]),
-        ("factors: {m: [a]}\nexpect: {by: {n: {a: 1}}}", ["unknown factor 'n'", "known are: m"]),
+        ("factors: {m: [a]}\nexpect: {by: {n: {a: 1}}}", ["unknown factor 'n'", "available: m"]),
         ("factors: {m: [a]}\nexpect: {by: {m: {b: 1}}}", ["no level 'b'"]),
         ("factors: {m: [a]}\nexpect: {minutes: 0}", ["expect.minutes is 0", "greater than 0"]),
         ("factors: {m: [a]}\noverrides: {m: {b: {envs: {A: 1}}}}", ["no level 'b'"]),

@@ -322,7 +322,7 @@ class TestCommand:
         assert [order["needs_person"] for order in plan["orders"]] == [False, False, True]
 
         text = self.fmon("fix", "plan", data=data)
-        assert "3 root causes of 7 failed conditions, to fix as one batch" in text.stdout
+        assert "3 root causes of 7 failed conditions, to fix together" in text.stdout
 
         unknown = self.fmon("fix", "record", "cuda_oom/torc", "--what", "x", data=data)
         assert (unknown.returncode, unknown.stderr.count("\n")) == (2, 1)

@@ -123,7 +123,7 @@ def test_what_is_looked_for_first_stands_first_and_says_what_it_is_of(change):
         ("cost per success", "$0.28 → $0.26", "in common"),
         ("causes fixed", "1 of 3", "2 new, 1 recurring, 1 unproven"),
         ("conditions recovered", "2", "1 regressed"),
-        ("failures noticed after", "45 s → 48 s", "in all"),
+        ("detection delay", "45 s → 48 s", "in all"),
     ]
 
 

@@ -61,7 +61,7 @@ def test_an_ambiguous_or_unknown_start_names_the_candidates(tmp_path):
     make(tmp_path, *(f"grid-2026010{day}T000000Z" for day in range(1, 8)))
     with pytest.raises(ConfigError, match=r"matches 7 experiments: grid-20260101T000000Z, .* and 2 more"):
         find(tmp_path, "grid")
-    with pytest.raises(ConfigError, match="starts with 'x'; choose one of: grid-20260101T000000Z"):
+    with pytest.raises(ConfigError, match="starts with 'x'; available: grid-20260101T000000Z"):
         find(tmp_path, "x")
 
 

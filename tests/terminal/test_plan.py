@@ -33,7 +33,7 @@ def test_says_what_fails_first_then_counts_cost_and_levels(capsys):
     print_plan(PLAN, "table")
     out = capsys.readouterr().out
     assert out.startswith("fail  too dear [bold]")
-    assert "5 conditions = 4 cells of the grid - 1 excluded + 2 baselines; 6 evaluations" in out
+    assert "5 conditions = 4 grid cells - 1 excluded + 2 baselines; 6 evaluations" in out
     assert "est. $3.25 (2 conditions without price or expected time), 2.5 h" in out
     assert re.search(r"calib +2 +true, false", out)
     assert "\x1b" not in out

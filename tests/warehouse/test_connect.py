@@ -78,5 +78,5 @@ def test_says_which_folder_it_looked_into(tmp_path, monkeypatch):
 
 def test_says_which_experiments_there_are(tmp_path):
     new_store(tmp_path, ID)
-    with pytest.raises(ConfigError, match=f"starts with 'x'; choose one of: {ID}"):
+    with pytest.raises(ConfigError, match=f"starts with 'x'; available: {ID}"):
         fmon.connect(tmp_path, "x")

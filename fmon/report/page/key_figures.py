@@ -75,7 +75,7 @@ def figures_of(outcome: Row, experiment: Row) -> list[tuple[str, str, str]]:
         note = "at least" if outcome["unpriced_count"] else "failures included"
         figures.append(("per success", money(outcome["cost_per_success_usd"]), note))
     if outcome["detection_latency_s"] is not None:
-        figures.append(("failures noticed after", duration(outcome["detection_latency_s"]), "median"))
+        figures.append(("detection delay", duration(outcome["detection_latency_s"]), "median"))
     jobs = f"{outcome['job_count']:,} job{'' if outcome['job_count'] == 1 else 's'}"
     cycles = f"{outcome['cycle_count']:,} cycle{'' if outcome['cycle_count'] == 1 else 's'}"
     figures.append(("run time", duration(float(outcome["run_h"]) * 3600), f"{jobs}, {cycles}"))
