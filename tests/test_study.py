@@ -73,7 +73,7 @@ def test_a_config_may_have_as_many_conditions_as_were_accepted(world):
     manifest = read_manifest(world.store)
     manifest.max_conditions, manifest.jobs, manifest.expected_job_count = 3, manifest.jobs[:2], 2
     write_manifest(world.store, manifest)
-    with pytest.raises(ConfigError, match="more than 3; to allow them, launch or adopt it with"):
+    with pytest.raises(ConfigError, match="more than 3; add --max-conditions 4 to allow them"):
         _ = open_study(world.data).experiment
     manifest.max_conditions = 4
     write_manifest(world.store, manifest)

@@ -122,9 +122,9 @@ def one_experiment(word: str | None, option: str | None) -> str | None:
     ConfigError
         Both are given and differ.
     """
-    if word and option and word != option:
+    if word is not None and option is not None and word != option:
         raise ConfigError(f"two experiments are given: {word} and -e {option}; give one")
-    return word or option
+    return option if word is None else word
 
 
 def several_experiments(words: list[str] | None, options: list[str] | None) -> list[str]:

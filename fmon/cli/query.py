@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fmon.cli.complete import complete_query
+from fmon.cli.complete import complete_experiment, complete_query
 from fmon.cli.options import Data, Output, Rows
 from fmon.cli.poll import DEFAULT_DATA
 
@@ -41,14 +41,25 @@ def sql(
         RowsOrFile,
         typer.Option("-o", "--output", metavar="FORMAT", help="Output format: table, json, csv or parquet."),
     ] = RowsOrFile.table,
+    experiment: Annotated[
+        str | None,
+        typer.Option(
+            "-e",
+            "--experiment",
+            metavar="EXPERIMENT",
+            help="Experiment id or unique prefix (default: all experiments).",
+            show_default=False,
+            autocompletion=complete_experiment,
+        ),
+    ] = None,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Query the views of all experiments."""
+    """Query the views of all experiments, or of one."""
     from fmon.terminal.export import print_exported
     from fmon.terminal.rows import print_rows
     from fmon.warehouse import connect, export, query_rows
 
-    con = connect(data, queries=[query])
+    con = connect(data, experiment, queries=[query])
     if output in FILES:
         print_exported(partial(export, con, query, FILES[output]), output)
     else:

@@ -105,7 +105,7 @@ def _check_size(
     if count > max_conditions:
         message = (
             f"{' x '.join(map(str, sizes))} levels and {baseline_count} baselines make {count} conditions, "
-            f"more than {max_conditions}; to allow them, launch or adopt it with --max-conditions {count}"
+            f"more than {max_conditions}; add --max-conditions {count} to allow them"
         )
         raise source.fault(message, "factors")
 

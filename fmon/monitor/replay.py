@@ -66,6 +66,9 @@ def replay(recording: Path, data: Path, *, max_conditions: int = MAX_CONDITIONS)
     ConfigError
         The folder is not a recording, or a line is invalid; the message says which one and why.
     """
+    if not recording.is_dir():
+        message = f"{recording} is not a folder; a recording is a folder with experiment.yaml and queue.jsonl"
+        raise ConfigError(message)
     experiment = load_experiment(
         recording / "experiment.yaml", max_conditions=max_conditions, needs_task=False
     )

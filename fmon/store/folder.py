@@ -160,6 +160,8 @@ def find(data: Path | str, prefix: str | None = None) -> Store:
     ConfigError
         No experiment or several ones match; the message lists them.
     """
+    if prefix == "":
+        raise ConfigError("the experiment is an empty text; give its id, or leave it out for the newest")
     known = stores(data)
     if not known:
         where = data if os.path.isabs(data) else f"{data} ({os.path.abspath(data)})"  # noqa: PTH100, PTH117

@@ -77,6 +77,8 @@ def _refuse_experiment(stored: StoredExperiment, words: Sequence[str]) -> None:
     """Refuse the id of an experiment as a word: experiments are given with ``-e``."""
     conditions = {entry.condition for entry in stored.manifest.jobs}
     for word in words:
+        if not word:
+            raise ConfigError("a selection is an empty text; give a condition, or leave it out for all")
         if "=" in word or word in conditions:
             continue
         if any(store.experiment_id.startswith(word) for store in stores(stored.data)):

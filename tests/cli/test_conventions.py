@@ -1,6 +1,8 @@
 """What all commands have in common: names of flags, help, who is recorded, what is asked."""
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +15,12 @@ import fmon
 from fmon.cli.app import app
 from fmon.cli.options import one_experiment, several_experiments
 from fmon.errors import ConfigError
+from fmon.monitor.replay import replay
+from tests.support import ROOT
 
 FMON = Path(sys.executable).with_name("fmon")
-WITHOUT_EXPERIMENT = {"plan", "launch", "run", "adopt", "record", "replay", "sql", "views"}
-"""They take a config or a recording, or are about all experiments."""
+WITHOUT_EXPERIMENT = {"plan", "launch", "run", "adopt", "record", "replay", "views"}
+"""They take a config or a recording, or print what is the same for all experiments."""
 POSITIONAL_EXPERIMENT = {"poll", "report", "compare", "audit", "issues"}
 SELECTING = {"status", "watch", "logs", "diagnose", "relaunch", "cancel"}
 RECORDS_A_PERSON = {"launch", "run", "relaunch", "cancel", "fix record"}
@@ -55,7 +59,7 @@ def having(flag):
 
 
 def test_the_commands_are_those_that_the_conventions_cover():
-    known = WITHOUT_EXPERIMENT | POSITIONAL_EXPERIMENT | SELECTING
+    known = WITHOUT_EXPERIMENT | POSITIONAL_EXPERIMENT | SELECTING | {"sql"}
     assert COMMANDS.keys() == known | {"fix plan", "fix record", "fix run", "fix verify"}
 
 
@@ -101,6 +105,31 @@ def test_every_command_and_flag_has_a_help_sentence(name):
         assert text
         assert re.match(r"[A-Z][^\n]*[.:]|sky", text.strip().splitlines()[0]), text
         assert "kill-switch" not in re.sub("--kill-switch", "", text)
+
+
+def test_an_empty_experiment_or_selection_is_refused(tmp_path, monkeypatch):
+    replay(ROOT / "data/demo", tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    for words, sentence in (
+        (("status", ""), "a selection is an empty text"),
+        (("status", "-e", ""), "the experiment is an empty text"),
+        (("report", ""), "the experiment is an empty text"),
+        (("sql", "select 1", "-e", ""), "the experiment is an empty text"),
+    ):
+        refused = CliRunner().invoke(app, words).exception
+        assert isinstance(refused, ConfigError)
+        assert sentence in str(refused)
+
+
+def test_sql_is_about_all_experiments_or_about_one(tmp_path):
+    replay(ROOT / "data/demo", tmp_path)
+    ids = ("debug_factorial-20261123T225139Z", "other-20261123T225139Z")
+    shutil.copytree(tmp_path / ids[0], tmp_path / ids[1])
+    manifest = tmp_path / ids[1] / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(*ids))
+    query = ["sql", "select experiment_id from experiment order by 1", "-o", "json", "--data", str(tmp_path)]
+    found = [CliRunner().invoke(app, [*query, *more]).stdout for more in ((), ("-e", "other"))]
+    assert [[row["experiment_id"] for row in json.loads(text)] for text in found] == [list(ids), [ids[1]]]
 
 
 def test_arguments_are_written_in_capitals():

@@ -86,7 +86,7 @@ def test_all_succeeded_is_0_and_one_json_object(batch):
 def test_the_limit_on_conditions_can_be_set_and_is_stored(batch):
     refused = batch.run("--max-conditions", "3").exception
     assert isinstance(refused, ConfigError)
-    assert "launch or adopt it with --max-conditions 4" in str(refused)
+    assert "add --max-conditions 4 to allow them" in str(refused)
     assert batch.run("--max-conditions", "200000").exit_code == 0
     assert read_manifest(batch.stores[-1]).max_conditions == 200_000
 
