@@ -20,6 +20,7 @@ from tests.support.fake_skypilot import FINE
 from tests.support.launching import CONFIG, TASK, launching_world
 from tests.support.typed import FakeServices
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 tried, sent = launching_world(Path.cwd()), []
 
 def fate(submission):
