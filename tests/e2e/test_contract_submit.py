@@ -81,7 +81,7 @@ def test_skypilot_s_own_list_of_requests_names_launches_as_ours_does(submitter, 
     until = time.monotonic() + WAIT_S
     while not submitter.in_flight():
         assert time.monotonic() < until
-    shown = realsky.sky("api", "status", "-l", "all")
+    shown = realsky.sky("api", "status", "--all-status", "-l", "all")  # it may have ended meanwhile
     assert "sky.jobs.launch" in shown
     assert submitter.outcome(timeout_s=WAIT_S).job_id is not None
 
