@@ -9,8 +9,6 @@ import json
 import os
 import re
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -22,15 +20,14 @@ import yaml
 
 from fmon.model import Price
 from fmon.sky.clean_log import cleaned
-from fmon.sky.endpoint import Endpoint, find_endpoint
+from fmon.sky.endpoint import find_endpoint
 from fmon.sky.file_queue import FileQueue
 from fmon.sky.http_logs import HttpLogs
 from fmon.sky.http_queue import HttpQueue
 from fmon.sky.prices import catalog_prices, parse_resources
-from fmon.sky.protocol import API_VERSION, FIELDS, VERSION, queue_body, request_headers
+from fmon.sky.protocol import API_VERSION, FIELDS, queue_body, request_headers
 from fmon.sky.reader import LogRequest
 from fmon.sky.sdk import SdkLogs, SdkQueue
-from fmon.sky.status import STATUSES
 from tests.e2e.early import SECRET, TAGS
 from tests.e2e.real_sky import RealSky
 from tests.support.fake_server import REQUEST_ID, FakeServer, failed, payload, table
@@ -282,90 +279,3 @@ def test_the_catalog_prices_are_those_of_skypilots_config(sky):
     config = yaml.safe_load((Path(sky.env["HOME"]) / ".sky/config.yaml").read_text())
     price = config["slurm"]["pricing"]["accelerators"]["H100"]
     assert catalog_prices(["H100"]) == {"H100": Price(spot=price, on_demand=price, source="catalog")}
-
-
-# The pinned package
-
-
-def pinned(script: str, **environ: str):
-    """Run a script where SkyPilot is installed, in a home of its own; give what it prints as JSON."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SKYPILOT")}
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", "import json\n" + script],
-        env={**kept, **environ},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    return json.loads(done.stdout.strip().splitlines()[-1])
-
-
-@pytest.fixture(scope="module")
-def package():
-    """What the pinned package says about itself; one import for all who ask."""
-    return pinned(
-        "import sky\n"
-        "from sky.jobs.state import ManagedJobStatus\n"
-        "from sky.schemas.api.responses import ManagedJobRecord\n"
-        "from sky.server import constants\n"
-        "statuses = {s.value: [s.is_terminal(), s.is_failed()] for s in ManagedJobStatus}\n"
-        "versions = [sky.__version__, constants.API_VERSION]\n"
-        "headers = [constants.API_VERSION_HEADER, constants.VERSION_HEADER]\n"
-        "fields = list(ManagedJobRecord.model_fields)\n"
-        "print(json.dumps(dict(statuses=statuses, versions=versions, headers=headers, fields=fields)))"
-    )
-
-
-def test_the_versions_that_are_sent_are_those_of_the_pinned_package(package):
-    assert package["versions"] == [VERSION, API_VERSION]
-    assert set(package["headers"]) <= set(request_headers(Endpoint(url="http://x")))
-
-
-def test_every_field_is_one_of_skypilots_record(package):
-    assert set(FIELDS) <= set(package["fields"])
-
-
-def test_the_statuses_are_skypilots(package):
-    ours = {known.status: [known.is_terminal, known.is_failed] for known in STATUSES}
-    assert ours == package["statuses"]
-
-
-CONFIGS = [
-    ("", "", {}),
-    (
-        "api_server: {endpoint: http://user:1, service_account_token: sky_a}\n",
-        "api_server: {endpoint: http://p:2}\n",
-        {},
-    ),
-    ("api_server: {endpoint: http://user:1}\n", "", {"SKYPILOT_API_SERVER_ENDPOINT": "http://env:3"}),
-    ("", "", {"SKYPILOT_API_SERVER_LOCAL_PORT": "5"}),
-    (
-        "",
-        "",
-        {"SKYPILOT_SERVICE_ACCOUNT_TOKEN": "sky_b", "SKYPILOT_USER_ID": "abc123", "SKYPILOT_USER": "ada"},
-    ),
-]
-
-
-@pytest.mark.parametrize(("user", "project", "environ"), CONFIGS)
-def test_the_server_is_found_where_the_sdk_finds_it(tmp_path, monkeypatch, user, project, environ):
-    (tmp_path / ".sky").mkdir()
-    (tmp_path / ".sky/config.yaml").write_text(user)
-    (tmp_path / ".sky/user_hash").write_text("fcd1e5cf")
-    (tmp_path / ".sky.yaml").write_text(project)
-    monkeypatch.chdir(tmp_path)
-    for name in os.environ:
-        if name.startswith("SKYPILOT"):
-            monkeypatch.delenv(name)
-    for name, value in {"HOME": str(tmp_path), **environ}.items():
-        monkeypatch.setenv(name, value)
-    script = (
-        "from sky.server import common; from sky.client import service_account_auth as auth\n"
-        "from sky.utils import common_utils as u\n"
-        "print(json.dumps([common.get_server_url(), auth.get_service_account_headers(),"
-        " u.get_user_hash(), u.get_local_user_name()]))"
-    )
-    endpoint = find_endpoint()
-    ours = [endpoint.url, endpoint.headers, *endpoint.identity.values()]
-    assert ours == pinned(script, HOME=str(tmp_path), **environ)
