@@ -53,7 +53,8 @@ def envs_of(experiment: "Experiment | Manifest", condition: "Condition | Entry")
         experiment.env_names.get(name, name.upper()): level_text(level)
         for name, level in condition.factors.items()
     }
-    return {**experiment.fixed, **factors, **condition.envs}
+    every = {**experiment.fixed, **factors, **condition.envs}
+    return {name: value for name, value in every.items() if value is not None}
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,8 +126,11 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     expected_minutes: float | None = None
     resources: dict[str, Any] = {}
     """Resources that differ from the task YAML's (``overrides`` in the config); shared, never changed."""
-    envs: dict[str, str] = {}
-    """Its own environment variables, in addition to ``fixed`` and its factors; shared, never changed."""
+    envs: dict[str, str | None] = {}
+    """Its own environment variables, in addition to ``fixed`` and its factors; shared, never changed.
+
+    None = not set, although ``fixed`` sets it.
+    """
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +149,16 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """The environment variable that carries a factor, by factor."""
     fixed: dict[str, str] = {}
     """Environment variables of every job."""
+    defaults: dict[str, str] = {}
+    """What the config leaves out and the study's launcher sets by default, by key."""
+    study_keys: dict[str, Any] = {}
+    """Keys of a config in the study's form that fmon has no use for, with their values."""
+    undeclared: list[str] = []
+    """Variables that the program reads although the task does not declare them."""
+    region_config: str | None = None
+    """Name of a file of regions."""
+    region_file: str | None = None
+    """Its path; None = it does not exist."""
     docker_image: str | None = None
     patterns: list[Pattern] = []
     verify: Verify = Verify()
@@ -175,7 +189,7 @@ class Entry(msgspec.Struct, kw_only=True):
     factors: dict[str, Level]
     job_name: str
     expected_minutes: float | None = None
-    envs: dict[str, str] = {}
+    envs: dict[str, str | None] = {}
     """As in ``Condition``."""
     job_id: JobId | None = None
     relaunch_batch: Count = 0

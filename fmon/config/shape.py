@@ -1,8 +1,9 @@
 """The keys of a config and the type of each."""
 
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from fmon.config.source import Loc, Source
@@ -14,7 +15,8 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """A finite number, not negative."""
 Ratio = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
-Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+Variable = Annotated[str, Field(pattern=f"^{VARIABLE}$")]
 """A valid name of an environment variable."""
 
 
@@ -25,8 +27,13 @@ def _scalar(value: Any) -> Any:
     raise ValueError(message)
 
 
+def _optional_scalar(value: Any) -> Any:
+    return None if value is None else _scalar(value)
+
+
 Scalar = Annotated[Any, AfterValidator(_scalar)]
 """Text, a number or true/false; a union would report one error for each of its types."""
+OptionalScalar = Annotated[Any, AfterValidator(_optional_scalar)]
 
 
 class _Keys(BaseModel):
@@ -96,15 +103,34 @@ class PatternKeys(_Keys):
     veto: Text | None = None
 
 
-class FlatKeys(_Keys):
-    """All keys of the flat form."""
+class EnvKeys(_Keys):
+    """The variable of a key of the config, and its value if the config lacks the key."""
+
+    name: Variable
+    default: Any = None
+
+
+def _variable(value: Any) -> EnvKeys | None:
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        return EnvKeys.model_validate(value)
+    if isinstance(value, str) and re.fullmatch(VARIABLE, value):
+        return EnvKeys(name=value)
+    message = "it must be the name of a variable, or {name: VARIABLE, default: VALUE}"
+    raise ValueError(message)
+
+
+class ConfigKeys(_Keys):
+    """All keys of fmon's form."""
 
     experiment_name: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,100}$")]
-    skypilot_yaml: Text
+    skypilot_yaml: Text | None = None
     factors: dict[Any, Any]
+    inner_factors: dict[Any, Any] = {}
     exclude: list[dict[Any, Any]] = []
     baselines: list[dict[Any, Any]] = []
-    envs: dict[str, Variable] = {}
+    envs: dict[str, Annotated[EnvKeys | None, BeforeValidator(_variable)]] = {}
     overrides: dict[str, dict[Scalar, OverrideKeys]] = {}
     fixed: dict[Variable, Scalar] = {}
     expect: ExpectKeys = ExpectKeys()
@@ -112,6 +138,8 @@ class FlatKeys(_Keys):
     prices: dict[Text, PriceKeys] = {}
     job_name: Text | None = None
     docker_image: Text | None = None
+    region_config: Text | None = None
+    undeclared: list[Variable] = []
     verify: VerifyKeys = VerifyKeys()
     kill_switch: Literal["alert", "act"] = "alert"
     max_failed_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -120,48 +148,36 @@ class FlatKeys(_Keys):
 
 
 class BaselineKeys(_Keys):
-    """The keys of a baseline apart from its factor levels."""
+    """The keys of a baseline apart from its factor levels; an empty value unsets a variable or resource."""
 
-    envs: dict[Variable, Scalar] = {}
+    envs: dict[Variable, OptionalScalar] = {}
     resources: dict[str, Any] = {}
     job_name: Text | None = None
 
 
-class ZeroShotKeys(_Keys):
-    """A baseline of the layered form: one condition per fold."""
+class ZeroShotKeys(BaseModel):
+    """A baseline of the study's form: one condition per fold."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     model: Text
-    strategy: Text | None = None
     folds: Annotated[int, Field(ge=1)] | None = None
-    dataset: Any = "minivess"
+    dataset: Any = None
 
 
-class InfrastructureKeys(_Keys):
-    """How the study's own script launched; fmon reads the task YAML only."""
+class StudyKeys(BaseModel):
+    """The keys of the study's form that fmon reads; the file may have any others."""
 
-    skypilot_yaml: Text
-    cloud_config: Any = None
-    region_config: Any = None
-    max_wait_hours: Any = None
-    retry_interval_seconds: Any = None
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
-
-class LayeredKeys(FlatKeys):
-    """All keys of the layered form: the study's, and those of the flat form."""
-
-    skypilot_yaml: Text | None = None  # type: ignore[assignment]  # infrastructure has it
-    factors: dict[str, dict[Any, Any]]
+    factors: dict[Any, Any]
+    fixed: dict[str, Any] = {}
     zero_shot_baselines: list[ZeroShotKeys] = []
     model_overrides: dict[Scalar, dict[str, Scalar]] = {}
-    mlflow: dict[str, Any] = {}  # type: ignore[assignment]  # training_experiment instead of experiment
-    infrastructure: InfrastructureKeys
-    description: Any = None
-    debug: Any = None
-    splits_file: Any = None
-    biostatistics: Any = None
-    post_training: Any = None
-    external_test: Any = None
-    flows: Any = None
+    mlflow: dict[str, Any] = {}
+    infrastructure: dict[str, Any] = {}
+    baselines: list[dict[Any, Any]] = []
+    envs: dict[str, Any] = {}
 
 
 Keys = TypeVar("Keys", bound=BaseModel)
@@ -173,15 +189,13 @@ _KEYS_OF: dict[str, type[BaseModel]] = {
     "overrides": OverrideKeys,
     "verify": VerifyKeys,
     "mlflow": MlflowKeys,
-    "zero_shot_baselines": ZeroShotKeys,
-    "infrastructure": InfrastructureKeys,
 }
 _PLANNED = frozenset({"notify", "registry"})
 """Keys that have no effect yet: accepting them would suggest that they work."""
 
 _HINTS = {
     "experiment_name": "lower-case letters, digits and _ only (it becomes part of the experiment's id)",
-    "envs": "envs maps a factor to the name of an environment variable, such as model: MODEL_FAMILY",
+    "envs": "envs maps a factor or a key to the name of an environment variable, such as model: MODEL_FAMILY",
     "prices": "write prices as {L4: {spot: 0.22, on_demand: 0.70}} [USD/h]",
     "limits.accelerators": "write a list such as [L4]",
     "factors": "write factors as {name: [level, level]}",
@@ -217,7 +231,7 @@ def _fault(error: ErrorDetails, kind: type[BaseModel], source: Source, at: Loc) 
     loc = (*at, *inner)
     name = source.name(*loc)
     if error["type"] == "extra_forbidden":
-        if inner[0] in _PLANNED and issubclass(kind, FlatKeys):
+        if inner[0] in _PLANNED and issubclass(kind, ConfigKeys):
             return source.fault(f"key {name!r} is not supported yet; remove it", *loc)
         keys = _KEYS_OF[str(inner[0])] if len(inner) > 1 else kind
         return source.fault(f"unknown key {name!r}; {nearest(inner[-1], keys.model_fields)}", *loc)

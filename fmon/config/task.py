@@ -88,6 +88,12 @@ def _unset(documents: list[dict[str, Any]], kind: str) -> list[str]:
     )
 
 
+def cloud_of(resources: Mapping[str, Any]) -> str | None:
+    """Return the cloud that a task's resources name, in lower case."""
+    named = resources.get("cloud") or str(resources.get("infra") or "").partition("/")[0]
+    return str(named).lower() or None
+
+
 def images_of(task: Task) -> list[str]:
     """List the task's images as written: ``docker:registry/x:tag`` or a VM image."""
     found = [

@@ -1,0 +1,77 @@
+"""Read a file of regions, and give a task the machines of these regions in the file's order."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fmon.config.shape import shown
+from fmon.config.source import Source, read_source
+from fmon.config.task import Task, cloud_of
+
+DEFAULT_CLOUD = "gcp"
+"""The cloud of a task that names none, as in the study's launcher."""
+
+
+def with_regions(task: Task, path: Path) -> Task:
+    """Return the task with ``ordered``: one machine per accelerator and region, instead of ``accelerators``.
+
+    Parameters
+    ----------
+    task
+        The task; the cloud that it names chooses the part of the file.
+    path
+        The file: ``regions: {CLOUD: {ACCELERATOR: [{region: NAME}, ...]}}``.
+
+    Raises
+    ------
+    ConfigError
+        The file is not of this form, or has no regions of the task's cloud.
+    """
+    source = read_source(path)
+    documents = [_with_ordered(document, source) for document in task.documents]
+    resources = [each["resources"] for each in documents if isinstance(each.get("resources"), dict)]
+    return replace(task, documents=documents, resources=resources)
+
+
+def _with_ordered(document: dict[str, Any], source: Source) -> dict[str, Any]:
+    resources = document.get("resources")
+    if not isinstance(resources, dict):
+        return document
+    kept = {
+        key: value for key, value in resources.items() if key not in ("accelerators", "any_of", "ordered")
+    }
+    return {
+        **document,
+        "resources": {**kept, "ordered": _ordered(source, cloud_of(resources) or DEFAULT_CLOUD)},
+    }
+
+
+def _ordered(source: Source, cloud: str) -> list[dict[str, str]]:
+    """List the machines of a cloud in the file's order."""
+    clouds = _mapping(source, "regions")
+    if cloud not in clouds:
+        message = (
+            f"there are no regions of {cloud}, the cloud of the task; it has {', '.join(map(str, clouds))}"
+        )
+        raise source.fault(message, "regions")
+    found: list[dict[str, str]] = []
+    for accelerator, regions in _mapping(source, "regions", cloud).items():
+        for place, region in enumerate(regions if isinstance(regions, list) else [regions]):
+            name = region.get("region") if isinstance(region, dict) else None
+            if not isinstance(name, str):
+                message = f"a region is {shown(region)}; write it as {{region: NAME}}"
+                raise source.fault(message, "regions", cloud, accelerator, place)
+            found.append({"accelerators": f"{accelerator}:1", "region": name})
+    return found
+
+
+def _mapping(source: Source, *loc: Any) -> dict[Any, Any]:
+    value: Any = source.value
+    for step in loc:
+        value = value.get(step)
+    if not isinstance(value, dict) or not value:
+        message = (
+            f"{'.'.join(loc)} is {shown(value)}; write it as {{CLOUD: {{ACCELERATOR: [{{region: NAME}}]}}}}"
+        )
+        raise source.fault(message, *loc)
+    return value
