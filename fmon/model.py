@@ -151,6 +151,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """Environment variables of every job."""
     defaults: dict[str, str] = {}
     """What the config leaves out and the study's launcher sets by default, by key."""
+    task: str | None = None
+    """Absolute path given with ``--task``; None = the config names it."""
     study_keys: dict[str, Any] = {}
     """Keys of a config in the study's form that fmon has no use for, with their values."""
     undeclared: list[str] = []
@@ -216,6 +218,14 @@ class Manifest(msgspec.Struct, kw_only=True):
     factors: dict[str, list[Level]]
     inner_factors: dict[str, list[Level]] = msgspec.field(default_factory=dict)
     skypilot_yaml: str
+    task: str | None = None
+    """Absolute path given with ``--task``; None = the config names it."""
+    study_keys: dict[str, Any] = msgspec.field(default_factory=dict)
+    """As in ``Experiment``."""
+    env_file: str | None = None
+    """Absolute path of ``--env-file``, read anew for each launch."""
+    env_file_names: list[str] = msgspec.field(default_factory=list)
+    """Names of its variables; their values are never stored."""
     docker_image: str | None = None
     docker_digest: str | None = None
     env_names: dict[str, str] = msgspec.field(default_factory=dict)

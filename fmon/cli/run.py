@@ -12,12 +12,14 @@ from fmon.cli.options import (
     By,
     Config,
     Data,
+    EnvFile,
     Interval,
     MaxConditions,
     OutDir,
     Output,
     OverBudget,
     Rows,
+    TaskFile,
     now,
 )
 from fmon.cli.poll import DEFAULT_DATA
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 def run(
     config: Config,
     *,
+    task: TaskFile = None,
+    env_file: EnvFile = None,
     over_budget: OverBudget = False,
     allow_bare_vm: AllowBareVm = False,
     by: By = None,
@@ -49,6 +53,8 @@ def run(
         launched = run_launch(
             config,
             data,
+            task=task,
+            env_file=env_file,
             by=by,
             yes=True,
             over_budget=over_budget,

@@ -72,6 +72,7 @@ def load_experiment(
         env_names=variables.of_factor,
         fixed={**variables.fixed, **texts(keys.fixed)},
         defaults={**variables.defaults, **(study.defaults if study else {})},
+        task=None if task is None else str(task.absolute()),
         study_keys=study.unused if study else {},
         undeclared=keys.undeclared,
         docker_image=keys.docker_image,

@@ -1,15 +1,21 @@
 """Read a file of regions, and give a task the machines of these regions in the file's order."""
 
+from __future__ import annotations
+
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fmon.config.shape import shown
 from fmon.config.source import Source, read_source
-from fmon.config.task import Task, cloud_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fmon.config.task import Task
 
 DEFAULT_CLOUD = "gcp"
 """The cloud of a task that names none, as in the study's launcher."""
+REPLACED = ("accelerators", "any_of", "ordered")
 
 
 def with_regions(task: Task, path: Path) -> Task:
@@ -37,22 +43,22 @@ def _with_ordered(document: dict[str, Any], source: Source) -> dict[str, Any]:
     resources = document.get("resources")
     if not isinstance(resources, dict):
         return document
-    kept = {
-        key: value for key, value in resources.items() if key not in ("accelerators", "any_of", "ordered")
-    }
-    return {
-        **document,
-        "resources": {**kept, "ordered": _ordered(source, cloud_of(resources) or DEFAULT_CLOUD)},
-    }
+    kept = {key: value for key, value in resources.items() if key not in REPLACED}
+    return {**document, "resources": {**kept, "ordered": _ordered(source, _cloud(resources))}}
+
+
+def _cloud(resources: dict[str, Any]) -> str:
+    """Return the cloud that a task's resources name, in lower case."""
+    named = resources.get("cloud") or str(resources.get("infra") or "").partition("/")[0]
+    return str(named or DEFAULT_CLOUD).lower()
 
 
 def _ordered(source: Source, cloud: str) -> list[dict[str, str]]:
     """List the machines of a cloud in the file's order."""
     clouds = _mapping(source, "regions")
     if cloud not in clouds:
-        message = (
-            f"there are no regions of {cloud}, the cloud of the task; it has {', '.join(map(str, clouds))}"
-        )
+        known = ", ".join(map(str, clouds))
+        message = f"there are no regions of {cloud}, the cloud of the task; the file has those of {known}"
         raise source.fault(message, "regions")
     found: list[dict[str, str]] = []
     for accelerator, regions in _mapping(source, "regions", cloud).items():
@@ -65,13 +71,11 @@ def _ordered(source: Source, cloud: str) -> list[dict[str, str]]:
     return found
 
 
-def _mapping(source: Source, *loc: Any) -> dict[Any, Any]:
+def _mapping(source: Source, *loc: str) -> dict[Any, Any]:
     value: Any = source.value
     for step in loc:
         value = value.get(step)
     if not isinstance(value, dict) or not value:
-        message = (
-            f"{'.'.join(loc)} is {shown(value)}; write it as {{CLOUD: {{ACCELERATOR: [{{region: NAME}}]}}}}"
-        )
+        message = f"{'.'.join(loc)} is {shown(value)}; write {{CLOUD: {{ACCELERATOR: [{{region: NAME}}]}}}}"
         raise source.fault(message, *loc)
     return value

@@ -63,6 +63,10 @@ class LaunchOptions:
     ----------
     by
         Person to record in the audit.
+    task
+        The task YAML, if it is not the config's own.
+    env_file
+        File of variables that every job gets.
     is_dry
         Show what would be launched, and change nothing.
     allow_bare_vm
@@ -76,6 +80,8 @@ class LaunchOptions:
     """
 
     by: str
+    task: Path | None = None
+    env_file: Path | None = None
     is_dry: bool = False
     allow_bare_vm: bool = False
     is_over_budget_allowed: bool = False

@@ -17,6 +17,7 @@ from fmon.config import load_experiment
 from fmon.config.task import image_of, read_task
 from fmon.events import LaunchEvent
 from fmon.launch.dispatch import LaunchKey, dispatch, exclusive
+from fmon.launch.environment import environment_of, record_environment
 from fmon.launch.estimate import cost_of, estimate
 from fmon.launch.job_yaml import JobWriter, job_envs
 from fmon.launch.outcome import Launched
@@ -45,8 +46,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fmon.launch.arguments import LaunchDependencies, LaunchOptions
+    from fmon.launch.check import Check
     from fmon.launch.estimate import Estimate
-    from fmon.launch.preflight import Check
     from fmon.model import Condition, Experiment, Manifest, Record
     from fmon.sky.submit.submitter import Submitter
 
@@ -169,7 +170,7 @@ def prepare(
     Parameters and errors are those of ``launch``. Reading the jobs of an experiment that is continued is
     a poll, and stored, except in a dry run.
     """
-    experiment = load_experiment(path, max_conditions=max_conditions)
+    experiment = load_experiment(path, task=options.task, max_conditions=max_conditions)
     refuse_job_names(experiment)
     task = read_task(experiment)
     refuse_bare_vm(experiment, task, is_allowed=options.allow_bare_vm)
@@ -180,7 +181,8 @@ def prepare(
         store, manifest, is_new, records = _experiment(data, experiment, dependencies, is_dry=options.is_dry)
         without = {entry.condition for entry in manifest.jobs if entry.job_id is None}
         missing = [each for each in experiment.conditions if each.condition_id in without]
-        writer = JobWriter(task, experiment, store.experiment_id, dependencies.environ)
+        environment = environment_of(manifest, options.env_file, dependencies.environ)
+        writer = JobWriter(task, experiment, store.experiment_id, environment)
         passed = None
         if missing:
             refuse_open_jobs(manifest, records)
@@ -275,7 +277,7 @@ def _check(
         writer.task,
         found,
         parse=lambda _: parse_kinds(submitter.parse, writer, experiment.conditions, cycle=0),
-        environ=dependencies.environ,
+        environment=writer.environment,
         folder=dependencies.folder,
     )
     refuse_failed(results)
@@ -335,5 +337,6 @@ def _write(prepared: Prepared, passed: Passed) -> None:
             extend(manifest, prepared.manifest)
         manifest.limits, manifest.prices = experiment.limits, {**manifest.prices, **passed.found.prices}
         manifest.docker_image, manifest.docker_digest = passed.image, passed.digest
+        record_environment(manifest, prepared.writer.environment)
         manifest.total_estimated_cost = passed.found.cost_usd
         write_manifest(store, manifest)

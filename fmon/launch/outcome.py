@@ -9,7 +9,7 @@ from fmon.errors import LaunchError, QueueError
 from fmon.text import counted, listed
 
 if TYPE_CHECKING:
-    from fmon.launch.preflight import Check
+    from fmon.launch.check import Check
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,8 +54,8 @@ def typed_launch(task: Task, condition: Condition, envs: Mapping[str, str]) -> s
     for name, value in envs.items():
         words += ["--env", f"{name}={value}"]
     # Without a value the option uses that of the shell, so the command contains no secret.
-    words += _by_name("--env", [name for name in task.unset if name not in envs])
-    words += _by_name("--secret", task.unset_secrets)
+    words += _by_name("--env", [name for name in task.without_value("envs") if name not in envs])
+    words += _by_name("--secret", task.without_value("secrets"))
     command = shlex.join([*words, str(task.path)])
     return f"{command}  # resources {other} are set in a copy of the YAML" if other else command
 

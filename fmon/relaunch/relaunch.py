@@ -20,6 +20,7 @@ from fmon.errors import ConfigError, RuleError
 from fmon.events import CycleAuthorizedEvent, RelaunchEvent
 from fmon.fix.chain import measure, run_command
 from fmon.launch.dispatch import DispatchOutcome, LaunchKey, dispatch, exclusive
+from fmon.launch.environment import environment_of
 from fmon.launch.estimate import cost_of
 from fmon.launch.job_yaml import JobWriter
 from fmon.launch.preflight import checks, parse_kinds
@@ -48,6 +49,7 @@ from fmon.warehouse.selection import select_current
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     import duckdb
 
@@ -93,6 +95,8 @@ class RelaunchOptions:
     ----------
     by
         Person to record in the audit.
+    env_file
+        File of variables that every job gets; None = that of the launch.
     selections
         Conditions to relaunch; empty = all candidates.
     include_cancelled
@@ -106,6 +110,7 @@ class RelaunchOptions:
     """
 
     by: str
+    env_file: Path | None = None
     selections: tuple[str, ...] = ()
     include_cancelled: bool = False
     authorization: Authorization | None = None
@@ -166,6 +171,7 @@ def relaunch(
     if not agree(plan):
         return Relaunched(plan=plan, is_replay=manifest.is_replay)
     is_over_budget = _confirm_budget(manifest, plan, options)
+    environment = environment_of(manifest, options.env_file, dependencies.environ)
     with (
         exclusive(study.data, manifest.experiment_name) as hold,
         closing(dependencies.open_submitter(hold)) as submitter,
@@ -174,7 +180,7 @@ def relaunch(
             study.store
         )  # read again: another process may have changed it before the lock
         _refuse_if_changed(stored, plan, options, selected, now=clock.now())
-        writer = JobWriter(plan.task, plan.experiment, plan.experiment_id, dependencies.environ)
+        writer = JobWriter(plan.task, plan.experiment, plan.experiment_id, environment)
         _check(stored.manifest, plan, writer, submitter, dependencies)
         begin(
             stored,
@@ -325,7 +331,7 @@ def _check(
         plan.task,
         found,
         parse=lambda _: parse_kinds(submitter.parse, writer, chosen, cycle=plan.cycle),
-        environ=dependencies.environ,
+        environment=writer.environment,
         folder=dependencies.folder,
     )
     refuse_failed(results)

@@ -40,7 +40,11 @@ skypilot_yaml: train.yaml
 factors: {model: [dynunet, sam3], loss: [dice_ce, dice_ce_cldice]}
 prices: {L4: {spot: 0.22, on_demand: 0.70}}
 """
-TASK = "resources: {image_id: 'docker:x:1', accelerators: L4}\nrun: python train.py\n"
+TASK = """\
+resources: {image_id: 'docker:x:1', accelerators: L4}
+envs: {MODEL: null, LOSS: null}
+run: python train.py
+"""
 CONDITIONS = ("dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice")
 DIGEST = "sha256:" + "a" * 64
 BUG = "Traceback (most recent call last):\n  File \"train.py\", line 3, in <module>\nKeyError: 'lora'\n"
