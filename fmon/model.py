@@ -71,6 +71,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     budget_usd: float | None = None
     max_hourly_usd: float | None = None
     accelerators: list[str] | None = None
+    clouds: list[str] | None = None
+    regions: list[str] | None = None
     pending_minutes: float = 30.0
     starting_minutes: float = 10.0
     overrun_factor: float = 3.0
@@ -163,6 +165,10 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """Its path; None = it does not exist."""
     docker_image: str | None = None
     patterns: list[Pattern] = []
+    preflight: list[str] = []
+    """Commands that must succeed before the first job is launched."""
+    parallel_jobs: int | None = None
+    """Jobs that run at the same time, for the wall-clock estimate (``expect.parallel``)."""
     verify: Verify = Verify()
     kill_switch: Literal["alert", "act"] = "alert"
     max_failed_ratio: Ratio | None = None

@@ -81,6 +81,8 @@ def load_experiment(
         patterns=read_patterns(source, keys.patterns),
         kill_switch=keys.kill_switch,
         max_failed_ratio=keys.max_failed_ratio,
+        preflight=keys.preflight,
+        parallel_jobs=keys.expect.parallel,
         verify=Verify(**keys.verify.model_dump()),
         mlflow=_tracking(source, keys.mlflow),
     )

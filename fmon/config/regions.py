@@ -44,13 +44,23 @@ def _with_ordered(document: dict[str, Any], source: Source) -> dict[str, Any]:
     if not isinstance(resources, dict):
         return document
     kept = {key: value for key, value in resources.items() if key not in REPLACED}
-    return {**document, "resources": {**kept, "ordered": _ordered(source, _cloud(resources))}}
+    return {
+        **document,
+        "resources": {**kept, "ordered": _ordered(source, cloud_of(resources) or DEFAULT_CLOUD)},
+    }
 
 
-def _cloud(resources: dict[str, Any]) -> str:
-    """Return the cloud that a task's resources name, in lower case."""
+def cloud_of(resources: dict[str, Any]) -> str | None:
+    """Return the cloud that resources name, in lower case; None = any."""
     named = resources.get("cloud") or str(resources.get("infra") or "").partition("/")[0]
-    return str(named or DEFAULT_CLOUD).lower()
+    return None if named in ("", "*") else str(named).lower()
+
+
+def region_of(resources: dict[str, Any]) -> str | None:
+    """Return the region that resources name; None = any."""
+    parts = [*str(resources.get("infra") or "").split("/"), "", ""]
+    named = resources.get("region") or parts[1]
+    return None if named in ("", "*") else str(named)
 
 
 def _ordered(source: Source, cloud: str) -> list[dict[str, str]]:

@@ -36,6 +36,9 @@ Scalar = Annotated[Any, AfterValidator(_scalar)]
 OptionalScalar = Annotated[Any, AfterValidator(_optional_scalar)]
 
 
+Names = Annotated[list[Text], Field(min_length=1)]
+
+
 class _Keys(BaseModel):
     """A mapping in the config: only known keys, YAML's own types, no conversion."""
 
@@ -46,6 +49,7 @@ class ExpectKeys(_Keys):
     """Expected run time of a job [minutes], in general and by factor level."""
 
     minutes: Ratio | None = None
+    parallel: Annotated[int, Field(ge=1)] | None = None
     by: dict[str, dict[Scalar, Ratio]] = {}
 
 
@@ -54,7 +58,9 @@ class LimitsKeys(_Keys):
 
     budget_usd: Amount | None = None
     max_hourly_usd: Amount | None = None
-    accelerators: Annotated[list[Text], Field(min_length=1)] | None = None
+    accelerators: Names | None = None
+    clouds: Names | None = None
+    regions: Names | None = None
     pending_minutes: Amount = 30
     starting_minutes: Amount = 10
     overrun_factor: Ratio = 3
@@ -140,6 +146,7 @@ class ConfigKeys(_Keys):
     docker_image: Text | None = None
     region_config: Text | None = None
     undeclared: list[Variable] = []
+    preflight: list[Text] = []
     verify: VerifyKeys = VerifyKeys()
     kill_switch: Literal["alert", "act"] = "alert"
     max_failed_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -198,6 +205,9 @@ _HINTS = {
     "envs": "envs maps a factor or a key to the name of an environment variable, such as model: MODEL_FAMILY",
     "prices": "write prices as {L4: {spot: 0.22, on_demand: 0.70}} [USD/h]",
     "limits.accelerators": "write a list such as [L4]",
+    "limits.clouds": "write a list such as [gcp]",
+    "limits.regions": "write a list such as [us-central1]",
+    "preflight": "write a list of commands such as [make check-data]",
     "factors": "write factors as {name: [level, level]}",
 }
 

@@ -116,7 +116,7 @@ def images_of(task: Task) -> list[str]:
     found = [
         option["image_id"]
         for each in task.resources
-        for option in _options(each, {})
+        for option in options_of(each, {})
         if option.get("image_id") is not None
     ]
     flat = (image for each in found for image in (each.values() if isinstance(each, dict) else [each]))
@@ -129,7 +129,7 @@ def image_of(experiment: Experiment, task: Task) -> str | None:
     return experiment.docker_image or next(iter(images), None)
 
 
-def _options(resources: dict[str, Any], changes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def options_of(resources: dict[str, Any], changes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the resources a task may use: each option of ``any_of`` or ``ordered`` over the common part."""
     common = {key: value for key, value in resources.items() if key not in ("any_of", "ordered")}
     choices = resources.get("any_of") or resources.get("ordered")

@@ -5,16 +5,14 @@ Used by ``fix verify``, and again by ``relaunch``, which does not trust an earli
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from fmon.clients.git import commits_after, has_changed, project_folder, text_at, uncommitted
 from fmon.clients.registry import digest_of, parse_reference
+from fmon.clients.shell import run_command
 from fmon.config.task import images_of
 from fmon.errors import RegistryError
 from fmon.launch.preflight import image_check
@@ -26,39 +24,18 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from fmon.clients.shell import Ran
     from fmon.config.task import Task
     from fmon.model import Experiment
     from fmon.study import Study
 
-KILLED = 128
-"""Added to the signal's number if a command was killed, as in shells."""
-
-
-JOB_KEYS = frozenset({"baselines", "docker_image", "envs", "fixed", "model_overrides", "overrides"})
+JOB_KEYS = frozenset(
+    {
+        *("base", "baselines", "docker_image", "envs", "fixed", "overrides", "region_config"),
+        *("infrastructure", "model_overrides", "post_training", "zero_shot_baselines"),
+    }
+)
 """Keys of a config that change the jobs, not how they are monitored."""
-
-
-class Ran(NamedTuple):
-    """A user's command that has ended."""
-
-    step: str
-    command: str
-    exit_status: int
-    duration_s: float
-
-
-def run_command(step: str, command: str, *, folder: Path) -> Ran:
-    """Run one of the config's ``verify`` commands in the project's folder, its output live on stderr.
-
-    It uses the shell on purpose: the user wrote the command line into their own config, with pipes and
-    variables; nothing from a job, a log or the queue is ever inserted.
-    """
-    started = time.monotonic()
-    done = subprocess.run(
-        command, shell=True, cwd=folder, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False
-    )
-    status = done.returncode if done.returncode >= 0 else KILLED - done.returncode
-    return Ran(step, command, status, round(time.monotonic() - started, 3))
 
 
 def measure(

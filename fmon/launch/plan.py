@@ -9,6 +9,7 @@ import math
 import os
 from dataclasses import dataclass
 from functools import partial
+from heapq import heapreplace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,11 @@ class Cost:
         Expected hours x price, over the conditions for which both are known; None = for none.
     expected_h
         Sum of the expected run times [h]; None = the config has none.
+    wall_clock_h
+        Time until the last job ends if ``parallel_jobs`` run at the same time, without waiting for
+        machines [h]; None = unknown.
+    parallel_jobs
+        ``expect.parallel``; None = all at the same time.
     price_sources
         Sources of the prices.
     unpriced_count
@@ -72,6 +78,8 @@ class Cost:
 
     estimated_usd: float | None
     expected_h: float | None
+    wall_clock_h: float | None
+    parallel_jobs: int | None
     price_sources: list[str]
     unpriced_count: int
 
@@ -186,6 +194,8 @@ def plan(
         cost=Cost(
             estimated_usd=found.cost_usd,
             expected_h=found.expected_h,
+            wall_clock_h=_wall_clock_h(experiment),
+            parallel_jobs=experiment.parallel_jobs,
             price_sources=found.sources,
             unpriced_count=len(found.unpriced),
         ),
@@ -212,6 +222,18 @@ def _counts(experiment: Experiment) -> Counts:
         baseline=kinds.count("baseline"),
         inner=kinds.count("grid") * inner if experiment.inner_factors else 0,
     )
+
+
+def _wall_clock_h(experiment: Experiment) -> float | None:
+    """Return the time until the last job ends [h]: jobs start in their order, each when another one ends."""
+    minutes = [each.expected_minutes for each in experiment.conditions]
+    known = [each for each in minutes if each is not None]
+    if not known or len(known) < len(minutes):
+        return None
+    free_at = [0.0] * min(experiment.parallel_jobs or len(known), len(known))
+    for each in known:
+        heapreplace(free_at, free_at[0] + each)
+    return max(free_at) / 60
 
 
 def _planned(experiment: Experiment, task: Task, found: Estimate) -> Iterator[PlannedCondition]:

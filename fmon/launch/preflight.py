@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fmon.config.task import images_of
 from fmon.errors import QueueError
 from fmon.launch.check import Check
+from fmon.launch.placement import placement_checks
 from fmon.launch.variables import variable_checks
 from fmon.model import Condition, Experiment, Limits
 from fmon.text import counted, listed
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from fmon.launch.job_yaml import JobWriter
     from fmon.model import Condition, Experiment, Limits
 
+DEFAULT_BUDGET_USD = 20.0
+"""Without ``limits.budget_usd``, a higher estimate needs a person's consent [USD]."""
 SKYPILOT_COULD_NOT_RUN = {"Timeout", "WorkerFailed", "ImportError", "ModuleNotFoundError", "KeyError"}
 """Errors of SkyPilot that say nothing about the task YAML."""
 
@@ -81,6 +84,7 @@ def checks(
         *variable_checks(experiment, task, environment),
         _files_check(task, folder),
         *_region_check(experiment),
+        *placement_checks(task, experiment.conditions, experiment.limits),
         accelerator_check(found.accelerators, experiment.limits),
         _price_check(found),
         _hourly_check(found, experiment.limits),
@@ -163,8 +167,12 @@ def _hourly_check(found: Estimate, limits: Limits) -> Check:
 def budget_check(found: Estimate, limits: Limits) -> Check:
     """Compare an estimate with the budget."""
     budget, cost = limits.budget_usd, found.cost_usd
-    if budget is None:
+    if budget is None and (cost is None or cost <= DEFAULT_BUDGET_USD):
         return Check("budget", "ok", "limits.budget_usd is not set")
+    if budget is None:
+        ask = f"launch asks above {DEFAULT_BUDGET_USD:g} USD"
+        sentence = f"about {cost:.2f} USD, and limits.budget_usd is not set: {ask}"
+        return Check("budget", "warn", sentence)
     without = f" ({len(found.unpriced)} conditions not included)" if found.unpriced else ""
     if cost is None:
         sentence = "no estimate to compare with limits.budget_usd; set expect.minutes and a price"

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from fmon.clients.shell import run_command
 from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import failures, unfinished
 from fmon.errors import ConfigError, RuleError
 from fmon.events import CycleAuthorizedEvent, RelaunchEvent
-from fmon.fix.chain import measure, run_command
+from fmon.fix.chain import measure
 from fmon.launch.dispatch import DispatchOutcome, LaunchKey, dispatch, exclusive
 from fmon.launch.environment import environment_of
 from fmon.launch.estimate import cost_of
@@ -53,8 +54,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from fmon.clients.shell import Ran
     from fmon.events import Event
-    from fmon.fix.chain import Ran
     from fmon.launch.arguments import LaunchDependencies
     from fmon.model import Manifest
     from fmon.rules.f3_rebuild_before_relaunch import BuildChain, Link

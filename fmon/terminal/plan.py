@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmon.model import level_text
 from fmon.terminal.lines import Grid, emit, line, segment, terminal_width
-from fmon.text import json_text, money
+from fmon.text import counted, json_text, money
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,12 +88,12 @@ def _conditions(plan: Plan, width: int | None) -> Iterator[Line]:
 
 
 def _counts(counts: Counts) -> str:
-    parts = [f"{counts.condition:,} conditions = {counts.grid:,} grid cells"]
+    parts = [f"{counted(counts.condition, 'condition')} = {counted(counts.grid, 'grid cell')}"]
     if counts.excluded:
         parts.append(f"- {counts.excluded:,} excluded")
     if counts.baseline:
-        parts.append(f"+ {counts.baseline:,} baselines")
-    inner = f"; {counts.inner:,} evaluations inside the jobs" if counts.inner else ""
+        parts.append(f"+ {counted(counts.baseline, 'baseline')}")
+    inner = f"; {counted(counts.inner, 'evaluation')} inside the jobs" if counts.inner else ""
     return " ".join(parts) + inner
 
 
@@ -103,7 +103,14 @@ def _cost(cost: Cost) -> str:
         f" ({cost.unpriced_count:,} conditions without price or expected time)" if cost.unpriced_count else ""
     )
     hours = "" if cost.expected_h is None else f", {cost.expected_h:,.1f} h of run time"
-    return f"{money(cost.estimated_usd)}{without}{hours}{sources}"
+    return f"{money(cost.estimated_usd)}{without}{hours}{_wall_clock(cost)}{sources}"
+
+
+def _wall_clock(cost: Cost) -> str:
+    if cost.wall_clock_h is None:
+        return ""
+    several = f"{cost.parallel_jobs:,} at a time" if cost.parallel_jobs else "all at the same time"
+    return f", {cost.wall_clock_h:,.1f} h of wall clock with {several}"
 
 
 def _levels(levels: list[bool | int | float | str]) -> str:

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fmon.clients.git import project_folder
+from fmon.clients.shell import run_command
 from fmon.errors import ConfigError, RegistryError
-from fmon.fix.chain import measure, run_command
+from fmon.fix.chain import measure
 from fmon.rules.f3_rebuild_before_relaunch import f3_links
 from fmon.study import open_study
 from tests.support.git import commit, git
