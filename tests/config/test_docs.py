@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from fmon.config import load_experiment
-from fmon.config.shape import ExpectKeys, FlatKeys, LayeredKeys, LimitsKeys, MlflowKeys
+from fmon.config.shape import ConfigKeys, ExpectKeys, LimitsKeys, MlflowKeys
 
 TEXT = (Path(__file__).parents[2] / "docs" / "config.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
@@ -22,12 +22,7 @@ def test_an_example_is_a_config(tmp_path, number, count):
 
 
 def test_every_key_stands_in_a_table():
-    keys = {*FlatKeys.model_fields, *LayeredKeys.model_fields} - {
-        "expect",
-        "limits",
-        "infrastructure",
-        "mlflow",
-    }
+    keys = {*ConfigKeys.model_fields, "base"} - {"expect", "limits", "mlflow"}
     keys |= {f"expect.{name}" for name in ExpectKeys.model_fields}
     keys |= {f"limits.{name}" for name in LimitsKeys.model_fields}
     keys |= {f"mlflow.{name}" for name in MlflowKeys.model_fields}

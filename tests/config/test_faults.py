@@ -85,7 +85,7 @@ from fmon.errors import ConfigError
             "factors: {m: [a]}\noverrides: {m: {a: {envs: {A: [1]}}}}",
             ["overrides.m.a.envs.A", "text, a number"],
         ),
-        ("factors: {m: [a]}\nenvs: {n: N}", ["unknown factor 'n'"]),
+        ("factors: {m: [a]}\nenvs: {n: N}", ["envs has n", "neither a factor nor a key", "available: m"]),
         ("factors: {m: [a]}\nenvs: {m: MY-ENV}", ["envs.m", "'MY-ENV'", "environment variable"]),
         ("factors: {m: [a], n: [b]}\nenvs: {m: X, n: X}", ["envs", "X", "factors m and n"]),
         (

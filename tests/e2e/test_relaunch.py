@@ -31,7 +31,7 @@ Done = subprocess.CompletedProcess[str]
 # The node has sixteen H100, so that four jobs run at a time: starting one takes a CPU for a while.
 TASK = """\
 resources: {{infra: slurm/demo, cpus: 1+, accelerators: "H100:4"}}
-envs: {{IMAGE: {image}, BLOCKS: "{blocks}"}}
+envs: {{IMAGE: {image}, BLOCKS: "{blocks}", MODEL: null, LOSS: null}}
 run: |
   echo "model $MODEL, loss $LOSS, image $IMAGE"
   if [ "$MODEL" = sam3 ]; then
@@ -51,7 +51,7 @@ verify:
 """
 INFEASIBLE = """\
 resources: {{infra: slurm/demo, accelerators: "H100:{count}"}}
-envs: {{IMAGE: {image}}}
+envs: {{IMAGE: {image}, FOLD: null}}
 run: "true"
 """
 IN_VAIN = """\
@@ -74,7 +74,7 @@ prices: {{H100: {{on_demand: 2.5}}}}
 """
 PLAIN = """\
 resources: {{infra: slurm/demo, cpus: 1+, accelerators: "H100:4"}}
-envs: {{IMAGE: {image}}}
+envs: {{IMAGE: {image}, FOLD: null}}
 run: echo "fold $FOLD"
 """
 SAM3 = ["sam3-dice", "sam3-cldice"]

@@ -23,7 +23,7 @@ docker_image: localhost:5000/study:v1
 overrides: {model: {sam3: {envs: {BATCH: "2"}}}}
 verify: {tests: "test -f fixed"}
 """
-TASK = "envs: {IMAGE: localhost:5000/study:v1}\nrun: python train.py\n"
+TASK = "envs: {IMAGE: localhost:5000/study:v1, MODEL: null, LOSS: null}\nrun: python train.py\n"
 
 
 class Project:

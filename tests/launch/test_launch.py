@@ -152,7 +152,7 @@ def test_a_dry_run_of_a_partly_launched_experiment_shows_the_rest(sky):
 
 
 def test_a_bare_vm_is_refused(sky):
-    sky.write(task="resources: {accelerators: L4}\nrun: x\n")
+    sky.write(task="resources: {accelerators: L4}\nrun: python train.py $MODEL $LOSS\n")
     with sky.refused(ConfigError, "bare VM.*--allow-bare-vm"):
         sky.launch()
     sky.launch(allow_bare_vm=True)
@@ -160,7 +160,10 @@ def test_a_bare_vm_is_refused(sky):
 
 
 def test_the_config_s_image_is_used_if_the_task_has_none_and_the_audit_says_so(sky):
-    sky.write(CONFIG + "docker_image: registry/y:2\n", "resources: {accelerators: L4}\nrun: x\n")
+    sky.write(
+        CONFIG + "docker_image: registry/y:2\n",
+        "resources: {accelerators: L4}\nrun: python train.py $MODEL $LOSS\n",
+    )
     sky.launch()
     (event,) = sky.events("launch")
     assert (event["image"], event["digest"], event["is_bare_vm"]) == ("registry/y:2", DIGEST, True)

@@ -3,7 +3,7 @@
 import pytest
 
 from fmon.errors import ConfigError, QueueError
-from fmon.launch.plan import plan
+from fmon.launch.plan import Counts, plan
 from fmon.model import Price
 from tests.support.world import write_config
 
@@ -17,9 +17,10 @@ overrides: {model: {sam3: {resources: {use_spot: false}}}}
 expect: {minutes: 30, by: {model: {sam3: 60}}}
 prices: {L4: {spot: 0.22, on_demand: 0.70}}
 """
-TASK = (
-    "resources: {image_id: 'docker:registry/x:tag', accelerators: 'L4:1', use_spot: true}\nrun: python x.py\n"
-)
+TASK = """\
+resources: {image_id: 'docker:registry/x:tag', accelerators: 'L4:1', use_spot: true}
+run: python x.py $MODEL $FOLD
+"""
 
 
 class SkyPilot:
@@ -57,9 +58,7 @@ def results(planned):
 
 def test_the_grid_is_counted(tmp_path):
     planned = made(tmp_path)
-    assert (planned.grid_count, planned.excluded_count, planned.baseline_count) == (6, 1, 1)
-    assert planned.condition_count == 6
-    assert planned.inner_count == 0
+    assert planned.counts == Counts(condition=6, grid=6, excluded=1, baseline=1, inner=0)
     assert planned.factors == {"model": ["dynunet", "sam3"], "fold": [0, 1, 2]}
 
 
@@ -68,22 +67,22 @@ def test_inner_factors_are_counted_over_all_jobs_of_the_grid(tmp_path):
         "experiment_name: layered\nfactors:\n  training: {model: [a, b], fold: [0]}\n"
         "  post: {method: [none, swag], ensemble: [x, y, z]}\ninfrastructure: {skypilot_yaml: train.yaml}\n"
     )
-    assert made(tmp_path, layered).inner_count == 2 * 6
+    assert made(tmp_path, layered).counts.inner == 2 * 6
 
 
 def test_the_estimate_is_expected_hours_times_the_price_of_each_conditions_machine(tmp_path):
     planned = made(tmp_path)
     # 3 dynunet and the baseline: half an hour on spot; 2 sam3: an hour on demand
-    assert planned.expected_h == pytest.approx(4.0)
-    assert planned.cost_usd == pytest.approx(4 * 0.5 * 0.22 + 2 * 1.0 * 0.70)
-    assert planned.price_sources == ["config"]
-    assert planned.unpriced_count == 0
+    assert planned.cost.expected_h == pytest.approx(4.0)
+    assert planned.cost.estimated_usd == pytest.approx(4 * 0.5 * 0.22 + 2 * 1.0 * 0.70)
+    assert planned.cost.price_sources == ["config"]
+    assert planned.cost.unpriced_count == 0
     assert set(results(planned).values()) == {"ok"}
 
 
 def test_several_accelerators_and_nodes_multiply_the_price(tmp_path):
     planned = made(tmp_path, task="resources: {accelerators: {L4: 4}}\nnum_nodes: 2\nrun: x\n")
-    assert planned.cost_usd == pytest.approx(8 * 0.70 * 4.0)
+    assert planned.cost.estimated_usd == pytest.approx(8 * 0.70 * 4.0)
 
 
 def test_with_a_choice_the_most_expensive_machine_counts(tmp_path):
@@ -91,8 +90,8 @@ def test_with_a_choice_the_most_expensive_machine_counts(tmp_path):
         "resources: {any_of: [{accelerators: L4, use_spot: true}, {accelerators: [L4, 'A100:1']}]}\nrun: x\n"
     )
     planned = made(tmp_path, CONFIG.replace("overrides", "#overrides"), task)
-    assert planned.cost_usd == pytest.approx(4.0 * 4.0)
-    assert planned.price_sources == ["catalog"]
+    assert planned.cost.estimated_usd == pytest.approx(4.0 * 4.0)
+    assert planned.cost.price_sources == ["catalog"]
 
 
 def test_only_machines_without_a_price_in_the_config_are_looked_up(tmp_path):
@@ -103,15 +102,19 @@ def test_only_machines_without_a_price_in_the_config_are_looked_up(tmp_path):
 
 def test_an_unknown_price_stays_unknown_and_is_counted(tmp_path):
     planned = made(tmp_path, task=TASK.replace("L4", "T4"))
-    assert planned.cost_usd is None
-    assert planned.unpriced_count == 6
+    assert planned.cost.estimated_usd is None
+    assert planned.cost.unpriced_count == 6
     assert results(planned)["price"] == "warn"
     assert "T4" in next(check.sentence for check in planned.checks if check.name == "price")
 
 
 def test_without_expected_minutes_there_is_no_estimate(tmp_path):
     planned = made(tmp_path, CONFIG.replace("expect:", "#expect:") + "limits: {budget_usd: 5}\n")
-    assert (planned.expected_h, planned.cost_usd, planned.unpriced_count) == (None, None, 6)
+    assert (planned.cost.expected_h, planned.cost.estimated_usd, planned.cost.unpriced_count) == (
+        None,
+        None,
+        6,
+    )
     assert results(planned)["budget"] == "warn"
 
 
@@ -188,7 +191,7 @@ def test_local_files_are_searched_in_the_current_folder(tmp_path, monkeypatch, m
 def test_a_pipeline_with_several_documents_is_read(tmp_path):
     planned = made(tmp_path, task=f"name: pipe\n---\n{TASK}---\nresources: {{accelerators: A100}}\nrun: y\n")
     assert results(planned)["price"] == "ok"
-    assert planned.cost_usd == pytest.approx(4.0 * 4.0)
+    assert planned.cost.estimated_usd == pytest.approx(4.0 * 4.0)
 
 
 @pytest.mark.parametrize(
