@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from fmon.launch.job_yaml import job_envs
-from fmon.relaunch.command import typed_launch
+from fmon.launch.command import typed_launch
 from fmon.text import listed, money
 from fmon.warehouse import column, typed_rows
 
