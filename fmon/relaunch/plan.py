@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec.structs import asdict
 
-from fmon.launch.job_yaml import job_envs
 from fmon.launch.command import typed_launch
+from fmon.launch.job_yaml import job_envs
 from fmon.text import listed, money
 from fmon.warehouse import column, typed_rows
 

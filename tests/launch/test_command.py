@@ -7,8 +7,8 @@ import yaml
 
 from fmon.config import load_experiment
 from fmon.config.task import read_task
-from fmon.launch.job_yaml import job_envs
 from fmon.launch.command import typed_launch
+from fmon.launch.job_yaml import job_envs
 from tests.support.world import write_config
 
 TASK = {
