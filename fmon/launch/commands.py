@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def run_preflight(experiment: Experiment, run: Callable[..., Ran]) -> list[CommandResult]:
-    """Run the commands in their order, in the root of the config's git repository, up to the first that fails.
+    """Run the commands in their order, in the root of the config's repository, up to the first that fails.
 
     Parameters
     ----------
