@@ -172,6 +172,15 @@ class ZeroShotKeys(BaseModel):
     dataset: Any = None
 
 
+class InfrastructureKeys(BaseModel):
+    """The keys of the study's ``infrastructure`` that name files."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    skypilot_yaml: Text | None = None
+    region_config: Text | None = None
+
+
 class StudyKeys(BaseModel):
     """The keys of the study's form that fmon reads; the file may have any others."""
 
@@ -182,7 +191,7 @@ class StudyKeys(BaseModel):
     zero_shot_baselines: list[ZeroShotKeys] = []
     model_overrides: dict[Scalar, dict[str, Scalar]] = {}
     mlflow: dict[str, Any] = {}
-    infrastructure: dict[str, Any] = {}
+    infrastructure: InfrastructureKeys = InfrastructureKeys()
     baselines: list[dict[Any, Any]] = []
     envs: dict[str, Any] = {}
 
@@ -190,6 +199,7 @@ class StudyKeys(BaseModel):
 Keys = TypeVar("Keys", bound=BaseModel)
 
 _KEYS_OF: dict[str, type[BaseModel]] = {
+    "envs": EnvKeys,
     "expect": ExpectKeys,
     "limits": LimitsKeys,
     "prices": PriceKeys,
