@@ -43,12 +43,12 @@ def duration_s(value: str | float) -> float:
     >>> duration_s("90m"), duration_s("7d"), duration_s(0.5)
     (5400.0, 604800.0, 1800.0)
     """
-    found = None
+    seconds = -1.0
     if isinstance(value, str):
         found = _DURATION.fullmatch(value)
+        seconds = float(found["number"]) * _UNITS_S[found["unit"]] if found else seconds
     elif not isinstance(value, bool) and isinstance(value, int | float):
-        found = {"number": value, "unit": "h"}
-    seconds = float(found["number"]) * _UNITS_S[found["unit"]] if found else -1.0
+        seconds = value * _UNITS_S["h"]
     if 0 <= seconds <= MAX_DURATION_S:
         return seconds
     message = "it must be a duration such as 90m, 12h or 7d, or a number of hours, and at most 365d"

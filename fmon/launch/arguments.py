@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from fmon.launch.dispatch import DispatchLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,8 +36,6 @@ class LaunchDependencies:
         Folder that relative paths of the task YAML are relative to.
     clock
         The clock.
-    limits
-        Rates and timeouts of the launches.
     progress
         Called with (number of settled jobs, number of all jobs).
     """
@@ -51,7 +47,6 @@ class LaunchDependencies:
     environ: Mapping[str, str]
     folder: Path
     clock: Clock
-    limits: DispatchLimits = field(default_factory=DispatchLimits)
     progress: Callable[[int, int], None] = lambda settled, total: None
 
 

@@ -19,6 +19,7 @@ from fmon.events import LaunchEvent
 from fmon.launch.dispatch import LaunchKey, dispatch, exclusive
 from fmon.launch.estimate import cost_of, estimate
 from fmon.launch.job_yaml import JobWriter, job_envs
+from fmon.launch.limits import DispatchLimits
 from fmon.launch.outcome import Launched
 from fmon.launch.preflight import checks, image_check, parse_kinds
 from fmon.launch.refusals import (
@@ -255,7 +256,7 @@ def commit(prepared: Prepared, dependencies: LaunchDependencies, options: Launch
         dependencies.queue,
         task_yaml=lambda entry, cycle: prepared.writer.of(conditions[entry.condition], cycle),
         clock=dependencies.clock,
-        limits=dependencies.limits,
+        limits=DispatchLimits.of(experiment.launch),
         progress=dependencies.progress,
     )
     return replace(launched, dispatched=dispatched)
