@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fmon.clock import Clock
+    from fmon.launch.estimate import Estimate
     from fmon.launch.outcome import Launched
     from fmon.sky.prices import Catalog
     from fmon.sky.reader import QueueReader
@@ -68,6 +69,12 @@ class LaunchOptions:
         Called with what would be launched; False = launch nothing.
     confirm
         Asks whether to exceed the budget; None = do not ask.
+    resume
+        Resume only this experiment, as its next round; None = a person's launch.
+    leave_out
+        Conditions of that experiment that are not to be launched.
+    accepted
+        An estimate that may exceed the budget, as may any that is not higher; None = none.
     """
 
     by: str
@@ -76,3 +83,6 @@ class LaunchOptions:
     is_over_budget_allowed: bool = False
     agree: Callable[[Launched], bool] = lambda preview: True
     confirm: Callable[[str], bool] | None = None
+    resume: str | None = None
+    leave_out: frozenset[str] = frozenset()
+    accepted: Estimate | None = None

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fmon.errors import LaunchError, QueueError
+from fmon.model import LaunchLimits
 from fmon.text import counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fmon.launch.estimate import Estimate
     from fmon.launch.preflight import Check
 
 
@@ -111,6 +113,10 @@ class Launched:
         Estimate for the jobs of this launch; None = unknown.
     dispatched
         The outcome of the launches.
+    accepted
+        The estimate that was allowed to exceed the budget; None = it did not exceed it.
+    limits
+        How the config says to submit.
     """
 
     experiment_id: str
@@ -122,6 +128,8 @@ class Launched:
     checks: list[Check] = field(default_factory=list)
     cost_usd: float | None = None
     dispatched: DispatchOutcome = field(default_factory=DispatchOutcome)
+    accepted: Estimate | None = None
+    limits: LaunchLimits = field(default_factory=LaunchLimits)
 
     def sentences(self) -> list[str]:
         """Return what was done, for stderr."""
