@@ -66,6 +66,9 @@ def test_without_quota_for_an_hour_the_watch_submits_all_of_it_then(batch):
     assert HOUR_S < batch.server.now_s < 2.5 * HOUR_S
     assert done.output.count("4 not submitted (ResourcesUnavailableError: no quota for L4), trying") == 1
     assert len(batch.stores) == 1
+    launches = batch.events("launch")  # each round is one in the audit
+    assert [each["condition_count"] for each in launches] == [4] * 4
+    assert len(batch.events("launch_result")) == len(batch.events("launch_intent"))
 
 
 def test_run_submits_the_rest_and_then_concludes(batch):
@@ -76,12 +79,13 @@ def test_run_submits_the_rest_and_then_concludes(batch):
     batch.assert_once()
 
 
-def test_each_round_is_a_launch_in_the_audit(batch):
-    batch.watch()
-    launches = batch.events("launch")
-    assert len(launches) == 1 + 3
-    assert {(each["by"], each["condition_count"]) for each in launches} == {(launches[0]["by"], 4)}
-    assert len(batch.events("launch_result")) == len(batch.events("launch_intent"))
+def test_a_server_that_becomes_unavailable_while_launching_is_asked_again(batch):
+    batch.fate = lambda submission: Fate(is_away=batch.server.now_s < 600 and bool(batch.server.jobs))
+    batch.write(CONFIG + "launch: {parallel: 1}\n")
+    done = batch.watch()
+    assert done.exit_code == 0, done.output
+    assert "3 not submitted (ApiServerConnectionError: nobody listens), trying" in done.output
+    batch.assert_once()
 
 
 def test_without_a_watch_it_is_15_and_the_next_call_submits_the_rest(batch):
