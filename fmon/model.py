@@ -93,6 +93,8 @@ class LaunchLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How often a launch is sent again in one run, and how many refusals in a row end the run."""
     backoff_s: float = 10.0
     """Pause after the first refusal of an overloaded server [s]; it doubles with each in a row."""
+    retry_interval_s: float = 300.0
+    """Time between two attempts to submit what is queued, while fmon watches [s]."""
     give_up_after_s: float = 168 * 3600.0
     """How long ``fmon launch --watch`` and ``fmon run`` go on submitting what is queued [s]."""
 

@@ -107,6 +107,7 @@ class LaunchKeys(_Keys):
     per_minute: Ratio = 60
     retries: Annotated[int, Field(ge=0, le=100)] = 5
     backoff_s: Ratio = 10
+    retry_interval_s: Ratio = 300
     give_up_after: Duration = "168h"
 
 

@@ -133,6 +133,7 @@ class _Rewriter:
         self._baselines()
         self._overrides()
         self._mlflow()
+        self._launch()
         self.flat.pop("fixed", None)
         source = replace(self.source, value=self.flat, origin=self._origin)
         return StudyForm(source=source, unused=self._unused(), defaults=self.defaults)
@@ -265,6 +266,16 @@ class _Rewriter:
         else:
             self.flat.pop("mlflow", None)
 
+    def _launch(self) -> None:
+        """Rewrite for how long, and how often, the study's launcher goes on submitting."""
+        found = {
+            "give_up_after": self.keys.infrastructure.get("max_wait_hours"),
+            "retry_interval_s": self.keys.infrastructure.get("retry_interval_seconds"),
+        }
+        launch = {key: value for key, value in found.items() if value is not None}
+        if launch:
+            self.flat["launch"] = {**launch, **(self.source.value.get("launch") or {})}
+
     def _origin(self, *loc: Any) -> Loc:
         """Map a location in fmon's form to that in the study's file."""
         layer = ("training",) if self.has_layers else ()
@@ -273,6 +284,10 @@ class _Rewriter:
                 return ("factors", self.inner_layers[factor], factor, *rest)
             case ("mlflow", "experiment", *rest) if TRACKED in self.keys.mlflow:
                 return ("mlflow", TRACKED, *rest)
+            case ("launch", "give_up_after"):
+                return ("infrastructure", "max_wait_hours")
+            case ("launch", "retry_interval_s"):
+                return ("infrastructure", "retry_interval_seconds")
             case ("factors", "fold", *_) if "num_folds" in self.keys.fixed:
                 return ("fixed", "num_folds")
             case ("factors", *rest):

@@ -86,9 +86,11 @@ def read_task(experiment: Experiment) -> Task:
     if not documents or not all(isinstance(document, dict) for document in documents):
         message = f"the task YAML {path} contains no task; add at least a run: command"
         raise ConfigError(message)
+    if experiment.region_file:
+        documents = with_regions(documents, Path(experiment.region_file))
     resources = [each["resources"] for each in documents if isinstance(each.get("resources"), dict)]
     nodes = [each["num_nodes"] for each in documents if type(each.get("num_nodes")) is int]
-    task = Task(
+    return Task(
         path=path,
         text=text,
         documents=documents,
@@ -96,7 +98,6 @@ def read_task(experiment: Experiment) -> Task:
         node_count=max(nodes, default=1),
         declared=list(_declared(documents)),
     )
-    return with_regions(task, Path(experiment.region_file)) if experiment.region_file else task
 
 
 def _declared(documents: list[dict[str, Any]]) -> Iterator[tuple[str, str, Any]]:
