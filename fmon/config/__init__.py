@@ -10,9 +10,9 @@ from fmon.config.grid import expand
 from fmon.config.levels import check_factors
 from fmon.config.locate import region_file, task_path
 from fmon.config.patterns import read_patterns
-from fmon.config.shape import ConfigKeys, MlflowKeys, check_keys
+from fmon.config.shape import ConfigKeys, LaunchKeys, MlflowKeys, check_keys, duration_s
 from fmon.config.source import Source
-from fmon.model import MAX_CONDITIONS, Experiment, Limits, Price, Tracking, Verify
+from fmon.model import MAX_CONDITIONS, Experiment, LaunchLimits, Limits, Price, Tracking, Verify
 
 __all__ = ["load_experiment"]
 
@@ -85,7 +85,14 @@ def load_experiment(
         parallel_jobs=keys.expect.parallel,
         verify=Verify(**keys.verify.model_dump()),
         mlflow=_tracking(source, keys.mlflow),
+        launch=_launch_limits(keys.launch),
     )
+
+
+def _launch_limits(keys: LaunchKeys) -> LaunchLimits:
+    """Return how jobs are submitted, with the duration in seconds."""
+    values = keys.model_dump()
+    return LaunchLimits(give_up_after_s=duration_s(values.pop("give_up_after")), **values)
 
 
 def _tracking(source: Source, keys: MlflowKeys | None) -> Tracking | None:

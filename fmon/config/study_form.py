@@ -134,6 +134,7 @@ class _Rewriter:
         self._baselines()
         self._overrides()
         self._mlflow()
+        self._launch()
         self.flat.pop("fixed", None)
         source = replace(self.source, value=self.flat, origin=self._origin)
         return StudyForm(source=source, unused=self._unused(), defaults=self.defaults)
@@ -248,8 +249,10 @@ class _Rewriter:
             for level, parameters in self.keys.model_overrides.items()
             if level in self.known_models
         }
-        own = self.flat.get("overrides") or {}
-        self.flat["overrides"] = {self._model_factor(): changes, **own}
+        if self._model_factor() in self.keys.overrides:
+            message = "model_overrides and overrides both have settings for model_family; put them into one"
+            raise self.source.fault(message, "overrides")
+        self.flat["overrides"] = {self._model_factor(): changes, **self.keys.overrides}
 
     def _levels(self, factor: str) -> list[Any]:
         """Return the levels of a factor; none if they are no list, which is an error found later."""
@@ -271,6 +274,16 @@ class _Rewriter:
         else:
             self.flat.pop("mlflow", None)
 
+    def _launch(self) -> None:
+        """Rewrite for how long, and how often, the study's launcher goes on submitting."""
+        found = {
+            "give_up_after": self.keys.infrastructure.max_wait_hours,
+            "retry_interval_s": self.keys.infrastructure.retry_interval_seconds,
+        }
+        launch = {key: value for key, value in found.items() if value is not None}
+        if launch:
+            self.flat["launch"] = {**launch, **self.keys.launch}
+
     def _origin(self, *loc: Any) -> Loc:
         """Map a location in fmon's form to that in the study's file."""
         layer = ("training",) if self.has_layers else ()
@@ -279,6 +292,10 @@ class _Rewriter:
                 return ("factors", self.inner_layers[factor], factor, *rest)
             case ("mlflow", "experiment", *rest) if TRACKED in self.keys.mlflow:
                 return ("mlflow", TRACKED, *rest)
+            case ("launch", "give_up_after") if "give_up_after" not in self.keys.launch:
+                return ("infrastructure", "max_wait_hours")
+            case ("launch", "retry_interval_s") if "retry_interval_s" not in self.keys.launch:
+                return ("infrastructure", "retry_interval_seconds")
             case ("factors", "fold", *_) if "num_folds" in self.keys.fixed and not self.has_fold:
                 return ("fixed", "num_folds")
             case ("factors", *rest):

@@ -24,6 +24,7 @@ from fmon.launch.dispatch import DispatchOutcome, LaunchKey, dispatch, exclusive
 from fmon.launch.environment import environment_of
 from fmon.launch.estimate import cost_of
 from fmon.launch.job_yaml import JobWriter
+from fmon.launch.limits import DispatchLimits
 from fmon.launch.preflight import checks, parse_kinds
 from fmon.launch.refusals import confirm_over_budget, refuse_failed, refuse_job_names, unrelated_jobs
 from fmon.manifest.stored import StoredExperiment
@@ -200,7 +201,7 @@ def relaunch(
             dependencies.queue,
             task_yaml=lambda entry, cycle: writer.of(plan.conditions[entry.condition], cycle),
             clock=clock,
-            limits=dependencies.limits,
+            limits=DispatchLimits.of(plan.experiment.launch),
             progress=dependencies.progress,
         )
     return Relaunched(plan=plan, is_replay=manifest.is_replay, dispatched=dispatched)

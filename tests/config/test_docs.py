@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from fmon.config import load_experiment
-from fmon.config.shape import ConfigKeys, ExpectKeys, LimitsKeys, MlflowKeys
+from fmon.config.shape import ConfigKeys, ExpectKeys, LaunchKeys, LimitsKeys, MlflowKeys
 from fmon.config.study_form import ENVS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "config.md").read_text(encoding="utf-8")
@@ -58,8 +58,9 @@ def test_the_variables_of_the_studys_launcher_are_the_ones_in_the_docs():
 
 
 def test_every_key_stands_in_a_table():
-    keys = {*ConfigKeys.model_fields, "base"} - {"expect", "limits", "mlflow"}
+    keys = {*ConfigKeys.model_fields, "base"} - {"expect", "launch", "limits", "mlflow"}
     keys |= {f"expect.{name}" for name in ExpectKeys.model_fields}
+    keys |= {f"launch.{name}" for name in LaunchKeys.model_fields}
     keys |= {f"limits.{name}" for name in LimitsKeys.model_fields}
     keys |= {f"mlflow.{name}" for name in MlflowKeys.model_fields}
     rows = "\n".join(line for line in TEXT.splitlines() if line.startswith("|"))
@@ -70,6 +71,8 @@ def test_the_defaults_in_the_table_are_the_defaults():
     limits = LimitsKeys()
     for name in ("pending_minutes", "starting_minutes", "overrun_factor"):
         assert re.search(rf"\| `limits.{name}` \|.*\| {getattr(limits, name):g} \|", TEXT)
+    for name, value in LaunchKeys().model_dump().items():
+        assert re.search(rf"\| `launch.{name}` \|.*\| `?{value}`? \|", TEXT)
 
 
 def test_the_examples_are_plain_yaml_to_others_too():
