@@ -105,6 +105,7 @@ class World:
         self.submitters: list[FakeSubmitter] = []
         self.answers: list[bool] | None = None
         self.asked: list[str] = []
+        self.parsed: list[tuple[str, ...]] = []
         self._made_of = config, task
         self.write()
 
