@@ -82,6 +82,8 @@ def _mapping(source: Source, *loc: str) -> dict[Any, Any]:
     for step in loc:
         value = value.get(step)
     if not isinstance(value, dict) or not value:
-        message = f"{'.'.join(loc)} is {shown(value)}; write {{CLOUD: {{ACCELERATOR: [{{region: NAME}}]}}}}"
+        message = (
+            f"{'.'.join(loc)} is {shown(value or None)}; write {{CLOUD: {{ACCELERATOR: [{{region: NAME}}]}}}}"
+        )
         raise source.fault(message, *loc)
     return value

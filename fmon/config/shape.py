@@ -218,6 +218,17 @@ class ZeroShotKeys(BaseModel):
     dataset: Any = None
 
 
+class InfrastructureKeys(BaseModel):
+    """The keys of the study's ``infrastructure`` that fmon reads; it may have any others."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    skypilot_yaml: Text | None = None
+    region_config: Text | None = None
+    max_wait_hours: Any = None
+    retry_interval_seconds: Any = None
+
+
 class StudyKeys(BaseModel):
     """The keys of the study's form that fmon reads; the file may have any others."""
 
@@ -228,14 +239,17 @@ class StudyKeys(BaseModel):
     zero_shot_baselines: list[ZeroShotKeys] = []
     model_overrides: dict[Scalar, dict[str, Scalar]] = {}
     mlflow: dict[str, Any] = {}
-    infrastructure: dict[str, Any] = {}
+    infrastructure: InfrastructureKeys = InfrastructureKeys()
     baselines: list[dict[Any, Any]] = []
     envs: dict[str, Any] = {}
+    overrides: dict[Any, Any] = {}
+    launch: dict[Any, Any] = {}
 
 
 Keys = TypeVar("Keys", bound=BaseModel)
 
 _KEYS_OF: dict[str, type[BaseModel]] = {
+    "envs": EnvKeys,
     "expect": ExpectKeys,
     "limits": LimitsKeys,
     "launch": LaunchKeys,
