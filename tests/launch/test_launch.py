@@ -332,6 +332,15 @@ def test_above_the_budget_it_asks(sky, answer):
     assert asked == ["about 1.84 USD, limits.budget_usd is 1. Launch 4 jobs anyway?"]
 
 
+def test_without_a_budget_it_asks_above_20_usd(sky):
+    sky.catalog = lambda names: {name: Price(on_demand=40.0, spot=40.0) for name in names}
+    sky.write(CONFIG.replace("prices:", "#prices:"))
+    with sky.refused(
+        ConfigError, r"limits\.budget_usd is not set: launch asks above 20 USD; use --over-budget"
+    ):
+        sky.launch()
+
+
 def test_above_the_budget_without_a_terminal_it_refuses(sky):
     sky.write(CONFIG + "limits: {budget_usd: 1}\n")
     with sky.refused(ConfigError, r"about 1.84 USD.*--over-budget"):
