@@ -48,7 +48,6 @@ class LaunchCall:
             by=self.by,
             task=self.task,
             env_file=self.env_file,
-            is_dry=self.is_dry,
             allow_bare_vm=self.allow_bare_vm,
             is_over_budget_allowed=self.over_budget,
         )
@@ -68,6 +67,7 @@ class Watched(NamedTuple):
 
 def run_launch(call: LaunchCall) -> Launched:
     """Launch and print what was done; the caller raises the error about what could not be launched."""
+    from fmon.launch.dry_run import dry_run
     from fmon.launch.launch import launch
     from fmon.terminal.launch import LaunchBar, shown
 
@@ -78,14 +78,14 @@ def run_launch(call: LaunchCall) -> Launched:
             printed.extend(preview.sentences())
             say(*shown(preview.lines()), *printed)
             require_consent(
-                f"Launch {counted(len(preview.to_launch), 'job')}?", verb="launch", participle="launched"
+                f"Launch {counted(len(preview.commands), 'job')}?", verb="launch", participle="launched"
             )
         return True
 
     options = replace(call.options, agree=agree, confirm=confirming(yes=call.yes))
     try:
         with LaunchBar() as bar:
-            launched = launch(
+            launched = (dry_run if call.is_dry else launch)(
                 call.config,
                 call.data,
                 services().dependencies(queue="sky", progress=bar.show),

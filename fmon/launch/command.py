@@ -9,6 +9,7 @@ from fmon.model import level_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from fmon.config.task import Task
     from fmon.model import Condition
@@ -28,7 +29,9 @@ FLAGS = {
 """Resources for which ``sky jobs launch`` has an option; ``use_spot`` has its own flag."""
 
 
-def typed_launch(task: Task, condition: Condition, envs: Mapping[str, str]) -> str:
+def typed_launch(
+    task: Task, condition: Condition, envs: Mapping[str, str], env_file: Path | None = None
+) -> str:
     """Return the shell command; resources without an option follow as a comment.
 
     Parameters
@@ -39,6 +42,8 @@ def typed_launch(task: Task, condition: Condition, envs: Mapping[str, str]) -> s
         The condition, with its job's name and resources.
     envs
         Environment variables of the job (``launch.job_yaml.job_envs``).
+    env_file
+        File of further variables.
     """
     words = ["sky", "jobs", "launch", "-n", condition.job_name]
     other = {}
@@ -51,6 +56,8 @@ def typed_launch(task: Task, condition: Condition, envs: Mapping[str, str]) -> s
             words += [FLAGS[key], level_text(value)]
         else:
             other[key] = value
+    if env_file is not None:
+        words += ["--env-file", str(env_file)]
     for name, value in envs.items():
         words += ["--env", f"{name}={value}"]
     # Without a value the option uses that of the shell, so the command contains no secret.

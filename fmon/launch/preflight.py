@@ -56,6 +56,12 @@ def parse_kinds(
     return max(parse(writer.of(condition, cycle)) for condition in one_of_each_kind(conditions))
 
 
+def parse_task(task: Task, *, ask: Callable[..., Any]) -> int:
+    """Let SkyPilot parse the task YAML, in a process of its own; return its number of tasks."""
+    secrets = [f"secret:{name}" for name in task.without_value("secrets")]
+    return int(ask("task", str(task.path.absolute()), *task.without_value("envs"), *secrets))
+
+
 def checks(
     experiment: Experiment,
     task: Task,

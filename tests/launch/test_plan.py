@@ -220,3 +220,26 @@ def test_the_installed_skypilot_parses_the_task_yaml(tmp_path, task, result, sai
 def test_plan_changes_nothing(tmp_path):
     made(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["experiment.yaml", "train.yaml"]
+
+
+@pytest.mark.parametrize(("parallel", "hours"), [(None, 1.0), (1, 4.0), (2, 2.0), (100, 1.0)])
+def test_the_wall_clock_is_the_time_until_the_last_job_ends(tmp_path, parallel, hours):
+    expect = "expect: {minutes: 30" + (f", parallel: {parallel}" if parallel else "")
+    cost = made(tmp_path, CONFIG.replace("expect: {minutes: 30", expect)).cost
+    assert cost.wall_clock_h == pytest.approx(hours)  # 4 jobs of 30 minutes and 2 of 60
+    assert cost.parallel_jobs == parallel
+
+
+def test_without_an_expected_time_the_wall_clock_is_unknown(tmp_path):
+    assert made(tmp_path, CONFIG.replace("expect", "#expect")).cost.wall_clock_h is None
+
+
+@pytest.mark.parametrize(("usd", "result"), [(5.0, "ok"), (5.1, "warn")])
+def test_without_a_budget_an_estimate_above_20_usd_is_asked_about(tmp_path, usd, result):
+    config = CONFIG.replace("{spot: 0.22, on_demand: 0.70}", f"{{spot: {usd}, on_demand: {usd}}}")
+    (budget,) = (check for check in made(tmp_path, config).checks if check.name == "budget")
+    assert budget.result == result
+    if result == "warn":
+        assert budget.sentence == (
+            "about 20.40 USD, and limits.budget_usd is not set: launch asks above 20 USD"
+        )
