@@ -73,6 +73,7 @@ def load_experiment(
         fixed={**variables.fixed, **texts(keys.fixed)},
         defaults={**variables.defaults, **(study.defaults if study else {})},
         task=None if task is None else str(task.absolute()),
+        base_file=str(source.base.path) if source.base else None,
         study_keys=study.unused if study else {},
         undeclared=keys.undeclared,
         docker_image=keys.docker_image,
