@@ -159,6 +159,17 @@ def test_a_baseline_without_folds_has_those_of_the_grid(study):
     ]
 
 
+def test_two_baselines_of_one_model_are_two_conditions(study):
+    experiment = load_experiment(edited(study, "{model: vesselfm,", "{model: sam3_vanilla,"))
+    *_, first, second = experiment.conditions
+    assert first.condition_id != second.condition_id
+    assert (first.job_name, second.job_name) == (
+        "sam3_vanilla-zeroshot-minivess-f0",
+        "sam3_vanilla-zeroshot-deepvess-f0",
+    )
+    assert envs_of(experiment, second)["EVAL_DATASET"] == "deepvess"
+
+
 def test_several_datasets_are_joined_by_a_hyphen_in_the_name_and_by_commas_in_the_variable(study):
     envs = jobs(load_experiment(edited(study, "dataset: deepvess", "dataset: [deepvess, tubenet]")))
     assert envs["vesselfm-zeroshot-deepvess-tubenet-f0"]["EVAL_DATASET"] == "deepvess,tubenet"
