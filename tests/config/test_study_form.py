@@ -410,6 +410,7 @@ def test_unused_keys_are_listed_once_and_kept_in_the_manifest(study):
         ("[dynunet, mambavesselnet, sam3_topolora, sam3_hybrid]", "7", ["line 6", "model_family is 7"]),
         ("aux_calibration: [true, false]", "fold: 7", ["line 8", "factors.training.fold is 7", "list"]),
         ("debug: true", "overrides: {model_family: {dynunet: {}}}", ["line 3", "put them into one"]),
+        ("    method:", "    loss_name:", ["line 10", "loss_name is already a factor"]),
         ("debug: true", "overrides: [x]", ["line 3", "overrides is a list"]),
         ("debug: true", "launch: [x]", ["line 3", "launch is a list"]),
         ("cloud_config: gcp_spot", "max_wait_hours: soon", ["line 28", "infrastructure.max_wait_hours"]),
