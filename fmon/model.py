@@ -176,6 +176,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """What the config leaves out and the study's launcher sets by default, by key."""
     task: str | None = None
     """Absolute path given with ``--task``; None = the config names it."""
+    base_file: str | None = None
+    """Path of the file that the config stands on (``base``)."""
     study_keys: dict[str, Any] = {}
     """Keys of a config in the study's form that fmon has no use for, with their values."""
     undeclared: list[str] = []

@@ -56,6 +56,10 @@ def load_experiment(
     keys = check_keys(ConfigKeys, source.value, source)
     factors = check_factors(source, keys.factors, "factors")
     inner = check_factors(source, keys.inner_factors, "inner_factors") if keys.inner_factors else {}
+    for name in inner:
+        if name in factors:
+            message = f"{name} is already a factor of the jobs; rename one of them"
+            raise source.fault(message, "inner_factors", name)
     variables = read_variables(source, keys.envs, factors, inner)
     design = read_design(source, keys, factors, variables, max_conditions=max_conditions)
     region_config = keys.region_config or (study.infrastructure("region_config") if study else None)
@@ -73,6 +77,7 @@ def load_experiment(
         fixed={**variables.fixed, **texts(keys.fixed)},
         defaults={**variables.defaults, **(study.defaults if study else {})},
         task=None if task is None else str(task.absolute()),
+        base_file=str(source.base.path) if source.base else None,
         study_keys=study.unused if study else {},
         undeclared=keys.undeclared,
         docker_image=keys.docker_image,

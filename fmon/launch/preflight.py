@@ -119,8 +119,8 @@ def _region_check(experiment: Experiment) -> list[Check]:
             f"the regions {name!r} are in no file: neither regions/{name}.yaml beside the config nor "
             f"configs/cloud/regions/{name}.yaml above it exists; without it jobs would run in any region"
         )
-        return [Check("regions", "fail", sentence)]
-    return [Check("regions", "ok", f"jobs may run in the regions of {experiment.region_file}")]
+        return [Check("region_config", "fail", sentence)]
+    return [Check("region_config", "ok", f"jobs may run in the regions of {experiment.region_file}")]
 
 
 def _files_check(task: Task, folder: Path) -> Check:

@@ -93,6 +93,17 @@ def test_a_base_in_the_studys_form_keeps_its_variables_and_its_unused_keys(proje
     assert experiment.limits.budget_usd == 6
 
 
+def test_fixed_and_factors_of_the_config_change_the_variables_and_the_grid_of_a_study(project):
+    study = f"{STUDY}zero_shot_baselines: [{{model: z}}]\n"
+    experiment = project.load("fixed: {MAX_EPOCHS: 5}\nfactors: {fold: [0, 1]}\n", study)
+    assert [each.job_name for each in experiment.conditions] == [
+        *("a-x-calibfalse-f0", "a-x-calibfalse-f1", "b-x-calibfalse-f0", "b-x-calibfalse-f1"),
+        "z-zeroshot-minivess-f0",
+    ]
+    epochs = [envs_of(experiment, each)["MAX_EPOCHS"] for each in experiment.conditions]
+    assert epochs == ["5"] * 4 + ["0"]
+
+
 def test_the_config_may_name_the_task_of_a_base_in_the_studys_form(project):
     assert project.load("skypilot_yaml: own.yaml\n", STUDY).skypilot_yaml == "own.yaml"
 

@@ -159,6 +159,17 @@ def test_a_baseline_without_folds_has_those_of_the_grid(study):
     ]
 
 
+def test_two_baselines_of_one_model_are_two_conditions(study):
+    experiment = load_experiment(edited(study, "{model: vesselfm,", "{model: sam3_vanilla,"))
+    *_, first, second = experiment.conditions
+    assert first.condition_id != second.condition_id
+    assert (first.job_name, second.job_name) == (
+        "sam3_vanilla-zeroshot-minivess-f0",
+        "sam3_vanilla-zeroshot-deepvess-f0",
+    )
+    assert envs_of(experiment, second)["EVAL_DATASET"] == "deepvess"
+
+
 def test_several_datasets_are_joined_by_a_hyphen_in_the_name_and_by_commas_in_the_variable(study):
     envs = jobs(load_experiment(edited(study, "dataset: deepvess", "dataset: [deepvess, tubenet]")))
     assert envs["vesselfm-zeroshot-deepvess-tubenet-f0"]["EVAL_DATASET"] == "deepvess,tubenet"
@@ -399,6 +410,7 @@ def test_unused_keys_are_listed_once_and_kept_in_the_manifest(study):
         ("[dynunet, mambavesselnet, sam3_topolora, sam3_hybrid]", "7", ["line 6", "model_family is 7"]),
         ("aux_calibration: [true, false]", "fold: 7", ["line 8", "factors.training.fold is 7", "list"]),
         ("debug: true", "overrides: {model_family: {dynunet: {}}}", ["line 3", "put them into one"]),
+        ("    method:", "    loss_name:", ["line 10", "loss_name is already a factor"]),
         ("debug: true", "overrides: [x]", ["line 3", "overrides is a list"]),
         ("debug: true", "launch: [x]", ["line 3", "launch is a list"]),
         ("cloud_config: gcp_spot", "max_wait_hours: soon", ["line 28", "infrastructure.max_wait_hours"]),

@@ -8,7 +8,7 @@ import pytest
 from fmon.cli.services import Services
 from fmon.config import load_experiment
 from fmon.errors import ConfigError
-from fmon.launch.plan import plan
+from fmon.launch import plan as planning
 from fmon.terminal.plan import plan_object
 from tests.study import launcher_rules
 from tests.support.typed import typed
@@ -16,7 +16,7 @@ from tests.support.typed import typed
 NAMES = sorted(launcher_rules.CONFIGS)
 NAMING_THE_TASK = {"debug", "smoke_test"}
 """paper_full names another task, which is not among the files; the others name none."""
-offline = partial(plan, ask=lambda *_: 1, catalog=lambda names: {})
+offline = partial(planning.plan, ask=lambda *_: 1, catalog=lambda names: {})
 OUTSIDE = ("HF_TOKEN", "MLFLOW_TRACKING_URI")
 """The variables of the task that only the user's .env has."""
 
@@ -75,7 +75,7 @@ def test_what_the_task_does_not_declare_is_a_warning(name, env_file):
 
 
 def test_the_command_line_exits_with_2_and_still_prints_one_object(tmp_path, monkeypatch):
-    monkeypatch.setattr("fmon.launch.plan.plan", offline)
+    monkeypatch.setattr(planning, "plan", offline)
     monkeypatch.chdir(tmp_path)
     result = typed(Services(), "plan", launcher_rules.CONFIGS["debug"], "-o", "json")
     assert isinstance(result.exception, ConfigError)
