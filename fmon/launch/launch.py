@@ -244,7 +244,7 @@ def commands_of(
 ) -> list[str]:
     """Return the command for each job that a person would type."""
     envs_for = partial(job_envs, experiment, experiment_id=experiment_id, cycle=0)
-    return [typed_launch(task, each, envs_for(each), environment.env_file) for each in conditions]
+    return [typed_launch(task, each, envs_for(each), environment) for each in conditions]
 
 
 def commit(prepared: Prepared, dependencies: LaunchDependencies, options: LaunchOptions) -> Launched:

@@ -21,7 +21,6 @@ from fmon.errors import ConfigError, RuleError
 from fmon.events import CycleAuthorizedEvent, RelaunchEvent
 from fmon.fix.chain import measure
 from fmon.launch.dispatch import DispatchOutcome, LaunchKey, dispatch, exclusive
-from fmon.launch.environment import environment_of
 from fmon.launch.estimate import cost_of
 from fmon.launch.job_yaml import JobWriter
 from fmon.launch.limits import DispatchLimits
@@ -161,7 +160,14 @@ def relaunch(
     clock, manifest = dependencies.clock, study.manifest
     con = study.connect(QUERIES, now=clock.now())
     selected = select_current(study, options.selections, now=clock.now()) if options.selections else None
-    plan = plan_relaunch(study, con, include_cancelled=options.include_cancelled, selected=selected)
+    plan = plan_relaunch(
+        study,
+        con,
+        include_cancelled=options.include_cancelled,
+        selected=selected,
+        env_file=options.env_file,
+        environ=dependencies.environ,
+    )
     diagnosed_at = _f1_and_f2(study, con, plan)
     if not plan.jobs:
         return Relaunched(plan=plan, is_replay=manifest.is_replay)
@@ -173,7 +179,6 @@ def relaunch(
     if not agree(plan):
         return Relaunched(plan=plan, is_replay=manifest.is_replay)
     is_over_budget = _confirm_budget(manifest, plan, options)
-    environment = environment_of(manifest, options.env_file, dependencies.environ)
     with (
         exclusive(study.data, manifest.experiment_name) as hold,
         closing(dependencies.open_submitter(hold)) as submitter,
@@ -182,7 +187,7 @@ def relaunch(
             study.store
         )  # read again: another process may have changed it before the lock
         _refuse_if_changed(stored, plan, options, selected, now=clock.now())
-        writer = JobWriter(plan.task, plan.experiment, plan.experiment_id, environment)
+        writer = JobWriter(plan.task, plan.experiment, plan.experiment_id, plan.environment)
         _check(stored.manifest, plan, writer, submitter, dependencies)
         begin(
             stored,
