@@ -195,7 +195,7 @@ def relaunch(
             chain,
             links,
             options.authorization,
-            environment,
+            plan.environment,
             by=options.by,
             is_over_budget_confirmed=is_over_budget,
             now=clock.now(),
