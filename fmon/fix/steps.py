@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from fmon.clients.git import project_folder
 from fmon.clients.registry import digest_of
+from fmon.clients.shell import run_command
 from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import failures, require_full_diagnosis
 from fmon.errors import ConfigError, RegistryError
 from fmon.events import FixCommandBeginEvent, FixCommandEndEvent, FixEvent, FixVerifiedEvent, VerifiedLink
-from fmon.fix.chain import measure, run_command
+from fmon.fix.chain import measure
 from fmon.redact import redact
 from fmon.rules.f3_rebuild_before_relaunch import f3_links
 from fmon.text import nearest
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from fmon.clients.shell import Ran
     from fmon.clock import Clock
-    from fmon.fix.chain import Ran
     from fmon.rules.f3_rebuild_before_relaunch import Link
     from fmon.study import Study
 

@@ -14,7 +14,7 @@ from fmon.config import load_experiment
 from fmon.config.task import image_of, read_task
 from fmon.errors import ConfigError
 from fmon.events import AdoptEvent
-from fmon.launch.preflight import Check, accelerator_check, image_check
+from fmon.launch.preflight import accelerator_check, image_check
 from fmon.manifest.build import extend, jobs_of, new_manifest, owned_elsewhere
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.manifest.match import Match, attach, match
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fmon.config.task import Task
+    from fmon.launch.check import Check
     from fmon.model import Experiment, Manifest, Record
     from fmon.sky.prices import Catalog
     from fmon.sky.reader import Answer, QueueReader
@@ -102,6 +103,7 @@ def adopt(
     queue: QueueReader,
     data: Path,
     *,
+    task_file: Path | None = None,
     since: datetime | None = None,
     now: datetime,
     max_conditions: int = MAX_CONDITIONS,
@@ -117,6 +119,8 @@ def adopt(
         The queue to read the jobs from.
     data
         Data directory.
+    task_file
+        The task YAML, if it is not the config's own.
     since
         Ignore jobs submitted before this time.
     now
@@ -133,7 +137,7 @@ def adopt(
     QueueError
         The queue did not answer; nothing is written.
     """
-    experiment = load_experiment(path, max_conditions=max_conditions)
+    experiment = load_experiment(path, task=task_file, max_conditions=max_conditions)
     task = read_task(experiment)
     data.mkdir(parents=True, exist_ok=True)
     with lock(poll_lock(data), wait_s=POLL_WAIT_S):
