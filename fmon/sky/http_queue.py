@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -32,15 +32,21 @@ from fmon.sky.protocol import (
     refusal,
     request_headers,
     require_json,
+    specs_body,
 )
 from fmon.sky.reader import Answer
-from fmon.sky.record import parse_records
+from fmon.sky.record import parse_records, specs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
+    from fmon.sky.reader import JobSpec
+
 DEADLINE_S = 60.0
+SPECS_DEADLINE_S = 20.0
+"""Less than the time between two polls: the request about specs is not under the lock of polls."""
+
 FORGET_AFTER_S = 600.0
 """A request whose worker was killed never finishes (skypilot issue 5048)."""
 
@@ -74,18 +80,35 @@ class HttpQueue:
     def read(self, while_waiting: Callable[[], None] | None = None) -> Answer:
         """Read the queue once, within the deadline whatever the server does; see ``QueueReader``."""
         endpoint = find_endpoint()
-        refuse_proxy(endpoint.url)
-        question = Question(QUEUE_PATH, queue_body(endpoint), "the next poll tries again")
-        exchange = _Exchange(endpoint, question, self._recall(endpoint.url), self._deadline_s)
-        exchange.start()
+        exchange = self._begin(endpoint, queue_body(endpoint), self._deadline_s)
         if while_waiting is not None:
             while_waiting()
+        records, bad = parse_records(self._jobs(exchange))
+        return Answer(polled_at=exchange.ended_at, records=records, bad=bad, latency_s=exchange.latency_s)
+
+    def read_specs(self, job_ids: Collection[int]) -> dict[int, JobSpec]:
+        """Read the specs of some jobs; see ``SpecReader.read_specs``."""
+        endpoint = find_endpoint()
+        exchange = self._begin(
+            endpoint, specs_body(endpoint, job_ids), min(self._deadline_s, SPECS_DEADLINE_S)
+        )
+        return specs_of(self._jobs(exchange))
+
+    def _begin(self, endpoint: Endpoint, body: bytes, deadline_s: float) -> _Exchange:
+        """Send a request about the queue, after the one that the server may still work on."""
+        refuse_proxy(endpoint.url)
+        question = Question(QUEUE_PATH, body, "the next poll tries again")
+        exchange = _Exchange(endpoint, question, self._recall(endpoint.url), deadline_s)
+        exchange.start()
+        return exchange
+
+    def _jobs(self, exchange: _Exchange) -> list[Any]:
+        """Wait for the answer and return its raw records."""
         body, error = exchange.wait()
         self._remember(exchange.unfinished)
         if error is not None:
             raise error
-        records, bad = parse_records(jobs_of(body))
-        return Answer(polled_at=exchange.ended_at, records=records, bad=bad, latency_s=exchange.latency_s)
+        return jobs_of(body)
 
     def _recall(self, url: str) -> _LeftBehind | None:
         """Return the request of an earlier poll that this server may still work on."""
