@@ -54,14 +54,17 @@ def test_what_was_recorded_is_never_printed():
     assert "hunter2" not in repr(JobSpec("envs: {PASSWORD: hunter2}", "sky jobs launch --env P=hunter2"))
 
 
-def test_a_timeout_of_either_request_leaves_one_for_the_server_to_work_on(server, tmp_path):
+def test_a_request_about_specs_that_hangs_is_not_repeated_and_delays_no_poll(server, tmp_path):
     queue = HttpQueue(memo=tmp_path / "memo", deadline_s=0.3)
-    server.on_get = lambda it: it.hang()
-    with pytest.raises(QueueError):
-        queue.read_specs([1])
-    with pytest.raises(QueueError):
-        queue.read()
+    right, server.on_get = server.on_get, lambda it: it.hang()
+    for _ in range(2):
+        with pytest.raises(QueueError):
+            queue.read_specs([1])
     assert server.asked.count("POST /jobs/queue/v2") == 1
+    server.on_get = right
+    queue.read()
+    assert server.asked[-2:] == ["POST /jobs/queue/v2", "GET /api/get"]
+    assert json.loads(server.requests[-2][3])["fields"] == list(FIELDS)
 
 
 def test_a_look_is_two_requests_and_no_more(server):
