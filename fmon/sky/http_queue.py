@@ -5,7 +5,7 @@ longer than all of this.
 
 After a timeout the server continues to work on the request. Cancelling it would only add load: SkyPilot
 puts cancellations at the end of the same queue (skypilot issue 7703). Instead the request is remembered,
-and the next poll first waits for it, so a server that hangs has at most one such request of fmon to work on.
+and the next one of its kind first waits for it, so a server that hangs has at most two of fmon to work on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import msgspec
