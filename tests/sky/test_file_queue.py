@@ -118,7 +118,7 @@ def test_what_was_recorded_at_the_submission_is_that_of_the_last_read(tmp_path):
     path = tmp_path / "queue.json"
     path.write_text(json.dumps([{**JOB, "user_yaml": "envs: {A: 1}"}, {**JOB, "job_id": 2}]))
     queue = FileQueue(str(path))
-    assert queue.read_specs([1]) == {}
+    assert queue.read_specs([2]) == {2: JobSpec(None, None)}
     queue.read()
     path.unlink()
     assert queue.read_specs([1, 7]) == {1: JobSpec("envs: {A: 1}", None)}
