@@ -1,8 +1,8 @@
 -- Periods in which a job task is in one of the steps that a kind of alarm watches, from the poll that first
 -- showed the step to the poll that showed another one. View alarm has the episodes that reached their
 -- threshold. When a job leaves the queue, all its episodes end except for the one of kind lost.
--- Kind wrong_variables is different: it begins with the poll that compared a job with its condition, and lasts
--- as long as the job is open or the newest attempt of its condition, which would get the result of another one.
+-- Kind wrong_variables is different: it begins with the poll that compared a job with its condition, and
+-- lasts as long as the job is open or the newest attempt of the condition, whose result it would be.
 create or replace view alarm_episode as
 with kind as (
     select
