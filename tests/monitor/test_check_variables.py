@@ -221,6 +221,9 @@ def test_what_fmon_launches_has_the_variables_of_its_conditions(tmp_path):
     variable_checks.check_again(world.store)
     world.poll()
     assert {job_id: names for job_id, names in wrong_names(world.data).items() if names} == {2: ["EPOCHS"]}
+    shown = world.type("status", "--data", world.data)
+    assert "CRITICAL  wrong_variables  " in shown.stdout
+    assert "runs with other values of EPOCHS than its condition; cancel it" in shown.stdout
 
 
 def test_a_damaged_file_is_named_and_recreated_by_adopting(config, data):
