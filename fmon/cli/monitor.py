@@ -240,7 +240,8 @@ def _note(polled: Polled) -> str | None:
     """Return in one line what a poll could not do; None = it did everything."""
     if polled.is_skipped:
         return "another poll is running; showing what is stored"
-    return "; ".join([str(error) for error in (polled.error, *polled.faults.values()) if error]) or None
+    notes = (polled.error, *polled.faults.values(), polled.left_over)
+    return "; ".join([str(note) for note in notes if note]) or None
 
 
 def exit_with(seen: Status) -> NoReturn:
