@@ -9,11 +9,19 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from fmon.clients.git import commits_after, has_changed, project_folder, text_at, uncommitted
+from fmon.clients.git import (
+    changed_files,
+    commits_after,
+    has_changed,
+    project_folder,
+    text_at,
+    uncommitted,
+)
 from fmon.clients.registry import digest_of, parse_reference
 from fmon.config.task import images_of
 from fmon.errors import RegistryError
@@ -22,12 +30,14 @@ from fmon.rules.f3_rebuild_before_relaunch import NEEDS_NO_FIX, BuildChain, bare
 from fmon.text import timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
 
+    from fmon.clients.git import Commit
     from fmon.config.task import Task
     from fmon.model import Experiment
+    from fmon.rules.f3_rebuild_before_relaunch import RelaunchRemedy
     from fmon.study import Study
 
 KILLED = 128
@@ -36,6 +46,9 @@ KILLED = 128
 
 JOB_KEYS = frozenset({"baselines", "docker_image", "envs", "fixed", "model_overrides", "overrides"})
 """Keys of a config that change the jobs, not how they are monitored."""
+
+DOCUMENTATION = frozenset({".md", ".rst"})
+"""Suffixes of files that are documentation, like any file in a folder ``docs``."""
 
 
 class Ran(NamedTuple):
@@ -63,20 +76,20 @@ def run_command(step: str, command: str, *, folder: Path) -> Ran:
 
 def measure(
     study: Study,
-    remedies: Collection[str | None],
+    relaunched: Iterable[RelaunchRemedy],
     *,
     diagnosed_at: datetime,
     run: Callable[..., Ran] = run_command,
     ask: Callable[[str], str] = digest_of,
 ) -> BuildChain:
-    """Measure every link of F3 that these remedies require.
+    """Measure every link of F3 that these conditions require.
 
     Parameters
     ----------
     study
         The experiment; its failed attempts ran with ``docker_digest`` of its manifest.
-    remedies
-        Remedies of the conditions to relaunch, see ``BuildChain``.
+    relaunched
+        Remedies of the conditions to relaunch, and what was recorded about their causes.
     diagnosed_at
         When the diagnosis that the fix follows was finished [UTC].
     run
@@ -95,8 +108,11 @@ def measure(
     # Once a cycle has used an image, the image counts, not the bare VM.
     former = study.manifest.docker_digest
     allowed = bare_vm_launch(study.events) if former is None else None
+    causes = tuple(dict.fromkeys(relaunched))
     known = BuildChain(
-        remedies=frozenset(remedies),
+        remedies=frozenset(cause.effective_remedy for cause in causes),
+        causes=causes,
+        max_commits=experiment.verify.max_commits,
         image=image,
         old_digest=former,
         digest=digest,
@@ -112,15 +128,35 @@ def measure(
     ran = run("tests", command, folder=project) if command else None
     # Checked after the tests: files that they create would be in the next image.
     commits, before = commits_after(project, diagnosed_at)
+    batch = _batch(project, commits, study.data)
     return replace(
         known,
-        commits=tuple(commit.subject for commit in commits),
+        commits=tuple(commit.subject for commit in batch),
+        minor_commits=tuple(commit.subject for commit in commits if commit not in batch),
         uncommitted=tuple(uncommitted(project, besides=[study.data])),
         test_command=command,
         test_status=ran.exit_status if ran else None,
         changed=tuple(_changed(project, before, study)) if before else (),
         is_empty=before is not None and not has_changed(project, before),
     )
+
+
+def _batch(project: Path, commits: list[Commit], data: Path) -> list[Commit]:
+    """Return the commits that count for F3: those that change more than documentation or fmon's data.
+
+    If there are none, all count: a fix may be in a text that the jobs read, or outside of the project.
+    """
+    root, own = project.resolve(), data.resolve()
+
+    def is_relevant(name: str) -> bool:
+        path = PurePosixPath(name)
+        is_documentation = path.suffix in DOCUMENTATION or "docs" in path.parts[:-1]
+        return not is_documentation and not (root / path).is_relative_to(own)
+
+    relevant = [
+        commit for commit in commits if any(map(is_relevant, changed_files(project, commit.commit_id)))
+    ]
+    return relevant or commits
 
 
 def _changed(project: Path, before: str, study: Study) -> Iterator[str]:
