@@ -16,10 +16,10 @@ fixed as (
         fix_record.root_cause_id,
         fix_record.cycle,
         list(fix_record.what order by fix_record.fixed_at, fix_record.event_position)
-            filter (where not fix_record.is_without_fix)
+        filter (where not fix_record.is_without_fix)
             as fixes,
         list(fix_record.what order by fix_record.fixed_at, fix_record.event_position)
-            filter (where fix_record.is_without_fix)
+        filter (where fix_record.is_without_fix)
             as no_fix_reasons
     from fix_record
     group by fix_record.experiment_id, fix_record.root_cause_id, fix_record.cycle

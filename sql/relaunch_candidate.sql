@@ -115,8 +115,8 @@ select
         when ended.reason = 'lost' then 'lost'
         else 'cancelled'
     end as remedy,
-    fixed.newest.fix as fix,
-    fixed.newest.fixed_by as fixed_by,
+    fixed.newest.fix,
+    fixed.newest.fixed_by,
     entry_env.envs,
     coalesce(fixed.newest.is_without_fix, false) as is_without_fix,
     ended.reason = 'cancelled' as requires_request,

@@ -198,7 +198,7 @@ def _recommendation(causes: list[CauseOfCycle], left: list[CauseLeft], cycle: in
 
 
 def _came_back(root_cause_id: str, cycles: list[CauseOfCycle]) -> str:
-    """Return that a cause came back, and what was tried before it did; the newest cycle is still to be fixed."""
+    """Return that a cause came back, and what had been tried: all but its newest cycle."""
     fixes = [fix for row in cycles[:-1] for fix in row.fixes]
     reasons = [reason for row in cycles[:-1] for reason in row.no_fix_reasons]
     if fixes:

@@ -153,9 +153,10 @@ def bare_vm_launch(events: Iterable[Event]) -> LaunchEvent | None:
 def f3_links(chain: BuildChain) -> list[Link]:
     """Judge each link of the chain from diagnosis to image, in order.
 
-    The first is the record of every cause: without it nobody could say later what was tried. If there was nothing to fix, the image must be the same. If only settings needed a change and the
-    commit changed them, the image may stay. On a bare VM that a person allowed at launch there is no
-    image to check: a commit that changes a file, a clean tree and passing tests must suffice.
+    The first is the record of every cause: without it, nobody could say later what was tried. If there was
+    nothing to fix, the image must be the same. If only settings needed a change and the commit changed
+    them, the image may stay. On a bare VM that a person allowed at launch there is no image to check: a
+    commit that changes a file, a clean tree and passing tests must suffice.
     """
     if chain.remedies <= NEEDS_NO_FIX:
         why = "nothing to fix: all conditions to relaunch are auto, cancelled, lost or without a fix"
@@ -232,8 +233,8 @@ def _record_link(chain: BuildChain) -> Link:
     missing = sorted({cause.root_cause_id or "unknown" for cause in causes if cause.fix is None})
     if missing:
         evidence = (
-            f"no fix is recorded for {", ".join(missing)}; run fmon fix record CAUSE --what TEXT for each, or "
-            "--no-fix REASON if nothing is changed for it"
+            f"no fix is recorded for {', '.join(missing)}; run fmon fix record CAUSE --what TEXT for each, "
+            "or --no-fix REASON if nothing is changed for it"
         )
         return Link("record", "broken", evidence)
     return Link("record", "ok", "; ".join(sorted({str(cause) for cause in causes})))
@@ -253,8 +254,8 @@ def _commit_link(chain: BuildChain) -> Link:
     if count > chain.max_commits:
         evidence = (
             f"{count:,} commits since the diagnosis, but all causes are fixed in one batch of "
-            f"{counted(chain.max_commits, 'commit')}: {listed(chain.commits)}; squash them, or allow them with "
-            f"verify: {{max_commits: {count + 1}}}, whose commit counts too"
+            f"{counted(chain.max_commits, 'commit')}: {listed(chain.commits)}; squash them, or allow them "
+            f"with verify: {{max_commits: {count + 1}}}, whose commit counts too"
         )
         return Link("commit", "broken", evidence)
     minor = f"; not counted: {listed(chain.minor_commits)}" if chain.minor_commits else ""
