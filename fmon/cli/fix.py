@@ -136,9 +136,10 @@ def verify(
     print_rows(LINKS, [link._asdict() for link in verified.links], output)
     for cause in verified.blocked:
         conditions = counted(cause.condition_count, "condition")
+        command = f"fmon fix record {quote(cause.root_cause_id)} --what '...'"
         say(
             f"{cause.root_cause_id} needs a person, and {conditions} can't be relaunched before: fix it, "
-            f"then run fmon fix record {quote(cause.root_cause_id)} --what '...'; fmon issues writes a text for it"
+            f"then run {command}; fmon issues writes a text for it"
         )
     if not verified.rerun_count:
         say(f"{verified.experiment_id}: no condition to relaunch, so there is nothing to verify")

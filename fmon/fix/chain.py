@@ -128,7 +128,7 @@ def measure(
     ran = run("tests", command, folder=project) if command else None
     # Checked after the tests: files that they create would be in the next image.
     commits, before = commits_after(project, diagnosed_at)
-    batch = _batch(project, commits, study.data)
+    batch = _batch(project, commits, study)
     return replace(
         known,
         commits=tuple(commit.subject for commit in batch),
@@ -141,22 +141,35 @@ def measure(
     )
 
 
-def _batch(project: Path, commits: list[Commit], data: Path) -> list[Commit]:
-    """Return the commits that count for F3: those that change more than documentation or fmon's data.
+def _batch(project: Path, commits: list[Commit], study: Study) -> list[Commit]:
+    """Return the commits that count for F3: those that may change what a job does.
 
     If there are none, all count: a fix may be in a text that the jobs read, or outside of the project.
     """
-    root, own = project.resolve(), data.resolve()
-
-    def is_relevant(name: str) -> bool:
-        path = PurePosixPath(name)
-        is_documentation = path.suffix in DOCUMENTATION or "docs" in path.parts[:-1]
-        return not is_documentation and not (root / path).is_relative_to(own)
-
     relevant = [
-        commit for commit in commits if any(map(is_relevant, changed_files(project, commit.commit_id)))
+        commit
+        for commit in commits
+        if any(
+            _is_relevant(project, commit, path, study) for path in changed_files(project, commit.commit_id)
+        )
     ]
     return relevant or commits
+
+
+def _is_relevant(project: Path, commit: Commit, name: str, study: Study) -> bool:
+    """Return whether a changed file may change what a job does; limits in the config do not."""
+    path = PurePosixPath(name)
+    if path.suffix in DOCUMENTATION or "docs" in path.parts[:-1]:
+        return False
+    file = project.resolve() / path
+    if file == study.config.resolve():
+        former, later = (
+            text_at(project, commit_id, file) for commit_id in (f"{commit.commit_id}^", commit.commit_id)
+        )
+        return None in (former, later) or _settings(former or "", JOB_KEYS) != _settings(
+            later or "", JOB_KEYS
+        )
+    return not file.is_relative_to(study.data.resolve())
 
 
 def _changed(project: Path, before: str, study: Study) -> Iterator[str]:

@@ -86,7 +86,7 @@ class BuildChain:
     commits
         Subjects of the commits since the diagnosis that count as the fix, newest first.
     minor_commits
-        Subjects of the others: they change only documentation, fmon's data or nothing.
+        Subjects of the others: they can't change what a job does.
     max_commits
         Maximum number of commits of a fix.
     uncommitted
@@ -220,7 +220,7 @@ def f3_rebuild_before_relaunch(links: Iterable[Link]) -> None:
     """
     broken = [link for link in links if link.result == "broken"]
     if broken:
-        names = listed([link.link for link in broken])
+        names = ", ".join(link.link for link in broken)
         sentence = f"the chain from diagnosis to image is broken at {names}; fmon fix verify shows all of it"
         raise RuleError(3, sentence, details=[f"{link.link}: {link.evidence}" for link in broken])
 
@@ -255,7 +255,7 @@ def _commit_link(chain: BuildChain) -> Link:
         evidence = (
             f"{count:,} commits since the diagnosis, but all causes are fixed in one batch of "
             f"{counted(chain.max_commits, 'commit')}: {listed(chain.commits)}; squash them, or allow them "
-            f"with verify: {{max_commits: {count + 1}}}, whose commit counts too"
+            f"with verify: {{max_commits: {count}}}"
         )
         return Link("commit", "broken", evidence)
     minor = f"; not counted: {listed(chain.minor_commits)}" if chain.minor_commits else ""

@@ -1,5 +1,6 @@
 """Phase relaunch: what runs again, in which cycle, and what survives a crash."""
 
+import re
 from decimal import Decimal
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 import fmon.manifest.file
 from fmon.errors import ConfigError, QueueError, RuleError
 from fmon.events import CancelRequestedEvent
+from fmon.fix.steps import record
 from fmon.manifest.file import read_manifest
+from fmon.report.audit import audit
 from fmon.store.durable import LockTaken
 from fmon.store.events import append_event
 from tests.support.death import Killed
@@ -128,6 +131,26 @@ def test_settings_that_were_changed_go_into_the_jobs_and_the_manifest(failed):
 
 
 @pytest.mark.slow
+def test_what_nothing_is_changed_for_runs_again_with_the_same_image_and_the_audit_shows_the_reason(failed):
+    (cause,) = failed.events("diagnosis")[-1]["causes"]
+    with pytest.raises(RuleError, match="broken at record, commit, tests, digest;"):
+        failed.relaunch()
+    record(
+        failed.study, cause["root_cause_id"], what="a bad node", is_without_fix=True, by="bob",
+        now=failed.server.clock(),
+    )  # fmt: skip
+    failed.relaunch()
+    assert failed.launched(1) == sorted(FAILED)
+    assert read_manifest(failed.store).docker_digest == OLD
+    failed.end()
+    (chain,) = [row for row in audit(failed.study) if row.criterion == "F3 rebuild before relaunch"]
+    assert (chain.result, chain.is_ok) == ("pass", True)
+    assert chain.evidence.endswith(
+        f"; {cause['root_cause_id']} was relaunched in cycle 1 without a fix: a bad node (bob)"
+    )
+
+
+@pytest.mark.slow
 def test_what_passes_by_itself_runs_again_with_the_same_image(world):
     world.launch()
     world.end(FAILED, log=OUTAGE)
@@ -228,9 +251,10 @@ class TestCrash:
         with pytest.raises(Killed):
             fixed.relaunch(submitter=killing(fixed, 1))
         fixed.digest = OLD
-        with pytest.raises(RuleError, match=f"started with {NEW}, .* is now {OLD}") as refusal:
+        with pytest.raises(RuleError, match="broken at digest;") as refusal:
             fixed.relaunch()
         assert refusal.value.exit_code == 23
+        assert re.search(f"started with {NEW}, .* is now {OLD}", refusal.value.details[0])
 
     def test_a_launch_that_skypilot_refused_is_tried_again_in_the_same_cycle(self, fixed):
         fates = [Fate(makes="refusal")]
@@ -290,7 +314,7 @@ class TestLastCycle:
             Decimal("0.12"),
         ]
         assert (report.condition_count, report.estimate_usd) == (2, Decimal("0.12"))
-        assert "came back despite its fix" in report.recommendation
+        assert "came back despite its fix (mended; mended); find the reason" in report.recommendation
 
     def test_it_is_refused_before_a_fix_that_would_be_in_vain_is_asked_for(self, worn):
         worn.digest = "sha256:" + "2" * 64
