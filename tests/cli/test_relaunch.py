@@ -55,14 +55,14 @@ def test_a_dry_run_prints_one_command_per_line_and_messages_on_stderr(world):
     assert world.launched(1) == []
 
 
-def test_a_broken_chain_is_printed_one_link_per_line(world, monkeypatch, capsys):
+def test_a_broken_chain_is_printed_one_link_per_line(world, monkeypatch, capfd):
     world.digest = OLD
     monkeypatch.setattr("fmon.cli.app.app", lambda: world.relaunch())
     monkeypatch.setattr("sys.argv", ["fmon", "relaunch"])
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 23
-    first, link = capsys.readouterr().err.splitlines()
+    first, link = capfd.readouterr().err.splitlines()
     assert first.startswith("fmon: F3: the chain from diagnosis to image is broken at digest; ")
     assert link.startswith("digest: ")
 

@@ -41,7 +41,8 @@ class TestLinks:
     def test_the_links_of_the_image_are_replaced_by_who_allowed_it(self):
         links = {link.link: link for link in f3_links(BARE)}
         assert results(BARE) == {
-            "record": "skipped", "commit": "ok", "tree": "ok", "tests": "ok", "digest": "skipped", "yaml": "skipped",
+            "record": "skipped", "commit": "ok", "tree": "ok", "tests": "ok",
+            "digest": "skipped", "yaml": "skipped",
         }  # fmt: skip
         assert links["digest"].evidence == links["yaml"].evidence == SAID
 
