@@ -1,9 +1,11 @@
 """fmon relaunch and fmon audit as commands: what is printed where, the question, exit codes."""
 
 import json
+import sys
 
 import pytest
 
+from fmon.cli import app
 from fmon.cli.entry import main
 from fmon.errors import ConfigError, RuleError
 from tests.support.relaunching import OLD, Repository, Stage
@@ -57,8 +59,8 @@ def test_a_dry_run_prints_one_command_per_line_and_messages_on_stderr(world):
 
 def test_a_broken_chain_is_printed_one_link_per_line(world, monkeypatch, capfd):
     world.digest = OLD
-    monkeypatch.setattr("fmon.cli.app.app", lambda: world.relaunch())
-    monkeypatch.setattr("sys.argv", ["fmon", "relaunch"])
+    monkeypatch.setattr(app, "app", lambda: world.relaunch())
+    monkeypatch.setattr(sys, "argv", ["fmon", "relaunch"])
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 23

@@ -13,6 +13,7 @@ from fmon.manifest.file import read_manifest
 from fmon.report.audit import audit
 from fmon.store.durable import LockTaken
 from fmon.store.events import append_event
+from fmon.terminal.relaunch import print_escalation
 from tests.support.death import Killed
 from tests.support.fake_skypilot import FINE, FakeSubmitter, Fate
 from tests.support.relaunching import NEW, OLD, OUTAGE, Repository, Stage, allowed
@@ -315,6 +316,30 @@ class TestLastCycle:
         ]
         assert (report.condition_count, report.estimate_usd) == (2, Decimal("0.12"))
         assert "came back despite its fix (mended; mended); find the reason" in report.recommendation
+
+    @pytest.mark.parametrize(
+        ("old", "new", "said"),
+        [
+            (b'"event":"fix"', b'"event":"other"', "came back, and no fix of it is recorded; find"),
+            (
+                b'"event":"fix"', b'"event":"no_fix","reason":"bad luck"',
+                "came back after it was relaunched without a fix: bad luck; bad luck; find",
+            ),
+        ],
+    )  # fmt: skip
+    def test_a_cause_that_came_back_without_a_fix_is_not_said_to_have_had_one(
+        self, worn, capsys, old, new, said
+    ):
+        events = worn.store.events.read_bytes()
+        assert old in events
+        worn.store.events.write_bytes(events.replace(old, new))
+        with pytest.raises(RuleError) as refusal:
+            worn.relaunch()
+        report = refusal.value.report
+        assert said in report.recommendation
+        assert "despite" not in report.recommendation
+        print_escalation(report, "table")
+        assert ("relaunched without a fix: bad luck" in capsys.readouterr().out) == ("no_fix" in str(new))
 
     def test_it_is_refused_before_a_fix_that_would_be_in_vain_is_asked_for(self, worn):
         worn.digest = "sha256:" + "2" * 64
