@@ -9,9 +9,9 @@ from fmon.config.grid import expand
 from fmon.config.layered import flatten, is_layered
 from fmon.config.levels import check_factors
 from fmon.config.patterns import read_patterns
-from fmon.config.shape import FlatKeys, MlflowKeys, check_keys
+from fmon.config.shape import FlatKeys, LaunchKeys, MlflowKeys, check_keys, duration_s
 from fmon.config.source import Source, read_source
-from fmon.model import MAX_CONDITIONS, Experiment, Limits, Price, Tracking, Verify
+from fmon.model import MAX_CONDITIONS, Experiment, LaunchLimits, Limits, Price, Tracking, Verify
 
 __all__ = ["load_experiment"]
 
@@ -77,7 +77,14 @@ def load_experiment(
         max_failed_ratio=keys.max_failed_ratio,
         verify=Verify(**keys.verify.model_dump()),
         mlflow=_tracking(source, keys.mlflow),
+        launch=_launch_limits(keys.launch),
     )
+
+
+def _launch_limits(keys: LaunchKeys) -> LaunchLimits:
+    """Return how jobs are submitted, with the duration in seconds."""
+    values = keys.model_dump()
+    return LaunchLimits(give_up_after_s=duration_s(values.pop("give_up_after")), **values)
 
 
 def _tracking(source: Source, keys: MlflowKeys | None) -> Tracking | None:

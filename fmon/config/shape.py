@@ -1,5 +1,6 @@
 """The keys of a config and the type of each."""
 
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -7,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from fmon.config.source import Loc, Source
 from fmon.errors import ConfigError
-from fmon.model import CONDITION_TAG, JOB_TAG
+from fmon.model import CONDITION_TAG, JOB_TAG, MAX_PARALLEL
 from fmon.text import nearest
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -27,6 +28,40 @@ def _scalar(value: Any) -> Any:
 
 Scalar = Annotated[Any, AfterValidator(_scalar)]
 """Text, a number or true/false; a union would report one error for each of its types."""
+
+
+MAX_DURATION_S = 365 * 86400.0
+_UNITS_S = {"m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>[mhd])")
+
+
+def duration_s(value: str | float) -> float:
+    """Return a duration in seconds: a number of hours, or text with its unit.
+
+    Examples
+    --------
+    >>> duration_s("90m"), duration_s("7d"), duration_s(0.5)
+    (5400.0, 604800.0, 1800.0)
+    """
+    seconds = -1.0
+    if isinstance(value, str):
+        found = _DURATION.fullmatch(value)
+        seconds = float(found["number"]) * _UNITS_S[found["unit"]] if found else seconds
+    elif not isinstance(value, bool) and isinstance(value, int | float):
+        seconds = value * _UNITS_S["h"]
+    if 0 <= seconds <= MAX_DURATION_S:
+        return seconds
+    message = "it must be a duration such as 90m, 12h or 7d, or a number of hours, and at most 365d"
+    raise ValueError(message)
+
+
+def _duration(value: Any) -> Any:
+    duration_s(value)
+    return value
+
+
+Duration = Annotated[Any, AfterValidator(_duration)]
+"""A number of hours, or text such as 90m, 12h, 7d."""
 
 
 class _Keys(BaseModel):
@@ -51,6 +86,16 @@ class LimitsKeys(_Keys):
     pending_minutes: Amount = 30
     starting_minutes: Amount = 10
     overrun_factor: Ratio = 3
+
+
+class LaunchKeys(_Keys):
+    """How jobs are submitted: how many, how fast, and for how long after a refusal."""
+
+    parallel: Annotated[int, Field(ge=1, le=MAX_PARALLEL)] = 8
+    per_minute: Ratio = 60
+    retries: Annotated[int, Field(ge=0, le=100)] = 5
+    backoff_s: Ratio = 10
+    give_up_after: Duration = "168h"
 
 
 class PriceKeys(_Keys):
@@ -110,6 +155,7 @@ class FlatKeys(_Keys):
     fixed: dict[Variable, Scalar] = {}
     expect: ExpectKeys = ExpectKeys()
     limits: LimitsKeys = LimitsKeys()
+    launch: LaunchKeys = LaunchKeys()
     prices: dict[Text, PriceKeys] = {}
     job_name: Text | None = None
     docker_image: Text | None = None
@@ -170,6 +216,7 @@ Keys = TypeVar("Keys", bound=BaseModel)
 _KEYS_OF: dict[str, type[BaseModel]] = {
     "expect": ExpectKeys,
     "limits": LimitsKeys,
+    "launch": LaunchKeys,
     "prices": PriceKeys,
     "overrides": OverrideKeys,
     "verify": VerifyKeys,

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from fmon.launch.dispatch import DispatchLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from fmon.clock import Clock
+    from fmon.launch.estimate import Estimate
     from fmon.launch.outcome import Launched
     from fmon.sky.prices import Catalog
     from fmon.sky.reader import QueueReader
@@ -38,8 +37,6 @@ class LaunchDependencies:
         Folder that relative paths of the task YAML are relative to.
     clock
         The clock.
-    limits
-        Rates and timeouts of the launches.
     progress
         Called with (number of settled jobs, number of all jobs).
     """
@@ -51,7 +48,6 @@ class LaunchDependencies:
     environ: Mapping[str, str]
     folder: Path
     clock: Clock
-    limits: DispatchLimits = field(default_factory=DispatchLimits)
     progress: Callable[[int, int], None] = lambda settled, total: None
 
 
@@ -73,6 +69,12 @@ class LaunchOptions:
         Called with what would be launched; False = launch nothing.
     confirm
         Asks whether to exceed the budget; None = do not ask.
+    resume
+        Resume only this experiment, as its next round; None = a person's launch.
+    leave_out
+        Conditions of that experiment that are not to be launched.
+    accepted
+        An estimate that may exceed the budget, as may any that is not higher; None = none.
     """
 
     by: str
@@ -81,3 +83,6 @@ class LaunchOptions:
     is_over_budget_allowed: bool = False
     agree: Callable[[Launched], bool] = lambda preview: True
     confirm: Callable[[str], bool] | None = None
+    resume: str | None = None
+    leave_out: frozenset[str] = frozenset()
+    accepted: Estimate | None = None

@@ -2,7 +2,8 @@
 
 Reads config, task YAML, registry and queue; writes manifest and audit, and launches. Running it again
 resumes the newest open experiment of the config's name. A new one is created only when that one is over:
-every job has ended, and if some conditions never got a job, a day has passed.
+every job has ended, and if some conditions never got a job, a day has passed since the last change and
+since the time until which they were to be submitted (``submit_until`` in the manifest).
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
 from fmon.config.task import image_of, read_task
+from fmon.errors import ConfigError
 from fmon.events import LaunchEvent
 from fmon.launch.dispatch import LaunchKey, dispatch, exclusive
-from fmon.launch.estimate import cost_of, estimate
+from fmon.launch.estimate import SPENT, cost_of, estimate
 from fmon.launch.job_yaml import JobWriter, job_envs
+from fmon.launch.limits import DispatchLimits
 from fmon.launch.outcome import Launched
 from fmon.launch.preflight import checks, image_check, parse_kinds
 from fmon.launch.refusals import (
@@ -38,6 +41,7 @@ from fmon.monitor.ingest import ingest
 from fmon.store.durable import lock
 from fmon.store.events import append_event
 from fmon.store.folder import POLL_WAIT_S, Store, poll_lock, stores
+from fmon.warehouse import column, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +53,10 @@ if TYPE_CHECKING:
     from fmon.launch.preflight import Check
     from fmon.model import Condition, Experiment, Manifest, Record
     from fmon.sky.submit.submitter import Submitter
+
+
+LOCK_WAIT_S = 5.0
+"""How long a person's launch waits for another launcher [s]; a round only tries."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +123,7 @@ class Prepared:
             had_count=len(self.manifest.jobs) - len(self.missing),
             checks=self.passed.checks if self.passed else [],
             cost_usd=self.passed.cost_usd if self.passed else None,
+            limits=self.experiment.launch,
         )
 
 
@@ -174,17 +183,27 @@ def prepare(
     task = read_task(experiment)
     refuse_bare_vm(experiment, task, is_allowed=options.allow_bare_vm)
     with (
-        exclusive(data, experiment.experiment_name) as hold,
+        exclusive(data, experiment.experiment_name, wait_s=0.0 if options.resume else LOCK_WAIT_S) as hold,
         closing(dependencies.open_submitter(hold)) as submitter,
     ):
         store, manifest, is_new, records = _experiment(data, experiment, dependencies, is_dry=options.is_dry)
-        without = {entry.condition for entry in manifest.jobs if entry.job_id is None}
+        if options.resume not in (None, store.experiment_id):
+            message = f"{options.resume} is over; nothing more is submitted for it"
+            raise ConfigError(message)
+        without = {entry.condition for entry in manifest.jobs if entry.job_id is None} - options.leave_out
         missing = [each for each in experiment.conditions if each.condition_id in without]
         writer = JobWriter(task, experiment, store.experiment_id, dependencies.environ)
         passed = None
         if missing:
             refuse_open_jobs(manifest, records)
-            passed = _check(experiment, missing, writer, submitter, dependencies)
+            passed = _check(
+                experiment,
+                missing,
+                writer,
+                submitter,
+                dependencies,
+                spent_usd=None if is_new else _spent(store, now=dependencies.clock.now()),
+            )
             refuse_another_image(manifest, passed.image, passed.digest)
         yield Prepared(
             experiment=experiment,
@@ -232,8 +251,11 @@ def commit(prepared: Prepared, dependencies: LaunchDependencies, options: Launch
         options.confirm,
         count=len(missing),
         is_allowed=options.is_over_budget_allowed,
+        accepted=options.accepted,
     )
-    _write(prepared, passed)
+    period_s = experiment.launch.give_up_after_s
+    until = None if options.resume else dependencies.clock.now() + timedelta(seconds=period_s)
+    _write(prepared, passed, submit_until=until)
     event = LaunchEvent(
         at=dependencies.clock.now(),
         config=experiment.config_file,
@@ -255,10 +277,12 @@ def commit(prepared: Prepared, dependencies: LaunchDependencies, options: Launch
         dependencies.queue,
         task_yaml=lambda entry, cycle: prepared.writer.of(conditions[entry.condition], cycle),
         clock=dependencies.clock,
-        limits=dependencies.limits,
+        limits=DispatchLimits.of(experiment.launch),
         progress=dependencies.progress,
     )
-    return replace(launched, dispatched=dispatched)
+    if not dispatched.has_queued and (dispatched.failed or options.leave_out):
+        _end_queue(prepared.store)
+    return replace(launched, dispatched=dispatched, accepted=passed.found if is_confirmed else None)
 
 
 def _check(
@@ -267,9 +291,14 @@ def _check(
     writer: JobWriter,
     submitter: Submitter,
     dependencies: LaunchDependencies,
+    *,
+    spent_usd: float | None,
 ) -> Passed:
     """Check everything for which a launch can be refused before it costs anything."""
     found = estimate(experiment, writer.task, catalog=dependencies.catalog)
+    rest = cost_of(missing, writer.task, found.prices)
+    if spent_usd is not None and found.cost_usd is not None:  # jobs may have cost more than expected
+        found = replace(found, cost_usd=max(found.cost_usd, spent_usd + (rest.cost_usd or 0.0)))
     results = checks(
         experiment,
         writer.task,
@@ -283,10 +312,16 @@ def _check(
     return Passed(
         checks=results,
         found=found,
-        cost_usd=cost_of(missing, writer.task, found.prices).cost_usd,
+        cost_usd=rest.cost_usd,
         image=image,
         digest=None if image is None else dependencies.digest_of(image),
     )
+
+
+def _spent(store: Store, *, now: datetime) -> float | None:
+    """Return what an experiment has cost so far [USD]; None = unknown."""
+    con = connect(store.path.parent, store.experiment_id, now=now, queries=(SPENT,))
+    return next((float(cost) for cost in column(con, SPENT) if cost is not None), None)
 
 
 def _experiment(
@@ -297,12 +332,7 @@ def _experiment(
     The poll is stored, except in a dry run.
     """
     now = dependencies.clock.now()
-    known = [
-        store
-        for store in stores(data)
-        if store.experiment_id.rpartition("-")[0] == experiment.experiment_name
-        and not read_manifest(store).is_replay
-    ]
+    known = _launched_as(data, experiment.experiment_name)
     with lock(poll_lock(data), wait_s=POLL_WAIT_S):
         answer = dependencies.queue.read()
         newest = known[-1] if known else None
@@ -322,12 +352,30 @@ def _experiment(
         return newest, manifest, False, answer.records
 
 
+def newest_of(data: Path, path: Path, *, max_conditions: int = MAX_CONDITIONS) -> str | None:
+    """Return the newest experiment of a config; None = there is none."""
+    name = load_experiment(path, max_conditions=max_conditions).experiment_name
+    return next((store.experiment_id for store in reversed(_launched_as(data, name))), None)
+
+
+def _launched_as(data: Path, experiment_name: str) -> list[Store]:
+    """List the experiments of a name, but for replays."""
+    return [
+        store
+        for store in stores(data)
+        if store.experiment_id.rpartition("-")[0] == experiment_name and not read_manifest(store).is_replay
+    ]
+
+
 def _store_at(data: Path, experiment: Experiment, at: datetime) -> Store:
     return Store(data / f"{experiment.experiment_name}-{at:%Y%m%dT%H%M%SZ}")
 
 
-def _write(prepared: Prepared, passed: Passed) -> None:
-    """Write the manifest before anything is launched (F5); a continued one is extended."""
+def _write(prepared: Prepared, passed: Passed, *, submit_until: datetime | None) -> None:
+    """Write the manifest before anything is launched (F5); a continued one is extended.
+
+    Without ``submit_until`` the time of the last launch by a person stays.
+    """
     store, manifest, experiment = prepared.store, prepared.manifest, prepared.experiment
     with lock(poll_lock(store.path.parent), wait_s=POLL_WAIT_S):
         if not prepared.is_new:
@@ -336,4 +384,13 @@ def _write(prepared: Prepared, passed: Passed) -> None:
         manifest.limits, manifest.prices = experiment.limits, {**manifest.prices, **passed.found.prices}
         manifest.docker_image, manifest.docker_digest = passed.image, passed.digest
         manifest.total_estimated_cost = passed.found.cost_usd
+        manifest.submit_until = submit_until or manifest.submit_until
         write_manifest(store, manifest)
+
+
+def _end_queue(store: Store) -> None:
+    """Record that no condition is queued: those without a job were refused for good."""
+    file = StoredExperiment(store).manifest_file
+    with lock(poll_lock(store.path.parent), wait_s=POLL_WAIT_S), file.changing() as manifest:
+        manifest.submit_until = None
+        file.write(manifest)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec.structs import asdict
 
+from fmon.launch.estimate import SPENT
 from fmon.launch.job_yaml import job_envs
 from fmon.relaunch.command import typed_launch
 from fmon.rules.f3_rebuild_before_relaunch import RelaunchRemedy
@@ -51,8 +52,6 @@ select
     cost_estimate.estimate_usd
 from cost_estimate
 """
-
-SPENT = "select experiment_summary.cost_usd as spent_usd from experiment_summary"
 
 UNFIXED = """
 select condition.condition_id

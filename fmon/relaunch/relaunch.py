@@ -22,6 +22,7 @@ from fmon.fix.chain import measure, run_command
 from fmon.launch.dispatch import DispatchOutcome, LaunchKey, dispatch, exclusive
 from fmon.launch.estimate import cost_of
 from fmon.launch.job_yaml import JobWriter
+from fmon.launch.limits import DispatchLimits
 from fmon.launch.preflight import checks, parse_kinds
 from fmon.launch.refusals import confirm_over_budget, refuse_failed, refuse_job_names, unrelated_jobs
 from fmon.manifest.stored import StoredExperiment
@@ -193,7 +194,7 @@ def relaunch(
             dependencies.queue,
             task_yaml=lambda entry, cycle: writer.of(plan.conditions[entry.condition], cycle),
             clock=clock,
-            limits=dependencies.limits,
+            limits=DispatchLimits.of(plan.experiment.launch),
             progress=dependencies.progress,
         )
     return Relaunched(plan=plan, is_replay=manifest.is_replay, dispatched=dispatched)

@@ -4,10 +4,11 @@ import getpass
 import io
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
-from fmon.cli import launch as launching
+from fmon.cli import submitting
 from fmon.cli.services import Services
 from fmon.errors import ConfigError, LaunchError
 from tests.support.commands import FMON
@@ -57,12 +58,15 @@ def test_jobs_that_were_not_launched_are_reported_last(sky):
 
 def test_watch_continues_with_the_launched_experiment(sky, monkeypatch):
     watched = []
-    monkeypatch.setattr(
-        launching, "watch", lambda *, experiment, **options: watched.append((experiment, options["queue"]))
-    )
+
+    def watch(data, experiment, *, interval, rounds):
+        watched.append(experiment)
+        return SimpleNamespace(rows=[])
+
+    monkeypatch.setattr(submitting, "run_watch", watch)
     assert run(sky, "--watch", "--yes").exit_code == 0
     assert run(sky, "--watch", "--dry-run").exit_code == 0
-    assert watched == [(sky.stores[-1].experiment_id, "sky")]
+    assert watched == [sky.stores[-1].experiment_id]
 
 
 def test_without_a_terminal_it_shows_the_launches_and_does_nothing(sky):

@@ -92,6 +92,18 @@ from fmon.errors import ConfigError
             "factors: {m: [a]}\nlimits: {budget_usd: -1}",
             ["limits.budget_usd is -1", "greater than or equal to 0"],
         ),
+        ("factors: {m: [a]}\nlaunch: {retry: 3}", ["launch.retry", "did you mean 'retries'"]),
+        ("factors: {m: [a]}\nlaunch: {parallel: 0}", ["launch.parallel is 0", "greater than or equal to 1"]),
+        ("factors: {m: [a]}\nlaunch: {parallel: 17}", ["launch.parallel is 17", "less than or equal to 16"]),
+        ("factors: {m: [a]}\nlaunch: {per_minute: 0}", ["launch.per_minute is 0", "greater than 0"]),
+        ("factors: {m: [a]}\nlaunch: {retries: 1.5}", ["launch.retries is 1.5", "integer"]),
+        *(
+            (
+                f"factors: {{m: [a]}}\nlaunch: {{give_up_after: {written}}}",
+                ["launch.give_up_after is ", "90m, 12h or 7d, or a number of hours"],
+            )
+            for written in ("7 days", "'12'", "-1", "-1h", ".nan", "true", "366d", "[1]")
+        ),
         ("factors: {m: [a]}\nlimits: {budget_usd: .nan}", ["limits.budget_usd", "finite"]),
         ("factors: {m: [a]}\nlimits: {budget_usd: '25'}", ["limits.budget_usd is '25'", "number"]),
         ("factors: {m: [a]}\nlimits: {pending_minutes: true}", ["limits.pending_minutes is true", "number"]),

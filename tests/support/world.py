@@ -12,8 +12,8 @@ import pytest
 from fmon.config import load_experiment
 from fmon.diagnose.diagnose import Diagnosis, diagnose
 from fmon.launch.arguments import LaunchDependencies, LaunchOptions
-from fmon.launch.dispatch import DispatchLimits
 from fmon.launch.launch import Launched, launch
+from fmon.launch.limits import DispatchLimits
 from fmon.manifest.build import new_manifest
 from fmon.manifest.file import write_manifest
 from fmon.monitor.poll import poll
@@ -46,7 +46,7 @@ DIGEST = "sha256:" + "a" * 64
 BUG = "Traceback (most recent call last):\n  File \"train.py\", line 3, in <module>\nKeyError: 'lora'\n"
 RUN_S = 600.0
 """A job's time with its machine: 0.06 USD at 0.36 USD/h."""
-PACE = DispatchLimits(parallel=3, per_s=2, poll_s=10, grace_s=120, patience_s=900)
+PACE = DispatchLimits(parallel=3, per_minute=120, retries=2, backoff_s=10)
 
 
 def write_config(folder: Path, text: str = CONFIG, task: str = TASK) -> Path:
@@ -141,7 +141,6 @@ class World:
             environ=self.environ,
             folder=self.project,
             clock=self.server.time,
-            limits=PACE,
             **changes,
         )
 
