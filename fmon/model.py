@@ -118,6 +118,8 @@ class Verify(msgspec.Struct, frozen=True, kw_only=True):
     tests: str | None = None
     build: str | None = None
     push: str | None = None
+    max_commits: int = 1
+    """Maximum number of commits of a fix: one batch, one commit."""
 
 
 EXPERIMENT_TAG, CONDITION_TAG, CYCLE_TAG = "fmon.experiment", "fmon.condition", "fmon.cycle"

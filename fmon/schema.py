@@ -221,9 +221,10 @@ DIAGNOSIS = (
 
 FIX_RECORD = (
     _EXPERIMENT,
-    Column("root_cause_id", "varchar", "id", "the root cause that something was done about"),
-    Column("what", "varchar", "text", "what was done, redacted"),
-    Column("person", "varchar", "name", "who did it"),
+    Column("root_cause_id", "varchar", "id", "the root cause"),
+    Column("what", "varchar", "text", "what was done, or why nothing was; redacted"),
+    Column("person", "varchar", "name", "who recorded it"),
+    Column("is_without_fix", "boolean", "bool", "nothing was changed; what is the reason"),
     Column("cycle", "bigint", "count", "cycle of the experiment at that time, whose failures were fixed"),
     _POSITION,
     Column("fixed_at", "timestamptz", "UTC", "when it was recorded"),

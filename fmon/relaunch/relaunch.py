@@ -281,7 +281,7 @@ def _f3(
 ) -> tuple[BuildChain, list[Link]]:
     """Measure the chain now; for a resumed cycle only whether its image is unchanged."""
     started = _start_of(study.events, plan.cycle) if plan.is_resumed else None
-    remedies = frozenset() if started else plan.remedies
+    remedies = [] if started else plan.remedies
     chain = measure(study, remedies, diagnosed_at=diagnosed_at, run=run, ask=ask)
     links = f3_same_image(chain, image=started.image, digest=started.digest) if started else f3_links(chain)
     f3_rebuild_before_relaunch(links)

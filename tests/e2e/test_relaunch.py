@@ -128,6 +128,11 @@ class Study:
         """Ask the views."""
         return list(json.loads(self.fmon("sql", "sql", query, "-o", "json").stdout))
 
+    def record(self, what: str) -> None:
+        """Record what was done about the one root cause."""
+        (cause,) = self.rows("select root_cause_id from cause")
+        self.fmon("fix record", "fix", "record", cause["root_cause_id"], "--what", what)
+
     def until_ended(self) -> None:
         """Watch until no job is open."""
         self.fmon("watch", "watch", "--interval", "10")
@@ -184,6 +189,7 @@ def tell_rebuilt(study: Study, registry: str) -> Study:
         study.fmon(f"log of {entry['condition']}", "logs", entry["condition"])
     study.fmon("diagnose", "diagnose", "-o", "json")
     study.fmon("too early", "relaunch", "--yes", code=F3_REFUSED)
+    study.record("one block")
     study.commit(
         "sam3 has one block",
         experiment_yaml=CONFIG.format(image=fixed, **words),
@@ -211,6 +217,7 @@ def tell_in_vain(study: Study, registry: str) -> Study:
     for cycle in (1, 2):
         study.fmon("diagnose", "diagnose")
         study.commit(f"Fewer, try {cycle}", train_yaml=task[cycle])
+        study.record(f"{100 - cycle - 1} GPUs")
         study.fmon(f"relaunch {cycle}", "relaunch", "--yes")
         study.until_ended()
     study.fmon("diagnose", "diagnose")
@@ -261,15 +268,19 @@ def test_one_level_fails_of_one_cause(rebuilt: Study) -> None:
 
 
 def test_a_relaunch_with_the_stale_image_is_refused_and_says_what_is_broken(rebuilt: Study) -> None:
-    assert "F3: commit: no commit since the diagnosis" in rebuilt.said["too early"].stderr
+    told = rebuilt.said["too early"].stderr
+    assert "F3: the chain from diagnosis to image is broken at record, commit, tests, digest;" in told
+    assert "\nrecord: no fix is recorded for " in told
+    assert "\ncommit: no commit since the diagnosis" in told
     told = rebuilt.said["not pushed"].stderr
-    assert "digest" in told
-    assert "commit:" not in told
+    assert "digest: " in told
+    assert "record: " not in told
+    assert "commit: " not in told
 
 
 def test_the_chain_holds_once_the_image_is_rebuilt_pushed_and_named(rebuilt: Study) -> None:
     links = {row["link"]: row["result"] for row in json.loads(rebuilt.said["fix verify"].stdout)}
-    assert links == dict.fromkeys(("commit", "tree", "tests", "digest", "yaml"), "ok")
+    assert links == dict.fromkeys(("record", "commit", "tree", "tests", "digest", "yaml"), "ok")
 
 
 def test_the_dry_run_gives_a_command_for_each_failed_condition(rebuilt: Study) -> None:
@@ -315,7 +326,7 @@ def test_what_fails_again_twice_ends_in_24_with_the_report_for_a_person(in_vain:
     report = json.loads(refused.stdout)
     assert [(row["cycle"], row["condition_count"]) for row in report["causes"]] == [(0, 2), (1, 2), (2, 2)]
     assert (report["cycle"], report["condition_count"]) == (3, 2)
-    assert "came back despite its fix" in report["recommendation"]
+    assert "came back despite its fix (98 GPUs; 97 GPUs)" in report["recommendation"]
     jobs = in_vain.rows("select cycle, count(*) as n from job group by cycle order by cycle")
     assert [(row["cycle"], row["n"]) for row in jobs] == [(0, 2), (1, 2), (2, 2)]
 
