@@ -62,6 +62,14 @@ class AttachEvent(BaseEvent, tag="attach", frozen=True):
     source: Source
 
 
+class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A command of the config that has ended."""
+
+    command: Annotated[str, Meta(description="the command, secrets redacted")]
+    exit_status: Annotated[int, Meta(description="its exit status")]
+    duration_s: Annotated[float, Meta(description="how long it ran [s]")]
+
+
 class LaunchEvent(BaseEvent, tag="launch", frozen=True):
     """``fmon launch`` passed all checks and is about to launch."""
 
@@ -78,6 +86,9 @@ class LaunchEvent(BaseEvent, tag="launch", frozen=True):
     is_over_budget_confirmed: Annotated[
         bool, Meta(description="a person confirmed an estimate that exceeds the budget")
     ]
+    preflight: Annotated[
+        list[CommandResult], Meta(description="the config's preflight commands, which all succeeded")
+    ] = []
 
 
 class LaunchIntentEvent(ActionEvent, tag="launch_intent", frozen=True):

@@ -53,7 +53,8 @@ def envs_of(experiment: "Experiment | Manifest", condition: "Condition | Entry")
         experiment.env_names.get(name, name.upper()): level_text(level)
         for name, level in condition.factors.items()
     }
-    return {**experiment.fixed, **factors, **condition.envs}
+    every = {**experiment.fixed, **factors, **condition.envs}
+    return {name: value for name, value in every.items() if value is not None}
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,6 +71,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     budget_usd: float | None = None
     max_hourly_usd: float | None = None
     accelerators: list[str] | None = None
+    clouds: list[str] | None = None
+    regions: list[str] | None = None
     pending_minutes: float = 30.0
     starting_minutes: float = 10.0
     overrun_factor: float = 3.0
@@ -90,6 +93,8 @@ class LaunchLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How often a launch is sent again in one run, and how many refusals in a row end the run."""
     backoff_s: float = 10.0
     """Pause after the first refusal of an overloaded server [s]; it doubles with each in a row."""
+    retry_interval_s: float = 300.0
+    """Time between two attempts to submit what is queued, while fmon watches [s]."""
     give_up_after_s: float = 168 * 3600.0
     """How long ``fmon launch --watch`` and ``fmon run`` go on submitting what is queued [s]."""
 
@@ -146,8 +151,11 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     expected_minutes: float | None = None
     resources: dict[str, Any] = {}
     """Resources that differ from the task YAML's (``overrides`` in the config); shared, never changed."""
-    envs: dict[str, str] = {}
-    """Its own environment variables, in addition to ``fixed`` and its factors; shared, never changed."""
+    envs: dict[str, str | None] = {}
+    """Its own environment variables, in addition to ``fixed`` and its factors; shared, never changed.
+
+    None = not set, although ``fixed`` sets it.
+    """
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,8 +174,26 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """The environment variable that carries a factor, by factor."""
     fixed: dict[str, str] = {}
     """Environment variables of every job."""
+    defaults: dict[str, str] = {}
+    """What the config leaves out and the study's launcher sets by default, by key."""
+    task: str | None = None
+    """Absolute path given with ``--task``; None = the config names it."""
+    base_file: str | None = None
+    """Path of the file that the config stands on (``base``)."""
+    study_keys: dict[str, Any] = {}
+    """Keys of a config in the study's form that fmon has no use for, with their values."""
+    undeclared: list[str] = []
+    """Variables that the program reads although the task does not declare them."""
+    region_config: str | None = None
+    """Name of a file of regions."""
+    region_file: str | None = None
+    """Its path; None = it does not exist."""
     docker_image: str | None = None
     patterns: list[Pattern] = []
+    preflight: list[str] = []
+    """Commands that must succeed before the first job is launched."""
+    parallel_jobs: int | None = None
+    """Jobs that run at the same time, for the wall-clock estimate (``expect.parallel``)."""
     verify: Verify = Verify()
     kill_switch: Literal["alert", "act"] = "alert"
     max_failed_ratio: Ratio | None = None
@@ -197,7 +223,7 @@ class Entry(msgspec.Struct, kw_only=True):
     factors: dict[str, Level]
     job_name: str
     expected_minutes: float | None = None
-    envs: dict[str, str] = {}
+    envs: dict[str, str | None] = {}
     """As in ``Condition``."""
     job_id: JobId | None = None
     relaunch_batch: Count = 0
@@ -224,6 +250,14 @@ class Manifest(msgspec.Struct, kw_only=True):
     factors: dict[str, list[Level]]
     inner_factors: dict[str, list[Level]] = msgspec.field(default_factory=dict)
     skypilot_yaml: str
+    task: str | None = None
+    """Absolute path given with ``--task``; None = the config names it."""
+    study_keys: dict[str, Any] = msgspec.field(default_factory=dict)
+    """As in ``Experiment``."""
+    env_file: str | None = None
+    """Absolute path of ``--env-file``, read anew for each launch."""
+    env_file_names: list[str] = msgspec.field(default_factory=list)
+    """Names of its variables; their values are never stored."""
     docker_image: str | None = None
     docker_digest: str | None = None
     env_names: dict[str, str] = msgspec.field(default_factory=dict)

@@ -14,12 +14,14 @@ from fmon.cli.options import (
     Config,
     Data,
     DryRun,
+    EnvFile,
     Interval,
     MaxConditions,
     Output,
     OverBudget,
     Queue,
     Rows,
+    TaskFile,
     Yes,
     now,
     print_lines,
@@ -33,18 +35,30 @@ from fmon.model import MAX_CONDITIONS
 
 
 def plan(
-    config: Config, *, max_conditions: MaxConditions = MAX_CONDITIONS, output: Rows = Output.table
+    config: Config,
+    *,
+    task: TaskFile = None,
+    env_file: EnvFile = None,
+    conditions: Annotated[
+        bool, typer.Option("--conditions", help="Also print every condition with its variables.")
+    ] = False,
+    max_conditions: MaxConditions = MAX_CONDITIONS,
+    output: Rows = Output.table,
 ) -> None:
-    """Print the grid with its counts, checks and estimated cost; change nothing."""
+    """Print the grid, the checks and the estimated cost; change nothing. Exit code 2: a check failed."""
     from fmon.launch.plan import plan as plan_phase
     from fmon.terminal.plan import print_plan
 
-    print_plan(plan_phase(config, max_conditions=max_conditions), output)
+    planned = plan_phase(config, task_file=task, env_file=env_file, max_conditions=max_conditions)
+    print_plan(planned, output, with_conditions=conditions)
+    planned.require_passed()
 
 
 def launch(
     config: Config,
     *,
+    task: TaskFile = None,
+    env_file: EnvFile = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     over_budget: OverBudget = False,
@@ -62,6 +76,8 @@ def launch(
         config=config,
         data=data,
         by=by or user(),
+        task=task,
+        env_file=env_file,
         yes=yes,
         is_dry=dry_run,
         over_budget=over_budget,
@@ -78,6 +94,7 @@ def launch(
 def adopt(
     config: Config,
     *,
+    task: TaskFile = None,
     since: Annotated[
         datetime | None,
         typer.Option("--since", help="Ignore jobs submitted before this time (UTC).", show_default=False),
@@ -91,7 +108,13 @@ def adopt(
 
     since = since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
     adopted = adopt_phase(
-        config, services().open_queue(queue), data, since=since, now=now(), max_conditions=max_conditions
+        config,
+        services().open_queue(queue),
+        data,
+        task_file=task,
+        since=since,
+        now=now(),
+        max_conditions=max_conditions,
     )
     say(*adopted.sentences())
     print_lines([adopted.experiment_id])

@@ -32,6 +32,8 @@ class LaunchCall:
     data: Path
     by: str
     yes: bool
+    task: Path | None = None
+    env_file: Path | None = None
     is_dry: bool = False
     over_budget: bool = False
     allow_bare_vm: bool = False
@@ -44,7 +46,8 @@ class LaunchCall:
 
         return LaunchOptions(
             by=self.by,
-            is_dry=self.is_dry,
+            task=self.task,
+            env_file=self.env_file,
             allow_bare_vm=self.allow_bare_vm,
             is_over_budget_allowed=self.over_budget,
         )
@@ -64,6 +67,7 @@ class Watched(NamedTuple):
 
 def run_launch(call: LaunchCall) -> Launched:
     """Launch and print what was done; the caller raises the error about what could not be launched."""
+    from fmon.launch.dry_run import dry_run
     from fmon.launch.launch import launch
     from fmon.terminal.launch import LaunchBar, shown
 
@@ -74,14 +78,14 @@ def run_launch(call: LaunchCall) -> Launched:
             printed.extend(preview.sentences())
             say(*shown(preview.lines()), *printed)
             require_consent(
-                f"Launch {counted(len(preview.to_launch), 'job')}?", verb="launch", participle="launched"
+                f"Launch {counted(len(preview.commands), 'job')}?", verb="launch", participle="launched"
             )
         return True
 
     options = replace(call.options, agree=agree, confirm=confirming(yes=call.yes))
     try:
         with LaunchBar() as bar:
-            launched = launch(
+            launched = (dry_run if call.is_dry else launch)(
                 call.config,
                 call.data,
                 services().dependencies(queue="sky", progress=bar.show),
@@ -105,7 +109,7 @@ def launch_and_watch(call: LaunchCall, *, interval: float) -> Watched:
     try:
         launched = run_launch(call)
     except AnotherLauncher:
-        found = newest_of(call.data, call.config, max_conditions=call.max_conditions)
+        found = newest_of(call.data, call.config, call.task, max_conditions=call.max_conditions)
         if found is None:
             raise
         say(f"{found}: another fmon is launching its jobs; watching")

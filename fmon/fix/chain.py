@@ -5,12 +5,9 @@ Used by ``fix verify``, and again by ``relaunch``, which does not trust an earli
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from dataclasses import replace
-from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -23,6 +20,8 @@ from fmon.clients.git import (
     uncommitted,
 )
 from fmon.clients.registry import digest_of, parse_reference
+from fmon.clients.shell import run_command
+from fmon.config.source import read_text
 from fmon.config.task import images_of
 from fmon.errors import RegistryError
 from fmon.launch.preflight import image_check
@@ -32,46 +31,24 @@ from fmon.text import timestamp
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
-    from pathlib import Path
 
     from fmon.clients.git import Commit
+    from fmon.clients.shell import Ran
     from fmon.config.task import Task
     from fmon.model import Experiment
     from fmon.rules.f3_rebuild_before_relaunch import RelaunchRemedy
     from fmon.study import Study
 
-KILLED = 128
-"""Added to the signal's number if a command was killed, as in shells."""
-
-
-JOB_KEYS = frozenset({"baselines", "docker_image", "envs", "fixed", "model_overrides", "overrides"})
+JOB_KEYS = frozenset(
+    {
+        *("base", "baselines", "docker_image", "envs", "fixed", "overrides", "region_config"),
+        *("infrastructure", "model_overrides", "post_training", "zero_shot_baselines"),
+    }
+)
 """Keys of a config that change the jobs, not how they are monitored."""
 
 DOCUMENTATION = frozenset({".md", ".rst"})
 """Suffixes of files that are documentation, like any file in a folder ``docs``."""
-
-
-class Ran(NamedTuple):
-    """A user's command that has ended."""
-
-    step: str
-    command: str
-    exit_status: int
-    duration_s: float
-
-
-def run_command(step: str, command: str, *, folder: Path) -> Ran:
-    """Run one of the config's ``verify`` commands in the project's folder, its output live on stderr.
-
-    It uses the shell on purpose: the user wrote the command line into their own config, with pipes and
-    variables; nothing from a job, a log or the queue is ever inserted.
-    """
-    started = time.monotonic()
-    done = subprocess.run(
-        command, shell=True, cwd=folder, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False
-    )
-    status = done.returncode if done.returncode >= 0 else KILLED - done.returncode
-    return Ran(step, command, status, round(time.monotonic() - started, 3))
 
 
 def measure(
@@ -174,8 +151,15 @@ def _is_relevant(project: Path, commit: Commit, name: str, study: Study) -> bool
 
 def _changed(project: Path, before: str, study: Study) -> Iterator[str]:
     """Yield the files whose settings for the jobs the fix changed; comments do not count."""
-    task, config = study.task, study.config
-    for path, text, keys in ((task.path, task.text, None), (config, study.config_text, JOB_KEYS)):
+    experiment, task = study.experiment, study.task
+    files: list[tuple[Path, str, frozenset[str] | None]] = [
+        (task.path, task.text, None),
+        (study.config, study.config_text, JOB_KEYS),
+    ]
+    for named, keys in ((experiment.base_file, JOB_KEYS), (experiment.region_file, None)):
+        if named is not None:
+            files.append((Path(named), read_text(Path(named)), keys))
+    for path, text, keys in files:
         old = text_at(project, before, path)
         if old is not None and _settings(old, keys) != _settings(text, keys):
             yield path.name

@@ -12,6 +12,7 @@ import msgspec
 
 from fmon.clients.git import project_folder
 from fmon.clients.registry import digest_of
+from fmon.clients.shell import run_command
 from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import failures, require_full_diagnosis
 from fmon.errors import ConfigError, RegistryError
@@ -23,7 +24,7 @@ from fmon.events import (
     NoFixEvent,
     VerifiedLink,
 )
-from fmon.fix.chain import measure, run_command
+from fmon.fix.chain import measure
 from fmon.redact import redact
 from fmon.rules.f3_rebuild_before_relaunch import RelaunchRemedy, f3_links
 from fmon.text import nearest
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from fmon.clients.shell import Ran
     from fmon.clock import Clock
-    from fmon.fix.chain import Ran
     from fmon.rules.f3_rebuild_before_relaunch import Link
     from fmon.study import Study
 

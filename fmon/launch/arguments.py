@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from fmon.clients.shell import run_command
+from fmon.sky.sdk import ask_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from fmon.clients.shell import Ran
     from fmon.clock import Clock
     from fmon.launch.estimate import Estimate
     from fmon.launch.outcome import Launched
@@ -37,6 +41,10 @@ class LaunchDependencies:
         Folder that relative paths of the task YAML are relative to.
     clock
         The clock.
+    ask
+        Asks SkyPilot's parser, in a process of its own.
+    run
+        Runs the config's commands.
     progress
         Called with (number of settled jobs, number of all jobs).
     """
@@ -48,6 +56,8 @@ class LaunchDependencies:
     environ: Mapping[str, str]
     folder: Path
     clock: Clock
+    ask: Callable[..., Any] = ask_worker
+    run: Callable[..., Ran] = run_command
     progress: Callable[[int, int], None] = lambda settled, total: None
 
 
@@ -59,8 +69,10 @@ class LaunchOptions:
     ----------
     by
         Person to record in the audit.
-    is_dry
-        Show what would be launched, and change nothing.
+    task
+        The task YAML, if it is not the config's own.
+    env_file
+        File of variables that every job gets.
     allow_bare_vm
         Launch without a container image.
     is_over_budget_allowed
@@ -78,7 +90,8 @@ class LaunchOptions:
     """
 
     by: str
-    is_dry: bool = False
+    task: Path | None = None
+    env_file: Path | None = None
     allow_bare_vm: bool = False
     is_over_budget_allowed: bool = False
     agree: Callable[[Launched], bool] = lambda preview: True

@@ -53,15 +53,19 @@ MAX_PAUSE_S = 300.0
 
 
 def refusal_of(outcome: Outcome) -> Refusal:
-    """Return what a launch without a job was refused for.
+    """Return what a launch without a job was refused for."""
+    return refusal(outcome.error_type or "", outcome.error or "")
+
+
+def refusal(error_type: str, text: str) -> Refusal:
+    """Return what an error of SkyPilot means for the request.
 
     Returns
     -------
     str
-        ``overload``: the same launch may be accepted in a moment; ``capacity``: in minutes or days;
+        ``overload``: the same request may be accepted in a moment; ``capacity``: in minutes or days;
         ``away``: no server answers; ``final``: only after a change.
     """
-    error_type, text = outcome.error_type or "", outcome.error or ""
     if error_type in AWAY:
         return "away"
     if error_type in OVERLOAD or OVERLOAD_TEXT.search(text):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fmon.errors import QueueError
-from fmon.launch.backoff import Backoff, refusal_of
+from fmon.launch.backoff import Backoff, refusal, refusal_of
 from fmon.launch.intent_log import LaunchHistory, LaunchKey, history_of, key_of, write_intent, write_result
 from fmon.launch.outcome import DispatchOutcome
 from fmon.manifest.build import assign_job, jobs_of
@@ -101,17 +101,28 @@ class Dispatcher:
         while not self.error and (self.absent or self.refused or self.is_unchecked):
             if self.refused and not self.absent:
                 self.clock.sleep(max(0.0, self.next_at - self.clock.monotonic()))
-            try:
-                self._poll()
-            except QueueError as error:
-                self.error = error
-                return
+            if not self._poll_or_back_off():
+                continue
             self._retry_refused()
             self._launch_all()
             if self.absent:
                 if self.clock.monotonic() - self.changed_at > self.limits.patience_s:
                     return
                 self.clock.sleep(self.limits.poll_s)
+
+    def _poll_or_back_off(self) -> bool:
+        """Poll; if the server is overloaded, wait for the next poll; otherwise end the run."""
+        at = self.clock.monotonic()
+        try:
+            self._poll()
+        except QueueError as error:
+            pause_s = self.backoff.refused(sent_at=at, at=self.clock.monotonic())
+            if refusal(error.error_type, str(error)) == "overload" and not self.backoff.is_used_up:
+                self.clock.sleep(pause_s)
+            else:
+                self.error = error
+            return False
+        return True
 
     def _read_audit(self) -> None:
         """Sort the attempts by what the audit has about them."""
@@ -276,21 +287,21 @@ class Dispatcher:
         self._report_progress()
 
     def _note_failure(self, attempt: LaunchKey, outcome: Outcome) -> None:
-        why, refusal = f"{outcome.error_type}: {outcome.error}", refusal_of(outcome)
-        if refusal == "overload":
+        why, kind = f"{outcome.error_type}: {outcome.error}", refusal_of(outcome)
+        if kind == "overload":
             self._back_off(attempt, why)
         if outcome.is_uncertain:
             self.absent[attempt] = None
             self.history[attempt].why = why
             return
         self.is_unchecked = True
-        if refusal == "away":
+        if kind == "away":
             self.to_launch.append(attempt)
             self.error = self.error or QueueError(why, error_type=outcome.error_type or "")
-        elif refusal == "capacity":
+        elif kind == "capacity":
             self.stopped = self.stopped or why
             self.queued[attempt] = why
-        elif refusal == "final":
+        elif kind == "final":
             self.failed[attempt] = why
         elif self.tries[attempt] <= self.limits.retries:
             self.refused[attempt] = why

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fmon.config.task import _options
+from fmon.config.task import options_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -34,7 +34,7 @@ class Machine(NamedTuple):
 
 def machines_of(task: Task, condition: Condition) -> list[Machine]:
     """List the machines that a condition's job may get; empty if the task names none."""
-    options = (option for each in task.resources or [{}] for option in _options(each, condition.resources))
+    options = (option for each in task.resources or [{}] for option in options_of(each, condition.resources))
     return list(dict.fromkeys(machine for option in options for machine in _machines(option)))
 
 

@@ -12,8 +12,8 @@ from fmon.text import counted, listed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fmon.launch.check import Check
     from fmon.launch.estimate import Estimate
-    from fmon.launch.preflight import Check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +105,8 @@ class Launched:
         It was created by this launch.
     had_count
         Conditions that had a job before.
-    to_launch
-        (job name, variables that fmon sets) by condition; only in a dry run.
+    commands
+        The command that a person would type, for each job to launch; only in a dry run.
     checks
         The checks.
     cost_usd
@@ -124,7 +124,7 @@ class Launched:
     is_dry: bool
     condition_count: int
     had_count: int
-    to_launch: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
+    commands: list[str] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     cost_usd: float | None = None
     dispatched: DispatchOutcome = field(default_factory=DispatchOutcome)
@@ -158,10 +158,5 @@ class Launched:
         return sentences
 
     def lines(self) -> list[str]:
-        """Return the lines for stdout: the experiment's id; in a dry run one line per job."""
-        if not self.is_dry:
-            return [self.experiment_id]
-        return [
-            " ".join([name, *(f"{variable}={value}" for variable, value in envs.items())])
-            for name, envs in self.to_launch.values()
-        ]
+        """Return the lines for stdout: the experiment's id; in a dry run one command per job."""
+        return self.commands if self.is_dry else [self.experiment_id]

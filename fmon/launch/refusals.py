@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from fmon.config.task import Task
+    from fmon.launch.check import Check
     from fmon.launch.estimate import Estimate
-    from fmon.launch.preflight import Check
     from fmon.model import Experiment, Limits, Manifest, Record
 
 

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
     Submit = Callable[[frozenset[str]], Launched]
 
-ROUND_S = 300.0
-"""Time between two rounds [s], unless ``launch.backoff_s`` is longer."""
-
 
 @dataclass(kw_only=True)
 class Rounds:
@@ -127,7 +124,7 @@ class Rounds:
 
     @property
     def _interval_s(self) -> float:
-        return max(ROUND_S, self.limits.backoff_s)
+        return max(self.limits.retry_interval_s, self.limits.backoff_s)
 
     def _schedule(self) -> None:
         self.next_at = self.clock.now() + timedelta(seconds=self._interval_s)

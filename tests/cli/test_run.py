@@ -81,7 +81,7 @@ def test_the_kill_switch_cancels_and_the_rest_is_reported(batch):
 @pytest.mark.parametrize(
     ("config", "task", "sentence"),
     [
-        (CONFIG, "run: python train.py\n", "--allow-bare-vm"),
+        (CONFIG, "run: python train.py $MODEL $LOSS\n", "--allow-bare-vm"),
         (CONFIG + "limits: {budget_usd: 1}\n", TASK, "--over-budget"),
         (CONFIG + "limits: {accelerators: [H100]}\n", TASK, "limits.accelerators"),
     ],
@@ -95,7 +95,7 @@ def test_a_gate_refuses_before_anything_is_launched_and_stdout_stays_empty(batch
 
 
 def test_a_person_can_allow_a_bare_vm_and_the_audit_says_so(batch):
-    batch.write(task="resources: {accelerators: L4}\nrun: python train.py\n")
+    batch.write(task="resources: {accelerators: L4}\nrun: python train.py $MODEL $LOSS\n")
     assert batch.run("--allow-bare-vm").exit_code == 0
     (event,) = batch.events_of("launch")
     assert (event["is_bare_vm"], event["image"]) == (True, None)

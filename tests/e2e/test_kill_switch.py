@@ -24,7 +24,11 @@ CONFIG = """\
 experiment_name: burst
 skypilot_yaml: train.yaml
 factors: {model: [dynunet, sam3], fold: [0, 1, 2, 3, 4]}
-exclude: [{model: dynunet, fold: 1}, {model: dynunet, fold: 2}, {model: dynunet, fold: 3}, {model: dynunet, fold: 4}]
+exclude:
+  - {model: dynunet, fold: 1}
+  - {model: dynunet, fold: 2}
+  - {model: dynunet, fold: 3}
+  - {model: dynunet, fold: 4}
 kill_switch: act
 """
 SETUP = "echo 'ERROR: No matching distribution found for mamba-ssm==9' >&2; exit 1"

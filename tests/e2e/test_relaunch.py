@@ -31,9 +31,9 @@ Done = subprocess.CompletedProcess[str]
 # The node has sixteen H100, so that four jobs run at a time: starting one takes a CPU for a while.
 TASK = """\
 resources: {{infra: slurm/demo, cpus: 1+, accelerators: "H100:4"}}
-envs: {{IMAGE: {image}, BLOCKS: "{blocks}"}}
+envs: {{IMAGE: {image}, BLOCKS: "{blocks}", MODEL: null, LOSS: null}}
 run: |
-  echo "model $MODEL, loss $LOSS, image $IMAGE"
+  env | grep -E '^(MODEL|LOSS|MAX_EPOCHS|IMAGE)='
   if [ "$MODEL" = sam3 ]; then
     python3 -c "import os; {{'1': 'lora'}}[os.environ['BLOCKS']]"
   fi
@@ -43,6 +43,8 @@ experiment_name: rebuilt
 skypilot_yaml: train.yaml
 docker_image: {image}
 factors: {{model: [dynunet, segresnet, sam3], loss: [dice, cldice]}}
+overrides: {{model: {{segresnet: {{envs: {{MAX_EPOCHS: 3}}}}}}}}
+undeclared: [MAX_EPOCHS]
 prices: {{H100: {{on_demand: 2.5}}}}
 verify:
   tests: grep -q 'BLOCKS. "1"' train.yaml
@@ -51,7 +53,7 @@ verify:
 """
 INFEASIBLE = """\
 resources: {{infra: slurm/demo, accelerators: "H100:{count}"}}
-envs: {{IMAGE: {image}}}
+envs: {{IMAGE: {image}, FOLD: null}}
 run: "true"
 """
 IN_VAIN = """\
@@ -74,7 +76,7 @@ prices: {{H100: {{on_demand: 2.5}}}}
 """
 PLAIN = """\
 resources: {{infra: slurm/demo, cpus: 1+, accelerators: "H100:4"}}
-envs: {{IMAGE: {image}}}
+envs: {{IMAGE: {image}, FOLD: null}}
 run: echo "fold $FOLD"
 """
 SAM3 = ["sam3-dice", "sam3-cldice"]
@@ -103,6 +105,11 @@ class Study:
         now = datetime.now(UTC)
         git(self.project, "init", "-q", at=now)
         commit(self.project, message, at=now)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        (path,) = self.folder.glob("data/*/manifest.json")
+        return dict(json.loads(path.read_text()))
 
     def fmon(self, step: str, *args: str, code: int = 0) -> Done:
         """Run one command of fmon as a user would."""
@@ -178,6 +185,8 @@ def tell_rebuilt(study: Study, registry: str) -> Study:
     study.fmon("launch", "launch", "experiment.yaml", "--yes")
     study.until_ended()
     study.until_all_logs_are_stored()
+    for entry in study.manifest["jobs"]:
+        study.fmon(f"log of {entry['condition']}", "logs", entry["condition"])
     study.fmon("diagnose", "diagnose", "-o", "json")
     study.fmon("too early", "relaunch", "--yes", code=F3_REFUSED)
     study.record("one block")
@@ -241,6 +250,15 @@ def build_and_push(study: Study, image: str) -> None:
         "rm -rf image"
     )
     subprocess.run(commands, shell=True, cwd=study.project, env=os.environ, check=True, timeout=60)
+
+
+def test_each_job_prints_the_variables_of_its_condition(rebuilt: Study) -> None:
+    for entry in rebuilt.manifest["jobs"]:
+        lines = rebuilt.said[f"log of {entry['condition']}"].stdout.splitlines()
+        told = dict(
+            line.split("=", 1) for line in lines if line.startswith(("MODEL=", "LOSS=", "MAX_EPOCHS="))
+        )
+        assert told == {"MODEL": entry["model"], "LOSS": entry["loss"], **entry["envs"]}
 
 
 def test_one_level_fails_of_one_cause(rebuilt: Study) -> None:

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fmon.clients.git import project_folder
+from fmon.clients.shell import run_command
 from fmon.errors import ConfigError, RegistryError
-from fmon.fix.chain import measure, run_command
+from fmon.fix.chain import measure
 from fmon.rules.f3_rebuild_before_relaunch import RelaunchRemedy, f3_links
 from fmon.study import open_study
 from tests.support.git import commit, git
@@ -22,7 +23,7 @@ docker_image: localhost:5000/study:v1
 overrides: {model: {sam3: {envs: {BATCH: "2"}}}}
 verify: {tests: "test -f fixed"}
 """
-TASK = "envs: {IMAGE: localhost:5000/study:v1}\nrun: python train.py\n"
+TASK = "envs: {IMAGE: localhost:5000/study:v1, MODEL: null, LOSS: null}\nrun: python train.py\n"
 
 
 class Project:
@@ -194,6 +195,29 @@ def test_the_task_yaml_counts_as_changed(project):
     chain = project.measure(["config"], ask=lambda _: "sha256:old")
     assert chain.changed == ("train.yaml",)
     assert broken(chain) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "changed"),
+    [
+        ("base.yaml", "EPOCHS: 2", "EPOCHS: 3", ("base.yaml",)),
+        ("base.yaml", "budget_usd: 5", "budget_usd: 6", ()),
+        ("regions/europe.yaml", "europe-west4", "europe-west1", ("europe.yaml",)),
+    ],
+)
+def test_the_base_and_the_regions_of_the_config_count_too(project, file, old, new, changed):
+    texts = {
+        "experiment.yaml": "base: base.yaml\nregion_config: europe\n",
+        "base.yaml": f"{CONFIG}fixed: {{EPOCHS: 2}}\nlimits: {{budget_usd: 5}}\n",
+        "regions/europe.yaml": "regions: {gcp: {L4: [{region: europe-west4}]}}\n",
+    }
+    (project.root / "study/regions").mkdir()
+    for name, text in texts.items():
+        (project.root / "study" / name).write_text(text)
+    project.commit("Stand on a base", minute=-30)
+    (project.root / "study" / file).write_text(texts[file].replace(old, new))
+    project.fix()
+    assert project.measure(["config"]).changed == changed
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from fmon.cli import fix as fix_command
+from fmon.clients.shell import run_command
 from fmon.clock import Clock
 from fmon.diagnose.diagnose import diagnose
 from fmon.errors import ConfigError, RuleError
 from fmon.events import DiagnosisEvent, RelaunchEvent
-from fmon.fix.chain import run_command
 from fmon.fix.plan import fix_plan
 from fmon.fix.steps import record, run_commands, verify
 from fmon.manifest.file import read_manifest

@@ -4,12 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from fmon.errors import LaunchError
+from fmon.errors import LaunchError, QueueError
 from fmon.launch.backoff import Backoff, refusal_of
 from fmon.sky.submit.submitter import Outcome
 from tests.support.dispatching import all_of, launch, launched_jobs, make_store
 from tests.support.events import written_events
-from tests.support.fake_skypilot import FINE, NO_QUOTA, OVERLOADED, FakeSkyPilot, FakeSubmitter, Fate
+from tests.support.fake_skypilot import (
+    FINE,
+    NO_QUOTA,
+    OVERLOADED,
+    FakeSkyPilot,
+    FakeSubmitter,
+    Fate,
+    SkyPilotQueue,
+)
 from tests.support.world import PACE
 
 
@@ -104,6 +112,24 @@ def test_an_overload_without_an_answer_waits_for_the_grace_period(store, server)
     done = launch(store, server, in_order(server, unheard, OVERLOADED))
     assert len(done.launched) == 4
     assert server.now_s > PACE.grace_s
+    assert_once(store, server)
+
+
+def test_a_poll_that_an_overloaded_server_refuses_is_repeated_before_anything_is_sent_again(store, server):
+    class Starting(SkyPilotQueue):
+        reads = 0
+
+        def read(self, while_waiting=None):
+            answer = super().read(while_waiting)
+            self.reads += 1
+            if self.reads == 2:
+                raise QueueError("the jobs controller is INIT", error_type="ClusterNotUpError")
+            return answer
+
+    submitter, queue = in_order(server, OVERLOADED), Starting(server)
+    done = launch(store, server, submitter, queue=queue)
+    assert (len(done.launched), done.error) == (4, None)
+    assert (queue.reads, len(submitter.submitted)) == (3, 5)
     assert_once(store, server)
 
 

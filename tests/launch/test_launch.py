@@ -7,7 +7,10 @@ from itertools import pairwise
 import pytest
 import yaml
 
+from fmon.clients.shell import Ran
 from fmon.errors import ConfigError, LaunchError, QueueError, RegistryError
+from fmon.launch.arguments import LaunchOptions
+from fmon.launch.launch import launch
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import Price
 from fmon.monitor.ingest import ingest
@@ -135,18 +138,67 @@ def test_a_replay_of_the_same_name_is_not_continued(sky):
 
 
 def test_a_dry_run_shows_the_jobs_and_changes_nothing(sky):
-    dry = sky.launch(is_dry=True)
+    dry = sky.dry_run()
     assert len(dry.lines()) == 4
-    assert dry.lines()[0].startswith("dynunet-dice_ce EPOCHS=2 MODEL=dynunet LOSS=dice_ce ")
+    assert dry.lines()[0].startswith(
+        "sky jobs launch -n dynunet-dice_ce --env EPOCHS=2 --env MODEL=dynunet --env LOSS=dice_ce "
+    )
     assert "would launch 4 jobs, estimated at 1.84 USD; nothing was changed" in dry.sentences()[-1]
     assert (sky.stores, sky.server.jobs) == ([], [])
+
+
+def test_a_dry_run_needs_no_server_and_makes_no_folder(sky, monkeypatch):
+    monkeypatch.setattr(SkyPilotQueue, "read", None)
+    monkeypatch.setattr(sky, "open_submitter", None)
+    assert len(sky.dry_run().lines()) == 4
+    assert not sky.data.exists()
+    assert [command for command, *_ in sky.parsed] == ["task"]
+
+
+def test_a_dry_run_refuses_what_a_launch_would(sky):
+    sky.write(CONFIG + "limits: {accelerators: [T4]}\n")
+    with pytest.raises(ConfigError, match=r"L4 is not in limits\.accelerators"):
+        sky.dry_run()
+
+
+def test_the_preflight_commands_run_before_the_first_job_and_are_recorded(sky):
+    sky.write(CONFIG + "preflight: [make check-data, make check-quota]\n")
+    ran = []
+
+    def run(step, command, *, folder):
+        ran.append((step, command, len(sky.server.jobs), folder))
+        return Ran(step, command, 0, 0.5)
+
+    launch(sky.config, sky.data, sky.dependencies(run=run), LaunchOptions(by="ada"))
+    assert ran == [
+        ("preflight", "make check-data", 0, sky.project),
+        ("preflight", "make check-quota", 0, sky.project),
+    ]
+    (event,) = sky.events("launch")
+    assert [(each["command"], each["exit_status"]) for each in event["preflight"]] == [
+        ("make check-data", 0),
+        ("make check-quota", 0),
+    ]
+
+
+def test_a_preflight_command_that_fails_stops_the_launch(sky):
+    sky.write(CONFIG + "preflight: ['false', 'true']\n")
+    ran = []
+
+    def run(step, command, *, folder):
+        ran.append(command)
+        return Ran(step, command, 1, 0.5)
+
+    with sky.refused(ConfigError, "the preflight command 'false' ended with exit status 1"):
+        launch(sky.config, sky.data, sky.dependencies(run=run), LaunchOptions(by="ada"))
+    assert (ran, sky.stores) == (["false"], [])
 
 
 def test_a_dry_run_of_a_partly_launched_experiment_shows_the_rest(sky):
     sky.fate = lambda submission: Fate(makes="refusal") if "sam3" in submission.job_name else FINE
     sky.launch()
     before = sky.files()
-    assert len(sky.launch(is_dry=True).lines()) == 2
+    assert len(sky.dry_run().lines()) == 2
     assert sky.files() == before
 
 
@@ -191,7 +243,7 @@ def test_a_round_never_begins_a_new_experiment(sky):
 
 
 def test_a_bare_vm_is_refused(sky):
-    sky.write(task="resources: {accelerators: L4}\nrun: x\n")
+    sky.write(task="resources: {accelerators: L4}\nrun: python train.py $MODEL $LOSS\n")
     with sky.refused(ConfigError, "bare VM.*--allow-bare-vm"):
         sky.launch()
     sky.launch(allow_bare_vm=True)
@@ -199,7 +251,10 @@ def test_a_bare_vm_is_refused(sky):
 
 
 def test_the_config_s_image_is_used_if_the_task_has_none_and_the_audit_says_so(sky):
-    sky.write(CONFIG + "docker_image: registry/y:2\n", "resources: {accelerators: L4}\nrun: x\n")
+    sky.write(
+        CONFIG + "docker_image: registry/y:2\n",
+        "resources: {accelerators: L4}\nrun: python train.py $MODEL $LOSS\n",
+    )
     sky.launch()
     (event,) = sky.events("launch")
     assert (event["image"], event["digest"], event["is_bare_vm"]) == ("registry/y:2", DIGEST, True)
@@ -275,6 +330,15 @@ def test_above_the_budget_it_asks(sky, answer):
         with sky.refused(ConfigError, "you answered no"):
             sky.launch(**wish)
     assert asked == ["about 1.84 USD, limits.budget_usd is 1. Launch 4 jobs anyway?"]
+
+
+def test_without_a_budget_it_asks_above_20_usd(sky):
+    sky.catalog = lambda names: {name: Price(on_demand=40.0, spot=40.0) for name in names}
+    sky.write(CONFIG.replace("prices:", "#prices:"))
+    with sky.refused(
+        ConfigError, r"limits\.budget_usd is not set: launch asks above 20 USD; use --over-budget"
+    ):
+        sky.launch()
 
 
 def test_above_the_budget_without_a_terminal_it_refuses(sky):

@@ -7,7 +7,7 @@ import pytest
 from fmon.errors import ConfigError, LaunchError
 from fmon.launch.dispatch import AnotherLauncher
 from fmon.launch.outcome import DispatchOutcome, Launched
-from fmon.launch.rounds import ROUND_S, Rounds
+from fmon.launch.rounds import Rounds
 from fmon.model import LaunchLimits
 from fmon.monitor.queued import Queued
 from tests.support.fake_skypilot import START, FakeSkyPilot
@@ -40,7 +40,7 @@ class Trial:
             limits=LaunchLimits(give_up_after_s=7200),
         )
 
-    def poll(self, seconds=ROUND_S, queued=TWO, *, has_fired=False):
+    def poll(self, seconds=300, queued=TWO, *, has_fired=False):
         self.server.pass_time(seconds)
         return self.rounds.after_poll(queued, has_fired=has_fired)
 

@@ -104,7 +104,9 @@ def failed(tmp_path_factory):
     """Launched on a bare VM, which a person allowed; two failed and were diagnosed."""
     config = CONFIG.replace(f"docker_image: {IMAGE}\n", "")
     made = Repository(
-        tmp_path_factory.mktemp("bare"), config, "resources: {accelerators: L4}\nrun: python train.py\n"
+        tmp_path_factory.mktemp("bare"),
+        config,
+        "resources: {accelerators: L4}\nrun: python train.py $MODEL $LOSS\n",
     )
     made.launch(allow_bare_vm=True)
     made.end(FAILED)
@@ -172,7 +174,7 @@ def test_a_fix_is_verified_and_run_again_and_the_audit_says_who_allowed_it(world
 def test_an_image_that_the_config_has_gained_is_recorded_and_from_then_on_it_counts(world):
     world.config.write_text(world.config.read_text() + f"docker_image: {IMAGE}\n")
     world.task.write_text(
-        f"resources: {{accelerators: L4}}\nenvs: {{IMAGE: {IMAGE}}}\nrun: python train.py\n"
+        f"resources: {{accelerators: L4}}\nenvs: {{IMAGE: {IMAGE}}}\nrun: python train.py $MODEL $LOSS\n"
     )
     world.fix()
     world.relaunch()

@@ -32,7 +32,11 @@ factors: {{model: [dynunet, sam3], loss: [dice_ce, dice_ce_cldice]}}
 prices: {{L4: {{spot: 0.36, on_demand: 0.36}}}}
 verify: {{tests: test -f fixed}}
 """
-TASK = f"resources: {{accelerators: L4}}\nenvs: {{IMAGE: {IMAGE}}}\nrun: python train.py\n"
+TASK = f"""\
+resources: {{accelerators: L4}}
+envs: {{IMAGE: {IMAGE}, MODEL: null, LOSS: null}}
+run: python train.py
+"""
 OUTAGE = (
     "requests.exceptions.ConnectionError: HTTPSConnectionPool: Max retries exceeded: Connection refused\n"
 )
