@@ -60,8 +60,9 @@ class RelaunchRemedy(msgspec.Struct, frozen=True):
         """Whether a person must record what was done about its cause."""
         return self.remedy not in NEEDS_NO_RECORD
 
-    def __str__(self) -> str:
-        """Return the cause with its record."""
+    @property
+    def sentence(self) -> str:
+        """The cause with its record."""
         fix = without_fix(self.fix or "") if self.is_without_fix else self.fix
         return f"{self.root_cause_id}: {fix} ({self.fixed_by})"
 
@@ -237,7 +238,7 @@ def _record_link(chain: BuildChain) -> Link:
             "or --no-fix REASON if nothing is changed for it"
         )
         return Link("record", "broken", evidence)
-    return Link("record", "ok", "; ".join(sorted({str(cause) for cause in causes})))
+    return Link("record", "ok", "; ".join(sorted({cause.sentence for cause in causes})))
 
 
 def _commit_link(chain: BuildChain) -> Link:
