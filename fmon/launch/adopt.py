@@ -21,6 +21,7 @@ from fmon.manifest.match import Match, attach, match
 from fmon.model import MAX_CONDITIONS
 from fmon.monitor.ingest import store_records, stored_jobs
 from fmon.monitor.kill_switch import check_again
+from fmon.monitor.refresh import refresh_held
 from fmon.sky.prices import catalog_prices, parse_resources
 from fmon.store.durable import lock
 from fmon.store.events import append_event
@@ -154,10 +155,12 @@ def adopt(
         attached = {each.condition_id: each.job_id for each in found.attach}
         if is_new or attached:
             append_event(store, AdoptEvent(at=now, config=str(path), source=queue.name, jobs=attached))
-        store_records(store, manifest, found, answer, source=queue.name)
+        stored = store_records(store, manifest, found, answer, source=queue.name)
         with lock(store.lock_file, wait_s=POLL_WAIT_S):
             mark_pending(store)  # the config's patterns and max_failed_ratio may have changed
             check_again(store)
+        if not stored.is_closed:  # else it has just been done
+            refresh_held(store, now=answer.polled_at)
     return Adopted(
         experiment_id=store.experiment_id,
         is_new=is_new,

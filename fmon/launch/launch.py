@@ -35,6 +35,7 @@ from fmon.manifest.match import attach, match
 from fmon.manifest.stored import StoredExperiment
 from fmon.model import MAX_CONDITIONS
 from fmon.monitor.ingest import ingest
+from fmon.monitor.refresh import refresh
 from fmon.store.durable import lock
 from fmon.store.events import append_event
 from fmon.store.folder import POLL_WAIT_S, Store, poll_lock, stores
@@ -258,6 +259,7 @@ def commit(prepared: Prepared, dependencies: LaunchDependencies, options: Launch
         limits=dependencies.limits,
         progress=dependencies.progress,
     )
+    refresh(prepared.store, now=dependencies.clock.now())
     return replace(launched, dispatched=dispatched)
 
 

@@ -25,6 +25,7 @@ from fmon.launch.job_yaml import JobWriter
 from fmon.launch.preflight import checks, parse_kinds
 from fmon.launch.refusals import confirm_over_budget, refuse_failed, refuse_job_names, unrelated_jobs
 from fmon.manifest.stored import StoredExperiment
+from fmon.monitor.refresh import refresh
 from fmon.relaunch.begin import begin
 from fmon.relaunch.escalation import QUERIES as ESCALATION
 from fmon.relaunch.escalation import escalation
@@ -196,6 +197,7 @@ def relaunch(
             limits=dependencies.limits,
             progress=dependencies.progress,
         )
+    refresh(study.store, now=clock.now())
     return Relaunched(plan=plan, is_replay=manifest.is_replay, dispatched=dispatched)
 
 

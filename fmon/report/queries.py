@@ -222,20 +222,6 @@ limit case when (select count(*) from condition) <= $most then $most else $most_
 
 NOW = "select experiment.now_at from experiment"
 
-LIVE_FIELDS = """
-select
-    condition.condition_id,
-    condition.job_id,
-    condition.status,
-    condition.start_at,
-    condition.end_at,
-    condition.run_s,
-    cast(condition.cost_usd as double) as cost_usd,
-    run.run_id
-from condition
-left join run on condition.condition_id = run.condition_id and run.is_newest
-"""
-
 # For a recording no MLflow is asked, since its runs may be anywhere.
 RUNS_SINCE = """
 select min(timeline.from_at) - interval 5 minutes as since

@@ -15,14 +15,13 @@ import msgspec
 
 from fmon.diagnose.excerpt import excerpt
 from fmon.errors import QueueError, TrackingError
-from fmon.manifest.file import read_manifest, write_manifest
+from fmon.monitor.refresh import keep_reported, refresh
 from fmon.report import failure_queries, jsonl, queries
 from fmon.report.jsonl import LAST, LINES, MACROS
 from fmon.report.page import timeline
 from fmon.report.page.facts import gather
 from fmon.report.page.render import render
-from fmon.store.durable import lock, write_chunks_durably, write_durably
-from fmon.store.folder import POLL_WAIT_S, poll_lock
+from fmon.store.durable import write_chunks_durably, write_durably
 from fmon.store.runs import read_runs, write_runs
 from fmon.text import json_text
 from fmon.warehouse import column, rows, typed_rows
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from fmon.model import Manifest, Tracking
+    from fmon.model import Tracking
     from fmon.store.folder import Store
     from fmon.study import Study
     from fmon.warehouse.result import Row
@@ -55,19 +54,6 @@ QUERIES = [
 
 BATCH_SIZE = 20_000
 """Conditions per batch of lines; each batch scans all jobs, but a single one would take 0.5 GB more."""
-
-
-class LiveFields(msgspec.Struct, frozen=True):
-    """The fields of a condition that the manifest copies: the columns of ``LIVE_FIELDS``."""
-
-    condition_id: str
-    job_id: int | None
-    status: str | None
-    start_at: datetime | None
-    end_at: datetime | None
-    run_s: float | None
-    cost_usd: float | None
-    run_id: str | None
 
 
 class EndedJob(msgspec.Struct, frozen=True):
@@ -130,7 +116,7 @@ def report(
     (as_of,) = column(con, queries.NOW)
     costs, unreconciled = _ask(con, ask, as_of=as_of) if ask else ({}, None)
     mlflow = study.manifest.mlflow
-    _store_costs(study.manifest, costs, as_of=as_of)
+    keep_reported(study.manifest, costs, as_of=as_of)
     untracked = _track(con, store, mlflow, track) if mlflow and track else None
     if costs:
         bind_reported(con, [study.manifest])
@@ -151,7 +137,7 @@ def report(
     )
     write_chunks_durably(reported.jsonl, _lines(con))
     write_durably(reported.html, render(facts).encode())
-    _refresh(study, typed_rows(con, queries.LIVE_FIELDS, LiveFields), costs, as_of=as_of)
+    refresh(store, now=as_of, reported=costs)
     return reported
 
 
@@ -183,13 +169,6 @@ def _track(con: duckdb.DuckDBPyConnection, store: Store, settings: Tracking, tra
     return None
 
 
-def _store_costs(manifest: Manifest, costs: dict[int, float], *, as_of: datetime) -> None:
-    """Add SkyPilot's costs to the manifest; earlier ones of ended jobs are kept."""
-    if costs:
-        manifest.reported_costs |= {str(job_id): usd for job_id, usd in costs.items()}
-        manifest.reported_as_of = as_of
-
-
 def _lines(con: duckdb.DuckDBPyConnection) -> Iterator[bytes]:
     """Yield the JSONL in batches of conditions, then the summary."""
     last = column(con, LAST)[0] or 0
@@ -214,21 +193,3 @@ def _summary(con: duckdb.DuckDBPyConnection) -> Row:
         "alarms": rows(con, queries.ALARM_COUNTS),
         "polls": rows(con, queries.POLLS)[0],
     }
-
-
-def _refresh(study: Study, live: list[LiveFields], costs: dict[int, float], *, as_of: datetime) -> None:
-    """Copy status, times and cost into the manifest for programs that read nothing else; no view does."""
-    by_condition = {row.condition_id: row for row in live}
-    with lock(poll_lock(study.data), wait_s=POLL_WAIT_S):
-        manifest = read_manifest(study.store)  # a poll may have attached jobs in the meantime
-        for entry in manifest.jobs:
-            row = by_condition.get(entry.condition)
-            if row is None or row.job_id != entry.job_id:
-                continue  # the condition got another job while the report was written
-            entry.status = row.status
-            entry.start_time, entry.end_time = row.start_at, row.end_at
-            entry.duration_seconds, entry.cost_usd = row.run_s, row.cost_usd
-            entry.mlflow_run_id = row.run_id
-        manifest.as_of = as_of
-        _store_costs(manifest, costs, as_of=as_of)
-        write_manifest(study.store, manifest)
