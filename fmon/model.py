@@ -226,7 +226,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     current_cycle: Count = 0
     expected_job_count: Count
     total_estimated_cost: float | None = None
-    """Estimate for one job of each condition, made before they run [USD]; None = unknown."""
+    """Estimate of ``plan`` for one job of each condition [USD]; None = unknown, or a replay."""
     total_cost_usd: float | None = None
     """Known cost of all its jobs in all cycles, as of ``as_of`` [USD]; None = no cost is known."""
     limits: Limits = msgspec.field(default_factory=Limits)

@@ -14,8 +14,8 @@ noticed as (
     select
         failure.experiment_id,
         count(*) as attempt_count,
-        median((epoch_us(failure.detected_at) - epoch_us(failure.failed_at)) / 1e6) as detection_latency_s,
-        max((epoch_us(failure.detected_at) - epoch_us(failure.failed_at)) / 1e6) as longest_latency_s
+        median(failure.detection_latency_s) as detection_latency_s,
+        max(failure.detection_latency_s) as longest_latency_s
     from failure
     group by failure.experiment_id
 )
@@ -42,4 +42,4 @@ comment on column failure_summary.unexamined_count is 'failures not examined yet
 comment on column failure_summary.cause_count is 'their root causes, without unknown/unexamined [count]';
 comment on column failure_summary.detection_latency_s is
 'median time from a failure to the first poll that showed it; null = no failure [s]';
-comment on column failure_summary.longest_latency_s is 'the longest such time; null = no failure [s]';
+comment on column failure_summary.longest_latency_s is 'the longest such time; null = no failure with a known end [s]';

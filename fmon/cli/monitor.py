@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from fmon.monitor.poll import Polled
     from fmon.monitor.status import Status
+    from fmon.store.folder import Store
 
 
 def poll(
@@ -75,7 +76,8 @@ def watch(
     from fmon.terminal.interrupt import Interrupts
     from fmon.terminal.watch import WatchScreen
 
-    found = find(data, experiment).experiment_id
+    store = find(data, experiment)
+    found = store.experiment_id
     shown = partial(current_status, data, found, selections or ())
     try:
         with Interrupts(services().clock) as ctrl_c, WatchScreen() as screen:
@@ -98,7 +100,9 @@ def watch(
                 if status.open_count == 0:
                     break
     except KeyboardInterrupt:
+        _refresh(store)
         raise typer.Exit(INTERRUPTED) from None
+    _refresh(store)
     if exit_status:
         exit_with(status)
 
@@ -234,6 +238,14 @@ def current_status(data: Path, experiment: str | None, selections: Sequence[str]
         return seen
     chosen = select_current(study, selections, now=now())
     return replace(seen, rows=[row for row in seen.rows if row.condition_id in chosen])
+
+
+def _refresh(store: Store) -> None:
+    """Copy the state at the end of the watch into the manifest; the poll that closes an experiment did so."""
+    from fmon.monitor.refresh import refresh
+
+    if not store.is_closed:
+        refresh(store, now=now())
 
 
 def _note(polled: Polled) -> str | None:

@@ -14,6 +14,7 @@ from fmon.config import load_experiment
 from fmon.config.task import image_of, read_task
 from fmon.errors import ConfigError
 from fmon.events import AdoptEvent
+from fmon.launch.estimate import cost_of
 from fmon.launch.preflight import Check, accelerator_check, image_check
 from fmon.manifest.build import extend, jobs_of, new_manifest, owned_elsewhere
 from fmon.manifest.file import read_manifest, write_manifest
@@ -259,13 +260,14 @@ def _refuse_unclear(found: Match, manifest: Manifest, answer: Answer, source: st
 def _refresh(
     manifest: Manifest, experiment: Experiment, task: Task, found: Match, *, catalog: Catalog
 ) -> None:
-    """Update limits, prices and image; ask the catalog for machines without a price."""
+    """Update limits, prices, image and estimate; ask the catalog for machines without a price."""
     prices = {name: price for name, price in manifest.prices.items() if price.source != "config"}
     prices |= experiment.prices
     known = {name.lower() for name in prices}
     manifest.prices = catalog(name for name in _accelerators(found) if name.lower() not in known) | prices
     manifest.limits = experiment.limits
     manifest.docker_image = image_of(experiment, task)
+    manifest.total_estimated_cost = cost_of(experiment.conditions, task, manifest.prices).cost_usd
 
 
 def _accelerators(found: Match) -> set[str]:

@@ -220,6 +220,16 @@ order by
 limit case when (select count(*) from condition) <= $most then $most else $most_of_many end
 """
 
+ROOT_CAUSES = """
+select
+    cause.root_cause_id,
+    cause.category,
+    cause.root_cause,
+    cause.failed_count
+from cause
+order by cause.failed_count desc, cause.root_cause_id
+"""
+
 NOW = "select experiment.now_at from experiment"
 
 # For a recording no MLflow is asked, since its runs may be anywhere.

@@ -15,6 +15,7 @@ import msgspec
 
 from fmon.diagnose.excerpt import excerpt
 from fmon.errors import QueueError, TrackingError
+from fmon.model import STATES
 from fmon.monitor.refresh import keep_reported, refresh
 from fmon.report import failure_queries, jsonl, queries
 from fmon.report.jsonl import LAST, LINES, MACROS
@@ -23,7 +24,7 @@ from fmon.report.page.facts import gather
 from fmon.report.page.render import render
 from fmon.store.durable import write_chunks_durably, write_durably
 from fmon.store.runs import read_runs, write_runs
-from fmon.text import json_text
+from fmon.text import cost, json_text, listed
 from fmon.warehouse import column, rows, typed_rows
 from fmon.warehouse.load import bind_reported, bind_runs
 from fmon.warehouse.views import recompute
@@ -52,6 +53,8 @@ QUERIES = [
 ]
 """The queries of the report; ``connect`` creates the views that they need."""
 
+ALWAYS_NAMED = ("succeeded", "failed")
+
 BATCH_SIZE = 20_000
 """Conditions per batch of lines; each batch scans all jobs, but a single one would take 0.5 GB more."""
 
@@ -66,8 +69,12 @@ class EndedJob(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Reported:
-    """The two files of a report, and why SkyPilot's own costs or MLflow's current runs are missing."""
+    """The two files of a report, and why SkyPilot's own costs or MLflow's current runs are missing.
 
+    ``sentence`` tells the outcome: conditions by state, the root causes of the failures, the cost.
+    """
+
+    sentence: str
     jsonl: Path
     html: Path
     unreconciled: str | None
@@ -125,8 +132,10 @@ def report(
         bind_runs(con, [store])
         recompute(con, ["tracked_run"])
     con.execute(MACROS)
+    summary = _summary(con)
     name = f"factorial_run_{store.experiment_id}"
     reported = Reported(
+        sentence=_sentence(summary),
         jsonl=out / f"{name}.jsonl",
         html=out / f"{name}.html",
         unreconciled=unreconciled,
@@ -135,7 +144,7 @@ def report(
     facts = gather(
         partial(rows, con), partial(excerpt, store), unreconciled=unreconciled, untracked=untracked
     )
-    write_chunks_durably(reported.jsonl, _lines(con))
+    write_chunks_durably(reported.jsonl, _lines(con, summary))
     write_durably(reported.html, render(facts).encode())
     refresh(store, now=as_of, reported=costs)
     return reported
@@ -169,13 +178,26 @@ def _track(con: duckdb.DuckDBPyConnection, store: Store, settings: Tracking, tra
     return None
 
 
-def _lines(con: duckdb.DuckDBPyConnection) -> Iterator[bytes]:
+def _lines(con: duckdb.DuckDBPyConnection, summary: Row) -> Iterator[bytes]:
     """Yield the JSONL in batches of conditions, then the summary."""
     last = column(con, LAST)[0] or 0
     for first in range(0, last + 1, BATCH_SIZE):
         found = column(con, LINES, {"first": first, "last": first + BATCH_SIZE - 1})
         yield "".join(f"{line}\n" for line in found).encode()
-    yield f"{json_text(_summary(con))}\n".encode()
+    yield f"{json_text(summary)}\n".encode()
+
+
+def _sentence(summary: Row) -> str:
+    """Return the outcome in one sentence: always succeeded and failed, other states if there are any."""
+    counts = {state: summary[f"{state}_count"] for state in STATES}
+    counted = [f"{count:,} {state}" for state, count in counts.items() if count or state in ALWAYS_NAMED]
+    causes = [f"{each['root_cause_id']} ({each['failed_count']:,})" for each in summary["root_causes"]]
+    parts = [
+        f"{summary['experiment_id']}: {', '.join(counted)}",
+        *([f"root causes: {listed(causes)}"] if causes else []),
+        f"total {cost(summary['cost_usd'], summary['unpriced_count'])}",
+    ]
+    return "; ".join(parts)
 
 
 def _summary(con: duckdb.DuckDBPyConnection) -> Row:
@@ -188,6 +210,7 @@ def _summary(con: duckdb.DuckDBPyConnection) -> Row:
         **experiment,
         "as_of": as_of,
         **rows(con, queries.SUMMARY)[0],
+        "root_causes": rows(con, queries.ROOT_CAUSES),
         "cycles": rows(con, queries.CYCLES),
         **({"reported": reconciled[0]} if reconciled else {}),
         "alarms": rows(con, queries.ALARM_COUNTS),
