@@ -42,4 +42,4 @@ comment on column failure_summary.unexamined_count is 'failures not examined yet
 comment on column failure_summary.cause_count is 'their root causes, without unknown/unexamined [count]';
 comment on column failure_summary.detection_latency_s is
 'median time from a failure to the first poll that showed it; null = no failure [s]';
-comment on column failure_summary.longest_latency_s is 'the longest such time; null = no failure with a known end [s]';
+comment on column failure_summary.longest_latency_s is 'the longest such time; null = no failure [s]';
