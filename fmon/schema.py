@@ -99,6 +99,7 @@ ENTRY = (
     Column("condition_id", "varchar", "id", "the condition"),
     Column("kind", "varchar", "name", "grid or baseline"),
     Column("factors", "map(varchar, varchar)", "text", "its factor levels as text"),
+    Column("levels", "varchar", "text", "its factor levels as a JSON object, with the types of the config"),
     Column("job_name", "varchar", "name", "the exact name of its jobs"),
     Column("manifest_position", "bigint", "count", "position in the manifest"),
     Column("expected_s", "double", "s", "expected run time; null = unknown"),

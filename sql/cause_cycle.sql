@@ -39,7 +39,7 @@ select
     count(distinct failure.condition_id) as condition_count,
     count(distinct good.condition_id) as recovered_count,
     count(*) filter (where failure.cost_usd is null) as unpriced_count,
-    median((epoch_us(failure.detected_at) - epoch_us(failure.failed_at)) / 1e6) as detection_latency_s,
+    median(failure.detection_latency_s) as detection_latency_s,
     cast(sum(failure.cost_usd) as decimal(18, 4)) as wasted_usd,
     min(failure.failed_at) as first_failed_at,
     max(failure.failed_at) as last_failed_at

@@ -14,6 +14,7 @@ from fmon.config import load_experiment
 from fmon.config.task import image_of, read_task
 from fmon.errors import ConfigError
 from fmon.events import AdoptEvent
+from fmon.launch.estimate import cost_of
 from fmon.launch.preflight import accelerator_check, image_check
 from fmon.manifest.build import extend, jobs_of, new_manifest, owned_elsewhere
 from fmon.manifest.file import read_manifest, write_manifest
@@ -21,6 +22,7 @@ from fmon.manifest.match import Match, attach, match
 from fmon.model import MAX_CONDITIONS
 from fmon.monitor.ingest import store_records, stored_jobs
 from fmon.monitor.kill_switch import check_again
+from fmon.monitor.refresh import refresh_held
 from fmon.sky.prices import catalog_prices, parse_resources
 from fmon.store import variable_checks
 from fmon.store.durable import lock
@@ -159,11 +161,13 @@ def adopt(
         attached = {each.condition_id: each.job_id for each in found.attach}
         if is_new or attached:
             append_event(store, AdoptEvent(at=now, config=str(path), source=queue.name, jobs=attached))
-        store_records(store, manifest, found, answer, source=queue.name)
+        stored = store_records(store, manifest, found, answer, source=queue.name)
         with lock(store.lock_file, wait_s=POLL_WAIT_S):
             variable_checks.check_again(store)  # the variables in the config may have changed
             mark_pending(store)  # the config's patterns and max_failed_ratio may have changed
             check_again(store)
+        if not stored.is_closed:  # else it has just been done
+            refresh_held(store, now=answer.polled_at)
     return Adopted(
         experiment_id=store.experiment_id,
         is_new=is_new,
@@ -262,13 +266,14 @@ def _refuse_unclear(found: Match, manifest: Manifest, answer: Answer, source: st
 def _refresh(
     manifest: Manifest, experiment: Experiment, task: Task, found: Match, *, catalog: Catalog
 ) -> None:
-    """Update limits, prices and image; ask the catalog for machines without a price."""
+    """Update limits, prices, image and estimate; ask the catalog for machines without a price."""
     prices = {name: price for name, price in manifest.prices.items() if price.source != "config"}
     prices |= experiment.prices
     known = {name.lower() for name in prices}
     manifest.prices = catalog(name for name in _accelerators(found) if name.lower() not in known) | prices
     manifest.limits = experiment.limits
     manifest.docker_image = image_of(experiment, task)
+    manifest.total_estimated_cost = cost_of(experiment.conditions, task, manifest.prices).cost_usd
 
 
 def _accelerators(found: Match) -> set[str]:

@@ -27,6 +27,7 @@ from fmon.launch.limits import DispatchLimits
 from fmon.launch.preflight import checks, parse_kinds
 from fmon.launch.refusals import confirm_over_budget, refuse_failed, refuse_job_names, unrelated_jobs
 from fmon.manifest.stored import StoredExperiment
+from fmon.monitor.refresh import refresh
 from fmon.relaunch.begin import begin
 from fmon.relaunch.escalation import QUERIES as ESCALATION
 from fmon.relaunch.escalation import escalation
@@ -210,6 +211,7 @@ def relaunch(
             limits=DispatchLimits.of(plan.experiment.launch),
             progress=dependencies.progress,
         )
+    refresh(study.store, now=clock.now())
     return Relaunched(plan=plan, is_replay=manifest.is_replay, dispatched=dispatched)
 
 
