@@ -171,6 +171,20 @@ FINDING = (
 )
 """One row per failed job task, written by ``fmon.monitor.classify`` from stored logs and snapshots."""
 
+VARIABLE_CHECK = (
+    _EXPERIMENT,
+    Column("job_id", "bigint", "id", "a job whose variables were compared with those of its condition"),
+    Column(
+        "wrong_names",
+        "varchar[]",
+        "name",
+        "variables that it has other values of, or lacks; null = SkyPilot's record does not say",
+    ),
+    Column("poll_id", "bigint", "id", "the newest poll at that time"),
+    Column("submitted_at", "timestamptz", "UTC", "when the job was submitted; null = unknown"),
+)
+"""One row per job, written by ``fmon.monitor.check_variables``; it has no value of a variable."""
+
 _POSITION = Column("event_position", "bigint", "count", "its position in events.jsonl, from 1")
 
 FIRING = (
@@ -313,6 +327,7 @@ SOURCES = {
     "heartbeat": HEARTBEAT,
     "snapshot": SNAPSHOT,
     "finding": FINDING,
+    "variable_check": VARIABLE_CHECK,
     "firing": FIRING,
     "diagnosis": DIAGNOSIS,
     "fix_record": FIX_RECORD,

@@ -22,6 +22,7 @@ from fmon.model import MAX_CONDITIONS
 from fmon.monitor.ingest import store_records, stored_jobs
 from fmon.monitor.kill_switch import check_again
 from fmon.sky.prices import catalog_prices, parse_resources
+from fmon.store import variable_checks
 from fmon.store.durable import lock
 from fmon.store.events import append_event
 from fmon.store.folder import POLL_WAIT_S, Store, poll_lock, stores
@@ -160,6 +161,7 @@ def adopt(
             append_event(store, AdoptEvent(at=now, config=str(path), source=queue.name, jobs=attached))
         store_records(store, manifest, found, answer, source=queue.name)
         with lock(store.lock_file, wait_s=POLL_WAIT_S):
+            variable_checks.check_again(store)  # the variables in the config may have changed
             mark_pending(store)  # the config's patterns and max_failed_ratio may have changed
             check_again(store)
     return Adopted(

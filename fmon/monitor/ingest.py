@@ -17,6 +17,7 @@ from fmon.store.compaction import close
 from fmon.store.events import read_events
 from fmon.store.log import Poll, append
 from fmon.store.state import read_columns
+from fmon.store.variable_checks import mark_unchecked
 from fmon.text import listed
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ def attach_jobs(stored: StoredExperiment, answer: Answer, *, source: str) -> tup
         found = _match(stored.store, manifest, answer.records)
         if found.attach:
             attach(manifest, found)
+            mark_unchecked(stored.store)  # a job may have been seen before, as a duplicate
             stored.manifest_file.write(manifest)
             jobs = {each.condition_id: each.job_id for each in found.attach}
             stored.append(AttachEvent(at=answer.polled_at, jobs=jobs, source=source))

@@ -38,6 +38,7 @@ DEFAULTS: dict[str, Row] = {
     "reported_cost": {"reported_at": "11:30"},
     "heartbeat": {"source": "sky", "is_ok": "true", "latency_s": "1"},
     "finding": {"job_id": "1", "task_id": "0", "log_state": "stored"},
+    "variable_check": {"job_id": "1", "poll_id": "1"},
     "firing": {"trigger": "identical_errors", "cycle": "0"},
     "entry_env": {"condition_id": "c"},
     "diagnosis": {"is_preliminary": "false", "cycle": "0"},

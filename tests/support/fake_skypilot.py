@@ -16,12 +16,12 @@ import yaml
 
 from fmon.clock import Clock
 from fmon.errors import QueueError
-from fmon.sky.reader import Answer
+from fmon.sky.reader import Answer, JobSpec
 from fmon.sky.record import parse_records
 from fmon.sky.submit.submitter import InFlight, Outcome, Submission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
 START = datetime(2026, 3, 22, 5, 0, tzinfo=UTC)
 CANCEL_S = 15.0
@@ -60,6 +60,7 @@ class Request:
     request_id: str
     tags: dict[str, Any]
     job_name: str
+    task_yaml: str
     is_hidden: bool = False
 
 
@@ -76,6 +77,8 @@ class FakeSkyPilot:
     latency_s: Callable[[], float] = lambda: 0.5
     tags: dict[int, dict[str, Any]] = field(default_factory=dict)
     """Of each job, whether or not the queue shows them."""
+    user_yamls: dict[int, str] = field(default_factory=dict)
+    """Task YAMLs as they were submitted, by job."""
     ids: Any = field(default_factory=lambda: count(1))
     _due: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _order: Any = field(default_factory=count)
@@ -86,6 +89,7 @@ class FakeSkyPilot:
         return FakeSkyPilot(
             jobs=[dict(job) for job in self.jobs],
             tags=dict(self.tags),
+            user_yamls=dict(self.user_yamls),
             now_s=self.now_s,
             ids=count(max(self.tags, default=0) + 1),
         )
@@ -124,7 +128,7 @@ class FakeSkyPilot:
     def take(self, task_yaml: str, job_name: str, fate: Fate, answer: Callable[[int | str], None]) -> None:
         """Take a launch; ``answer`` is told the job id, or why there is none."""
         document = next(each for each in yaml.safe_load_all(task_yaml) if "_metadata" in each)
-        request = Request(f"r{next(self._order)}", document["_metadata"]["fmon"], job_name)
+        request = Request(f"r{next(self._order)}", document["_metadata"]["fmon"], job_name, task_yaml)
         self.in_flight[request.request_id] = request
         self.at(self.now_s + fate.takes_s, lambda: self._end(request, fate, answer))
 
@@ -149,10 +153,15 @@ class FakeSkyPilot:
     def _end(self, request: Request, fate: Fate, answer: Callable[[int | str], None]) -> None:
         del self.in_flight[request.request_id]
         if fate.makes == "late job":
-            self.at(self.now_s + fate.late_s, lambda: self.add(request.job_name, request.tags) and None)
+            self.at(self.now_s + fate.late_s, lambda: self._make(request) and None)
         if fate.makes in ("job", "both"):
-            job_id = self.add(request.job_name, request.tags)
+            job_id = self._make(request)
         answer(job_id if fate.makes == "job" else "ValueError")
+
+    def _make(self, request: Request) -> int:
+        job_id = self.add(request.job_name, request.tags)
+        self.user_yamls[job_id] = request.task_yaml
+        return job_id
 
 
 class SkyPilotQueue:
@@ -172,6 +181,10 @@ class SkyPilotQueue:
             raise QueueError("the queue is away", error_type="Timeout")
         records, bad = parse_records(self.server.jobs)
         return Answer(polled_at=self.server.clock(), records=records, bad=bad, latency_s=0.5)
+
+    def read_specs(self, job_ids: Collection[int]) -> dict[int, JobSpec]:
+        """Give the task YAMLs as they were submitted."""
+        return {job_id: JobSpec(self.server.user_yamls.get(job_id), None) for job_id in job_ids}
 
 
 class FakeSubmitter:
