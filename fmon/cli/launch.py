@@ -106,7 +106,7 @@ def adopt(
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Monitor jobs that are already running: match them by name to the conditions of a config."""
+    """Monitor jobs that are already running: match them to the conditions of a config."""
     from fmon.launch.adopt import adopt as adopt_phase
 
     since = since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
@@ -118,6 +118,7 @@ def adopt(
         since=since,
         now=now(),
         max_conditions=max_conditions,
+        digest_of=services().digest_of,
     )
     say(*adopted.sentences())
     print_lines([adopted.experiment_id])

@@ -75,7 +75,25 @@ def read_task(experiment: Experiment) -> Task:
             "write its path relative to the config's folder"
         )
         raise ConfigError(message)
-    text = read_text(path)
+    task = parse_task(path, read_text(path))
+    return with_regions(task, Path(experiment.region_file)) if experiment.region_file else task
+
+
+def parse_task(path: Path, text: str) -> Task:
+    """Parse a task YAML.
+
+    Parameters
+    ----------
+    path
+        Its path, for messages.
+    text
+        Its content.
+
+    Raises
+    ------
+    ConfigError
+        It is not valid YAML, or contains no task.
+    """
     try:
         check_depth(text, path)
         documents = [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
@@ -88,7 +106,7 @@ def read_task(experiment: Experiment) -> Task:
         raise ConfigError(message)
     resources = [each["resources"] for each in documents if isinstance(each.get("resources"), dict)]
     nodes = [each["num_nodes"] for each in documents if type(each.get("num_nodes")) is int]
-    task = Task(
+    return Task(
         path=path,
         text=text,
         documents=documents,
@@ -96,7 +114,6 @@ def read_task(experiment: Experiment) -> Task:
         node_count=max(nodes, default=1),
         declared=list(_declared(documents)),
     )
-    return with_regions(task, Path(experiment.region_file)) if experiment.region_file else task
 
 
 def _declared(documents: list[dict[str, Any]]) -> Iterator[tuple[str, str, Any]]:
