@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +24,7 @@ from fmon.cli.options import (
     OverBudget,
     Queue,
     Rows,
+    Since,
     TaskFile,
     Yes,
     now,
@@ -98,10 +99,7 @@ def adopt(
     config: Config,
     *,
     task: TaskFile = None,
-    since: Annotated[
-        datetime | None,
-        typer.Option("--since", help="Ignore jobs submitted before this time (UTC).", show_default=False),
-    ] = None,
+    since: Since = None,
     max_conditions: MaxConditions = MAX_CONDITIONS,
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,7 +21,6 @@ from fmon.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as in shells (128 + SIGINT)."""
@@ -104,6 +104,10 @@ EnvFile = Annotated[
         show_default=False,
         metavar="FILE",
     ),
+]
+Since = Annotated[
+    datetime | None,
+    typer.Option("--since", help="Ignore jobs submitted before this time (UTC).", show_default=False),
 ]
 Interval = Annotated[float, typer.Option("--interval", help="Seconds between polls.", min=1)]
 ExitStatus = Annotated[
