@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fmon.cli.ask import confirming
-from fmon.cli.options import Queue, Since
+from fmon.cli.options import Queue, Since, TaskArgument, utc
 from fmon.cli.poll import DEFAULT_QUEUE
 from fmon.cli.services import services
 from fmon.cli.stderr import say
 
 
 def init(
-    task: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="TASK", help="Task YAML to start from, instead of the queue.", show_default=False
-        ),
-    ] = None,
+    task: TaskArgument = None,
     *,
+    job: Annotated[
+        int | None,
+        typer.Option("--job", help="A job of the experiment (default: the newest).", show_default=False),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(
             "--name",
             metavar="PATTERN",
-            help="Only jobs with such a name, or of such an experiment: 'debug-*'.",
+            help="Only jobs with such a name, for example 'debug-*'.",
             show_default=False,
         ),
     ] = None,
@@ -42,9 +39,12 @@ def init(
     if task is not None:
         typer.echo(start_config(task), nl=False)
         return
-    since = since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
     proposal = propose_config(
-        services().open_queue(queue), pattern=name, since=since, ask=confirming(yes=False)
+        services().open_queue(queue),
+        job_id=job,
+        pattern=name,
+        since=utc(since),
+        ask=confirming(yes=False),
     )
     typer.echo(proposal.text, nl=False)
     say(*proposal.sentences)

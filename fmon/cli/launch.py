@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +29,7 @@ from fmon.cli.options import (
     now,
     print_lines,
     user,
+    utc,
 )
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE
 from fmon.cli.services import services
@@ -107,13 +107,12 @@ def adopt(
     """Monitor jobs that are already running: match them to the conditions of a config."""
     from fmon.launch.adopt import adopt as adopt_phase
 
-    since = since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
     adopted = adopt_phase(
         config,
         services().open_queue(queue),
         data,
         task_file=task,
-        since=since,
+        since=utc(since),
         now=now(),
         max_conditions=max_conditions,
         digest_of=services().digest_of,

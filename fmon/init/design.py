@@ -10,12 +10,17 @@ from typing import TYPE_CHECKING, Any
 from fmon.config.levels import RESERVED, SELECTING
 from fmon.init.document import typed
 from fmon.init.factors import Grid, Row, values_of
+from fmon.init.jobs import RESOURCE
 from fmon.init.template import Template, find_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from fmon.model import Level
+
+
+Settings = dict[str, dict[str, "Level | None"]]
+"""``envs`` and ``resources`` of a level or a baseline."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +40,7 @@ class Design:
     factors: dict[str, list[Level]]
     envs: dict[str, str]
     fixed: dict[str, Level]
-    overrides: dict[str, dict[Level, dict[str, dict[str, Level]]]]
+    overrides: dict[str, dict[Level, Settings]]
     baselines: list[dict[str, Any]]
     template: Template | None
     unfit: list[Row]
@@ -66,25 +71,23 @@ def design_of(grid: Grid) -> Design:
         if not levels:
             unfit.append(row)
             continue
-        own = _own_envs(row, grid, fixed, overrides)
+        own = _own_values(row, grid, fixed, overrides)
         default = template.name(levels) if template else None
         name = default or "-".join(levels.values())
         baselines.append(
             {
                 **{factor: _as_level(level, factors[factor]) for factor, level in levels.items()},
-                **({"envs": own} if own else {}),
+                **_settings(own),
                 **({"job_name": row.job.name} if row.job.name != name else {}),
             }
         )
     return Design(
         factors=factors,
         envs={factor_of[each]: each for each in variables if factor_of[each].upper() != each},
-        fixed={name: typed([value])[0] for name, value in fixed.items()},
+        fixed={name: typed([value])[0] for name, value in fixed.items() if not name.startswith(RESOURCE)},
         overrides={
             factor_of[variable]: {
-                _as_level(level, factors[factor_of[variable]]): {
-                    "envs": {name: typed([value])[0] for name, value in changes.items()}
-                }
+                _as_level(level, factors[factor_of[variable]]): _settings(changes)
                 for level, changes in by_level.items()
             }
             for variable, by_level in overrides.items()
@@ -143,6 +146,15 @@ def _as_level(text: str, levels: Sequence[Level]) -> Level:
     return typed([text])[0]
 
 
+def _settings(values: Mapping[str, str | None]) -> Settings:
+    """Divide variables and resources; leave out what is empty."""
+    found: Settings = {"envs": {}, "resources": {}}
+    for name, value in values.items():
+        key = "resources" if name.startswith(RESOURCE) else "envs"
+        found[key][name.removeprefix(RESOURCE)] = None if value is None else typed([value])[0]
+    return {key: each for key, each in found.items() if each}
+
+
 def _fixed(grid: Grid) -> dict[str, str]:
     """Return what most jobs of the grid have of each variable that is no factor, if all have it."""
     names = dict.fromkeys(name for row in grid.rows for name in row.values)
@@ -165,19 +177,19 @@ def _overrides(grid: Grid, fixed: Mapping[str, str]) -> dict[str, dict[str, dict
     return found
 
 
-def _own_envs(
+def _own_values(
     row: Row,
     grid: Grid,
     fixed: Mapping[str, str],
     overrides: Mapping[str, Mapping[str, Mapping[str, str]]],
-) -> dict[str, Level | None]:
-    """Return the variables of a baseline that are not as its levels say; None = it does not have it."""
+) -> dict[str, str | None]:
+    """Return what a baseline has other values of than its levels say, or does not have (None)."""
     expected = dict(fixed)
     for factor, by_level in overrides.items():
         expected |= by_level.get(row.values.get(factor, ""), {})
     actual = {name: value for name, value in row.values.items() if name not in grid.factors}
     actual = {name: value for name, value in actual.items() if name not in grid.loose}
-    own: dict[str, Level | None] = {
-        name: typed([value])[0] for name, value in actual.items() if expected.get(name) != value
+    own: dict[str, str | None] = {
+        name: value for name, value in actual.items() if expected.get(name) != value
     }
     return {**own, **dict.fromkeys(name for name in expected if name not in actual)}

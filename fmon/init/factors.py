@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from fmon.init.jobs import RESOURCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -119,7 +121,10 @@ def _analyzed(rows: Sequence[Row], *, is_level: Callable[[str], bool]) -> Grid:
     """Divide the varying variables into factors, variables that a factor decides, and all others."""
     names = varying(rows)
     able = [
-        name for name in names if all(each is not None and is_level(each) for each in values_of(rows, name))
+        name
+        for name in names
+        if not name.startswith(RESOURCE)
+        and all(each is not None and is_level(each) for each in values_of(rows, name))
     ]
     able = _without_labels(rows, able)
     factors: list[str] = []

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fmon.config.source import read_text
 from fmon.config.task import parse_task
 from fmon.init.design import factor_names
 from fmon.init.document import comment, flow, typed
 from fmon.init.jobs import is_withheld
+from fmon.model import level_text
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
-
-    from fmon.config.task import Task
 
 
 def start_config(path: Path) -> str:
@@ -32,36 +32,40 @@ def start_config(path: Path) -> str:
     """
     task = parse_task(path, read_text(path))
     name = re.sub(r"[^a-z0-9]+", "_", str(task.documents[0].get("name") or path.stem).lower()).strip("_")
+    values = {name: value for kind, name, value in task.declared if not _is_outside(kind, name, value)}
+    factors = factor_names(values)
+    active = [each for number, each in enumerate(values) if number == 0 or values[each] is None]
+    envs = {factors[each]: each for each in active if factors[each].upper() != each}
+    outside = [name for kind, name, value in task.declared if _is_outside(kind, name, value)]
     lines = [
-        comment(f"Fill in the levels of the factors, then check the result: fmon plan CONFIG ({path.name})"),
+        comment("Fill in the levels of the factors, then check the result with fmon plan."),
         f"experiment_name: {flow(name[:100] or 'experiment')}",
         f"skypilot_yaml: {flow(str(path))}",
-        "factors:  # what varies between the jobs; delete the other lines, the task sets those variables",
-        *_factors(task),
-        comment("fixed: {MAX_EPOCHS: 2}  # variables of every job"),
-        comment('job_name: "{factor}-{other}"  # the default is all levels, joined by -'),
-        comment("expect: {minutes: 30}  # of one job, for the estimate and the overrun alarm"),
-        comment("limits: {budget_usd: 20}"),
+        "factors:  # what varies between the jobs, such as fold: [0, 1, 2]; the task sets all others",
+        *_levels(values, factors, active),
+        *([f"envs: {flow(envs)}"] if envs else []),
+        "# fixed: {MAX_EPOCHS: 2}        # variables of every job",
+        '# job_name: "{model}-f{fold}"    # default: all levels, joined by -',
+        "# expect: {minutes: 30}         # of a job, for the estimate and the overrun alarm",
+        "# limits: {budget_usd: 20}",
+        *([comment(f"Set in the environment or with --env-file: {', '.join(outside)}")] if outside else []),
     ]
-    outside = [each for kind, each, value in task.declared if _is_outside(kind, each, value)]
-    if outside:
-        lines.append(comment(f"Set in the environment or with --env-file: {', '.join(outside)}"))
     return "\n".join(lines) + "\n"
 
 
-def _factors(task: Task) -> list[str]:
-    """Return a line for each variable that can be a factor, with the task's own value as its level."""
-    values = {name: value for kind, name, value in task.declared if not _is_outside(kind, name, value)}
-    lines = []
-    for variable, factor in factor_names(values).items():
-        value = values[variable]
-        text = "" if value is None else str(value)
-        levels = (
-            typed([text]) if text.strip() == text and text.isprintable() and text else ["level_1", "level_2"]
-        )
-        note = f"  # {variable}" if factor.upper() != variable else ""
-        lines.append(f"  {factor}: {flow(levels)}{note}")
-    return lines or ["  model: [a, b]  # the task declares no variable (envs); the job gets MODEL=a or b"]
+def _levels(values: Mapping[str, Any], factors: Mapping[str, str], active: Collection[str]) -> Iterator[str]:
+    """Yield a line for each variable: a comment, except for those that are factors already."""
+    if not factors:
+        yield "  model: [a, b]  # the task declares no variable (envs); a job gets MODEL=a or MODEL=b"
+    for variable, factor in factors.items():
+        text = "" if values[variable] is None else level_text(values[variable])
+        is_level = bool(text) and text == text.strip() and text.isprintable()
+        levels = flow(typed([text]) if is_level else ["level_1", "level_2"])
+        if variable in active:
+            yield f"  {factor}: {levels}"
+        else:
+            note = f"  # needs envs: {flow({factor: variable})}" if factor.upper() != variable else ""
+            yield f"  # {factor}: {levels}{note}"
 
 
 def _is_outside(kind: str, name: str, value: object) -> bool:

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fmon.errors import ConfigError
 from fmon.sky.endpoint import current_user
 
 if TYPE_CHECKING:
@@ -81,16 +82,28 @@ def of_current_user(jobs: Sequence[QueuedJob]) -> list[QueuedJob]:
     return [job for job in jobs if job.user in (None, user)] or list(jobs)
 
 
-def choose_group(groups: Sequence[Group], ask: Callable[[str], bool] | None) -> Group:
-    """Choose a group: a person does, else the newest one that is not small.
+def choose_group(groups: Sequence[Group], job_id: int | None, ask: Callable[[str], bool] | None) -> Group:
+    """Choose a group: that of a job, or one that a person chooses, else the newest one that is not small.
 
     Parameters
     ----------
     groups
         At least one, the newest first.
+    job_id
+        A job of the group; None = not given.
     ask
         Asks a person; None = nobody is there.
+
+    Raises
+    ------
+    ConfigError
+        No group has the job.
     """
+    if job_id is not None:
+        for group in groups:
+            if any(job.job_id == job_id for job in group.jobs):
+                return group
+        raise ConfigError(f"job {job_id} is not in the queue, or was left out by --name, --since or its user")
     large = [group for group in groups if len(group.jobs) > 1]
     if ask is not None and len(large) > 1:
         for group in large:
@@ -126,6 +139,11 @@ def _by_experiment(members: list[QueuedJob]) -> list[Group]:
     return [Group(name=None, jobs=members, has_variables=True)]
 
 
+def _experiment_of(job: QueuedJob) -> str | None:
+    """Return the value of the variable that names a job's experiment."""
+    return next((job.envs[each] for each in EXPERIMENT_VARIABLES if each in job.envs), None)
+
+
 def _by_shape(members: list[QueuedJob]) -> list[Group]:
     """Group jobs whose names have as many parts, and share some of them."""
     groups: list[tuple[set[tuple[int, int, str]], list[QueuedJob]]] = []
@@ -138,7 +156,11 @@ def _by_shape(members: list[QueuedJob]) -> list[Group]:
             joined, shared = jobs + joined, shared | known
         groups.append((shared, joined))
     return [
-        Group(name=None, jobs=sorted(jobs, key=lambda job: job.order()), has_variables=False)
+        Group(
+            name=_experiment_of(jobs[0]) if len(jobs) == 1 else None,
+            jobs=sorted(jobs, key=lambda job: job.order()),
+            has_variables=len(jobs) == 1 and bool(jobs[0].envs),
+        )
         for _, jobs in groups
     ]
 

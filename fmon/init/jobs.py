@@ -12,19 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 from fmon.config.task import parse_task
 from fmon.errors import ConfigError
-from fmon.model import EPOCH
+from fmon.model import EPOCH, level_text
 from fmon.redact import redact
 from fmon.sky.user_yaml import NOT_COMPARED, variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from fmon.config.task import Task
     from fmon.model import Record
     from fmon.sky.reader import JobSpec
 
 Variables = Mapping[str, str]
 """Values by name of variable."""
 
+RESOURCE = "resources."
+"""What the names of resources begin with among variables."""
 _VARYING_KEYS = frozenset({"name", "envs", "secrets", "resources", "_metadata"})
 """Keys of a task that differ between the jobs of an experiment."""
 _LAST = datetime.max.replace(tzinfo=UTC)
@@ -44,6 +47,8 @@ class QueuedJob:
         Its variables, without those that look like secrets or get their value from outside.
     withheld
         Names of those variables.
+    resources
+        Those of its first task that are no list or mapping, as text: RESOURCE and the key.
     program
         A hash of what the task runs; None = not recorded.
     task_file
@@ -57,6 +62,7 @@ class QueuedJob:
     launched_by: str | None
     envs: Variables = field(default_factory=dict)
     withheld: frozenset[str] = frozenset()
+    resources: Variables = field(default_factory=dict)
     program: str | None = None
     task_file: str | None = None
 
@@ -83,7 +89,7 @@ def queued_jobs(records: Iterable[Record], specs: Mapping[int, JobSpec]) -> list
 
 
 def _job(tasks: Sequence[Record], spec: JobSpec | None) -> QueuedJob:
-    first = tasks[0]
+    first, task = tasks[0], _task(spec)
     envs = (variables_of(spec.user_yaml, spec.entrypoint) if spec else None) or {}
     envs = {name: value for name, value in envs.items() if name not in NOT_COMPARED}
     withheld = frozenset(name for name, value in envs.items() if is_withheld(name, value))
@@ -95,7 +101,8 @@ def _job(tasks: Sequence[Record], spec: JobSpec | None) -> QueuedJob:
         launched_by=next((task.fmon_experiment for task in tasks if task.fmon_experiment), None),
         envs={name: value for name, value in envs.items() if name not in withheld},
         withheld=withheld,
-        program=_program(spec),
+        resources=_resources(task) if task else {},
+        program=_program(task) if task else None,
         task_file=_task_file(spec),
     )
 
@@ -117,14 +124,25 @@ def _time(times: Iterable[int | None]) -> datetime | None:
     return EPOCH + timedelta(microseconds=min(known)) if known else None
 
 
-def _program(spec: JobSpec | None) -> str | None:
-    """Return a hash of a task without what differs between the jobs of an experiment."""
-    if spec is None or spec.user_yaml is None:
-        return None
+def _task(spec: JobSpec | None) -> Task | None:
+    """Return the task that SkyPilot recorded; None if it did not, or can't be read."""
     try:
-        task = parse_task(Path("task.yaml"), spec.user_yaml)
+        return parse_task(Path("task.yaml"), spec.user_yaml) if spec and spec.user_yaml else None
     except ConfigError:
         return None
+
+
+def _resources(task: Task) -> dict[str, str]:
+    """Return the resources of the first task that are no list or mapping."""
+    return {
+        f"{RESOURCE}{name}": level_text(value)
+        for name, value in next(iter(task.resources), {}).items()
+        if isinstance(value, bool | int | float | str)
+    }
+
+
+def _program(task: Task) -> str:
+    """Return a hash of a task without what differs between the jobs of an experiment."""
     kept: list[Any] = [
         {key: value for key, value in document.items() if key not in _VARYING_KEYS}
         for document in task.documents
@@ -134,8 +152,8 @@ def _program(spec: JobSpec | None) -> str | None:
 
 def _task_file(spec: JobSpec | None) -> str | None:
     """Return the task YAML on a command line; of an absolute path only the file's name."""
-    words = (spec.entrypoint or "").split() if spec else []
-    files = [word.strip("'\"") for word in words if word.strip("'\"").endswith((".yaml", ".yml"))]
+    words = [word.strip("'\"") for word in ((spec.entrypoint or "") if spec else "").split()]
+    files = [word for word in words if word.endswith((".yaml", ".yml")) and "=" not in word]
     if not files:
         return None
     path = PurePosixPath(files[-1])

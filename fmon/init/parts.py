@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from string import ascii_lowercase
+from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
 from fmon.init.factors import Row, find_grid
@@ -26,11 +26,12 @@ def rows_of_names(jobs: Sequence[QueuedJob]) -> list[Row]:
     raw = [Row(job=job, values={str(at): part for at, part in enumerate(parts_of(job.name))}) for job in jobs]
     grid = find_grid(raw, is_level=bool)
     names: dict[str, tuple[str, str]] = {}
-    for at in raw[0].values:
+    letters = iter(ascii_uppercase)
+    for at in sorted(raw[0].values, key=lambda at: (at not in grid.factors, int(at))):
         stem = _stem([row.values[at] for row in grid.rows])
         word = stem.strip("_").upper()
         is_word = len(word) > 1 and word not in {name for name, _ in names.values()}
-        names[at] = (word if is_word else _letter(len(names)), stem)
+        names[at] = (word if is_word else next(letters, f"PART_{at}"), stem)
     return [
         Row(
             job=row.job,
@@ -49,8 +50,3 @@ def _stem(parts: Sequence[str]) -> str:
     found = [re.fullmatch(r"([A-Za-z_]*?)(-?[0-9][0-9.]*|true|false|True|False)", part) for part in parts]
     stems = {each[1] if each else None for each in found}
     return next(iter(stems)) or "" if len(stems) == 1 else ""
-
-
-def _letter(number: int) -> str:
-    """Return a name for a part: A, B, ..."""
-    return ascii_lowercase[number].upper() if number < len(ascii_lowercase) else f"PART_{number + 1}"

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError, QueueError
 from fmon.init.design import design_of, odd_rows, template_of
-from fmon.init.document import document, flow
+from fmon.init.document import document
 from fmon.init.factors import Grid, Row, find_grid, without
-from fmon.init.grouping import EXPERIMENT_VARIABLES, choose_group, groups_of, of_current_user
+from fmon.init.grouping import choose_group, groups_of, of_current_user
 from fmon.init.jobs import QueuedJob, queued_jobs
 from fmon.init.parts import rows_of_names
 from fmon.text import counted, listed
@@ -45,6 +45,7 @@ class Proposal:
 def propose_config(
     queue: QueueReader,
     *,
+    job_id: int | None = None,
     pattern: str | None = None,
     since: datetime | None = None,
     ask: Callable[[str], bool] | None = None,
@@ -55,8 +56,10 @@ def propose_config(
     ----------
     queue
         The queue to read.
+    job_id
+        A job of the experiment; None = of the newest experiment that is not small.
     pattern
-        Only jobs whose name, or the name of whose experiment, matches this shell pattern.
+        Only jobs whose name matches this shell pattern.
     since
         Only jobs submitted at this time or later.
     ask
@@ -76,13 +79,14 @@ def propose_config(
     if not chosen:
         raise ConfigError(_nothing(queue.name, records, jobs))
     groups = groups_of(chosen)
-    group = choose_group(groups, ask)
-    grid = _grid(group)
-    grid, left_out = _near(grid, ask)
+    group = choose_group(groups, job_id, ask)
+    jobs, earlier = _newest_of_names(group)
+    grid, left_out = _near(_grid(group, jobs), ask)
     design = design_of(grid)
     left_out += [row.job for row in design.unfit]
     others = [each for each in groups if each is not group]
-    head = f"Proposed by fmon init for {counted(len(group.jobs) - len(left_out), 'job')} of {queue.name}."
+    count = counted(len(grid.rows) + len(design.baselines), "condition")
+    head = f"Proposed by fmon init: the queue ({queue.name}) has jobs of {count}."
     return Proposal(
         text=document(
             {
@@ -99,7 +103,7 @@ def propose_config(
             },
             notes=_notes(group, grid, design),
             head=[head, *doubt],
-            tail=_tail(group, grid, left_out, others),
+            tail=_tail(group, grid, left_out, earlier, others),
         ),
         sentences=[f"{head} Next: fmon adopt CONFIG"],
     )
@@ -120,8 +124,7 @@ def _specs(queue: QueueReader, records: Sequence[Record]) -> tuple[dict[int, Job
 def _is_chosen(job: QueuedJob, pattern: str | None, since: datetime | None) -> bool:
     if since is not None and (job.submitted_at is None or job.submitted_at < since):
         return False
-    names = [job.name, *(job.envs.get(variable, "") for variable in EXPERIMENT_VARIABLES)]
-    return pattern is None or any(fnmatchcase(name, pattern) for name in names)
+    return pattern is None or fnmatchcase(job.name, pattern)
 
 
 def _nothing(source: str, records: Sequence[Record], jobs: Sequence[QueuedJob]) -> str:
@@ -138,11 +141,24 @@ def _nothing(source: str, records: Sequence[Record], jobs: Sequence[QueuedJob]) 
     return f"there is no job in the queue ({source}); to start from a task instead: fmon init TASK.yaml"
 
 
-def _grid(group: Group) -> Grid:
+def _newest_of_names(group: Group) -> tuple[list[QueuedJob], int]:
+    """Leave out earlier jobs of the same names with other variables, if most names are unique.
+
+    Otherwise the names do not tell the conditions apart. Returns the jobs, and how many were left out.
+    """
+    newest = {job.name: job for job in group.jobs}
+    cells = {(job.name, frozenset(job.envs.items())) for job in group.jobs}
+    if 2 * len(newest) <= len(cells):
+        return group.jobs, 0
+    kept = [job for job in group.jobs if job.envs == newest[job.name].envs]
+    return kept, len(group.jobs) - len(kept)
+
+
+def _grid(group: Group, jobs: list[QueuedJob]) -> Grid:
     """Find the grid of a group; jobs that are not named like the others are beside it."""
     if not group.has_variables:
-        return _with_a_factor(find_grid(rows_of_names(group.jobs), is_level=_is_level))
-    rows = [Row(job=job, values=job.envs) for job in group.jobs]
+        return _with_a_factor(find_grid(rows_of_names(jobs), is_level=_is_level))
+    rows = [Row(job=job, values={**job.envs, **job.resources}) for job in jobs]
     grid = _named(_with_a_factor(find_grid(rows, is_level=_is_level)))
     odd = odd_rows(grid)
     if odd:
@@ -233,7 +249,9 @@ def _notes(group: Group, grid: Grid, design: Design) -> dict[str, str]:
     return notes
 
 
-def _tail(group: Group, grid: Grid, left_out: Sequence[QueuedJob], others: Sequence[Group]) -> Iterator[str]:
+def _tail(
+    group: Group, grid: Grid, left_out: Sequence[QueuedJob], earlier: int, others: Sequence[Group]
+) -> Iterator[str]:
     """Yield what is not in the config, and why."""
     if template_of(grid) is None:
         yield "The job names do not follow from the levels: fmon adopt goes by the variables."
@@ -242,11 +260,12 @@ def _tail(group: Group, grid: Grid, left_out: Sequence[QueuedJob], others: Seque
     withheld = sorted({name for job in group.jobs for name in job.withheld})
     if withheld:
         yield f"Set by the environment or --env-file, or secret: {listed(withheld, 10)}"
+    if earlier:
+        yield f"Left out: {counted(earlier, 'earlier job')} of the same names with other variables"
     if left_out:
         yield f"Left out: {listed(job.name for job in left_out)}"
     for other in [each for each in others if len(each.jobs) > 1][:5]:
-        name = other.name or f"{other.jobs[0].name[:4]}*"
-        yield f"Also in the queue: {other.description()}; fmon init --name {flow(name)}"
+        yield f"Also in the queue: {other.description()}; fmon init --job {other.jobs[-1].job_id}"
     strangers = [each.jobs[0].name for each in others if len(each.jobs) == 1]
     if strangers:
         yield f"Other jobs in the queue: {listed(strangers)}"

@@ -35,11 +35,13 @@ def recorded(
 def study_jobs(config: str, first_id: int = 1, **fields: Any) -> list[dict[str, Any]]:
     """Make the jobs that the study's launcher submits for a config: variables on the command line."""
     jobs = []
+    task = yaml.safe_load(TASK.read_text())
     for number, condition in enumerate(json.loads((GOLDEN / f"{config}.json").read_text()), start=first_id):
         envs = [word for pair in condition["envs"].items() for word in ("--env", "=".join(pair))]
         words = ["sky", "jobs", "launch", "-y", "-n", condition["job_name"], "--env-file", ".env", *envs]
         record = job(number, condition["job_name"], minutes=number)
-        record["user_yaml"] = TASK.read_text()
+        resources = {**task["resources"], **condition["resources"]}
+        record["user_yaml"] = yaml.safe_dump({**task, "resources": resources}, sort_keys=False)
         record["entrypoint"] = shlex.join([*words, "deployment/skypilot/train_factorial.yaml"])
         jobs.append({**record, **fields})
     return jobs
