@@ -198,7 +198,7 @@ def _with_a_factor(grid: Grid) -> Grid:
     named = [name for name in able if row.values[name] in row.job.name]
     if not able:
         return grid
-    name = max(named, key=lambda each: len(row.values[each])) if named else able[0]
+    name = min(named, key=lambda each: row.job.name.index(row.values[each])) if named else able[0]
     return Grid(factors={name: [row.values[name]]}, rows=[row], beside=grid.beside)
 
 
