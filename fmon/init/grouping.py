@@ -146,10 +146,15 @@ def _experiment_of(job: QueuedJob) -> str | None:
 
 def _by_shape(members: list[QueuedJob]) -> list[Group]:
     """Group jobs whose names have as many parts, and share some of them."""
-    groups: list[tuple[set[tuple[int, int, str]], list[QueuedJob]]] = []
+    groups: list[tuple[set[tuple[bool, int, int, str]], list[QueuedJob]]] = []
     for job in members:
-        parts = parts_of(job.name)
-        keys = {(len(parts), at, key) for at, part in enumerate(parts) for key in (part, _stem(part)) if key}
+        shape = "-" in job.name, len(parts_of(job.name))
+        keys = {
+            (*shape, at, key)
+            for at, part in enumerate(parts_of(job.name))
+            for key in (part, _stem(part))
+            if key
+        }
         joined, shared = [job], set(keys)
         for known, jobs in [each for each in groups if each[0] & keys]:
             groups.remove((known, jobs))
