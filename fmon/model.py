@@ -78,6 +78,27 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     overrun_factor: float = 3.0
 
 
+MAX_PARALLEL = 16
+"""Most launches that may be sent and not answered at a time: SkyPilot's client gets one thread for each."""
+
+
+class LaunchLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How jobs are submitted (``launch`` in the config)."""
+
+    parallel: int = 8
+    """Maximum number of launches sent and not answered."""
+    per_minute: float = 60.0
+    """Maximum number of launches per minute."""
+    retries: int = 5
+    """How often a launch is sent again in one run, and how many refusals in a row end the run."""
+    backoff_s: float = 10.0
+    """Pause after the first refusal of an overloaded server [s]; it doubles with each in a row."""
+    retry_interval_s: float = 300.0
+    """Time between two attempts to submit what is queued, while fmon watches [s]."""
+    give_up_after_s: float = 168 * 3600.0
+    """How long ``fmon launch --watch`` and ``fmon run`` go on submitting what is queued [s]."""
+
+
 class Pattern(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A failure pattern defined by the user (``patterns`` in the config)."""
 
@@ -155,6 +176,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """What the config leaves out and the study's launcher sets by default, by key."""
     task: str | None = None
     """Absolute path given with ``--task``; None = the config names it."""
+    base_file: str | None = None
+    """Path of the file that the config stands on (``base``)."""
     study_keys: dict[str, Any] = {}
     """Keys of a config in the study's form that fmon has no use for, with their values."""
     undeclared: list[str] = []
@@ -173,6 +196,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     kill_switch: Literal["alert", "act"] = "alert"
     max_failed_ratio: Ratio | None = None
     mlflow: Tracking | None = None
+    launch: LaunchLimits = LaunchLimits()
     max_conditions: int = MAX_CONDITIONS
     """The limit with which the config was read."""
 
@@ -254,6 +278,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     """Jobs with the name of a condition but other variables, which never belong to it, with their names."""
     max_conditions: Count = MAX_CONDITIONS
     """The limit with which its config was accepted (``--max-conditions``)."""
+    submit_until: Time | None = None
+    """Until when conditions without a job are queued, so that the experiment is not over; None = none is."""
     max_relaunch_cycles: Count = 2
     current_cycle: Count = 0
     expected_job_count: Count

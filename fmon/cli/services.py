@@ -64,6 +64,7 @@ class Services:
             environ=os.environ,
             folder=Path.cwd(),
             clock=self.clock,
+            run=self.run_command,
             progress=progress,
         )
 

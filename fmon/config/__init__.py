@@ -10,9 +10,9 @@ from fmon.config.grid import expand
 from fmon.config.levels import check_factors
 from fmon.config.locate import region_file, task_path
 from fmon.config.patterns import read_patterns
-from fmon.config.shape import ConfigKeys, MlflowKeys, check_keys
+from fmon.config.shape import ConfigKeys, LaunchKeys, MlflowKeys, check_keys, duration_s
 from fmon.config.source import Source
-from fmon.model import MAX_CONDITIONS, Experiment, Limits, Price, Tracking, Verify
+from fmon.model import MAX_CONDITIONS, Experiment, LaunchLimits, Limits, Price, Tracking, Verify
 
 __all__ = ["load_experiment"]
 
@@ -56,6 +56,10 @@ def load_experiment(
     keys = check_keys(ConfigKeys, source.value, source)
     factors = check_factors(source, keys.factors, "factors")
     inner = check_factors(source, keys.inner_factors, "inner_factors") if keys.inner_factors else {}
+    for name in inner:
+        if name in factors:
+            message = f"{name} is already a factor of the jobs; rename one of them"
+            raise source.fault(message, "inner_factors", name)
     variables = read_variables(source, keys.envs, factors, inner)
     design = read_design(source, keys, factors, variables, max_conditions=max_conditions)
     region_config = keys.region_config or (study.infrastructure("region_config") if study else None)
@@ -73,6 +77,7 @@ def load_experiment(
         fixed={**variables.fixed, **texts(keys.fixed)},
         defaults={**variables.defaults, **(study.defaults if study else {})},
         task=None if task is None else str(task.absolute()),
+        base_file=str(source.base.path) if source.base else None,
         study_keys=study.unused if study else {},
         undeclared=keys.undeclared,
         docker_image=keys.docker_image,
@@ -85,7 +90,14 @@ def load_experiment(
         parallel_jobs=keys.expect.parallel,
         verify=Verify(**keys.verify.model_dump()),
         mlflow=_tracking(source, keys.mlflow),
+        launch=_launch_limits(keys.launch),
     )
+
+
+def _launch_limits(keys: LaunchKeys) -> LaunchLimits:
+    """Return how jobs are submitted, with the duration in seconds."""
+    values = keys.model_dump()
+    return LaunchLimits(give_up_after_s=duration_s(values.pop("give_up_after")), **values)
 
 
 def _tracking(source: Source, keys: MlflowKeys | None) -> Tracking | None:

@@ -69,7 +69,8 @@ def read_variables(
             missing[variable.name] = key, variable
     for key, variable in missing.values():
         if variable.default is None:
-            names = [*factors, *inner_factors, *source.dotted_keys()]
+            keys = (each for each in source.dotted_keys() if not each.startswith("envs."))
+            names = [*factors, *inner_factors, *keys]
             message = (
                 f"envs has {key}, which is neither a factor nor a key of the config; {nearest(key, names)}"
             )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fmon.config.base import Layers
+from fmon.errors import ConfigError
 
 REGIONS = Path("configs/cloud/regions")
 """Where the study keeps its region files, from the root of its repository."""
@@ -33,12 +34,18 @@ def task_path(layers: Layers, given: Path | None, *, is_needed: bool) -> str:
     source, study = layers.source, layers.study
     own_folder = source.path.absolute().parent
     if given is not None:
-        written, folders = str(given.absolute()), [own_folder]
-    elif (written := source.value.get("skypilot_yaml") or "") and isinstance(written, str):
-        file = source if "skypilot_yaml" in source.raw or source.base is None else source.base
+        if is_needed and not given.is_file():
+            message = f"the task YAML {given} does not exist; give its path with --task"
+            raise ConfigError(message)
+        return os.path.relpath(given.absolute(), own_folder)
+    file, loc = source, ["skypilot_yaml"]
+    if (written := source.value.get("skypilot_yaml") or "") and isinstance(written, str):
+        if "skypilot_yaml" not in source.raw and source.base:
+            file = source.base
         folders = [file.path.absolute().parent]
     elif study and (written := study.infrastructure("skypilot_yaml") or ""):
         folders = list(_up_to_root(study.source.path))
+        file, loc = study.source, ["infrastructure", "skypilot_yaml"]
     elif not is_needed:
         return "train.yaml"
     else:
@@ -48,15 +55,12 @@ def task_path(layers: Layers, given: Path | None, *, is_needed: bool) -> str:
         if (folder / written).is_file():
             return os.path.relpath(folder / written, own_folder)
     if is_needed:
-        if given is not None:
-            message = f"the task YAML {given} does not exist; give its path with --task"
-        else:
-            message = (
-                f"the task YAML {written!r} is not in {folders[0]}"
-                + (" or a folder above it" if len(folders) > 1 else "")
-                + "; write its path relative to the config's folder, or use --task TASK.yaml"
-            )
-        raise source.fault(message, "skypilot_yaml")
+        message = (
+            f"the task YAML {written!r} is not in {folders[0]}"
+            + (" or a folder above it" if len(folders) > 1 else "")
+            + "; write its path relative to the config's folder, or use --task TASK.yaml"
+        )
+        raise file.fault(message, *loc)
     return written
 
 

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fmon.config.shape import shown
 from fmon.config.source import Source, read_source
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
-
-    from fmon.config.task import Task
 
 DEFAULT_CLOUD = "gcp"
 """The cloud of a task that names none, as in the study's launcher."""
 REPLACED = ("accelerators", "any_of", "ordered")
 
 
-def with_regions(task: Task, path: Path) -> Task:
-    """Return the task with ``ordered``: one machine per accelerator and region, instead of ``accelerators``.
+def with_regions(documents: Iterable[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
+    """Return a task with ``ordered``: one machine per accelerator and region, instead of ``accelerators``.
 
     Parameters
     ----------
-    task
-        The task; the cloud that it names chooses the part of the file.
+    documents
+        The YAML documents of the task; the cloud that each names chooses the part of the file.
     path
         The file: ``regions: {CLOUD: {ACCELERATOR: [{region: NAME}, ...]}}``.
 
@@ -34,9 +32,7 @@ def with_regions(task: Task, path: Path) -> Task:
         The file is not of this form, or has no regions of the task's cloud.
     """
     source = read_source(path)
-    documents = [_with_ordered(document, source) for document in task.documents]
-    resources = [each["resources"] for each in documents if isinstance(each.get("resources"), dict)]
-    return replace(task, documents=documents, resources=resources)
+    return [_with_ordered(document, source) for document in documents]
 
 
 def _with_ordered(document: dict[str, Any], source: Source) -> dict[str, Any]:
@@ -86,6 +82,8 @@ def _mapping(source: Source, *loc: str) -> dict[Any, Any]:
     for step in loc:
         value = value.get(step)
     if not isinstance(value, dict) or not value:
-        message = f"{'.'.join(loc)} is {shown(value)}; write {{CLOUD: {{ACCELERATOR: [{{region: NAME}}]}}}}"
+        message = (
+            f"{'.'.join(loc)} is {shown(value or None)}; write {{CLOUD: {{ACCELERATOR: [{{region: NAME}}]}}}}"
+        )
         raise source.fault(message, *loc)
     return value

@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from fmon.config.source import Loc, Source
 from fmon.errors import ConfigError
-from fmon.model import CONDITION_TAG, JOB_TAG
+from fmon.model import CONDITION_TAG, JOB_TAG, MAX_PARALLEL
 from fmon.text import nearest
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -39,6 +39,40 @@ OptionalScalar = Annotated[Any, AfterValidator(_optional_scalar)]
 Names = Annotated[list[Text], Field(min_length=1)]
 
 
+MAX_DURATION_S = 365 * 86400.0
+_UNITS_S = {"m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>[mhd])")
+
+
+def duration_s(value: str | float) -> float:
+    """Return a duration in seconds: a number of hours, or text with its unit.
+
+    Examples
+    --------
+    >>> duration_s("90m"), duration_s("7d"), duration_s(0.5)
+    (5400.0, 604800.0, 1800.0)
+    """
+    seconds = -1.0
+    if isinstance(value, str):
+        found = _DURATION.fullmatch(value)
+        seconds = float(found["number"]) * _UNITS_S[found["unit"]] if found else seconds
+    elif not isinstance(value, bool) and isinstance(value, int | float):
+        seconds = value * _UNITS_S["h"]
+    if 0 <= seconds <= MAX_DURATION_S:
+        return seconds
+    message = "it must be a duration such as 90m, 12h or 7d, or a number of hours, and at most 365d"
+    raise ValueError(message)
+
+
+def _duration(value: Any) -> Any:
+    duration_s(value)
+    return value
+
+
+Duration = Annotated[Any, AfterValidator(_duration)]
+"""A number of hours, or text such as 90m, 12h, 7d."""
+
+
 class _Keys(BaseModel):
     """A mapping in the config: only known keys, YAML's own types, no conversion."""
 
@@ -64,6 +98,17 @@ class LimitsKeys(_Keys):
     pending_minutes: Amount = 30
     starting_minutes: Amount = 10
     overrun_factor: Ratio = 3
+
+
+class LaunchKeys(_Keys):
+    """How jobs are submitted: how many, how fast, and for how long after a refusal."""
+
+    parallel: Annotated[int, Field(ge=1, le=MAX_PARALLEL)] = 8
+    per_minute: Ratio = 60
+    retries: Annotated[int, Field(ge=0, le=100)] = 5
+    backoff_s: Ratio = 10
+    retry_interval_s: Ratio = 300
+    give_up_after: Duration = "168h"
 
 
 class PriceKeys(_Keys):
@@ -141,6 +186,7 @@ class ConfigKeys(_Keys):
     fixed: dict[Variable, Scalar] = {}
     expect: ExpectKeys = ExpectKeys()
     limits: LimitsKeys = LimitsKeys()
+    launch: LaunchKeys = LaunchKeys()
     prices: dict[Text, PriceKeys] = {}
     job_name: Text | None = None
     docker_image: Text | None = None
@@ -172,6 +218,17 @@ class ZeroShotKeys(BaseModel):
     dataset: Any = None
 
 
+class InfrastructureKeys(BaseModel):
+    """The keys of the study's ``infrastructure`` that fmon reads; it may have any others."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    skypilot_yaml: Text | None = None
+    region_config: Text | None = None
+    max_wait_hours: Any = None
+    retry_interval_seconds: Any = None
+
+
 class StudyKeys(BaseModel):
     """The keys of the study's form that fmon reads; the file may have any others."""
 
@@ -182,16 +239,20 @@ class StudyKeys(BaseModel):
     zero_shot_baselines: list[ZeroShotKeys] = []
     model_overrides: dict[Scalar, dict[str, Scalar]] = {}
     mlflow: dict[str, Any] = {}
-    infrastructure: dict[str, Any] = {}
+    infrastructure: InfrastructureKeys = InfrastructureKeys()
     baselines: list[dict[Any, Any]] = []
     envs: dict[str, Any] = {}
+    overrides: dict[Any, Any] = {}
+    launch: dict[Any, Any] = {}
 
 
 Keys = TypeVar("Keys", bound=BaseModel)
 
 _KEYS_OF: dict[str, type[BaseModel]] = {
+    "envs": EnvKeys,
     "expect": ExpectKeys,
     "limits": LimitsKeys,
+    "launch": LaunchKeys,
     "prices": PriceKeys,
     "overrides": OverrideKeys,
     "verify": VerifyKeys,

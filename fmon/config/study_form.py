@@ -116,6 +116,7 @@ class _Rewriter:
         self.source, self.keys, self.max_conditions = source, keys, max_conditions
         self.has_layers = isinstance(keys.factors.get("training"), dict)
         self.training: dict[Any, Any] = dict(keys.factors["training"] if self.has_layers else keys.factors)
+        self.has_fold = "fold" in self.training
         self.envs = {**ENVS, **keys.envs, **own_envs}
         self.names = {key: _name(value) for key, value in self.envs.items() if value is not None}
         self.defaults: dict[str, str] = {}
@@ -133,6 +134,7 @@ class _Rewriter:
         self._baselines()
         self._overrides()
         self._mlflow()
+        self._launch()
         self.flat.pop("fixed", None)
         source = replace(self.source, value=self.flat, origin=self._origin)
         return StudyForm(source=source, unused=self._unused(), defaults=self.defaults)
@@ -142,7 +144,7 @@ class _Rewriter:
         if "aux_calibration" not in self.training:
             self.training["aux_calibration"] = DEFAULT_CALIBRATION
             self.defaults["factors.training.aux_calibration"] = "false"
-        if "fold" not in self.training:
+        if not self.has_fold:
             self.training["fold"] = list(range(self._fold_count()))
         self.flat["factors"] = self.training
         if set(self.training) == {"model_family", "loss_name", "aux_calibration", "fold"}:
@@ -192,13 +194,13 @@ class _Rewriter:
         """Expand the zero-shot baselines over their folds."""
         baselines: list[dict[Any, Any]] = []
         for place, baseline in enumerate(self.keys.zero_shot_baselines):
-            folds = list(range(baseline.folds)) if baseline.folds else self.training["fold"]
-            if len(folds) > self.max_conditions:
+            if baseline.folds and baseline.folds > self.max_conditions:
                 message = (
-                    f"folds is {len(folds)}, more than the limit of {self.max_conditions}; "
+                    f"folds is {baseline.folds}, more than the limit of {self.max_conditions}; "
                     "raise it with --max-conditions"
                 )
                 raise self.source.fault(message, "zero_shot_baselines", place, "folds")
+            folds = list(range(baseline.folds)) if baseline.folds else self._levels("fold")
             datasets = self._datasets(baseline.dataset, place)
             for fold in folds:
                 name = BASELINE_NAME.format(model=baseline.model, dataset="-".join(datasets), fold=fold)
@@ -234,7 +236,7 @@ class _Rewriter:
         if not self.keys.model_overrides:
             return
         baselines = [baseline.model for baseline in self.keys.zero_shot_baselines]
-        self.known_models = [*self.training[self._model_factor()], *baselines]
+        self.known_models = [*self._levels(self._model_factor()), *baselines]
         changes = {
             level: {
                 "envs": {
@@ -247,8 +249,15 @@ class _Rewriter:
             for level, parameters in self.keys.model_overrides.items()
             if level in self.known_models
         }
-        own = self.flat.get("overrides") or {}
-        self.flat["overrides"] = {self._model_factor(): changes, **own}
+        if self._model_factor() in self.keys.overrides:
+            message = "model_overrides and overrides both have settings for model_family; put them into one"
+            raise self.source.fault(message, "overrides")
+        self.flat["overrides"] = {self._model_factor(): changes, **self.keys.overrides}
+
+    def _levels(self, factor: str) -> list[Any]:
+        """Return the levels of a factor; none if they are no list, which is an error found later."""
+        levels = self.training[factor]
+        return levels if isinstance(levels, list) else []
 
     def _model_factor(self) -> str:
         if "model_family" in self.training:
@@ -265,6 +274,16 @@ class _Rewriter:
         else:
             self.flat.pop("mlflow", None)
 
+    def _launch(self) -> None:
+        """Rewrite for how long, and how often, the study's launcher goes on submitting."""
+        found = {
+            "give_up_after": self.keys.infrastructure.max_wait_hours,
+            "retry_interval_s": self.keys.infrastructure.retry_interval_seconds,
+        }
+        launch = {key: value for key, value in found.items() if value is not None}
+        if launch:
+            self.flat["launch"] = {**launch, **self.keys.launch}
+
     def _origin(self, *loc: Any) -> Loc:
         """Map a location in fmon's form to that in the study's file."""
         layer = ("training",) if self.has_layers else ()
@@ -273,7 +292,11 @@ class _Rewriter:
                 return ("factors", self.inner_layers[factor], factor, *rest)
             case ("mlflow", "experiment", *rest) if TRACKED in self.keys.mlflow:
                 return ("mlflow", TRACKED, *rest)
-            case ("factors", "fold", *_) if "num_folds" in self.keys.fixed:
+            case ("launch", "give_up_after") if "give_up_after" not in self.keys.launch:
+                return ("infrastructure", "max_wait_hours")
+            case ("launch", "retry_interval_s") if "retry_interval_s" not in self.keys.launch:
+                return ("infrastructure", "retry_interval_seconds")
+            case ("factors", "fold", *_) if "num_folds" in self.keys.fixed and not self.has_fold:
                 return ("fixed", "num_folds")
             case ("factors", *rest):
                 return ("factors", *layer, *rest)

@@ -35,6 +35,8 @@ class Task:
         Machines per job.
     declared
         (``envs`` or ``secrets``, name, value) of the variables that its tasks declare; None = no value.
+    region_file
+        The file whose regions replace those of the YAML; None = none.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class Task:
     resources: list[dict[str, Any]]
     node_count: int
     declared: list[tuple[str, str, Any]]
+    region_file: Path | None = None
 
     def without_value(self, kind: str) -> list[str]:
         """List the ``envs`` or ``secrets`` that get their value from outside: empty, or a placeholder."""
@@ -104,6 +107,9 @@ def parse_task(path: Path, text: str) -> Task:
     if not documents or not all(isinstance(document, dict) for document in documents):
         message = f"the task YAML {path} contains no task; add at least a run: command"
         raise ConfigError(message)
+    region_file = Path(experiment.region_file) if experiment.region_file else None
+    if region_file:
+        documents = with_regions(documents, region_file)
     resources = [each["resources"] for each in documents if isinstance(each.get("resources"), dict)]
     nodes = [each["num_nodes"] for each in documents if type(each.get("num_nodes")) is int]
     return Task(
@@ -113,6 +119,7 @@ def parse_task(path: Path, text: str) -> Task:
         resources=resources,
         node_count=max(nodes, default=1),
         declared=list(_declared(documents)),
+        region_file=region_file,
     )
 
 

@@ -6,6 +6,7 @@ Used by ``fix verify``, and again by ``relaunch``, which does not trust an earli
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -13,6 +14,7 @@ import yaml
 from fmon.clients.git import commits_after, has_changed, project_folder, text_at, uncommitted
 from fmon.clients.registry import digest_of, parse_reference
 from fmon.clients.shell import run_command
+from fmon.config.source import read_text
 from fmon.config.task import images_of
 from fmon.errors import RegistryError
 from fmon.launch.preflight import image_check
@@ -22,7 +24,6 @@ from fmon.text import timestamp
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
     from datetime import datetime
-    from pathlib import Path
 
     from fmon.clients.shell import Ran
     from fmon.config.task import Task
@@ -102,8 +103,15 @@ def measure(
 
 def _changed(project: Path, before: str, study: Study) -> Iterator[str]:
     """Yield the files whose settings for the jobs the fix changed; comments do not count."""
-    task, config = study.task, study.config
-    for path, text, keys in ((task.path, task.text, None), (config, study.config_text, JOB_KEYS)):
+    experiment, task = study.experiment, study.task
+    files: list[tuple[Path, str, frozenset[str] | None]] = [
+        (task.path, task.text, None),
+        (study.config, study.config_text, JOB_KEYS),
+    ]
+    for named, keys in ((experiment.base_file, JOB_KEYS), (experiment.region_file, None)):
+        if named is not None:
+            files.append((Path(named), read_text(Path(named)), keys))
+    for path, text, keys in files:
         old = text_at(project, before, path)
         if old is not None and _settings(old, keys) != _settings(text, keys):
             yield path.name

@@ -126,7 +126,9 @@ def _read(path: Path, environ: Mapping[str, str]) -> dict[str, str]:
     text = read_text(path)
     for binding in parse_stream(StringIO(text)):
         if binding.error or (binding.key is not None and not _NAME.fullmatch(binding.key)):
-            message = f"{path}, line {binding.original.line}: this is not NAME=value; correct the line"
+            written = binding.original.string
+            line = binding.original.line + written[: -len(written.lstrip())].count("\n")
+            message = f"{path}, line {line}: this is not NAME=value; correct the line"
             raise ConfigError(message)
     # A name alone (NAME without =) takes its value from the environment, as in Docker's env files.
     values = (

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _COUNT = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
+SPENT = "select experiment_summary.cost_usd as spent_usd from experiment_summary"
+"""What an experiment has cost so far, for ``connect``."""
+
+
 class Machine(NamedTuple):
     """One machine that a task may get: accelerators per node (CPU counts as one), spot or not."""
 

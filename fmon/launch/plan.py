@@ -18,7 +18,7 @@ from fmon.config.task import Task, read_task
 from fmon.errors import ConfigError
 from fmon.launch.environment import read_environment
 from fmon.launch.estimate import cost_of, estimate
-from fmon.launch.preflight import checks
+from fmon.launch.preflight import checks, parse_task
 from fmon.launch.refusals import refuse_job_names
 from fmon.model import MAX_CONDITIONS, envs_of
 from fmon.sky.prices import catalog_prices
@@ -203,7 +203,7 @@ def plan(
             experiment,
             task,
             found,
-            parse=partial(_parse, ask=ask),
+            parse=partial(parse_task, ask=ask),
             environment=read_environment(os.environ, env_file),
             folder=Path.cwd(),
         ),
@@ -253,9 +253,3 @@ def _planned(experiment: Experiment, task: Task, found: Estimate) -> Iterator[Pl
             expected_minutes=condition.expected_minutes,
             estimated_usd=costs[kind],
         )
-
-
-def _parse(task: Task, *, ask: Callable[..., Any]) -> int:
-    """Let SkyPilot parse the task YAML, in its own process."""
-    secrets = [f"secret:{name}" for name in task.without_value("secrets")]
-    return int(ask("task", str(task.path.absolute()), *task.without_value("envs"), *secrets))

@@ -56,6 +56,12 @@ def parse_kinds(
     return max(parse(writer.of(condition, cycle)) for condition in one_of_each_kind(conditions))
 
 
+def parse_task(task: Task, *, ask: Callable[..., Any]) -> int:
+    """Let SkyPilot parse the task YAML, in a process of its own; return its number of tasks."""
+    secrets = [f"secret:{name}" for name in task.without_value("secrets")]
+    return int(ask("task", str(task.path.absolute()), *task.without_value("envs"), *secrets))
+
+
 def checks(
     experiment: Experiment,
     task: Task,
@@ -113,8 +119,8 @@ def _region_check(experiment: Experiment) -> list[Check]:
             f"the regions {name!r} are in no file: neither regions/{name}.yaml beside the config nor "
             f"configs/cloud/regions/{name}.yaml above it exists; without it jobs would run in any region"
         )
-        return [Check("regions", "fail", sentence)]
-    return [Check("regions", "ok", f"jobs may run in the regions of {experiment.region_file}")]
+        return [Check("region_config", "fail", sentence)]
+    return [Check("region_config", "ok", f"jobs may run in the regions of {experiment.region_file}")]
 
 
 def _files_check(task: Task, folder: Path) -> Check:

@@ -33,7 +33,11 @@ __all__ = ["Ingested", "Match", "ingest", "is_terminal", "match", "new_manifest"
 OPEN = "select 1 from experiment_summary where open_count > 0"
 
 QUIET_DAY = timedelta(hours=24)
-"""Time without a change after which an experiment with missing conditions is closed; ``adopt`` reopens it."""
+"""Time without a change after which an experiment with missing conditions is closed; ``adopt`` reopens it.
+
+While conditions are queued, and for this long after that, a launch must find the experiment open: a new one
+would run everything again.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,7 +240,8 @@ def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: date
         return False
     if found.missing:
         changes = [EPOCH + timedelta(microseconds=changed_at) for _, changed_at in jobs.values()]
-        if now - max(changes, default=manifest.created_at) < QUIET_DAY:
+        last = max([*changes, manifest.submit_until or manifest.created_at])
+        if now - last < QUIET_DAY:
             return False
     from fmon.warehouse import column, connect
 

@@ -21,9 +21,9 @@ from fmon.errors import ConfigError, RuleError
 from fmon.events import CycleAuthorizedEvent, RelaunchEvent
 from fmon.fix.chain import measure
 from fmon.launch.dispatch import DispatchOutcome, LaunchKey, dispatch, exclusive
-from fmon.launch.environment import environment_of
 from fmon.launch.estimate import cost_of
 from fmon.launch.job_yaml import JobWriter
+from fmon.launch.limits import DispatchLimits
 from fmon.launch.preflight import checks, parse_kinds
 from fmon.launch.refusals import confirm_over_budget, refuse_failed, refuse_job_names, unrelated_jobs
 from fmon.manifest.stored import StoredExperiment
@@ -160,7 +160,14 @@ def relaunch(
     clock, manifest = dependencies.clock, study.manifest
     con = study.connect(QUERIES, now=clock.now())
     selected = select_current(study, options.selections, now=clock.now()) if options.selections else None
-    plan = plan_relaunch(study, con, include_cancelled=options.include_cancelled, selected=selected)
+    plan = plan_relaunch(
+        study,
+        con,
+        include_cancelled=options.include_cancelled,
+        selected=selected,
+        env_file=options.env_file,
+        environ=dependencies.environ,
+    )
     diagnosed_at = _f1_and_f2(study, con, plan)
     if not plan.jobs:
         return Relaunched(plan=plan, is_replay=manifest.is_replay)
@@ -172,7 +179,6 @@ def relaunch(
     if not agree(plan):
         return Relaunched(plan=plan, is_replay=manifest.is_replay)
     is_over_budget = _confirm_budget(manifest, plan, options)
-    environment = environment_of(manifest, options.env_file, dependencies.environ)
     with (
         exclusive(study.data, manifest.experiment_name) as hold,
         closing(dependencies.open_submitter(hold)) as submitter,
@@ -181,7 +187,7 @@ def relaunch(
             study.store
         )  # read again: another process may have changed it before the lock
         _refuse_if_changed(stored, plan, options, selected, now=clock.now())
-        writer = JobWriter(plan.task, plan.experiment, plan.experiment_id, environment)
+        writer = JobWriter(plan.task, plan.experiment, plan.experiment_id, plan.environment)
         _check(stored.manifest, plan, writer, submitter, dependencies)
         begin(
             stored,
@@ -189,6 +195,7 @@ def relaunch(
             chain,
             links,
             options.authorization,
+            environment,
             by=options.by,
             is_over_budget_confirmed=is_over_budget,
             now=clock.now(),
@@ -200,7 +207,7 @@ def relaunch(
             dependencies.queue,
             task_yaml=lambda entry, cycle: writer.of(plan.conditions[entry.condition], cycle),
             clock=clock,
-            limits=dependencies.limits,
+            limits=DispatchLimits.of(plan.experiment.launch),
             progress=dependencies.progress,
         )
     return Relaunched(plan=plan, is_replay=manifest.is_replay, dispatched=dispatched)

@@ -54,7 +54,7 @@ def plan_lines(plan: Plan, *, with_conditions: bool, width: int | None) -> Itera
     yield from _factors(plan, width)
     yield []
     if with_conditions:
-        yield from _conditions(plan, width)
+        yield from _conditions(plan)
         yield []
     if plan.defaults:
         values = ", ".join(f"{key}={value}" for key, value in plan.defaults.items())
@@ -80,11 +80,32 @@ def _factors(plan: Plan, width: int | None) -> Iterator[Line]:
     yield from Grid(("factor", "levels", "", ""), cells, frozenset({1})).lines(width)
 
 
-def _conditions(plan: Plan, width: int | None) -> Iterator[Line]:
+def _conditions(plan: Plan) -> Iterator[Line]:
+    """Lay out what all jobs have, then a line per condition with the rest."""
+    common_envs = _common([condition.envs for condition in plan.conditions])
+    common_resources = _common([condition.resources for condition in plan.conditions])
+    every = [*_pairs(common_envs), *_pairs(common_resources)]
+    if every:
+        yield line(f"every job: {' '.join(every)}")
+    cells = []
     for condition in plan.conditions:
-        envs = " ".join(f"{name}={value}" for name, value in condition.envs.items())
-        resources = f"  {condition.resources}" if condition.resources else ""
-        yield line(f"{condition.job_name}  {envs}{resources}")
+        own = [*_pairs(condition.envs, common_envs), *_pairs(condition.resources, common_resources)]
+        cells.append([segment(condition.job_name), segment(" ".join(own))])
+    yield from Grid(("job", "variables and resources"), cells, frozenset()).lines()
+
+
+def _common(several: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what is the same in all of several mappings."""
+    return {
+        name: value
+        for name, value in several[0].items()
+        if all(name in each and each[name] == value for each in several)
+    }
+
+
+def _pairs(values: dict[str, Any], without: dict[str, Any] | None = None) -> list[str]:
+    """Return the values as NAME=value, but for those that are also in ``without``."""
+    return [f"{name}={value}" for name, value in values.items() if name not in (without or {})]
 
 
 def _counts(counts: Counts) -> str:

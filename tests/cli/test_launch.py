@@ -4,10 +4,11 @@ import getpass
 import io
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
-from fmon.cli import launch as launching
+from fmon.cli import submitting
 from fmon.cli.services import Services
 from fmon.errors import ConfigError, LaunchError
 from tests.support.commands import FMON
@@ -34,9 +35,9 @@ def test_stdout_has_the_experiment_and_stderr_the_messages(sky):
     assert "4 jobs launched, estimated at 1.84 USD; 4 of 4 conditions have a job" in done.stderr
 
 
-def test_a_dry_run_prints_one_line_per_job(sky):
+def test_a_dry_run_prints_one_command_per_job(sky):
     done = run(sky, "--dry-run")
-    assert [line.split()[0] for line in done.stdout.splitlines()] == [
+    assert [line.split()[4] for line in done.stdout.splitlines()] == [
         "dynunet-dice_ce",
         "dynunet-dice_ce_cldice",
         "sam3-dice_ce",
@@ -57,19 +58,22 @@ def test_jobs_that_were_not_launched_are_reported_last(sky):
 
 def test_watch_continues_with_the_launched_experiment(sky, monkeypatch):
     watched = []
-    monkeypatch.setattr(
-        launching, "watch", lambda *, experiment, **options: watched.append((experiment, options["queue"]))
-    )
+
+    def watch(data, experiment, *, interval, rounds):
+        watched.append(experiment)
+        return SimpleNamespace(rows=[])
+
+    monkeypatch.setattr(submitting, "run_watch", watch)
     assert run(sky, "--watch", "--yes").exit_code == 0
     assert run(sky, "--watch", "--dry-run").exit_code == 0
-    assert watched == [(sky.stores[-1].experiment_id, "sky")]
+    assert watched == [sky.stores[-1].experiment_id]
 
 
 def test_without_a_terminal_it_shows_the_launches_and_does_nothing(sky):
     done = run(sky)
     assert isinstance(done.exception, ConfigError)
     assert str(done.exception) == "no terminal to ask on; use --yes to launch or --dry-run to preview"
-    assert "dynunet-dice_ce EPOCHS=2 MODEL=dynunet" in done.stderr
+    assert "sky jobs launch -n dynunet-dice_ce --env EPOCHS=2 --env MODEL=dynunet" in done.stderr
     assert "would launch 4 jobs, estimated at 1.84 USD" in done.stderr
     assert (done.stdout, sky.stores, sky.server.jobs) == ("", [], [])
 

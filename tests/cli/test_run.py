@@ -2,58 +2,18 @@
 
 import json
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 
 from fmon.errors import ConfigError
 from fmon.manifest.file import read_manifest
-from fmon.sky.reader import LogRequest
+from tests.support.batch import Batch
 from tests.support.death import Killed
 from tests.support.fake_skypilot import FINE
 from tests.support.launching import CONFIG, TASK
 from tests.support.queues import NAMES
-from tests.support.world import BUG, World
 
 pytestmark = pytest.mark.slow
-
-
-class Batch(World):
-    """A launch whose jobs run while ``fmon run`` waits between two polls."""
-
-    def __init__(self, root):
-        super().__init__(root, CONFIG, TASK)
-        self.failing = set()
-        self.slow = set()
-        self.waits = 0
-        self.dies_at = None
-
-    def wait(self, seconds):
-        """Pass the time between two polls; all jobs but the slow ones start in one and end in the next."""
-        self.waits += 1
-        if self.waits == self.dies_at:
-            raise Killed
-        assert self.waits < 20, "it waits for ever"
-        self.server.pass_time(seconds)
-        now = self.server.clock().timestamp()
-        for job in self.server.jobs:
-            if job["status"] == "PENDING" and job["job_name"] not in self.slow:
-                job.update(status="RUNNING", start_at=now)
-            elif job["status"] == "RUNNING":
-                has_failed = job["job_name"] in self.failing
-                job.update(status="FAILED" if has_failed else "SUCCEEDED", end_at=now, job_duration=60.0)
-                if has_failed:
-                    self.logs.texts[LogRequest(job["job_id"])] = BUG
-
-    @property
-    def clock(self):
-        return replace(self.server.time, sleep=self.wait)
-
-    def run(self, *words):
-        return self.type("run", "project/experiment.yaml", *words)
-
-    def events_of(self, kind):
-        return self.events(kind) if self.stores else []
 
 
 @pytest.fixture

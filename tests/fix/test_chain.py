@@ -125,6 +125,29 @@ def test_the_task_yaml_counts_as_changed(project):
 
 
 @pytest.mark.parametrize(
+    ("file", "old", "new", "changed"),
+    [
+        ("base.yaml", "EPOCHS: 2", "EPOCHS: 3", ("base.yaml",)),
+        ("base.yaml", "budget_usd: 5", "budget_usd: 6", ()),
+        ("regions/europe.yaml", "europe-west4", "europe-west1", ("europe.yaml",)),
+    ],
+)
+def test_the_base_and_the_regions_of_the_config_count_too(project, file, old, new, changed):
+    texts = {
+        "experiment.yaml": "base: base.yaml\nregion_config: europe\n",
+        "base.yaml": f"{CONFIG}fixed: {{EPOCHS: 2}}\nlimits: {{budget_usd: 5}}\n",
+        "regions/europe.yaml": "regions: {gcp: {L4: [{region: europe-west4}]}}\n",
+    }
+    (project.root / "study/regions").mkdir()
+    for name, text in texts.items():
+        (project.root / "study" / name).write_text(text)
+    project.commit("Stand on a base", minute=-30)
+    (project.root / "study" / file).write_text(texts[file].replace(old, new))
+    project.fix()
+    assert project.measure(["config"]).changed == changed
+
+
+@pytest.mark.parametrize(
     ("task", "named_in"),
     [
         ("run: x\n", ()),

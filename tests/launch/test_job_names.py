@@ -92,7 +92,7 @@ def test_launch_refuses_it_with_2_and_proposes_another_name(sky):
     with sky.refused(ConfigError, r"condition 0 .*'0' \(and those of 1 more condition\).*the number 0"):
         sky.launch()
     with pytest.raises(ConfigError, match=r'set job_name: "fold\{fold\}"') as refusal:
-        sky.launch(is_dry=True)
+        sky.dry_run()
     assert refusal.value.exit_code == 2
     assert sky.stores == []
 

@@ -1,5 +1,7 @@
 """fmon plan: what a config amounts to, without changing anything."""
 
+from dataclasses import asdict
+
 import pytest
 
 from fmon.errors import ConfigError, QueueError
@@ -127,10 +129,59 @@ def test_without_expected_minutes_there_is_no_estimate(tmp_path):
         ("max_hourly_usd: 0.7", "hourly", "ok"),
         ("accelerators: [A100]", "accelerators", "fail"),
         ("accelerators: [l4]", "accelerators", "ok"),
+        ("clouds: [aws]", "clouds", "fail"),  # the task names none
+        ("regions: [us-east1]", "regions", "fail"),
     ],
 )
 def test_the_plan_is_checked_against_the_limits(tmp_path, limits, check, result):
     assert results(made(tmp_path, CONFIG + f"limits: {{{limits}}}\n"))[check] == result
+
+
+def test_a_file_of_regions_must_exist_and_then_is_in_the_resources_of_every_condition(tmp_path):
+    config = CONFIG + "region_config: europe\n"
+    planned = made(tmp_path, config)
+    (check,) = (check for check in planned.checks if check.name == "region_config")
+    assert (check.result, "regions/europe.yaml" in check.sentence) == ("fail", True)
+    (tmp_path / "regions").mkdir()
+    (tmp_path / "regions/europe.yaml").write_text("regions: {gcp: {L4: [{region: europe-west4}]}}\n")
+    planned = made(tmp_path, config)
+    assert results(planned)["region_config"] == "ok"
+    ordered = {"ordered": [{"accelerators": "L4:1", "region": "europe-west4"}]}
+    by_model = {each.envs["MODEL"]: each.resources for each in planned.conditions}
+    assert (by_model["dynunet"], by_model["sam3"]) == (ordered, {**ordered, "use_spot": False})
+    assert planned.cost.estimated_usd == pytest.approx(4 * 0.5 * 0.22 + 2 * 1.0 * 0.70)
+
+
+def test_the_wall_clock_is_unknown_if_the_time_of_a_job_is(tmp_path):
+    planned = made(tmp_path, CONFIG.replace("minutes: 30, ", ""))
+    assert planned.cost.expected_h == pytest.approx(2.0)
+    assert planned.cost.wall_clock_h is None
+
+
+def test_each_condition_has_its_job_its_variables_and_its_cost(tmp_path):
+    planned = made(tmp_path)
+    sam3 = next(each for each in planned.conditions if each.condition_id == "sam3-0")
+    assert asdict(sam3) == {
+        "condition_id": "sam3-0",
+        "job_name": "sam3-0",
+        "envs": {"MODEL": "sam3", "FOLD": "0"},
+        "resources": {"use_spot": False},
+        "expected_minutes": 60,
+        "estimated_usd": pytest.approx(0.70),
+    }
+    assert sum(each.estimated_usd for each in planned.conditions) == pytest.approx(planned.cost.estimated_usd)
+
+
+def test_a_failed_check_leaves_the_conditions_and_names_what_to_run_next(tmp_path):
+    planned = made(tmp_path, task=TASK.replace("$FOLD", ""))
+    assert results(planned)["factors"] == "fail"
+    assert len(planned.conditions) == 6
+    assert planned.next_command == f"fmon plan {tmp_path / 'experiment.yaml'}"
+    with pytest.raises(
+        ConfigError, match=r"^1 check failed, so fmon launch would refuse .*experiment\.yaml$"
+    ):
+        planned.require_passed()
+    made(tmp_path).require_passed()
 
 
 @pytest.mark.parametrize(
@@ -220,3 +271,26 @@ def test_the_installed_skypilot_parses_the_task_yaml(tmp_path, task, result, sai
 def test_plan_changes_nothing(tmp_path):
     made(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["experiment.yaml", "train.yaml"]
+
+
+@pytest.mark.parametrize(("parallel", "hours"), [(None, 1.0), (1, 4.0), (2, 2.0), (100, 1.0)])
+def test_the_wall_clock_is_the_time_until_the_last_job_ends(tmp_path, parallel, hours):
+    expect = "expect: {minutes: 30" + (f", parallel: {parallel}" if parallel else "")
+    cost = made(tmp_path, CONFIG.replace("expect: {minutes: 30", expect)).cost
+    assert cost.wall_clock_h == pytest.approx(hours)  # 4 jobs of 30 minutes and 2 of 60
+    assert cost.parallel_jobs == parallel
+
+
+def test_without_an_expected_time_the_wall_clock_is_unknown(tmp_path):
+    assert made(tmp_path, CONFIG.replace("expect", "#expect")).cost.wall_clock_h is None
+
+
+@pytest.mark.parametrize(("usd", "result"), [(5.0, "ok"), (5.1, "warn")])
+def test_without_a_budget_an_estimate_above_20_usd_is_asked_about(tmp_path, usd, result):
+    config = CONFIG.replace("{spot: 0.22, on_demand: 0.70}", f"{{spot: {usd}, on_demand: {usd}}}")
+    (budget,) = (check for check in made(tmp_path, config).checks if check.name == "budget")
+    assert budget.result == result
+    if result == "warn":
+        assert budget.sentence == (
+            "about 20.40 USD, and limits.budget_usd is not set: launch asks above 20 USD"
+        )

@@ -1,18 +1,19 @@
 """Phase relaunch: what runs again, in which cycle, and what survives a crash."""
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 import fmon.manifest.file
-from fmon.errors import ConfigError, QueueError, RuleError
+from fmon.errors import ConfigError, LaunchError, QueueError, RuleError
 from fmon.events import CancelRequestedEvent
 from fmon.manifest.file import read_manifest
 from fmon.store.durable import LockTaken
 from fmon.store.events import append_event
 from tests.support.death import Killed
-from tests.support.fake_skypilot import FINE, FakeSubmitter, Fate
-from tests.support.relaunching import NEW, OLD, OUTAGE, Repository, Stage, allowed
+from tests.support.fake_skypilot import FINE, NO_QUOTA, FakeSubmitter, Fate
+from tests.support.relaunching import CONFIG, NEW, OLD, OUTAGE, Repository, Stage, allowed
 from tests.support.world import CONDITIONS
 
 FAILED = CONDITIONS[2:]
@@ -248,6 +249,21 @@ class TestCrash:
         with pytest.raises(LockTaken, match=r"another fmon has just relaunched jobs of small-"):
             fixed.relaunch(agree=meanwhile)
         assert fixed.launched(1) == sorted(FAILED)
+
+    def test_what_quota_refuses_stays_queued_and_the_next_call_resumes_the_cycle(self, fixed):
+        done = fixed.relaunch(submitter=FakeSubmitter(fixed.server, lambda submission: NO_QUOTA))
+        assert sorted(done.dispatched.queued) == sorted(FAILED)
+        with pytest.raises(LaunchError, match=r"2 conditions stay queued: .*; run fmon relaunch to resume"):
+            done.dispatched.require_all("fmon relaunch")
+        assert fixed.relaunch().plan.is_resumed
+        assert fixed.launched(1) == sorted(FAILED)
+
+    def test_jobs_are_submitted_as_the_config_says(self, failed):
+        failed.write(CONFIG + "launch: {per_minute: 0.5}\n")
+        failed.fix()
+        failed.relaunch()
+        first, second = (datetime.fromisoformat(each["at"]) for each in failed.events("launch_intent")[-2:])
+        assert second - first >= timedelta(minutes=2)
 
     def test_where_skypilot_does_not_answer_the_cycle_is_resumed_by_the_next_call(self, fixed):
         fixed.server.is_queue_away = lambda: True

@@ -40,6 +40,7 @@ class Fate:
         "nothing": the server restarts and forgets it
     answer_s : when the client hears, after it was sent, that the connection broke; None = it hears the answer
     is_away : nobody listens: the client hears at once that it was not sent
+    error_type, error : what the server says if it makes no job, or fails after it
     """
 
     arrives_s: float | None = 0.1
@@ -48,9 +49,13 @@ class Fate:
     answer_s: float | None = None
     late_s: float = 0.0
     is_away: bool = False
+    error_type: str = "ValueError"
+    error: str = "no"
 
 
 FINE = Fate()
+OVERLOADED = Fate(takes_s=1.0, makes="refusal", error_type="OperationalError", error="database is locked")
+NO_QUOTA = Fate(takes_s=1.0, makes="refusal", error_type="ResourcesUnavailableError", error="no quota for L4")
 
 
 @dataclass
@@ -159,7 +164,7 @@ class FakeSkyPilot:
             self.at(self.now_s + fate.late_s, lambda: self._make(request) and None)
         if fate.makes in ("job", "both"):
             job_id = self._make(request)
-        answer(job_id if fate.makes == "job" else "ValueError")
+        answer(job_id if fate.makes == "job" else fate.error_type)
 
     def _make(self, request: Request) -> int:
         job_id = self.add(request.job_name, request.tags)
@@ -230,7 +235,14 @@ class FakeSubmitter:
             if isinstance(said, int):
                 hear(Outcome(attempt_key=key, job_id=said))
             else:
-                hear(Outcome(attempt_key=key, error_type=said, error="no", is_uncertain="late" in fate.makes))
+                hear(
+                    Outcome(
+                        attempt_key=key,
+                        error_type=said,
+                        error=fate.error,
+                        is_uncertain="late" in fate.makes,
+                    )
+                )
 
         if fate.is_away:
             away = Outcome(attempt_key=key, error_type="ApiServerConnectionError", error="nobody listens")

@@ -66,10 +66,14 @@ def test_the_cost_has_its_hours_and_its_sources(capsys):
 def test_conditions_are_printed_on_request_between_counts_and_checks(capsys):
     print_plan(PLAN, "table", with_conditions=False)
     assert "sam3-calibtrue" not in capsys.readouterr().out
-    print_plan(PLAN, "table", with_conditions=True)
+    other = replace(
+        CONDITION, job_name="dynunet-calibtrue", envs=CONDITION.envs | {"MODEL": "dynunet"}, resources={}
+    )
+    print_plan(replace(PLAN, conditions=[CONDITION, other]), "table", with_conditions=True)
     out = capsys.readouterr().out
-    assert "\nsam3-calibtrue  MODEL=sam3 NOTE=" in out
-    assert "{'use_spot': False}\n" in out
+    assert "\nevery job: NOTE=" in out
+    assert re.search(r"\nsam3-calibtrue +MODEL=sam3 use_spot=False\n", out)
+    assert re.search(r"\ndynunet-calibtrue +MODEL=dynunet\n", out)
     assert out.index("calib") < out.index("sam3-calibtrue") < out.index("fail  too dear")
     assert "\x1b" not in out
 
