@@ -285,7 +285,8 @@ def _note(polled: Polled) -> str | None:
     """Return in one line what a poll could not do; None = it did everything."""
     if polled.is_skipped:
         return "another poll is running; showing what is stored"
-    return _joined(*[str(error) for error in (polled.error, *polled.faults.values()) if error])
+    notes = (polled.error, *polled.faults.values(), polled.left_over)
+    return _joined(*[str(note) for note in notes if note])
 
 
 def _joined(*notes: str | None) -> str | None:

@@ -124,8 +124,8 @@ def _report(polled: Polled) -> None:
     for examined in polled.examined:
         if sentence := examined.sentence():
             say(f"{examined.experiment_id}: {sentence}")
-    if polled.specs_error:
-        say(f"fmon: the variables of new jobs could not be compared yet: {polled.specs_error}")
+    if polled.left_over:
+        say(f"fmon: {polled.left_over}")
     faults = list(polled.faults.values())
     for fault in faults[1:]:
         say(f"fmon: {fault}")

@@ -60,6 +60,13 @@ class Polled:
     error: QueueError | None = None
     faults: dict[str, FmonError] = field(default_factory=dict)
 
+    @property
+    def left_over(self) -> str | None:
+        """What is left for the next poll, in one line; None = nothing."""
+        if self.specs_error is None:
+            return None
+        return f"the variables of new jobs could not be compared yet: {self.specs_error}"
+
 
 def poll(
     data: Path,

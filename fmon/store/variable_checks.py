@@ -39,7 +39,7 @@ class VariableCheck(NamedTuple):
 
 
 def read_checks(store: Store) -> dict[int, VariableCheck]:
-    """Return the comparisons by job_id; none if the file is missing, damaged or of another fmon version."""
+    """Return the comparisons by job_id; none if the file is missing or can't be used."""
     table = read_table(store.variables)
     if table is None:
         return {}

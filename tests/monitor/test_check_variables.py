@@ -103,12 +103,12 @@ def test_a_request_that_fails_hurts_nothing_and_is_repeated(config, data):
     queue = adopted(config, data, WRONG)
     queue.specs_error = DOWN
     polled = poll(data, queue, now=START)
-    assert polled.specs_error is DOWN
+    assert polled.left_over == "the variables of new jobs could not be compared yet: too busy"
     assert polled.error is None
     assert polled.observed[0].own_count == 4
     assert wrong_names(data) == {}
     queue.specs_error = None
-    poll(data, queue, now=START)
+    assert poll(data, queue, now=START).left_over is None
     assert wrong_names(data)[1] == ["LOSS"]
 
 
@@ -227,6 +227,9 @@ def test_what_fmon_launches_has_the_variables_of_its_conditions(tmp_path):
     variable_checks.check_again(world.store)
     world.poll()
     assert {job_id: names for job_id, names in wrong_names(world.data).items() if names} == {2: ["EPOCHS"]}
+    shown = world.type("status", "--data", world.data)
+    assert "CRITICAL  wrong_variables  " in shown.stdout
+    assert "runs with other values of EPOCHS than its condition; cancel it" in shown.stdout
 
 
 def test_a_damaged_file_is_named_and_recreated_by_adopting(config, data):

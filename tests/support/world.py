@@ -260,5 +260,5 @@ class World:
         with pytest.raises(error, match=match):
             yield
         changed = {Path(name) for name, content in self.files().items() if files.get(name) != content}
-        assert {path.name for path in changed if path.parent.name != "log"} <= {"state.parquet"}
+        assert {path.name for path in changed if path.parent.name != "log"} <= {"state.parquet", "unchecked"}
         assert json.dumps(self.server.jobs) == jobs
