@@ -78,11 +78,11 @@ def read_task(experiment: Experiment) -> Task:
             "write its path relative to the config's folder"
         )
         raise ConfigError(message)
-    task = parse_task(path, read_text(path))
-    return with_regions(task, Path(experiment.region_file)) if experiment.region_file else task
+    region_file = Path(experiment.region_file) if experiment.region_file else None
+    return parse_task(path, read_text(path), region_file)
 
 
-def parse_task(path: Path, text: str) -> Task:
+def parse_task(path: Path, text: str, region_file: Path | None = None) -> Task:
     """Parse a task YAML.
 
     Parameters
@@ -91,6 +91,8 @@ def parse_task(path: Path, text: str) -> Task:
         Its path, for messages.
     text
         Its content.
+    region_file
+        Replaces the regions of the task; None = it keeps its own.
 
     Raises
     ------
@@ -107,7 +109,6 @@ def parse_task(path: Path, text: str) -> Task:
     if not documents or not all(isinstance(document, dict) for document in documents):
         message = f"the task YAML {path} contains no task; add at least a run: command"
         raise ConfigError(message)
-    region_file = Path(experiment.region_file) if experiment.region_file else None
     if region_file:
         documents = with_regions(documents, region_file)
     resources = [each["resources"] for each in documents if isinstance(each.get("resources"), dict)]
