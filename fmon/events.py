@@ -200,6 +200,15 @@ class FixEvent(BaseEvent, tag="fix", frozen=True):
     by: Person
 
 
+class NoFixEvent(BaseEvent, tag="no_fix", frozen=True):
+    """A person recorded with ``fmon fix record --no-fix`` that nothing is changed for a root cause."""
+
+    cycle: Cycle
+    root_cause_id: RootCauseId
+    reason: Annotated[str, Meta(description="why it is relaunched without a fix")]
+    by: Person
+
+
 class FixCommandBeginEvent(BaseEvent, tag="fix_command_begin", frozen=True):
     """``fmon fix run`` is about to run a command of the config."""
 
@@ -218,7 +227,7 @@ class FixCommandEndEvent(BaseEvent, tag="fix_command_end", frozen=True):
 class VerifiedLink(msgspec.Struct, frozen=True, kw_only=True):
     """A link of the chain from the diagnosis to the image (rule F3)."""
 
-    link: Annotated[str, Meta(description="commit, tree, tests, digest or yaml")]
+    link: Annotated[str, Meta(description="record, commit, tree, tests, digest or yaml")]
     result: Annotated[str, Meta(description="ok, broken or skipped")]
     evidence: Annotated[str, Meta(description="what was measured")]
 
@@ -231,7 +240,7 @@ class FixVerifiedEvent(ActionEvent, tag="fix_verified", frozen=True):
     links: Annotated[list[VerifiedLink], Meta(description="the links")]
     image: Image
     digest: Digest
-    commits: Annotated[list[str], Meta(description="commits since the diagnosis, newest first")]
+    commits: Annotated[list[str], Meta(description="commits of the fix since the diagnosis, newest first")]
 
 
 class CycleAuthorizedEvent(ActionEvent, tag="cycle_authorized", frozen=True):
@@ -292,6 +301,7 @@ KnownEvent = (
     | LostJobClosedEvent
     | DiagnosisEvent
     | FixEvent
+    | NoFixEvent
     | FixCommandBeginEvent
     | FixCommandEndEvent
     | FixVerifiedEvent

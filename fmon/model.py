@@ -118,6 +118,8 @@ class Verify(msgspec.Struct, frozen=True, kw_only=True):
     tests: str | None = None
     build: str | None = None
     push: str | None = None
+    max_commits: int = 1
+    """Maximum number of commits of a fix: one batch, one commit."""
 
 
 EXPERIMENT_TAG, CONDITION_TAG, CYCLE_TAG = "fmon.experiment", "fmon.condition", "fmon.cycle"
@@ -214,6 +216,8 @@ class Entry(msgspec.Struct, kw_only=True):
 
     In the file, each factor is a key of its own beside these.
     ``status`` to ``failure_root_cause`` are copies as of the manifest's ``as_of``; no view reads them.
+    ``failure_root_cause`` is the id of the root cause: ``unknown/unexamined`` for a failure that has not been
+    examined yet, null for a condition that did not fail.
     """
 
     condition: str
@@ -284,9 +288,13 @@ class Manifest(msgspec.Struct, kw_only=True):
     current_cycle: Count = 0
     expected_job_count: Count
     total_estimated_cost: float | None = None
+    """Estimate of ``plan`` for one job of each condition [USD]; None = unknown, or a replay."""
+    total_cost_usd: float | None = None
+    """Known cost of all its jobs in all cycles, as of ``as_of`` [USD]; None = no cost is known."""
     limits: Limits = msgspec.field(default_factory=Limits)
     prices: dict[str, Price] = msgspec.field(default_factory=dict)
     as_of: Time | None = None
+    """Time of ``total_cost_usd`` and of ``status`` to ``failure_root_cause`` of the entries; None = never."""
     reported_costs: dict[JobKey, Usd] = msgspec.field(default_factory=dict)
     """Cost of ended jobs in SkyPilot's own cost report, by job_id as text: JSON has no other keys."""
     reported_as_of: Time | None = None

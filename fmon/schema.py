@@ -99,6 +99,7 @@ ENTRY = (
     Column("condition_id", "varchar", "id", "the condition"),
     Column("kind", "varchar", "name", "grid or baseline"),
     Column("factors", "map(varchar, varchar)", "text", "its factor levels as text"),
+    Column("levels", "varchar", "text", "its factor levels as a JSON object, with the types of the config"),
     Column("job_name", "varchar", "name", "the exact name of its jobs"),
     Column("manifest_position", "bigint", "count", "position in the manifest"),
     Column("expected_s", "double", "s", "expected run time; null = unknown"),
@@ -221,9 +222,10 @@ DIAGNOSIS = (
 
 FIX_RECORD = (
     _EXPERIMENT,
-    Column("root_cause_id", "varchar", "id", "the root cause that something was done about"),
-    Column("what", "varchar", "text", "what was done, redacted"),
-    Column("person", "varchar", "name", "who did it"),
+    Column("root_cause_id", "varchar", "id", "the root cause"),
+    Column("what", "varchar", "text", "what was done, or why nothing was; redacted"),
+    Column("person", "varchar", "name", "who recorded it"),
+    Column("is_without_fix", "boolean", "bool", "nothing was changed; what is the reason"),
     Column("cycle", "bigint", "count", "cycle of the experiment at that time, whose failures were fixed"),
     _POSITION,
     Column("fixed_at", "timestamptz", "UTC", "when it was recorded"),

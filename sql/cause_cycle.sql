@@ -15,7 +15,12 @@ fixed as (
         fix_record.experiment_id,
         fix_record.root_cause_id,
         fix_record.cycle,
-        list(fix_record.what order by fix_record.fixed_at, fix_record.event_position) as fixes
+        list(fix_record.what order by fix_record.fixed_at, fix_record.event_position)
+        filter (where not fix_record.is_without_fix)
+            as fixes,
+        list(fix_record.what order by fix_record.fixed_at, fix_record.event_position)
+        filter (where fix_record.is_without_fix)
+            as no_fix_reasons
     from fix_record
     group by fix_record.experiment_id, fix_record.root_cause_id, fix_record.cycle
 )
@@ -28,12 +33,13 @@ select
     arg_min(failure.remedy, row(-failure.confidence, failure.failed_at, failure.job_id)) as remedy,
     arg_min(failure.root_cause, row(-failure.confidence, failure.failed_at, failure.job_id)) as root_cause,
     coalesce(any_value(fixed.fixes), []) as fixes,
+    coalesce(any_value(fixed.no_fix_reasons), []) as no_fix_reasons,
     failure.cycle,
     count(*) as attempt_count,
     count(distinct failure.condition_id) as condition_count,
     count(distinct good.condition_id) as recovered_count,
     count(*) filter (where failure.cost_usd is null) as unpriced_count,
-    median((epoch_us(failure.detected_at) - epoch_us(failure.failed_at)) / 1e6) as detection_latency_s,
+    median(failure.detection_latency_s) as detection_latency_s,
     cast(sum(failure.cost_usd) as decimal(18, 4)) as wasted_usd,
     min(failure.failed_at) as first_failed_at,
     max(failure.failed_at) as last_failed_at
@@ -58,6 +64,8 @@ comment on column cause_cycle.root_cause is
 'the cause in one sentence, from its most certain failure [text]';
 comment on column cause_cycle.fixes is
 'fixes recorded in this cycle, oldest first [text]';
+comment on column cause_cycle.no_fix_reasons is
+'reasons recorded in this cycle for a relaunch without a fix, oldest first [text]';
 comment on column cause_cycle.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
 comment on column cause_cycle.attempt_count is 'attempts of the cycle that failed with it [count]';
 comment on column cause_cycle.condition_count is 'their conditions [count]';

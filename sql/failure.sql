@@ -39,6 +39,7 @@ select
     finding.evidence_line,
     coalesce(finding.confidence, 0) as confidence,
     cast(spent.cost_usd as decimal(18, 4)) as cost_usd,
+    (epoch_us(job.detected_at) - epoch_us(job.end_at)) / 1e6 as detection_latency_s,
     coalesce(job.end_at, job.detected_at) as failed_at,
     job.detected_at,
     finding.examined_at
@@ -97,6 +98,8 @@ comment on column failure.evidence_line is
 comment on column failure.confidence is 'confidence of the rule; 0 = not examined yet [ratio]';
 comment on column failure.cost_usd is
 'known cost of the job with all its tasks: cost wasted by the failure; null = unknown [USD]';
+comment on column failure.detection_latency_s is
+'time from the end of the task to the first poll that showed it; null = its end time is unknown [s]';
 comment on column failure.failed_at is 'SkyPilot''s end time of the task, otherwise detected_at [UTC]';
 comment on column failure.detected_at is 'first poll that showed the failure [UTC]';
 comment on column failure.examined_at is 'when it was last examined; null = not yet [UTC]';

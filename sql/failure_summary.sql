@@ -14,8 +14,8 @@ noticed as (
     select
         failure.experiment_id,
         count(*) as attempt_count,
-        median((epoch_us(failure.detected_at) - epoch_us(failure.failed_at)) / 1e6) as detection_latency_s,
-        max((epoch_us(failure.detected_at) - epoch_us(failure.failed_at)) / 1e6) as longest_latency_s
+        median(failure.detection_latency_s) as detection_latency_s,
+        max(failure.detection_latency_s) as longest_latency_s
     from failure
     group by failure.experiment_id
 )

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from fmon.manifest.file import read_manifest, write_manifest
 from fmon.study import open_study
 from tests.support import ROOT
 from tests.support.relaunching import Repository
-from tests.support.world import CONDITIONS, new_store
+from tests.support.world import CONDITIONS, new_store, write_config
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +42,8 @@ def test_fix_verify_reads_each_file_once(counted):
 
 
 @pytest.mark.slow
-def test_relaunch_reads_each_file_once_and_what_others_may_change_once_more_under_the_lock(counted):
-    assert counted["reads"]["relaunch --yes"] == {"manifest": 2, "config": 1, "task": 1, "events": 2}
+def test_relaunch_reads_each_file_once_and_what_may_change_again_under_the_lock_and_at_the_end(counted):
+    assert counted["reads"]["relaunch --yes"] == {"manifest": 3, "config": 1, "task": 1, "events": 3}
     assert counted["relaunched"] == sorted(CONDITIONS[1::2])
 
 
@@ -85,3 +86,39 @@ def test_a_manifest_without_the_limit_allows_the_conditions_that_it_has(world):
     manifest.max_conditions = 1
     write_manifest(world.store, manifest)
     assert len(open_study(world.data).experiment.conditions) == 4
+
+
+class TestConfigPath:
+    """The config is found from every folder, as it was when the experiment was created."""
+
+    @pytest.fixture
+    def project(self, tmp_path, monkeypatch):
+        config = write_config(tmp_path / "project" / "configs")
+        monkeypatch.chdir(tmp_path / "project")
+        return config
+
+    @pytest.mark.parametrize("given", ["configs/experiment.yaml", "../project/configs/experiment.yaml"])
+    def test_a_relative_path_is_stored_as_an_absolute_one(self, project, tmp_path, monkeypatch, given):
+        new_store(Path(given), tmp_path / "data")
+        monkeypatch.chdir(tmp_path)
+        study = open_study(tmp_path / "data")
+        assert study.manifest.config_file == str(project)
+        assert study.experiment.skypilot_yaml == "train.yaml"
+        assert study.task.path == project.parent / "train.yaml"
+
+    def test_a_link_stays_a_link_with_the_task_beside_it(self, project, tmp_path, monkeypatch):
+        link = tmp_path / "project" / "current.yaml"
+        link.symlink_to(project)
+        (tmp_path / "project" / "train.yaml").write_text("run: echo linked\n")
+        new_store(Path("current.yaml"), tmp_path / "data")
+        monkeypatch.chdir(tmp_path)
+        study = open_study(tmp_path / "data")
+        assert study.manifest.config_file == str(link)
+        assert study.task.text == "run: echo linked\n"
+
+    def test_a_relative_path_of_an_earlier_version_is_relative_to_the_current_folder(self, project, tmp_path):
+        store = new_store(project, tmp_path / "data")
+        manifest = read_manifest(store)
+        manifest.config_file = "configs/experiment.yaml"
+        write_manifest(store, manifest)
+        assert len(open_study(tmp_path / "data").experiment.conditions) == 4

@@ -12,6 +12,7 @@ from fmon.cancel.canceller import Canceller, WaitLimits
 from fmon.cancel.targets import CancelRequest, Target, find_targets
 from fmon.errors import QueueError
 from fmon.events import CancelEvent, CancelRequestedEvent
+from fmon.monitor.refresh import refresh
 from fmon.text import counted, listed
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ def cancel(
         limits=limits or WaitLimits(),
     )
     canceller.run()
+    refresh(study.store, now=clock.now())
     return Cancelled(
         experiment_id=study.experiment_id,
         targets=canceller.now,

@@ -13,6 +13,7 @@ import msgspec
 
 from fmon.errors import ConfigError
 from fmon.events import LostJobClosedEvent
+from fmon.monitor.refresh import refresh
 from fmon.text import counted, listed
 from fmon.warehouse import typed_rows
 from fmon.warehouse.selection import select_current
@@ -137,6 +138,8 @@ def close_lost(study: Study, selections: Sequence[str], *, by: str, reason: str,
             at=now, condition_id=row.condition_id, job_id=row.job_id, by=by, reason=redact(reason)
         )
         study.append(event)
+    if found.rows:
+        refresh(study.store, now=now)
     return Lost(experiment_id=found.experiment_id, rows=found.rows, is_closed=True)
 
 

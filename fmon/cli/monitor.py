@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fmon.launch.rounds import Rounds
     from fmon.monitor.poll import Polled
     from fmon.monitor.status import Status
+    from fmon.store.folder import Store
 
 
 def poll(
@@ -104,9 +105,11 @@ def run_watch(
     """
     from fmon.cli.cancel import act
     from fmon.monitor.poll import watch as watch_phase
+    from fmon.store.folder import find
     from fmon.terminal.interrupt import Interrupts
     from fmon.terminal.watch import WatchScreen
 
+    store = find(data, experiment)
     shown = partial(current_status, data, experiment, selections)
     try:
         with Interrupts(services().clock) as ctrl_c, WatchScreen() as screen:
@@ -135,7 +138,9 @@ def run_watch(
                 if status.is_over(ctrl_c.clock.now()):
                     break
     except KeyboardInterrupt:
+        _refresh(store)
         raise typer.Exit(INTERRUPTED) from None
+    _refresh(store)
     return status
 
 
@@ -279,6 +284,14 @@ def current_status(data: Path, experiment: str | None, selections: Sequence[str]
         return seen
     chosen = select_current(study, selections, now=now())
     return replace(seen, rows=[row for row in seen.rows if row.condition_id in chosen])
+
+
+def _refresh(store: Store) -> None:
+    """Copy the state at the end of the watch into the manifest; the poll that closes an experiment did so."""
+    from fmon.monitor.refresh import refresh
+
+    if not store.is_closed:
+        refresh(store, now=now())
 
 
 def _note(polled: Polled) -> str | None:

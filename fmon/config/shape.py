@@ -126,11 +126,12 @@ class OverrideKeys(_Keys):
 
 
 class VerifyKeys(_Keys):
-    """The commands that F3 runs, in this order."""
+    """The commands that F3 runs, in this order, and how many commits a fix may have."""
 
     tests: Text | None = None
     build: Text | None = None
     push: Text | None = None
+    max_commits: Annotated[int, Field(ge=1)] = 1
 
 
 class MlflowKeys(_Keys):

@@ -1,6 +1,6 @@
 """Phase 3, diagnose: group every failure of the cycle by root cause, in one report.
 
-Examines failures that no poll has examined, reads the views, writes the event. Changes nothing else.
+Examines failures that no poll has examined, reads the views, writes the event and the manifest's copies.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from fmon.diagnose.root_causes import QUERIES as CAUSES
 from fmon.diagnose.root_causes import headline, root_causes
 from fmon.events import DiagnosedCause, DiagnosisEvent
 from fmon.monitor.classify import Budget, examine
+from fmon.monitor.refresh import refresh
 from fmon.rules.f1_wait_for_terminal import f1_is_lifted, f1_no_interrupted_cycle, f1_wait_for_terminal
 from fmon.rules.f2_aggregate_before_fix import UNEXAMINED, f2_aggregate_before_fix, named_in
 from fmon.study import Study
@@ -208,6 +209,7 @@ def diagnose(
     if selections:
         return _restricted(diagnosis, selections, select_current(study, selections, now=now))
     _record(study, diagnosis, now=now)
+    refresh(study.store, now=now)
     return diagnosis
 
 

@@ -6,12 +6,19 @@ Used by ``fix verify``, and again by ``relaunch``, which does not trust an earli
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from fmon.clients.git import commits_after, has_changed, project_folder, text_at, uncommitted
+from fmon.clients.git import (
+    changed_files,
+    commits_after,
+    has_changed,
+    project_folder,
+    text_at,
+    uncommitted,
+)
 from fmon.clients.registry import digest_of, parse_reference
 from fmon.clients.shell import run_command
 from fmon.config.source import read_text
@@ -22,12 +29,14 @@ from fmon.rules.f3_rebuild_before_relaunch import NEEDS_NO_FIX, BuildChain, bare
 from fmon.text import timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
+    from fmon.clients.git import Commit
     from fmon.clients.shell import Ran
     from fmon.config.task import Task
     from fmon.model import Experiment
+    from fmon.rules.f3_rebuild_before_relaunch import RelaunchRemedy
     from fmon.study import Study
 
 JOB_KEYS = frozenset(
@@ -38,23 +47,26 @@ JOB_KEYS = frozenset(
 )
 """Keys of a config that change the jobs, not how they are monitored."""
 
+DOCUMENTATION = frozenset({".md", ".rst"})
+"""Suffixes of files that are documentation, like any file in a folder ``docs``."""
+
 
 def measure(
     study: Study,
-    remedies: Collection[str | None],
+    relaunched: Iterable[RelaunchRemedy],
     *,
     diagnosed_at: datetime,
     run: Callable[..., Ran] = run_command,
     ask: Callable[[str], str] = digest_of,
 ) -> BuildChain:
-    """Measure every link of F3 that these remedies require.
+    """Measure every link of F3 that these conditions require.
 
     Parameters
     ----------
     study
         The experiment; its failed attempts ran with ``docker_digest`` of its manifest.
-    remedies
-        Remedies of the conditions to relaunch, see ``BuildChain``.
+    relaunched
+        Remedies of the conditions to relaunch, and what was recorded about their causes.
     diagnosed_at
         When the diagnosis that the fix follows was finished [UTC].
     run
@@ -73,8 +85,11 @@ def measure(
     # Once a cycle has used an image, the image counts, not the bare VM.
     former = study.manifest.docker_digest
     allowed = bare_vm_launch(study.events) if former is None else None
+    causes = tuple(dict.fromkeys(relaunched))
     known = BuildChain(
-        remedies=frozenset(remedies),
+        remedies=frozenset(cause.effective_remedy for cause in causes),
+        causes=causes,
+        max_commits=experiment.verify.max_commits,
         image=image,
         old_digest=former,
         digest=digest,
@@ -90,15 +105,48 @@ def measure(
     ran = run("tests", command, folder=project) if command else None
     # Checked after the tests: files that they create would be in the next image.
     commits, before = commits_after(project, diagnosed_at)
+    batch = _batch(project, commits, study)
     return replace(
         known,
-        commits=tuple(commit.subject for commit in commits),
+        commits=tuple(commit.subject for commit in batch),
+        minor_commits=tuple(commit.subject for commit in commits if commit not in batch),
         uncommitted=tuple(uncommitted(project, besides=[study.data])),
         test_command=command,
         test_status=ran.exit_status if ran else None,
         changed=tuple(_changed(project, before, study)) if before else (),
         is_empty=before is not None and not has_changed(project, before),
     )
+
+
+def _batch(project: Path, commits: list[Commit], study: Study) -> list[Commit]:
+    """Return the commits that count for F3: those that may change what a job does.
+
+    If there are none, all count: a fix may be in a text that the jobs read, or outside of the project.
+    """
+    relevant = [
+        commit
+        for commit in commits
+        if any(
+            _is_relevant(project, commit, path, study) for path in changed_files(project, commit.commit_id)
+        )
+    ]
+    return relevant or commits
+
+
+def _is_relevant(project: Path, commit: Commit, name: str, study: Study) -> bool:
+    """Return whether a changed file may change what a job does; limits in the config do not."""
+    path = PurePosixPath(name)
+    if path.suffix in DOCUMENTATION or "docs" in path.parts[:-1]:
+        return False
+    file = project.resolve() / path
+    if file == study.config.resolve():
+        former, later = (
+            text_at(project, commit_id, file) for commit_id in (f"{commit.commit_id}^", commit.commit_id)
+        )
+        return None in (former, later) or _settings(former or "", JOB_KEYS) != _settings(
+            later or "", JOB_KEYS
+        )
+    return not file.is_relative_to(study.data.resolve())
 
 
 def _changed(project: Path, before: str, study: Study) -> Iterator[str]:

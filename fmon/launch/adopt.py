@@ -6,7 +6,6 @@ Reads the config and the queue once; writes the experiment's manifest, its first
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,8 @@ from fmon.config import load_experiment
 from fmon.errors import ConfigError, QueueError
 from fmon.events import AdoptEvent
 from fmon.launch.adopt_image import record_image, task_of_jobs
+from fmon.launch.adopted import Adopted
+from fmon.launch.estimate import cost_of
 from fmon.launch.preflight import accelerator_check, image_check
 from fmon.launch.recorded import Rejected, Sorted, contradictions, ids_to_ask, sort_by_variables
 from fmon.manifest.build import extend, jobs_of, new_manifest, owned_elsewhere
@@ -22,6 +23,7 @@ from fmon.manifest.match import Match, attach, match
 from fmon.model import MAX_CONDITIONS
 from fmon.monitor.ingest import store_records, stored_jobs
 from fmon.monitor.kill_switch import check_again
+from fmon.monitor.refresh import refresh_held
 from fmon.sky.prices import catalog_prices, parse_resources
 from fmon.store import variable_checks
 from fmon.store.durable import lock
@@ -44,74 +46,6 @@ SPEC_BATCH = 500
 """Maximum number of jobs to ask SkyPilot about in one request: their task YAMLs may be 12 kB each."""
 
 _ID = re.compile(r"(?P<name>.+)-(?P<start>[0-9]{8}T[0-9]{6})Z")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Adopted:
-    """The result of adopting.
-
-    Attributes
-    ----------
-    is_new
-        The experiment was created; otherwise one that had some of these jobs was updated.
-    attached
-        Newly attached jobs, by condition.
-    superseded
-        Earlier ended jobs of the same conditions.
-    duplicates
-        Other jobs, by condition.
-    missing
-        Conditions without a job.
-    strangers
-        Names of all other jobs in the queue.
-    by_variables
-        Names of jobs that have another name than their condition but its variables, by condition.
-    rejected
-        One sentence per job with the name of a condition but other variables.
-    warnings
-        What launch would have refused, and what is not known.
-    bad
-        One sentence per invalid queue record.
-    """
-
-    experiment_id: str
-    is_new: bool
-    condition_count: int
-    attached: dict[str, int] = field(default_factory=dict)
-    superseded: list[int] = field(default_factory=list)
-    duplicates: dict[str, list[int]] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
-    strangers: list[str] = field(default_factory=list)
-    by_variables: dict[str, str] = field(default_factory=dict)
-    rejected: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    bad: list[str] = field(default_factory=list)
-
-    def sentences(self) -> list[str]:
-        """Return what was found, for stderr."""
-        have = self.condition_count - len(self.missing)
-        kind = "adopted" if self.is_new else "already known, updated"
-        sentences = [
-            f"{self.experiment_id}: {kind}; {have} of {self.condition_count} conditions have a job, "
-            f"{len(self.attached)} of them new"
-        ]
-        if self.missing:
-            sentences.append(f"{len(self.missing)} conditions without a job: {listed(self.missing)}")
-        for condition, jobs in self.duplicates.items():
-            sentences.append(
-                f"{condition} also has job {listed(map(str, jobs))}: you pay for the same condition twice"
-            )
-        if self.superseded:
-            sentences.append(
-                f"{len(self.superseded)} earlier jobs of these conditions have ended; the newest counts"
-            )
-        if self.by_variables:
-            pairs = listed(f"{name} as {condition}" for condition, name in self.by_variables.items())
-            sentences.append(f"{len(self.by_variables)} jobs were adopted by their variables: {pairs}")
-        sentences += self.rejected
-        if self.strangers:
-            sentences.append(f"{len(self.strangers)} other jobs in the queue: {listed(self.strangers)}")
-        return [*sentences, *(f"warning: {warning}" for warning in self.warnings)]
 
 
 def adopt(
@@ -178,7 +112,7 @@ def adopt(
         _refuse_unclear(found, manifest, answer, queue.name, rejected=by_variables.rejected)
         own_specs = [specs[record.job_id] for record in found.own if record.job_id in specs]
         task, no_task = task_of_jobs(experiment, own_specs)
-        _refresh(manifest, experiment, found, catalog=catalog)
+        _refresh(manifest, experiment, task, found, catalog=catalog)
         image = record_image(manifest, experiment, task, digest_of)
         attach(manifest, found)
         write_manifest(store, manifest)
@@ -194,11 +128,13 @@ def adopt(
                 digest=manifest.docker_digest,
             )
             append_event(store, event)
-        store_records(store, manifest, found, answer, source=queue.name)
+        stored = store_records(store, manifest, found, answer, source=queue.name)
         with lock(store.lock_file, wait_s=POLL_WAIT_S):
             variable_checks.check_again(store)  # the variables in the config may have changed
             mark_pending(store)  # the config's patterns and max_failed_ratio may have changed
             check_again(store)
+        if not stored.is_closed:  # else it has just been done
+            refresh_held(store, now=answer.polled_at)
     return Adopted(
         experiment_id=store.experiment_id,
         is_new=is_new,
@@ -369,13 +305,17 @@ def _refuse_unclear(
     raise ConfigError(message)
 
 
-def _refresh(manifest: Manifest, experiment: Experiment, found: Match, *, catalog: Catalog) -> None:
-    """Update limits and prices; ask the catalog for machines without a price."""
+def _refresh(
+    manifest: Manifest, experiment: Experiment, task: Task | None, found: Match, *, catalog: Catalog
+) -> None:
+    """Update limits, prices and estimate; ask the catalog for machines without a price."""
     prices = {name: price for name, price in manifest.prices.items() if price.source != "config"}
     prices |= experiment.prices
     known = {name.lower() for name in prices}
     manifest.prices = catalog(name for name in _accelerators(found) if name.lower() not in known) | prices
     manifest.limits = experiment.limits
+    if task is not None:
+        manifest.total_estimated_cost = cost_of(experiment.conditions, task, manifest.prices).cost_usd
 
 
 def _accelerators(found: Match) -> set[str]:

@@ -40,6 +40,7 @@ from fmon.manifest.file import read_manifest, write_manifest
 from fmon.manifest.stored import StoredExperiment
 from fmon.model import MAX_CONDITIONS
 from fmon.monitor.ingest import ingest
+from fmon.monitor.refresh import refresh
 from fmon.store.durable import lock
 from fmon.store.events import append_event
 from fmon.store.folder import POLL_WAIT_S, Store, poll_lock, stores
@@ -307,6 +308,7 @@ def commit(prepared: Prepared, dependencies: LaunchDependencies, options: Launch
     )
     if not dispatched.has_queued and (dispatched.failed or options.leave_out):
         _end_queue(prepared.store)
+    refresh(prepared.store, now=dependencies.clock.now())
     return replace(launched, dispatched=dispatched, accepted=passed.found if is_confirmed else None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError
@@ -44,7 +45,7 @@ def new_manifest(
     return Manifest(
         experiment_id=experiment_id,
         experiment_name=experiment.experiment_name,
-        config_file=experiment.config_file,
+        config_file=_lasting(experiment.config_file),
         created_at=created_at,
         is_replay=is_replay,
         factors=experiment.factors,
@@ -75,6 +76,15 @@ def new_manifest(
             for condition in experiment.conditions
         ],
     )
+
+
+def _lasting(config_file: str) -> str:
+    """Return a config's path so that it is found from every folder.
+
+    Its folder is resolved, but not the file: if that is a link, the task YAML is beside the link.
+    """
+    path = Path(config_file)
+    return str(path.parent.resolve() / path.name)
 
 
 def extend(manifest: Manifest, fresh: Manifest) -> None:

@@ -227,7 +227,7 @@ def _state(store: Store) -> dict[int, tuple[bool, int]]:
 
 
 def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: datetime) -> bool:
-    """Close the experiment if view ``condition`` has no open condition.
+    """Close the experiment if view ``condition`` has no open condition, with its results in the manifest.
 
     The view needs DuckDB, so cheaper checks come first.
     """
@@ -243,13 +243,15 @@ def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: date
         last = max([*changes, manifest.submit_until or manifest.created_at])
         if now - last < QUIET_DAY:
             return False
+    from fmon.monitor.refresh import refresh_held
     from fmon.warehouse import column, connect
 
     con = connect(store.path.parent, store.experiment_id, now=now, queries=(OPEN,))
-    open_rows = column(con, OPEN)
-    if not open_rows:
-        close(store)
-    return not open_rows
+    if column(con, OPEN):
+        return False
+    refresh_held(store, now=now)  # first, so that a closed experiment has its results even after a crash
+    close(store)
+    return True
 
 
 def _closed_as_lost(store: Store, lasting: set[int]) -> set[int]:

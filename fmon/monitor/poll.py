@@ -199,11 +199,19 @@ def _examine(data: Path, due: list[Store], logs: LogReader, polled: Polled, *, n
         try:
             manifest = read_manifest(store)
             if not manifest.is_replay:  # jobs of a replay are not in a queue
-                polled.examined.append(
-                    examine(store, manifest, logs, now=now, polled_at=polled.polled_at, budget=budget)
-                )
+                examined = examine(store, manifest, logs, now=now, polled_at=polled.polled_at, budget=budget)
+                polled.examined.append(examined)
+                if examined.categories and store.is_closed:  # closed before the causes were known
+                    _refresh(store, now=now)
         except FmonError as fault:
             polled.faults.setdefault(store.experiment_id, fault)
+
+
+def _refresh(store: Store, *, now: datetime) -> None:
+    """Copy the new causes into the manifest of an ended experiment."""
+    from fmon.monitor.refresh import refresh  # loads DuckDB
+
+    refresh(store, now=now)
 
 
 def _in_turn(data: Path, due: list[Store]) -> list[Store]:

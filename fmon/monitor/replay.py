@@ -17,6 +17,7 @@ from fmon.model import MAX_CONDITIONS
 from fmon.monitor.check_variables import check_variables
 from fmon.monitor.classify import examine
 from fmon.monitor.ingest import ingest, new_manifest
+from fmon.monitor.refresh import refresh
 from fmon.sky.logs import RecordedLogs
 from fmon.sky.reader import Answer
 from fmon.sky.record import parse_records, specs_of
@@ -106,6 +107,7 @@ def replay(recording: Path, data: Path, *, max_conditions: int = MAX_CONDITIONS)
                 _examine(store, logs, now=polled_at)
         if is_due(store, polls[-1][0]):  # an earlier replay was killed after its last poll
             _examine(store, logs, now=polls[-1][0])
+        refresh(store, now=polls[-1][0])
         close(store)
     return Replayed(experiment_id=store.experiment_id, poll_count=len(polls), new_count=new_count, bad=bad)
 

@@ -15,6 +15,7 @@ from fmon.launch.command import typed_launch
 from fmon.launch.environment import Environment, environment_of
 from fmon.launch.estimate import SPENT
 from fmon.launch.job_yaml import job_envs
+from fmon.rules.f3_rebuild_before_relaunch import RelaunchRemedy
 from fmon.text import listed, money
 from fmon.warehouse import column, typed_rows
 
@@ -36,6 +37,9 @@ select
     relaunch_candidate.root_cause_id,
     relaunch_candidate.category,
     relaunch_candidate.remedy,
+    relaunch_candidate.fix,
+    relaunch_candidate.fixed_by,
+    relaunch_candidate.is_without_fix,
     relaunch_candidate.requires_request,
     relaunch_candidate.is_in_progress,
     relaunch_candidate.cycle
@@ -73,7 +77,7 @@ WORDS = {
 """``relaunch_candidate.reason`` in words."""
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class Candidate(RelaunchRemedy, frozen=True):
     """A condition that may run again: the columns of ``CANDIDATES``.
 
     Attributes
@@ -93,9 +97,7 @@ class Candidate(msgspec.Struct, frozen=True):
     condition_id: str
     job_id: int | None
     reason: str
-    root_cause_id: str | None
     category: str | None
-    remedy: str | None
     requires_request: bool
     is_in_progress: bool
     cycle: int
@@ -213,9 +215,12 @@ class RelaunchPlan:
         return [row.condition_id for row in self.jobs]
 
     @property
-    def remedies(self) -> frozenset[str | None]:
-        """Their remedies, each once."""
-        return frozenset(row.remedy for row in self.jobs)
+    def remedies(self) -> list[RelaunchRemedy]:
+        """Their remedies and records, for F3."""
+        return [
+            RelaunchRemedy(row.root_cause_id, row.remedy, row.fix, row.fixed_by, row.is_without_fix)
+            for row in self.jobs
+        ]
 
 
 class Chosen(NamedTuple):

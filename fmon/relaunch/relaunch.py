@@ -27,6 +27,7 @@ from fmon.launch.limits import DispatchLimits
 from fmon.launch.preflight import checks, parse_kinds
 from fmon.launch.refusals import confirm_over_budget, refuse_failed, refuse_job_names, unrelated_jobs
 from fmon.manifest.stored import StoredExperiment
+from fmon.monitor.refresh import refresh
 from fmon.relaunch.begin import begin
 from fmon.relaunch.escalation import QUERIES as ESCALATION
 from fmon.relaunch.escalation import escalation
@@ -195,7 +196,7 @@ def relaunch(
             chain,
             links,
             options.authorization,
-            environment,
+            plan.environment,
             by=options.by,
             is_over_budget_confirmed=is_over_budget,
             now=clock.now(),
@@ -210,6 +211,7 @@ def relaunch(
             limits=DispatchLimits.of(plan.experiment.launch),
             progress=dependencies.progress,
         )
+    refresh(study.store, now=clock.now())
     return Relaunched(plan=plan, is_replay=manifest.is_replay, dispatched=dispatched)
 
 
@@ -281,7 +283,7 @@ def _f3(
 ) -> tuple[BuildChain, list[Link]]:
     """Measure the chain now; for a resumed cycle only whether its image is unchanged."""
     started = _start_of(study.events, plan.cycle) if plan.is_resumed else None
-    remedies = frozenset() if started else plan.remedies
+    remedies = [] if started else plan.remedies
     chain = measure(study, remedies, diagnosed_at=diagnosed_at, run=run, ask=ask)
     links = f3_same_image(chain, image=started.image, digest=started.digest) if started else f3_links(chain)
     f3_rebuild_before_relaunch(links)

@@ -21,6 +21,7 @@ from fmon.text import clock, cost, cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from fmon.diagnose.excerpt import Excerpt
 
@@ -141,7 +142,12 @@ def title(issue: Issue) -> str:
 
 
 def body(
-    issue: Issue, conditions: Sequence[AffectedCondition], statements: Sequence[str], excerpt: Excerpt | None
+    issue: Issue,
+    conditions: Sequence[AffectedCondition],
+    statements: Sequence[str],
+    excerpt: Excerpt | None,
+    *,
+    manifest: Path,
 ) -> str:
     """Return the body.
 
@@ -155,13 +161,15 @@ def body(
         Its suspects: column ``statement`` of view ``suspect``.
     excerpt
         The stored log around the evidence; None = there is none.
+    manifest
+        Path of the experiment's manifest.
     """
     return "\n".join(
         [
             *_opening(issue),
             REASONS[issue.reason],
             "",
-            *_figures(issue),
+            *_figures(issue, manifest),
             *_evidence(issue, excerpt),
             *_conditions(issue, conditions),
             *_suspects(statements),
@@ -177,7 +185,12 @@ def body(
 
 
 def recurrence(
-    issue: Issue, conditions: Sequence[AffectedCondition], statements: Sequence[str], excerpt: Excerpt | None
+    issue: Issue,
+    conditions: Sequence[AffectedCondition],
+    statements: Sequence[str],
+    excerpt: Excerpt | None,
+    *,
+    manifest: Path,
 ) -> str:
     """Return the comment about a cause that came back in another experiment; parameters as in ``body``."""
     return "\n".join(
@@ -185,7 +198,7 @@ def recurrence(
             *_opening(issue),
             f"It came back in experiment {code(issue.experiment_id)}. {REASONS[issue.reason]}",
             "",
-            *_figures(issue),
+            *_figures(issue, manifest),
             *_evidence(issue, excerpt),
             *_conditions(issue, conditions),
             *_suspects(statements),
@@ -220,10 +233,11 @@ def _opening(issue: Issue) -> list[str]:
     return [marker(issue.root_cause_id, issue.signature, issue.experiment_id), ""]
 
 
-def _figures(issue: Issue) -> Iterator[str]:
+def _figures(issue: Issue, manifest: Path) -> Iterator[str]:
     """Yield the experiment, the counts, the times and the cost."""
     yield f"- root cause {code(issue.root_cause_id)}, confidence {issue.confidence:.2f}"
     yield f"- experiment {code(issue.experiment_id)}"
+    yield f"- manifest {code(str(manifest))}"
     yield f"- conditions: {issue.condition_count:,} of {issue.experiment_condition_count:,}"
     yield (
         f"- failed attempts: {issue.failed_count:,}, the newest in cycle {issue.cycle} "

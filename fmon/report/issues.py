@@ -175,8 +175,8 @@ def _written(store: Store, con: duckdb.DuckDBPyConnection, out: Path) -> Iterato
         written = Written(
             issue=issue,
             title=issue_text.title(issue),
-            body=issue_text.body(issue, affected, statements, around),
-            recurrence=issue_text.recurrence(issue, affected, statements, around),
+            body=issue_text.body(issue, affected, statements, around, manifest=store.manifest),
+            recurrence=issue_text.recurrence(issue, affected, statements, around, manifest=store.manifest),
             file=out / "issues" / store.experiment_id / issue_text.file_name(cause),
         )
         heading = f"# {issue_text.code(written.title)}\n\n"

@@ -38,6 +38,7 @@ tried as (
                 start_at: utc(job.start_at),
                 end_at: utc(job.end_at),
                 detected_at: utc(job.detected_at),
+                detection_latency_s: number(failure.detection_latency_s),
                 run_s: number(job.run_s),
                 machine_s: number(job.machine_s),
                 cost_usd: job.cost_usd,
@@ -74,22 +75,29 @@ select
             {
                 experiment_id: condition.experiment_id,
                 condition_id: condition.condition_id,
+                condition: condition.condition_id,
                 kind: condition.kind,
-                factors: condition.factors,
+                factors: cast(entry.levels as json),
                 job_id: condition.job_id,
                 job_name: condition.job_name,
                 cycle: condition.cycle,
+                relaunch_batch: coalesce(condition.cycle, 0),
                 state: condition.state,
                 status: condition.status,
                 submitted_at: utc(condition.submitted_at),
                 start_at: utc(condition.start_at),
+                start_time: utc(condition.start_at),
                 end_at: utc(condition.end_at),
+                end_time: utc(condition.end_at),
                 run_s: number(condition.run_s),
+                duration_seconds: number(condition.run_s),
                 expected_s: number(condition.expected_s),
                 cost_usd: condition.cost_usd,
                 unpriced_count: condition.unpriced_count,
                 recovery_count: condition.recovery_count,
                 category: condition.category,
+                failure_category: failure.category,
+                failure_root_cause: failure.root_cause_id,
                 failure_reason: condition.failure_reason,
                 mlflow_run_id: run.run_id,
                 mlflow_url: run.url,
@@ -104,7 +112,10 @@ select
         ) as varchar
     ) as line
 from batch as condition
+inner join entry on condition.condition_id = entry.condition_id
 left join tried on condition.condition_id = tried.condition_id
+left join failure
+    on condition.condition_id = failure.condition_id and condition.job_id = failure.job_id
 left join run on condition.condition_id = run.condition_id and run.is_newest
 order by condition.manifest_position
 """

@@ -220,21 +220,17 @@ order by
 limit case when (select count(*) from condition) <= $most then $most else $most_of_many end
 """
 
-NOW = "select experiment.now_at from experiment"
-
-LIVE_FIELDS = """
+ROOT_CAUSES = """
 select
-    condition.condition_id,
-    condition.job_id,
-    condition.status,
-    condition.start_at,
-    condition.end_at,
-    condition.run_s,
-    cast(condition.cost_usd as double) as cost_usd,
-    run.run_id
-from condition
-left join run on condition.condition_id = run.condition_id and run.is_newest
+    cause.root_cause_id,
+    cause.category,
+    cause.root_cause,
+    cause.failed_count
+from cause
+order by cause.failed_count desc, cause.root_cause_id
 """
+
+NOW = "select experiment.now_at from experiment"
 
 # For a recording no MLflow is asked, since its runs may be anywhere.
 RUNS_SINCE = """

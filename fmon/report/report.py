@@ -15,16 +15,16 @@ import msgspec
 
 from fmon.diagnose.excerpt import excerpt
 from fmon.errors import QueueError, TrackingError
-from fmon.manifest.file import read_manifest, write_manifest
+from fmon.model import STATES
+from fmon.monitor.refresh import keep_reported, refresh
 from fmon.report import failure_queries, jsonl, queries
 from fmon.report.jsonl import LAST, LINES, MACROS
 from fmon.report.page import timeline
 from fmon.report.page.facts import gather
 from fmon.report.page.render import render
-from fmon.store.durable import lock, write_chunks_durably, write_durably
-from fmon.store.folder import POLL_WAIT_S, poll_lock
+from fmon.store.durable import write_chunks_durably, write_durably
 from fmon.store.runs import read_runs, write_runs
-from fmon.text import json_text
+from fmon.text import cost, json_text, listed
 from fmon.warehouse import column, rows, typed_rows
 from fmon.warehouse.load import bind_reported, bind_runs
 from fmon.warehouse.views import recompute
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from fmon.model import Manifest, Tracking
+    from fmon.model import Tracking
     from fmon.store.folder import Store
     from fmon.study import Study
     from fmon.warehouse.result import Row
@@ -53,21 +53,10 @@ QUERIES = [
 ]
 """The queries of the report; ``connect`` creates the views that they need."""
 
+ALWAYS_NAMED = ("succeeded", "failed")
+
 BATCH_SIZE = 20_000
 """Conditions per batch of lines; each batch scans all jobs, but a single one would take 0.5 GB more."""
-
-
-class LiveFields(msgspec.Struct, frozen=True):
-    """The fields of a condition that the manifest copies: the columns of ``LIVE_FIELDS``."""
-
-    condition_id: str
-    job_id: int | None
-    status: str | None
-    start_at: datetime | None
-    end_at: datetime | None
-    run_s: float | None
-    cost_usd: float | None
-    run_id: str | None
 
 
 class EndedJob(msgspec.Struct, frozen=True):
@@ -80,8 +69,12 @@ class EndedJob(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Reported:
-    """The two files of a report, and why SkyPilot's own costs or MLflow's current runs are missing."""
+    """The two files of a report, and why SkyPilot's own costs or MLflow's current runs are missing.
 
+    ``sentence`` tells the outcome: conditions by state, the root causes of the failures, the cost.
+    """
+
+    sentence: str
     jsonl: Path
     html: Path
     unreconciled: str | None
@@ -130,7 +123,7 @@ def report(
     (as_of,) = column(con, queries.NOW)
     costs, unreconciled = _ask(con, ask, as_of=as_of) if ask else ({}, None)
     mlflow = study.manifest.mlflow
-    _store_costs(study.manifest, costs, as_of=as_of)
+    keep_reported(study.manifest, costs, as_of=as_of)
     untracked = _track(con, store, mlflow, track) if mlflow and track else None
     if costs:
         bind_reported(con, [study.manifest])
@@ -139,8 +132,10 @@ def report(
         bind_runs(con, [store])
         recompute(con, ["tracked_run"])
     con.execute(MACROS)
+    summary = _summary(con)
     name = f"factorial_run_{store.experiment_id}"
     reported = Reported(
+        sentence=_sentence(summary),
         jsonl=out / f"{name}.jsonl",
         html=out / f"{name}.html",
         unreconciled=unreconciled,
@@ -149,9 +144,9 @@ def report(
     facts = gather(
         partial(rows, con), partial(excerpt, store), unreconciled=unreconciled, untracked=untracked
     )
-    write_chunks_durably(reported.jsonl, _lines(con))
+    write_chunks_durably(reported.jsonl, _lines(con, summary))
     write_durably(reported.html, render(facts).encode())
-    _refresh(study, typed_rows(con, queries.LIVE_FIELDS, LiveFields), costs, as_of=as_of)
+    refresh(store, now=as_of, reported=costs)
     return reported
 
 
@@ -183,20 +178,26 @@ def _track(con: duckdb.DuckDBPyConnection, store: Store, settings: Tracking, tra
     return None
 
 
-def _store_costs(manifest: Manifest, costs: dict[int, float], *, as_of: datetime) -> None:
-    """Add SkyPilot's costs to the manifest; earlier ones of ended jobs are kept."""
-    if costs:
-        manifest.reported_costs |= {str(job_id): usd for job_id, usd in costs.items()}
-        manifest.reported_as_of = as_of
-
-
-def _lines(con: duckdb.DuckDBPyConnection) -> Iterator[bytes]:
+def _lines(con: duckdb.DuckDBPyConnection, summary: Row) -> Iterator[bytes]:
     """Yield the JSONL in batches of conditions, then the summary."""
     last = column(con, LAST)[0] or 0
     for first in range(0, last + 1, BATCH_SIZE):
         found = column(con, LINES, {"first": first, "last": first + BATCH_SIZE - 1})
         yield "".join(f"{line}\n" for line in found).encode()
-    yield f"{json_text(_summary(con))}\n".encode()
+    yield f"{json_text(summary)}\n".encode()
+
+
+def _sentence(summary: Row) -> str:
+    """Return the outcome in one sentence: always succeeded and failed, other states if there are any."""
+    counts = {state: summary[f"{state}_count"] for state in STATES}
+    counted = [f"{count:,} {state}" for state, count in counts.items() if count or state in ALWAYS_NAMED]
+    causes = [f"{each['root_cause_id']} ({each['failed_count']:,})" for each in summary["root_causes"]]
+    parts = [
+        f"{summary['experiment_id']}: {', '.join(counted)}",
+        *([f"root causes: {listed(causes)}"] if causes else []),
+        f"total {cost(summary['cost_usd'], summary['unpriced_count'])}",
+    ]
+    return "; ".join(parts)
 
 
 def _summary(con: duckdb.DuckDBPyConnection) -> Row:
@@ -209,26 +210,9 @@ def _summary(con: duckdb.DuckDBPyConnection) -> Row:
         **experiment,
         "as_of": as_of,
         **rows(con, queries.SUMMARY)[0],
+        "root_causes": rows(con, queries.ROOT_CAUSES),
         "cycles": rows(con, queries.CYCLES),
         **({"reported": reconciled[0]} if reconciled else {}),
         "alarms": rows(con, queries.ALARM_COUNTS),
         "polls": rows(con, queries.POLLS)[0],
     }
-
-
-def _refresh(study: Study, live: list[LiveFields], costs: dict[int, float], *, as_of: datetime) -> None:
-    """Copy status, times and cost into the manifest for programs that read nothing else; no view does."""
-    by_condition = {row.condition_id: row for row in live}
-    with lock(poll_lock(study.data), wait_s=POLL_WAIT_S):
-        manifest = read_manifest(study.store)  # a poll may have attached jobs in the meantime
-        for entry in manifest.jobs:
-            row = by_condition.get(entry.condition)
-            if row is None or row.job_id != entry.job_id:
-                continue  # the condition got another job while the report was written
-            entry.status = row.status
-            entry.start_time, entry.end_time = row.start_at, row.end_at
-            entry.duration_seconds, entry.cost_usd = row.run_s, row.cost_usd
-            entry.mlflow_run_id = row.run_id
-        manifest.as_of = as_of
-        _store_costs(manifest, costs, as_of=as_of)
-        write_manifest(study.store, manifest)

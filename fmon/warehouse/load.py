@@ -19,6 +19,7 @@ from fmon.store.findings import read_table
 from fmon.store.folder import find, stores
 from fmon.store.reading import steadily
 from fmon.store.runs import read_runs
+from fmon.text import json_text
 from fmon.warehouse.audit import RELATIONS
 
 if TYPE_CHECKING:
@@ -223,6 +224,7 @@ def _entry_rows(manifest: Manifest) -> Iterator[Values]:
             entry.condition,
             entry.kind,
             [(factor, level_text(level)) for factor, level in entry.factors.items()],
+            json_text(entry.factors),
             entry.job_name,
             number,
             None if minutes is None else minutes * 60,

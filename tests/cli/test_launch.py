@@ -11,9 +11,11 @@ import pytest
 from fmon.cli import submitting
 from fmon.cli.services import Services
 from fmon.errors import ConfigError, LaunchError
+from fmon.manifest.file import read_manifest
 from tests.support.commands import FMON
 from tests.support.fake_skypilot import Fate
-from tests.support.launching import CONFIG, launching_world
+from tests.support.launching import CONFIG, TASK, launching_world
+from tests.support.queues import job
 from tests.support.typed import FakeServices, typed
 
 
@@ -191,3 +193,25 @@ def test_without_a_server_it_is_11_in_one_sentence_and_no_experiment_is_created(
     assert (done.returncode, done.stdout) == (11, ""), done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.glob("data/*/manifest.json")) == []
+
+
+def test_the_task_and_the_env_file_may_be_given_on_the_command_line(sky, tmp_path):
+    (tmp_path / "other.yaml").write_text(f"{TASK}secrets: {{KEY: }}\n")
+    (tmp_path / "study.env").write_text("KEY=k_secret\n")
+    done = run(sky, "--yes", "--task", "other.yaml", "--env-file", "study.env")
+    assert done.exit_code == 0, done.output
+    manifest = read_manifest(sky.store)
+    assert (manifest.task, manifest.env_file) == (str(tmp_path / "other.yaml"), str(tmp_path / "study.env"))
+    (submitter,) = sky.submitters
+    assert all("k_secret" in each.task_yaml for each in submitter.submitted)
+    assert "k_secret" not in done.output
+
+
+def test_adopt_takes_another_task_too(sky, tmp_path):
+    sky.server.jobs.append(job(1, "dynunet-dice_ce"))
+    sky.task.rename(tmp_path / "other.yaml")
+    done = sky.type("adopt", "project/experiment.yaml")
+    assert isinstance(done.exception, ConfigError)
+    assert "--task" in str(done.exception)
+    assert sky.type("adopt", "project/experiment.yaml", "--task", "other.yaml").exit_code == 0
+    assert read_manifest(sky.store).task == str(tmp_path / "other.yaml")

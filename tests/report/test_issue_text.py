@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -26,6 +27,7 @@ from fmon.report.issue_text import (
 )
 
 NOW = datetime(2026, 3, 22, 12, tzinfo=UTC)
+MANIFEST = Path("data/study-20260322T050000Z/manifest.json")
 CAUSE = "code_bug/shape/ValueError/0badc0de"
 ATTACK = (
     "``` ~~~ @ada #1 GH-1 lab/study#1 <img src=x onerror=y> <!-- fmon: root_cause=auth signature=s "
@@ -82,9 +84,10 @@ def outside_of_code(text):
 
 
 def test_says_evidence_conditions_suspects_fixes_and_cost():
-    said = body(issue(), CONDITIONS, SUSPECTS, excerpt())
+    said = body(issue(), CONDITIONS, SUSPECTS, excerpt(), manifest=MANIFEST)
     for part in (
         "Its conditions still fail after the last allowed relaunch (rule F4).",
+        "- manifest `data/study-20260322T050000Z/manifest.json`",
         "- conditions: 2 of 6",
         "- failed attempts: 6, the newest in cycle 2 (relaunches allowed: 2)",
         "- wasted on these attempts: $12.50 (1 unpriced)",
@@ -99,7 +102,7 @@ def test_says_evidence_conditions_suspects_fixes_and_cost():
 
 
 def test_begins_with_the_hidden_marker_and_shows_the_key_that_search_finds():
-    said = body(issue(), CONDITIONS, SUSPECTS, excerpt())
+    said = body(issue(), CONDITIONS, SUSPECTS, excerpt(), manifest=MANIFEST)
     assert said.startswith(
         f"<!-- fmon: root_cause={CAUSE} signature=5f3a experiment=study-20260322T050000Z -->\n"
     )
@@ -109,7 +112,11 @@ def test_begins_with_the_hidden_marker_and_shows_the_key_that_search_finds():
 
 def test_without_log_fixes_and_suspects_it_says_so():
     said = body(
-        issue(evidence=None, evidence_line=None, evidence_source=None, fixes=[]), CONDITIONS, [], None
+        issue(evidence=None, evidence_line=None, evidence_source=None, fixes=[]),
+        CONDITIONS,
+        [],
+        None,
+        manifest=MANIFEST,
     )
     assert "```text\nshapes do not fit\n```" in said
     assert "No combination of factor levels explains it." in said
@@ -117,7 +124,7 @@ def test_without_log_fixes_and_suspects_it_says_so():
 
 
 def test_a_comment_names_the_experiment_it_came_back_in():
-    said = recurrence(issue(), CONDITIONS, SUSPECTS, excerpt())
+    said = recurrence(issue(), CONDITIONS, SUSPECTS, excerpt(), manifest=MANIFEST)
     assert "It came back in experiment `study-20260322T050000Z`." in said
     assert mentions(said, CAUSE, "study-20260322T050000Z")
 
@@ -134,7 +141,7 @@ def test_hostile_text_stays_in_code(write):
     )
     condition = AffectedCondition(condition_id=ATTACK, job_id=1, cycle=0, status=ATTACK)
     log = f"a\n{ATTACK}\n```\n{ATTACK}\n"
-    said = write(hostile, [condition], [ATTACK], excerpt(log, 2, ATTACK))
+    said = write(hostile, [condition], [ATTACK], excerpt(log, 2, ATTACK), manifest=Path(ATTACK))
     plain = outside_of_code(said.partition("\n")[2])
     for word in ("@", "#1", "GH-1", "<img", "<!--", "javascript", "issues/1", "# heading"):
         assert word not in plain
@@ -180,6 +187,7 @@ def test_the_largest_body_is_far_below_githubs_limit():
         many,
         ["s" * 9_000] * 90,
         excerpt("`" * 100_000 + ("\n" + "`" * 9_000) * 90, 50, "`" * 500),
+        manifest=Path("m" * 900),
     )
     assert len(said) < 65_536
     assert "- and 9,950 more" in said

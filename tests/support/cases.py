@@ -42,7 +42,7 @@ DEFAULTS: dict[str, Row] = {
     "firing": {"trigger": "identical_errors", "cycle": "0"},
     "entry_env": {"condition_id": "c"},
     "diagnosis": {"is_preliminary": "false", "cycle": "0"},
-    "fix_record": {"cycle": "0", "person": "someone", "what": "mended"},
+    "fix_record": {"cycle": "0", "person": "someone", "what": "mended", "is_without_fix": "false"},
     "fix_check": {"cycle": "0", "is_ok": "true"},
     "cycle_start": {"cycle": "1"},
     "cycle_authorization": {"person": "someone"},
