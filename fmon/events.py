@@ -53,6 +53,8 @@ class AdoptEvent(BaseEvent, tag="adopt", frozen=True):
     config: Annotated[str, Meta(description="the config's path")]
     source: Source
     jobs: Attached
+    image: Image = None
+    digest: Digest = None
 
 
 class AttachEvent(BaseEvent, tag="attach", frozen=True):

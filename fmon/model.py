@@ -276,6 +276,10 @@ class Manifest(msgspec.Struct, kw_only=True):
     """SkyPilot's id of the user whose jobs these are; None until the first job is attached."""
     since: Time | None = None
     """Jobs submitted before this never belong to the experiment (``adopt --since``)."""
+    adopted_names: dict[JobKey, str] = msgspec.field(default_factory=dict)
+    """Names of jobs that were adopted by their variables, if a name differs from that of the condition."""
+    rejected_jobs: dict[JobKey, str] = msgspec.field(default_factory=dict)
+    """Jobs with the name of a condition but other variables, which never belong to it, with their names."""
     max_conditions: Count = MAX_CONDITIONS
     """The limit with which its config was accepted (``--max-conditions``)."""
     submit_until: Time | None = None

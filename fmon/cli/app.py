@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from fmon.cli import cancel, diagnose, fix, launch, monitor, query, relaunch, report, run
+from fmon.cli import cancel, diagnose, fix, init, launch, monitor, query, relaunch, report, run
 from fmon.cli.stderr import say
 
 
@@ -62,6 +62,7 @@ def prepare(
 
 
 # --help lists the phases in the order in which they are registered here.
+app.command(rich_help_panel="Phase 1: launch")(init.init)
 app.command(rich_help_panel="Phase 1: launch")(launch.plan)
 app.command(rich_help_panel="Phase 1: launch")(launch.launch)
 app.command(rich_help_panel="Phase 1: launch")(run.run)

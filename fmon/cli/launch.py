@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -21,11 +20,13 @@ from fmon.cli.options import (
     OverBudget,
     Queue,
     Rows,
+    Since,
     TaskFile,
     Yes,
     now,
     print_lines,
     user,
+    utc,
 )
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE
 from fmon.cli.services import services
@@ -95,26 +96,23 @@ def adopt(
     config: Config,
     *,
     task: TaskFile = None,
-    since: Annotated[
-        datetime | None,
-        typer.Option("--since", help="Ignore jobs submitted before this time (UTC).", show_default=False),
-    ] = None,
+    since: Since = None,
     max_conditions: MaxConditions = MAX_CONDITIONS,
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Monitor jobs that are already running: match them by name to the conditions of a config."""
+    """Monitor jobs that are already running: match them to the conditions of a config."""
     from fmon.launch.adopt import adopt as adopt_phase
 
-    since = since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
     adopted = adopt_phase(
         config,
         services().open_queue(queue),
         data,
         task_file=task,
-        since=since,
+        since=utc(since),
         now=now(),
         max_conditions=max_conditions,
+        digest_of=services().digest_of,
     )
     say(*adopted.sentences())
     print_lines([adopted.experiment_id])

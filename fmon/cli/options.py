@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,7 +21,6 @@ from fmon.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as in shells (128 + SIGINT)."""
@@ -105,6 +105,14 @@ EnvFile = Annotated[
         metavar="FILE",
     ),
 ]
+Since = Annotated[
+    datetime | None,
+    typer.Option("--since", help="Ignore jobs submitted before this time (UTC).", show_default=False),
+]
+TaskArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="TASK", help="Task YAML to start from, not the queue.", show_default=False),
+]
 Interval = Annotated[float, typer.Option("--interval", help="Seconds between polls.", min=1)]
 ExitStatus = Annotated[
     bool,
@@ -161,6 +169,11 @@ def several_experiments(words: list[str] | None, options: list[str] | None) -> l
         )
         raise ConfigError(message + "use one of the two")
     return words or options or []
+
+
+def utc(time: datetime | None) -> datetime | None:
+    """Return a time of the command line; without a zone it is UTC."""
+    return time.replace(tzinfo=UTC) if time and time.tzinfo is None else time
 
 
 def now() -> datetime:

@@ -53,14 +53,13 @@ class Services:
 
     def dependencies(self, *, queue: str, progress: Callable[[int, int], None]) -> LaunchDependencies:
         """Return what a launch depends on: SkyPilot, the image's registry, this machine."""
-        from fmon.clients.registry import digest_of
         from fmon.launch.arguments import LaunchDependencies
         from fmon.sky.prices import catalog_prices
 
         return LaunchDependencies(
             open_submitter=self.open_submitter,
             queue=self.open_queue(queue),
-            digest_of=digest_of,
+            digest_of=self.digest_of,
             catalog=catalog_prices,
             environ=os.environ,
             folder=Path.cwd(),
@@ -68,6 +67,12 @@ class Services:
             run=self.run_command,
             progress=progress,
         )
+
+    def digest_of(self, image: str) -> str:
+        """Return the digest of an image from its registry."""
+        from fmon.clients.registry import digest_of
+
+        return digest_of(image)
 
     def reported_costs(self, jobs: Mapping[int, Collection[str]], days: int) -> dict[int, float]:
         """Return the costs of jobs from SkyPilot's cost report [USD]."""

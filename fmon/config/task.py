@@ -78,7 +78,27 @@ def read_task(experiment: Experiment) -> Task:
             "write its path relative to the config's folder"
         )
         raise ConfigError(message)
-    text = read_text(path)
+    region_file = Path(experiment.region_file) if experiment.region_file else None
+    return parse_task(path, read_text(path), region_file)
+
+
+def parse_task(path: Path, text: str, region_file: Path | None = None) -> Task:
+    """Parse a task YAML.
+
+    Parameters
+    ----------
+    path
+        Its path, for messages.
+    text
+        Its content.
+    region_file
+        Replaces the regions of the task; None = it keeps its own.
+
+    Raises
+    ------
+    ConfigError
+        It is not valid YAML, or contains no task.
+    """
     try:
         check_depth(text, path)
         documents = [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
@@ -89,7 +109,6 @@ def read_task(experiment: Experiment) -> Task:
     if not documents or not all(isinstance(document, dict) for document in documents):
         message = f"the task YAML {path} contains no task; add at least a run: command"
         raise ConfigError(message)
-    region_file = Path(experiment.region_file) if experiment.region_file else None
     if region_file:
         documents = with_regions(documents, region_file)
     resources = [each["resources"] for each in documents if isinstance(each.get("resources"), dict)]

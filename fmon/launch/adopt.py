@@ -6,16 +6,17 @@ Reads the config and the queue once; writes the experiment's manifest, its first
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
-from fmon.config.task import image_of, read_task
-from fmon.errors import ConfigError
+from fmon.errors import ConfigError, QueueError
 from fmon.events import AdoptEvent
+from fmon.launch.adopt_image import record_image, task_of_jobs
+from fmon.launch.adopted import Adopted
 from fmon.launch.estimate import cost_of
 from fmon.launch.preflight import accelerator_check, image_check
+from fmon.launch.recorded import Rejected, Sorted, contradictions, ids_to_ask, sort_by_variables
 from fmon.manifest.build import extend, jobs_of, new_manifest, owned_elsewhere
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.manifest.match import Match, attach, match
@@ -32,73 +33,19 @@ from fmon.store.unexamined import mark_pending
 from fmon.text import listed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
     from fmon.config.task import Task
     from fmon.launch.check import Check
     from fmon.model import Experiment, Manifest, Record
     from fmon.sky.prices import Catalog
-    from fmon.sky.reader import Answer, QueueReader
+    from fmon.sky.reader import Answer, JobSpec, QueueReader
+
+SPEC_BATCH = 500
+"""Maximum number of jobs to ask SkyPilot about in one request: their task YAMLs may be 12 kB each."""
 
 _ID = re.compile(r"(?P<name>.+)-(?P<start>[0-9]{8}T[0-9]{6})Z")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Adopted:
-    """The result of adopting.
-
-    Attributes
-    ----------
-    is_new
-        The experiment was created; otherwise one that had some of these jobs was updated.
-    attached
-        Newly attached jobs, by condition.
-    superseded
-        Earlier ended jobs of the same conditions.
-    duplicates
-        Other jobs, by condition.
-    missing
-        Conditions without a job.
-    strangers
-        Names of all other jobs in the queue.
-    warnings
-        What launch would have refused.
-    bad
-        One sentence per invalid queue record.
-    """
-
-    experiment_id: str
-    is_new: bool
-    condition_count: int
-    attached: dict[str, int] = field(default_factory=dict)
-    superseded: list[int] = field(default_factory=list)
-    duplicates: dict[str, list[int]] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)
-    strangers: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    bad: list[str] = field(default_factory=list)
-
-    def sentences(self) -> list[str]:
-        """Return what was found, for stderr."""
-        have = self.condition_count - len(self.missing)
-        kind = "adopted" if self.is_new else "already known, updated"
-        sentences = [
-            f"{self.experiment_id}: {kind}; {have} of {self.condition_count} conditions have a job, "
-            f"{len(self.attached)} of them new"
-        ]
-        if self.missing:
-            sentences.append(f"{len(self.missing)} conditions without a job: {listed(self.missing)}")
-        for condition, jobs in self.duplicates.items():
-            sentences.append(
-                f"{condition} also has job {listed(map(str, jobs))}: you pay for the same condition twice"
-            )
-        if self.superseded:
-            sentences.append(
-                f"{len(self.superseded)} earlier jobs of these conditions have ended; the newest counts"
-            )
-        if self.strangers:
-            sentences.append(f"{len(self.strangers)} other jobs in the queue: {listed(self.strangers)}")
-        return [*sentences, *(f"warning: {warning}" for warning in self.warnings)]
 
 
 def adopt(
@@ -111,8 +58,12 @@ def adopt(
     now: datetime,
     max_conditions: int = MAX_CONDITIONS,
     catalog: Catalog = catalog_prices,
+    digest_of: Callable[[str], str] | None = None,
 ) -> Adopted:
     """Create an experiment from jobs that are already running; adopting again only adds new jobs.
+
+    Jobs are matched by the variables that SkyPilot recorded, then by their names. The task YAML need not
+    exist.
 
     Parameters
     ----------
@@ -132,35 +83,51 @@ def adopt(
         Maximum number of conditions of the config.
     catalog
         Returns SkyPilot's prices of accelerators.
+    digest_of
+        Returns the digest of an image from its registry; None = do not ask.
 
     Raises
     ------
     ConfigError
-        The config is wrong, no job matches it, or it is ambiguous which user's jobs are meant.
+        The config is wrong, no job matches it, the jobs run with other variables, or it is ambiguous which
+        user's jobs are meant.
     QueueError
         The queue did not answer; nothing is written.
     """
-    experiment = load_experiment(path, task=task_file, max_conditions=max_conditions)
-    task = read_task(experiment)
+    experiment = load_experiment(
+        path, task=task_file, needs_task=task_file is not None, max_conditions=max_conditions
+    )
     data.mkdir(parents=True, exist_ok=True)
     with lock(poll_lock(data), wait_s=POLL_WAIT_S):
         answer = queue.read()
         store, manifest, is_new = _experiment(data, experiment, answer.records, since=since, now=now)
-        found = match(
-            manifest,
-            answer.records,
-            owned_elsewhere=owned_elsewhere(store, manifest),
-            stored={} if is_new else stored_jobs(store),
-            replaces_ended=True,
+        owned = owned_elsewhere(store, manifest)
+        specs, warnings = _specs(queue, manifest, answer.records)
+        by_variables = sort_by_variables(manifest, answer.records, specs, owned_elsewhere=owned)
+        _refuse_contradicted(by_variables, manifest)
+        _keep_decisions(manifest, by_variables, answer.records)
+        found = _match(
+            manifest, by_variables, answer.records, owned=owned, stored={} if is_new else stored_jobs(store)
         )
-        _refuse_unclear(found, manifest, answer, queue.name)
+        _refuse_unclear(found, manifest, answer, queue.name, rejected=by_variables.rejected)
+        own_specs = [specs[record.job_id] for record in found.own if record.job_id in specs]
+        task, no_task = task_of_jobs(experiment, own_specs)
         _refresh(manifest, experiment, task, found, catalog=catalog)
+        image = record_image(manifest, experiment, task, digest_of)
         attach(manifest, found)
         write_manifest(store, manifest)
         store.reopen()
         attached = {each.condition_id: each.job_id for each in found.attach}
         if is_new or attached:
-            append_event(store, AdoptEvent(at=now, config=str(path), source=queue.name, jobs=attached))
+            event = AdoptEvent(
+                at=now,
+                config=str(path),
+                source=queue.name,
+                jobs=attached,
+                image=manifest.docker_image,
+                digest=manifest.docker_digest,
+            )
+            append_event(store, event)
         stored = store_records(store, manifest, found, answer, source=queue.name)
         with lock(store.lock_file, wait_s=POLL_WAIT_S):
             variable_checks.check_again(store)  # the variables in the config may have changed
@@ -177,9 +144,74 @@ def adopt(
         duplicates=found.duplicates,
         missing=found.missing,
         strangers=found.strangers,
-        warnings=_warnings(experiment, task, found),
+        by_variables={
+            condition: name
+            for condition, job_id in attached.items()
+            if (name := manifest.adopted_names.get(str(job_id)))
+        },
+        rejected=[each.sentence() for each in by_variables.rejected],
+        warnings=[*warnings, *no_task, *image, *_warnings(experiment, task, found)],
         bad=answer.bad,
     )
+
+
+def _specs(
+    queue: QueueReader, manifest: Manifest, records: list[Record]
+) -> tuple[dict[int, JobSpec], list[str]]:
+    """Ask what SkyPilot recorded of the jobs; of those with other names only if conditions lack a job."""
+    named, others = ids_to_ask(manifest, records)
+    specs: dict[int, JobSpec] = {}
+    try:
+        for ids in _batches(named):
+            specs |= queue.read_specs(ids)
+        if len(sort_by_variables(manifest, records, specs).agreeing) < len(manifest.jobs):
+            for ids in _batches(others):
+                specs |= queue.read_specs(ids)
+    except QueueError as fault:
+        warning = f"jobs were matched by name only: their variables could not be read ({fault})"
+        return specs, [f"{warning}; fmon poll compares them"]
+    return specs, []
+
+
+def _batches(ids: list[int]) -> Iterable[Collection[int]]:
+    return (ids[start : start + SPEC_BATCH] for start in range(0, len(ids), SPEC_BATCH))
+
+
+def _refuse_contradicted(found: Sorted, manifest: Manifest) -> None:
+    """Raise an error if the jobs were launched with another config."""
+    for sentence in contradictions(manifest, found):
+        message = (
+            f"{manifest.config_file} is not the config of these jobs: {sentence}; adopt them with the "
+            "config that they were launched with, or with the one that fmon init proposes"
+        )
+        raise ConfigError(message)
+
+
+def _keep_decisions(manifest: Manifest, found: Sorted, records: list[Record]) -> None:
+    """Write into the manifest what polls can't find out by themselves."""
+    names = {record.job_id: record.job_name or "" for record in records}
+    for job_id in found.renamed:
+        manifest.adopted_names[str(job_id)] = names[job_id]
+    kept = {key: name for key, name in manifest.rejected_jobs.items() if int(key) not in names}
+    manifest.rejected_jobs = kept | {str(each.job_id): each.job_name for each in found.rejected}
+
+
+def _match(
+    manifest: Manifest,
+    by_variables: Sorted,
+    records: list[Record],
+    *,
+    owned: set[tuple[int, str]],
+    stored: dict[int, bool],
+) -> Match:
+    """Match the jobs under the names of the conditions that their variables say; return the real records."""
+    found = match(manifest, by_variables.records, owned_elsewhere=owned, stored=stored, replaces_ended=True)
+    own = {(record.job_id, record.task_id) for record in found.own}
+    found.own[:] = [record for record in records if (record.job_id, record.task_id) in own]
+    others = {str(record.job_id) for record in records} - {str(job_id) for job_id, _ in own}
+    manifest.adopted_names = {k: name for k, name in manifest.adopted_names.items() if k not in others}
+    found.strangers.extend(each.job_name for each in by_variables.rejected)
+    return found
 
 
 def _experiment(
@@ -196,12 +228,16 @@ def _experiment(
         since=since,
     )
     names = {entry.job_name for entry in fresh.jobs}
-    jobs = {(record.job_id, record.job_name) for record in records if record.job_name in names}
+    jobs = {(record.job_id, record.job_name) for record in records}
+    named = {job for job in jobs if job[1] in names}
     for store in reversed(stores(data)):  # the newest of several comes first
         if store.experiment_id.rpartition("-")[0] != fresh.experiment_name:
             continue
         manifest = read_manifest(store)
-        is_same = manifest.experiment_id == fresh.experiment_id or not jobs.isdisjoint(jobs_of(manifest))
+        adopted = {(int(key), name) for key, name in manifest.adopted_names.items()}
+        is_same = manifest.experiment_id == fresh.experiment_id or not jobs_of(manifest).isdisjoint(
+            named | (jobs & adopted)
+        )
         if is_same and not manifest.is_replay:
             extend(manifest, fresh)
             manifest.since = since or manifest.since
@@ -237,7 +273,9 @@ def _start_of(experiment_id: str, name: str) -> datetime | None:
         return None
 
 
-def _refuse_unclear(found: Match, manifest: Manifest, answer: Answer, source: str) -> None:
+def _refuse_unclear(
+    found: Match, manifest: Manifest, answer: Answer, source: str, *, rejected: list[Rejected]
+) -> None:
     """Raise an error if it is not clear which jobs are meant."""
     if found.ambiguous:
         message = (
@@ -247,6 +285,10 @@ def _refuse_unclear(found: Match, manifest: Manifest, answer: Answer, source: st
         raise ConfigError(message)
     if found.own:
         return
+    if rejected:
+        raise ConfigError(
+            f"no job fits {manifest.config_file}: {listed(each.sentence() for each in rejected)}"
+        )
     expected = dict.fromkeys(entry.job_name for entry in manifest.jobs)
     seen = list(dict.fromkeys(record.job_name or f"job {record.job_id}" for record in answer.records))
     if any(name in expected for name in seen):
@@ -264,16 +306,16 @@ def _refuse_unclear(found: Match, manifest: Manifest, answer: Answer, source: st
 
 
 def _refresh(
-    manifest: Manifest, experiment: Experiment, task: Task, found: Match, *, catalog: Catalog
+    manifest: Manifest, experiment: Experiment, task: Task | None, found: Match, *, catalog: Catalog
 ) -> None:
-    """Update limits, prices, image and estimate; ask the catalog for machines without a price."""
+    """Update limits, prices and estimate; ask the catalog for machines without a price."""
     prices = {name: price for name, price in manifest.prices.items() if price.source != "config"}
     prices |= experiment.prices
     known = {name.lower() for name in prices}
     manifest.prices = catalog(name for name in _accelerators(found) if name.lower() not in known) | prices
     manifest.limits = experiment.limits
-    manifest.docker_image = image_of(experiment, task)
-    manifest.total_estimated_cost = cost_of(experiment.conditions, task, manifest.prices).cost_usd
+    if task is not None:
+        manifest.total_estimated_cost = cost_of(experiment.conditions, task, manifest.prices).cost_usd
 
 
 def _accelerators(found: Match) -> set[str]:
@@ -284,10 +326,10 @@ def _accelerators(found: Match) -> set[str]:
     return {name for machine in machines.values() if machine for name, _ in machine.choices}
 
 
-def _warnings(experiment: Experiment, task: Task, found: Match) -> list[str]:
+def _warnings(experiment: Experiment, task: Task | None, found: Match) -> list[str]:
     """Return what launch would have refused: these jobs are already running."""
     checks: list[Check] = [
-        image_check(task, experiment.docker_image),
+        *([image_check(task, experiment.docker_image)] if task else []),
         accelerator_check(_accelerators(found), experiment.limits),
     ]
     return [check.sentence for check in checks if check.result != "ok"]

@@ -140,7 +140,7 @@ def assign_job(manifest: Manifest, entry: Entry, *, job_id: int, cycle: int) -> 
 def jobs_of(manifest: Manifest) -> set[tuple[int, str]]:
     """Return (job_id, job name) of all attempts."""
     return {
-        (job_id, entry.job_name)
+        (job_id, manifest.adopted_names.get(str(job_id), entry.job_name))
         for entry in manifest.jobs
         for job_id in (entry.job_id, *(attempt.job_id for attempt in entry.attempts))
         if job_id is not None

@@ -100,7 +100,7 @@ def find_claims(
             entry = by_id.get(tag.fmon_condition or "")
             if entry is not None and _names_this(manifest, tag.fmon_experiment):
                 claims[entry.condition].append(Claim(job, entry, tag.fmon_cycle or 0))
-        elif job.name in by_name and (job.job_id, job.name) not in owned and _is_in_time(manifest, job):
+        elif job.name in by_name and (job.job_id, job.name) not in owned and _may_belong(manifest, job):
             entry = by_name[job.name]
             named.append(Claim(job, entry, entry.relaunch_batch))
     users = {claim.job.user_hash for claims_ in claims.values() for claim in claims_} - {None}
@@ -119,8 +119,10 @@ def _names_this(manifest: Manifest, experiment_id: str | None) -> bool:
     return experiment_id == manifest.experiment_id
 
 
-def _is_in_time(manifest: Manifest, job: Job) -> bool:
-    """Return whether a job was submitted after ``since``; one with an unknown time was not."""
+def _may_belong(manifest: Manifest, job: Job) -> bool:
+    """Return whether a job was not rejected and not submitted before ``since``, if that is set."""
+    if manifest.rejected_jobs.get(str(job.job_id)) == job.name:
+        return False
     return manifest.since is None or (job.submitted_at is not None and job.submitted_at >= manifest.since)
 
 

@@ -89,7 +89,8 @@ def match(
 
     A job belongs to a condition if it is in the manifest, if its metadata names the condition, or if its job
     name (never a task name) is exactly the condition's and the job is from the experiment's user, was not
-    submitted before ``since`` and does not belong to another experiment. Of several such jobs the newest one
+    submitted before ``since``, was not rejected for its variables (``adopt``) and does not belong to another
+    experiment. Of several such jobs the newest one
     is attached if all earlier ones have ended; otherwise the oldest open one is.
 
     Parameters
@@ -112,7 +113,7 @@ def match(
     known = _known_jobs(manifest)
     for record in records:
         entry = known.get(record.job_id)
-        if entry is not None and _is_job_of(record, entry):
+        if entry is not None and _is_job_of(record, entry, manifest):
             own_ids.add(record.job_id)
         else:
             others.setdefault(record.job_id, []).append(record)
@@ -158,9 +159,13 @@ def _known_jobs(manifest: Manifest) -> dict[int, Entry]:
     return known
 
 
-def _is_job_of(record: Record, entry: Entry) -> bool:
+def _is_job_of(record: Record, entry: Entry, manifest: Manifest) -> bool:
     """Check the name as well: a server that lost its history assigns the same ids again."""
-    return record.job_name in (None, entry.job_name) or record.fmon_condition == entry.condition
+    return (
+        record.job_name in (None, entry.job_name)
+        or record.fmon_condition == entry.condition
+        or record.job_name == manifest.adopted_names.get(str(record.job_id))
+    )
 
 
 def _decide(

@@ -19,7 +19,7 @@ from fmon.monitor.replay import replay
 from tests.support import ROOT
 
 FMON = Path(sys.executable).with_name("fmon")
-WITHOUT_EXPERIMENT = {"plan", "launch", "run", "adopt", "record", "replay", "views"}
+WITHOUT_EXPERIMENT = {"init", "plan", "launch", "run", "adopt", "record", "replay", "views"}
 """They take a config or a recording, or print what is the same for all experiments."""
 POSITIONAL_EXPERIMENT = {"poll", "report", "compare", "audit", "issues"}
 SELECTING = {"status", "watch", "logs", "diagnose", "relaunch", "cancel"}
@@ -83,7 +83,7 @@ def test_only_five_commands_take_an_experiment_as_an_argument():
         ("--out-dir", WRITES_FILES),
         ("--out", set()),
         ("-o", having("--output")),
-        ("--data", COMMANDS.keys() - {"plan", "record", "views"}),
+        ("--data", COMMANDS.keys() - {"init", "plan", "record", "views"}),
     ],
 )
 def test_the_same_flag_has_the_same_name_everywhere(flag, wanted):

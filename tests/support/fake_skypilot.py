@@ -84,6 +84,8 @@ class FakeSkyPilot:
     """Of each job, whether or not the queue shows them."""
     user_yamls: dict[int, str] = field(default_factory=dict)
     """Task YAMLs as they were submitted, by job."""
+    entrypoints: dict[int, str] = field(default_factory=dict)
+    """Command lines of those that fmon did not submit, by job."""
     ids: Any = field(default_factory=lambda: count(1))
     _due: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _order: Any = field(default_factory=count)
@@ -95,6 +97,7 @@ class FakeSkyPilot:
             jobs=[dict(job) for job in self.jobs],
             tags=dict(self.tags),
             user_yamls=dict(self.user_yamls),
+            entrypoints=dict(self.entrypoints),
             now_s=self.now_s,
             ids=count(max(self.tags, default=0) + 1),
         )
@@ -189,7 +192,8 @@ class SkyPilotQueue:
 
     def read_specs(self, job_ids: Collection[int]) -> dict[int, JobSpec]:
         """Give the task YAMLs as they were submitted."""
-        return {job_id: JobSpec(self.server.user_yamls.get(job_id), None) for job_id in job_ids}
+        yamls, words = self.server.user_yamls, self.server.entrypoints
+        return {job_id: JobSpec(yamls.get(job_id), words.get(job_id)) for job_id in job_ids}
 
 
 class FakeSubmitter:

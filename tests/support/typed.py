@@ -46,6 +46,10 @@ class FakeServices(Services):
         """Return what the world launches with."""
         return self.world.dependencies(progress=progress)
 
+    def digest_of(self, image: str) -> str:
+        """Answer for the registry."""
+        return self.world.digest_of(image)
+
     def reported_costs(self, jobs: Any, days: int) -> dict[int, float]:
         """Know of no cost."""
         return {}

@@ -1,0 +1,1 @@
+"""Propose a config: from the jobs in the queue, or from a task YAML alone."""

@@ -1,0 +1,107 @@
+"""Write a proposed config as YAML that people read: short, in the order of ``docs/config.md``."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from fmon.model import level_text
+from fmon.text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from fmon.model import Level
+
+BLOCKS = ("factors", "baselines", "fixed", "overrides")
+"""Keys whose value has a line for each of its items."""
+
+
+def document(
+    keys: Mapping[str, Any], *, notes: Mapping[str, str], head: Iterable[str], tail: Iterable[str]
+) -> str:
+    """Write a config.
+
+    Parameters
+    ----------
+    keys
+        The keys of the config, in order; empty ones are left out.
+    notes
+        A comment for some keys.
+    head, tail
+        Comments at the beginning and at the end.
+    """
+    lines = [comment(each) for each in head]
+    for key, value in keys.items():
+        if value is None or value in ({}, []):
+            continue
+        note = f"  {comment(notes[key])}" if key in notes else ""
+        if key in BLOCKS:
+            lines += [f"{key}:{note}", *_block(value)]
+        else:
+            lines.append(f"{key}: {flow(value)}{note}")
+    return "\n".join([*lines, *(comment(each) for each in tail)]) + "\n"
+
+
+def comment(text: str) -> str:
+    """Return a text as a comment of one line."""
+    return f"# {visible(' '.join(text.split()))}"
+
+
+def flow(value: Any) -> str:
+    """Write a value in one line."""
+    text = yaml.dump(
+        value,
+        Dumper=yaml.SafeDumper,
+        default_flow_style=True,
+        sort_keys=False,
+        allow_unicode=True,
+        width=1 << 30,
+    )
+    return text.removesuffix("...\n").strip()
+
+
+def _block(value: Mapping[Any, Any] | Sequence[Any]) -> Iterator[str]:
+    """Write one line for each item, and for each key of an item of a list."""
+    if isinstance(value, list):
+        for item in value:
+            first = "- "
+            for key, each in item.items():
+                yield f"  {first}{flow(key)}: {flow(each)}"
+                first = "  "
+        return
+    for key, each in value.items():  # type: ignore[union-attr]
+        nested = isinstance(each, dict) and any(isinstance(inner, dict) for inner in each.values())
+        if nested:
+            yield f"  {flow(key)}:"
+            yield from (f"    {flow(inner)}: {flow(item)}" for inner, item in each.items())
+        else:
+            yield f"  {flow(key)}: {flow(each)}"
+
+
+def typed(values: Sequence[str]) -> list[Level]:
+    """Return values as YAML should have them: booleans or numbers if all are, else text.
+
+    Examples
+    --------
+    >>> typed(["0", "1"]), typed(["true", "false"]), typed(["0.1", "1"]), typed(["1", "x"]), typed(["01"])
+    ([0, 1], [True, False], [0.1, 1], ['1', 'x'], ['01'])
+    """
+    found = [_typed(value) for value in values]
+    if all(isinstance(each, bool) for each in found):
+        return found
+    if all(isinstance(each, int | float) and not isinstance(each, bool) for each in found):
+        return found
+    return list(values)
+
+
+def _typed(text: str) -> Level:
+    """Return the number or boolean that is written exactly like this; otherwise the text."""
+    if text in ("true", "false"):
+        return text == "true"
+    for pattern, kind in ((r"-?[0-9]{1,18}", int), (r"-?[0-9]{1,15}\.[0-9]{1,15}", float)):
+        if re.fullmatch(pattern, text) and level_text(kind(text)) == text:
+            return kind(text)
+    return text

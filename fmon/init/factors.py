@@ -1,0 +1,182 @@
+"""Which variables of a group of jobs are factors, which jobs form the grid, and which are beside it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from fmon.init.jobs import RESOURCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from fmon.init.jobs import QueuedJob, Variables
+
+MAX_SUPPORT = 0.25
+"""A level that has at most this share of its cells, in a grid that is not full, is beside the grid."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A job as the analysis sees it: its variables, or parts of its name."""
+
+    job: QueuedJob
+    values: Variables
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A factorial grid.
+
+    Attributes
+    ----------
+    factors
+        Levels by variable, as text, in the order in which they were submitted.
+    rows
+        The jobs in the grid, one per cell.
+    beside
+        The jobs outside the grid, one per set of variables.
+    derived
+        The factor that decides each other variable that varies.
+    loose
+        Variables that vary in a way that no factor decides.
+    """
+
+    factors: dict[str, list[str]]
+    rows: list[Row]
+    beside: list[Row] = field(default_factory=list)
+    derived: dict[str, str] = field(default_factory=dict)
+    loose: list[str] = field(default_factory=list)
+
+    @property
+    def cell_count(self) -> int:
+        """Number of cells of the full grid."""
+        return math.prod(map(len, self.factors.values()))
+
+
+def find_grid(rows: Sequence[Row], *, is_level: Callable[[str], bool]) -> Grid:
+    """Find the largest part of the jobs that forms a grid.
+
+    Levels that few cells have are taken away one after another, until the grid is full or every level has
+    many of its cells.
+
+    Parameters
+    ----------
+    rows
+        One per job, by submission.
+    is_level
+        Whether a value can be a level.
+    """
+    kept, beside = newest_of_each(rows), []
+    while True:
+        grid = _analyzed(kept, is_level=is_level)
+        rare = _rarest_level(grid)
+        if rare is None:
+            break
+        variable, level = rare
+        beside += [row for row in kept if row.values.get(variable) == level]
+        kept = [row for row in kept if row.values.get(variable) != level]
+    return Grid(
+        factors=grid.factors,
+        rows=grid.rows,
+        beside=sorted(beside, key=lambda row: row.job.order()),
+        derived=grid.derived,
+        loose=grid.loose,
+    )
+
+
+def without(grid: Grid, rows: Sequence[Row], *, is_level: Callable[[str], bool]) -> Grid:
+    """Return the grid without some of its rows, which are then beside it."""
+    gone = {row.job.job_id for row in rows}
+    rest = find_grid([row for row in grid.rows if row.job.job_id not in gone], is_level=is_level)
+    beside = sorted([*grid.beside, *rows, *rest.beside], key=lambda row: row.job.order())
+    return Grid(factors=rest.factors, rows=rest.rows, beside=beside, derived=rest.derived, loose=rest.loose)
+
+
+def newest_of_each(rows: Sequence[Row]) -> list[Row]:
+    """Keep the newest of several jobs with the same variables: the others are earlier attempts."""
+    newest = {frozenset(row.values.items()): row for row in rows}
+    return sorted(newest.values(), key=lambda row: row.job.order())
+
+
+def values_of(rows: Sequence[Row], variable: str) -> list[str | None]:
+    """Return the different values of a variable in order; None = some job does not have it."""
+    return list(dict.fromkeys(row.values.get(variable) for row in rows))
+
+
+def varying(rows: Sequence[Row]) -> list[str]:
+    """Return the variables that do not have the same value in all jobs."""
+    names = dict.fromkeys(name for row in rows for name in row.values)
+    return [name for name in names if len(values_of(rows, name)) > 1]
+
+
+def is_decided(rows: Sequence[Row], variable: str, by: str) -> bool:
+    """Return whether each value of one variable always comes with the same value of another."""
+    pairs = {(row.values.get(by), row.values.get(variable)) for row in rows}
+    return len(pairs) == len(values_of(rows, by))
+
+
+def _analyzed(rows: Sequence[Row], *, is_level: Callable[[str], bool]) -> Grid:
+    """Divide the varying variables into factors, variables that a factor decides, and all others."""
+    names = varying(rows)
+    able = [
+        name
+        for name in names
+        if not name.startswith(RESOURCE)
+        and all(each is not None and is_level(each) for each in values_of(rows, name))
+    ]
+    able = _without_labels(rows, able)
+    factors: list[str] = []
+    # Of several with as many levels, the one in the job names counts, else the one that comes first.
+    for name in sorted(able, key=lambda name: (-len(values_of(rows, name)), not _is_in_names(rows, name))):
+        if not any(is_decided(rows, name, factor) for factor in factors):
+            factors.append(name)
+    factors = [name for name in names if name in factors]
+    others = [name for name in names if name not in factors]
+    derived = {
+        name: next(factor for factor in factors if is_decided(rows, name, factor))
+        for name in others
+        if any(is_decided(rows, name, factor) for factor in factors)
+    }
+    return Grid(
+        factors={name: [each for each in values_of(rows, name) if each is not None] for name in factors},
+        rows=_one_per_cell(rows, factors),
+        derived=derived,
+        loose=[name for name in others if name not in derived],
+    )
+
+
+def _without_labels(rows: Sequence[Row], names: list[str]) -> list[str]:
+    """Leave out variables with another value in every job (a run id), if the rest tells the jobs apart."""
+    labels = [name for name in names if len(values_of(rows, name)) == len(rows)]
+    rest = [name for name in names if name not in labels]
+    cells = [tuple(row.values.get(name) for name in rest) for row in rows]
+    retries = {(cell, row.job.name) for cell, row in zip(cells, rows, strict=True)}
+    return rest if len(rest) > 1 and len(set(cells)) == len(retries) else names
+
+
+def _is_in_names(rows: Sequence[Row], variable: str) -> bool:
+    return all((row.values.get(variable) or "") in row.job.name for row in rows)
+
+
+def _one_per_cell(rows: Sequence[Row], factors: Sequence[str]) -> list[Row]:
+    """Keep the newest job of each cell: a retry may have another run id."""
+    newest = {tuple(row.values.get(name) for name in factors): row for row in rows}
+    return sorted(newest.values(), key=lambda row: row.job.order())
+
+
+def _rarest_level(grid: Grid) -> tuple[str, str] | None:
+    """Return the level with the smallest share of its cells; None if the grid is full or no level is rare."""
+    if len(grid.rows) == grid.cell_count:
+        return None
+    shares = {
+        (variable, level): sum(row.values.get(variable) == level for row in grid.rows)
+        * len(levels)
+        / grid.cell_count
+        for variable, levels in grid.factors.items()
+        if len(levels) > 1
+        for level in levels
+    }
+    rarest = min(shares, key=lambda key: shares[key], default=None)
+    return rarest if rarest is not None and shares[rarest] <= MAX_SUPPORT else None

@@ -1,0 +1,160 @@
+"""The jobs of the queue with their variables, without secrets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2s
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from fmon.config.task import parse_task
+from fmon.errors import ConfigError
+from fmon.model import EPOCH, level_text
+from fmon.redact import redact
+from fmon.sky.user_yaml import NOT_COMPARED, variables_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from fmon.config.task import Task
+    from fmon.model import Record
+    from fmon.sky.reader import JobSpec
+
+Variables = Mapping[str, str]
+"""Values by name of variable."""
+
+RESOURCE = "resources."
+"""What the names of resources begin with among variables."""
+_VARYING_KEYS = frozenset({"name", "envs", "secrets", "resources", "_metadata"})
+"""Keys of a task that differ between the jobs of an experiment."""
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueuedJob:
+    """A job of the queue.
+
+    Attributes
+    ----------
+    user
+        SkyPilot's id of the user who submitted it.
+    launched_by
+        The experiment of fmon that launched it; None = fmon did not.
+    envs
+        Its variables, without those that look like secrets or get their value from outside.
+    withheld
+        Names of those variables.
+    resources
+        Those of its first task that are no list or mapping, as text: RESOURCE and the key.
+    program
+        A hash of what the task runs; None = not recorded.
+    task_file
+        The task YAML on the command line that submitted it.
+    """
+
+    job_id: int
+    name: str
+    submitted_at: datetime | None
+    user: str | None
+    launched_by: str | None
+    envs: Variables = field(default_factory=dict)
+    withheld: frozenset[str] = frozenset()
+    resources: Variables = field(default_factory=dict)
+    program: str | None = None
+    task_file: str | None = None
+
+    def order(self) -> tuple[datetime, int]:
+        """Return a key to sort by submission."""
+        return self.submitted_at or _LAST, self.job_id
+
+
+def queued_jobs(records: Iterable[Record], specs: Mapping[int, JobSpec]) -> list[QueuedJob]:
+    """Return the jobs with a name, by submission.
+
+    Parameters
+    ----------
+    records
+        Records of the queue, one per job task.
+    specs
+        What SkyPilot recorded of the jobs, as far as it is known.
+    """
+    tasks: dict[int, list[Record]] = {}
+    for record in records:
+        if record.job_name:
+            tasks.setdefault(record.job_id, []).append(record)
+    return sorted((_job(each, specs.get(job_id)) for job_id, each in tasks.items()), key=QueuedJob.order)
+
+
+def _job(tasks: Sequence[Record], spec: JobSpec | None) -> QueuedJob:
+    first, task = tasks[0], _task(spec)
+    envs = (variables_of(spec.user_yaml, spec.entrypoint) if spec else None) or {}
+    envs = {name: value for name, value in envs.items() if name not in NOT_COMPARED}
+    withheld = frozenset(name for name, value in envs.items() if is_withheld(name, value))
+    return QueuedJob(
+        job_id=first.job_id,
+        name=first.job_name or "",
+        submitted_at=_time(task.submitted_at for task in tasks),
+        user=first.user_hash,
+        launched_by=next((task.fmon_experiment for task in tasks if task.fmon_experiment), None),
+        envs={name: value for name, value in envs.items() if name not in withheld},
+        withheld=withheld,
+        resources=_resources(task) if task else {},
+        program=_program(task) if task else None,
+        task_file=_task_file(spec),
+    )
+
+
+def is_withheld(name: str, value: str) -> bool:
+    """Return whether a variable looks like a secret, or gets its value from outside.
+
+    Examples
+    --------
+    >>> is_withheld("HF_TOKEN", "abc"), is_withheld("URI", "${URI}"), is_withheld("FOLD_ID", "0")
+    (True, True, False)
+    """
+    text = f"{name}={value}"
+    return "${" in value or redact(text) != text or redact(value) != value
+
+
+def _time(times: Iterable[int | None]) -> datetime | None:
+    known = [time for time in times if time is not None]
+    return EPOCH + timedelta(microseconds=min(known)) if known else None
+
+
+def _task(spec: JobSpec | None) -> Task | None:
+    """Return the task that SkyPilot recorded; None if it did not, or can't be read."""
+    try:
+        return parse_task(Path("task.yaml"), spec.user_yaml) if spec and spec.user_yaml else None
+    except ConfigError:
+        return None
+
+
+def _resources(task: Task) -> dict[str, str]:
+    """Return the resources of the first task that are no list or mapping."""
+    return {
+        f"{RESOURCE}{name}": level_text(value)
+        for name, value in next(iter(task.resources), {}).items()
+        if isinstance(value, bool | int | float | str)
+    }
+
+
+def _program(task: Task) -> str:
+    """Return a hash of a task without what differs between the jobs of an experiment."""
+    kept: list[Any] = [
+        {key: value for key, value in document.items() if key not in _VARYING_KEYS}
+        for document in task.documents
+    ]
+    return blake2s(json.dumps(kept, sort_keys=True, default=str).encode(), digest_size=8).hexdigest()
+
+
+def _task_file(spec: JobSpec | None) -> str | None:
+    """Return the task YAML on a command line; of an absolute path only the file's name."""
+    words = [word.strip("'\"") for word in ((spec.entrypoint or "") if spec else "").split()]
+    files = [word for word in words if word.endswith((".yaml", ".yml")) and "=" not in word]
+    if not files:
+        return None
+    path = PurePosixPath(files[-1])
+    return path.name if path.is_absolute() or ".." in path.parts else str(path)

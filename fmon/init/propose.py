@@ -1,0 +1,271 @@
+"""Propose a config for jobs that are in the queue: one that ``fmon adopt`` accepts as it is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from fmon.errors import ConfigError, QueueError
+from fmon.init.design import design_of, odd_rows, template_of
+from fmon.init.document import document
+from fmon.init.factors import Grid, Row, find_grid, without
+from fmon.init.grouping import choose_group, groups_of, of_current_user
+from fmon.init.jobs import QueuedJob, queued_jobs
+from fmon.init.parts import rows_of_names
+from fmon.text import counted, listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from fmon.init.design import Design
+    from fmon.init.grouping import Group
+    from fmon.model import Record
+    from fmon.sky.reader import JobSpec, QueueReader
+
+MAX_JOBS = 2_000
+"""Only the newest jobs are read: a server keeps those of years."""
+SPEC_BATCH = 500
+NEAR = timedelta(hours=1)
+"""A job beside the grid belongs to it if it was submitted between its jobs, or this much before or after."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """A proposed config, and what was found, for stderr."""
+
+    text: str
+    sentences: list[str]
+
+
+def propose_config(
+    queue: QueueReader,
+    *,
+    job_id: int | None = None,
+    pattern: str | None = None,
+    since: datetime | None = None,
+    ask: Callable[[str], bool] | None = None,
+) -> Proposal:
+    """Propose a config for the jobs of one experiment.
+
+    Parameters
+    ----------
+    queue
+        The queue to read.
+    job_id
+        A job of the experiment; None = of the newest experiment that is not small.
+    pattern
+        Only jobs whose name matches this shell pattern.
+    since
+        Only jobs submitted at this time or later.
+    ask
+        Asks a person what is ambiguous; None = nobody is there, comments say what was decided.
+
+    Raises
+    ------
+    ConfigError
+        There is no job to propose a config for.
+    QueueError
+        The queue did not answer.
+    """
+    records = queue.read().records
+    specs, doubt = _specs(queue, records)
+    jobs = of_current_user([job for job in queued_jobs(records, specs) if job.launched_by is None])
+    chosen = [job for job in jobs if _is_chosen(job, pattern, since)]
+    if not chosen:
+        raise ConfigError(_nothing(queue.name, records, jobs))
+    groups = groups_of(chosen)
+    group = choose_group(groups, job_id, ask)
+    jobs, earlier = _newest_of_names(group)
+    grid, left_out = _near(_grid(group, jobs), ask)
+    design = design_of(grid)
+    left_out += [row.job for row in design.unfit]
+    others = [each for each in groups if each is not group]
+    count = counted(len(grid.rows) + len(design.baselines), "condition")
+    head = f"Proposed by fmon init: the queue ({queue.name}) has jobs of {count}."
+    return Proposal(
+        text=document(
+            {
+                "experiment_name": _experiment_name(group, design),
+                "skypilot_yaml": next(
+                    (job.task_file for job in group.jobs[::-1] if job.task_file), "train.yaml"
+                ),
+                "factors": design.factors,
+                "baselines": design.baselines,
+                "envs": design.envs,
+                "overrides": design.overrides,
+                "fixed": design.fixed if group.has_variables else {},
+                "job_name": design.job_name(),
+            },
+            notes=_notes(group, grid, design),
+            head=[head, *doubt],
+            tail=_tail(group, grid, left_out, earlier, others),
+        ),
+        sentences=[f"{head} Next: fmon adopt CONFIG"],
+    )
+
+
+def _specs(queue: QueueReader, records: Sequence[Record]) -> tuple[dict[int, JobSpec], list[str]]:
+    """Ask what SkyPilot recorded of the newest jobs; where it does not say, names must do."""
+    ids = sorted({record.job_id for record in records}, reverse=True)[:MAX_JOBS]
+    specs: dict[int, JobSpec] = {}
+    try:
+        for start in range(0, len(ids), SPEC_BATCH):
+            specs |= queue.read_specs(ids[start : start + SPEC_BATCH])
+    except QueueError as fault:
+        return specs, [f"The variables of the jobs could not be read ({fault})."]
+    return specs, []
+
+
+def _is_chosen(job: QueuedJob, pattern: str | None, since: datetime | None) -> bool:
+    if since is not None and (job.submitted_at is None or job.submitted_at < since):
+        return False
+    return pattern is None or fnmatchcase(job.name, pattern)
+
+
+def _nothing(source: str, records: Sequence[Record], jobs: Sequence[QueuedJob]) -> str:
+    """Return why there is no job to propose a config for."""
+    if jobs:
+        names = listed(dict.fromkeys(job.name for job in jobs))
+        return f"no job in the queue ({source}) matches --name and --since; it has {names}"
+    launched = sorted({record.fmon_experiment for record in records if record.fmon_experiment})
+    if launched:
+        return (
+            f"fmon launched all jobs in the queue ({source}), as {listed(launched)}: adopt them with the "
+            "config that they were launched with"
+        )
+    return f"there is no job in the queue ({source}); to start from a task instead: fmon init TASK.yaml"
+
+
+def _newest_of_names(group: Group) -> tuple[list[QueuedJob], int]:
+    """Leave out earlier jobs of the same names with other variables, if most names are unique.
+
+    Otherwise the names do not tell the conditions apart. Returns the jobs, and how many were left out.
+    """
+    newest = {job.name: job for job in group.jobs}
+    cells = {(job.name, frozenset(job.envs.items())) for job in group.jobs}
+    if 2 * len(newest) <= len(cells):
+        return group.jobs, 0
+    kept = [job for job in group.jobs if job.envs == newest[job.name].envs]
+    return kept, len(group.jobs) - len(kept)
+
+
+def _grid(group: Group, jobs: list[QueuedJob]) -> Grid:
+    """Find the grid of a group; jobs that are not named like the others are beside it."""
+    if not group.has_variables:
+        return _with_a_factor(find_grid(rows_of_names(jobs), is_level=_is_level))
+    rows = [Row(job=job, values={**job.envs, **job.resources}) for job in jobs]
+    grid = _named(_with_a_factor(find_grid(rows, is_level=_is_level)))
+    odd = odd_rows(grid)
+    if odd:
+        smaller = without(grid, odd, is_level=_is_level)
+        # A retry under another name fills a cell of the grid; a baseline has a level of its own.
+        if smaller.factors and smaller.cell_count < grid.cell_count:
+            return smaller
+    return grid
+
+
+def _named(grid: Grid) -> Grid:
+    """Make variables that the factors decide factors themselves if the job names need them."""
+    if template_of(grid) is not None:
+        return grid
+    for variable in grid.derived:
+        levels = list(dict.fromkeys(row.values[variable] for row in grid.rows if row.values.get(variable)))
+        if not levels or not all(row.values.get(variable) for row in grid.rows):
+            continue
+        wider = Grid(
+            factors={**grid.factors, variable: levels},
+            rows=grid.rows,
+            beside=grid.beside,
+            derived={name: by for name, by in grid.derived.items() if name != variable},
+            loose=grid.loose,
+        )
+        if all(map(_is_level, levels)) and template_of(wider) is not None:
+            return wider
+    return grid
+
+
+def _with_a_factor(grid: Grid) -> Grid:
+    """Make a variable a factor of one level if nothing varies: a config needs one."""
+    if grid.factors or not grid.rows:
+        return grid
+    row = grid.rows[-1]
+    able = [name for name, value in row.values.items() if _is_level(value)]
+    named = [name for name in able if row.values[name] in row.job.name]
+    if not able:
+        return grid
+    name = min(named, key=lambda each: row.job.name.index(row.values[each])) if named else able[0]
+    return Grid(factors={name: [row.values[name]]}, rows=[row], beside=grid.beside)
+
+
+def _is_level(value: str) -> bool:
+    return bool(value) and value == value.strip() and value.isprintable()
+
+
+def _near(grid: Grid, ask: Callable[[str], bool] | None) -> tuple[Grid, list[QueuedJob]]:
+    """Leave out jobs beside the grid that were submitted at another time, or that a person does not want."""
+    times = [row.job.submitted_at for row in grid.rows if row.job.submitted_at is not None]
+    beside: list[Row] = []
+    left_out: list[QueuedJob] = []
+    for row in grid.beside:
+        at = row.job.submitted_at
+        is_near = not times or at is None or min(times) - NEAR <= at <= max(times) + NEAR
+        question = f"{row.job.name} is not in the grid. Is it a baseline of the experiment?"
+        if is_near and (ask is None or ask(question)):
+            beside.append(row)
+        else:
+            left_out.append(row.job)
+    kept = Grid(factors=grid.factors, rows=grid.rows, beside=beside, derived=grid.derived, loose=grid.loose)
+    return kept, left_out
+
+
+def _experiment_name(group: Group, design: Design) -> str:
+    """Name the experiment like its variable says, else like the names begin, else like the task."""
+    begin = design.template.parts[0][0] if design.template else ""
+    task = next((job.task_file for job in group.jobs if job.task_file), "")
+    for text in (group.name or "", begin, PurePosixPath(task).stem):
+        name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:100]
+        if re.search("[a-z]", name):
+            return name
+    return "experiment"
+
+
+def _notes(group: Group, grid: Grid, design: Design) -> dict[str, str]:
+    """Return the comments beside the keys."""
+    notes = {"skypilot_yaml": "fmon adopt does not read it, fmon relaunch does"}
+    missing = grid.cell_count - len(grid.rows)
+    if not group.has_variables:
+        notes["factors"] = "parts of the job names: no variables are recorded; see envs in docs/config.md"
+    elif missing:
+        notes["factors"] = (
+            f"{missing} of {counted(grid.cell_count, 'cell')} have no job; see exclude in docs/config.md"
+        )
+    if design.baselines:
+        notes["baselines"] = "not in the grid; delete what is no part of the experiment"
+    return notes
+
+
+def _tail(
+    group: Group, grid: Grid, left_out: Sequence[QueuedJob], earlier: int, others: Sequence[Group]
+) -> Iterator[str]:
+    """Yield what is not in the config, and why."""
+    if template_of(grid) is None:
+        yield "The job names do not follow from the levels: fmon adopt goes by the variables."
+    if grid.loose:
+        yield f"Not in the config, since no factor decides it: {listed(grid.loose, 10)}"
+    withheld = sorted({name for job in group.jobs for name in job.withheld})
+    if withheld:
+        yield f"Set by the environment or --env-file, or secret: {listed(withheld, 10)}"
+    if earlier:
+        yield f"Left out: {counted(earlier, 'earlier job')} of the same names with other variables"
+    if left_out:
+        yield f"Left out: {listed(job.name for job in left_out)}"
+    for other in [each for each in others if len(each.jobs) > 1][:5]:
+        yield f"Also in the queue: {other.description()}; fmon init --job {other.jobs[-1].job_id}"
+    strangers = [each.jobs[0].name for each in others if len(each.jobs) == 1]
+    if strangers:
+        yield f"Other jobs in the queue: {listed(strangers)}"

@@ -1,0 +1,363 @@
+"""A config proposed for the jobs in the queue is adopted as it is, with all and only the right jobs."""
+
+from itertools import product
+
+import pytest
+import yaml
+
+from fmon.config import load_experiment
+from fmon.errors import ConfigError, QueueError
+from fmon.init.propose import propose_config
+from fmon.launch.adopt import adopt
+from tests.support.queues import START, FakeQueue, ended, job
+from tests.support.recorded import TRAIN, recorded, study_jobs
+
+
+@pytest.fixture(autouse=True)
+def me(monkeypatch):
+    """Who runs fmon."""
+    monkeypatch.setenv("SKYPILOT_USER_ID", "aaaa1111")
+
+
+def grid(first_id=1, *, folds=2, models=("unet", "sam"), name="{m}-{loss}-f{f}", more=None, **fields):
+    """Make the jobs of a grid of models, two losses and folds."""
+    cells = product(models, ["dice", "ce"], range(folds))
+    return [
+        recorded(
+            number,
+            name.format(m=model, loss=loss, f=fold),
+            {"MODEL": model, "LOSS": loss, "FOLD": str(fold), "EPOCHS": "5", **(more or {})},
+            **fields,
+        )
+        for number, (model, loss, fold) in enumerate(cells, start=first_id)
+    ]
+
+
+class Proposed:
+    """A proposed config, adopted from the same queue in an empty folder."""
+
+    def __init__(self, folder, jobs, **options):
+        self.queue = FakeQueue(jobs)
+        self.text = propose_config(self.queue, **options).text
+        self.config = yaml.safe_load(self.text)
+        self.path = folder / "experiment.yaml"
+        self.path.write_text(self.text)
+        self.folder = folder
+
+    def adopt(self):
+        return adopt(self.path, self.queue, self.folder / "data", now=START, catalog=lambda names: {})
+
+    def experiment(self):
+        return load_experiment(self.path, needs_task=False)
+
+
+@pytest.fixture
+def propose(tmp_path):
+    return lambda jobs, **options: Proposed(tmp_path, jobs, **options)
+
+
+def envs_of(record):
+    return yaml.safe_load(record["user_yaml"])["envs"]
+
+
+STRANGERS = [
+    job(901, "jupyter", minutes=3),
+    recorded(902, "nightly-etl", {"DAY": "3"}, task={"run": "python etl.py"}, minutes=4),
+]
+BASELINE = recorded(
+    500,
+    "plain-zeroshot",
+    {"MODEL": "plain", "LOSS": "none", "FOLD": "0", "EPOCHS": "0", "EXPERIMENT_NAME": "first"},
+    minutes=9,
+)
+
+
+class TestTwoExperimentsStrangersAndABaseline:
+    """34 jobs of the same task: 24 and a baseline of one experiment, 8 and a baseline of another."""
+
+    first = (*grid(1, folds=6, more={"EXPERIMENT_NAME": "first"}), BASELINE)
+    second = (
+        *grid(600, more={"EXPERIMENT_NAME": "second"}, minutes=90),
+        recorded(620, "tiny", {**envs_of(BASELINE), "EXPERIMENT_NAME": "second"}, minutes=95),
+    )
+    jobs = (*first, *second, *STRANGERS)
+
+    def test_the_newest_is_proposed_and_the_other_named(self, propose):
+        proposed = propose(self.jobs)
+        adopted = proposed.adopt()
+        assert proposed.config["experiment_name"] == "second"
+        assert set(adopted.attached.values()) == {each["job_id"] for each in self.second}
+        assert (adopted.missing, adopted.duplicates, adopted.by_variables) == ([], {}, {})
+        assert "# Also in the queue: 25 jobs such as unet-dice-f0 (experiment first); fmon init --job 24" in (
+            proposed.text
+        )
+        assert "# Other jobs in the queue: nightly-etl, jupyter" in proposed.text
+
+    def test_the_other_is_proposed_for_one_of_its_jobs(self, propose):
+        proposed = propose(self.jobs, job_id=24)
+        adopted = proposed.adopt()
+        assert proposed.config["experiment_name"] == "first"
+        assert set(adopted.attached.values()) == {each["job_id"] for each in self.first}
+        assert (adopted.missing, adopted.duplicates, adopted.by_variables) == ([], {}, {})
+
+    def test_a_person_is_asked_which(self, propose):
+        asked = []
+
+        def no_then_yes(question):
+            asked.append(question)
+            return len(asked) > 1
+
+        proposed = propose(self.jobs, ask=no_then_yes)
+        assert proposed.config["experiment_name"] == "first"
+        assert asked == [
+            "Propose a config for 9 jobs such as unet-dice-f0 (experiment second)?",
+            "Propose a config for 25 jobs such as unet-dice-f0 (experiment first)?",
+            "plain-zeroshot is not in the grid. Is it a baseline of the experiment?",
+        ]
+
+    def test_what_a_person_says_is_no_baseline_is_left_out(self, propose):
+        proposed = propose(self.first, ask=lambda question: "grid" not in question)
+        assert "baselines" not in proposed.config
+        assert "# Left out: plain-zeroshot" in proposed.text
+
+
+def test_the_printed_config(propose):
+    assert (
+        propose([*grid(more={"EXPERIMENT_NAME": "first"}), BASELINE, *STRANGERS]).text
+        == """\
+# Proposed by fmon init: the queue (sky) has jobs of 9 conditions.
+experiment_name: first
+skypilot_yaml: train.yaml  # fmon adopt does not read it, fmon relaunch does
+factors:
+  model: [unet, sam]
+  loss: [dice, ce]
+  fold: [0, 1]
+baselines:  # not in the grid; delete what is no part of the experiment
+  - model: plain
+    loss: none
+    fold: 0
+    envs: {EPOCHS: 0}
+    job_name: plain-zeroshot
+fixed:
+  EPOCHS: 5
+  EXPERIMENT_NAME: first
+job_name: '{model}-{loss}-f{fold}'
+# Other jobs in the queue: nightly-etl, jupyter
+"""
+    )
+
+
+@pytest.mark.parametrize("config", ["debug", "debug_factorial", "paper_full", "smoke_mini", "smoke_test"])
+def test_the_studys_configs_are_found_again_from_their_jobs(propose, config):
+    jobs = study_jobs(config)
+    proposed = propose(jobs)
+    adopted = proposed.adopt()
+    assert len(adopted.attached) == len(jobs) == adopted.condition_count
+    assert (adopted.strangers, adopted.by_variables, adopted.rejected) == ([], {}, [])
+    if config == "debug":
+        hybrid = proposed.config["overrides"]["model_family"]["sam3_hybrid"]
+        assert hybrid["resources"] == {"use_spot": False}
+        assert hybrid["envs"] == {"GRADIENT_CHECKPOINTING": True, "BATCH_SIZE": 1, "GRAD_ACCUM_STEPS": 4}
+
+
+@pytest.mark.parametrize("newest", ["debug", "debug_factorial"])
+def test_of_two_launches_with_the_same_names_the_newest_is_proposed(propose, newest):
+    older = {"debug": "debug_factorial", "debug_factorial": "debug"}[newest]
+    proposed = propose([*study_jobs(older, status="SUCCEEDED"), *study_jobs(newest, first_id=101)])
+    adopted = proposed.adopt()
+    assert len(adopted.rejected) == 17
+    assert all(job_id > 100 for job_id in adopted.attached.values())
+    assert "# Left out: 17 earlier jobs of the same names with other variables" in proposed.text
+
+
+def test_levels_have_the_types_that_yaml_gives_them(propose):
+    levels = {"RATE": ["0.1", "0.01"], "DEEP": ["true", "false"], "CODE": ["01", "2"], "STEPS": ["10", "9"]}
+    jobs = [
+        recorded(number, "-".join(cell), dict(zip(levels, cell, strict=True)))
+        for number, cell in enumerate(product(*levels.values()))
+    ]
+    proposed = propose(jobs)
+    assert proposed.config["factors"] == {
+        "rate": [0.01, 0.1],
+        "deep": [True, False],
+        "code": ["01", "2"],
+        "steps": [9, 10],
+    }
+    assert len(proposed.adopt().attached) == 16
+
+
+class TestVariablesThatAreNoFactors:
+    """A run id, what a level decides, secrets, values from outside."""
+
+    def test_one_that_differs_in_every_job_is_left_out(self, propose):
+        jobs = [
+            recorded(each["job_id"], each["job_name"], {**envs_of(each), "RUN_ID": f"r{each['job_id']}"})
+            for each in grid()
+        ]
+        proposed = propose(jobs)
+        assert list(proposed.config["factors"]) == ["model", "loss", "fold"]
+        assert "# Not in the config, since no factor decides it: RUN_ID" in proposed.text
+
+    def test_one_that_a_level_decides_is_an_override(self, propose):
+        jobs = [
+            recorded(
+                each["job_id"], each["job_name"], {**envs, "BATCH": "1" if envs["MODEL"] == "sam" else "2"}
+            )
+            for each in grid(folds=3, models=("unet", "net", "sam"))
+            if (envs := envs_of(each))
+        ]
+        config = propose(jobs).config
+        assert config["fixed"]["BATCH"] == 2
+        assert config["overrides"] == {"model": {"sam": {"envs": {"BATCH": 1}}}}
+
+    def test_secrets_are_neither_printed_nor_levels(self, propose):
+        jobs = [
+            recorded(
+                each["job_id"],
+                each["job_name"],
+                {
+                    **envs_of(each),
+                    "HF_TOKEN": f"hunter{each['job_id']}",
+                    "URI": "${URI}",
+                    "LOGIN": "https://ada:hunter2@host/",
+                },
+            )
+            for each in grid()
+        ]
+        proposed = propose(jobs)
+        assert "hunter" not in proposed.text
+        assert "# Set by the environment or --env-file, or secret: HF_TOKEN, LOGIN, URI" in proposed.text
+        assert len(proposed.adopt().attached) == 8
+
+    def test_names_of_variables_that_are_not_in_upper_case_are_kept(self, propose):
+        jobs = [recorded(n, f"x-{rate}", {"lr": rate, "STATUS": "a"}) for n, rate in enumerate(["1", "2"])]
+        proposed = propose(jobs)
+        assert proposed.config["envs"] == {"lr": "lr"}
+        assert len(proposed.adopt().attached) == 2
+
+    def test_a_reserved_name_is_no_factor(self, propose):
+        jobs = [recorded(n, f"x-{each}", {"STATUS": each}) for n, each in enumerate(["on", "off"])]
+        proposed = propose(jobs)
+        assert proposed.config["envs"] == {"factor_status": "STATUS"}
+        assert proposed.config["factors"] == {"factor_status": ["on", "off"]}
+        assert len(proposed.adopt().attached) == 2
+
+
+class TestIncompleteGrids:
+    """A cell without a job stays in the grid; a level with one job beside many is a baseline."""
+
+    def test_missing_cells_are_counted(self, propose):
+        proposed = propose(grid(folds=3)[:-2])
+        assert "factors:  # 2 of 12 cells have no job; see exclude in docs/config.md" in proposed.text
+        assert proposed.adopt().missing == ["sam-ce-1", "sam-ce-2"]
+
+    def test_a_level_that_has_just_begun_is_a_level(self, propose):
+        jobs = grid(folds=3, models=("a", "b", "c"))[:-3]
+        assert propose(jobs).config["factors"]["model"] == ["a", "b", "c"]
+
+    def test_a_job_beside_the_grid_at_another_time_is_left_out(self, propose):
+        smoke = recorded(99, "smoke", {"MODEL": "tiny", "LOSS": "x", "FOLD": "9"}, minutes=-600)
+        proposed = propose([smoke, *grid(folds=6)])
+        assert "baselines" not in proposed.config
+        assert "# Left out: smoke" in proposed.text
+
+    def test_a_single_job_is_a_grid_of_one_cell(self, propose):
+        proposed = propose(grid()[:1])
+        assert proposed.config["factors"] == {"model": ["unet"]}
+        assert proposed.config["fixed"] == {"LOSS": "dice", "FOLD": 0, "EPOCHS": 5}
+        assert len(proposed.adopt().attached) == 1
+
+
+class TestNames:
+    """How jobs are named, and what to do if that does not tell."""
+
+    def test_a_retry_is_no_condition_of_its_own(self, propose):
+        jobs = grid()
+        retry = {**jobs[0], "job_id": 50, "submitted_at": START.timestamp() + 9000}
+        proposed = propose([ended(jobs[0], "FAILED"), *jobs[1:], retry])
+        adopted = proposed.adopt()
+        assert (len(adopted.attached), adopted.superseded) == (8, [1])
+        assert adopted.attached["unet-dice-0"] == 50
+
+    def test_one_name_for_all_jobs(self, propose):
+        proposed = propose(grid(name="train"))
+        assert "job_name" not in proposed.config
+        assert "# The job names do not follow from the levels: fmon adopt goes by the variables." in (
+            proposed.text
+        )
+        assert len(proposed.adopt().attached) == 8
+
+    def test_names_that_do_not_have_every_factor(self, propose):
+        assert len(propose(grid(name="{m}-f{f}")).adopt().attached) == 8
+
+    def test_names_with_braces(self, propose):
+        assert len(propose(grid(name="{{x}}-{m}-{loss}-{f}")).adopt().attached) == 8
+
+    def test_a_script_that_sets_variables_unseen_leaves_only_names(self, propose):
+        jobs = [
+            {**each, "user_yaml": grid()[0]["user_yaml"], "entrypoint": "python sweep.py"} for each in grid()
+        ]
+        proposed = propose(jobs)
+        assert proposed.config["factors"] == {"a": ["unet", "sam"], "b": ["dice", "ce"], "c": [0, 1]}
+        assert "fixed" not in proposed.config
+        assert len(proposed.adopt().attached) == 8
+
+    def test_a_queue_without_yamls(self, propose):
+        jobs = [job(each["job_id"], each["job_name"], minutes=each["job_id"]) for each in study_jobs("debug")]
+        proposed = propose([*jobs, job(900, "jupyter"), job(901, "my-notebook-dev-x")])
+        assert proposed.config["factors"] == {
+            "a": ["dynunet", "mambavesselnet", "sam3_topolora", "sam3_hybrid"],
+            "b": ["cbdice_cldice", "dice_ce", "dice_ce_cldice", "bce_dice_05cldice"],
+            "calib": [True, False],
+        }
+        assert proposed.config["job_name"] == "{a}-{b}-calib{calib}-f0"
+        adopted = proposed.adopt()
+        assert len(adopted.attached) == 34
+        assert adopted.strangers == ["jupyter", "my-notebook-dev-x"]
+
+    def test_names_go_where_variables_can_not_be_read(self):
+        queue = FakeQueue(grid())
+        queue.specs_error = QueueError("too busy", error_type="Timeout")
+        text = propose_config(queue).text
+        assert "# The variables of the jobs could not be read (too busy)." in text
+        assert "no variables are recorded" in text
+
+
+class TestWhichJobs:
+    """Jobs of the user, not of fmon, as the options say."""
+
+    def test_jobs_of_others_are_no_part(self, propose):
+        ours = grid(user_hash="aaaa1111")
+        theirs = grid(100, models=("x", "y"), user_hash="bbbb2222")
+        assert propose([*ours, *theirs]).config["factors"]["model"] == ["unet", "sam"]
+
+    def test_by_name_and_time(self, propose):
+        jobs = [*grid(name="old-{m}-{loss}-{f}"), *grid(100, name="new-{m}-{loss}-{f}", folds=1, minutes=99)]
+        assert len(propose(jobs, pattern="old-*").adopt().attached) == 8
+        later = START.replace(hour=6)
+        assert len(propose(jobs, since=later).experiment().conditions) == 4
+        with pytest.raises(ConfigError, match=r"matches --name and --since; it has old-unet-dice-0"):
+            propose(jobs, pattern="x*")
+
+    def test_jobs_that_fmon_launched_have_a_config(self, propose):
+        tags = {"fmon": {"experiment": "e-1", "condition": "c", "cycle": 0}}
+        with pytest.raises(ConfigError, match=r"fmon launched all jobs in the queue \(sky\), as e-1"):
+            propose([job(1, "c", metadata=tags)])
+
+    def test_an_empty_queue_and_an_unknown_job(self, propose):
+        with pytest.raises(ConfigError, match=r"no job in the queue \(sky\).*fmon init TASK.yaml"):
+            propose([])
+        with pytest.raises(ConfigError, match="job 77 is not in the queue"):
+            propose(grid(), job_id=77)
+
+    def test_a_task_that_differs_in_each_job_does_not_part_them(self, propose):
+        jobs = [
+            recorded(each["job_id"], each["job_name"], {}, task={**TRAIN, "run": f"train {each['job_name']}"})
+            for each in grid()
+        ]
+        assert len(propose(jobs).adopt().attached) == 8
+
+
+def test_a_level_with_control_characters_does_not_reach_the_terminal(propose):
+    jobs = [recorded(n, f"x{n}", {"A": f"a\x1b[31m{n}", "B": str(n)}) for n in range(3)]
+    assert "\x1b" not in propose([*jobs, job(9, "s\x1b[31m\nexclude: []")]).text
