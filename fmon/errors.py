@@ -3,6 +3,7 @@
 A message says what happened, to which ids, and what to do next; ``entry.main`` prints it.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 
@@ -84,15 +85,20 @@ class RuleError(FmonError):
         1 to 5.
     message
         Why it is forbidden, for which ids, and what to do next.
+    details
+        More sentences, for lines of their own.
 
     Attributes
     ----------
+    details
+        As given.
     report
         Details for the person who decides, if one sentence is not enough (F4); otherwise None.
     """
 
-    def __init__(self, rule: Literal[1, 2, 3, 4, 5], message: str) -> None:
+    def __init__(self, rule: Literal[1, 2, 3, 4, 5], message: str, *, details: Sequence[str] = ()) -> None:
         super().__init__(f"F{rule}: {message}")
         self.rule = rule
+        self.details = tuple(details)
         self.report: object = None
         self.exit_code = 20 + rule

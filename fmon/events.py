@@ -62,6 +62,14 @@ class AttachEvent(BaseEvent, tag="attach", frozen=True):
     source: Source
 
 
+class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A command of the config that has ended."""
+
+    command: Annotated[str, Meta(description="the command, secrets redacted")]
+    exit_status: Annotated[int, Meta(description="its exit status")]
+    duration_s: Annotated[float, Meta(description="how long it ran [s]")]
+
+
 class LaunchEvent(BaseEvent, tag="launch", frozen=True):
     """``fmon launch`` passed all checks and is about to launch."""
 
@@ -78,6 +86,9 @@ class LaunchEvent(BaseEvent, tag="launch", frozen=True):
     is_over_budget_confirmed: Annotated[
         bool, Meta(description="a person confirmed an estimate that exceeds the budget")
     ]
+    preflight: Annotated[
+        list[CommandResult], Meta(description="the config's preflight commands, which all succeeded")
+    ] = []
 
 
 class LaunchIntentEvent(ActionEvent, tag="launch_intent", frozen=True):
@@ -187,6 +198,15 @@ class FixEvent(BaseEvent, tag="fix", frozen=True):
     by: Person
 
 
+class NoFixEvent(BaseEvent, tag="no_fix", frozen=True):
+    """A person recorded with ``fmon fix record --no-fix`` that nothing is changed for a root cause."""
+
+    cycle: Cycle
+    root_cause_id: RootCauseId
+    reason: Annotated[str, Meta(description="why it is relaunched without a fix")]
+    by: Person
+
+
 class FixCommandBeginEvent(BaseEvent, tag="fix_command_begin", frozen=True):
     """``fmon fix run`` is about to run a command of the config."""
 
@@ -205,7 +225,7 @@ class FixCommandEndEvent(BaseEvent, tag="fix_command_end", frozen=True):
 class VerifiedLink(msgspec.Struct, frozen=True, kw_only=True):
     """A link of the chain from the diagnosis to the image (rule F3)."""
 
-    link: Annotated[str, Meta(description="commit, tree, tests, digest or yaml")]
+    link: Annotated[str, Meta(description="record, commit, tree, tests, digest or yaml")]
     result: Annotated[str, Meta(description="ok, broken or skipped")]
     evidence: Annotated[str, Meta(description="what was measured")]
 
@@ -218,7 +238,7 @@ class FixVerifiedEvent(ActionEvent, tag="fix_verified", frozen=True):
     links: Annotated[list[VerifiedLink], Meta(description="the links")]
     image: Image
     digest: Digest
-    commits: Annotated[list[str], Meta(description="commits since the diagnosis, newest first")]
+    commits: Annotated[list[str], Meta(description="commits of the fix since the diagnosis, newest first")]
 
 
 class CycleAuthorizedEvent(ActionEvent, tag="cycle_authorized", frozen=True):
@@ -279,6 +299,7 @@ KnownEvent = (
     | LostJobClosedEvent
     | DiagnosisEvent
     | FixEvent
+    | NoFixEvent
     | FixCommandBeginEvent
     | FixCommandEndEvent
     | FixVerifiedEvent

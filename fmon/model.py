@@ -53,7 +53,8 @@ def envs_of(experiment: "Experiment | Manifest", condition: "Condition | Entry")
         experiment.env_names.get(name, name.upper()): level_text(level)
         for name, level in condition.factors.items()
     }
-    return {**experiment.fixed, **factors, **condition.envs}
+    every = {**experiment.fixed, **factors, **condition.envs}
+    return {name: value for name, value in every.items() if value is not None}
 
 
 class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,9 +71,32 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     budget_usd: float | None = None
     max_hourly_usd: float | None = None
     accelerators: list[str] | None = None
+    clouds: list[str] | None = None
+    regions: list[str] | None = None
     pending_minutes: float = 30.0
     starting_minutes: float = 10.0
     overrun_factor: float = 3.0
+
+
+MAX_PARALLEL = 16
+"""Most launches that may be sent and not answered at a time: SkyPilot's client gets one thread for each."""
+
+
+class LaunchLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How jobs are submitted (``launch`` in the config)."""
+
+    parallel: int = 8
+    """Maximum number of launches sent and not answered."""
+    per_minute: float = 60.0
+    """Maximum number of launches per minute."""
+    retries: int = 5
+    """How often a launch is sent again in one run, and how many refusals in a row end the run."""
+    backoff_s: float = 10.0
+    """Pause after the first refusal of an overloaded server [s]; it doubles with each in a row."""
+    retry_interval_s: float = 300.0
+    """Time between two attempts to submit what is queued, while fmon watches [s]."""
+    give_up_after_s: float = 168 * 3600.0
+    """How long ``fmon launch --watch`` and ``fmon run`` go on submitting what is queued [s]."""
 
 
 class Pattern(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,6 +118,8 @@ class Verify(msgspec.Struct, frozen=True, kw_only=True):
     tests: str | None = None
     build: str | None = None
     push: str | None = None
+    max_commits: int = 1
+    """Maximum number of commits of a fix: one batch, one commit."""
 
 
 EXPERIMENT_TAG, CONDITION_TAG, CYCLE_TAG = "fmon.experiment", "fmon.condition", "fmon.cycle"
@@ -125,8 +151,11 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     expected_minutes: float | None = None
     resources: dict[str, Any] = {}
     """Resources that differ from the task YAML's (``overrides`` in the config); shared, never changed."""
-    envs: dict[str, str] = {}
-    """Its own environment variables, in addition to ``fixed`` and its factors; shared, never changed."""
+    envs: dict[str, str | None] = {}
+    """Its own environment variables, in addition to ``fixed`` and its factors; shared, never changed.
+
+    None = not set, although ``fixed`` sets it.
+    """
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,12 +174,31 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """The environment variable that carries a factor, by factor."""
     fixed: dict[str, str] = {}
     """Environment variables of every job."""
+    defaults: dict[str, str] = {}
+    """What the config leaves out and the study's launcher sets by default, by key."""
+    task: str | None = None
+    """Absolute path given with ``--task``; None = the config names it."""
+    base_file: str | None = None
+    """Path of the file that the config stands on (``base``)."""
+    study_keys: dict[str, Any] = {}
+    """Keys of a config in the study's form that fmon has no use for, with their values."""
+    undeclared: list[str] = []
+    """Variables that the program reads although the task does not declare them."""
+    region_config: str | None = None
+    """Name of a file of regions."""
+    region_file: str | None = None
+    """Its path; None = it does not exist."""
     docker_image: str | None = None
     patterns: list[Pattern] = []
+    preflight: list[str] = []
+    """Commands that must succeed before the first job is launched."""
+    parallel_jobs: int | None = None
+    """Jobs that run at the same time, for the wall-clock estimate (``expect.parallel``)."""
     verify: Verify = Verify()
     kill_switch: Literal["alert", "act"] = "alert"
     max_failed_ratio: Ratio | None = None
     mlflow: Tracking | None = None
+    launch: LaunchLimits = LaunchLimits()
     max_conditions: int = MAX_CONDITIONS
     """The limit with which the config was read."""
 
@@ -177,7 +225,7 @@ class Entry(msgspec.Struct, kw_only=True):
     factors: dict[str, Level]
     job_name: str
     expected_minutes: float | None = None
-    envs: dict[str, str] = {}
+    envs: dict[str, str | None] = {}
     """As in ``Condition``."""
     job_id: JobId | None = None
     relaunch_batch: Count = 0
@@ -204,6 +252,14 @@ class Manifest(msgspec.Struct, kw_only=True):
     factors: dict[str, list[Level]]
     inner_factors: dict[str, list[Level]] = msgspec.field(default_factory=dict)
     skypilot_yaml: str
+    task: str | None = None
+    """Absolute path given with ``--task``; None = the config names it."""
+    study_keys: dict[str, Any] = msgspec.field(default_factory=dict)
+    """As in ``Experiment``."""
+    env_file: str | None = None
+    """Absolute path of ``--env-file``, read anew for each launch."""
+    env_file_names: list[str] = msgspec.field(default_factory=list)
+    """Names of its variables; their values are never stored."""
     docker_image: str | None = None
     docker_digest: str | None = None
     env_names: dict[str, str] = msgspec.field(default_factory=dict)
@@ -222,6 +278,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     """Jobs submitted before this never belong to the experiment (``adopt --since``)."""
     max_conditions: Count = MAX_CONDITIONS
     """The limit with which its config was accepted (``--max-conditions``)."""
+    submit_until: Time | None = None
+    """Until when conditions without a job are queued, so that the experiment is not over; None = none is."""
     max_relaunch_cycles: Count = 2
     current_cycle: Count = 0
     expected_job_count: Count

@@ -172,6 +172,20 @@ FINDING = (
 )
 """One row per failed job task, written by ``fmon.monitor.classify`` from stored logs and snapshots."""
 
+VARIABLE_CHECK = (
+    _EXPERIMENT,
+    Column("job_id", "bigint", "id", "a job whose variables were compared with those of its condition"),
+    Column(
+        "wrong_names",
+        "varchar[]",
+        "name",
+        "variables that it has other values of, or lacks; null = SkyPilot's record does not say",
+    ),
+    Column("poll_id", "bigint", "id", "the newest poll at that time"),
+    Column("submitted_at", "timestamptz", "UTC", "when the job was submitted; null = unknown"),
+)
+"""One row per job, written by ``fmon.monitor.check_variables``; it has no value of a variable."""
+
 _POSITION = Column("event_position", "bigint", "count", "its position in events.jsonl, from 1")
 
 FIRING = (
@@ -208,9 +222,10 @@ DIAGNOSIS = (
 
 FIX_RECORD = (
     _EXPERIMENT,
-    Column("root_cause_id", "varchar", "id", "the root cause that something was done about"),
-    Column("what", "varchar", "text", "what was done, redacted"),
-    Column("person", "varchar", "name", "who did it"),
+    Column("root_cause_id", "varchar", "id", "the root cause"),
+    Column("what", "varchar", "text", "what was done, or why nothing was; redacted"),
+    Column("person", "varchar", "name", "who recorded it"),
+    Column("is_without_fix", "boolean", "bool", "nothing was changed; what is the reason"),
     Column("cycle", "bigint", "count", "cycle of the experiment at that time, whose failures were fixed"),
     _POSITION,
     Column("fixed_at", "timestamptz", "UTC", "when it was recorded"),
@@ -314,6 +329,7 @@ SOURCES = {
     "heartbeat": HEARTBEAT,
     "snapshot": SNAPSHOT,
     "finding": FINDING,
+    "variable_check": VARIABLE_CHECK,
     "firing": FIRING,
     "diagnosis": DIAGNOSIS,
     "fix_record": FIX_RECORD,

@@ -66,6 +66,7 @@ class Study(StoredExperiment):
         return load_experiment(
             self.config,
             text=self.config_text,
+            task=Path(self.manifest.task) if self.manifest.task else None,
             # Manifests written before the limit was recorded have the default, and may have more conditions.
             max_conditions=max(self.manifest.max_conditions, len(self.manifest.jobs)),
             needs_task=False,

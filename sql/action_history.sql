@@ -82,7 +82,7 @@ together as (
     select
         fix_record.experiment_id,
         fix_record.cycle,
-        'fix' as kind,
+        if(fix_record.is_without_fix, 'no_fix', 'fix') as kind,
         fix_record.person,
         fix_record.root_cause_id || ': ' || fix_record.what as what,
         fix_record.event_position,
@@ -179,7 +179,7 @@ comment on view action_history is
 comment on column action_history.experiment_id is 'the experiment [id]';
 comment on column action_history.event_number is 'chronological order, from 1 [count]';
 comment on column action_history.kind is
-'launch, kill_switch, diagnosis, fix, check, failed_check, authorization, cancel or lost [name]';
+'launch, kill_switch, diagnosis, fix, no_fix, check, failed_check, authorization, cancel or lost [name]';
 comment on column action_history.person is 'who did it; null = fmon, or not recorded [name]';
 comment on column action_history.what is 'description of the action [text]';
 comment on column action_history.cycle is 'the cycle that it concerns; null = unknown [count]';

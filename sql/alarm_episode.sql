@@ -1,6 +1,8 @@
 -- Periods in which a job task is in one of the steps that a kind of alarm watches, from the poll that first
 -- showed the step to the poll that showed another one. View alarm has the episodes that reached their
 -- threshold. When a job leaves the queue, all its episodes end except for the one of kind lost.
+-- Kind wrong_variables is different: it begins with the poll that compared a job with its condition, and
+-- lasts as long as the job is open or the newest attempt of the condition, whose result it would be.
 create or replace view alarm_episode as
 with kind as (
     select
@@ -97,6 +99,103 @@ lasting as (
             order by turn.poll_id
         )
     qualify turn.is_on
+),
+
+wrong as (
+    select
+        attempt.experiment_id,
+        attempt.condition_id,
+        attempt.job_id,
+        attempt.cycle,
+        variable_check.poll_id,
+        array_to_string(variable_check.wrong_names, ', ') as wrong_names,
+        heartbeat.polled_at as seen_at
+    from variable_check
+    inner join attempt
+        on
+            variable_check.experiment_id = attempt.experiment_id
+            and variable_check.job_id = attempt.job_id
+    inner join heartbeat
+        on
+            variable_check.experiment_id = heartbeat.experiment_id
+            and variable_check.poll_id = heartbeat.poll_id
+    where len(variable_check.wrong_names) > 0
+),
+
+-- The tasks of these jobs; an open one has not ended and is listed by the queue.
+wrong_task as (
+    select
+        wrong.experiment_id,
+        wrong.job_id,
+        job_observation.task_id,
+        any_value(job_observation.status) filter (where job_observation.is_newest) as status,
+        any_value(job_observation.state) filter (where job_observation.is_newest) as state,
+        bool_or(
+            job_observation.is_newest and job_observation.is_seen and not job_observation.is_terminal
+        ) as is_open,
+        min(job_observation.poll_id) filter (
+            where job_observation.is_terminal or not job_observation.is_seen
+        ) as ended_poll_id,
+        min(job_observation.submitted_at) as submitted_at
+    from wrong
+    inner join job_observation
+        on wrong.experiment_id = job_observation.experiment_id and wrong.job_id = job_observation.job_id
+    group by wrong.experiment_id, wrong.job_id, job_observation.task_id
+),
+
+wrong_job as (
+    select
+        wrong_task.experiment_id,
+        wrong_task.job_id,
+        min(wrong_task.task_id) as task_id,
+        any_value(wrong_task.status order by wrong_task.task_id) as status,
+        bool_or(wrong_task.is_open) as is_open,
+        case when not bool_or(wrong_task.is_open) then max(wrong_task.ended_poll_id) end as ended_poll_id,
+        bool_and(wrong_task.state = 'succeeded') as has_succeeded,
+        min(wrong_task.submitted_at) as submitted_at
+    from wrong_task
+    group by wrong_task.experiment_id, wrong_task.job_id
+),
+
+wrong_episode as (
+    select
+        wrong.experiment_id,
+        wrong.condition_id,
+        wrong.job_id,
+        wrong_job.task_id,
+        wrong.poll_id,
+        case
+            when wrong_job.ended_poll_id is not null and succeeding.newer_poll_id is not null
+                then greatest(wrong.poll_id, wrong_job.ended_poll_id, succeeding.newer_poll_id)
+        end as cleared_poll_id,
+        case when wrong_job.is_open then 'runs' else 'ran' end
+        || ' with other values of ' || wrong.wrong_names || ' than its condition' as wording,
+        case
+            when wrong_job.is_open
+                then
+                    '; cancel it and launch the condition again: fmon cancel ' || wrong.condition_id || ' -e '
+                    || wrong.experiment_id || ', then fmon relaunch -e ' || wrong.experiment_id
+                    || ' --include-cancelled'
+            when wrong_job.has_succeeded
+                then
+                    ', so its result is not that of the condition; submit ' || entry.job_name
+                    || ' again with the right values, then run fmon adopt ' || manifest.config_file
+            else
+                '; launch the condition again: fmon relaunch -e ' || wrong.experiment_id
+                || ' --include-cancelled'
+        end as advice,
+        wrong_job.status,
+        wrong.cycle,
+        least(wrong_job.submitted_at, wrong.seen_at) as started_at,
+        wrong.seen_at
+    from wrong
+    inner join wrong_job
+        on wrong.experiment_id = wrong_job.experiment_id and wrong.job_id = wrong_job.job_id
+    inner join entry
+        on wrong.experiment_id = entry.experiment_id and wrong.condition_id = entry.condition_id
+    inner join manifest on wrong.experiment_id = manifest.experiment_id
+    left join succeeding
+        on wrong.experiment_id = succeeding.experiment_id and wrong.job_id = succeeding.job_id
 )
 
 select
@@ -135,7 +234,25 @@ inner join experiment on lasting.experiment_id = experiment.experiment_id
 inner join entry
     on lasting.experiment_id = entry.experiment_id and lasting.condition_id = entry.condition_id
 left join succeeding
-    on lasting.experiment_id = succeeding.experiment_id and lasting.job_id = succeeding.job_id;
+    on lasting.experiment_id = succeeding.experiment_id and lasting.job_id = succeeding.job_id
+union all
+select
+    wrong_episode.experiment_id,
+    wrong_episode.condition_id,
+    wrong_episode.job_id,
+    wrong_episode.task_id,
+    wrong_episode.poll_id,
+    wrong_episode.cleared_poll_id,
+    'wrong_variables' as kind,
+    'critical' as severity,
+    wrong_episode.wording
+    || case when wrong_episode.cleared_poll_id is null then wrong_episode.advice else '' end as wording,
+    wrong_episode.status,
+    wrong_episode.cycle,
+    0 as threshold_s,
+    wrong_episode.started_at,
+    wrong_episode.seen_at
+from wrong_episode;
 
 comment on view alarm_episode is
 'A period in which the criterion of an alarm was met; grain: experiment_id, kind, job_id, task_id, poll_id';

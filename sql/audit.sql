@@ -6,6 +6,15 @@ with criterion as (
         known.criterion_number,
         known.criterion,
         known.rule,
+        -- What it is about.
+        case
+            when known.criterion_number = 1 then 'act'
+            when known.criterion_number in (2, 3) then 'failure'
+            when known.criterion_number in (4, 5, 6, 7) then 'relaunch'
+            when known.criterion_number = 8 then 'ended_job'
+            when known.criterion_number = 9 then 'job'
+            else 'condition'
+        end as subject,
         known.sentence
     from (
         values
@@ -82,6 +91,82 @@ checked as (
             and later_cycle.cycle - 1 = fix_check.cycle
             and later_cycle.started_at >= fix_check.checked_at
     group by later_cycle.experiment_id, later_cycle.cycle
+),
+
+-- What there was of it: about what never happened, nothing is confirmed.
+happened as (
+    select distinct
+        act.experiment_id,
+        'act' as subject
+    from act
+    union all
+    select distinct
+        failure.experiment_id,
+        'failure' as subject
+    from failure
+    union all
+    select distinct
+        later_cycle.experiment_id,
+        'relaunch' as subject
+    from later_cycle
+    union all
+    select distinct
+        job.experiment_id,
+        'ended_job' as subject
+    from job
+    where job.is_terminal
+    union all
+    select distinct
+        attempt_span.experiment_id,
+        'job' as subject
+    from attempt_span
+    union all
+    select
+        experiment.experiment_id,
+        'condition' as subject
+    from experiment
+),
+
+-- What was last recorded about each cause before the cycle after it started.
+last_record as (
+    select
+        later_cycle.experiment_id,
+        later_cycle.cycle,
+        fix_record.root_cause_id,
+        arg_max(
+            {
+                what: fix_record.what,
+                person: coalesce(fix_record.person, 'unknown'),
+                is_without_fix: fix_record.is_without_fix
+            },
+            row(fix_record.fixed_at, fix_record.event_position)
+        ) as newest
+    from later_cycle
+    inner join fix_record
+        on
+            later_cycle.experiment_id = fix_record.experiment_id
+            and later_cycle.cycle - 1 = fix_record.cycle
+            and later_cycle.started_at >= fix_record.fixed_at
+    group by later_cycle.experiment_id, later_cycle.cycle, fix_record.root_cause_id
+),
+
+unfixed as (
+    select
+        last_record.experiment_id,
+        string_agg(
+            format(
+                '; {} was relaunched in cycle {} without a fix: {} ({})',
+                last_record.root_cause_id,
+                last_record.cycle,
+                last_record.newest.what,
+                last_record.newest.person
+            ),
+            ''
+            order by last_record.cycle, last_record.root_cause_id
+        ) as words
+    from last_record
+    where last_record.newest.is_without_fix
+    group by last_record.experiment_id
 ),
 
 violation as (
@@ -293,22 +378,39 @@ select
     experiment.experiment_id,
     criterion.criterion,
     case
-        when counted.violation_count is null and criterion.criterion_number = 5 and bare_vm.person is not null
+        when counted.violation_count is not null
             then
-                criterion.sentence
-                || '; launched on a bare VM, allowed by '
-                || bare_vm.person
-                || ' at '
-                || strftime(bare_vm.allowed_at, '%Y-%m-%dT%H:%M:%SZ')
-                || ': no image to verify'
-        when counted.violation_count is null then criterion.sentence
+                array_to_string(counted.whats[:5], '; ')
+                || case
+                    when counted.violation_count > 5 then ' and ' || (counted.violation_count - 5) || ' more'
+                    else ''
+                end
+        when happened.subject is not null then criterion.sentence
+        when criterion.subject = 'act' then 'nothing was diagnosed, fixed or relaunched'
+        when criterion.subject = 'failure' then 'no attempt failed'
+        when criterion.subject = 'relaunch' then 'no relaunch happened'
+        when criterion.subject = 'ended_job' then 'no job has ended'
+        else 'no job was launched'
+    end
+    || case
+        when criterion.criterion_number <> 5 or happened.subject is null then ''
         else
-            array_to_string(counted.whats[:5], '; ')
-            || case
-                when counted.violation_count > 5 then ' and ' || (counted.violation_count - 5) || ' more'
-                else ''
+            case
+                when counted.violation_count is not null or bare_vm.person is null then ''
+                else
+                    '; launched on a bare VM, allowed by '
+                    || bare_vm.person
+                    || ' at '
+                    || strftime(bare_vm.allowed_at, '%Y-%m-%dT%H:%M:%SZ')
+                    || ': no image to verify'
             end
+            || coalesce(unfixed.words, '')
     end as evidence,
+    case
+        when counted.violation_count is not null then 'fail'
+        when happened.subject is null then 'did_not_happen'
+        else 'pass'
+    end as result,
     counted.violation_count is null as is_ok,
     cast(criterion.criterion_number as bigint) as criterion_number,
     cast(criterion.rule as bigint) as rule,
@@ -319,13 +421,19 @@ left join counted
     on
         experiment.experiment_id = counted.experiment_id
         and criterion.criterion_number = counted.criterion_number
+left join happened
+    on experiment.experiment_id = happened.experiment_id and criterion.subject = happened.subject
+left join unfixed on experiment.experiment_id = unfixed.experiment_id
 left join bare_vm on experiment.experiment_id = bare_vm.experiment_id;
 
 comment on view audit is
 'A rule or quality criterion, and whether it was followed; grain: experiment_id, criterion';
 comment on column audit.experiment_id is 'the experiment [id]';
 comment on column audit.criterion is 'F1 to F5, or one of five quality criteria [name]';
-comment on column audit.evidence is 'the violations, or a confirmation that there are none [text]';
+comment on column audit.evidence is
+'the violations, a confirmation that there are none, or what did not happen [text]';
+comment on column audit.result is
+'pass, fail or did_not_happen: there was nothing that the criterion is about [name]';
 comment on column audit.is_ok is 'there is no violation [bool]';
 comment on column audit.criterion_number is
 'order: by rule, the rule itself before its criteria [count]';

@@ -82,6 +82,7 @@ changing as (
         fix_record.experiment_id,
         fix_record.cycle
     from fix_record
+    where not fix_record.is_without_fix
 ),
 
 -- The same condition, unchanged: in parallel in the same cycle, or relaunched when nothing had to be fixed,

@@ -15,7 +15,12 @@ fixed as (
         fix_record.experiment_id,
         fix_record.root_cause_id,
         fix_record.cycle,
-        list(fix_record.what order by fix_record.fixed_at, fix_record.event_position) as fixes
+        list(fix_record.what order by fix_record.fixed_at, fix_record.event_position)
+        filter (where not fix_record.is_without_fix)
+            as fixes,
+        list(fix_record.what order by fix_record.fixed_at, fix_record.event_position)
+        filter (where fix_record.is_without_fix)
+            as no_fix_reasons
     from fix_record
     group by fix_record.experiment_id, fix_record.root_cause_id, fix_record.cycle
 )
@@ -28,6 +33,7 @@ select
     arg_min(failure.remedy, row(-failure.confidence, failure.failed_at, failure.job_id)) as remedy,
     arg_min(failure.root_cause, row(-failure.confidence, failure.failed_at, failure.job_id)) as root_cause,
     coalesce(any_value(fixed.fixes), []) as fixes,
+    coalesce(any_value(fixed.no_fix_reasons), []) as no_fix_reasons,
     failure.cycle,
     count(*) as attempt_count,
     count(distinct failure.condition_id) as condition_count,
@@ -58,6 +64,8 @@ comment on column cause_cycle.root_cause is
 'the cause in one sentence, from its most certain failure [text]';
 comment on column cause_cycle.fixes is
 'fixes recorded in this cycle, oldest first [text]';
+comment on column cause_cycle.no_fix_reasons is
+'reasons recorded in this cycle for a relaunch without a fix, oldest first [text]';
 comment on column cause_cycle.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
 comment on column cause_cycle.attempt_count is 'attempts of the cycle that failed with it [count]';
 comment on column cause_cycle.condition_count is 'their conditions [count]';

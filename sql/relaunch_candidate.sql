@@ -32,12 +32,19 @@ named as (
     where not diagnosis.is_preliminary
 ),
 
--- Fixes that a person recorded for a cause, after a diagnosis of that cycle or a later one listed the cause.
+-- What a person last recorded about a cause, after a diagnosis of that cycle or a later one listed the cause.
 fixed as (
     select
         failure.experiment_id,
         failure.job_id,
-        max(fix_record.fixed_at) as fixed_at
+        arg_max(
+            {
+                fix: fix_record.what,
+                fixed_by: coalesce(fix_record.person, 'unknown'),
+                is_without_fix: fix_record.is_without_fix
+            },
+            row(fix_record.fixed_at, fix_record.event_position)
+        ) as newest
     from failure
     inner join named
         on
@@ -108,7 +115,10 @@ select
         when ended.reason = 'lost' then 'lost'
         else 'cancelled'
     end as remedy,
+    fixed.newest.fix,
+    fixed.newest.fixed_by,
     entry_env.envs,
+    coalesce(fixed.newest.is_without_fix, false) as is_without_fix,
     ended.reason = 'cancelled' as requires_request,
     left_over.cycle is not null as is_in_progress,
     ended.manifest_position,
@@ -131,7 +141,7 @@ left join left_over
     on ended.experiment_id = left_over.experiment_id and ended.condition_id = left_over.condition_id
 where
     ended.reason is not null
-    and (failure.remedy is distinct from 'unrecoverable' or fixed.fixed_at is not null);
+    and (failure.remedy is distinct from 'unrecoverable' or fixed.newest is not null);
 
 comment on view relaunch_candidate is 'A condition to run again; grain: experiment_id, condition_id';
 comment on column relaunch_candidate.experiment_id is 'the experiment [id]';
@@ -145,8 +155,13 @@ comment on column relaunch_candidate.root_cause_id is
 comment on column relaunch_candidate.category is 'root cause category; null = it did not fail [name]';
 comment on column relaunch_candidate.remedy is
 'auto, config, code, none, unrecoverable (only once its fix is recorded), cancelled or lost [name]';
+comment on column relaunch_candidate.fix is
+'what a person last recorded about its cause since a diagnosis listed it; null = nothing [text]';
+comment on column relaunch_candidate.fixed_by is 'who recorded it [name]';
 comment on column relaunch_candidate.envs is
 'environment variables of the condition''s job: name -> value [text]';
+comment on column relaunch_candidate.is_without_fix is
+'nothing was changed for its cause; fix is the reason [bool]';
 comment on column relaunch_candidate.requires_request is
 'run again only with fmon relaunch --include-cancelled, because a person cancelled it [bool]';
 comment on column relaunch_candidate.is_in_progress is

@@ -43,6 +43,7 @@ def test_what_the_commands_write_is_what_the_schema_says(tmp_path):
         "launch_intent",
         "launch_result",
         "diagnosis",
+        "fix",
         "fix_verified",
         "relaunch",
     }

@@ -44,6 +44,19 @@ def test_a_quiet_poll_loads_pyarrow_and_nothing_else_heavy(tmp_path):
     assert loaded - {"numpy"} == {"pyarrow"}
 
 
+@pytest.mark.slow
+def test_only_the_poll_that_compares_variables_loads_yaml(tmp_path):
+    queue = tmp_path / "queue.json"
+    recorded = {"user_yaml": "envs: {MODEL: x}", "entrypoint": "sky jobs launch t.yaml"}
+    queue.write_text(json.dumps([job(1, "sam3-dice_ce", **recorded)]))
+    where = ["--queue", f"file:{queue}", "--data", str(tmp_path / "data")]
+    adopt = [sys.executable, "-m", "fmon", "adopt", str(write_config(tmp_path)), *where]
+    subprocess.run(adopt, check=True, capture_output=True)
+    call = "from fmon.cli.entry import main; main()"
+    assert loaded_by(call, "poll", *where) - {"numpy"} == {"pyarrow", "yaml"}
+    assert loaded_by(call, "poll", *where) - {"numpy"} == {"pyarrow"}
+
+
 @pytest.mark.parametrize("name", ["connect", "__version__"])
 def test_the_public_names_are_there(name):
     import fmon

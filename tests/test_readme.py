@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from fmon.config import load_experiment
+from fmon.config.task import read_task
+from fmon.launch.environment import Environment
+from fmon.launch.variables import variable_checks
 from tests.support import ROOT
 from tests.support.readme import README, blocks, run, session
 
@@ -39,11 +42,15 @@ def test_the_python_block_prints_what_its_query_answers(folder):
     assert answer["job_count"] == 19
 
 
-def test_the_config_of_the_readme_is_one(folder):
-    for block in blocks("yaml"):
-        (folder / "experiment.yaml").write_text(block)
-        (folder / "train.yaml").write_text("run: python train.py\n")
-        assert len(load_experiment(folder / "experiment.yaml").conditions) == 12
+def test_the_config_of_the_readme_fits_its_task(folder):
+    (block,) = blocks("yaml")
+    (folder / "experiment.yaml").write_text(block)
+    declared = re.search(r"`train\.yaml` declares `(.*?)`", README.read_text())[1]
+    (folder / "train.yaml").write_text(f"{declared}\nrun: python train.py\n")
+    experiment = load_experiment(folder / "experiment.yaml")
+    assert len(experiment.conditions) == 12
+    checks = variable_checks(experiment, read_task(experiment), Environment(environ={}))
+    assert {check.result for check in checks} == {"ok"}
 
 
 def test_every_linked_file_is_there():

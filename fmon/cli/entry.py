@@ -5,7 +5,7 @@ import sys
 
 from fmon.cli.poll import plain_call, run_poll
 from fmon.cli.stderr import say
-from fmon.errors import FmonError
+from fmon.errors import FmonError, RuleError
 
 
 def main() -> None:
@@ -19,7 +19,8 @@ def main() -> None:
         else:
             run_poll(call)
     except FmonError as refusal:
-        say(f"fmon: {refusal}")
+        details = refusal.details if isinstance(refusal, RuleError) else ()
+        say(f"fmon: {refusal}", *details)
         raise SystemExit(refusal.exit_code) from None
     except BrokenPipeError:
         # The reader has closed the pipe (fmon sql ... | head): keep Python from flushing again at exit.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -52,21 +53,45 @@ def record(
     ],
     *,
     what: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--what", metavar="TEXT", help="Description of the fix, in a few words.", show_default=False
         ),
-    ],
+    ] = None,
+    no_fix: Annotated[
+        str | None,
+        typer.Option(
+            "--no-fix",
+            metavar="REASON",
+            help="Instead: why its conditions are relaunched without a fix.",
+            show_default=False,
+        ),
+    ] = None,
     by: By = None,
     experiment: ExperimentOption = None,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Record the fix of a root cause; required before an unrecoverable one is relaunched."""
+    """Record the fix of a root cause, or why there is none; required before a relaunch (except auto)."""
+    from fmon.errors import ConfigError
     from fmon.fix.steps import record as record_phase
     from fmon.study import open_study
 
-    record_phase(open_study(data, experiment), root_cause_id, what=what, by=by or user(), now=now())
-    say(f"recorded for {root_cause_id}; commit the fixes of all causes together, then run fmon fix run")
+    text = what if no_fix is None else no_fix
+    if text is None or None not in (what, no_fix):
+        message = "use exactly one of --what TEXT (what was done) and --no-fix REASON (why nothing is done)"
+        raise ConfigError(message)
+    record_phase(
+        open_study(data, experiment),
+        root_cause_id,
+        what=text,
+        is_without_fix=no_fix is not None,
+        by=by or user(),
+        now=now(),
+    )
+    if no_fix is None:
+        say(f"recorded for {root_cause_id}; commit the fixes of all causes together, then run fmon fix run")
+    else:
+        say(f"recorded: {root_cause_id} is relaunched without a fix; next: fmon fix verify")
 
 
 @app.command()
@@ -101,7 +126,7 @@ def run(
 def verify(
     *, experiment: ExperimentOption = None, output: Rows = Output.table, data: Data = Path(DEFAULT_DATA)
 ) -> None:
-    """Check the chain from diagnosis to image: commit, tree, tests, digest, task YAML (F3)."""
+    """Check the chain from diagnosis to image: records, commit, tree, tests, digest, task YAML (F3)."""
     from fmon.errors import RuleError
     from fmon.fix.steps import verify as verify_phase
     from fmon.study import open_study
@@ -109,6 +134,13 @@ def verify(
 
     verified = verify_phase(open_study(data, experiment), now=now(), run=services().run_command)
     print_rows(LINKS, [link._asdict() for link in verified.links], output)
+    for cause in verified.blocked:
+        conditions = counted(cause.condition_count, "condition")
+        command = f"fmon fix record {quote(cause.root_cause_id)} --what '...'"
+        say(
+            f"{cause.root_cause_id} needs a person, and {conditions} can't be relaunched before: fix it, "
+            f"then run {command}; fmon issues writes a text for it"
+        )
     if not verified.rerun_count:
         say(f"{verified.experiment_id}: no condition to relaunch, so there is nothing to verify")
     elif verified.broken:

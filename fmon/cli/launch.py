@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from fmon.cli.ask import confirming, require_consent
-from fmon.cli.monitor import watch
 from fmon.cli.options import (
-    INTERRUPTED,
     AllowBareVm,
     By,
     Config,
     Data,
     DryRun,
+    EnvFile,
     Interval,
     MaxConditions,
     Output,
     OverBudget,
     Queue,
     Rows,
+    TaskFile,
     Yes,
     now,
     print_lines,
@@ -31,30 +30,41 @@ from fmon.cli.options import (
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE
 from fmon.cli.services import services
 from fmon.cli.stderr import refuse_bad, say
+from fmon.cli.submitting import LaunchCall, launch_and_watch, run_launch
 from fmon.model import MAX_CONDITIONS
-from fmon.text import counted
-
-if TYPE_CHECKING:
-    from fmon.launch.outcome import Launched
 
 
 def plan(
-    config: Config, *, max_conditions: MaxConditions = MAX_CONDITIONS, output: Rows = Output.table
+    config: Config,
+    *,
+    task: TaskFile = None,
+    env_file: EnvFile = None,
+    conditions: Annotated[
+        bool, typer.Option("--conditions", help="Also print every condition with its variables.")
+    ] = False,
+    max_conditions: MaxConditions = MAX_CONDITIONS,
+    output: Rows = Output.table,
 ) -> None:
-    """Print the grid with its counts, checks and estimated cost; change nothing."""
+    """Print the grid, the checks and the estimated cost; change nothing. Exit code 2: a check failed."""
     from fmon.launch.plan import plan as plan_phase
     from fmon.terminal.plan import print_plan
 
-    print_plan(plan_phase(config, max_conditions=max_conditions), output)
+    planned = plan_phase(config, task_file=task, env_file=env_file, max_conditions=max_conditions)
+    print_plan(planned, output, with_conditions=conditions)
+    planned.require_passed()
 
 
 def launch(
     config: Config,
     *,
+    task: TaskFile = None,
+    env_file: EnvFile = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     over_budget: OverBudget = False,
-    watch_after: Annotated[bool, typer.Option("--watch", help="Watch after launching.")] = False,
+    watch_after: Annotated[
+        bool, typer.Option("--watch", help="Watch after launching, and submit what is still queued.")
+    ] = False,
     allow_bare_vm: AllowBareVm = False,
     by: By = None,
     interval: Interval = 60,
@@ -62,25 +72,29 @@ def launch(
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Launch one managed job per condition, exactly once; run the command again to resume."""
-    launched = run_launch(
-        config,
-        data,
-        by=by,
-        is_dry=dry_run,
+    call = LaunchCall(
+        config=config,
+        data=data,
+        by=by or user(),
+        task=task,
+        env_file=env_file,
         yes=yes,
+        is_dry=dry_run,
         over_budget=over_budget,
         allow_bare_vm=allow_bare_vm,
         max_conditions=max_conditions,
     )
-    done = launched.dispatched
-    if watch_after and not dry_run and done.error is None:
-        watch(experiment=launched.experiment_id, interval=interval, queue="sky", data=data)
-    done.require_all(f"fmon launch {config}")
+    command = f"fmon launch {config}"
+    if watch_after and not dry_run:
+        launch_and_watch(call, interval=interval).require_all(command)
+    else:
+        run_launch(call).dispatched.require_all(command)
 
 
 def adopt(
     config: Config,
     *,
+    task: TaskFile = None,
     since: Annotated[
         datetime | None,
         typer.Option("--since", help="Ignore jobs submitted before this time (UTC).", show_default=False),
@@ -94,60 +108,14 @@ def adopt(
 
     since = since.replace(tzinfo=UTC) if since and since.tzinfo is None else since
     adopted = adopt_phase(
-        config, services().open_queue(queue), data, since=since, now=now(), max_conditions=max_conditions
+        config,
+        services().open_queue(queue),
+        data,
+        task_file=task,
+        since=since,
+        now=now(),
+        max_conditions=max_conditions,
     )
     say(*adopted.sentences())
     print_lines([adopted.experiment_id])
     refuse_bad(adopted.bad)
-
-
-def run_launch(
-    config: Path,
-    data: Path,
-    *,
-    by: str | None,
-    is_dry: bool = False,
-    yes: bool,
-    over_budget: bool,
-    allow_bare_vm: bool,
-    max_conditions: int = MAX_CONDITIONS,
-) -> Launched:
-    """Launch and print what was done; the caller raises the error about what could not be launched."""
-    from fmon.launch.arguments import LaunchOptions
-    from fmon.launch.launch import launch
-    from fmon.terminal.launch import LaunchBar, shown
-
-    printed: list[str] = []
-
-    def agree(preview: Launched) -> bool:
-        if not yes:
-            printed.extend(preview.sentences())
-            say(*shown(preview.lines()), *printed)
-            require_consent(
-                f"Launch {counted(len(preview.to_launch), 'job')}?", verb="launch", participle="launched"
-            )
-        return True
-
-    options = LaunchOptions(
-        by=by or user(),
-        is_dry=is_dry,
-        allow_bare_vm=allow_bare_vm,
-        is_over_budget_allowed=over_budget,
-        agree=agree,
-        confirm=confirming(yes=yes),
-    )
-    try:
-        with LaunchBar() as bar:
-            launched = launch(
-                config,
-                data,
-                services().dependencies(queue="sky", progress=bar.show),
-                options,
-                max_conditions=max_conditions,
-            )
-    except KeyboardInterrupt:
-        say("interrupted; run the command again to resume, nothing is launched twice")
-        raise typer.Exit(INTERRUPTED) from None
-    say(*(sentence for sentence in launched.sentences() if sentence not in printed))
-    print_lines(launched.lines())
-    return launched

@@ -36,6 +36,7 @@ from fmon.model import MAX_CONDITIONS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fmon.launch.rounds import Rounds
     from fmon.monitor.poll import Polled
     from fmon.monitor.status import Status
     from fmon.store.folder import Store
@@ -70,6 +71,38 @@ def watch(
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Poll until no job is open, with a live table of the selected conditions."""
+    from fmon.store.folder import find
+
+    found = find(data, experiment).experiment_id
+    seen = run_watch(data, found, selections=selections or (), interval=interval, queue=queue)
+    if exit_status:
+        exit_with(seen)
+
+
+def run_watch(
+    data: Path,
+    experiment: str,
+    *,
+    interval: float,
+    selections: Sequence[str] = (),
+    queue: str = DEFAULT_QUEUE,
+    rounds: Rounds | None = None,
+) -> Status:
+    """Poll until no job is open and none is to come, and return the last status.
+
+    Parameters
+    ----------
+    data, experiment
+        Data directory; id of the experiment.
+    interval
+        Time between two polls [s].
+    selections
+        Conditions to show; none = all.
+    queue
+        The queue to read.
+    rounds
+        Submits conditions that have no job between the polls; None = nothing is ever submitted.
+    """
     from fmon.cli.cancel import act
     from fmon.monitor.poll import watch as watch_phase
     from fmon.store.folder import find
@@ -77,14 +110,13 @@ def watch(
     from fmon.terminal.watch import WatchScreen
 
     store = find(data, experiment)
-    found = store.experiment_id
-    shown = partial(current_status, data, found, selections or ())
+    shown = partial(current_status, data, experiment, selections)
     try:
         with Interrupts(services().clock) as ctrl_c, WatchScreen() as screen:
             for polled in watch_phase(
                 data,
                 services().open_queue(queue),
-                found,
+                experiment,
                 interval_s=interval,
                 clock=ctrl_c.clock,
                 logs=services().open_logs(queue),
@@ -93,18 +125,30 @@ def watch(
                 if (
                     queue == DEFAULT_QUEUE
                     and status.has_fired
-                    and (acted := act(data, found, clock=ctrl_c.clock))
+                    and (acted := act(data, experiment, clock=ctrl_c.clock))
                 ):
                     status, note = shown(), acted
-                screen.show(status, note=note)
-                if status.open_count == 0:
+                if (
+                    rounds is not None
+                    and polled.error is None
+                    and rounds.after_poll(status.queued, has_fired=status.has_fired)
+                ):
+                    status = shown()
+                screen.show(status, note=_joined(note, _queued_note(status, rounds)))
+                if status.is_over(ctrl_c.clock.now()):
                     break
     except KeyboardInterrupt:
         _refresh(store)
         raise typer.Exit(INTERRUPTED) from None
     _refresh(store)
-    if exit_status:
-        exit_with(status)
+    return status
+
+
+def _queued_note(seen: Status, rounds: Rounds | None) -> str | None:
+    """Return what is not submitted, and what happens next; None = everything is."""
+    if rounds is not None:
+        return rounds.sentence(seen.queued)
+    return seen.queued.sentence if seen.queued else None
 
 
 def status(
@@ -227,6 +271,7 @@ def current_status(data: Path, experiment: str | None, selections: Sequence[str]
     selections
         Conditions to show; none = all. Alarms and progress are those of the entire experiment.
     """
+    from fmon.monitor.queued import queued
     from fmon.monitor.status import QUERIES
     from fmon.monitor.status import status as status_phase
     from fmon.study import open_study
@@ -234,6 +279,7 @@ def current_status(data: Path, experiment: str | None, selections: Sequence[str]
 
     study = open_study(data, experiment)
     seen = status_phase(study.connect(QUERIES))
+    seen = replace(seen, queued=queued(study, seen.counts["missing"]))
     if not selections:
         return seen
     chosen = select_current(study, selections, now=now())
@@ -252,7 +298,13 @@ def _note(polled: Polled) -> str | None:
     """Return in one line what a poll could not do; None = it did everything."""
     if polled.is_skipped:
         return "another poll is running; showing what is stored"
-    return "; ".join([str(error) for error in (polled.error, *polled.faults.values()) if error]) or None
+    notes = (polled.error, *polled.faults.values(), polled.left_over)
+    return _joined(*[str(note) for note in notes if note])
+
+
+def _joined(*notes: str | None) -> str | None:
+    """Join notes; None = there is none."""
+    return "; ".join(filter(None, notes)) or None
 
 
 def exit_with(seen: Status) -> NoReturn:

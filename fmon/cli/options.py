@@ -90,6 +90,21 @@ Config = Annotated[
 MaxConditions = Annotated[
     int, typer.Option("--max-conditions", help="Refuse a config with more conditions than this.", min=1)
 ]
+TaskFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--task", help="Task YAML, if it is not the config's own.", show_default=False, metavar="FILE"
+    ),
+]
+EnvFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--env-file",
+        help="File of NAME=value lines that every job gets; fmon stores only the names.",
+        show_default=False,
+        metavar="FILE",
+    ),
+]
 Interval = Annotated[float, typer.Option("--interval", help="Seconds between polls.", min=1)]
 ExitStatus = Annotated[
     bool,

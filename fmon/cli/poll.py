@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fmon.monitor.poll import Polled
+    from fmon.store.folder import Store
 
 DATA_VARIABLE, QUEUE_VARIABLE = "FMON_DATA", "FMON_QUEUE"
 DEFAULT_DATA, DEFAULT_QUEUE = "data", "sky"
@@ -85,7 +86,7 @@ def run_poll(call: PollCall) -> None:
     """
     data = Path(call.data)
     now = datetime.now(UTC)
-    if not call.experiments and all(store.is_closed and not is_due(store, now) for store in stores(data)):
+    if not call.experiments and not any(_needs_poll(store, now) for store in stores(data)):
         return
     from fmon.monitor.poll import poll
     from fmon.sky.logs import open_logs
@@ -96,6 +97,11 @@ def run_poll(call: PollCall) -> None:
         _load_storage()  # no server is asked, so there is no wait to use for it
     logs = open_logs(call.queue)
     _report(poll(data, queue, call.experiments, now=now, while_waiting=_load_storage, logs=logs))
+
+
+def _needs_poll(store: Store, now: datetime) -> bool:
+    """Return whether an experiment is open, or left something to do when it closed."""
+    return not store.is_closed or store.has_unchecked or is_due(store, now)
 
 
 def _load_storage() -> None:
@@ -112,9 +118,14 @@ def _report(polled: Polled) -> None:
         say("fmon: another poll is running; skipped")
     for seen in polled.observed:
         say(f"{seen.experiment_id}: {seen.sentence()}")
+    for checked in polled.checked:
+        if sentence := checked.sentence():
+            say(f"{checked.experiment_id}: {sentence}")
     for examined in polled.examined:
         if sentence := examined.sentence():
             say(f"{examined.experiment_id}: {sentence}")
+    if polled.left_over:
+        say(f"fmon: {polled.left_over}")
     faults = list(polled.faults.values())
     for fault in faults[1:]:
         say(f"fmon: {fault}")

@@ -15,6 +15,7 @@ from fmon.cli.options import (
     By,
     Data,
     DryRun,
+    EnvFile,
     ExperimentOption,
     Output,
     OverBudget,
@@ -38,6 +39,7 @@ def relaunch(
     selections: Selection = None,
     *,
     experiment: ExperimentOption = None,
+    env_file: EnvFile = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     over_budget: OverBudget = False,
@@ -88,6 +90,7 @@ def relaunch(
     person = by or user()
     options = RelaunchOptions(
         by=person,
+        env_file=env_file,
         selections=tuple(selections or ()),
         include_cancelled=include_cancelled,
         authorization=_authorization(authorize_cycle, budget, by=person),

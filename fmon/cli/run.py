@@ -5,23 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fmon.cli.launch import run_launch
-from fmon.cli.monitor import current_status, exit_with, watch
+from fmon.cli.monitor import current_status, exit_with
 from fmon.cli.options import (
     AllowBareVm,
     By,
     Config,
     Data,
+    EnvFile,
     Interval,
     MaxConditions,
     OutDir,
     Output,
     OverBudget,
     Rows,
+    TaskFile,
     now,
+    user,
 )
 from fmon.cli.poll import DEFAULT_DATA
 from fmon.cli.services import services
+from fmon.cli.submitting import LaunchCall, launch_and_watch
 from fmon.model import MAX_CONDITIONS
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 def run(
     config: Config,
     *,
+    task: TaskFile = None,
+    env_file: EnvFile = None,
     over_budget: OverBudget = False,
     allow_bare_vm: AllowBareVm = False,
     by: By = None,
@@ -46,19 +51,19 @@ def run(
     from contextlib import redirect_stdout
 
     with redirect_stdout(sys.stderr):  # stdout is for the result
-        launched = run_launch(
-            config,
-            data,
-            by=by,
+        call = LaunchCall(
+            config=config,
+            data=data,
+            by=by or user(),
+            task=task,
+            env_file=env_file,
             yes=True,
             over_budget=over_budget,
             allow_bare_vm=allow_bare_vm,
             max_conditions=max_conditions,
         )
-        if launched.dispatched.error is not None:
-            launched.dispatched.require_all(f"fmon run {config}")
-        watch(experiment=launched.experiment_id, interval=interval, queue="sky", data=data)
-        seen = current_status(data, launched.experiment_id)
+        watched = launch_and_watch(call, interval=interval)
+        seen = current_status(data, watched.seen.experiment_id)
         conclusion = conclude(data, seen, out_dir)
     print_conclusion(conclusion, output)
     exit_with(seen)

@@ -19,7 +19,7 @@ from fmon.clock import Clock
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from fmon.fix.chain import Ran
+    from fmon.clients.shell import Ran
     from fmon.launch.arguments import LaunchDependencies
     from fmon.sky.reader import LogReader, QueueReader
     from fmon.sky.submit.submitter import Submitter
@@ -65,6 +65,7 @@ class Services:
             environ=os.environ,
             folder=Path.cwd(),
             clock=self.clock,
+            run=self.run_command,
             progress=progress,
         )
 
@@ -76,7 +77,7 @@ class Services:
 
     def run_command(self, step: str, command: str, *, folder: Path) -> Ran:
         """Run a command of the config."""
-        from fmon.fix.chain import run_command
+        from fmon.clients.shell import run_command
 
         return run_command(step, command, folder=folder)
 

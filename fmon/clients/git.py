@@ -5,6 +5,7 @@ Runs the ``git`` command, which exists wherever a commit was made, without a she
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 60.0
 """Longest wait for one git command [s]; ``status`` reads every file of a large project."""
+
+FOREIGN = re.compile(rb"safe\.directory (.+)")
+"""In git's message about a repository of another user: the command that it recommends, in any language."""
 
 MOST_COMMITS = 1000
 """Maximum number of commits to read from HEAD; a fix has one or a few."""
@@ -36,7 +40,7 @@ def project_folder(path: Path) -> Path:
     Raises
     ------
     ConfigError
-        The file is not in a repository, or git can't be run.
+        The file is not in a repository, git can't be run, or the repository belongs to another user.
     """
     folder = path.absolute().parent
     done = _git(folder, "rev-parse", "--show-toplevel")
@@ -74,6 +78,13 @@ def commits_after(project: Path, at: datetime) -> tuple[list[Commit], str | None
             return found, commit.commit_id
         found.append(commit)
     return found, None
+
+
+def changed_files(project: Path, commit_id: str) -> list[str]:
+    """List the files that a commit changed, relative to the project; a merge against its first parent."""
+    wanted = ("--first-parent", "-m", "--format=", "--name-only", "--no-renames", "-z")
+    output = _git(project, "show", *wanted, commit_id) or ""
+    return [name for name in output.split("\0") if name.strip()]
 
 
 def uncommitted(project: Path, *, besides: Iterable[Path]) -> list[str]:
@@ -126,4 +137,19 @@ def _git(folder: Path, *arguments: str) -> str | None:
             f"git {arguments[0]} did not finish within {TIMEOUT_S:.0f} s in {folder}; run it there to see why"
         )
         raise ConfigError(message) from fault
-    return done.stdout.decode(errors="replace") if done.returncode == 0 else None
+    if done.returncode == 0:
+        return done.stdout.decode(errors="replace")
+    _refuse_foreign(folder, done.stderr)
+    return None
+
+
+def _refuse_foreign(folder: Path, message: bytes) -> None:
+    """Raise an error if git does not read the repository because another user owns it."""
+    found = FOREIGN.search(message)
+    if found:
+        command = f"git config --global --add safe.directory {found[1].decode(errors='replace').strip()}"
+        refusal = (
+            f"git does not read the repository of {folder}, because it belongs to another user; "
+            f"if you trust it, run {command}"
+        )
+        raise ConfigError(refusal)

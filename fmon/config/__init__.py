@@ -1,25 +1,31 @@
 """The experiment's YAML, checked and expanded; ``docs/config.md`` lists every key."""
 
-import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from fmon.config.base import read_layers
 from fmon.config.design import read_design, texts
+from fmon.config.envs import read_variables
 from fmon.config.grid import expand
-from fmon.config.layered import flatten, is_layered
 from fmon.config.levels import check_factors
+from fmon.config.locate import region_file, task_path
 from fmon.config.patterns import read_patterns
-from fmon.config.shape import FlatKeys, MlflowKeys, check_keys
-from fmon.config.source import Source, read_source
-from fmon.model import MAX_CONDITIONS, Experiment, Limits, Price, Tracking, Verify
+from fmon.config.shape import ConfigKeys, LaunchKeys, MlflowKeys, check_keys, duration_s
+from fmon.config.source import Source
+from fmon.model import MAX_CONDITIONS, Experiment, LaunchLimits, Limits, Price, Tracking, Verify
 
 __all__ = ["load_experiment"]
 
 
 def load_experiment(
-    path: Path, *, text: str | None = None, max_conditions: int = MAX_CONDITIONS, needs_task: bool = True
+    path: Path,
+    *,
+    text: str | None = None,
+    task: Path | None = None,
+    max_conditions: int = MAX_CONDITIONS,
+    needs_task: bool = True,
 ) -> Experiment:
-    """Read an experiment's config, in the flat or the layered form.
+    """Read an experiment's config, in fmon's form or in the study's.
 
     Parameters
     ----------
@@ -27,6 +33,8 @@ def load_experiment(
         The YAML file.
     text
         Its content, if it has been read already.
+    task
+        The task YAML, if it is not the config's own (``--task``).
     max_conditions
         Maximum number of conditions, checked before any is created.
     needs_task
@@ -43,41 +51,53 @@ def load_experiment(
     ConfigError
         The config is invalid. The message is one sentence with the line and how to correct it.
     """
-    source = read_source(path, text)
-    has_layers = is_layered(source.value)
-    inner = {}
-    if has_layers:
-        source, found = flatten(source, max_conditions=max_conditions)
-        inner = check_factors(source, found, "inner") if found else {}
-    keys = check_keys(FlatKeys, source.value, source)
+    layers = read_layers(path, text, max_conditions=max_conditions)
+    source, study = layers.source, layers.study
+    keys = check_keys(ConfigKeys, source.value, source)
     factors = check_factors(source, keys.factors, "factors")
-    design = read_design(source, keys, factors, max_conditions=max_conditions)
-    folder = path.absolute().parent
+    inner = check_factors(source, keys.inner_factors, "inner_factors") if keys.inner_factors else {}
+    for name in inner:
+        if name in factors:
+            message = f"{name} is already a factor of the jobs; rename one of them"
+            raise source.fault(message, "inner_factors", name)
+    variables = read_variables(source, keys.envs, factors, inner)
+    design = read_design(source, keys, factors, variables, max_conditions=max_conditions)
+    region_config = keys.region_config or (study.infrastructure("region_config") if study else None)
     return Experiment(
         experiment_name=keys.experiment_name,
         config_file=str(path),
         max_conditions=max_conditions,
-        skypilot_yaml=_task_yaml(
-            source,
-            keys.skypilot_yaml,
-            # The study writes the path relative to its repository: search the parent folders as well.
-            folders=[folder, *folder.parents] if has_layers else [folder],
-            is_needed=needs_task,
-        ),
+        skypilot_yaml=task_path(layers, task, is_needed=needs_task),
         factors=factors,
         conditions=expand(source, design),
         inner_factors=inner,
         limits=Limits(**keys.limits.model_dump()),
         prices={name: Price(**price.model_dump()) for name, price in keys.prices.items()},
-        env_names=keys.envs,
-        fixed=texts(keys.fixed),
+        env_names=variables.of_factor,
+        fixed={**variables.fixed, **texts(keys.fixed)},
+        defaults={**variables.defaults, **(study.defaults if study else {})},
+        task=None if task is None else str(task.absolute()),
+        base_file=str(source.base.path) if source.base else None,
+        study_keys=study.unused if study else {},
+        undeclared=keys.undeclared,
         docker_image=keys.docker_image,
+        region_config=region_config,
+        region_file=region_file(layers, region_config) if region_config else None,
         patterns=read_patterns(source, keys.patterns),
         kill_switch=keys.kill_switch,
         max_failed_ratio=keys.max_failed_ratio,
+        preflight=keys.preflight,
+        parallel_jobs=keys.expect.parallel,
         verify=Verify(**keys.verify.model_dump()),
         mlflow=_tracking(source, keys.mlflow),
+        launch=_launch_limits(keys.launch),
     )
+
+
+def _launch_limits(keys: LaunchKeys) -> LaunchLimits:
+    """Return how jobs are submitted, with the duration in seconds."""
+    values = keys.model_dump()
+    return LaunchLimits(give_up_after_s=duration_s(values.pop("give_up_after")), **values)
 
 
 def _tracking(source: Source, keys: MlflowKeys | None) -> Tracking | None:
@@ -91,17 +111,3 @@ def _tracking(source: Source, keys: MlflowKeys | None) -> Tracking | None:
         )
         raise source.fault(message, "mlflow", "tracking_uri")
     return Tracking(**keys.model_dump())
-
-
-def _task_yaml(source: Source, written: str, *, folders: list[Path], is_needed: bool) -> str:
-    """Return the path of the task YAML, from the first folder that has it, relative to the first folder."""
-    for folder in folders:
-        if (folder / written).is_file():
-            return written if folder == folders[0] else os.path.relpath(folder / written, folders[0])
-    if is_needed:
-        message = (
-            f"the task YAML {written!r} is not in {source.path.parent}; "
-            "write its path relative to the config's folder"
-        )
-        raise source.fault(message, "skypilot_yaml")
-    return written

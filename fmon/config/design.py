@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import Any, NamedTuple
 
+from fmon.config.envs import Variables
 from fmon.config.levels import check_factor, check_level, exact, find_level, known_levels
-from fmon.config.shape import BaselineKeys, FlatKeys, OverrideKeys, check_keys
+from fmon.config.shape import BaselineKeys, ConfigKeys, OverrideKeys, check_keys
 from fmon.config.source import Source
 from fmon.model import Level, level_text
 from fmon.text import nearest
@@ -64,7 +65,12 @@ class Design:
 
 
 def read_design(
-    source: Source, keys: FlatKeys, factors: Mapping[str, Sequence[Level]], *, max_conditions: int
+    source: Source,
+    keys: ConfigKeys,
+    factors: Mapping[str, Sequence[Level]],
+    variables: Variables,
+    *,
+    max_conditions: int,
 ) -> Design:
     """Check everything that mentions a factor or a level.
 
@@ -76,13 +82,15 @@ def read_design(
         Its validated keys.
     factors
         Its checked factors.
+    variables
+        Its variables.
     max_conditions
         Maximum number of conditions, checked before anything is expanded.
     """
     _check_size(source, factors, len(keys.baselines), max_conditions=max_conditions)
     baselines = [_baseline(source, raw, factors, number) for number, raw in enumerate(keys.baselines)]
     cells = _cells(source, keys, _with_baselines(factors, baselines))
-    _check_envs(source, keys, baselines, factors)
+    _check_envs(source, keys, variables, baselines, factors)
     by_level = {factor: {exact(cell.level): cell for cell in found} for factor, found in cells.items()}
     return Design(
         grid={factor: cells[factor][: len(levels)] for factor, levels in factors.items()},
@@ -141,7 +149,7 @@ def _with_baselines(
 
 
 def _cells(
-    source: Source, keys: FlatKeys, known: dict[str, dict[tuple[str, Level], int]]
+    source: Source, keys: ConfigKeys, known: dict[str, dict[tuple[str, Level], int]]
 ) -> dict[str, list[Cell]]:
     """Collect the settings of each level."""
     minutes: dict[tuple[str, int], float] = {}
@@ -175,18 +183,23 @@ def texts(envs: Mapping[str, Level]) -> dict[str, str]:
     return {name: level_text(value) for name, value in envs.items()}
 
 
+def optional_texts(envs: Mapping[str, Level | None]) -> dict[str, str | None]:
+    """Return the values of environment variables as text; None = not set."""
+    return {name: None if value is None else level_text(value) for name, value in envs.items()}
+
+
 def _check_envs(
     source: Source,
-    keys: FlatKeys,
+    keys: ConfigKeys,
+    variables: Variables,
     baselines: list[tuple[dict[str, Level], BaselineKeys]],
     factors: Mapping[str, Any],
 ) -> None:
     """Refuse to set a variable that carries a factor: a job would then run with the level of another one."""
-    for factor in keys.envs:
-        check_factor(source, factor, factors, "envs", factor)
-    owner = _variables(source, keys.envs, factors)
+    owner = _owners(source, variables.of_factor, factors)
     settings: list[tuple[Iterable[str], Mapping[str, Any], tuple[str | int, ...]]] = [
         (keys.fixed, factors, ("fixed",)),
+        (variables.fixed, factors, ("envs",)),
         *(
             (change.envs, factors, ("overrides", factor, level))
             for factor, changes in keys.overrides.items()
@@ -194,8 +207,8 @@ def _check_envs(
         ),
         *((own.envs, levels, ("baselines", number)) for number, (levels, own) in enumerate(baselines)),
     ]
-    for variables, carried, loc in settings:
-        for variable in variables:
+    for names, carried, loc in settings:
+        for variable in names:
             if owner.get(variable) in carried:
                 message = (
                     f"{variable} passes the factor {owner[variable]} to the job and can't be set here; "
@@ -204,7 +217,7 @@ def _check_envs(
                 raise source.fault(message, *loc)
 
 
-def _variables(source: Source, envs: Mapping[str, str], factors: Mapping[str, Any]) -> dict[str, str]:
+def _owners(source: Source, envs: Mapping[str, str], factors: Mapping[str, Any]) -> dict[str, str]:
     """Index the factors by their environment variables (default: the factor in upper case)."""
     owner: dict[str, str] = {}
     for factor in factors:

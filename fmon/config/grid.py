@@ -8,7 +8,7 @@ from hashlib import blake2s
 from itertools import product
 from typing import Any
 
-from fmon.config.design import Cell, Design, texts
+from fmon.config.design import Cell, Design, optional_texts
 from fmon.config.source import Source
 from fmon.model import Condition, Kind, Level, level_text
 
@@ -23,7 +23,7 @@ class _Draft:
     job_name: str | None
     minutes: float | None
     resources: dict[str, Any]
-    envs: dict[str, str]
+    envs: dict[str, str | None]
 
 
 def expand(source: Source, design: Design) -> list[Condition]:
@@ -69,8 +69,8 @@ def _baselines(design: Design) -> Iterator[_Draft]:
         yield replace(
             draft,
             job_name=baseline.own.job_name or draft.job_name,
-            resources={**draft.resources, **baseline.own.resources},
-            envs={**draft.envs, **texts(baseline.own.envs)},
+            resources=_set_only({**draft.resources, **baseline.own.resources}),
+            envs={**draft.envs, **optional_texts(baseline.own.envs)},
         )
 
 
@@ -93,6 +93,11 @@ def _job_name(template: list[tuple[str, str]] | None, cells: Mapping[str, Cell])
     if template is None or any(factor and factor not in cells for _, factor in template):
         return None
     return "".join([before + (cells[factor].text if factor else "") for before, factor in template])
+
+
+def _set_only(resources: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what a baseline unsets."""
+    return {key: value for key, value in resources.items() if value is not None}
 
 
 _NOTHING: dict[str, Any] = {}

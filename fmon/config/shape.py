@@ -1,20 +1,22 @@
 """The keys of a config and the type of each."""
 
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from fmon.config.source import Loc, Source
 from fmon.errors import ConfigError
-from fmon.model import CONDITION_TAG, JOB_TAG
+from fmon.model import CONDITION_TAG, JOB_TAG, MAX_PARALLEL
 from fmon.text import nearest
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """A finite number, not negative."""
 Ratio = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
-Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+Variable = Annotated[str, Field(pattern=f"^{VARIABLE}$")]
 """A valid name of an environment variable."""
 
 
@@ -25,8 +27,50 @@ def _scalar(value: Any) -> Any:
     raise ValueError(message)
 
 
+def _optional_scalar(value: Any) -> Any:
+    return None if value is None else _scalar(value)
+
+
 Scalar = Annotated[Any, AfterValidator(_scalar)]
 """Text, a number or true/false; a union would report one error for each of its types."""
+OptionalScalar = Annotated[Any, AfterValidator(_optional_scalar)]
+
+
+Names = Annotated[list[Text], Field(min_length=1)]
+
+
+MAX_DURATION_S = 365 * 86400.0
+_UNITS_S = {"m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>[mhd])")
+
+
+def duration_s(value: str | float) -> float:
+    """Return a duration in seconds: a number of hours, or text with its unit.
+
+    Examples
+    --------
+    >>> duration_s("90m"), duration_s("7d"), duration_s(0.5)
+    (5400.0, 604800.0, 1800.0)
+    """
+    seconds = -1.0
+    if isinstance(value, str):
+        found = _DURATION.fullmatch(value)
+        seconds = float(found["number"]) * _UNITS_S[found["unit"]] if found else seconds
+    elif not isinstance(value, bool) and isinstance(value, int | float):
+        seconds = value * _UNITS_S["h"]
+    if 0 <= seconds <= MAX_DURATION_S:
+        return seconds
+    message = "it must be a duration such as 90m, 12h or 7d, or a number of hours, and at most 365d"
+    raise ValueError(message)
+
+
+def _duration(value: Any) -> Any:
+    duration_s(value)
+    return value
+
+
+Duration = Annotated[Any, AfterValidator(_duration)]
+"""A number of hours, or text such as 90m, 12h, 7d."""
 
 
 class _Keys(BaseModel):
@@ -39,6 +83,7 @@ class ExpectKeys(_Keys):
     """Expected run time of a job [minutes], in general and by factor level."""
 
     minutes: Ratio | None = None
+    parallel: Annotated[int, Field(ge=1)] | None = None
     by: dict[str, dict[Scalar, Ratio]] = {}
 
 
@@ -47,10 +92,23 @@ class LimitsKeys(_Keys):
 
     budget_usd: Amount | None = None
     max_hourly_usd: Amount | None = None
-    accelerators: Annotated[list[Text], Field(min_length=1)] | None = None
+    accelerators: Names | None = None
+    clouds: Names | None = None
+    regions: Names | None = None
     pending_minutes: Amount = 30
     starting_minutes: Amount = 10
     overrun_factor: Ratio = 3
+
+
+class LaunchKeys(_Keys):
+    """How jobs are submitted: how many, how fast, and for how long after a refusal."""
+
+    parallel: Annotated[int, Field(ge=1, le=MAX_PARALLEL)] = 8
+    per_minute: Ratio = 60
+    retries: Annotated[int, Field(ge=0, le=100)] = 5
+    backoff_s: Ratio = 10
+    retry_interval_s: Ratio = 300
+    give_up_after: Duration = "168h"
 
 
 class PriceKeys(_Keys):
@@ -68,11 +126,12 @@ class OverrideKeys(_Keys):
 
 
 class VerifyKeys(_Keys):
-    """The commands that F3 runs, in this order."""
+    """The commands that F3 runs, in this order, and how many commits a fix may have."""
 
     tests: Text | None = None
     build: Text | None = None
     push: Text | None = None
+    max_commits: Annotated[int, Field(ge=1)] = 1
 
 
 class MlflowKeys(_Keys):
@@ -96,22 +155,45 @@ class PatternKeys(_Keys):
     veto: Text | None = None
 
 
-class FlatKeys(_Keys):
-    """All keys of the flat form."""
+class EnvKeys(_Keys):
+    """The variable of a key of the config, and its value if the config lacks the key."""
+
+    name: Variable
+    default: Any = None
+
+
+def _variable(value: Any) -> EnvKeys | None:
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        return EnvKeys.model_validate(value)
+    if isinstance(value, str) and re.fullmatch(VARIABLE, value):
+        return EnvKeys(name=value)
+    message = "it must be the name of a variable, or {name: VARIABLE, default: VALUE}"
+    raise ValueError(message)
+
+
+class ConfigKeys(_Keys):
+    """All keys of fmon's form."""
 
     experiment_name: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,100}$")]
-    skypilot_yaml: Text
+    skypilot_yaml: Text | None = None
     factors: dict[Any, Any]
+    inner_factors: dict[Any, Any] = {}
     exclude: list[dict[Any, Any]] = []
     baselines: list[dict[Any, Any]] = []
-    envs: dict[str, Variable] = {}
+    envs: dict[str, Annotated[EnvKeys | None, BeforeValidator(_variable)]] = {}
     overrides: dict[str, dict[Scalar, OverrideKeys]] = {}
     fixed: dict[Variable, Scalar] = {}
     expect: ExpectKeys = ExpectKeys()
     limits: LimitsKeys = LimitsKeys()
+    launch: LaunchKeys = LaunchKeys()
     prices: dict[Text, PriceKeys] = {}
     job_name: Text | None = None
     docker_image: Text | None = None
+    region_config: Text | None = None
+    undeclared: list[Variable] = []
+    preflight: list[Text] = []
     verify: VerifyKeys = VerifyKeys()
     kill_switch: Literal["alert", "act"] = "alert"
     max_failed_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -120,70 +202,74 @@ class FlatKeys(_Keys):
 
 
 class BaselineKeys(_Keys):
-    """The keys of a baseline apart from its factor levels."""
+    """The keys of a baseline apart from its factor levels; an empty value unsets a variable or resource."""
 
-    envs: dict[Variable, Scalar] = {}
+    envs: dict[Variable, OptionalScalar] = {}
     resources: dict[str, Any] = {}
     job_name: Text | None = None
 
 
-class ZeroShotKeys(_Keys):
-    """A baseline of the layered form: one condition per fold."""
+class ZeroShotKeys(BaseModel):
+    """A baseline of the study's form: one condition per fold."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     model: Text
-    strategy: Text | None = None
     folds: Annotated[int, Field(ge=1)] | None = None
-    dataset: Any = "minivess"
+    dataset: Any = None
 
 
-class InfrastructureKeys(_Keys):
-    """How the study's own script launched; fmon reads the task YAML only."""
+class InfrastructureKeys(BaseModel):
+    """The keys of the study's ``infrastructure`` that fmon reads; it may have any others."""
 
-    skypilot_yaml: Text
-    cloud_config: Any = None
-    region_config: Any = None
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    skypilot_yaml: Text | None = None
+    region_config: Text | None = None
     max_wait_hours: Any = None
     retry_interval_seconds: Any = None
 
 
-class LayeredKeys(FlatKeys):
-    """All keys of the layered form: the study's, and those of the flat form."""
+class StudyKeys(BaseModel):
+    """The keys of the study's form that fmon reads; the file may have any others."""
 
-    skypilot_yaml: Text | None = None  # type: ignore[assignment]  # infrastructure has it
-    factors: dict[str, dict[Any, Any]]
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+    factors: dict[Any, Any]
+    fixed: dict[str, Any] = {}
     zero_shot_baselines: list[ZeroShotKeys] = []
     model_overrides: dict[Scalar, dict[str, Scalar]] = {}
-    mlflow: dict[str, Any] = {}  # type: ignore[assignment]  # training_experiment instead of experiment
-    infrastructure: InfrastructureKeys
-    description: Any = None
-    debug: Any = None
-    splits_file: Any = None
-    biostatistics: Any = None
-    post_training: Any = None
-    external_test: Any = None
-    flows: Any = None
+    mlflow: dict[str, Any] = {}
+    infrastructure: InfrastructureKeys = InfrastructureKeys()
+    baselines: list[dict[Any, Any]] = []
+    envs: dict[str, Any] = {}
+    overrides: dict[Any, Any] = {}
+    launch: dict[Any, Any] = {}
 
 
 Keys = TypeVar("Keys", bound=BaseModel)
 
 _KEYS_OF: dict[str, type[BaseModel]] = {
+    "envs": EnvKeys,
     "expect": ExpectKeys,
     "limits": LimitsKeys,
+    "launch": LaunchKeys,
     "prices": PriceKeys,
     "overrides": OverrideKeys,
     "verify": VerifyKeys,
     "mlflow": MlflowKeys,
-    "zero_shot_baselines": ZeroShotKeys,
-    "infrastructure": InfrastructureKeys,
 }
 _PLANNED = frozenset({"notify", "registry"})
 """Keys that have no effect yet: accepting them would suggest that they work."""
 
 _HINTS = {
     "experiment_name": "lower-case letters, digits and _ only (it becomes part of the experiment's id)",
-    "envs": "envs maps a factor to the name of an environment variable, such as model: MODEL_FAMILY",
+    "envs": "envs maps a factor or a key to the name of an environment variable, such as model: MODEL_FAMILY",
     "prices": "write prices as {L4: {spot: 0.22, on_demand: 0.70}} [USD/h]",
     "limits.accelerators": "write a list such as [L4]",
+    "limits.clouds": "write a list such as [gcp]",
+    "limits.regions": "write a list such as [us-central1]",
+    "preflight": "write a list of commands such as [make check-data]",
     "factors": "write factors as {name: [level, level]}",
 }
 
@@ -217,7 +303,7 @@ def _fault(error: ErrorDetails, kind: type[BaseModel], source: Source, at: Loc) 
     loc = (*at, *inner)
     name = source.name(*loc)
     if error["type"] == "extra_forbidden":
-        if inner[0] in _PLANNED and issubclass(kind, FlatKeys):
+        if inner[0] in _PLANNED and issubclass(kind, ConfigKeys):
             return source.fault(f"key {name!r} is not supported yet; remove it", *loc)
         keys = _KEYS_OF[str(inner[0])] if len(inner) > 1 else kind
         return source.fault(f"unknown key {name!r}; {nearest(inner[-1], keys.model_fields)}", *loc)

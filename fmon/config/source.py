@@ -5,7 +5,7 @@ crashes on deep nesting. A config decides what money is spent on, so each of the
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,29 +38,77 @@ class Source:
 
     Attributes
     ----------
+    value
+        The config in fmon's form.
+    raw
+        The file as written.
+    text
+        The text of the file.
     lines
-        The line of each key and each list item, by location.
+        The line of each key and each list item, by location in the file.
     origin
-        Maps a location in ``value`` to that in the file (the layered form is rewritten).
+        Maps a location in ``value`` to that in the file (the study's form is rewritten).
+    base
+        The file that this one stands on; ``value`` then has both.
     """
 
     path: Path
     value: dict[Any, Any]
+    raw: dict[Any, Any]
+    text: str
     lines: dict[Loc, int]
     origin: Callable[..., Loc] = field(default=_as_written)
+    base: "Source | None" = None
 
     def fault(self, sentence: str, *loc: Any) -> ConfigError:
         """Return an error for the value at ``loc``, or for its nearest parent that is in the file."""
-        place = _place(self.origin(*loc))
-        while place not in self.lines:
+        file = self._file(loc)
+        place = _place(file.origin(*loc))
+        while place not in file.lines:
             place = place[:-1]
-        return ConfigError(f"{self.path}, line {self.lines[place]}: {sentence}")
+        return ConfigError(f"{file.path}, line {file.lines[place]}: {sentence}")
 
     def name(self, *loc: Any) -> str:
         """Return the name of the value at ``loc`` as the file has it."""
         return ".".join(
-            str(step).lower() if isinstance(step, bool) else str(step) for step in self.origin(*loc)
+            str(step).lower() if isinstance(step, bool) else str(step)
+            for step in self._file(loc).origin(*loc)
         )
+
+    def written(self, key: str) -> Any:
+        """Return the value of a dotted key (``fixed.max_epochs``) as written; None if there is none."""
+        value: Any = self.raw
+        for step in key.split("."):
+            value = value.get(step) if isinstance(value, dict) else None
+        return self.base.written(key) if value is None and self.base else value
+
+    def dotted_keys(self) -> list[str]:
+        """List the dotted keys of all values that are no mapping, as written."""
+        return [*_dotted(self.raw), *(self.base.dotted_keys() if self.base else [])]
+
+    def _file(self, loc: Loc) -> "Source":
+        """Return the file that has the value at ``loc``, or more of its parents; this one if both have."""
+        if self.base is None or _depth(self.raw, loc) >= _depth(self.base.value, loc):
+            return self
+        return self.base
+
+
+def _depth(value: Any, loc: Loc) -> int:
+    """Count the steps of a location that exist."""
+    for count, step in enumerate(loc):
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return count
+    return len(loc)
+
+
+def _dotted(value: dict[Any, Any], *at: str) -> Iterator[str]:
+    for key, each in value.items():
+        if isinstance(each, dict):
+            yield from _dotted(each, *at, str(key))
+        else:
+            yield ".".join((*at, str(key)))
 
 
 def read_source(path: Path, text: str | None = None) -> Source:
@@ -93,7 +141,8 @@ def read_source(path: Path, text: str | None = None) -> Source:
         message = "this is not a mapping; write a config as lines of `key: value`"
         raise _fault(path, message, root)
     reader = _Reader(path)
-    return Source(path=path, value=reader.value(root), lines=reader.lines)
+    value = reader.value(root)
+    return Source(path=path, value=value, raw=value, text=text, lines=reader.lines)
 
 
 def read_text(path: Path) -> str:

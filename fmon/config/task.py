@@ -1,5 +1,6 @@
 """The parts of the SkyPilot task YAML that fmon reads: machines, image and variables without a value."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,13 @@ from typing import Any
 
 import yaml
 
+from fmon.config.regions import with_regions
 from fmon.config.source import check_depth, read_text
 from fmon.errors import ConfigError
 from fmon.model import Experiment
+
+USES = ("setup", "run", "file_mounts", "workdir")
+"""Keys of a task whose text can use a variable."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +33,10 @@ class Task:
         The ``resources`` of its tasks, one mapping for each task that has any.
     node_count
         Machines per job.
-    unset, unset_secrets
-        Environment variables, and secrets, that it declares without a value.
+    declared
+        (``envs`` or ``secrets``, name, value) of the variables that its tasks declare; None = no value.
+    region_file
+        The file whose regions replace those of the YAML; None = none.
     """
 
     path: Path
@@ -37,8 +44,23 @@ class Task:
     documents: list[dict[str, Any]]
     resources: list[dict[str, Any]]
     node_count: int
-    unset: list[str]
-    unset_secrets: list[str]
+    declared: list[tuple[str, str, Any]]
+    region_file: Path | None = None
+
+    def without_value(self, kind: str) -> list[str]:
+        """List the ``envs`` or ``secrets`` that get their value from outside: empty, or a placeholder."""
+        return [
+            name
+            for each, name, value in self.declared
+            if each == kind and (value is None or "${" in str(value))
+        ]
+
+    def names_variable(self, name: str) -> bool:
+        """Return whether the task declares a variable, or its commands and paths name it."""
+        if any(name == each for _, each, _ in self.declared):
+            return True
+        texts = (str(document.get(key) or "") for document in self.documents for key in USES)
+        return any(re.search(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", text) for text in texts)
 
 
 def read_task(experiment: Experiment) -> Task:
@@ -67,6 +89,9 @@ def read_task(experiment: Experiment) -> Task:
     if not documents or not all(isinstance(document, dict) for document in documents):
         message = f"the task YAML {path} contains no task; add at least a run: command"
         raise ConfigError(message)
+    region_file = Path(experiment.region_file) if experiment.region_file else None
+    if region_file:
+        documents = with_regions(documents, region_file)
     resources = [each["resources"] for each in documents if isinstance(each.get("resources"), dict)]
     nodes = [each["num_nodes"] for each in documents if type(each.get("num_nodes")) is int]
     return Task(
@@ -75,17 +100,21 @@ def read_task(experiment: Experiment) -> Task:
         documents=documents,
         resources=resources,
         node_count=max(nodes, default=1),
-        unset=_unset(documents, "envs"),
-        unset_secrets=_unset(documents, "secrets"),
+        declared=list(_declared(documents)),
+        region_file=region_file,
     )
 
 
-def _unset(documents: list[dict[str, Any]], kind: str) -> list[str]:
-    """List the variables that the tasks declare without a value."""
-    declared = [each[kind] for each in documents if isinstance(each.get(kind), dict)]
-    return list(
-        dict.fromkeys(str(name) for each in declared for name, value in each.items() if value is None)
-    )
+def _declared(documents: list[dict[str, Any]]) -> Iterator[tuple[str, str, Any]]:
+    """Yield the variables that the tasks declare, each once."""
+    seen: set[tuple[str, str]] = set()
+    for kind in ("envs", "secrets"):
+        for document in documents:
+            variables = document.get(kind)
+            for name, value in variables.items() if isinstance(variables, dict) else ():
+                if (kind, str(name)) not in seen:
+                    seen.add((kind, str(name)))
+                    yield kind, str(name), value
 
 
 def images_of(task: Task) -> list[str]:
@@ -93,7 +122,7 @@ def images_of(task: Task) -> list[str]:
     found = [
         option["image_id"]
         for each in task.resources
-        for option in _options(each, {})
+        for option in options_of(each, {})
         if option.get("image_id") is not None
     ]
     flat = (image for each in found for image in (each.values() if isinstance(each, dict) else [each]))
@@ -106,7 +135,7 @@ def image_of(experiment: Experiment, task: Task) -> str | None:
     return experiment.docker_image or next(iter(images), None)
 
 
-def _options(resources: dict[str, Any], changes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def options_of(resources: dict[str, Any], changes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the resources a task may use: each option of ``any_of`` or ``ordered`` over the common part."""
     common = {key: value for key, value in resources.items() if key not in ("any_of", "ordered")}
     choices = resources.get("any_of") or resources.get("ordered")

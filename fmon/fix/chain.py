@@ -5,16 +5,23 @@ Used by ``fix verify``, and again by ``relaunch``, which does not trust an earli
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from fmon.clients.git import commits_after, has_changed, project_folder, text_at, uncommitted
+from fmon.clients.git import (
+    changed_files,
+    commits_after,
+    has_changed,
+    project_folder,
+    text_at,
+    uncommitted,
+)
 from fmon.clients.registry import digest_of, parse_reference
+from fmon.clients.shell import run_command
+from fmon.config.source import read_text
 from fmon.config.task import images_of
 from fmon.errors import RegistryError
 from fmon.launch.preflight import image_check
@@ -22,61 +29,44 @@ from fmon.rules.f3_rebuild_before_relaunch import NEEDS_NO_FIX, BuildChain, bare
 from fmon.text import timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
-    from pathlib import Path
 
+    from fmon.clients.git import Commit
+    from fmon.clients.shell import Ran
     from fmon.config.task import Task
     from fmon.model import Experiment
+    from fmon.rules.f3_rebuild_before_relaunch import RelaunchRemedy
     from fmon.study import Study
 
-KILLED = 128
-"""Added to the signal's number if a command was killed, as in shells."""
-
-
-JOB_KEYS = frozenset({"baselines", "docker_image", "envs", "fixed", "model_overrides", "overrides"})
+JOB_KEYS = frozenset(
+    {
+        *("base", "baselines", "docker_image", "envs", "fixed", "overrides", "region_config"),
+        *("infrastructure", "model_overrides", "post_training", "zero_shot_baselines"),
+    }
+)
 """Keys of a config that change the jobs, not how they are monitored."""
 
-
-class Ran(NamedTuple):
-    """A user's command that has ended."""
-
-    step: str
-    command: str
-    exit_status: int
-    duration_s: float
-
-
-def run_command(step: str, command: str, *, folder: Path) -> Ran:
-    """Run one of the config's ``verify`` commands in the project's folder, its output live on stderr.
-
-    It uses the shell on purpose: the user wrote the command line into their own config, with pipes and
-    variables; nothing from a job, a log or the queue is ever inserted.
-    """
-    started = time.monotonic()
-    done = subprocess.run(
-        command, shell=True, cwd=folder, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False
-    )
-    status = done.returncode if done.returncode >= 0 else KILLED - done.returncode
-    return Ran(step, command, status, round(time.monotonic() - started, 3))
+DOCUMENTATION = frozenset({".md", ".rst"})
+"""Suffixes of files that are documentation, like any file in a folder ``docs``."""
 
 
 def measure(
     study: Study,
-    remedies: Collection[str | None],
+    relaunched: Iterable[RelaunchRemedy],
     *,
     diagnosed_at: datetime,
     run: Callable[..., Ran] = run_command,
     ask: Callable[[str], str] = digest_of,
 ) -> BuildChain:
-    """Measure every link of F3 that these remedies require.
+    """Measure every link of F3 that these conditions require.
 
     Parameters
     ----------
     study
         The experiment; its failed attempts ran with ``docker_digest`` of its manifest.
-    remedies
-        Remedies of the conditions to relaunch, see ``BuildChain``.
+    relaunched
+        Remedies of the conditions to relaunch, and what was recorded about their causes.
     diagnosed_at
         When the diagnosis that the fix follows was finished [UTC].
     run
@@ -95,8 +85,11 @@ def measure(
     # Once a cycle has used an image, the image counts, not the bare VM.
     former = study.manifest.docker_digest
     allowed = bare_vm_launch(study.events) if former is None else None
+    causes = tuple(dict.fromkeys(relaunched))
     known = BuildChain(
-        remedies=frozenset(remedies),
+        remedies=frozenset(cause.effective_remedy for cause in causes),
+        causes=causes,
+        max_commits=experiment.verify.max_commits,
         image=image,
         old_digest=former,
         digest=digest,
@@ -112,9 +105,11 @@ def measure(
     ran = run("tests", command, folder=project) if command else None
     # Checked after the tests: files that they create would be in the next image.
     commits, before = commits_after(project, diagnosed_at)
+    batch = _batch(project, commits, study)
     return replace(
         known,
-        commits=tuple(commit.subject for commit in commits),
+        commits=tuple(commit.subject for commit in batch),
+        minor_commits=tuple(commit.subject for commit in commits if commit not in batch),
         uncommitted=tuple(uncommitted(project, besides=[study.data])),
         test_command=command,
         test_status=ran.exit_status if ran else None,
@@ -123,10 +118,48 @@ def measure(
     )
 
 
+def _batch(project: Path, commits: list[Commit], study: Study) -> list[Commit]:
+    """Return the commits that count for F3: those that may change what a job does.
+
+    If there are none, all count: a fix may be in a text that the jobs read, or outside of the project.
+    """
+    relevant = [
+        commit
+        for commit in commits
+        if any(
+            _is_relevant(project, commit, path, study) for path in changed_files(project, commit.commit_id)
+        )
+    ]
+    return relevant or commits
+
+
+def _is_relevant(project: Path, commit: Commit, name: str, study: Study) -> bool:
+    """Return whether a changed file may change what a job does; limits in the config do not."""
+    path = PurePosixPath(name)
+    if path.suffix in DOCUMENTATION or "docs" in path.parts[:-1]:
+        return False
+    file = project.resolve() / path
+    if file == study.config.resolve():
+        former, later = (
+            text_at(project, commit_id, file) for commit_id in (f"{commit.commit_id}^", commit.commit_id)
+        )
+        return None in (former, later) or _settings(former or "", JOB_KEYS) != _settings(
+            later or "", JOB_KEYS
+        )
+    return not file.is_relative_to(study.data.resolve())
+
+
 def _changed(project: Path, before: str, study: Study) -> Iterator[str]:
     """Yield the files whose settings for the jobs the fix changed; comments do not count."""
-    task, config = study.task, study.config
-    for path, text, keys in ((task.path, task.text, None), (config, study.config_text, JOB_KEYS)):
+    experiment, task = study.experiment, study.task
+    files: list[tuple[Path, str, frozenset[str] | None]] = [
+        (task.path, task.text, None),
+        (study.config, study.config_text, JOB_KEYS),
+    ]
+    for named, keys in ((experiment.base_file, JOB_KEYS), (experiment.region_file, None)):
+        if named is not None:
+            files.append((Path(named), read_text(Path(named)), keys))
+    for path, text, keys in files:
         old = text_at(project, before, path)
         if old is not None and _settings(old, keys) != _settings(text, keys):
             yield path.name

@@ -20,8 +20,9 @@ from fmon.diagnose.gate import require_full_diagnosis
 from fmon.diagnose.root_causes import QUERIES as CAUSES
 from fmon.diagnose.root_causes import RootCause, root_causes, transience
 from fmon.errors import ConfigError
-from fmon.events import FixEvent
+from fmon.events import FixEvent, NoFixEvent
 from fmon.redact import redact
+from fmon.rules.f3_rebuild_before_relaunch import NEEDS_NO_RECORD
 from fmon.text import MAX_NAMED
 from fmon.warehouse import column, grouped_rows
 
@@ -80,11 +81,12 @@ class Bystanders(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """A fix that a person has recorded for a cause."""
+    """What a person has recorded for a cause: a fix, or why there is none (``is_without_fix``)."""
 
     at: datetime
     what: str
     by: str
+    is_without_fix: bool
 
 
 class WorkOrder(RootCause, frozen=True):
@@ -98,8 +100,10 @@ class WorkOrder(RootCause, frozen=True):
         Which succeeded conditions a fix may affect, in words.
     transience
         Whether the cause was shown to be transient; None = not expected.
+    needs_record
+        Its conditions are relaunched only after a person has recorded a fix, or why there is none.
     recorded
-        Fixes recorded in this cycle.
+        What was recorded in this cycle, oldest first; the newest counts.
     steps
         The next commands.
     """
@@ -109,6 +113,7 @@ class WorkOrder(RootCause, frozen=True):
     bystanders: list[Bystanders]
     could_break: str
     transience: str | None
+    needs_record: bool
     recorded: list[Done]
     test_command: str | None
     steps: list[str]
@@ -207,6 +212,7 @@ def _orders(
                 cause, bystanders.get(cause.root_cause_id, []), succeeded_count=succeeded_count
             ),
             transience=transience(cause),
+            needs_record=cause.remedy not in NEEDS_NO_RECORD,
             recorded=recorded.get(cause.root_cause_id, []),
             test_command=_shown(study.experiment.verify.tests),
             steps=_order_steps(cause, which),
@@ -261,10 +267,15 @@ def _steps(orders: list[WorkOrder], verify: Verify, which: str, *, is_any: bool)
     """List the commands after all orders; if a relaunch alone may fix all, nothing is built."""
     if not orders and not is_any:
         return [f"fmon report{which}"]
-    changing = [order for order in orders if order.remedy != "auto"]
+    changing = [
+        order
+        for order in orders
+        if order.remedy != "auto" and not (order.recorded and order.recorded[-1].is_without_fix)
+    ]
     commands = any((verify.tests, verify.build, verify.push))
+    batch = "one commit" if verify.max_commits == 1 else f"at most {verify.max_commits:,} commits"
     return [
-        *(["git commit: the fixes of all causes in one commit"] if changing else []),
+        *([f"git commit: the fixes of all causes in {batch}"] if changing else []),
         *([f"fmon fix run{which}"] if changing and commands else []),
         f"fmon fix verify{which}",
         f"fmon relaunch{which} --dry-run",
@@ -272,12 +283,15 @@ def _steps(orders: list[WorkOrder], verify: Verify, which: str, *, is_any: bool)
 
 
 def _recorded(study: Study) -> dict[str, list[Done]]:
-    """Return the fixes recorded for each cause in this cycle."""
+    """Return what was recorded for each cause in this cycle."""
     found: dict[str, list[Done]] = {}
     for event in study.events:
-        if isinstance(event, FixEvent) and event.cycle == study.manifest.current_cycle:
-            done = Done(at=event.at, what=event.what, by=event.by)
-            found.setdefault(event.root_cause_id, []).append(done)
+        if not isinstance(event, FixEvent | NoFixEvent) or event.cycle != study.manifest.current_cycle:
+            continue
+        is_without_fix = isinstance(event, NoFixEvent)
+        what = event.reason if isinstance(event, NoFixEvent) else event.what
+        done = Done(at=event.at, what=what, by=event.by, is_without_fix=is_without_fix)
+        found.setdefault(event.root_cause_id, []).append(done)
     return found
 
 

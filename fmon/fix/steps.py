@@ -8,32 +8,70 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from fmon.clients.git import project_folder
 from fmon.clients.registry import digest_of
+from fmon.clients.shell import run_command
 from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import failures, require_full_diagnosis
 from fmon.errors import ConfigError, RegistryError
-from fmon.events import FixCommandBeginEvent, FixCommandEndEvent, FixEvent, FixVerifiedEvent, VerifiedLink
-from fmon.fix.chain import measure, run_command
+from fmon.events import (
+    FixCommandBeginEvent,
+    FixCommandEndEvent,
+    FixEvent,
+    FixVerifiedEvent,
+    NoFixEvent,
+    VerifiedLink,
+)
+from fmon.fix.chain import measure
 from fmon.redact import redact
-from fmon.rules.f3_rebuild_before_relaunch import f3_links
+from fmon.rules.f3_rebuild_before_relaunch import RelaunchRemedy, f3_links
 from fmon.text import nearest
-from fmon.warehouse import column
+from fmon.warehouse import typed_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from fmon.clients.shell import Ran
     from fmon.clock import Clock
-    from fmon.fix.chain import Ran
     from fmon.rules.f3_rebuild_before_relaunch import Link
     from fmon.study import Study
 
 RERUN = """
-select relaunch_candidate.remedy
+select
+    relaunch_candidate.root_cause_id,
+    relaunch_candidate.remedy,
+    relaunch_candidate.fix,
+    relaunch_candidate.fixed_by,
+    relaunch_candidate.is_without_fix
 from relaunch_candidate
 order by relaunch_candidate.manifest_position
 """
+
+BLOCKED = """
+select
+    failure.root_cause_id,
+    count(*) as condition_count
+from condition
+inner join failure
+    on condition.experiment_id = failure.experiment_id and condition.job_id = failure.job_id
+left join relaunch_candidate
+    on
+        condition.experiment_id = relaunch_candidate.experiment_id
+        and condition.condition_id = relaunch_candidate.condition_id
+where failure.remedy = 'unrecoverable' and relaunch_candidate.condition_id is null
+group by failure.root_cause_id
+order by failure.root_cause_id
+"""
+
+
+class BlockedCause(msgspec.Struct, frozen=True):
+    """An unrecoverable cause without a record; its conditions are not relaunched: columns of ``BLOCKED``."""
+
+    root_cause_id: str
+    condition_count: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +86,15 @@ class Verified:
         Number of conditions to relaunch; if it is 0 the chain has no links.
     links
         The links with their evidence, secrets redacted.
+    blocked
+        Causes that need a person before their conditions can be relaunched.
     """
 
     experiment_id: str
     cycle: int
     rerun_count: int
     links: list[Link]
+    blocked: list[BlockedCause]
 
     @property
     def broken(self) -> list[str]:
@@ -117,8 +158,10 @@ def run_commands(
             return
 
 
-def record(study: Study, root_cause_id: str, *, what: str, by: str, now: datetime) -> None:
-    """Record the fix of a root cause; required before an unrecoverable one is relaunched.
+def record(
+    study: Study, root_cause_id: str, *, what: str, is_without_fix: bool = False, by: str, now: datetime
+) -> None:
+    """Record the fix of a root cause, or why there is none; required before its conditions are relaunched.
 
     Parameters
     ----------
@@ -127,9 +170,11 @@ def record(study: Study, root_cause_id: str, *, what: str, by: str, now: datetim
     root_cause_id
         A root cause of the newest attempts.
     what
-        What was done; secrets in it are not stored.
+        What was done, or why nothing is; secrets in it are not stored.
+    is_without_fix
+        Nothing is changed for the cause, for the reason in ``what``.
     by
-        The person who did it.
+        The person who did or decided it.
     now
         The clock [UTC].
 
@@ -149,9 +194,14 @@ def record(study: Study, root_cause_id: str, *, what: str, by: str, now: datetim
         message = f"{study.experiment_id} has no root cause {root_cause_id!r}; {hint}"
         raise ConfigError(message)
     if not what.strip():
-        raise ConfigError("--what is empty; describe what was done in a few words")
-    what = redact(what.strip())
-    study.append(FixEvent(at=now, cycle=cycle, root_cause_id=root_cause_id, what=what, by=by))
+        flag, describe = ("--no-fix", "why nothing is") if is_without_fix else ("--what", "what was")
+        message = f"{flag} is empty; describe {describe} done in a few words"
+        raise ConfigError(message)
+    text = redact(what.strip())
+    if is_without_fix:
+        study.append(NoFixEvent(at=now, cycle=cycle, root_cause_id=root_cause_id, reason=text, by=by))
+    else:
+        study.append(FixEvent(at=now, cycle=cycle, root_cause_id=root_cause_id, what=text, by=by))
 
 
 def verify(
@@ -179,22 +229,28 @@ def verify(
     ConfigError
         The config or the task YAML can't be read, or is in no git repository.
     """
-    con = study.connect((*GATHERED, RERUN))
+    con = study.connect((*GATHERED, RERUN, BLOCKED))
     since = require_full_diagnosis(con, study.events)
     manifest = study.manifest
-    remedies = column(con, RERUN)
-    if not remedies:
+    relaunched = typed_rows(con, RERUN, RelaunchRemedy)
+    blocked = typed_rows(con, BLOCKED, BlockedCause)
+    if not relaunched:
         return Verified(
-            experiment_id=study.experiment_id, cycle=manifest.current_cycle, rerun_count=0, links=[]
+            experiment_id=study.experiment_id,
+            cycle=manifest.current_cycle,
+            rerun_count=0,
+            links=[],
+            blocked=blocked,
         )
     ask = _ask_no_registry if manifest.is_replay else ask
-    chain = measure(study, set(remedies), diagnosed_at=since, run=run, ask=ask)
+    chain = measure(study, relaunched, diagnosed_at=since, run=run, ask=ask)
     links = [link._replace(evidence=redact(link.evidence)) for link in f3_links(chain)]
     verified = Verified(
         experiment_id=study.experiment_id,
         cycle=manifest.current_cycle,
-        rerun_count=len(remedies),
+        rerun_count=len(relaunched),
         links=links,
+        blocked=blocked,
     )
     event = FixVerifiedEvent(
         at=now,

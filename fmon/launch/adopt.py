@@ -15,7 +15,7 @@ from fmon.config.task import image_of, read_task
 from fmon.errors import ConfigError
 from fmon.events import AdoptEvent
 from fmon.launch.estimate import cost_of
-from fmon.launch.preflight import Check, accelerator_check, image_check
+from fmon.launch.preflight import accelerator_check, image_check
 from fmon.manifest.build import extend, jobs_of, new_manifest, owned_elsewhere
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.manifest.match import Match, attach, match
@@ -24,6 +24,7 @@ from fmon.monitor.ingest import store_records, stored_jobs
 from fmon.monitor.kill_switch import check_again
 from fmon.monitor.refresh import refresh_held
 from fmon.sky.prices import catalog_prices, parse_resources
+from fmon.store import variable_checks
 from fmon.store.durable import lock
 from fmon.store.events import append_event
 from fmon.store.folder import POLL_WAIT_S, Store, poll_lock, stores
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fmon.config.task import Task
+    from fmon.launch.check import Check
     from fmon.model import Experiment, Manifest, Record
     from fmon.sky.prices import Catalog
     from fmon.sky.reader import Answer, QueueReader
@@ -104,6 +106,7 @@ def adopt(
     queue: QueueReader,
     data: Path,
     *,
+    task_file: Path | None = None,
     since: datetime | None = None,
     now: datetime,
     max_conditions: int = MAX_CONDITIONS,
@@ -119,6 +122,8 @@ def adopt(
         The queue to read the jobs from.
     data
         Data directory.
+    task_file
+        The task YAML, if it is not the config's own.
     since
         Ignore jobs submitted before this time.
     now
@@ -135,7 +140,7 @@ def adopt(
     QueueError
         The queue did not answer; nothing is written.
     """
-    experiment = load_experiment(path, max_conditions=max_conditions)
+    experiment = load_experiment(path, task=task_file, max_conditions=max_conditions)
     task = read_task(experiment)
     data.mkdir(parents=True, exist_ok=True)
     with lock(poll_lock(data), wait_s=POLL_WAIT_S):
@@ -158,6 +163,7 @@ def adopt(
             append_event(store, AdoptEvent(at=now, config=str(path), source=queue.name, jobs=attached))
         stored = store_records(store, manifest, found, answer, source=queue.name)
         with lock(store.lock_file, wait_s=POLL_WAIT_S):
+            variable_checks.check_again(store)  # the variables in the config may have changed
             mark_pending(store)  # the config's patterns and max_failed_ratio may have changed
             check_again(store)
         if not stored.is_closed:  # else it has just been done

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from fmon.launch.dispatch import DispatchLimits
+from fmon.clients.shell import run_command
+from fmon.sky.sdk import ask_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from fmon.clients.shell import Ran
     from fmon.clock import Clock
+    from fmon.launch.estimate import Estimate
     from fmon.launch.outcome import Launched
     from fmon.sky.prices import Catalog
     from fmon.sky.reader import QueueReader
@@ -38,8 +41,10 @@ class LaunchDependencies:
         Folder that relative paths of the task YAML are relative to.
     clock
         The clock.
-    limits
-        Rates and timeouts of the launches.
+    ask
+        Asks SkyPilot's parser, in a process of its own.
+    run
+        Runs the config's commands.
     progress
         Called with (number of settled jobs, number of all jobs).
     """
@@ -51,7 +56,8 @@ class LaunchDependencies:
     environ: Mapping[str, str]
     folder: Path
     clock: Clock
-    limits: DispatchLimits = field(default_factory=DispatchLimits)
+    ask: Callable[..., Any] = ask_worker
+    run: Callable[..., Ran] = run_command
     progress: Callable[[int, int], None] = lambda settled, total: None
 
 
@@ -63,8 +69,10 @@ class LaunchOptions:
     ----------
     by
         Person to record in the audit.
-    is_dry
-        Show what would be launched, and change nothing.
+    task
+        The task YAML, if it is not the config's own.
+    env_file
+        File of variables that every job gets.
     allow_bare_vm
         Launch without a container image.
     is_over_budget_allowed
@@ -73,11 +81,21 @@ class LaunchOptions:
         Called with what would be launched; False = launch nothing.
     confirm
         Asks whether to exceed the budget; None = do not ask.
+    resume
+        Resume only this experiment, as its next round; None = a person's launch.
+    leave_out
+        Conditions of that experiment that are not to be launched.
+    accepted
+        An estimate that may exceed the budget, as may any that is not higher; None = none.
     """
 
     by: str
-    is_dry: bool = False
+    task: Path | None = None
+    env_file: Path | None = None
     allow_bare_vm: bool = False
     is_over_budget_allowed: bool = False
     agree: Callable[[Launched], bool] = lambda preview: True
     confirm: Callable[[str], bool] | None = None
+    resume: str | None = None
+    leave_out: frozenset[str] = frozenset()
+    accepted: Estimate | None = None

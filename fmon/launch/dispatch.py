@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from fmon.launch.dispatcher import Dispatcher, DispatchLimits
+from fmon.launch.dispatcher import Dispatcher
 from fmon.launch.intent_log import LaunchKey, write_dry
 from fmon.launch.outcome import DispatchOutcome
 from fmon.store.durable import LockTaken, lock
@@ -21,12 +21,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fmon.clock import Clock
+    from fmon.launch.limits import DispatchLimits
     from fmon.manifest.stored import StoredExperiment
     from fmon.model import Entry
     from fmon.sky.reader import QueueReader
     from fmon.sky.submit.submitter import Submitter
 
-__all__ = ["DispatchLimits", "DispatchOutcome", "LaunchKey", "dispatch", "exclusive"]
+__all__ = ["DispatchOutcome", "LaunchKey", "dispatch", "exclusive"]
+
+
+class AnotherLauncher(LockTaken):
+    """Another process is launching jobs of experiments of this name."""
 
 
 @contextmanager
@@ -46,7 +51,7 @@ def exclusive(data: Path, experiment_name: str, *, wait_s: float = 5.0) -> Itera
 
     Raises
     ------
-    LockTaken
+    AnotherLauncher
         Another process is launching.
     """
     with ExitStack() as held:
@@ -57,7 +62,7 @@ def exclusive(data: Path, experiment_name: str, *, wait_s: float = 5.0) -> Itera
             message = (
                 f"another fmon is launching jobs of {experiment_name} in {data}; wait until it has ended"
             )
-            raise LockTaken(message) from taken
+            raise AnotherLauncher(message) from taken
         yield handle
 
 
@@ -69,7 +74,7 @@ def dispatch(
     *,
     task_yaml: Callable[[Entry, int], str],
     clock: Clock,
-    limits: DispatchLimits | None = None,
+    limits: DispatchLimits,
     progress: Callable[[int, int], None] = lambda settled, total: None,
 ) -> DispatchOutcome:
     """Launch attempts that have no job yet, and record them; the caller holds ``exclusive``.
@@ -112,6 +117,6 @@ def dispatch(
         queue=queue,
         task_yaml=task_yaml,
         clock=clock,
-        limits=limits or DispatchLimits(),
+        limits=limits,
         progress=progress,
     ).run()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fmon.errors import QueueError
+from fmon.launch.backoff import Backoff, refusal, refusal_of
 from fmon.launch.intent_log import LaunchHistory, LaunchKey, history_of, key_of, write_intent, write_result
 from fmon.launch.outcome import DispatchOutcome
 from fmon.manifest.build import assign_job, jobs_of
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fmon.clock import Clock
+    from fmon.launch.limits import DispatchLimits
     from fmon.manifest.stored import StoredExperiment
     from fmon.model import Entry, Manifest, Record
     from fmon.sky.reader import QueueReader
@@ -28,14 +30,6 @@ if TYPE_CHECKING:
 SAVE_S = 5.0
 """Time between two writes of the manifest during launches [s]; the audit records each launch at once."""
 
-SERVER_AWAY = frozenset(
-    {
-        *("ApiServerConnectionError", "ConnectionError", "ConnectTimeout", "ReadTimeout", "Timeout"),
-        *("ServerTemporarilyUnavailableError", "ApiServerAuthenticationError", "AuthRequired"),
-    }
-)
-"""Errors of a launch that the next one would get too: it is not tried."""
-
 
 @dataclass(kw_only=True)
 class Dispatcher:
@@ -43,7 +37,8 @@ class Dispatcher:
 
     An attempt is in one place: ``to_launch``, ``running`` (submitted), ``absent`` (uncertain, with the
     time since which neither list has had it; None = it was in flight at the last poll, or there was no
-    poll yet), ``job_ids`` or ``failed``.
+    poll yet), ``refused`` (not accepted, to be launched again once a poll has not found its job),
+    ``job_ids``, ``queued`` (left to a later run) or ``failed``.
     """
 
     stored: StoredExperiment
@@ -61,16 +56,28 @@ class Dispatcher:
     running: dict[str, LaunchKey] = field(default_factory=dict)
     absent: dict[LaunchKey, float | None] = field(default_factory=dict)
     job_ids: dict[LaunchKey, int] = field(default_factory=dict)
+    refused: dict[LaunchKey, str] = field(default_factory=dict)
+    queued: dict[LaunchKey, str] = field(default_factory=dict)
     failed: dict[LaunchKey, str] = field(default_factory=dict)
     launched: set[LaunchKey] = field(default_factory=set)
     unsaved: set[LaunchKey] = field(default_factory=set)
     tries: Counter[LaunchKey] = field(default_factory=Counter)
+    sent_at: dict[LaunchKey, float] = field(default_factory=dict)
+    backoff: Backoff = field(init=False)
+    is_unchecked: bool = False
+    """A launch has failed since the last poll, which may have made its job nevertheless."""
+    stopped: str | None = None
+    """Why nothing more is launched in this run; None = it goes on."""
     hidden: set[str] = field(default_factory=set)
     """Requests seen in the grace period whose task the server does not show: they may be ours."""
     error: QueueError | None = None
     changed_at: float = 0.0
     saved_at: float = 0.0
     next_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Start without a refusal."""
+        self.backoff = Backoff(self.limits)
 
     @property
     def store(self) -> Store:
@@ -91,16 +98,31 @@ class Dispatcher:
 
     def _launch_and_poll(self) -> None:
         self._launch_all()
-        while not self.error and (self.absent or self.failed):
-            try:
-                self._poll()
-            except QueueError as error:
-                self.error = error
-                return
+        while not self.error and (self.absent or self.refused or self.is_unchecked):
+            if self.refused and not self.absent:
+                self.clock.sleep(max(0.0, self.next_at - self.clock.monotonic()))
+            if not self._poll_or_back_off():
+                continue
+            self._retry_refused()
             self._launch_all()
-            if not self.absent or self.clock.monotonic() - self.changed_at > self.limits.patience_s:
-                return
-            self.clock.sleep(self.limits.poll_s)
+            if self.absent:
+                if self.clock.monotonic() - self.changed_at > self.limits.patience_s:
+                    return
+                self.clock.sleep(self.limits.poll_s)
+
+    def _poll_or_back_off(self) -> bool:
+        """Poll; if the server is overloaded, wait for the next poll; otherwise end the run."""
+        at = self.clock.monotonic()
+        try:
+            self._poll()
+        except QueueError as error:
+            pause_s = self.backoff.refused(sent_at=at, at=self.clock.monotonic())
+            if refusal(error.error_type, str(error)) == "overload" and not self.backoff.is_used_up:
+                self.clock.sleep(pause_s)
+            else:
+                self.error = error
+            return False
+        return True
 
     def _read_audit(self) -> None:
         """Sort the attempts by what the audit has about them."""
@@ -114,6 +136,8 @@ class Dispatcher:
                 self.absent[attempt] = None
             else:
                 self.to_launch.append(attempt)
+        # What was refused most often comes last, so that every attempt has its turn.
+        self.to_launch = deque(sorted(self.to_launch, key=lambda each: self.history[each].count))
 
     # Polling: launches in flight first. A launch that ends between the two requests is then in the queue; in
     # the other order it would be in neither.
@@ -126,18 +150,23 @@ class Dispatcher:
             answer = self.queue.read()
             manifest, _ = attach_jobs(self.stored, answer, source=self.queue.name)
         self.entries = {entry.condition: entry for entry in manifest.jobs}
-        for attempt in [*self.absent, *self.to_launch, *self.failed]:
+        self.is_unchecked = False
+        for attempt in self._without_job():
             entry = self.entries[attempt.condition_id]
             if entry.job_id is not None and entry.relaunch_batch >= attempt.cycle:
                 self._settle(attempt, entry.job_id)
         self._find_untagged(manifest, answer.records)
         self._compare(in_flight, at)
 
+    def _without_job(self) -> list[LaunchKey]:
+        """List the attempts whose job a poll may find."""
+        return [*self.absent, *self.to_launch, *self.refused, *self.queued, *self.failed]
+
     def _find_untagged(self, manifest: Manifest, records: list[Record]) -> None:
         """Find relaunches whose metadata the server dropped: the name matches and the job is newer."""
         own = {job_id for job_id, _ in jobs_of(manifest)}
         untagged = [each for each in records if each.fmon_experiment is None and each.job_id not in own]
-        for attempt in [*self.absent, *self.to_launch, *self.failed]:
+        for attempt in self._without_job():
             entry = self.entries[attempt.condition_id]
             if not self.history[attempt].count or attempt.cycle == 0 or entry.job_id is None:
                 continue  # the first job of a name is attached by ``attach_jobs``
@@ -160,6 +189,9 @@ class Dispatcher:
         for attempt in [each for each in self.to_launch if is_in_flight(each)]:
             self.to_launch.remove(attempt)  # in flight, but not in the audit: its event was lost
             self.absent[attempt] = None
+        for attempt in [each for each in self.refused if is_in_flight(each)]:
+            del self.refused[attempt]
+            self.absent[attempt] = None
         for attempt, since in list(self.absent.items()):
             if is_in_flight(attempt):
                 self.absent[attempt] = None
@@ -168,7 +200,7 @@ class Dispatcher:
                 self.hidden |= hidden
             elif at - since < self.limits.grace_s:
                 self.hidden |= hidden
-            elif not hidden & self.hidden and self.tries[attempt] < self.limits.tries:
+            elif not hidden & self.hidden and self.tries[attempt] <= self.limits.retries:
                 del self.absent[attempt]
                 self.to_launch.append(attempt)
                 self.changed_at = at
@@ -178,7 +210,8 @@ class Dispatcher:
         self.job_ids[attempt] = job_id
         self.changed_at = self.clock.monotonic()
         self.absent.pop(attempt, None)
-        self.failed.pop(attempt, None)
+        for without in (self.refused, self.queued, self.failed):
+            without.pop(attempt, None)
         if attempt in self.to_launch:
             self.to_launch.remove(attempt)
 
@@ -187,17 +220,35 @@ class Dispatcher:
     def _launch_all(self) -> None:
         """Submit the attempts to launch, and collect all outcomes."""
         self._report_progress()
-        while self.running or (self.to_launch and not self.error):
+        while self.running or (self.to_launch and self._goes_on):
             while self._may_launch():
                 self._launch(self.to_launch.popleft())
             self._take_outcome()
             if self.clock.monotonic() - self.saved_at > SAVE_S:
                 self._save()
+        if self.stopped:
+            self._leave_queued(self.stopped)
         self._save()
+
+    def _retry_refused(self) -> None:
+        """Launch again what was refused, once its pause is over: the poll has not found its job."""
+        if self.clock.monotonic() >= self.next_at:
+            self.to_launch.extend(self.refused)
+            self.refused.clear()
+
+    def _leave_queued(self, why: str) -> None:
+        """Leave everything that is not launched to a later run."""
+        self.queued |= dict.fromkeys(self.to_launch, why) | self.refused
+        self.to_launch.clear()
+        self.refused.clear()
 
     def _may_launch(self) -> bool:
         has_room = len(self.running) < self.limits.parallel and self.clock.monotonic() >= self.next_at
-        return bool(self.to_launch) and has_room and not self.error
+        return bool(self.to_launch) and has_room and self._goes_on
+
+    @property
+    def _goes_on(self) -> bool:
+        return self.error is None and self.stopped is None
 
     def _launch(self, attempt: LaunchKey) -> None:
         """Write the intent, then submit the launch."""
@@ -210,13 +261,13 @@ class Dispatcher:
         self.history[attempt].count += 1
         self.tries[attempt] += 1
         self.running[key] = attempt
-        self.changed_at = self.clock.monotonic()
-        self.next_at = self.changed_at + 1 / self.limits.per_s
+        self.changed_at = self.sent_at[attempt] = self.clock.monotonic()
+        self.next_at = self.changed_at + 60.0 / self.limits.per_minute
         self.submitter.submit(Submission(attempt_key=key, job_name=entry.job_name, task_yaml=task_yaml))
 
     def _take_outcome(self) -> None:
         """Wait for an outcome, or for the time of the next launch."""
-        is_free = self.to_launch and not self.error and len(self.running) < self.limits.parallel
+        is_free = self.to_launch and self._goes_on and len(self.running) < self.limits.parallel
         timeout_s = max(0.01, self.next_at - self.clock.monotonic()) if is_free else SAVE_S
         outcome = self.submitter.outcome(timeout_s=timeout_s)
         attempt = self.running.pop(outcome.attempt_key, None) if outcome else None
@@ -230,20 +281,40 @@ class Dispatcher:
             self.job_ids[attempt] = outcome.job_id
             self.launched.add(attempt)
             self.unsaved.add(attempt)
+            self.backoff.accepted()
         else:
             self._note_failure(attempt, outcome)
         self._report_progress()
 
     def _note_failure(self, attempt: LaunchKey, outcome: Outcome) -> None:
-        why = f"{outcome.error_type}: {outcome.error}"
+        why, kind = f"{outcome.error_type}: {outcome.error}", refusal_of(outcome)
+        if kind == "overload":
+            self._back_off(attempt, why)
         if outcome.is_uncertain:
             self.absent[attempt] = None
             self.history[attempt].why = why
-        elif outcome.error_type in SERVER_AWAY:
+            return
+        self.is_unchecked = True
+        if kind == "away":
             self.to_launch.append(attempt)
-            self.error = self.error or QueueError(why, error_type=outcome.error_type)
-        else:
+            self.error = self.error or QueueError(why, error_type=outcome.error_type or "")
+        elif kind == "capacity":
+            self.stopped = self.stopped or why
+            self.queued[attempt] = why
+        elif kind == "final":
             self.failed[attempt] = why
+        elif self.tries[attempt] <= self.limits.retries:
+            self.refused[attempt] = why
+        else:
+            self.queued[attempt] = why
+
+    def _back_off(self, attempt: LaunchKey, why: str) -> None:
+        """Send nothing for a while, and nothing more in this run if the server has refused too often."""
+        now = self.clock.monotonic()
+        pause_s = self.backoff.refused(sent_at=self.sent_at[attempt], at=now)
+        self.next_at = max(self.next_at, now + pause_s)
+        if self.backoff.is_used_up:
+            self.stopped = self.stopped or why
 
     def _save(self) -> None:
         """Write the new jobs into the manifest."""
@@ -260,7 +331,8 @@ class Dispatcher:
         self.unsaved.clear()
 
     def _report_progress(self) -> None:
-        self.progress(len(self.job_ids) + len(self.failed), len(self.attempts))
+        settled = len(self.job_ids) + len(self.queued) + len(self.failed)
+        self.progress(settled, len(self.attempts))
 
     def _dispatched(self) -> DispatchOutcome:
         return DispatchOutcome(
@@ -272,38 +344,9 @@ class Dispatcher:
                 for each in self.attempts
                 if each in self.job_ids and each not in self.launched
             },
+            queued={each.condition_id: why for each, why in (self.queued | self.refused).items()},
             failed={each.condition_id: why for each, why in self.failed.items()},
             uncertain={each.condition_id: self.history[each].why for each in self.absent},
             left=[each.condition_id for each in self.to_launch],
             error=self.error,
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class DispatchLimits:
-    """Rates and timeouts of a dispatch.
-
-    Attributes
-    ----------
-    parallel
-        Maximum number of launches submitted and not answered.
-    per_s
-        Maximum number of launches per second.
-    poll_s
-        Time between two polls for uncertain launches [s].
-    grace_s
-        Time that an uncertain launch must be in neither list before it is launched again [s]; longer than
-        a proxy may hold back a request (60 s by default).
-    patience_s
-        Time without any change after which a launch without an outcome is uncertain, and uncertain
-        launches are left to the next run [s].
-    tries
-        How often one attempt is launched in one run if its outcome stays unknown.
-    """
-
-    parallel: int = 8
-    per_s: float = 4.0
-    poll_s: float = 10.0
-    grace_s: float = 120.0
-    patience_s: float = 900.0
-    tries: int = 3

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fmon.config.task import _options
+from fmon.config.task import options_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _COUNT = re.compile(r"[0-9]+(\.[0-9]+)?")
 
 
+SPENT = "select experiment_summary.cost_usd as spent_usd from experiment_summary"
+"""What an experiment has cost so far, for ``connect``."""
+
+
 class Machine(NamedTuple):
     """One machine that a task may get: accelerators per node (CPU counts as one), spot or not."""
 
@@ -30,7 +34,7 @@ class Machine(NamedTuple):
 
 def machines_of(task: Task, condition: Condition) -> list[Machine]:
     """List the machines that a condition's job may get; empty if the task names none."""
-    options = (option for each in task.resources or [{}] for option in _options(each, condition.resources))
+    options = (option for each in task.resources or [{}] for option in options_of(each, condition.resources))
     return list(dict.fromkeys(machine for option in options for machine in _machines(option)))
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fmon.config.task import Task
+    from fmon.launch.environment import Environment
     from fmon.model import Condition, Experiment
 
 HEADER = {"name", "execution"}
@@ -46,7 +47,7 @@ def job_yaml(
     *,
     experiment_id: str,
     cycle: int,
-    environ: Mapping[str, str],
+    environment: Environment,
 ) -> str:
     """Write the task YAML of a condition's job.
 
@@ -58,8 +59,9 @@ def job_yaml(
         The condition; the config's resources override those of the task, in each of its choices.
     experiment_id, cycle
         Stored in its metadata, from which ``sky.record`` reads them.
-    environ
-        Values for variables that the task declares without one and that nothing else sets.
+    environment
+        Values for variables that the task declares without one, for placeholders, and those of
+        ``--env-file``.
     """
     envs = job_envs(experiment, condition, experiment_id=experiment_id, cycle=cycle)
     tags = {"experiment": experiment_id, "condition": condition.condition_id, "cycle": cycle}
@@ -73,8 +75,10 @@ def job_yaml(
         documents[0]["name"] = condition.job_name
         bodies = documents
     for body in bodies:
-        _fill(body, envs, environ)
-        body["envs"] = {**(body.get("envs") or {}), **envs}
+        _fill(body, envs, environment)
+        secrets = body.get("secrets") or {}
+        passed = {name: value for name, value in environment.passed.items() if name not in secrets}
+        body["envs"] = {**(body.get("envs") or {}), **passed, **envs}
         body["_metadata"] = {**(body.get("_metadata") or {}), "fmon": tags}
         if condition.resources:
             body["resources"] = _changed(body.get("resources") or {}, condition.resources)
@@ -88,7 +92,7 @@ class JobWriter:
     task: Task
     experiment: Experiment
     experiment_id: str
-    environ: Mapping[str, str]
+    environment: Environment
 
     def of(self, condition: Condition, cycle: int) -> str:
         """Write the task YAML of a condition's job in a cycle."""
@@ -98,22 +102,44 @@ class JobWriter:
             condition,
             experiment_id=self.experiment_id,
             cycle=cycle,
-            environ=self.environ,
+            environment=self.environment,
         )
 
 
-def unset(task: Task, envs: Mapping[str, str], environ: Mapping[str, str]) -> list[str]:
-    """List the variables that the task declares without a value and that nothing sets."""
-    names = [*(name for name in task.unset if name not in envs), *task.unset_secrets]
-    return [name for name in names if not environ.get(name)]
+def unset(task: Task, envs: Mapping[str, str], environment: Environment) -> list[str]:
+    """List the variables that the task declares and that would have no value, and unresolved placeholders.
+
+    Parameters
+    ----------
+    task
+        The task.
+    envs
+        Variables that fmon sets.
+    environment
+        Values for all others.
+    """
+    found: list[str] = []
+    for kind, name, value in task.declared:
+        if kind == "envs" and (name in envs or name in environment.passed):
+            continue
+        if value is None:
+            found += [name] if environment.get(name) is None else []
+        elif environment.get(name) is None or kind == "envs":
+            found += environment.unresolved(str(value))
+    return list(dict.fromkeys(found))
 
 
-def _fill(body: dict[str, Any], envs: Mapping[str, str], environ: Mapping[str, str]) -> None:
-    """Set variables that are declared without a value from the environment."""
+def _fill(body: dict[str, Any], envs: Mapping[str, str], environment: Environment) -> None:
+    """Set variables that are declared without a value, and placeholders, from the environment."""
     for kind in DECLARED:
-        for name, value in (body.get(kind) or {}).items():
-            if value is None and (kind == "secrets" or name not in envs) and environ.get(name):
-                body[kind][name] = environ[name]
+        declared: dict[str, Any] = body.get(kind) or {}
+        for name, value in declared.items():
+            if kind == "envs" and name in envs:
+                continue
+            if value is None or (kind == "secrets" and name in environment.passed):
+                declared[name] = environment.get(name)
+            elif isinstance(value, str):
+                declared[name] = environment.filled(value)
 
 
 def _changed(resources: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

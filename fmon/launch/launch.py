@@ -2,7 +2,8 @@
 
 Reads config, task YAML, registry and queue; writes manifest and audit, and launches. Running it again
 resumes the newest open experiment of the config's name. A new one is created only when that one is over:
-every job has ended, and if some conditions never got a job, a day has passed.
+every job has ended, and if some conditions never got a job, a day has passed since the last change and
+since the time until which they were to be submitted (``submit_until`` in the manifest).
 """
 
 from __future__ import annotations
@@ -15,10 +16,15 @@ from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
 from fmon.config.task import image_of, read_task
+from fmon.errors import ConfigError
 from fmon.events import LaunchEvent
+from fmon.launch.command import typed_launch
+from fmon.launch.commands import run_preflight
 from fmon.launch.dispatch import LaunchKey, dispatch, exclusive
-from fmon.launch.estimate import cost_of, estimate
+from fmon.launch.environment import environment_of, record_environment
+from fmon.launch.estimate import SPENT, cost_of, estimate
 from fmon.launch.job_yaml import JobWriter, job_envs
+from fmon.launch.limits import DispatchLimits
 from fmon.launch.outcome import Launched
 from fmon.launch.preflight import checks, image_check, parse_kinds
 from fmon.launch.refusals import (
@@ -31,7 +37,6 @@ from fmon.launch.refusals import (
 )
 from fmon.manifest.build import extend, new_manifest
 from fmon.manifest.file import read_manifest, write_manifest
-from fmon.manifest.match import attach, match
 from fmon.manifest.stored import StoredExperiment
 from fmon.model import MAX_CONDITIONS
 from fmon.monitor.ingest import ingest
@@ -39,17 +44,24 @@ from fmon.monitor.refresh import refresh
 from fmon.store.durable import lock
 from fmon.store.events import append_event
 from fmon.store.folder import POLL_WAIT_S, Store, poll_lock, stores
+from fmon.warehouse import column, connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
 
+    from fmon.config.task import Task
     from fmon.launch.arguments import LaunchDependencies, LaunchOptions
+    from fmon.launch.check import Check
+    from fmon.launch.environment import Environment
     from fmon.launch.estimate import Estimate
-    from fmon.launch.preflight import Check
     from fmon.model import Condition, Experiment, Manifest, Record
     from fmon.sky.submit.submitter import Submitter
+
+
+LOCK_WAIT_S = 5.0
+"""How long a person's launch waits for another launcher [s]; a round only tries."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +128,7 @@ class Prepared:
             had_count=len(self.manifest.jobs) - len(self.missing),
             checks=self.passed.checks if self.passed else [],
             cost_usd=self.passed.cost_usd if self.passed else None,
+            limits=self.experiment.launch,
         )
 
 
@@ -127,7 +140,7 @@ def launch(
     *,
     max_conditions: int = MAX_CONDITIONS,
 ) -> Launched:
-    """Launch one managed job per condition that has none; a dry run only returns them.
+    """Launch one managed job per condition that has none.
 
     Parameters
     ----------
@@ -151,7 +164,7 @@ def launch(
     """
     with prepare(path, data, dependencies, options, max_conditions=max_conditions) as prepared:
         shown = preview(prepared)
-        if options.is_dry or (prepared.missing and not options.agree(shown)):
+        if prepared.missing and not options.agree(shown):
             return shown
         return commit(prepared, dependencies, options)
 
@@ -168,24 +181,35 @@ def prepare(
     """Find what to launch, check that it may be launched, and lock out all other launchers.
 
     Parameters and errors are those of ``launch``. Reading the jobs of an experiment that is continued is
-    a poll, and stored, except in a dry run.
+    a poll, and stored.
     """
-    experiment = load_experiment(path, max_conditions=max_conditions)
+    experiment = load_experiment(path, task=options.task, max_conditions=max_conditions)
     refuse_job_names(experiment)
     task = read_task(experiment)
     refuse_bare_vm(experiment, task, is_allowed=options.allow_bare_vm)
     with (
-        exclusive(data, experiment.experiment_name) as hold,
+        exclusive(data, experiment.experiment_name, wait_s=0.0 if options.resume else LOCK_WAIT_S) as hold,
         closing(dependencies.open_submitter(hold)) as submitter,
     ):
-        store, manifest, is_new, records = _experiment(data, experiment, dependencies, is_dry=options.is_dry)
-        without = {entry.condition for entry in manifest.jobs if entry.job_id is None}
+        store, manifest, is_new, records = _experiment(data, experiment, dependencies)
+        if options.resume not in (None, store.experiment_id):
+            message = f"{options.resume} is over; nothing more is submitted for it"
+            raise ConfigError(message)
+        without = {entry.condition for entry in manifest.jobs if entry.job_id is None} - options.leave_out
         missing = [each for each in experiment.conditions if each.condition_id in without]
-        writer = JobWriter(task, experiment, store.experiment_id, dependencies.environ)
+        environment = environment_of(manifest, options.env_file, dependencies.environ)
+        writer = JobWriter(task, experiment, store.experiment_id, environment)
         passed = None
         if missing:
             refuse_open_jobs(manifest, records)
-            passed = _check(experiment, missing, writer, submitter, dependencies)
+            passed = _check(
+                experiment,
+                missing,
+                writer,
+                submitter,
+                dependencies,
+                spent_usd=None if is_new else _spent(store, now=dependencies.clock.now()),
+            )
             refuse_another_image(manifest, passed.image, passed.digest)
         yield Prepared(
             experiment=experiment,
@@ -201,9 +225,27 @@ def prepare(
 
 def preview(prepared: Prepared) -> Launched:
     """Return what would be launched; changes nothing."""
-    envs_for = partial(job_envs, prepared.experiment, experiment_id=prepared.store.experiment_id, cycle=0)
-    would = {each.condition_id: (each.job_name, envs_for(each)) for each in prepared.missing}
-    return replace(prepared.launched(is_dry=True), to_launch=would)
+    commands = commands_of(
+        prepared.experiment,
+        prepared.writer.task,
+        prepared.missing,
+        prepared.writer.environment,
+        experiment_id=prepared.store.experiment_id,
+    )
+    return replace(prepared.launched(is_dry=True), commands=commands)
+
+
+def commands_of(
+    experiment: Experiment,
+    task: Task,
+    conditions: Iterable[Condition],
+    environment: Environment,
+    *,
+    experiment_id: str,
+) -> list[str]:
+    """Return the command for each job that a person would type."""
+    envs_for = partial(job_envs, experiment, experiment_id=experiment_id, cycle=0)
+    return [typed_launch(task, each, envs_for(each), environment) for each in conditions]
 
 
 def commit(prepared: Prepared, dependencies: LaunchDependencies, options: LaunchOptions) -> Launched:
@@ -233,8 +275,12 @@ def commit(prepared: Prepared, dependencies: LaunchDependencies, options: Launch
         options.confirm,
         count=len(missing),
         is_allowed=options.is_over_budget_allowed,
+        accepted=options.accepted,
     )
-    _write(prepared, passed)
+    ran = [] if options.resume else run_preflight(experiment, dependencies.run)
+    period_s = experiment.launch.give_up_after_s
+    until = None if options.resume else dependencies.clock.now() + timedelta(seconds=period_s)
+    _write(prepared, passed, submit_until=until)
     event = LaunchEvent(
         at=dependencies.clock.now(),
         config=experiment.config_file,
@@ -246,6 +292,7 @@ def commit(prepared: Prepared, dependencies: LaunchDependencies, options: Launch
         estimated_cost_usd=passed.found.cost_usd,
         budget_usd=experiment.limits.budget_usd,
         is_over_budget_confirmed=is_confirmed,
+        preflight=ran,
     )
     append_event(prepared.store, event)
     conditions = {each.condition_id: each for each in missing}
@@ -256,11 +303,13 @@ def commit(prepared: Prepared, dependencies: LaunchDependencies, options: Launch
         dependencies.queue,
         task_yaml=lambda entry, cycle: prepared.writer.of(conditions[entry.condition], cycle),
         clock=dependencies.clock,
-        limits=dependencies.limits,
+        limits=DispatchLimits.of(experiment.launch),
         progress=dependencies.progress,
     )
+    if not dispatched.has_queued and (dispatched.failed or options.leave_out):
+        _end_queue(prepared.store)
     refresh(prepared.store, now=dependencies.clock.now())
-    return replace(launched, dispatched=dispatched)
+    return replace(launched, dispatched=dispatched, accepted=passed.found if is_confirmed else None)
 
 
 def _check(
@@ -269,15 +318,20 @@ def _check(
     writer: JobWriter,
     submitter: Submitter,
     dependencies: LaunchDependencies,
+    *,
+    spent_usd: float | None,
 ) -> Passed:
     """Check everything for which a launch can be refused before it costs anything."""
     found = estimate(experiment, writer.task, catalog=dependencies.catalog)
+    rest = cost_of(missing, writer.task, found.prices)
+    if spent_usd is not None and found.cost_usd is not None:  # jobs may have cost more than expected
+        found = replace(found, cost_usd=max(found.cost_usd, spent_usd + (rest.cost_usd or 0.0)))
     results = checks(
         experiment,
         writer.task,
         found,
         parse=lambda _: parse_kinds(submitter.parse, writer, experiment.conditions, cycle=0),
-        environ=dependencies.environ,
+        environment=writer.environment,
         folder=dependencies.folder,
     )
     refuse_failed(results)
@@ -285,32 +339,30 @@ def _check(
     return Passed(
         checks=results,
         found=found,
-        cost_usd=cost_of(missing, writer.task, found.prices).cost_usd,
+        cost_usd=rest.cost_usd,
         image=image,
         digest=None if image is None else dependencies.digest_of(image),
     )
 
 
-def _experiment(
-    data: Path, experiment: Experiment, dependencies: LaunchDependencies, *, is_dry: bool
-) -> tuple[Store, Manifest, bool, list[Record]]:
-    """Return the experiment to continue, after one more poll, or create one in memory.
+def _spent(store: Store, *, now: datetime) -> float | None:
+    """Return what an experiment has cost so far [USD]; None = unknown."""
+    con = connect(store.path.parent, store.experiment_id, now=now, queries=(SPENT,))
+    return next((float(cost) for cost in column(con, SPENT) if cost is not None), None)
 
-    The poll is stored, except in a dry run.
-    """
+
+def _experiment(
+    data: Path, experiment: Experiment, dependencies: LaunchDependencies
+) -> tuple[Store, Manifest, bool, list[Record]]:
+    """Return the experiment to continue, after one more poll, or create one in memory."""
     now = dependencies.clock.now()
-    known = [
-        store
-        for store in stores(data)
-        if store.experiment_id.rpartition("-")[0] == experiment.experiment_name
-        and not read_manifest(store).is_replay
-    ]
+    known = launched_as(data, experiment.experiment_name)
     with lock(poll_lock(data), wait_s=POLL_WAIT_S):
         answer = dependencies.queue.read()
         newest = known[-1] if known else None
-        if newest is not None and not newest.is_closed and not is_dry:
+        if newest is not None and not newest.is_closed:
             ingest(newest, answer, source=dependencies.queue.name, now=now)
-        while (store := _store_at(data, experiment, now)) in known:
+        while (store := store_at(data, experiment, now)) in known:
             now += timedelta(seconds=1)
         fresh = new_manifest(
             experiment, store.experiment_id, created_at=now, is_replay=False, prices={}, since=now
@@ -318,18 +370,37 @@ def _experiment(
         if newest is None or newest.is_closed:
             return store, fresh, True, answer.records
         manifest = read_manifest(newest)
-        if is_dry:
-            attach(manifest, match(manifest, answer.records))
         extend(manifest, fresh)
         return newest, manifest, False, answer.records
 
 
-def _store_at(data: Path, experiment: Experiment, at: datetime) -> Store:
+def newest_of(
+    data: Path, path: Path, task: Path | None, *, max_conditions: int = MAX_CONDITIONS
+) -> str | None:
+    """Return the newest experiment of a config; None = there is none."""
+    name = load_experiment(path, task=task, max_conditions=max_conditions).experiment_name
+    return next((store.experiment_id for store in reversed(launched_as(data, name))), None)
+
+
+def launched_as(data: Path, experiment_name: str) -> list[Store]:
+    """List the experiments of a name, but for replays."""
+    return [
+        store
+        for store in stores(data)
+        if store.experiment_id.rpartition("-")[0] == experiment_name and not read_manifest(store).is_replay
+    ]
+
+
+def store_at(data: Path, experiment: Experiment, at: datetime) -> Store:
+    """Return the store that an experiment created at a time would have."""
     return Store(data / f"{experiment.experiment_name}-{at:%Y%m%dT%H%M%SZ}")
 
 
-def _write(prepared: Prepared, passed: Passed) -> None:
-    """Write the manifest before anything is launched (F5); a continued one is extended."""
+def _write(prepared: Prepared, passed: Passed, *, submit_until: datetime | None) -> None:
+    """Write the manifest before anything is launched (F5); a continued one is extended.
+
+    Without ``submit_until`` the time of the last launch by a person stays.
+    """
     store, manifest, experiment = prepared.store, prepared.manifest, prepared.experiment
     with lock(poll_lock(store.path.parent), wait_s=POLL_WAIT_S):
         if not prepared.is_new:
@@ -337,5 +408,15 @@ def _write(prepared: Prepared, passed: Passed) -> None:
             extend(manifest, prepared.manifest)
         manifest.limits, manifest.prices = experiment.limits, {**manifest.prices, **passed.found.prices}
         manifest.docker_image, manifest.docker_digest = passed.image, passed.digest
+        record_environment(manifest, prepared.writer.environment)
         manifest.total_estimated_cost = passed.found.cost_usd
+        manifest.submit_until = submit_until or manifest.submit_until
         write_manifest(store, manifest)
+
+
+def _end_queue(store: Store) -> None:
+    """Record that no condition is queued: those without a job were refused for good."""
+    file = StoredExperiment(store).manifest_file
+    with lock(poll_lock(store.path.parent), wait_s=POLL_WAIT_S), file.changing() as manifest:
+        manifest.submit_until = None
+        file.write(manifest)

@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fmon.errors import LaunchError, QueueError
+from fmon.model import LaunchLimits
 from fmon.text import counted, listed
 
 if TYPE_CHECKING:
-    from fmon.launch.preflight import Check
+    from collections.abc import Mapping
+
+    from fmon.launch.check import Check
+    from fmon.launch.estimate import Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +26,8 @@ class DispatchOutcome:
         Jobs that this run launched, by condition.
     found
         Jobs that were launched before, or whose launch had been accepted unnoticed, by condition.
+    queued
+        Why a launch was refused that may be accepted later (overload, quota, capacity), by condition.
     failed
         Why a launch failed, by condition.
     uncertain
@@ -34,10 +40,16 @@ class DispatchOutcome:
 
     launched: dict[str, int] = field(default_factory=dict)
     found: dict[str, int] = field(default_factory=dict)
+    queued: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     uncertain: dict[str, str] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
     error: QueueError | None = None
+
+    @property
+    def has_queued(self) -> bool:
+        """Whether launching again may give more conditions a job although nothing is changed."""
+        return bool(self.queued or self.uncertain or self.left)
 
     def require_all(self, command: str) -> None:
         """Raise an error if a job is missing.
@@ -55,12 +67,12 @@ class DispatchOutcome:
             SkyPilot rejected some launches, or may have accepted some unnoticed.
         """
         without = [
+            (self.queued, "stay queued"),
             (self.failed, "could not be launched"),
             (self.uncertain, "may have been launched, but SkyPilot does not list them yet"),
         ]
         problems = [
-            f"{counted(len(reasons), 'condition')} {what}: "
-            + listed(f"{condition} ({why})" for condition, why in reasons.items())
+            f"{counted(len(reasons), 'condition')} {what}: {_explained(reasons)}"
             for reasons, what in without
             if reasons
         ]
@@ -72,6 +84,13 @@ class DispatchOutcome:
             raise QueueError(message, error_type=self.error.error_type)
         if problems:
             raise LaunchError(message)
+
+
+def _explained(reasons: Mapping[str, str]) -> str:
+    """List conditions with the reason of each; a reason of all only once."""
+    if len(reasons) > 1 and len(set(reasons.values())) == 1:
+        return f"{listed(reasons)} ({next(iter(reasons.values()))})"
+    return listed(f"{condition} ({why})" for condition, why in reasons.items())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +105,18 @@ class Launched:
         It was created by this launch.
     had_count
         Conditions that had a job before.
-    to_launch
-        (job name, variables that fmon sets) by condition; only in a dry run.
+    commands
+        The command that a person would type, for each job to launch; only in a dry run.
     checks
         The checks.
     cost_usd
         Estimate for the jobs of this launch; None = unknown.
     dispatched
         The outcome of the launches.
+    accepted
+        The estimate that was allowed to exceed the budget; None = it did not exceed it.
+    limits
+        How the config says to submit.
     """
 
     experiment_id: str
@@ -101,10 +124,12 @@ class Launched:
     is_dry: bool
     condition_count: int
     had_count: int
-    to_launch: dict[str, tuple[str, dict[str, str]]] = field(default_factory=dict)
+    commands: list[str] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     cost_usd: float | None = None
     dispatched: DispatchOutcome = field(default_factory=DispatchOutcome)
+    accepted: Estimate | None = None
+    limits: LaunchLimits = field(default_factory=LaunchLimits)
 
     def sentences(self) -> list[str]:
         """Return what was done, for stderr."""
@@ -133,10 +158,5 @@ class Launched:
         return sentences
 
     def lines(self) -> list[str]:
-        """Return the lines for stdout: the experiment's id; in a dry run one line per job."""
-        if not self.is_dry:
-            return [self.experiment_id]
-        return [
-            " ".join([name, *(f"{variable}={value}" for variable, value in envs.items())])
-            for name, envs in self.to_launch.values()
-        ]
+        """Return the lines for stdout: the experiment's id; in a dry run one command per job."""
+        return self.commands if self.is_dry else [self.experiment_id]

@@ -1,6 +1,6 @@
 """Phase 1, before anything is launched: the plan of a config.
 
-Reads the config, its task YAML and, for prices, SkyPilot's catalog; changes nothing.
+Reads the config, its task YAML and, for prices, SkyPilot's catalog; needs no server and changes nothing.
 """
 
 from __future__ import annotations
@@ -9,23 +9,91 @@ import math
 import os
 from dataclasses import dataclass
 from functools import partial
+from heapq import heapreplace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmon.config import load_experiment
 from fmon.config.task import Task, read_task
-from fmon.launch.estimate import estimate
-from fmon.launch.preflight import Check, checks
+from fmon.errors import ConfigError
+from fmon.launch.environment import read_environment
+from fmon.launch.estimate import cost_of, estimate
+from fmon.launch.preflight import checks, parse_task
 from fmon.launch.refusals import refuse_job_names
-from fmon.model import MAX_CONDITIONS
+from fmon.model import MAX_CONDITIONS, envs_of
 from fmon.sky.prices import catalog_prices
 from fmon.sky.sdk import ask_worker
+from fmon.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from fmon.model import Level
+    from fmon.launch.check import Check
+    from fmon.launch.estimate import Estimate
+    from fmon.model import Experiment, Level
     from fmon.sky.prices import Catalog
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """The number of conditions, and how it comes about.
+
+    Attributes
+    ----------
+    condition
+        Jobs to launch: ``grid`` - ``excluded`` + ``baseline``.
+    grid
+        Cells of the entire grid, including the excluded ones.
+    inner
+        Evaluations inside all jobs of the grid, by ``inner_factors``; 0 = none.
+    """
+
+    condition: int
+    grid: int
+    excluded: int
+    baseline: int
+    inner: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """The estimate for all conditions.
+
+    Attributes
+    ----------
+    estimated_usd
+        Expected hours x price, over the conditions for which both are known; None = for none.
+    expected_h
+        Sum of the expected run times [h]; None = the config has none.
+    wall_clock_h
+        Time until the last job ends if ``parallel_jobs`` run at the same time, without waiting for
+        machines [h]; None = unknown.
+    parallel_jobs
+        ``expect.parallel``; None = all at the same time.
+    price_sources
+        Sources of the prices.
+    unpriced_count
+        Conditions without a known price or an expected time, not in ``estimated_usd``.
+    """
+
+    estimated_usd: float | None
+    expected_h: float | None
+    wall_clock_h: float | None
+    parallel_jobs: int | None
+    price_sources: list[str]
+    unpriced_count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedCondition:
+    """A condition as it would be launched; ``resources`` are those that differ from the task's."""
+
+    condition_id: str
+    job_name: str
+    envs: dict[str, str]
+    resources: dict[str, Any]
+    expected_minutes: float | None
+    estimated_usd: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,22 +102,12 @@ class Plan:
 
     Attributes
     ----------
-    factors
+    factors, inner_factors
         Levels by factor.
-    grid_count
-        Cells of the entire grid, including the excluded ones.
-    inner_count
-        Evaluations inside all jobs of the grid, by ``inner_factors``; 0 = none.
-    condition_count
-        Jobs to launch.
-    expected_h
-        Sum of the expected run times [h]; None = the config has none.
-    cost_usd
-        Expected hours x price, over the conditions for which both are known; None = for none.
-    price_sources
-        Sources of the prices.
-    unpriced_count
-        Conditions without a known price or an expected time, not in ``cost_usd``.
+    defaults
+        What the config leaves out and the study's launcher sets by default.
+    unused_keys
+        Keys of a config in the study's form that fmon has no use for.
     """
 
     experiment_name: str
@@ -57,21 +115,43 @@ class Plan:
     skypilot_yaml: str
     factors: dict[str, list[Level]]
     inner_factors: dict[str, list[Level]]
-    grid_count: int
-    excluded_count: int
-    baseline_count: int
-    condition_count: int
-    inner_count: int
-    expected_h: float | None
-    cost_usd: float | None
-    price_sources: list[str]
-    unpriced_count: int
+    defaults: dict[str, str]
+    unused_keys: list[str]
+    counts: Counts
+    cost: Cost
     checks: list[Check]
+    conditions: list[PlannedCondition]
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a check failed: ``launch`` would refuse."""
+        return any(check.result == "fail" for check in self.checks)
+
+    def require_passed(self) -> None:
+        """Raise an error if a check failed.
+
+        Raises
+        ------
+        ConfigError
+            It names how many.
+        """
+        count = sum(check.result == "fail" for check in self.checks)
+        if count:
+            message = f"{counted(count, 'check')} failed, so fmon launch would refuse {self.config_file}"
+            raise ConfigError(message)
+
+    @property
+    def next_command(self) -> str:
+        """What to do next."""
+        verb = "plan" if self.has_failed else "launch"
+        return f"fmon {verb} {self.config_file}"
 
 
 def plan(
     path: Path,
     *,
+    task_file: Path | None = None,
+    env_file: Path | None = None,
     max_conditions: int = MAX_CONDITIONS,
     ask: Callable[..., Any] = ask_worker,
     catalog: Catalog = catalog_prices,
@@ -82,6 +162,10 @@ def plan(
     ----------
     path
         The experiment's config.
+    task_file
+        The task YAML, if it is not the config's own.
+    env_file
+        File of variables that every job would get.
     max_conditions
         Maximum number of conditions of the config.
     ask
@@ -94,35 +178,78 @@ def plan(
     ConfigError
         The config can't be used, or SkyPilot would misread the name of a job.
     """
-    experiment = load_experiment(path, max_conditions=max_conditions)
+    experiment = load_experiment(path, task=task_file, max_conditions=max_conditions)
     refuse_job_names(experiment)
     task = read_task(experiment)
     found = estimate(experiment, task, catalog=catalog)
-    counts = [sum(each.kind == kind for each in experiment.conditions) for kind in ("grid", "baseline")]
-    grid_count = math.prod(len(levels) for levels in experiment.factors.values())
-    inner = math.prod(len(levels) for levels in experiment.inner_factors.values())
     return Plan(
         experiment_name=experiment.experiment_name,
         config_file=experiment.config_file,
         skypilot_yaml=experiment.skypilot_yaml,
         factors=experiment.factors,
         inner_factors=experiment.inner_factors,
-        grid_count=grid_count,
-        excluded_count=grid_count - counts[0],
-        baseline_count=counts[1],
-        condition_count=len(experiment.conditions),
-        inner_count=counts[0] * inner if experiment.inner_factors else 0,
-        expected_h=found.expected_h,
-        cost_usd=found.cost_usd,
-        price_sources=found.sources,
-        unpriced_count=len(found.unpriced),
-        checks=checks(
-            experiment, task, found, parse=partial(_parse, ask=ask), environ=os.environ, folder=Path.cwd()
+        defaults=experiment.defaults,
+        unused_keys=list(experiment.study_keys),
+        counts=_counts(experiment),
+        cost=Cost(
+            estimated_usd=found.cost_usd,
+            expected_h=found.expected_h,
+            wall_clock_h=_wall_clock_h(experiment),
+            parallel_jobs=experiment.parallel_jobs,
+            price_sources=found.sources,
+            unpriced_count=len(found.unpriced),
         ),
+        checks=checks(
+            experiment,
+            task,
+            found,
+            parse=partial(parse_task, ask=ask),
+            environment=read_environment(os.environ, env_file),
+            folder=Path.cwd(),
+        ),
+        conditions=list(_planned(experiment, task, found)),
     )
 
 
-def _parse(task: Task, *, ask: Callable[..., Any]) -> int:
-    """Let SkyPilot parse the task YAML, in its own process."""
-    secrets = [f"secret:{name}" for name in task.unset_secrets]
-    return int(ask("task", str(task.path.absolute()), *task.unset, *secrets))
+def _counts(experiment: Experiment) -> Counts:
+    kinds = [condition.kind for condition in experiment.conditions]
+    grid = math.prod(len(levels) for levels in experiment.factors.values())
+    inner = math.prod(len(levels) for levels in experiment.inner_factors.values())
+    return Counts(
+        condition=len(kinds),
+        grid=grid,
+        excluded=grid - kinds.count("grid"),
+        baseline=kinds.count("baseline"),
+        inner=kinds.count("grid") * inner if experiment.inner_factors else 0,
+    )
+
+
+def _wall_clock_h(experiment: Experiment) -> float | None:
+    """Return the time until the last job ends [h]: jobs start in their order, each when another one ends."""
+    minutes = [each.expected_minutes for each in experiment.conditions]
+    known = [each for each in minutes if each is not None]
+    if not known or len(known) < len(minutes):
+        return None
+    free_at = [0.0] * min(experiment.parallel_jobs or len(known), len(known))
+    for each in known:
+        heapreplace(free_at, free_at[0] + each)
+    return max(free_at) / 60
+
+
+def _planned(experiment: Experiment, task: Task, found: Estimate) -> Iterator[PlannedCondition]:
+    regions = next((each["ordered"] for each in task.resources if experiment.region_file), None)
+    common = {"ordered": regions} if regions else {}
+    costs: dict[tuple[int, float | None], float | None] = {}
+    for condition in experiment.conditions:
+        # Conditions of the same levels share their resources; most grids have few kinds.
+        kind = id(condition.resources), condition.expected_minutes
+        if kind not in costs:
+            costs[kind] = cost_of([condition], task, found.prices).cost_usd
+        yield PlannedCondition(
+            condition_id=condition.condition_id,
+            job_name=condition.job_name,
+            envs=envs_of(experiment, condition),
+            resources={**common, **condition.resources},
+            expected_minutes=condition.expected_minutes,
+            estimated_usd=costs[kind],
+        )

@@ -6,24 +6,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fmon.config.task import images_of
 from fmon.errors import QueueError
-from fmon.launch.job_yaml import job_envs, unset
+from fmon.launch.check import Check
+from fmon.launch.placement import placement_checks
+from fmon.launch.variables import variable_checks
 from fmon.model import Condition, Experiment, Limits
 from fmon.text import counted, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from fmon.config.task import Task
+    from fmon.launch.environment import Environment
     from fmon.launch.estimate import Estimate
     from fmon.launch.job_yaml import JobWriter
     from fmon.model import Condition, Experiment, Limits
 
+DEFAULT_BUDGET_USD = 20.0
+"""Without ``limits.budget_usd``, a higher estimate needs a person's consent [USD]."""
 SKYPILOT_COULD_NOT_RUN = {"Timeout", "WorkerFailed", "ImportError", "ModuleNotFoundError", "KeyError"}
 """Errors of SkyPilot that say nothing about the task YAML."""
 
@@ -51,13 +56,19 @@ def parse_kinds(
     return max(parse(writer.of(condition, cycle)) for condition in one_of_each_kind(conditions))
 
 
+def parse_task(task: Task, *, ask: Callable[..., Any]) -> int:
+    """Let SkyPilot parse the task YAML, in a process of its own; return its number of tasks."""
+    secrets = [f"secret:{name}" for name in task.without_value("secrets")]
+    return int(ask("task", str(task.path.absolute()), *task.without_value("envs"), *secrets))
+
+
 def checks(
     experiment: Experiment,
     task: Task,
     found: Estimate,
     *,
     parse: Callable[[Task], int],
-    environ: Mapping[str, str],
+    environment: Environment,
     folder: Path,
 ) -> list[Check]:
     """Run all checks that are possible before a job is launched.
@@ -68,7 +79,7 @@ def checks(
         The config, its task YAML and the estimate for its jobs.
     parse
         Lets SkyPilot parse the task YAML and returns its number of tasks; raises QueueError.
-    environ
+    environment
         Values for variables that the task declares without one.
     folder
         Folder that relative paths of the task YAML are relative to, as for ``sky jobs launch``.
@@ -76,8 +87,10 @@ def checks(
     return [
         _task_check(task, parse),
         image_check(task, experiment.docker_image),
-        _variables_check(experiment, task, environ),
+        *variable_checks(experiment, task, environment),
         _files_check(task, folder),
+        *_region_check(experiment),
+        *placement_checks(task, experiment.conditions, experiment.limits),
         accelerator_check(found.accelerators, experiment.limits),
         _price_check(found),
         _hourly_check(found, experiment.limits),
@@ -96,21 +109,18 @@ def _task_check(task: Task, parse: Callable[[Task], int]) -> Check:
     return Check("task", "ok", f"SkyPilot accepts {task.path.name}: {counted(count, 'task')}")
 
 
-def _variables_check(experiment: Experiment, task: Task, environ: Mapping[str, str]) -> Check:
-    """Check that every declared variable has a value."""
-    without: dict[str, str] = {}
-    for condition in experiment.conditions:
-        envs = job_envs(experiment, condition, experiment_id="", cycle=0)
-        for name in unset(task, envs, environ):
-            without.setdefault(name, condition.condition_id)
-    if not without:
-        return Check("variables", "ok", f"every variable that {task.path.name} declares has a value")
-    names = listed(f"{name} (of {condition})" for name, condition in without.items())
-    sentence = (
-        f"{task.path.name} declares {names} without a value; set it in the environment of fmon, or in the "
-        "config (fixed, envs, overrides)"
-    )
-    return Check("variables", "fail", sentence)
+def _region_check(experiment: Experiment) -> list[Check]:
+    """Check that the file of regions exists, if the config names one."""
+    if experiment.region_config is None:
+        return []
+    name = experiment.region_config
+    if experiment.region_file is None:
+        sentence = (
+            f"the regions {name!r} are in no file: neither regions/{name}.yaml beside the config nor "
+            f"configs/cloud/regions/{name}.yaml above it exists; without it jobs would run in any region"
+        )
+        return [Check("region_config", "fail", sentence)]
+    return [Check("region_config", "ok", f"jobs may run in the regions of {experiment.region_file}")]
 
 
 def _files_check(task: Task, folder: Path) -> Check:
@@ -163,22 +173,18 @@ def _hourly_check(found: Estimate, limits: Limits) -> Check:
 def budget_check(found: Estimate, limits: Limits) -> Check:
     """Compare an estimate with the budget."""
     budget, cost = limits.budget_usd, found.cost_usd
-    if budget is None:
+    if budget is None and (cost is None or cost <= DEFAULT_BUDGET_USD):
         return Check("budget", "ok", "limits.budget_usd is not set")
+    if budget is None:
+        ask = f"launch asks above {DEFAULT_BUDGET_USD:g} USD"
+        sentence = f"about {cost:.2f} USD, and limits.budget_usd is not set: {ask}"
+        return Check("budget", "warn", sentence)
     without = f" ({len(found.unpriced)} conditions not included)" if found.unpriced else ""
     if cost is None:
         sentence = "no estimate to compare with limits.budget_usd; set expect.minutes and a price"
         return Check("budget", "warn", sentence)
     sentence = f"about {cost:.2f} USD{without}, limits.budget_usd is {budget:g}"
     return Check("budget", "fail" if cost > budget else "warn" if without else "ok", sentence)
-
-
-class Check(NamedTuple):
-    """The result of one check before anything is launched."""
-
-    name: str
-    result: Literal["ok", "warn", "fail"]
-    sentence: str
 
 
 def image_check(task: Task, docker_image: str | None) -> Check:

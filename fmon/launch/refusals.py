@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from fmon.config.task import Task
+    from fmon.launch.check import Check
     from fmon.launch.estimate import Estimate
-    from fmon.launch.preflight import Check
     from fmon.model import Experiment, Limits, Manifest, Record
 
 
@@ -128,13 +128,28 @@ def confirm_cost(
     *,
     count: int,
     is_allowed: bool,
+    accepted: Estimate | None = None,
 ) -> bool:
-    """Ask if the estimate exceeds the budget or can't be compared with it; return whether it does."""
+    """Ask if the estimate exceeds the budget or can't be compared with it; return whether it does.
+
+    What was accepted before is not asked again: an estimate that is not higher than ``accepted``.
+    """
     check = budget_check(found, limits)
     if check.result == "ok":
         return False
+    if accepted is not None and _is_within(found, accepted):
+        return True
     confirm_over_budget(check.sentence, confirm, count=count, is_allowed=is_allowed)
     return True
+
+
+def _is_within(found: Estimate, accepted: Estimate) -> bool:
+    """Return whether an estimate is not higher than another, nor less certain."""
+    if len(found.unpriced) > len(accepted.unpriced):
+        return False
+    if accepted.cost_usd is None or found.cost_usd is None:
+        return accepted.cost_usd is found.cost_usd
+    return found.cost_usd <= accepted.cost_usd
 
 
 def confirm_over_budget(

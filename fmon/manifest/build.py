@@ -51,6 +51,8 @@ def new_manifest(
         factors=experiment.factors,
         inner_factors=experiment.inner_factors,
         skypilot_yaml=experiment.skypilot_yaml,
+        task=experiment.task,
+        study_keys=experiment.study_keys,
         docker_image=experiment.docker_image,
         env_names=experiment.env_names,
         fixed=experiment.fixed,
@@ -118,6 +120,7 @@ def extend(manifest: Manifest, fresh: Manifest) -> None:
     manifest.env_names, manifest.fixed = fresh.env_names, fresh.fixed
     manifest.kill_switch, manifest.max_failed_ratio = fresh.kill_switch, fresh.max_failed_ratio
     manifest.mlflow = fresh.mlflow
+    manifest.task, manifest.study_keys = fresh.task, fresh.study_keys
     manifest.config_file, manifest.skypilot_yaml = fresh.config_file, fresh.skypilot_yaml
 
 

@@ -17,6 +17,7 @@ from fmon.store.compaction import close
 from fmon.store.events import read_events
 from fmon.store.log import Poll, append
 from fmon.store.state import read_columns
+from fmon.store.variable_checks import mark_unchecked
 from fmon.text import listed
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ __all__ = ["Ingested", "Match", "ingest", "is_terminal", "match", "new_manifest"
 OPEN = "select 1 from experiment_summary where open_count > 0"
 
 QUIET_DAY = timedelta(hours=24)
-"""Time without a change after which an experiment with missing conditions is closed; ``adopt`` reopens it."""
+"""Time without a change after which an experiment with missing conditions is closed; ``adopt`` reopens it.
+
+While conditions are queued, and for this long after that, a launch must find the experiment open: a new one
+would run everything again.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +143,7 @@ def attach_jobs(stored: StoredExperiment, answer: Answer, *, source: str) -> tup
         found = _match(stored.store, manifest, answer.records)
         if found.attach:
             attach(manifest, found)
+            mark_unchecked(stored.store)  # a job may have been seen before, as a duplicate
             stored.manifest_file.write(manifest)
             jobs = {each.condition_id: each.job_id for each in found.attach}
             stored.append(AttachEvent(at=answer.polled_at, jobs=jobs, source=source))
@@ -234,7 +240,8 @@ def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: date
         return False
     if found.missing:
         changes = [EPOCH + timedelta(microseconds=changed_at) for _, changed_at in jobs.values()]
-        if now - max(changes, default=manifest.created_at) < QUIET_DAY:
+        last = max([*changes, manifest.submit_until or manifest.created_at])
+        if now - last < QUIET_DAY:
             return False
     from fmon.monitor.refresh import QUERIES, copy_live
     from fmon.warehouse import column, open_views

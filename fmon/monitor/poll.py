@@ -7,12 +7,12 @@ stores of the experiments.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fmon.errors import FmonError, QueueError, StoreError
 from fmon.store.durable import LockTaken, lock, write_durably
-from fmon.store.folder import Store, examine_turn, find, poll_lock, stores
+from fmon.store.folder import Store, examine_turn, find, poll_lock, stores, variables_lock
 from fmon.store.unexamined import has_new, is_due
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fmon.clock import Clock
+    from fmon.monitor.check_variables import Checked
     from fmon.monitor.classify import Examined
     from fmon.monitor.ingest import Ingested
     from fmon.sky.reader import Answer, LogReader, QueueReader
@@ -40,6 +41,10 @@ class Polled:
         Whether another poll was running, so that this one did nothing.
     examined
         One item per experiment that had failures to examine.
+    checked
+        One item per experiment with new jobs: those that run with other variables than their conditions'.
+    specs_error
+        Why the variables of new jobs could not be compared; the next poll tries again.
     error
         Why the queue could not be read; also in the heartbeats.
     faults
@@ -49,9 +54,18 @@ class Polled:
     observed: list[Ingested] = field(default_factory=list)
     polled_at: datetime | None = None
     examined: list[Examined] = field(default_factory=list)
+    checked: list[Checked] = field(default_factory=list)
+    specs_error: QueueError | None = None
     is_skipped: bool = False
     error: QueueError | None = None
     faults: dict[str, FmonError] = field(default_factory=dict)
+
+    @property
+    def left_over(self) -> str | None:
+        """What is left for the next poll, in one line; None = nothing."""
+        if self.specs_error is None:
+            return None
+        return f"the variables of new jobs could not be compared yet: {self.specs_error}"
 
 
 def poll(
@@ -63,7 +77,9 @@ def poll(
     while_waiting: Callable[[], None] | None = None,
     logs: LogReader | None = None,
 ) -> Polled:
-    """Read the queue once for all open experiments, then the logs of failed jobs; changes no job.
+    """Read the queue once for all open experiments, then what new and failed jobs need; changes no job.
+
+    New jobs are compared with the manifest, and the logs of failed jobs are read.
 
     Parameters
     ----------
@@ -96,7 +112,10 @@ def poll(
                 polled = _read_queue(open_stores, queue, now=now, while_waiting=while_waiting)
         except LockTaken:
             return Polled(is_skipped=True)
-    # Not under that lock: the next poll must not wait for logs.
+    # Not under that lock: the next poll must not wait for task YAMLs or logs.
+    unchecked = [store for store in known if store.has_unchecked]
+    if unchecked and polled.error is None:
+        polled = _check_variables(data, unchecked, queue, polled)
     due = [store for store in known if is_due(store, now)]
     if logs is not None and due and polled.error is None:
         _examine(data, due, logs, polled, now=now)
@@ -153,6 +172,19 @@ def _read_queue(
         except FmonError as fault:
             faults[store.experiment_id] = fault
     return Polled(observed=observed, polled_at=polled_at, error=error, faults=faults)
+
+
+def _check_variables(data: Path, unchecked: list[Store], queue: QueueReader, polled: Polled) -> Polled:
+    """Compare the variables of new jobs, unless another process does so."""
+    from fmon.monitor.check_variables import check_variables  # few polls see a new job
+
+    try:
+        with lock(variables_lock(data), wait_s=0):
+            found = check_variables(unchecked, queue)
+    except LockTaken:
+        return polled
+    faults = found.faults | polled.faults
+    return replace(polled, checked=found.checked, specs_error=found.error, faults=faults)
 
 
 def _examine(data: Path, due: list[Store], logs: LogReader, polled: Polled, *, now: datetime) -> None:

@@ -8,18 +8,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fmon.config import load_experiment
 from fmon.errors import ConfigError, QueueError
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import MAX_CONDITIONS
+from fmon.monitor.check_variables import check_variables
 from fmon.monitor.classify import examine
 from fmon.monitor.ingest import ingest, new_manifest
 from fmon.monitor.refresh import refresh
 from fmon.sky.logs import RecordedLogs
 from fmon.sky.reader import Answer
-from fmon.sky.record import parse_records
+from fmon.sky.record import parse_records, specs_of
 from fmon.store.compaction import close
 from fmon.store.durable import lock
 from fmon.store.folder import Store
@@ -27,8 +28,10 @@ from fmon.store.log import polls_of
 from fmon.store.unexamined import is_due
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
+
+    from fmon.sky.reader import JobSpec
 
 SOURCE = "recording"
 
@@ -93,11 +96,13 @@ def replay(recording: Path, data: Path, *, max_conditions: int = MAX_CONDITIONS)
             )
             write_manifest(store, manifest)
         known = polls_of(store)
-        for polled_at, answer in polls:
+        for polled_at, answer, specs in polls:
             if (SOURCE, polled_at) in known:
                 continue
             bad += ingest(store, answer, source=SOURCE, now=polled_at).bad
             new_count += 1
+            if store.has_unchecked:
+                _check_variables(store, specs)
             if is_due(store, polled_at):
                 _examine(store, logs, now=polled_at)
         if is_due(store, polls[-1][0]):  # an earlier replay was killed after its last poll
@@ -112,7 +117,33 @@ def _examine(store: Store, logs: RecordedLogs, *, now: datetime) -> None:
     examine(store, read_manifest(store), logs, now=now, wait_s=600)
 
 
-def _polls(path: Path) -> Iterator[tuple[datetime, Answer | QueueError]]:
+def _check_variables(store: Store, specs: _RecordedSpecs) -> None:
+    """Compare the variables of new jobs, if the recording has them."""
+    found = check_variables([store], specs, is_replay=True)
+    for fault in found.faults.values():
+        raise fault
+
+
+class _RecordedSpecs:
+    """What a recorded poll says about the submission of jobs: ``fmon record`` leaves it out."""
+
+    def __init__(self, jobs: Iterable[Any] = ()) -> None:
+        self._specs = specs_of(jobs)
+
+    def read_specs(self, job_ids: Collection[int]) -> dict[int, JobSpec]:
+        """Return the specs of some jobs; see ``SpecReader.read_specs``."""
+        return {job_id: spec for job_id, spec in self._specs.items() if job_id in job_ids}
+
+
+class _RecordedPoll(NamedTuple):
+    """One line of a recording."""
+
+    polled_at: datetime
+    answer: Answer | QueueError
+    specs: _RecordedSpecs
+
+
+def _polls(path: Path) -> Iterator[_RecordedPoll]:
     """Yield the recorded polls in the order of the file."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
@@ -136,15 +167,17 @@ def _polls(path: Path) -> Iterator[tuple[datetime, Answer | QueueError]]:
             raise ConfigError(message) from fault
 
 
-def _poll(line: dict[str, Any]) -> tuple[datetime, Answer | QueueError]:
+def _poll(line: dict[str, Any]) -> _RecordedPoll:
     """Convert one line to the answer of a live queue."""
     polled_at = datetime.fromisoformat(line["polled_at"])
     polled_at = polled_at.replace(tzinfo=UTC) if polled_at.tzinfo is None else polled_at.astimezone(UTC)
     if "error" in line:
         error_type, _, _ = str(line["error"]).partition(":")
-        return polled_at, QueueError(str(line["error"]), error_type=error_type)
+        error = QueueError(str(line["error"]), error_type=error_type)
+        return _RecordedPoll(polled_at, error, _RecordedSpecs())
     jobs = line["jobs"]
     if not isinstance(jobs, list):
         raise TypeError(f"jobs is {type(jobs).__name__}, not a list")
     records, bad = parse_records(jobs)
-    return polled_at, Answer(polled_at=polled_at, records=records, bad=bad, latency_s=0.0)
+    answer = Answer(polled_at=polled_at, records=records, bad=bad, latency_s=0.0)
+    return _RecordedPoll(polled_at, answer, _RecordedSpecs(jobs))

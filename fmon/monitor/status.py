@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from fmon.monitor.eta import Eta
+    from fmon.monitor.queued import Queued
 
 
 ALWAYS_SHOWN = ("failed", "running")
@@ -244,6 +245,8 @@ class Status:
         The known cost; None = unknown.
     unpriced_count
         Number of jobs without a known cost.
+    queued
+        The conditions without a job; None = there are none, or it is not known.
     """
 
     experiment_id: str
@@ -264,6 +267,12 @@ class Status:
     cost_usd: Decimal | None
     unpriced_count: int
     eta: Eta | None
+    queued: Queued | None = None
+
+    def is_over(self, now: datetime) -> bool:
+        """Return whether no job is open, and none is to be submitted without a new call."""
+        is_awaited = self.queued is not None and self.queued.is_awaited(now) and not self.has_fired
+        return self.open_count == 0 and not is_awaited
 
     @property
     def progress(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fmon.events import CycleAuthorizedEvent, FixVerifiedEvent, RelaunchEvent, VerifiedLink
+from fmon.launch.environment import record_environment
 from fmon.manifest.build import extend, new_manifest
 from fmon.store.durable import lock
 from fmon.store.folder import POLL_WAIT_S, poll_lock
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fmon.events import Event
+    from fmon.launch.environment import Environment
     from fmon.manifest.stored import StoredExperiment
     from fmon.relaunch.plan import Authorization, RelaunchPlan
     from fmon.rules.f3_rebuild_before_relaunch import BuildChain, Link
@@ -25,6 +27,7 @@ def begin(
     chain: BuildChain,
     links: list[Link],
     authorization: Authorization | None,
+    environment: Environment,
     *,
     by: str,
     is_over_budget_confirmed: bool,
@@ -44,6 +47,8 @@ def begin(
         The measured chain of F3, and how it was judged.
     authorization
         A person's authorization of this cycle; None = not needed, or already in the audit.
+    environment
+        The variables of its jobs from outside the config; the manifest keeps the file's path and names.
     by
         The person who relaunches.
     is_over_budget_confirmed
@@ -75,6 +80,7 @@ def begin(
             prices=manifest.prices,
         )
         extend(manifest, fresh)
+        record_environment(manifest, environment)
         manifest.limits = plan.experiment.limits
         manifest.current_cycle = max(manifest.current_cycle, plan.cycle)
         manifest.docker_image = chain.image or manifest.docker_image

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import asdict
 
+from fmon.rules.f3_rebuild_before_relaunch import without_fix
 from fmon.warehouse import typed_rows
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ select
     cause_cycle.condition_count,
     cause_cycle.recovered_count,
     cause_cycle.wasted_usd,
-    cause_cycle.fixes
+    cause_cycle.fixes,
+    cause_cycle.no_fix_reasons
 from cause_cycle
 order by cause_cycle.cycle, cause_cycle.condition_count desc, cause_cycle.root_cause_id
 """
@@ -64,6 +66,8 @@ class CauseOfCycle(msgspec.Struct, frozen=True):
         Number of its conditions that have succeeded since.
     fixes
         Fixes that a person recorded for it in this cycle.
+    no_fix_reasons
+        Why it was relaunched without a fix, as a person recorded in this cycle.
     """
 
     cycle: int
@@ -75,6 +79,7 @@ class CauseOfCycle(msgspec.Struct, frozen=True):
     recovered_count: int
     wasted_usd: Decimal | None
     fixes: list[str]
+    no_fix_reasons: list[str]
 
 
 class CostOfCycle(msgspec.Struct, frozen=True):
@@ -168,18 +173,18 @@ def escalation(
 
 def _recommendation(causes: list[CauseOfCycle], left: list[CauseLeft], cycle: int) -> str:
     """Return a recommendation: a cause that came back after its fix will come back again."""
-    seen_in: dict[str, list[int]] = {}
+    seen_in: dict[str, list[CauseOfCycle]] = {}
     for row in causes:
-        seen_in.setdefault(row.root_cause_id, []).append(row.cycle)
+        seen_in.setdefault(row.root_cause_id, []).append(row)
     stubborn = [
-        row.root_cause_id
+        _came_back(row.root_cause_id, cycles)
         for row in left
-        if row.remedy != "auto" and len(seen_in.get(row.root_cause_id, [])) > 1
+        if row.remedy != "auto" and len(cycles := seen_in.get(row.root_cause_id, [])) > 1
     ]
     if stubborn:
         return (
-            f"do not run cycle {cycle} yet: {', '.join(stubborn)} came back despite its fix; find its "
-            "reason with a single job (sky jobs launch), and report what can't be fixed with fmon issues"
+            f"do not run cycle {cycle} yet: {'; '.join(stubborn)}; find the reason with a single job "
+            "(sky jobs launch), and report what can't be fixed with fmon issues"
         )
     if left and all(row.remedy == "auto" for row in left):
         return (
@@ -190,3 +195,14 @@ def _recommendation(causes: list[CauseOfCycle], left: list[CauseLeft], cycle: in
         new = ", ".join(row.root_cause_id for row in left)
         return f"cycle {cycle} may succeed after a fix: {new} appeared only in the last cycle"
     return f"cycle {cycle} would only relaunch cancelled or lost conditions"
+
+
+def _came_back(root_cause_id: str, cycles: list[CauseOfCycle]) -> str:
+    """Return that a cause came back, and what had been tried: all but its newest cycle."""
+    fixes = [fix for row in cycles[:-1] for fix in row.fixes]
+    reasons = [reason for row in cycles[:-1] for reason in row.no_fix_reasons]
+    if fixes:
+        return f"{root_cause_id} came back despite its fix ({'; '.join(fixes)})"
+    if reasons:
+        return f"{root_cause_id} came back after it was {without_fix('; '.join(reasons))}"
+    return f"{root_cause_id} came back, and no fix of it is recorded"

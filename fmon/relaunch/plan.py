@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from msgspec.structs import asdict
 
+from fmon.launch.command import typed_launch
+from fmon.launch.environment import Environment, environment_of
+from fmon.launch.estimate import SPENT
 from fmon.launch.job_yaml import job_envs
-from fmon.relaunch.command import typed_launch
+from fmon.rules.f3_rebuild_before_relaunch import RelaunchRemedy
 from fmon.text import listed, money
 from fmon.warehouse import column, typed_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import duckdb
 
@@ -32,6 +37,9 @@ select
     relaunch_candidate.root_cause_id,
     relaunch_candidate.category,
     relaunch_candidate.remedy,
+    relaunch_candidate.fix,
+    relaunch_candidate.fixed_by,
+    relaunch_candidate.is_without_fix,
     relaunch_candidate.requires_request,
     relaunch_candidate.is_in_progress,
     relaunch_candidate.cycle
@@ -47,8 +55,6 @@ select
     cost_estimate.estimate_usd
 from cost_estimate
 """
-
-SPENT = "select experiment_summary.cost_usd as spent_usd from experiment_summary"
 
 UNFIXED = """
 select condition.condition_id
@@ -71,7 +77,7 @@ WORDS = {
 """``relaunch_candidate.reason`` in words."""
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class Candidate(RelaunchRemedy, frozen=True):
     """A condition that may run again: the columns of ``CANDIDATES``.
 
     Attributes
@@ -91,9 +97,7 @@ class Candidate(msgspec.Struct, frozen=True):
     condition_id: str
     job_id: int | None
     reason: str
-    root_cause_id: str | None
     category: str | None
-    remedy: str | None
     requires_request: bool
     is_in_progress: bool
     cycle: int
@@ -144,8 +148,8 @@ class RelaunchPlan:
         Estimated cost of the jobs; None = unknown.
     spent_usd
         Cost of all jobs so far; None = unknown.
-    experiment, task, conditions
-        The current config, its task YAML, its conditions by id.
+    experiment, task, environment, conditions
+        The current config, its task YAML, the values for its variables, its conditions by id.
     """
 
     experiment_id: str
@@ -160,6 +164,7 @@ class RelaunchPlan:
     spent_usd: Decimal | None
     experiment: Experiment
     task: Task
+    environment: Environment
     conditions: Mapping[str, Condition]
 
     def sentences(self) -> list[str]:
@@ -210,9 +215,12 @@ class RelaunchPlan:
         return [row.condition_id for row in self.jobs]
 
     @property
-    def remedies(self) -> frozenset[str | None]:
-        """Their remedies, each once."""
-        return frozenset(row.remedy for row in self.jobs)
+    def remedies(self) -> list[RelaunchRemedy]:
+        """Their remedies and records, for F3."""
+        return [
+            RelaunchRemedy(row.root_cause_id, row.remedy, row.fix, row.fixed_by, row.is_without_fix)
+            for row in self.jobs
+        ]
 
 
 class Chosen(NamedTuple):
@@ -282,6 +290,8 @@ def plan_relaunch(
     *,
     include_cancelled: bool,
     selected: Mapping[str, str] | None,
+    env_file: Path | None,
+    environ: Mapping[str, str],
 ) -> RelaunchPlan:
     """Return the plan of a relaunch.
 
@@ -295,23 +305,28 @@ def plan_relaunch(
         Include jobs that a person cancelled.
     selected
         The selected conditions and the words that select them; None = all.
+    env_file
+        File of variables that every job gets; None = that of the launch.
+    environ
+        The environment of fmon.
 
     Raises
     ------
     ConfigError
-        The config or the task YAML can't be read.
+        The config, the task YAML or the env file can't be read.
     """
     chosen = choose(con, include_cancelled=include_cancelled, selected=selected)
     by_id = {condition.condition_id: condition for condition in study.experiment.conditions}
     task = study.task
+    environment = (
+        environment_of(study.manifest, env_file, environ) if chosen.jobs else Environment(environ=environ)
+    )
+    command = partial(_command, study, environment, chosen.cycle)
     return RelaunchPlan(
         experiment_id=study.experiment_id,
         cycle=chosen.cycle,
         is_resumed=chosen.is_resumed,
-        jobs=[
-            PlannedJob(**asdict(row), command=_command(study, by_id.get(row.condition_id), chosen.cycle))
-            for row in chosen.jobs
-        ],
+        jobs=[PlannedJob(**asdict(row), command=command(by_id.get(row.condition_id))) for row in chosen.jobs],
         left_out=chosen.left_out,
         unselected=chosen.unselected,
         not_candidates=chosen.not_candidates,
@@ -320,16 +335,17 @@ def plan_relaunch(
         spent_usd=column(con, SPENT)[0],
         experiment=study.experiment,
         task=task,
+        environment=environment,
         conditions=by_id,
     )
 
 
-def _command(study: Study, condition: Condition | None, cycle: int) -> str | None:
+def _command(study: Study, environment: Environment, cycle: int, condition: Condition | None) -> str | None:
     """Return the command of a job; None if the condition is no longer in the config, which F5 forbids."""
     if condition is None:
         return None
     envs = job_envs(study.experiment, condition, experiment_id=study.experiment_id, cycle=cycle)
-    return typed_launch(study.task, condition, envs)
+    return typed_launch(study.task, condition, envs, environment)
 
 
 def _estimate(estimates: list[Estimate], condition_ids: set[str]) -> Decimal | None:

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from fmon.clients.shell import run_command
 from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import failures, unfinished
 from fmon.errors import ConfigError, RuleError
 from fmon.events import CycleAuthorizedEvent, RelaunchEvent
-from fmon.fix.chain import measure, run_command
+from fmon.fix.chain import measure
 from fmon.launch.dispatch import DispatchOutcome, LaunchKey, dispatch, exclusive
 from fmon.launch.estimate import cost_of
 from fmon.launch.job_yaml import JobWriter
+from fmon.launch.limits import DispatchLimits
 from fmon.launch.preflight import checks, parse_kinds
 from fmon.launch.refusals import confirm_over_budget, refuse_failed, refuse_job_names, unrelated_jobs
 from fmon.manifest.stored import StoredExperiment
@@ -49,11 +51,12 @@ from fmon.warehouse.selection import select_current
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     import duckdb
 
+    from fmon.clients.shell import Ran
     from fmon.events import Event
-    from fmon.fix.chain import Ran
     from fmon.launch.arguments import LaunchDependencies
     from fmon.model import Manifest
     from fmon.rules.f3_rebuild_before_relaunch import BuildChain, Link
@@ -94,6 +97,8 @@ class RelaunchOptions:
     ----------
     by
         Person to record in the audit.
+    env_file
+        File of variables that every job gets; None = that of the launch.
     selections
         Conditions to relaunch; empty = all candidates.
     include_cancelled
@@ -107,6 +112,7 @@ class RelaunchOptions:
     """
 
     by: str
+    env_file: Path | None = None
     selections: tuple[str, ...] = ()
     include_cancelled: bool = False
     authorization: Authorization | None = None
@@ -155,7 +161,14 @@ def relaunch(
     clock, manifest = dependencies.clock, study.manifest
     con = study.connect(QUERIES, now=clock.now())
     selected = select_current(study, options.selections, now=clock.now()) if options.selections else None
-    plan = plan_relaunch(study, con, include_cancelled=options.include_cancelled, selected=selected)
+    plan = plan_relaunch(
+        study,
+        con,
+        include_cancelled=options.include_cancelled,
+        selected=selected,
+        env_file=options.env_file,
+        environ=dependencies.environ,
+    )
     diagnosed_at = _f1_and_f2(study, con, plan)
     if not plan.jobs:
         return Relaunched(plan=plan, is_replay=manifest.is_replay)
@@ -175,7 +188,7 @@ def relaunch(
             study.store
         )  # read again: another process may have changed it before the lock
         _refuse_if_changed(stored, plan, options, selected, now=clock.now())
-        writer = JobWriter(plan.task, plan.experiment, plan.experiment_id, dependencies.environ)
+        writer = JobWriter(plan.task, plan.experiment, plan.experiment_id, plan.environment)
         _check(stored.manifest, plan, writer, submitter, dependencies)
         begin(
             stored,
@@ -183,6 +196,7 @@ def relaunch(
             chain,
             links,
             options.authorization,
+            plan.environment,
             by=options.by,
             is_over_budget_confirmed=is_over_budget,
             now=clock.now(),
@@ -194,7 +208,7 @@ def relaunch(
             dependencies.queue,
             task_yaml=lambda entry, cycle: writer.of(plan.conditions[entry.condition], cycle),
             clock=clock,
-            limits=dependencies.limits,
+            limits=DispatchLimits.of(plan.experiment.launch),
             progress=dependencies.progress,
         )
     refresh(study.store, now=clock.now())
@@ -269,7 +283,7 @@ def _f3(
 ) -> tuple[BuildChain, list[Link]]:
     """Measure the chain now; for a resumed cycle only whether its image is unchanged."""
     started = _start_of(study.events, plan.cycle) if plan.is_resumed else None
-    remedies = frozenset() if started else plan.remedies
+    remedies = [] if started else plan.remedies
     chain = measure(study, remedies, diagnosed_at=diagnosed_at, run=run, ask=ask)
     links = f3_same_image(chain, image=started.image, digest=started.digest) if started else f3_links(chain)
     f3_rebuild_before_relaunch(links)
@@ -327,7 +341,7 @@ def _check(
         plan.task,
         found,
         parse=lambda _: parse_kinds(submitter.parse, writer, chosen, cycle=plan.cycle),
-        environ=dependencies.environ,
+        environment=writer.environment,
         folder=dependencies.folder,
     )
     refuse_failed(results)

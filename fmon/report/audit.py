@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
     from fmon.study import Study
 
-COLUMNS = ("rule", "criterion", "is_ok", "evidence")
+COLUMNS = ("rule", "criterion", "result", "evidence")
 
 AUDIT = """
 select
     audit.criterion,
     audit.rule,
+    audit.result,
     audit.is_ok,
     audit.violation_count,
     audit.evidence
@@ -41,17 +42,22 @@ class AuditRow(msgspec.Struct, frozen=True):
     ----------
     rule
         Number of the rule, 1 to 5.
+    result
+        ``pass``, ``fail``, or ``did_not_happen``: there was nothing that it is about.
+    is_ok
+        The result is not ``fail``.
     """
 
     criterion: str
     rule: int
+    result: str
     is_ok: bool
     violation_count: int
     evidence: str
 
 
 def audit(study: Study) -> list[AuditRow]:
-    """Check every rule and criterion against what happened; each passes or fails with its evidence.
+    """Check every rule and criterion against what happened; with its evidence.
 
     Parameters
     ----------
@@ -79,4 +85,4 @@ def _with(row: AuditRow, untracked: list[str]) -> AuditRow:
         return row
     evidence = untracked if row.is_ok else [row.evidence, *untracked]
     count = row.violation_count + len(untracked)
-    return replace(row, is_ok=False, violation_count=count, evidence="; ".join(evidence))
+    return replace(row, result="fail", is_ok=False, violation_count=count, evidence="; ".join(evidence))

@@ -155,6 +155,7 @@ from failure_summary
 AUDIT = """
 select
     audit.criterion,
+    audit.result,
     audit.is_ok,
     left(audit.evidence, $most_characters) as evidence,
     audit.violation_count

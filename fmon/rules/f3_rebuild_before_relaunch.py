@@ -8,14 +8,68 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import msgspec
+
 from fmon.errors import RuleError
 from fmon.events import LaunchEvent
-from fmon.text import listed
+from fmon.text import counted, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from fmon.events import Event
+
+
+NEEDS_NO_RECORD = frozenset({"auto", "cancelled", "lost"})
+"""Remedies of conditions for which nobody has to record anything."""
+
+NEEDS_NO_FIX = NEEDS_NO_RECORD | {"no_fix"}
+"""Remedies that need no change: the same image is used again."""
+
+
+class RelaunchRemedy(msgspec.Struct, frozen=True):
+    """What a condition to relaunch needs, and the newest record of ``fmon fix record`` about its cause.
+
+    Attributes
+    ----------
+    root_cause_id
+        Its root cause; None = it did not fail.
+    remedy
+        As in view ``relaunch_candidate``.
+    fix
+        What was done, or why nothing was; None = nothing is recorded.
+    fixed_by
+        The person who recorded it.
+    is_without_fix
+        It is relaunched without a fix, for the reason in ``fix``.
+    """
+
+    root_cause_id: str | None
+    remedy: str | None
+    fix: str | None
+    fixed_by: str | None
+    is_without_fix: bool
+
+    @property
+    def effective_remedy(self) -> str | None:
+        """The remedy; ``no_fix`` if a person recorded that nothing is changed."""
+        return "no_fix" if self.is_without_fix else self.remedy
+
+    @property
+    def needs_record(self) -> bool:
+        """Whether a person must record what was done about its cause."""
+        return self.remedy not in NEEDS_NO_RECORD
+
+    @property
+    def sentence(self) -> str:
+        """The cause with its record."""
+        fix = without_fix(self.fix or "") if self.is_without_fix else self.fix
+        return f"{self.root_cause_id}: {fix} ({self.fixed_by})"
+
+
+def without_fix(reason: str) -> str:
+    """Return how a relaunch without a fix is described everywhere."""
+    return f"relaunched without a fix: {reason}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +80,16 @@ class BuildChain:
     ----------
     remedies
         Remedies of the conditions to relaunch: ``auto``, ``config``, ``code``, ``unrecoverable``;
-        ``cancelled`` and ``lost`` if the attempt had no failure of its own; None and ``none`` count as code.
+        ``cancelled`` and ``lost`` if the attempt had no failure of its own; ``no_fix`` if a person recorded
+        that nothing is changed; None and ``none`` count as code.
+    causes
+        Their causes with what was recorded about each.
     commits
-        Subjects of the commits since the diagnosis, newest first.
+        Subjects of the commits since the diagnosis that count as the fix, newest first.
+    minor_commits
+        Subjects of the others: they can't change what a job does.
+    max_commits
+        Maximum number of commits of a fix.
     uncommitted
         Files that differ from the last commit.
     test_command, test_status
@@ -52,7 +113,10 @@ class BuildChain:
     """
 
     remedies: frozenset[str | None]
+    causes: tuple[RelaunchRemedy, ...] = ()
     commits: tuple[str, ...] = ()
+    minor_commits: tuple[str, ...] = ()
+    max_commits: int = 1
     uncommitted: tuple[str, ...] = ()
     test_command: str | None = None
     test_status: int | None = None
@@ -70,13 +134,9 @@ class BuildChain:
 class Link(NamedTuple):
     """One link of the chain; ``skipped`` = not required, and the evidence says why."""
 
-    link: Literal["commit", "tree", "tests", "digest", "yaml"]
+    link: Literal["record", "commit", "tree", "tests", "digest", "yaml"]
     result: Literal["ok", "broken", "skipped"]
     evidence: str
-
-
-NEEDS_NO_FIX = frozenset({"auto", "cancelled", "lost"})
-"""Remedies that need no change: the same image is used again."""
 
 
 def bare_vm_launch(events: Iterable[Event]) -> LaunchEvent | None:
@@ -94,13 +154,15 @@ def bare_vm_launch(events: Iterable[Event]) -> LaunchEvent | None:
 def f3_links(chain: BuildChain) -> list[Link]:
     """Judge each link of the chain from diagnosis to image, in order.
 
-    If there was nothing to fix, the image must be the same. If only settings needed a change and the
-    commit changed them, the image may stay. On a bare VM that a person allowed at launch there is no
-    image to check: a commit that changes a file, a clean tree and passing tests must suffice.
+    The first is the record of every cause: without it, nobody could say later what was tried. If there was
+    nothing to fix, the image must be the same. If only settings needed a change and the commit changed
+    them, the image may stay. On a bare VM that a person allowed at launch there is no image to check: a
+    commit that changes a file, a clean tree and passing tests must suffice.
     """
     if chain.remedies <= NEEDS_NO_FIX:
-        why = "nothing to fix: all conditions to relaunch are auto, cancelled or lost"
+        why = "nothing to fix: all conditions to relaunch are auto, cancelled, lost or without a fix"
         return [
+            _record_link(chain),
             Link("commit", "skipped", why),
             Link("tree", "skipped", why),
             Link("tests", "skipped", why),
@@ -109,7 +171,7 @@ def f3_links(chain: BuildChain) -> list[Link]:
         ]
     digest = _digest_link(chain)
     yaml = digest._replace(link="yaml") if digest.result == "skipped" else _yaml_link(chain)
-    return [_commit_link(chain), _tree_link(chain), _tests_link(chain), digest, yaml]
+    return [_record_link(chain), _commit_link(chain), _tree_link(chain), _tests_link(chain), digest, yaml]
 
 
 def f3_same_image(chain: BuildChain, *, image: str | None, digest: str | None) -> list[Link]:
@@ -157,9 +219,26 @@ def f3_rebuild_before_relaunch(links: Iterable[Link]) -> None:
     -----
     Prevents a relaunch with a stale image: the fix was committed, but the image never rebuilt.
     """
-    broken = [f"{link.link}: {link.evidence}" for link in links if link.result == "broken"]
+    broken = [link for link in links if link.result == "broken"]
     if broken:
-        raise RuleError(3, f"{'; '.join(broken)}. fmon fix verify shows the entire chain")
+        names = ", ".join(link.link for link in broken)
+        sentence = f"the chain from diagnosis to image is broken at {names}; fmon fix verify shows all of it"
+        raise RuleError(3, sentence, details=[f"{link.link}: {link.evidence}" for link in broken])
+
+
+def _record_link(chain: BuildChain) -> Link:
+    """Judge whether a person recorded for each cause what was done about it, or why nothing was."""
+    causes = [cause for cause in chain.causes if cause.needs_record]
+    if not causes:
+        return Link("record", "skipped", "all conditions to relaunch are auto, cancelled or lost")
+    missing = sorted({cause.root_cause_id or "unknown" for cause in causes if cause.fix is None})
+    if missing:
+        evidence = (
+            f"no fix is recorded for {', '.join(missing)}; run fmon fix record CAUSE --what TEXT for each, "
+            "or --no-fix REASON if nothing is changed for it"
+        )
+        return Link("record", "broken", evidence)
+    return Link("record", "ok", "; ".join(sorted({cause.sentence for cause in causes})))
 
 
 def _commit_link(chain: BuildChain) -> Link:
@@ -172,10 +251,17 @@ def _commit_link(chain: BuildChain) -> Link:
             f"{listed(chain.commits)} change no file, and on a bare VM nothing else shows that there is a fix"
         )
         return Link("commit", "broken", evidence)
-    if len(chain.commits) == 1:
-        return Link("commit", "ok", f"one commit since the diagnosis: {chain.commits[0]}")
-    evidence = f"{len(chain.commits):,} commits since the diagnosis, not one batch: {listed(chain.commits)}"
-    return Link("commit", "ok", evidence)
+    count = len(chain.commits)
+    if count > chain.max_commits:
+        evidence = (
+            f"{count:,} commits since the diagnosis, but all causes are fixed in one batch of "
+            f"{counted(chain.max_commits, 'commit')}: {listed(chain.commits)}; squash them, or allow them "
+            f"with verify: {{max_commits: {count}}}"
+        )
+        return Link("commit", "broken", evidence)
+    minor = f"; not counted: {listed(chain.minor_commits)}" if chain.minor_commits else ""
+    found = "one commit" if count == 1 else f"{count:,} commits"
+    return Link("commit", "ok", f"{found} since the diagnosis: {listed(chain.commits)}{minor}")
 
 
 def _tree_link(chain: BuildChain) -> Link:

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 from fmon.errors import QueueError
 from fmon.sky.protocol import one_line
 from fmon.sky.reader import Answer
-from fmon.sky.record import parse_records
+from fmon.sky.record import parse_records, specs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
+
+    from fmon.sky.reader import JobSpec
 
 MAX_BYTES = 256 << 20
 MAX_TRIES = 100
@@ -32,6 +34,7 @@ class FileQueue:
     def __init__(self, path: str) -> None:
         self.name = f"file:{path}"
         self._path = path
+        self._raw: list[Any] | None = None
 
     def read(self, while_waiting: Callable[[], None] | None = None) -> Answer:
         """Read the file once; see ``QueueReader.read``."""
@@ -39,9 +42,15 @@ class FileQueue:
         text = self._text()
         if while_waiting is not None:
             while_waiting()
-        records, bad = parse_records(self._jobs(text))
+        self._raw = raw = self._jobs(text)
+        records, bad = parse_records(raw)
         latency_s = time.monotonic() - started
         return Answer(polled_at=datetime.now(UTC), records=records, bad=bad, latency_s=latency_s)
+
+    def read_specs(self, job_ids: Collection[int]) -> dict[int, JobSpec]:
+        """Return the specs in the records that were read last; see ``SpecReader.read_specs``."""
+        raw = self._jobs(self._text()) if self._raw is None else self._raw
+        return {job_id: spec for job_id, spec in specs_of(raw).items() if job_id in job_ids}
 
     def _text(self) -> str:
         """Read at most MAX_BYTES."""

@@ -5,7 +5,7 @@ longer than all of this.
 
 After a timeout the server continues to work on the request. Cancelling it would only add load: SkyPilot
 puts cancellations at the end of the same queue (skypilot issue 7703). Instead the request is remembered,
-and the next poll first waits for it, so a server that hangs has at most one request of fmon to work on.
+and the next one of its kind first waits for it, so a server that hangs has at most two of fmon to work on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -32,15 +33,21 @@ from fmon.sky.protocol import (
     refusal,
     request_headers,
     require_json,
+    specs_body,
 )
 from fmon.sky.reader import Answer
-from fmon.sky.record import parse_records
+from fmon.sky.record import parse_records, specs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
+    from fmon.sky.reader import JobSpec
+
 DEADLINE_S = 60.0
+SPECS_DEADLINE_S = 20.0
+"""Less than the time between two polls: the request about specs is not under the lock of polls."""
+
 FORGET_AFTER_S = 600.0
 """A request whose worker was killed never finishes (skypilot issue 5048)."""
 
@@ -67,47 +74,73 @@ class HttpQueue:
     name = "sky"
 
     def __init__(self, *, memo: Path | None = None, deadline_s: float = DEADLINE_S) -> None:
-        self._memo = memo
         self._deadline_s = deadline_s
-        self._left_behind: _LeftBehind | None = None
+        self._queue_memo = _Memo(memo)
+        # Of its own: a request about specs that hangs must not delay the next poll.
+        self._specs_memo = _Memo(memo and memo.with_name(f"{memo.name}.specs"))
 
     def read(self, while_waiting: Callable[[], None] | None = None) -> Answer:
         """Read the queue once, within the deadline whatever the server does; see ``QueueReader``."""
-        endpoint = find_endpoint()
-        refuse_proxy(endpoint.url)
-        question = Question(QUEUE_PATH, queue_body(endpoint), "the next poll tries again")
-        exchange = _Exchange(endpoint, question, self._recall(endpoint.url), self._deadline_s)
-        exchange.start()
+        exchange = _begin(queue_body, self._queue_memo, self._deadline_s)
         if while_waiting is not None:
             while_waiting()
-        body, error = exchange.wait()
-        self._remember(exchange.unfinished)
-        if error is not None:
-            raise error
-        records, bad = parse_records(jobs_of(body))
+        records, bad = parse_records(jobs_of(_end(exchange, self._queue_memo)))
         return Answer(polled_at=exchange.ended_at, records=records, bad=bad, latency_s=exchange.latency_s)
 
-    def _recall(self, url: str) -> _LeftBehind | None:
+    def read_specs(self, job_ids: Collection[int]) -> dict[int, JobSpec]:
+        """Read the specs of some jobs; see ``SpecReader.read_specs``."""
+        body_for = partial(specs_body, job_ids=job_ids)
+        exchange = _begin(body_for, self._specs_memo, min(self._deadline_s, SPECS_DEADLINE_S))
+        return specs_of(jobs_of(_end(exchange, self._specs_memo)))
+
+
+def _begin(body_for: Callable[[Endpoint], bytes], memo: _Memo, deadline_s: float) -> _Exchange:
+    """Send a request about the queue."""
+    endpoint = find_endpoint()
+    refuse_proxy(endpoint.url)
+    question = Question(QUEUE_PATH, body_for(endpoint), "the next poll tries again")
+    exchange = _Exchange(endpoint, question, memo.recall(endpoint.url), deadline_s)
+    exchange.start()
+    return exchange
+
+
+def _end(exchange: _Exchange, memo: _Memo) -> bytes:
+    """Wait for the response to a request; remember one that the server still works on."""
+    body, error = exchange.wait()
+    memo.remember(exchange.unfinished)
+    if error is not None:
+        raise error
+    return body
+
+
+class _Memo:
+    """Remembers a request that the server may still work on, in a file if there is a path."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._left_behind: _LeftBehind | None = None
+
+    def recall(self, url: str) -> _LeftBehind | None:
         """Return the request of an earlier poll that this server may still work on."""
         left = self._left_behind
-        if self._memo is not None:
+        if self._path is not None:
             with contextlib.suppress(OSError, msgspec.MsgspecError):
-                left = msgspec.json.decode(self._memo.read_bytes(), type=_LeftBehind)
+                left = msgspec.json.decode(self._path.read_bytes(), type=_LeftBehind)
         is_waiting = (
             left is not None and left.url == url and 0 <= time.time() - left.asked_at < FORGET_AFTER_S
         )
         return left if is_waiting else None
 
-    def _remember(self, unfinished: _LeftBehind | None) -> None:
+    def remember(self, unfinished: _LeftBehind | None) -> None:
         """Save or delete the unfinished request; without it the next poll sends a new one."""
         self._left_behind = unfinished
-        if self._memo is None:
+        if self._path is None:
             return
         with contextlib.suppress(OSError):
             if unfinished is None:
-                self._memo.unlink(missing_ok=True)
+                self._path.unlink(missing_ok=True)
             else:
-                self._memo.write_bytes(msgspec.json.encode(unfinished))
+                self._path.write_bytes(msgspec.json.encode(unfinished))
 
 
 def ask_once(endpoint: Endpoint, question: Question, *, deadline_s: float) -> bytes:

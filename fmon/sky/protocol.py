@@ -14,7 +14,7 @@ from fmon.errors import QueueError
 from fmon.redact import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from fmon.sky.endpoint import Endpoint
 
@@ -34,7 +34,10 @@ FIELDS = (
     "details", "failure_reason", "resources", "cluster_resources",
     "cloud", "region", "zone", "infra", "user_name", "user_hash", "workspace", "metadata",
 )  # fmt: skip
-"""The fields that ``record`` reads. Not ``user_yaml``: the server reads a file per job for it."""
+"""The fields that ``record`` reads. Not ``user_yaml``: it would be most of the answer to every poll."""
+
+SPEC_FIELDS = ("job_id", "user_yaml", "entrypoint")
+"""The fields of a ``reader.JobSpec``."""
 
 MAX_TEXT = 500
 
@@ -53,6 +56,12 @@ def request_headers(endpoint: Endpoint) -> dict[str, str]:
 def queue_body(endpoint: Endpoint) -> bytes:
     """Return a request for all jobs of all users; refreshing would start a stopped controller."""
     return _body(endpoint, {"refresh": False, "all_users": True, "fields": FIELDS})
+
+
+def specs_body(endpoint: Endpoint, job_ids: Collection[int]) -> bytes:
+    """Return a request for what was recorded when some jobs were submitted."""
+    question = {"refresh": False, "all_users": True, "fields": SPEC_FIELDS, "job_ids": sorted(job_ids)}
+    return _body(endpoint, question)
 
 
 def costs_body(endpoint: Endpoint, *, days: int) -> bytes:

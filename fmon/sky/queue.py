@@ -5,14 +5,18 @@ A ``QueueReader`` can only read: by its type, code that monitors can't launch or
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from fmon.errors import ConfigError, QueueError
 from fmon.sky.reader import SDK_MAY_KNOW, Answer, QueueReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
+
+    from fmon.sky.reader import JobSpec
+
+Read = TypeVar("Read")
 
 
 class SkyQueue:
@@ -26,13 +30,23 @@ class SkyQueue:
 
     def read(self, while_waiting: Callable[[], None] | None = None) -> Answer:
         """Read the queue once; see ``QueueReader.read``."""
+        return self._either(lambda: self._http.read(while_waiting), lambda: self._open_sdk().read())
+
+    def read_specs(self, job_ids: Collection[int]) -> dict[int, JobSpec]:
+        """Read the specs of some jobs; see ``SpecReader.read_specs``."""
+        return self._either(
+            lambda: self._http.read_specs(job_ids), lambda: self._open_sdk().read_specs(job_ids)
+        )
+
+    def _either(self, http: Callable[[], Read], sdk: Callable[[], Read]) -> Read:
+        """Read over HTTP, or with the SDK if that may know what plain HTTP does not."""
         try:
-            return self._http.read(while_waiting)
+            return http()
         except QueueError as first:
             if first.error_type not in SDK_MAY_KNOW:
                 raise
             try:
-                return self._open_sdk().read()
+                return sdk()
             except QueueError as second:
                 message = f"{first}; SkyPilot's SDK could not read the queue either: {second}"
                 raise QueueError(message, error_type=first.error_type) from second

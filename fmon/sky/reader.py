@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from fmon.errors import QueueError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import datetime
 
     from fmon.model import Record
@@ -92,7 +92,42 @@ class Answer:
     latency_s: float
 
 
-class QueueReader(Protocol):
+@dataclass(frozen=True, repr=False)
+class JobSpec:
+    """What SkyPilot recorded when a job was submitted; it has no repr, since it may contain secrets.
+
+    Attributes
+    ----------
+    user_yaml
+        The task YAML as it was written; None = not recorded, or not yet.
+    entrypoint
+        The command line that submitted the job; None = not recorded.
+    """
+
+    user_yaml: str | None
+    entrypoint: str | None
+
+
+class SpecReader(Protocol):
+    """Reads what SkyPilot recorded when jobs were submitted."""
+
+    def read_specs(self, job_ids: Collection[int]) -> dict[int, JobSpec]:
+        """Read the specs of some jobs, which may be thousands of characters each.
+
+        Parameters
+        ----------
+        job_ids
+            The jobs; those that the queue does not list are missing in the answer.
+
+        Raises
+        ------
+        QueueError
+            The queue did not answer, or the answer is invalid.
+        """
+        ...
+
+
+class QueueReader(SpecReader, Protocol):
     """Reads the job queue; ``name`` is the source in heartbeats: sky or file:PATH."""
 
     name: str

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from fmon.model import Record
 from fmon.redact import redact
+from fmon.sky.reader import JobSpec
+from fmon.sky.user_yaml import variables_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +25,6 @@ END_OF_TIME_S = 4_102_444_800.0
 MAX_ID = 2**63 - 1
 MAX_NAME = 1_000
 MAX_REASON = 4_000
-MAX_YAML = 1 << 18
 STATUS_PREFIX = "ManagedJobStatus."
 ENVS = {"experiment": "FMON_EXPERIMENT", "condition": "FMON_CONDITION", "cycle": "FMON_CYCLE"}
 
@@ -252,21 +253,24 @@ def tags_of(metadata: Any, user_yaml: Any) -> tuple[str | None, str | None, int 
 
 def _tags_of_envs(user_yaml: str) -> dict[str, Any] | None:
     """Read the metadata from the task's envs, if a queue has no metadata."""
-    if ENVS["experiment"] not in user_yaml or len(user_yaml) > MAX_YAML:
+    if ENVS["experiment"] not in user_yaml:
         return None
-    import yaml  # only needed for recordings and old servers
+    envs = variables_of(user_yaml) or {}
+    cycle = envs.get(ENVS["cycle"], "")
+    return {
+        "experiment": envs.get(ENVS["experiment"]),
+        "condition": envs.get(ENVS["condition"]),
+        "cycle": int(cycle) if cycle.isascii() and cycle.isdigit() and len(cycle) < 10 else None,
+    }
 
-    try:
-        documents = list(yaml.safe_load_all(user_yaml))
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return None
-    for document in documents[:2]:
-        envs = document.get("envs") if isinstance(document, dict) else None
-        if isinstance(envs, dict) and ENVS["experiment"] in envs:
-            cycle = str(envs.get(ENVS["cycle"], ""))
-            return {
-                "experiment": envs[ENVS["experiment"]],
-                "condition": envs.get(ENVS["condition"]),
-                "cycle": int(cycle) if cycle.isascii() and cycle.isdigit() and len(cycle) < 10 else None,
-            }
-    return None
+
+def specs_of(raw: Iterable[Any]) -> dict[int, JobSpec]:
+    """Return what raw queue records say about the submission of each job; invalid records are left out."""
+    specs: dict[int, JobSpec] = {}
+    for item in raw:
+        if isinstance(item, dict) and type(item.get("job_id")) is int:
+            texts = (item.get(name) for name in ("user_yaml", "entrypoint"))
+            specs.setdefault(
+                item["job_id"], JobSpec(*(text if type(text) is str else None for text in texts))
+            )
+    return specs

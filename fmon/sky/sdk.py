@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 from fmon.errors import QueueError
 from fmon.sky.protocol import one_line
 from fmon.sky.reader import Answer, LogsDownError
-from fmon.sky.record import parse_records
+from fmon.sky.record import parse_records, specs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from fmon.sky.reader import LogRequest
+    from fmon.sky.reader import JobSpec, LogRequest
 
 TIMEOUT_S = 60.0
 LEAST_S = 20.0
@@ -50,13 +50,13 @@ class SdkQueue:
         started = time.monotonic()
         if while_waiting is not None:
             while_waiting()
-        jobs = ask_worker("queue")
-        if not isinstance(jobs, list):
-            message = f"SkyPilot's SDK returned {type(jobs).__name__} instead of the list of jobs"
-            raise QueueError(message, error_type="BadAnswer")
-        records, bad = parse_records(jobs)
+        records, bad = parse_records(_jobs("queue"))
         latency_s = time.monotonic() - started
         return Answer(polled_at=datetime.now(UTC), records=records, bad=bad, latency_s=latency_s)
+
+    def read_specs(self, job_ids: Collection[int]) -> dict[int, JobSpec]:
+        """Read the specs of some jobs; see ``SpecReader.read_specs``."""
+        return specs_of(_jobs("specs", *map(str, sorted(job_ids))))
 
 
 class SdkLogs:
@@ -82,6 +82,15 @@ class SdkLogs:
                 yield request, answer["text"].encode()
             else:
                 yield request, QueueError(answer["error"], error_type=answer["type"])
+
+
+def _jobs(*arguments: str) -> list[Any]:
+    """Return the raw queue records that a command of the worker answers."""
+    jobs = ask_worker(*arguments)
+    if not isinstance(jobs, list):
+        message = f"SkyPilot's SDK returned {type(jobs).__name__} instead of the list of jobs"
+        raise QueueError(message, error_type="BadAnswer")
+    return jobs
 
 
 def ask_worker(*arguments: str, timeout_s: float = TIMEOUT_S) -> Any:

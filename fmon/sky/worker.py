@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmon.errors import QueueError
 from fmon.sky.head_and_tail import Ends
-from fmon.sky.protocol import FIELDS, jobs_of, one_line, refusal, return_value_of
+from fmon.sky.protocol import FIELDS, SPEC_FIELDS, jobs_of, one_line, refusal, return_value_of
 from fmon.sky.sdk import MARK
 
 if TYPE_CHECKING:
@@ -49,7 +49,20 @@ def _queue(arguments: list[str], until: float) -> list[Any]:
     import sky.jobs
 
     del arguments
-    request = sky.jobs.queue_v2(refresh=False, all_users=True, fields=FIELDS)
+    return _records(sky.jobs.queue_v2(refresh=False, all_users=True, fields=FIELDS), until)
+
+
+def _specs(arguments: list[str], until: float) -> list[Any]:
+    """Return the raw records of some jobs with what was recorded when they were submitted."""
+    import sky.jobs
+
+    job_ids = [int(argument) for argument in arguments]
+    request = sky.jobs.queue_v2(refresh=False, all_users=True, job_ids=job_ids, fields=SPEC_FIELDS)
+    return _records(request, until)
+
+
+def _records(request: Any, until: float) -> list[Any]:
+    """Return the raw records in the answer to a queue request."""
     body = _result(request, until)
     try:
         return jobs_of(body)
@@ -162,6 +175,7 @@ def _task(arguments: list[str], until: float) -> int:
 
 COMMANDS: dict[str, Callable[[list[str], float], Any]] = {
     "queue": _queue,
+    "specs": _specs,
     "logs": _logs,
     "prices": _prices,
     "costs": _costs,

@@ -15,7 +15,7 @@ from msgspec.structs import astuple
 from fmon.schema import HEARTBEAT, SNAPSHOT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from fmon.model import Record
 
@@ -32,6 +32,7 @@ ROW = (*WATCHED, "is_seen", *CARRIED)
 """The fields of a row, in the order used here; job_id and task_id come first."""
 
 _SEEN = len(WATCHED)
+_SUBMITTED = ROW.index("submitted_at")
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -71,6 +72,16 @@ def changed_rows(before: Mapping[Key, Row], records: Sequence[Record]) -> list[R
     ]
     rows += [_absent(row) for key, row in before.items() if row[_SEEN] and key not in seen]
     return sorted(rows, key=lambda row: (row[0], row[1]))
+
+
+def has_new_job(before: Mapping[Key, Row], changed: Iterable[Row]) -> bool:
+    """Return whether a changed row is of a job that appeared, or reappeared, or is another one of this id."""
+    return any(
+        (old := before.get((row[0], row[1]))) is None
+        or (row[_SEEN] and not old[_SEEN])
+        or old[_SUBMITTED] not in (None, row[_SUBMITTED])
+        for row in changed
+    )
 
 
 def _row(record: Record, old: Row | None) -> Row:

@@ -76,6 +76,21 @@ class Store:
         return self.path / "unexamined"
 
     @property
+    def variables(self) -> Path:
+        """Which jobs do not run with the variables of their conditions: see ``store.variable_checks``."""
+        return self.path / "variables.parquet"
+
+    @property
+    def unchecked(self) -> Path:
+        """Exists while the variables of a job may have to be compared: see ``store.variable_checks``."""
+        return self.path / "unchecked"
+
+    @property
+    def has_unchecked(self) -> bool:
+        """Whether there may be jobs whose variables were not compared yet."""
+        return os.path.exists(self.unchecked)  # noqa: PTH110 - half the time of Path.exists, 365 times
+
+    @property
     def runs(self) -> Path:
         """The MLflow runs of its jobs as of the last report that read them."""
         return self.path / "runs.parquet"
@@ -108,6 +123,11 @@ def poll_lock(data: Path) -> Path:
 def examine_turn(data: Path) -> Path:
     """Return the file with the experiment whose logs the last poll requested first."""
     return data / ".examine-turn"
+
+
+def variables_lock(data: Path) -> Path:
+    """Return the lock file for comparing the variables of jobs of a data directory."""
+    return data / ".variables.lock"
 
 
 def launch_lock(data: Path, experiment_name: str) -> Path:

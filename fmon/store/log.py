@@ -15,9 +15,10 @@ from fmon.errors import StoreError
 from fmon.model import EPOCH
 from fmon.store import compaction, state, unexamined
 from fmon.store.arrow import BEAT, LOG, PACKED, SMALL, parquet, read_log_file, table_of, values
-from fmon.store.changes import ROW, changed_rows, fingerprint
+from fmon.store.changes import ROW, changed_rows, fingerprint, has_new_job
 from fmon.store.durable import cannot, lock, make_folder, remove_temps, write_durably
 from fmon.store.reading import Span, listing, spans_of, steadily
+from fmon.store.variable_checks import mark_unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,10 +102,13 @@ def append(
         rows = LOG.empty_table()
         if records is not None and seen is not None and (known is None or known.fingerprint != seen):
             before = state.load(store, known)
-            changed = changed_rows(state.rows_of(before), records)
+            rows_before = state.rows_of(before)
+            changed = changed_rows(rows_before, records)
             rows = _job_rows(store, poll, new.hi, changed)
             if any(row[_STATUS] in failed for row in changed):
                 unexamined.mark_pending(store)
+            if has_new_job(rows_before, changed):
+                mark_unchecked(store)
             state.save(store, state.merged(before, rows), state.Header(new.hi, seen))
         beat = _heartbeat(store, poll, new.hi, None if records is None else len(records), rows.num_rows)
         # A poll without changes omits the columns of jobs, which saves a third of the time of its write.
@@ -114,6 +118,11 @@ def append(
         )
         _compact(store, [*spans, new])
     return Appended(new.hi, rows.num_rows)
+
+
+def newest_poll_id(store: Store) -> int:
+    """Return the id of the newest stored poll; 0 if there is none."""
+    return max((span.hi for span in spans_of(listing(store.log_dir))), default=0)
 
 
 def polls_of(store: Store) -> set[tuple[str, datetime]]:

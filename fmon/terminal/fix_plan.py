@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fmon.rules.f3_rebuild_before_relaunch import without_fix
 from fmon.terminal.diagnosis import WIDTH, cause_header, labelled, names_of, why_lines
 from fmon.terminal.lines import emit, folded, line, terminal_width
 from fmon.text import clock, counted
@@ -52,6 +53,12 @@ def fix_plan_lines(plan: FixPlan, *, width: int) -> Iterator[Line]:
     if persons := [order.root_cause_id for order in orders if order.needs_person]:
         text = f"needs a person: {names_of(persons)}; relaunched only after a fix is recorded"
         yield from folded("", text, width, style="bold red")
+    if missing := [each.root_cause_id for each in orders if each.needs_record and not each.recorded]:
+        text = (
+            f"no fix recorded: {names_of(missing)}; before a relaunch, run fmon fix record for each, with "
+            "--what TEXT, or with --no-fix REASON if nothing is changed for it"
+        )
+        yield from folded("", text, width)
     yield line(f"ready to relaunch: {counted(len(plan.rerun), 'condition')}")
     yield line("then:", "bold")
     for step in plan.steps:
@@ -73,7 +80,8 @@ def _order(order: WorkOrder) -> Iterator[tuple[str, str]]:
     tests = order.test_command or "the config has no test command; set verify.tests"
     yield "tests", tests
     for done in order.recorded:
-        yield "done", f"{done.what} ({done.by})"
+        what = without_fix(done.what) if done.is_without_fix else done.what
+        yield "done", f"{what} ({done.by})"
     for number, step in enumerate(order.steps):
         yield "next" if number == 0 else "", step
 

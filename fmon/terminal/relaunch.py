@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict
 
+from fmon.rules.f3_rebuild_before_relaunch import without_fix
 from fmon.terminal.lines import emit, line
 from fmon.terminal.rows import print_rows
 from fmon.text import json_text, money
 
 if TYPE_CHECKING:
-    from fmon.relaunch.escalation import Escalation
+    from fmon.relaunch.escalation import CauseOfCycle, Escalation
     from fmon.relaunch.plan import PlannedJob
     from fmon.relaunch.relaunch import Relaunched
     from fmon.warehouse.result import Row
@@ -50,7 +51,7 @@ def print_escalation(report: Escalation, output: str) -> None:
     if output == "json":
         print(json_text(report.document()))  # noqa: T201
         return
-    print_rows(CAUSES, [asdict(row) for row in report.causes], output)
+    print_rows(CAUSES, [_tried(row) for row in report.causes], output)
     emit([[]])
     print_rows(CYCLES, [asdict(row) for row in report.cycles], output)
     count = report.condition_count
@@ -62,6 +63,11 @@ def print_escalation(report: Escalation, output: str) -> None:
             line(f"recommendation: {report.recommendation}", "bold"),
         ]
     )
+
+
+def _tried(row: CauseOfCycle) -> Row:
+    """Return the row of a cause, with its fixes and the reasons for none in one column."""
+    return asdict(row) | {"fixes": [*row.fixes, *map(without_fix, row.no_fix_reasons)]}
 
 
 def _row(relaunched: Relaunched, row: PlannedJob) -> Row:

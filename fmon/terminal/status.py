@@ -51,6 +51,8 @@ def print_status(seen: Status, output: str) -> None:
         return
     width = terminal_width()
     emit(status_lines(seen, width=width, max_rows=MAX_ROWS, max_alarms=MAX_ALARMS))
+    if seen.queued:
+        emit([line(seen.queued.sentence, "yellow")])
 
 
 def status_lines(seen: Status, *, width: int | None, max_rows: int, max_alarms: int) -> Iterator[Line]:

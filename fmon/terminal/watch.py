@@ -76,15 +76,17 @@ class WatchScreen:
             rows = max(FEWEST_ROWS, rows - over)
 
     def _print(self, seen: Status, note: str | None) -> None:
-        """Print one line if the progress changed, after one for each new alarm."""
+        """Print one line if progress or note changed, after one per new alarm; a note is printed once."""
         known = {(alarm.kind, alarm.job_id, alarm.raised_at): alarm for alarm in seen.alarms}
         fresh = [alarm for key, alarm in known.items() if key not in self._alarms]
         current = (seen.progress, note)
         if current == self._printed and not fresh:
             return
+        is_noted = self._printed is not None and note == self._printed[1]
         self._printed, self._alarms = current, set(known)
         text = f"{clock(seen.polled_at) or 'never polled'}  {seen.progress}"
-        emit([*alarm_lines(fresh, MAX_LIVE_ALARMS), line(text + (f"; {note}" if note else ""))])
+        said = f"; {note}" if note and not is_noted else ""
+        emit([*alarm_lines(fresh, MAX_LIVE_ALARMS), line(text + said)])
         sys.stdout.flush()
 
 

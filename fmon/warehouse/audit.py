@@ -13,6 +13,7 @@ from fmon.events import (
     IssueEvent,
     KillSwitchEvent,
     LostJobClosedEvent,
+    NoFixEvent,
     RelaunchEvent,
 )
 from fmon.rules.f3_rebuild_before_relaunch import bare_vm_launch
@@ -60,9 +61,16 @@ def _diagnoses(experiment_id: str, events: list[Event]) -> Iterator[Values]:
 
 
 def _fixes(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    for position, event in _of(FixEvent, events):
-        what = event.root_cause_id, event.what, event.by, event.cycle
-        yield experiment_id, *what, position, event.at
+    """Yield what was recorded about root causes, also that nothing was changed."""
+    for position, event in enumerate(events, start=1):
+        if isinstance(event, FixEvent):
+            what, is_without_fix = event.what, False
+        elif isinstance(event, NoFixEvent):
+            what, is_without_fix = event.reason, True
+        else:
+            continue
+        who = event.by, is_without_fix, event.cycle
+        yield experiment_id, event.root_cause_id, what, *who, position, event.at
 
 
 def _checks(experiment_id: str, events: list[Event]) -> Iterator[Values]:

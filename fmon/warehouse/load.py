@@ -13,6 +13,7 @@ from fmon.errors import FmonError
 from fmon.manifest.stored import StoredExperiment
 from fmon.model import envs_of, level_text
 from fmon.schema import HEARTBEAT, SNAPSHOT, SOURCES
+from fmon.store import variable_checks
 from fmon.store.arrow import TYPES, read_log_file
 from fmon.store.findings import read_table
 from fmon.store.folder import find, stores
@@ -91,6 +92,8 @@ def fill(
         )
     if "finding" in sources:
         _bind_findings(con, [item.stored.store for item in loaded])
+    if "variable_check" in sources:
+        _bind_variable_checks(con, [item.stored.store for item in loaded])
     if "tracked_run" in sources:
         bind_runs(con, [item.stored.store for item in loaded])
     for source in sources & LOGS.keys():
@@ -168,6 +171,21 @@ def _bind_findings(con: duckdb.DuckDBPyConnection, found: Iterable[Store]) -> No
             warnings.warn(
                 f"{store.findings} is damaged or written by another fmon version, its causes are left out; "
                 "to recreate it, run fmon adopt with the experiment's config, then fmon poll",
+                stacklevel=5,
+            )
+
+
+def _bind_variable_checks(con: duckdb.DuckDBPyConnection, found: Iterable[Store]) -> None:
+    """Insert the comparisons of variables; only warn about a file that can't be used."""
+    for store in found:
+        table = variable_checks.read_table(store.variables)
+        if table is not None:
+            con.from_arrow(table).insert_into("variable_check")
+        elif store.variables.exists():
+            warnings.warn(
+                f"{store.variables} is damaged or written by another fmon version, alarms of kind "
+                "wrong_variables are left out; to recreate it, run fmon adopt with the experiment's config, "
+                "then fmon poll",
                 stacklevel=5,
             )
 

@@ -4,15 +4,18 @@ import getpass
 import io
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
-from fmon.cli import launch as launching
+from fmon.cli import submitting
 from fmon.cli.services import Services
 from fmon.errors import ConfigError, LaunchError
+from fmon.manifest.file import read_manifest
 from tests.support.commands import FMON
 from tests.support.fake_skypilot import Fate
-from tests.support.launching import CONFIG, launching_world
+from tests.support.launching import CONFIG, TASK, launching_world
+from tests.support.queues import job
 from tests.support.typed import FakeServices, typed
 
 
@@ -34,9 +37,9 @@ def test_stdout_has_the_experiment_and_stderr_the_messages(sky):
     assert "4 jobs launched, estimated at 1.84 USD; 4 of 4 conditions have a job" in done.stderr
 
 
-def test_a_dry_run_prints_one_line_per_job(sky):
+def test_a_dry_run_prints_one_command_per_job(sky):
     done = run(sky, "--dry-run")
-    assert [line.split()[0] for line in done.stdout.splitlines()] == [
+    assert [line.split()[4] for line in done.stdout.splitlines()] == [
         "dynunet-dice_ce",
         "dynunet-dice_ce_cldice",
         "sam3-dice_ce",
@@ -57,19 +60,22 @@ def test_jobs_that_were_not_launched_are_reported_last(sky):
 
 def test_watch_continues_with_the_launched_experiment(sky, monkeypatch):
     watched = []
-    monkeypatch.setattr(
-        launching, "watch", lambda *, experiment, **options: watched.append((experiment, options["queue"]))
-    )
+
+    def watch(data, experiment, *, interval, rounds):
+        watched.append(experiment)
+        return SimpleNamespace(rows=[])
+
+    monkeypatch.setattr(submitting, "run_watch", watch)
     assert run(sky, "--watch", "--yes").exit_code == 0
     assert run(sky, "--watch", "--dry-run").exit_code == 0
-    assert watched == [(sky.stores[-1].experiment_id, "sky")]
+    assert watched == [sky.stores[-1].experiment_id]
 
 
 def test_without_a_terminal_it_shows_the_launches_and_does_nothing(sky):
     done = run(sky)
     assert isinstance(done.exception, ConfigError)
     assert str(done.exception) == "no terminal to ask on; use --yes to launch or --dry-run to preview"
-    assert "dynunet-dice_ce EPOCHS=2 MODEL=dynunet" in done.stderr
+    assert "sky jobs launch -n dynunet-dice_ce --env EPOCHS=2 --env MODEL=dynunet" in done.stderr
     assert "would launch 4 jobs, estimated at 1.84 USD" in done.stderr
     assert (done.stdout, sky.stores, sky.server.jobs) == ("", [], [])
 
@@ -187,3 +193,25 @@ def test_without_a_server_it_is_11_in_one_sentence_and_no_experiment_is_created(
     assert (done.returncode, done.stdout) == (11, ""), done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.glob("data/*/manifest.json")) == []
+
+
+def test_the_task_and_the_env_file_may_be_given_on_the_command_line(sky, tmp_path):
+    (tmp_path / "other.yaml").write_text(f"{TASK}secrets: {{KEY: }}\n")
+    (tmp_path / "study.env").write_text("KEY=k_secret\n")
+    done = run(sky, "--yes", "--task", "other.yaml", "--env-file", "study.env")
+    assert done.exit_code == 0, done.output
+    manifest = read_manifest(sky.store)
+    assert (manifest.task, manifest.env_file) == (str(tmp_path / "other.yaml"), str(tmp_path / "study.env"))
+    (submitter,) = sky.submitters
+    assert all("k_secret" in each.task_yaml for each in submitter.submitted)
+    assert "k_secret" not in done.output
+
+
+def test_adopt_takes_another_task_too(sky, tmp_path):
+    sky.server.jobs.append(job(1, "dynunet-dice_ce"))
+    sky.task.rename(tmp_path / "other.yaml")
+    done = sky.type("adopt", "project/experiment.yaml")
+    assert isinstance(done.exception, ConfigError)
+    assert "--task" in str(done.exception)
+    assert sky.type("adopt", "project/experiment.yaml", "--task", "other.yaml").exit_code == 0
+    assert read_manifest(sky.store).task == str(tmp_path / "other.yaml")

@@ -1,11 +1,14 @@
 """fmon relaunch and fmon audit as commands: what is printed where, the question, exit codes."""
 
 import json
+import sys
 
 import pytest
 
+from fmon.cli import app
+from fmon.cli.entry import main
 from fmon.errors import ConfigError, RuleError
-from tests.support.relaunching import Repository, Stage
+from tests.support.relaunching import OLD, Repository, Stage
 from tests.support.world import CONDITIONS
 
 FAILED = CONDITIONS[2:]
@@ -52,6 +55,18 @@ def test_a_dry_run_prints_one_command_per_line_and_messages_on_stderr(world):
     assert "cycle 1: 2 failed; about $0.12; spent so far: $0.24" in done.stderr
     assert "dry run: nothing was changed" in done.stderr
     assert world.launched(1) == []
+
+
+def test_a_broken_chain_is_printed_one_link_per_line(world, monkeypatch, capfd):
+    world.digest = OLD
+    monkeypatch.setattr(app, "app", lambda: world.relaunch())
+    monkeypatch.setattr(sys, "argv", ["fmon", "relaunch"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 23
+    first, link = capfd.readouterr().err.splitlines()
+    assert first.startswith("fmon: F3: the chain from diagnosis to image is broken at digest; ")
+    assert link.startswith("digest: ")
 
 
 def test_without_a_terminal_it_shows_the_launches_and_does_nothing(world):
@@ -158,7 +173,7 @@ def test_the_audit_of_a_study_that_followed_the_rules_passes(world):
     done = run(world, "audit", "-o", "json")
     found = json.loads(done.stdout)
     assert len(found) == CRITERIA
-    assert [row["evidence"] for row in found if not row["is_ok"]] == []
+    assert {row["result"] for row in found} == {"pass"}
     assert done.exit_code == 0
 
 
@@ -169,6 +184,14 @@ def test_the_audit_exits_with_the_first_rule_that_was_not_followed(world):
     assert (broken["criterion"], broken["rule"]) == ("F5 factorial manifest", 5)
     assert "the manifest lacks late-dice_ce, late-dice_ce_cldice of the config" in broken["evidence"]
     assert done.exit_code == 25
+
+
+def test_the_audit_of_a_study_without_a_relaunch_says_so(world):
+    done = run(world, "audit")
+    assert done.exit_code == 0
+    rows = [line for line in done.stdout.splitlines() if "did_not_happen" in line]
+    assert len(rows) == 4
+    assert all(row.endswith("no relaunch happened") for row in rows)
 
 
 def test_an_audit_before_the_diagnosis_fails_because_no_diagnosis_names_the_failures(world):

@@ -2,58 +2,18 @@
 
 import json
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 
 from fmon.errors import ConfigError
 from fmon.manifest.file import read_manifest
-from fmon.sky.reader import LogRequest
+from tests.support.batch import Batch
 from tests.support.death import Killed
 from tests.support.fake_skypilot import FINE
 from tests.support.launching import CONFIG, TASK
 from tests.support.queues import NAMES
-from tests.support.world import BUG, World
 
 pytestmark = pytest.mark.slow
-
-
-class Batch(World):
-    """A launch whose jobs run while ``fmon run`` waits between two polls."""
-
-    def __init__(self, root):
-        super().__init__(root, CONFIG, TASK)
-        self.failing = set()
-        self.slow = set()
-        self.waits = 0
-        self.dies_at = None
-
-    def wait(self, seconds):
-        """Pass the time between two polls; all jobs but the slow ones start in one and end in the next."""
-        self.waits += 1
-        if self.waits == self.dies_at:
-            raise Killed
-        assert self.waits < 20, "it waits for ever"
-        self.server.pass_time(seconds)
-        now = self.server.clock().timestamp()
-        for job in self.server.jobs:
-            if job["status"] == "PENDING" and job["job_name"] not in self.slow:
-                job.update(status="RUNNING", start_at=now)
-            elif job["status"] == "RUNNING":
-                has_failed = job["job_name"] in self.failing
-                job.update(status="FAILED" if has_failed else "SUCCEEDED", end_at=now, job_duration=60.0)
-                if has_failed:
-                    self.logs.texts[LogRequest(job["job_id"])] = BUG
-
-    @property
-    def clock(self):
-        return replace(self.server.time, sleep=self.wait)
-
-    def run(self, *words):
-        return self.type("run", "project/experiment.yaml", *words)
-
-    def events_of(self, kind):
-        return self.events(kind) if self.stores else []
 
 
 @pytest.fixture
@@ -121,7 +81,7 @@ def test_the_kill_switch_cancels_and_the_rest_is_reported(batch):
 @pytest.mark.parametrize(
     ("config", "task", "sentence"),
     [
-        (CONFIG, "run: python train.py\n", "--allow-bare-vm"),
+        (CONFIG, "run: python train.py $MODEL $LOSS\n", "--allow-bare-vm"),
         (CONFIG + "limits: {budget_usd: 1}\n", TASK, "--over-budget"),
         (CONFIG + "limits: {accelerators: [H100]}\n", TASK, "limits.accelerators"),
     ],
@@ -135,7 +95,7 @@ def test_a_gate_refuses_before_anything_is_launched_and_stdout_stays_empty(batch
 
 
 def test_a_person_can_allow_a_bare_vm_and_the_audit_says_so(batch):
-    batch.write(task="resources: {accelerators: L4}\nrun: python train.py\n")
+    batch.write(task="resources: {accelerators: L4}\nrun: python train.py $MODEL $LOSS\n")
     assert batch.run("--allow-bare-vm").exit_code == 0
     (event,) = batch.events_of("launch")
     assert (event["is_bare_vm"], event["image"]) == (True, None)

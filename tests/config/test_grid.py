@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fmon.config import load_experiment
-from fmon.model import envs_of, level_text
+from fmon.model import LaunchLimits, envs_of, level_text
 
 
 def names(experiment):
@@ -255,3 +255,16 @@ def test_a_job_is_told_what_is_fixed_its_levels_and_what_overrides_say(folder):
         "ZERO_SHOT": "true",
         "CALIB": "none",
     }
+
+
+@pytest.mark.parametrize(
+    ("written", "hours"), [("90m", 1.5), ("12h", 12), ("7d", 168), ("1.5h", 1.5), ("0.5", 0.5), ("0", 0)]
+)
+def test_how_long_to_go_on_submitting_is_a_duration_or_a_number_of_hours(folder, written, hours):
+    loaded = folder.load(f"factors: {{model: [a]}}\nlaunch: {{give_up_after: {written}}}\n")
+    assert loaded.launch.give_up_after_s == hours * 3600
+
+
+def test_without_the_key_jobs_are_submitted_with_the_documented_limits(folder):
+    assert folder.load("factors: {model: [a]}\n").launch == LaunchLimits()
+    assert folder.load("factors: {model: [a]}\nlaunch: {parallel: 2}\n").launch == LaunchLimits(parallel=2)

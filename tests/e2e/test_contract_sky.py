@@ -172,6 +172,14 @@ def test_every_field_is_given_and_no_other(ended):
         assert set(job) == set(FIELDS)
 
 
+def test_what_was_recorded_at_the_submission_is_given_for_the_jobs_that_are_asked_for(ended):
+    specs = HttpQueue().read_specs([ended["ok"]])
+    assert set(specs) == {ended["ok"]}
+    assert "contract-ok" in specs[ended["ok"]].user_yaml
+    assert "in_sky.py" in specs[ended["ok"]].entrypoint
+    assert SdkQueue().read_specs([ended["ok"]]) == specs
+
+
 def test_values_have_the_types_that_are_read(ended):
     job = raw_jobs()[ended["ok"]]
     assert job["status"] == "SUCCEEDED"

@@ -1,8 +1,9 @@
 """fmon as whole processes against a real SkyPilot: what it stores is what SkyPilot says.
 
 One story, told once: six conditions whose jobs SkyPilot itself launches, some late, one twice, one
-beside them whose name is a prefix of theirs. A machine is taken away, a job is cancelled, the API
-server stops and comes back. Then every test asks one thing about what fmon has stored.
+beside them whose name is a prefix of theirs; a person submits one with a wrong variable. A machine is taken
+away, a job is cancelled, the API server stops and comes back. Then every test asks one thing about what fmon
+has stored.
 """
 
 import json
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 import fmon
-from tests.e2e.real_sky import FMON, QUEUE_UNREACHABLE, RealSky
+from tests.e2e.real_sky import FMON, QUEUE_UNREACHABLE, RESOURCES, RealSky
 from tests.support.world import write_config
 
 pytestmark = pytest.mark.real
@@ -53,6 +54,8 @@ ENDED_AS = {
     "sam3-dice_ce": "SUCCEEDED",
     "sam3-dice_ce_cldice": "CANCELLED",
 }
+BY_HAND, WRONG = "dynunet-dice_ce", {"LOSS": "dice_ce_cldice"}
+"""The job that a person submits with the command line of SkyPilot and with a wrong variable."""
 PREEMPTED, CANCELLED, TWICE = "segresnet-dice_ce_cldice", "sam3-dice_ce_cldice", "sam3-dice_ce_cldice"
 NOT_ALL_SUCCEEDED = 4
 PAUSE_S, LIMIT_S = 8, 600
@@ -127,7 +130,9 @@ def story(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def tell(story: Story, may_end: Path) -> None:
     """Let it happen; never more than five jobs at a time, starting one takes a CPU for a while."""
     waits = {"run": EARLY[PREEMPTED]["run"] % may_end}
-    launch(story, {**EARLY, PREEMPTED: waits, STRANGER: {"run": "true", "resources": INFEASIBLE}})
+    early = {name: task for name, task in EARLY.items() if name != BY_HAND}
+    launch(story, {**early, PREEMPTED: waits, STRANGER: {"run": "true", "resources": INFEASIBLE}})
+    submit_by_hand(story)
     story.adopted = story.fmon("adopt", "experiment.yaml")
     preempted = f"select 1 from job where job_name = '{PREEMPTED}'"
     story.poll_until(f"{preempted} and status = 'RUNNING'")
@@ -151,6 +156,18 @@ def tell(story: Story, may_end: Path) -> None:
 def launch(story: Story, jobs: dict[str, dict[str, Any]]) -> None:
     ids = story.sky.launch([{"name": name, **task} for name, task in jobs.items()])
     story.ids.update(zip(jobs, ids, strict=True))
+
+
+def submit_by_hand(story: Story) -> None:
+    """Submit a job whose YAML has the variables of its condition, and override one on the command line."""
+    model, _, loss = BY_HAND.partition("-")
+    task = {"resources": RESOURCES, "envs": {"MODEL": model, "LOSS": loss}, **EARLY[BY_HAND]}
+    path = story.folder / "by_hand.yaml"
+    path.write_text(json.dumps(task))
+    options = [word for name, value in WRONG.items() for word in ("--env", f"{name}={value}")]
+    story.sky.sky("jobs", "launch", "-y", "-d", "-n", BY_HAND, *options, str(path))
+    known = (record["job_id"] for record in story.sky.queue() if record["job_name"] == BY_HAND)
+    story.ids[BY_HAND] = max(known)
 
 
 def restart_the_server(story: Story) -> None:
@@ -257,6 +274,14 @@ def test_a_preempted_job_is_seen_recovering_and_running_again(story: Story) -> N
 def test_a_second_job_of_one_condition_raises_the_duplicate_alarm(story: Story) -> None:
     alarms = story.rows("select condition_id from alarm where kind = 'duplicate'")
     assert {alarm["condition_id"] for alarm in alarms} == {TWICE}
+
+
+def test_only_the_job_with_a_wrong_variable_raises_the_alarm_though_its_yaml_is_right(story: Story) -> None:
+    alarms = story.rows("select job_id, message, cleared_at from alarm where kind = 'wrong_variables'")
+    assert [(alarm["job_id"], alarm["cleared_at"]) for alarm in alarms] == [(story.ids[BY_HAND], None)]
+    assert "ran with other values of LOSS than its condition" in alarms[0]["message"]
+    recorded = {record["job_id"]: record["user_yaml"] for record in story.queue}
+    assert WRONG["LOSS"] not in recorded[story.ids[BY_HAND]].replace(BY_HAND, "")
 
 
 def test_a_failed_setup_raises_its_alarm(story: Story) -> None:

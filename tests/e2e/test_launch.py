@@ -56,6 +56,7 @@ class Story:
     plan: subprocess.CompletedProcess[str]
     queue: list[dict[str, Any]]
     taken_at_kill: int
+    checks: list[dict[str, Any]]
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         return [event for event in events(self.folder) if event["event"] == kind]
@@ -119,8 +120,19 @@ def story(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         for record in realsky.queue()
         if record["job_name"].startswith("launched-") and (record["submitted_at"] or began) >= began
     ]
-    yield Story(folder, refused, last, plan, queue, taken)
+    yield Story(folder, refused, last, plan, queue, taken, checked(realsky, folder))
     realsky.cancel(*(record["job_id"] for record in queue if record["job_name"].endswith("-f2")))
+
+
+def checked(sky: RealSky, folder: Path) -> list[dict[str, Any]]:
+    """Poll until the variables of all jobs are compared; give the comparisons."""
+    until = time.monotonic() + LIMIT_S
+    while not list(folder.glob("data/*/variables.parquet")) or list(folder.glob("data/*/unchecked")):
+        assert time.monotonic() < until
+        done = sky.fmon(folder, "poll")
+        assert done.returncode == 0, done.stderr
+    done = sky.fmon(folder, "sql", "select job_id, wrong_names from variable_check", "-o", "json")
+    return json.loads(done.stdout)
 
 
 def launches(sky: RealSky) -> list[Any]:
@@ -177,3 +189,9 @@ def test_the_variables_of_the_condition_reach_the_job(realsky, story):
     for line in ("MODEL: sam3", "FOLD: '1'", "EPOCHS: '2'", "BATCH: '1'", "cpus: 2+"):
         assert line in told["launched-sam3-f1"]
     assert "BATCH" not in told["launched-dynunet-f1"]
+
+
+def test_what_skypilot_recorded_of_each_job_has_the_variables_of_its_condition(story):
+    assert {check["job_id"]: check["wrong_names"] for check in story.checks} == {
+        record["job_id"]: [] for record in story.queue
+    }

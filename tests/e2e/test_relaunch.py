@@ -1,9 +1,9 @@
 """A whole study on a real SkyPilot with a real registry: launched, failed, diagnosed, fixed, run again.
 
-Three stories, the first beside the others. Six conditions, one level of which dies of a payload fault:
+Three stories, the first beside the others. Four conditions, one level of which dies of a payload fault:
 the relaunch is refused while the image is the old one, and then runs the failed conditions and no others.
 Two conditions that ask for machines that nobody has: fixed and run again twice in vain, and then it is a
-person's turn. Four conditions, one of which can't run, in the hands of ``fmon run`` alone.
+person's turn. Three conditions, one of which can't run, in the hands of ``fmon run`` alone.
 """
 
 import json
@@ -31,9 +31,9 @@ Done = subprocess.CompletedProcess[str]
 # The node has sixteen H100, so that four jobs run at a time: starting one takes a CPU for a while.
 TASK = """\
 resources: {{infra: slurm/demo, cpus: 1+, accelerators: "H100:4"}}
-envs: {{IMAGE: {image}, BLOCKS: "{blocks}"}}
+envs: {{IMAGE: {image}, BLOCKS: "{blocks}", MODEL: null, LOSS: null}}
 run: |
-  echo "model $MODEL, loss $LOSS, image $IMAGE"
+  env | grep -E '^(MODEL|LOSS|MAX_EPOCHS|IMAGE)='
   if [ "$MODEL" = sam3 ]; then
     python3 -c "import os; {{'1': 'lora'}}[os.environ['BLOCKS']]"
   fi
@@ -42,7 +42,9 @@ CONFIG = """\
 experiment_name: rebuilt
 skypilot_yaml: train.yaml
 docker_image: {image}
-factors: {{model: [dynunet, segresnet, sam3], loss: [dice, cldice]}}
+factors: {{model: [dynunet, sam3], loss: [dice, cldice]}}
+overrides: {{model: {{dynunet: {{envs: {{MAX_EPOCHS: 3}}}}}}}}
+undeclared: [MAX_EPOCHS]
 prices: {{H100: {{on_demand: 2.5}}}}
 verify:
   tests: grep -q 'BLOCKS. "1"' train.yaml
@@ -51,7 +53,7 @@ verify:
 """
 INFEASIBLE = """\
 resources: {{infra: slurm/demo, accelerators: "H100:{count}"}}
-envs: {{IMAGE: {image}}}
+envs: {{IMAGE: {image}, FOLD: null}}
 run: "true"
 """
 IN_VAIN = """\
@@ -67,14 +69,14 @@ UNATTENDED = """\
 experiment_name: unattended
 skypilot_yaml: train.yaml
 docker_image: {image}
-factors: {{fold: [0, 1, 2, 3]}}
-overrides: {{fold: {{3: {{resources: {{accelerators: "H100:99"}}}}}}}}
+factors: {{fold: [0, 1, 2]}}
+overrides: {{fold: {{2: {{resources: {{accelerators: "H100:99"}}}}}}}}
 job_name: unattended-{{fold}}
 prices: {{H100: {{on_demand: 2.5}}}}
 """
 PLAIN = """\
 resources: {{infra: slurm/demo, cpus: 1+, accelerators: "H100:4"}}
-envs: {{IMAGE: {image}}}
+envs: {{IMAGE: {image}, FOLD: null}}
 run: echo "fold $FOLD"
 """
 SAM3 = ["sam3-dice", "sam3-cldice"]
@@ -104,6 +106,11 @@ class Study:
         git(self.project, "init", "-q", at=now)
         commit(self.project, message, at=now)
 
+    @property
+    def manifest(self) -> dict[str, Any]:
+        (path,) = self.folder.glob("data/*/manifest.json")
+        return dict(json.loads(path.read_text()))
+
     def fmon(self, step: str, *args: str, code: int = 0) -> Done:
         """Run one command of fmon as a user would."""
         for _ in range(3):
@@ -120,6 +127,11 @@ class Study:
     def rows(self, query: str) -> list[dict[str, Any]]:
         """Ask the views."""
         return list(json.loads(self.fmon("sql", "sql", query, "-o", "json").stdout))
+
+    def record(self, what: str) -> None:
+        """Record what was done about the one root cause."""
+        (cause,) = self.rows("select root_cause_id from cause")
+        self.fmon("fix record", "fix", "record", cause["root_cause_id"], "--what", what)
 
     def until_ended(self) -> None:
         """Watch until no job is open."""
@@ -173,8 +185,11 @@ def tell_rebuilt(study: Study, registry: str) -> Study:
     study.fmon("launch", "launch", "experiment.yaml", "--yes")
     study.until_ended()
     study.until_all_logs_are_stored()
+    for entry in study.manifest["jobs"]:
+        study.fmon(f"log of {entry['condition']}", "logs", entry["condition"])
     study.fmon("diagnose", "diagnose", "-o", "json")
     study.fmon("too early", "relaunch", "--yes", code=F3_REFUSED)
+    study.record("one block")
     study.commit(
         "sam3 has one block",
         experiment_yaml=CONFIG.format(image=fixed, **words),
@@ -202,6 +217,7 @@ def tell_in_vain(study: Study, registry: str) -> Study:
     for cycle in (1, 2):
         study.fmon("diagnose", "diagnose")
         study.commit(f"Fewer, try {cycle}", train_yaml=task[cycle])
+        study.record(f"{100 - cycle - 1} GPUs")
         study.fmon(f"relaunch {cycle}", "relaunch", "--yes")
         study.until_ended()
     study.fmon("diagnose", "diagnose")
@@ -236,6 +252,15 @@ def build_and_push(study: Study, image: str) -> None:
     subprocess.run(commands, shell=True, cwd=study.project, env=os.environ, check=True, timeout=60)
 
 
+def test_each_job_prints_the_variables_of_its_condition(rebuilt: Study) -> None:
+    for entry in rebuilt.manifest["jobs"]:
+        lines = rebuilt.said[f"log of {entry['condition']}"].stdout.splitlines()
+        told = dict(
+            line.split("=", 1) for line in lines if line.startswith(("MODEL=", "LOSS=", "MAX_EPOCHS="))
+        )
+        assert told == {"MODEL": entry["model"], "LOSS": entry["loss"], **entry["envs"]}
+
+
 def test_one_level_fails_of_one_cause(rebuilt: Study) -> None:
     (cause,) = json.loads(rebuilt.said["diagnose"].stdout)["causes"]
     assert sorted(cause["affected_conditions"]) == sorted(SAM3)
@@ -243,15 +268,19 @@ def test_one_level_fails_of_one_cause(rebuilt: Study) -> None:
 
 
 def test_a_relaunch_with_the_stale_image_is_refused_and_says_what_is_broken(rebuilt: Study) -> None:
-    assert "F3: commit: no commit since the diagnosis" in rebuilt.said["too early"].stderr
+    told = rebuilt.said["too early"].stderr
+    assert "F3: the chain from diagnosis to image is broken at record, commit, tests, digest;" in told
+    assert "\nrecord: no fix is recorded for " in told
+    assert "\ncommit: no commit since the diagnosis" in told
     told = rebuilt.said["not pushed"].stderr
-    assert "digest" in told
-    assert "commit:" not in told
+    assert "digest: " in told
+    assert "record: " not in told
+    assert "commit: " not in told
 
 
 def test_the_chain_holds_once_the_image_is_rebuilt_pushed_and_named(rebuilt: Study) -> None:
     links = {row["link"]: row["result"] for row in json.loads(rebuilt.said["fix verify"].stdout)}
-    assert links == dict.fromkeys(("commit", "tree", "tests", "digest", "yaml"), "ok")
+    assert links == dict.fromkeys(("record", "commit", "tree", "tests", "digest", "yaml"), "ok")
 
 
 def test_the_dry_run_gives_a_command_for_each_failed_condition(rebuilt: Study) -> None:
@@ -262,7 +291,7 @@ def test_the_dry_run_gives_a_command_for_each_failed_condition(rebuilt: Study) -
 def test_only_the_failed_conditions_run_again_and_succeed(rebuilt: Study) -> None:
     jobs = rebuilt.rows("select condition_id, cycle, status from job order by job_id")
     by_cycle = {cycle: [job["condition_id"] for job in jobs if job["cycle"] == cycle] for cycle in (0, 1)}
-    assert len(by_cycle[0]) == 6
+    assert len(by_cycle[0]) == 4
     assert sorted(by_cycle[1]) == sorted(SAM3)
     assert {job["status"] for job in jobs if job["cycle"] == 1} == {"SUCCEEDED"}
     assert all(row["state"] == "succeeded" for row in rebuilt.rows("select state from condition"))
@@ -275,15 +304,15 @@ def test_skypilot_itself_has_no_other_job_of_the_study(rebuilt: Study) -> None:
         for tag in tags
         if str(tag.get("experiment", "")).startswith("rebuilt-")
     ]
-    assert len(own) == len(set(own)) == 8
+    assert len(own) == len(set(own)) == 6
 
 
 def test_the_report_shows_both_cycles_and_what_they_cost(rebuilt: Study) -> None:
     jsonl, page = (Path(line) for line in rebuilt.said["report"].stdout.split())
     summary = json.loads(jsonl.read_text().splitlines()[-1])
-    assert [(row["cycle"], row["job_count"]) for row in summary["cycles"]] == [(0, 6), (1, 2)]
+    assert [(row["cycle"], row["job_count"]) for row in summary["cycles"]] == [(0, 4), (1, 2)]
     assert all(row["cost_usd"] > 0 for row in summary["cycles"])
-    cells = [f'<th scope="row">{cycle}<td class="number">{count}<td' for cycle, count in ((0, 6), (1, 2))]
+    cells = [f'<th scope="row">{cycle}<td class="number">{count}<td' for cycle, count in ((0, 4), (1, 2))]
     assert all(cell in page.read_text() for cell in cells)
 
 
@@ -297,7 +326,7 @@ def test_what_fails_again_twice_ends_in_24_with_the_report_for_a_person(in_vain:
     report = json.loads(refused.stdout)
     assert [(row["cycle"], row["condition_count"]) for row in report["causes"]] == [(0, 2), (1, 2), (2, 2)]
     assert (report["cycle"], report["condition_count"]) == (3, 2)
-    assert "came back despite its fix" in report["recommendation"]
+    assert "came back despite its fix (98 GPUs; 97 GPUs)" in report["recommendation"]
     jobs = in_vain.rows("select cycle, count(*) as n from job group by cycle order by cycle")
     assert [(row["cycle"], row["n"]) for row in jobs] == [(0, 2), (1, 2), (2, 2)]
 
@@ -306,23 +335,23 @@ def test_run_says_in_one_object_what_a_parent_batch_asks(unattended: Study) -> N
     told = json.loads(unattended.said["run"].stdout)
     assert told["experiment_id"].startswith("unattended-")
     summary = told["experiment_summary"]
-    assert (summary["condition_count"], summary["succeeded"], summary["failed"]) == (4, 3, 1)
+    assert (summary["condition_count"], summary["succeeded"], summary["failed"]) == (3, 2, 1)
     (cause,) = told["causes"]
     assert cause["root_cause_id"] == "no_resource/infeasible"
-    assert cause["affected_conditions"] == ["3"]
+    assert cause["affected_conditions"] == ["2"]
 
 
 def test_run_leaves_a_report(unattended: Study) -> None:
     told = json.loads(unattended.said["run"].stdout)
     *conditions, summary = [json.loads(line) for line in Path(told["jsonl"]).read_text().splitlines()]
-    assert len(conditions) == 4
+    assert len(conditions) == 3
     assert summary["cycles"][0]["cost_usd"] > 0
     assert "no_resource" in Path(told["html"]).read_text()
 
 
 def test_run_fixes_nothing_and_runs_nothing_again(unattended: Study) -> None:
     jobs = unattended.rows("select condition_id, cycle from job")
-    assert sorted((job["condition_id"], job["cycle"]) for job in jobs) == [(each, 0) for each in "0123"]
+    assert sorted((job["condition_id"], job["cycle"]) for job in jobs) == [(each, 0) for each in "012"]
     (path,) = unattended.folder.glob("data/*/events.jsonl")
     kinds = {json.loads(line)["event"] for line in path.read_text().splitlines()}
     assert kinds >= {"launch", "diagnosis"}

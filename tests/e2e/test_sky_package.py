@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from fmon.sky.endpoint import Endpoint, find_endpoint
-from fmon.sky.protocol import API_VERSION, FIELDS, VERSION, request_headers
+from fmon.sky.protocol import API_VERSION, FIELDS, SPEC_FIELDS, VERSION, request_headers
 from fmon.sky.status import STATUSES
+from fmon.sky.user_yaml import variables_of
 
 pytestmark = pytest.mark.real
 
@@ -50,7 +51,23 @@ def test_the_versions_that_are_sent_are_those_of_the_pinned_package(package):
 
 
 def test_every_field_is_one_of_skypilots_record(package):
-    assert set(FIELDS) <= set(package["fields"])
+    assert {*FIELDS, *SPEC_FIELDS} <= set(package["fields"])
+
+
+def test_the_recorded_yaml_lacks_what_the_command_line_overrides(tmp_path):
+    path = tmp_path / "task.yaml"
+    path.write_text("envs: {FOLD: 0, FLAG: true, RATE: 1.50, MODEL: null}\nrun: 'true'\n")
+    # As the client sends a task, and as the server records it (sky/jobs/server/core.py).
+    recorded, envs = pinned(
+        "from sky.utils import dag_utils\n"
+        f"dag = dag_utils.load_chain_dag_from_yaml({str(path)!r}, [('FOLD', '2'), ('MODEL', 'sam3')])\n"
+        "sent = dag_utils.load_chain_dag_from_yaml_str(dag_utils.dump_chain_dag_to_yaml_str(dag))\n"
+        "recorded = dag_utils.dump_dag_to_yaml_str(sent, use_user_specified_yaml=True)\n"
+        "print(json.dumps([recorded, sent.tasks[0].envs]))"
+    )
+    assert variables_of(recorded) == {"FOLD": "0", "FLAG": "True", "RATE": "1.5"}
+    command = "sky jobs launch --env FOLD=2 --env MODEL=sam3 task.yaml"
+    assert variables_of(recorded, command) == envs
 
 
 def test_the_statuses_are_skypilots(package):

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fmon.clients.git import project_folder
+from fmon.clients.shell import run_command
 from fmon.errors import ConfigError, RegistryError
-from fmon.fix.chain import measure, run_command
-from fmon.rules.f3_rebuild_before_relaunch import f3_links
+from fmon.fix.chain import measure
+from fmon.rules.f3_rebuild_before_relaunch import RelaunchRemedy, f3_links
 from fmon.study import open_study
 from tests.support.git import commit, git
 from tests.support.studies import study
@@ -22,7 +23,7 @@ docker_image: localhost:5000/study:v1
 overrides: {model: {sam3: {envs: {BATCH: "2"}}}}
 verify: {tests: "test -f fixed"}
 """
-TASK = "envs: {IMAGE: localhost:5000/study:v1}\nrun: python train.py\n"
+TASK = "envs: {IMAGE: localhost:5000/study:v1, MODEL: null, LOSS: null}\nrun: python train.py\n"
 
 
 class Project:
@@ -45,11 +46,22 @@ class Project:
         (self.root / "fixed").write_text("yes")
         self.commit("Fix the loss", minute=minute)
 
+    def write(self, name, text, *, minute):
+        """Commit one file, or nothing."""
+        if name is None:
+            self.git("commit", "-q", "--allow-empty", "-m", "Beside", minute=minute)
+            return
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        self.commit("Beside", minute=minute)
+
     def measure(self, remedies=("code",), *, ask=lambda _: "sha256:new"):
         data = self.root / "data"
         if not data.exists():
             study(data, config_file=str(self.config), docker_digest="sha256:old")
-        return measure(open_study(data), remedies, diagnosed_at=DIAGNOSED, ask=ask)
+        relaunched = [RelaunchRemedy("code_bug/x", each, "mended", "ada", False) for each in remedies]
+        return measure(open_study(data), relaunched, diagnosed_at=DIAGNOSED, ask=ask)
 
 
 @pytest.fixture
@@ -101,6 +113,68 @@ def test_a_merged_branch_is_one_commit(project):
     assert project.measure().commits == ("Merge the fix",)
 
 
+@pytest.mark.slow
+def test_several_commits_break_the_link_unless_the_config_allows_them(project):
+    project.fix()
+    (project.root / "more.py").write_text("x")
+    project.commit("Fix the model", minute=11)
+    chain = project.measure()
+    assert chain.commits == ("Fix the model", "Fix the loss")
+    assert broken(chain) == ["commit"]
+    project.config.write_text(CONFIG.replace("verify: {", "verify: {max_commits: 2, "))
+    project.commit("Allow two", minute=12)
+    allowed = project.measure()
+    assert (broken(allowed), allowed.minor_commits) == ([], ("Allow two",))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("README.md", "x"),
+        ("docs/figures/loss.svg", "x"),
+        ("data/heartbeat.parquet", "x"),
+        ("study/experiment.yaml", CONFIG + "limits: {budget_usd: 5}\n"),
+        (None, ""),
+    ],
+)
+def test_a_commit_that_cannot_change_a_job_does_not_count_beside_the_fix(project, name, text):
+    project.measure()  # makes the data directory
+    project.fix()
+    project.write(name, text, minute=11)
+    chain = project.measure()
+    assert (chain.commits, chain.minor_commits) == (("Fix the loss",), ("Beside",))
+    assert broken(chain) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("tests/test_loss.py", "x"),
+        ("requirements.txt", "x"),
+        ("study/experiment.yaml", CONFIG.replace('"2"', '"1"')),
+        ("study/train.yaml", TASK + "setup: pip install x\n"),
+    ],
+)
+def test_any_other_commit_counts(project, name, text):
+    project.fix()
+    project.write(name, text, minute=11)
+    assert project.measure().commits == ("Beside", "Fix the loss")
+
+
+def test_a_merge_of_documentation_does_not_count(project):
+    project.fix()
+    project.git("checkout", "-q", "-b", "words", "HEAD~1")
+    project.write("README.md", "x", minute=11)
+    project.git("checkout", "-q", "-")
+    project.git("merge", "-q", "--no-ff", "-m", "Merge the words", "words", minute=12)
+    assert project.measure().commits == ("Fix the loss",)
+
+
+def test_if_nothing_else_was_committed_any_commit_counts(project):
+    project.write("prompt.md", "x", minute=10)
+    assert project.measure().commits == ("Beside",)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "changed"),
     [
@@ -121,6 +195,29 @@ def test_the_task_yaml_counts_as_changed(project):
     chain = project.measure(["config"], ask=lambda _: "sha256:old")
     assert chain.changed == ("train.yaml",)
     assert broken(chain) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "changed"),
+    [
+        ("base.yaml", "EPOCHS: 2", "EPOCHS: 3", ("base.yaml",)),
+        ("base.yaml", "budget_usd: 5", "budget_usd: 6", ()),
+        ("regions/europe.yaml", "europe-west4", "europe-west1", ("europe.yaml",)),
+    ],
+)
+def test_the_base_and_the_regions_of_the_config_count_too(project, file, old, new, changed):
+    texts = {
+        "experiment.yaml": "base: base.yaml\nregion_config: europe\n",
+        "base.yaml": f"{CONFIG}fixed: {{EPOCHS: 2}}\nlimits: {{budget_usd: 5}}\n",
+        "regions/europe.yaml": "regions: {gcp: {L4: [{region: europe-west4}]}}\n",
+    }
+    (project.root / "study/regions").mkdir()
+    for name, text in texts.items():
+        (project.root / "study" / name).write_text(text)
+    project.commit("Stand on a base", minute=-30)
+    (project.root / "study" / file).write_text(texts[file].replace(old, new))
+    project.fix()
+    assert project.measure(["config"]).changed == changed
 
 
 @pytest.mark.parametrize(
@@ -156,7 +253,7 @@ def test_a_registry_that_does_not_answer_breaks_the_link_with_its_reason(project
     project.fix()
     chain = project.measure(ask=ask)
     assert broken(chain) == ["digest"]
-    assert f3_links(chain)[3].evidence == "localhost:5000 can't be reached"
+    assert f3_links(chain)[4].evidence == "localhost:5000 can't be reached"
 
 
 def test_where_nothing_is_to_be_fixed_neither_git_nor_tests_are_asked(project):
@@ -169,6 +266,15 @@ def test_where_nothing_is_to_be_fixed_neither_git_nor_tests_are_asked(project):
 def test_without_a_repository_there_is_one_sentence(tmp_path):
     with pytest.raises(ConfigError, match="is not in a git repository"):
         project_folder(tmp_path / "experiment.yaml")
+
+
+def test_the_repository_of_another_user_gets_the_command_of_git(project, monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(
+        ConfigError, match=r"belongs to another user; if you trust it, run git config"
+    ) as refusal:
+        project_folder(project.config)
+    assert str(refusal.value).endswith(f"git config --global --add safe.directory '{project.root}'")
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from fmon.cli import fix as fix_command
+from fmon.clients.shell import run_command
 from fmon.clock import Clock
 from fmon.diagnose.diagnose import diagnose
 from fmon.errors import ConfigError, RuleError
 from fmon.events import DiagnosisEvent, RelaunchEvent
-from fmon.fix.chain import run_command
 from fmon.fix.plan import fix_plan
 from fmon.fix.steps import record, run_commands, verify
 from fmon.manifest.file import read_manifest
@@ -205,6 +205,23 @@ class TestRecord:
         fix_command.record("cuda_oom/torch", what="batch size 2", data=examined.path.parent)
         assert written_events(examined)[-1]["by"] == f"uid {os.getuid()}"
 
+    def test_that_nothing_is_changed_is_kept_with_the_reason_and_without_secrets(self, examined):
+        reason = "one bad node; key ghp_" + "a1B2" * 9
+        record(Study(examined), "cuda_oom/torch", what=reason, is_without_fix=True, by="ada", now=NOW)
+        event = written_events(examined)[-1]
+        assert (event["event"], event["root_cause_id"], event["by"]) == ("no_fix", "cuda_oom/torch", "ada")
+        assert event["reason"].startswith("one bad node")
+        assert "a1B2a1B2" not in event["reason"]
+
+    def test_a_reason_is_required(self, examined):
+        with pytest.raises(ConfigError, match="--no-fix is empty; describe why nothing is done"):
+            record(Study(examined), "cuda_oom/torch", what=" ", is_without_fix=True, by="ada", now=NOW)
+
+    @pytest.mark.parametrize("options", [{}, {"what": "x", "no_fix": "y"}])
+    def test_exactly_one_of_fix_and_reason_is_recorded(self, examined, options):
+        with pytest.raises(ConfigError, match="use exactly one of --what TEXT"):
+            fix_command.record("cuda_oom/torch", **options, data=examined.path.parent)
+
     def test_nothing_said_is_no_fix(self, examined):
         with pytest.raises(ConfigError, match="--what is empty"):
             self.record(examined, what=" ")
@@ -228,10 +245,10 @@ class TestVerify:
         world.end(CONDITIONS[2:])
         world.diagnose()
         verified = self.verify(world)
-        assert verified.broken == ["commit", "tests", "digest"]
+        assert verified.broken == ["record", "commit", "tests", "digest"]
         (event,) = self.checks(world)
         assert (event["is_ok"], event["cycle"], event["digest"]) == (False, 0, OLD)
-        assert [link["link"] for link in event["links"]] == ["commit", "tree", "tests", "digest", "yaml"]
+        assert [link["link"] for link in event["links"]] == [link.link for link in verified.links]
 
     @pytest.mark.slow
     def test_a_whole_chain_is_recorded_with_its_image_and_commits(self, world):
@@ -257,6 +274,7 @@ class TestVerify:
         world.diagnose()
         results = {link.link: link.result for link in self.verify(world).links}
         assert results == {
+            "record": "skipped",
             "commit": "skipped",
             "tree": "skipped",
             "tests": "skipped",
@@ -270,6 +288,31 @@ class TestVerify:
         verified = self.verify(world)
         assert (verified.rerun_count, verified.links) == (0, [])
         assert self.checks(world) == []
+
+    @pytest.mark.slow
+    def test_what_only_a_person_can_fix_is_named(self, world):
+        world.end(CONDITIONS[2:], log="FileNotFoundError: [Errno 2] No such file or directory: 'splits/a'\n")
+        world.diagnose()
+        verified = self.verify(world)
+        assert (verified.rerun_count, verified.links) == (0, [])
+        (cause,) = verified.blocked
+        assert cause.condition_count == 2
+        done = world.type("fix", "verify", "--data", world.data)
+        assert done.exit_code == 0
+        assert f"{cause.root_cause_id} needs a person, and 2 conditions can't be relaunched" in done.stderr
+
+    @pytest.mark.slow
+    def test_without_a_fix_the_same_image_is_required_and_the_reason_shown(self, world):
+        world.end(CONDITIONS[2:])
+        world.diagnose()
+        (cause,) = world.events("diagnosis")[-1]["causes"]
+        now = world.server.clock()
+        record(world.study, cause["root_cause_id"], what="a bad node", is_without_fix=True, by="ada", now=now)
+        verified = self.verify(world)
+        assert verified.broken == []
+        assert verified.links[0].evidence.endswith(": relaunched without a fix: a bad node (ada)")
+        world.digest = NEW
+        assert self.verify(world).broken == ["digest"]
 
     @pytest.mark.slow
     def test_a_cycle_that_was_cut_short_is_carried_on_first(self, world):
@@ -337,4 +380,18 @@ class TestCommand:
         assert chain.returncode == 23
         links = {link["link"]: link["result"] for link in json.loads(chain.stdout)}
         assert links["digest"] == "broken"
-        assert chain.stderr.startswith("fmon: F3: the chain is broken at ")
+        person, broken = chain.stderr.splitlines()
+        assert person.startswith(
+            "data_missing/file/FileNotFoundError/a79497c8 needs a person, and 1 condition"
+        )
+        assert broken.startswith("fmon: F3: the chain is broken at record, ")
+
+        nothing = self.fmon("fix", "record", "cuda_oom/torch", data=data)
+        assert (nothing.returncode, nothing.stderr.count("\n")) == (2, 1)
+        assert "use exactly one of --what TEXT" in nothing.stderr
+        left = self.fmon("fix", "record", "cuda_oom/torch", "--no-fix", "one bad node", data=data)
+        assert (left.returncode, left.stdout) == (0, "")
+        assert "recorded: cuda_oom/torch is relaunched without a fix" in left.stderr
+        planned = self.fmon("fix", "plan", data=data).stdout
+        assert "relaunched without a fix: one bad node (" in planned
+        assert "no fix recorded: import_error/" in planned

@@ -40,6 +40,7 @@ def test_an_order_says_what_to_do_whom_it_touches_and_what_comes_next(world):
     )
     assert order.steps[-1] == f"fmon fix record {order.root_cause_id} --what '...'"
     assert not order.needs_person
+    assert order.needs_record
     assert sorted(plan.rerun) == sorted(CONDITIONS[2:])
     assert plan.steps == [
         "git commit: the fixes of all causes in one commit",
@@ -53,8 +54,20 @@ def test_an_order_says_what_to_do_whom_it_touches_and_what_comes_next(world):
 def test_where_a_relaunch_alone_may_do_nothing_is_to_be_built(world):
     plan = planned(world, log=OUTAGE)
     assert plan.steps == ["fmon fix verify", "fmon relaunch --dry-run"]
+    assert not plan.orders[0].needs_record
     assert plan.orders[0].could_break == "nothing: a relaunch does not affect the 2 that succeeded"
     assert plan.orders[0].transience.startswith("not shown to be transient")
+
+
+@pytest.mark.slow
+def test_where_nothing_is_changed_nothing_is_to_be_committed_and_the_reason_is_shown(world):
+    (order,) = planned(world).orders
+    now = world.server.clock()
+    record(world.study, order.root_cause_id, what="a bad node", is_without_fix=True, by="ada", now=now)
+    plan = fix_plan(world.study)
+    assert plan.steps == ["fmon fix verify", "fmon relaunch --dry-run"]
+    text = [plain(line).strip() for line in fix_plan_lines(plan, width=100)]
+    assert "done        relaunched without a fix: a bad node (ada)" in text
 
 
 @pytest.mark.slow

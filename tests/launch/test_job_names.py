@@ -10,7 +10,7 @@ from fmon.launch.plan import plan
 from fmon.manifest.file import read_manifest
 from fmon.monitor.replay import replay
 from fmon.store.folder import stores
-from tests.support.launching import CONFIG, launching_world
+from tests.support.launching import CONFIG, TASK, launching_world
 from tests.support.queues import START, FakeQueue, job
 from tests.support.world import write_config
 
@@ -20,6 +20,7 @@ skypilot_yaml: train.yaml
 factors: {fold: [0, 1]}
 prices: {L4: {spot: 0.22, on_demand: 0.70}}
 """
+FOLD_TASK = TASK.replace("$LOSS", "$FOLD")
 
 # What sky.Task.from_yaml of SkyPilot 0.14.1 makes of `name: <name>`, the line that its controller reads.
 REFUSED = {
@@ -83,7 +84,7 @@ def test_the_proposed_name_is_valid_for_every_level(tmp_path):
 @pytest.fixture
 def sky(tmp_path):
     tried = launching_world(tmp_path)
-    tried.write(ONE_FACTOR)
+    tried.write(ONE_FACTOR, FOLD_TASK)
     return tried
 
 
@@ -91,13 +92,13 @@ def test_launch_refuses_it_with_2_and_proposes_another_name(sky):
     with sky.refused(ConfigError, r"condition 0 .*'0' \(and those of 1 more condition\).*the number 0"):
         sky.launch()
     with pytest.raises(ConfigError, match=r'set job_name: "fold\{fold\}"') as refusal:
-        sky.launch(is_dry=True)
+        sky.dry_run()
     assert refusal.value.exit_code == 2
     assert sky.stores == []
 
 
 def test_the_proposed_name_can_be_launched(sky):
-    sky.write(ONE_FACTOR + 'job_name: "fold{fold}"\n')
+    sky.write(ONE_FACTOR + 'job_name: "fold{fold}"\n', FOLD_TASK)
     sky.launch()
     assert [job["job_name"] for job in sky.server.jobs] == ["fold0", "fold1"]
 

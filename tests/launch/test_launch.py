@@ -1,15 +1,20 @@
 """fmon launch: gates before the first cent, the manifest first, and called again it resumes."""
 
 import shutil
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 import yaml
 
+from fmon.clients.shell import Ran
 from fmon.errors import ConfigError, LaunchError, QueueError, RegistryError
+from fmon.launch.arguments import LaunchOptions
+from fmon.launch.launch import launch
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import Price
 from fmon.monitor.ingest import ingest
-from tests.support.fake_skypilot import FINE, FakeSubmitter, Fate, SkyPilotQueue
+from tests.support.fake_skypilot import FINE, NO_QUOTA, OVERLOADED, FakeSubmitter, Fate, SkyPilotQueue
 from tests.support.launching import CONFIG, TASK, launching_world
 from tests.support.world import DIGEST
 
@@ -79,7 +84,7 @@ def test_jobs_that_could_not_be_launched_are_named_with_15_and_launched_by_the_n
     sky.fate = lambda submission: Fate(makes="refusal") if "sam3" in submission.job_name else FINE
     done = sky.launch().dispatched
     with pytest.raises(
-        LaunchError, match=r"2 conditions could not be launched: sam3-dice_ce \(ValueError: no\)"
+        LaunchError, match=r"2 conditions could not be launched: sam3-.*, sam3-.* \(ValueError: no\)"
     ) as said:
         done.require_all("fmon launch experiment.yaml")
     assert said.value.exit_code == 15
@@ -133,26 +138,112 @@ def test_a_replay_of_the_same_name_is_not_continued(sky):
 
 
 def test_a_dry_run_shows_the_jobs_and_changes_nothing(sky):
-    dry = sky.launch(is_dry=True)
+    dry = sky.dry_run()
     assert len(dry.lines()) == 4
-    assert dry.lines()[0].startswith("dynunet-dice_ce EPOCHS=2 MODEL=dynunet LOSS=dice_ce ")
+    assert dry.lines()[0].startswith(
+        "sky jobs launch -n dynunet-dice_ce --env EPOCHS=2 --env MODEL=dynunet --env LOSS=dice_ce "
+    )
     assert "would launch 4 jobs, estimated at 1.84 USD; nothing was changed" in dry.sentences()[-1]
     assert (sky.stores, sky.server.jobs) == ([], [])
+
+
+def test_a_dry_run_needs_no_server_and_makes_no_folder(sky, monkeypatch):
+    monkeypatch.setattr(SkyPilotQueue, "read", None)
+    monkeypatch.setattr(sky, "open_submitter", None)
+    assert len(sky.dry_run().lines()) == 4
+    assert not sky.data.exists()
+    assert [command for command, *_ in sky.parsed] == ["task"]
+
+
+def test_a_dry_run_refuses_what_a_launch_would(sky):
+    sky.write(CONFIG + "limits: {accelerators: [T4]}\n")
+    with pytest.raises(ConfigError, match=r"L4 is not in limits\.accelerators"):
+        sky.dry_run()
+
+
+def test_the_preflight_commands_run_before_the_first_job_and_are_recorded(sky):
+    sky.write(CONFIG + "preflight: [make check-data, make check-quota]\n")
+    ran = []
+
+    def run(step, command, *, folder):
+        ran.append((step, command, len(sky.server.jobs), folder))
+        return Ran(step, command, 0, 0.5)
+
+    launch(sky.config, sky.data, sky.dependencies(run=run), LaunchOptions(by="ada"))
+    assert ran == [
+        ("preflight", "make check-data", 0, sky.project),
+        ("preflight", "make check-quota", 0, sky.project),
+    ]
+    (event,) = sky.events("launch")
+    assert [(each["command"], each["exit_status"]) for each in event["preflight"]] == [
+        ("make check-data", 0),
+        ("make check-quota", 0),
+    ]
+
+
+def test_a_preflight_command_that_fails_stops_the_launch(sky):
+    sky.write(CONFIG + "preflight: ['false', 'true']\n")
+    ran = []
+
+    def run(step, command, *, folder):
+        ran.append(command)
+        return Ran(step, command, 1, 0.5)
+
+    with sky.refused(ConfigError, "the preflight command 'false' ended with exit status 1"):
+        launch(sky.config, sky.data, sky.dependencies(run=run), LaunchOptions(by="ada"))
+    assert (ran, sky.stores) == (["false"], [])
 
 
 def test_a_dry_run_of_a_partly_launched_experiment_shows_the_rest(sky):
     sky.fate = lambda submission: Fate(makes="refusal") if "sam3" in submission.job_name else FINE
     sky.launch()
     before = sky.files()
-    assert len(sky.launch(is_dry=True).lines()) == 2
+    assert len(sky.dry_run().lines()) == 2
     assert sky.files() == before
+
+
+def test_jobs_are_submitted_as_the_config_says(sky):
+    flying = []
+    sky.fate = lambda submission: flying.append(len(sky.server.in_flight)) or Fate(takes_s=100.0)
+    sky.write(CONFIG + "launch: {parallel: 2, per_minute: 6}\n")
+    sky.launch()
+    assert flying == [0, 1, 1, 1]
+    sent = [datetime.fromisoformat(each["at"]) for each in sky.events("launch_intent")]
+    assert min(after - before for before, after in pairwise(sent)) >= timedelta(seconds=10)
+
+
+def test_an_overloaded_server_is_asked_again_as_often_as_the_config_says(sky):
+    sky.fate = lambda submission: OVERLOADED
+    sky.write(CONFIG + "launch: {retries: 0}\n")
+    assert len(sky.launch().dispatched.queued) == 4
+    assert sky.server.now_s < 10
+
+
+def test_what_is_queued_is_waited_for_from_each_call_of_a_person(sky):
+    sky.fate = lambda submission: NO_QUOTA
+    sky.write(CONFIG + "launch: {give_up_after: 12h}\n")
+    sky.launch()
+    until = read_manifest(sky.store).submit_until
+    sky.server.pass_time(3600)
+    sky.launch(resume=sky.store.experiment_id)
+    assert read_manifest(sky.store).submit_until == until
+    sky.launch()
+    assert read_manifest(sky.store).submit_until > until + timedelta(hours=1)
+
+
+def test_a_round_never_begins_a_new_experiment(sky):
+    first = sky.launch().experiment_id
+    end_jobs(sky)
+    with pytest.raises(ConfigError, match=f"{first} is over"):
+        sky.launch(resume=first)
+    assert (len(sky.stores), len(sky.server.jobs)) == (1, 4)
 
 
 # Gates
 
 
 def test_a_bare_vm_is_refused(sky):
-    sky.write(task="resources: {accelerators: L4}\nrun: x\n")
+    sky.write(task="resources: {accelerators: L4}\nrun: python train.py $MODEL $LOSS\n")
     with sky.refused(ConfigError, "bare VM.*--allow-bare-vm"):
         sky.launch()
     sky.launch(allow_bare_vm=True)
@@ -160,7 +251,10 @@ def test_a_bare_vm_is_refused(sky):
 
 
 def test_the_config_s_image_is_used_if_the_task_has_none_and_the_audit_says_so(sky):
-    sky.write(CONFIG + "docker_image: registry/y:2\n", "resources: {accelerators: L4}\nrun: x\n")
+    sky.write(
+        CONFIG + "docker_image: registry/y:2\n",
+        "resources: {accelerators: L4}\nrun: python train.py $MODEL $LOSS\n",
+    )
     sky.launch()
     (event,) = sky.events("launch")
     assert (event["image"], event["digest"], event["is_bare_vm"]) == ("registry/y:2", DIGEST, True)
@@ -236,6 +330,15 @@ def test_above_the_budget_it_asks(sky, answer):
         with sky.refused(ConfigError, "you answered no"):
             sky.launch(**wish)
     assert asked == ["about 1.84 USD, limits.budget_usd is 1. Launch 4 jobs anyway?"]
+
+
+def test_without_a_budget_it_asks_above_20_usd(sky):
+    sky.catalog = lambda names: {name: Price(on_demand=40.0, spot=40.0) for name in names}
+    sky.write(CONFIG.replace("prices:", "#prices:"))
+    with sky.refused(
+        ConfigError, r"limits\.budget_usd is not set: launch asks above 20 USD; use --over-budget"
+    ):
+        sky.launch()
 
 
 def test_above_the_budget_without_a_terminal_it_refuses(sky):

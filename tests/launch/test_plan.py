@@ -1,9 +1,11 @@
 """fmon plan: what a config amounts to, without changing anything."""
 
+from dataclasses import asdict
+
 import pytest
 
 from fmon.errors import ConfigError, QueueError
-from fmon.launch.plan import plan
+from fmon.launch.plan import Counts, plan
 from fmon.model import Price
 from tests.support.world import write_config
 
@@ -17,9 +19,10 @@ overrides: {model: {sam3: {resources: {use_spot: false}}}}
 expect: {minutes: 30, by: {model: {sam3: 60}}}
 prices: {L4: {spot: 0.22, on_demand: 0.70}}
 """
-TASK = (
-    "resources: {image_id: 'docker:registry/x:tag', accelerators: 'L4:1', use_spot: true}\nrun: python x.py\n"
-)
+TASK = """\
+resources: {image_id: 'docker:registry/x:tag', accelerators: 'L4:1', use_spot: true}
+run: python x.py $MODEL $FOLD
+"""
 
 
 class SkyPilot:
@@ -57,9 +60,7 @@ def results(planned):
 
 def test_the_grid_is_counted(tmp_path):
     planned = made(tmp_path)
-    assert (planned.grid_count, planned.excluded_count, planned.baseline_count) == (6, 1, 1)
-    assert planned.condition_count == 6
-    assert planned.inner_count == 0
+    assert planned.counts == Counts(condition=6, grid=6, excluded=1, baseline=1, inner=0)
     assert planned.factors == {"model": ["dynunet", "sam3"], "fold": [0, 1, 2]}
 
 
@@ -68,22 +69,22 @@ def test_inner_factors_are_counted_over_all_jobs_of_the_grid(tmp_path):
         "experiment_name: layered\nfactors:\n  training: {model: [a, b], fold: [0]}\n"
         "  post: {method: [none, swag], ensemble: [x, y, z]}\ninfrastructure: {skypilot_yaml: train.yaml}\n"
     )
-    assert made(tmp_path, layered).inner_count == 2 * 6
+    assert made(tmp_path, layered).counts.inner == 2 * 6
 
 
 def test_the_estimate_is_expected_hours_times_the_price_of_each_conditions_machine(tmp_path):
     planned = made(tmp_path)
     # 3 dynunet and the baseline: half an hour on spot; 2 sam3: an hour on demand
-    assert planned.expected_h == pytest.approx(4.0)
-    assert planned.cost_usd == pytest.approx(4 * 0.5 * 0.22 + 2 * 1.0 * 0.70)
-    assert planned.price_sources == ["config"]
-    assert planned.unpriced_count == 0
+    assert planned.cost.expected_h == pytest.approx(4.0)
+    assert planned.cost.estimated_usd == pytest.approx(4 * 0.5 * 0.22 + 2 * 1.0 * 0.70)
+    assert planned.cost.price_sources == ["config"]
+    assert planned.cost.unpriced_count == 0
     assert set(results(planned).values()) == {"ok"}
 
 
 def test_several_accelerators_and_nodes_multiply_the_price(tmp_path):
     planned = made(tmp_path, task="resources: {accelerators: {L4: 4}}\nnum_nodes: 2\nrun: x\n")
-    assert planned.cost_usd == pytest.approx(8 * 0.70 * 4.0)
+    assert planned.cost.estimated_usd == pytest.approx(8 * 0.70 * 4.0)
 
 
 def test_with_a_choice_the_most_expensive_machine_counts(tmp_path):
@@ -91,8 +92,8 @@ def test_with_a_choice_the_most_expensive_machine_counts(tmp_path):
         "resources: {any_of: [{accelerators: L4, use_spot: true}, {accelerators: [L4, 'A100:1']}]}\nrun: x\n"
     )
     planned = made(tmp_path, CONFIG.replace("overrides", "#overrides"), task)
-    assert planned.cost_usd == pytest.approx(4.0 * 4.0)
-    assert planned.price_sources == ["catalog"]
+    assert planned.cost.estimated_usd == pytest.approx(4.0 * 4.0)
+    assert planned.cost.price_sources == ["catalog"]
 
 
 def test_only_machines_without_a_price_in_the_config_are_looked_up(tmp_path):
@@ -103,15 +104,19 @@ def test_only_machines_without_a_price_in_the_config_are_looked_up(tmp_path):
 
 def test_an_unknown_price_stays_unknown_and_is_counted(tmp_path):
     planned = made(tmp_path, task=TASK.replace("L4", "T4"))
-    assert planned.cost_usd is None
-    assert planned.unpriced_count == 6
+    assert planned.cost.estimated_usd is None
+    assert planned.cost.unpriced_count == 6
     assert results(planned)["price"] == "warn"
     assert "T4" in next(check.sentence for check in planned.checks if check.name == "price")
 
 
 def test_without_expected_minutes_there_is_no_estimate(tmp_path):
     planned = made(tmp_path, CONFIG.replace("expect:", "#expect:") + "limits: {budget_usd: 5}\n")
-    assert (planned.expected_h, planned.cost_usd, planned.unpriced_count) == (None, None, 6)
+    assert (planned.cost.expected_h, planned.cost.estimated_usd, planned.cost.unpriced_count) == (
+        None,
+        None,
+        6,
+    )
     assert results(planned)["budget"] == "warn"
 
 
@@ -124,10 +129,59 @@ def test_without_expected_minutes_there_is_no_estimate(tmp_path):
         ("max_hourly_usd: 0.7", "hourly", "ok"),
         ("accelerators: [A100]", "accelerators", "fail"),
         ("accelerators: [l4]", "accelerators", "ok"),
+        ("clouds: [aws]", "clouds", "fail"),  # the task names none
+        ("regions: [us-east1]", "regions", "fail"),
     ],
 )
 def test_the_plan_is_checked_against_the_limits(tmp_path, limits, check, result):
     assert results(made(tmp_path, CONFIG + f"limits: {{{limits}}}\n"))[check] == result
+
+
+def test_a_file_of_regions_must_exist_and_then_is_in_the_resources_of_every_condition(tmp_path):
+    config = CONFIG + "region_config: europe\n"
+    planned = made(tmp_path, config)
+    (check,) = (check for check in planned.checks if check.name == "region_config")
+    assert (check.result, "regions/europe.yaml" in check.sentence) == ("fail", True)
+    (tmp_path / "regions").mkdir()
+    (tmp_path / "regions/europe.yaml").write_text("regions: {gcp: {L4: [{region: europe-west4}]}}\n")
+    planned = made(tmp_path, config)
+    assert results(planned)["region_config"] == "ok"
+    ordered = {"ordered": [{"accelerators": "L4:1", "region": "europe-west4"}]}
+    by_model = {each.envs["MODEL"]: each.resources for each in planned.conditions}
+    assert (by_model["dynunet"], by_model["sam3"]) == (ordered, {**ordered, "use_spot": False})
+    assert planned.cost.estimated_usd == pytest.approx(4 * 0.5 * 0.22 + 2 * 1.0 * 0.70)
+
+
+def test_the_wall_clock_is_unknown_if_the_time_of_a_job_is(tmp_path):
+    planned = made(tmp_path, CONFIG.replace("minutes: 30, ", ""))
+    assert planned.cost.expected_h == pytest.approx(2.0)
+    assert planned.cost.wall_clock_h is None
+
+
+def test_each_condition_has_its_job_its_variables_and_its_cost(tmp_path):
+    planned = made(tmp_path)
+    sam3 = next(each for each in planned.conditions if each.condition_id == "sam3-0")
+    assert asdict(sam3) == {
+        "condition_id": "sam3-0",
+        "job_name": "sam3-0",
+        "envs": {"MODEL": "sam3", "FOLD": "0"},
+        "resources": {"use_spot": False},
+        "expected_minutes": 60,
+        "estimated_usd": pytest.approx(0.70),
+    }
+    assert sum(each.estimated_usd for each in planned.conditions) == pytest.approx(planned.cost.estimated_usd)
+
+
+def test_a_failed_check_leaves_the_conditions_and_names_what_to_run_next(tmp_path):
+    planned = made(tmp_path, task=TASK.replace("$FOLD", ""))
+    assert results(planned)["factors"] == "fail"
+    assert len(planned.conditions) == 6
+    assert planned.next_command == f"fmon plan {tmp_path / 'experiment.yaml'}"
+    with pytest.raises(
+        ConfigError, match=r"^1 check failed, so fmon launch would refuse .*experiment\.yaml$"
+    ):
+        planned.require_passed()
+    made(tmp_path).require_passed()
 
 
 @pytest.mark.parametrize(
@@ -188,7 +242,7 @@ def test_local_files_are_searched_in_the_current_folder(tmp_path, monkeypatch, m
 def test_a_pipeline_with_several_documents_is_read(tmp_path):
     planned = made(tmp_path, task=f"name: pipe\n---\n{TASK}---\nresources: {{accelerators: A100}}\nrun: y\n")
     assert results(planned)["price"] == "ok"
-    assert planned.cost_usd == pytest.approx(4.0 * 4.0)
+    assert planned.cost.estimated_usd == pytest.approx(4.0 * 4.0)
 
 
 @pytest.mark.parametrize(
@@ -217,3 +271,26 @@ def test_the_installed_skypilot_parses_the_task_yaml(tmp_path, task, result, sai
 def test_plan_changes_nothing(tmp_path):
     made(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["experiment.yaml", "train.yaml"]
+
+
+@pytest.mark.parametrize(("parallel", "hours"), [(None, 1.0), (1, 4.0), (2, 2.0), (100, 1.0)])
+def test_the_wall_clock_is_the_time_until_the_last_job_ends(tmp_path, parallel, hours):
+    expect = "expect: {minutes: 30" + (f", parallel: {parallel}" if parallel else "")
+    cost = made(tmp_path, CONFIG.replace("expect: {minutes: 30", expect)).cost
+    assert cost.wall_clock_h == pytest.approx(hours)  # 4 jobs of 30 minutes and 2 of 60
+    assert cost.parallel_jobs == parallel
+
+
+def test_without_an_expected_time_the_wall_clock_is_unknown(tmp_path):
+    assert made(tmp_path, CONFIG.replace("expect", "#expect")).cost.wall_clock_h is None
+
+
+@pytest.mark.parametrize(("usd", "result"), [(5.0, "ok"), (5.1, "warn")])
+def test_without_a_budget_an_estimate_above_20_usd_is_asked_about(tmp_path, usd, result):
+    config = CONFIG.replace("{spot: 0.22, on_demand: 0.70}", f"{{spot: {usd}, on_demand: {usd}}}")
+    (budget,) = (check for check in made(tmp_path, config).checks if check.name == "budget")
+    assert budget.result == result
+    if result == "warn":
+        assert budget.sentence == (
+            "about 20.40 USD, and limits.budget_usd is not set: launch asks above 20 USD"
+        )

@@ -41,7 +41,8 @@ class TestLinks:
     def test_the_links_of_the_image_are_replaced_by_who_allowed_it(self):
         links = {link.link: link for link in f3_links(BARE)}
         assert results(BARE) == {
-            "commit": "ok", "tree": "ok", "tests": "ok", "digest": "skipped", "yaml": "skipped",
+            "record": "skipped", "commit": "ok", "tree": "ok", "tests": "ok",
+            "digest": "skipped", "yaml": "skipped",
         }  # fmt: skip
         assert links["digest"].evidence == links["yaml"].evidence == SAID
 
@@ -103,7 +104,9 @@ def failed(tmp_path_factory):
     """Launched on a bare VM, which a person allowed; two failed and were diagnosed."""
     config = CONFIG.replace(f"docker_image: {IMAGE}\n", "")
     made = Repository(
-        tmp_path_factory.mktemp("bare"), config, "resources: {accelerators: L4}\nrun: python train.py\n"
+        tmp_path_factory.mktemp("bare"),
+        config,
+        "resources: {accelerators: L4}\nrun: python train.py $MODEL $LOSS\n",
     )
     made.launch(allow_bare_vm=True)
     made.end(FAILED)
@@ -132,8 +135,8 @@ def test_without_a_fix_relaunch_refuses_for_the_commit_and_not_for_an_image(worl
     done = run(world, "relaunch", "--yes")
     assert isinstance(done.exception, RuleError)
     assert done.exception.exit_code == 23
-    assert "commit: no commit since the diagnosis" in str(done.exception)
-    assert "digest" not in str(done.exception)
+    assert [line.split(":")[0] for line in done.exception.details] == ["record", "commit"]
+    assert done.exception.details[1].startswith("commit: no commit since the diagnosis")
     assert world.launched(1) == []
 
 
@@ -145,7 +148,8 @@ def test_an_empty_commit_is_no_fix(world):
     git(world.project, "rm", "-q", "fixed", at=now)
     commit(world.project, "Take it back", at=now)
     done = run(world, "relaunch", "--yes")
-    assert "change no file, and on a bare VM nothing else shows that there is a fix" in str(done.exception)
+    commit_link = done.exception.details[1]
+    assert "change no file, and on a bare VM nothing else shows that there is a fix" in commit_link
 
 
 @pytest.mark.slow
@@ -170,7 +174,7 @@ def test_a_fix_is_verified_and_run_again_and_the_audit_says_who_allowed_it(world
 def test_an_image_that_the_config_has_gained_is_recorded_and_from_then_on_it_counts(world):
     world.config.write_text(world.config.read_text() + f"docker_image: {IMAGE}\n")
     world.task.write_text(
-        f"resources: {{accelerators: L4}}\nenvs: {{IMAGE: {IMAGE}}}\nrun: python train.py\n"
+        f"resources: {{accelerators: L4}}\nenvs: {{IMAGE: {IMAGE}}}\nrun: python train.py $MODEL $LOSS\n"
     )
     world.fix()
     world.relaunch()
@@ -179,5 +183,6 @@ def test_an_image_that_the_config_has_gained_is_recorded_and_from_then_on_it_cou
     world.diagnose()
     world.fix("sha256:" + "2" * 64)
     world.digest = NEW  # committed, and never pushed
-    with pytest.raises(RuleError, match=r"digest: .* is still the image that failed"):
+    with pytest.raises(RuleError, match="broken at digest;") as refusal:
         world.relaunch()
+    assert "is still the image that failed" in refusal.value.details[0]

@@ -1,18 +1,23 @@
 """Phase relaunch: what runs again, in which cycle, and what survives a crash."""
 
+import re
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 import fmon.manifest.file
-from fmon.errors import ConfigError, QueueError, RuleError
+from fmon.errors import ConfigError, LaunchError, QueueError, RuleError
 from fmon.events import CancelRequestedEvent
+from fmon.fix.steps import record
 from fmon.manifest.file import read_manifest
+from fmon.report.audit import audit
 from fmon.store.durable import LockTaken
 from fmon.store.events import append_event
+from fmon.terminal.relaunch import print_escalation
 from tests.support.death import Killed
-from tests.support.fake_skypilot import FINE, FakeSubmitter, Fate
-from tests.support.relaunching import NEW, OLD, OUTAGE, Repository, Stage, allowed
+from tests.support.fake_skypilot import FINE, NO_QUOTA, FakeSubmitter, Fate
+from tests.support.relaunching import CONFIG, NEW, OLD, OUTAGE, Repository, Stage, allowed
 from tests.support.world import CONDITIONS
 
 FAILED = CONDITIONS[2:]
@@ -128,6 +133,26 @@ def test_settings_that_were_changed_go_into_the_jobs_and_the_manifest(failed):
 
 
 @pytest.mark.slow
+def test_what_nothing_is_changed_for_runs_again_with_the_same_image_and_the_audit_shows_the_reason(failed):
+    (cause,) = failed.events("diagnosis")[-1]["causes"]
+    with pytest.raises(RuleError, match="broken at record, commit, tests, digest;"):
+        failed.relaunch()
+    record(
+        failed.study, cause["root_cause_id"], what="a bad node", is_without_fix=True, by="bob",
+        now=failed.server.clock(),
+    )  # fmt: skip
+    failed.relaunch()
+    assert failed.launched(1) == sorted(FAILED)
+    assert read_manifest(failed.store).docker_digest == OLD
+    failed.end()
+    (chain,) = [row for row in audit(failed.study) if row.criterion == "F3 rebuild before relaunch"]
+    assert (chain.result, chain.is_ok) == ("pass", True)
+    assert chain.evidence.endswith(
+        f"; {cause['root_cause_id']} was relaunched in cycle 1 without a fix: a bad node (bob)"
+    )
+
+
+@pytest.mark.slow
 def test_what_passes_by_itself_runs_again_with_the_same_image(world):
     world.launch()
     world.end(FAILED, log=OUTAGE)
@@ -228,9 +253,10 @@ class TestCrash:
         with pytest.raises(Killed):
             fixed.relaunch(submitter=killing(fixed, 1))
         fixed.digest = OLD
-        with pytest.raises(RuleError, match=f"started with {NEW}, .* is now {OLD}") as refusal:
+        with pytest.raises(RuleError, match="broken at digest;") as refusal:
             fixed.relaunch()
         assert refusal.value.exit_code == 23
+        assert re.search(f"started with {NEW}, .* is now {OLD}", refusal.value.details[0])
 
     def test_a_launch_that_skypilot_refused_is_tried_again_in_the_same_cycle(self, fixed):
         fates = [Fate(makes="refusal")]
@@ -248,6 +274,21 @@ class TestCrash:
         with pytest.raises(LockTaken, match=r"another fmon has just relaunched jobs of small-"):
             fixed.relaunch(agree=meanwhile)
         assert fixed.launched(1) == sorted(FAILED)
+
+    def test_what_quota_refuses_stays_queued_and_the_next_call_resumes_the_cycle(self, fixed):
+        done = fixed.relaunch(submitter=FakeSubmitter(fixed.server, lambda submission: NO_QUOTA))
+        assert sorted(done.dispatched.queued) == sorted(FAILED)
+        with pytest.raises(LaunchError, match=r"2 conditions stay queued: .*; run fmon relaunch to resume"):
+            done.dispatched.require_all("fmon relaunch")
+        assert fixed.relaunch().plan.is_resumed
+        assert fixed.launched(1) == sorted(FAILED)
+
+    def test_jobs_are_submitted_as_the_config_says(self, failed):
+        failed.write(CONFIG + "launch: {per_minute: 0.5}\n")
+        failed.fix()
+        failed.relaunch()
+        first, second = (datetime.fromisoformat(each["at"]) for each in failed.events("launch_intent")[-2:])
+        assert second - first >= timedelta(minutes=2)
 
     def test_where_skypilot_does_not_answer_the_cycle_is_resumed_by_the_next_call(self, fixed):
         fixed.server.is_queue_away = lambda: True
@@ -290,7 +331,31 @@ class TestLastCycle:
             Decimal("0.12"),
         ]
         assert (report.condition_count, report.estimate_usd) == (2, Decimal("0.12"))
-        assert "came back despite its fix" in report.recommendation
+        assert "came back despite its fix (mended; mended); find the reason" in report.recommendation
+
+    @pytest.mark.parametrize(
+        ("old", "new", "said"),
+        [
+            (b'"event":"fix"', b'"event":"other"', "came back, and no fix of it is recorded; find"),
+            (
+                b'"event":"fix"', b'"event":"no_fix","reason":"bad luck"',
+                "came back after it was relaunched without a fix: bad luck; bad luck; find",
+            ),
+        ],
+    )  # fmt: skip
+    def test_a_cause_that_came_back_without_a_fix_is_not_said_to_have_had_one(
+        self, worn, capsys, old, new, said
+    ):
+        events = worn.store.events.read_bytes()
+        assert old in events
+        worn.store.events.write_bytes(events.replace(old, new))
+        with pytest.raises(RuleError) as refusal:
+            worn.relaunch()
+        report = refusal.value.report
+        assert said in report.recommendation
+        assert "despite" not in report.recommendation
+        print_escalation(report, "table")
+        assert ("relaunched without a fix: bad luck" in capsys.readouterr().out) == ("no_fix" in str(new))
 
     def test_it_is_refused_before_a_fix_that_would_be_in_vain_is_asked_for(self, worn):
         worn.digest = "sha256:" + "2" * 64

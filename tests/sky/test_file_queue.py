@@ -9,6 +9,7 @@ import pytest
 from fmon.errors import ConfigError, QueueError
 from fmon.sky.file_queue import FileQueue
 from fmon.sky.queue import open_queue
+from fmon.sky.reader import JobSpec
 
 JOB = {
     "job_id": 1,
@@ -111,3 +112,13 @@ def test_another_source_is_refused(src):
 @pytest.mark.parametrize("src", [None, "", "sky"])
 def test_the_default_source_is_sky(src):
     assert open_queue(src).name == "sky"
+
+
+def test_what_was_recorded_at_the_submission_is_that_of_the_last_read(tmp_path):
+    path = tmp_path / "queue.json"
+    path.write_text(json.dumps([{**JOB, "user_yaml": "envs: {A: 1}"}, {**JOB, "job_id": 2}]))
+    queue = FileQueue(str(path))
+    assert queue.read_specs([2]) == {2: JobSpec(None, None)}
+    queue.read()
+    path.unlink()
+    assert queue.read_specs([1, 7]) == {1: JobSpec("envs: {A: 1}", None)}

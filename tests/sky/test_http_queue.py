@@ -9,7 +9,8 @@ import pytest
 from fmon.errors import QueueError
 from fmon.sky import http_wire as wire
 from fmon.sky.http_queue import HttpQueue
-from fmon.sky.protocol import FIELDS
+from fmon.sky.protocol import FIELDS, SPEC_FIELDS
+from fmon.sky.reader import JobSpec
 from tests.support.fake_server import REQUEST_ID, failed, payload, table
 
 
@@ -37,6 +38,33 @@ def test_all_jobs_of_all_users_are_asked_for_and_no_controller_is_started(server
     HttpQueue().read()
     body = json.loads(server.requests[0][3])
     assert body == {"refresh": False, "all_users": True, "fields": list(FIELDS)}
+
+
+def test_what_was_recorded_at_the_submission_is_asked_for_by_job(server):
+    recorded = {"user_yaml": "envs: {A: 1}", "entrypoint": "sky jobs launch t.yaml"}
+    server.jobs = [{"job_id": 2, "status": "RUNNING", **recorded}, {"job_id": 3, "status": "RUNNING"}]
+    specs = HttpQueue().read_specs({3, 2, 1})
+    assert json.loads(server.requests[0][3]) == {
+        "refresh": False, "all_users": True, "fields": list(SPEC_FIELDS), "job_ids": [1, 2, 3]
+    }  # fmt: skip
+    assert specs == {2: JobSpec(**recorded), 3: JobSpec(None, None)}
+
+
+def test_what_was_recorded_is_never_printed():
+    assert "hunter2" not in repr(JobSpec("envs: {PASSWORD: hunter2}", "sky jobs launch --env P=hunter2"))
+
+
+def test_a_request_about_specs_that_hangs_is_not_repeated_and_delays_no_poll(server, tmp_path):
+    queue = HttpQueue(memo=tmp_path / "memo", deadline_s=0.3)
+    right, server.on_get = server.on_get, lambda it: it.hang()
+    for _ in range(2):
+        with pytest.raises(QueueError):
+            queue.read_specs([1])
+    assert server.asked.count("POST /jobs/queue/v2") == 1
+    server.on_get = right
+    queue.read()
+    assert server.asked[-2:] == ["POST /jobs/queue/v2", "GET /api/get"]
+    assert json.loads(server.requests[-2][3])["fields"] == list(FIELDS)
 
 
 def test_a_look_is_two_requests_and_no_more(server):

@@ -36,7 +36,7 @@ HEAVY = "sky yaml requests pyarrow duckdb polars pandas pydantic rich asyncio su
 )
 def test_a_reader_can_read_and_nothing_else(reader):
     public = {name for name, _ in inspect.getmembers(reader) if not name.startswith("_")}
-    assert public <= {"read", "name"}
+    assert public <= {"read", "read_specs", "name"}
 
 
 def strings(tree):
@@ -88,7 +88,7 @@ def test_nothing_is_ever_unpickled():
         assert not imported & {"pickle", "dill", "cloudpickle", "marshal", "shelve"}
 
 
-def test_the_wire_carries_two_reads_whatever_the_server_answers(server):
+def test_the_wire_carries_only_reads_whatever_the_server_answers(server):
     queue = HttpQueue(deadline_s=0.3)
     for script in (
         lambda it: it.send(200, payload(table(server.jobs))),
@@ -100,6 +100,8 @@ def test_the_wire_carries_two_reads_whatever_the_server_answers(server):
         server.on_get = script
         with contextlib.suppress(QueueError):
             queue.read()
+        with contextlib.suppress(QueueError):
+            queue.read_specs([1, 2])
     assert set(server.asked) == {"POST /jobs/queue/v2", "GET /api/get"}
 
 

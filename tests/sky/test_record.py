@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmon.model import Record
-from fmon.sky.record import MAX_REASON, parse_records, queue_record
+from fmon.sky.record import MAX_REASON, parse_records, queue_record, specs_of
 
 
 def one(**fields) -> Record:
@@ -333,3 +333,10 @@ def test_ten_thousand_records_take_a_fraction_of_a_second():
         times.append(time.process_time() - began)
     assert len(records) == 10_000
     assert min(times) < 1.5  # 0.09 s here; the rest is for slower machines
+
+
+@given(st.lists(anything | st.dictionaries(st.sampled_from([*NAMES, "entrypoint"]), anything), max_size=5))
+def test_specs_are_text_or_nothing_whatever_a_record_holds(raw):
+    for job_id, spec in specs_of(raw).items():
+        assert type(job_id) is int
+        assert {type(spec.user_yaml), type(spec.entrypoint)} <= {str, type(None)}

@@ -16,7 +16,7 @@ from fmon.errors import QueueError
 from fmon.sky import sdk
 from fmon.sky.http_queue import HttpQueue
 from fmon.sky.queue import SkyQueue, open_queue
-from fmon.sky.reader import Answer, LogRequest, LogsDownError
+from fmon.sky.reader import Answer, JobSpec, LogRequest, LogsDownError
 from fmon.sky.sdk import SdkLogs, SdkQueue, ask_worker
 from tests.support.fake_server import payload, table
 
@@ -51,6 +51,15 @@ def test_the_queue_is_read_through_the_sdk(stand_in):
     stand_in()
     answer = SdkQueue().read()
     assert [(seen.job_id, seen.status) for seen in answer.records] == [(1, "RUNNING")]
+
+
+def test_the_sdk_asks_for_what_was_recorded_of_some_jobs(stand_in, home):
+    body = payload(table([{"job_id": 7, "status": "RUNNING", "user_yaml": "run: x"}]))
+    stand_in(f"open({str(home / 'asked')!r}, 'w').write(repr(asked)); return 'id'", body=body)
+    assert SdkQueue().read_specs([9, 7]) == {7: JobSpec("run: x", None)}
+    assert (
+        "'job_ids': [7, 9], 'fields': ('job_id', 'user_yaml', 'entrypoint')" in (home / "asked").read_text()
+    )
 
 
 def test_all_jobs_of_all_users_are_asked_for(stand_in, home):
@@ -197,6 +206,16 @@ class Scripted:
         if isinstance(self.outcome, QueueError):
             raise self.outcome
         return self.outcome
+
+    def read_specs(self, job_ids) -> dict[int, JobSpec]:
+        self.read()
+        return dict.fromkeys(job_ids, JobSpec("run: x", None))
+
+
+def test_specs_too_are_left_to_the_sdk_where_http_does_not_know_them():
+    http = Scripted(QueueError("new", error_type="VersionMismatch"))
+    sdk_queue = Scripted(Answer(polled_at=None, records=[], bad=[], latency_s=0))
+    assert SkyQueue(http, lambda: sdk_queue).read_specs([7]) == {7: JobSpec("run: x", None)}
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,33 @@ def test_a_poll_that_sees_a_failure_fetches_its_log_and_names_its_cause(followed
     assert followed.asked == ["POST /jobs/queue/v2", "GET /api/get"]
 
 
+def test_a_poll_names_the_variables_of_a_new_job_and_asks_for_them_once(followed):
+    followed.jobs[3] |= {"user_yaml": "envs: {MODEL: sam3, LOSS: x}", "entrypoint": "sky jobs launch t.yaml"}
+    done = fmon("poll")
+    assert done.returncode == 0, done.stderr
+    assert "not running with the variables of their conditions: job 4 (LOSS)" in done.stderr
+    followed.requests.clear()
+    assert fmon("poll").returncode == 0
+    assert followed.asked == ["POST /jobs/queue/v2", "GET /api/get"]
+
+
+def test_a_poll_that_gets_no_yamls_is_stored_and_the_next_one_asks_again(followed):
+    def first_only(it):
+        it.send(*((200, "null") if followed.asked.count("POST /jobs/queue/v2") == 1 else (500, "oops")))
+
+    right, followed.on_queue = followed.on_queue, first_only
+    followed.requests.clear()
+    done = fmon("poll")
+    assert done.returncode == 0, done.stderr
+    assert "the variables of new jobs could not be compared yet: SkyPilot's API server answered HTTP 500" in (
+        done.stderr
+    )
+    followed.on_queue = right
+    assert fmon("poll").stderr.count("could not be compared") == 0
+    assert rows("select count(*)::bigint as n from variable_check") == [{"n": 4}]
+    assert rows("select count(*)::bigint as n from poll where is_ok") == [{"n": 3}]
+
+
 def test_a_server_that_gives_no_log_costs_the_poll_nothing_else(followed):
     followed.jobs[3] |= {"status": "FAILED", "end_at": START.timestamp() + 60}
     followed.on_logs = lambda it: it.send(500, "oops")

@@ -16,12 +16,12 @@ import yaml
 
 from fmon.clock import Clock
 from fmon.errors import QueueError
-from fmon.sky.reader import Answer
+from fmon.sky.reader import Answer, JobSpec
 from fmon.sky.record import parse_records
 from fmon.sky.submit.submitter import InFlight, Outcome, Submission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
 START = datetime(2026, 3, 22, 5, 0, tzinfo=UTC)
 CANCEL_S = 15.0
@@ -40,6 +40,7 @@ class Fate:
         "nothing": the server restarts and forgets it
     answer_s : when the client hears, after it was sent, that the connection broke; None = it hears the answer
     is_away : nobody listens: the client hears at once that it was not sent
+    error_type, error : what the server says if it makes no job, or fails after it
     """
 
     arrives_s: float | None = 0.1
@@ -48,9 +49,13 @@ class Fate:
     answer_s: float | None = None
     late_s: float = 0.0
     is_away: bool = False
+    error_type: str = "ValueError"
+    error: str = "no"
 
 
 FINE = Fate()
+OVERLOADED = Fate(takes_s=1.0, makes="refusal", error_type="OperationalError", error="database is locked")
+NO_QUOTA = Fate(takes_s=1.0, makes="refusal", error_type="ResourcesUnavailableError", error="no quota for L4")
 
 
 @dataclass
@@ -60,6 +65,7 @@ class Request:
     request_id: str
     tags: dict[str, Any]
     job_name: str
+    task_yaml: str
     is_hidden: bool = False
 
 
@@ -76,6 +82,8 @@ class FakeSkyPilot:
     latency_s: Callable[[], float] = lambda: 0.5
     tags: dict[int, dict[str, Any]] = field(default_factory=dict)
     """Of each job, whether or not the queue shows them."""
+    user_yamls: dict[int, str] = field(default_factory=dict)
+    """Task YAMLs as they were submitted, by job."""
     ids: Any = field(default_factory=lambda: count(1))
     _due: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _order: Any = field(default_factory=count)
@@ -86,6 +94,7 @@ class FakeSkyPilot:
         return FakeSkyPilot(
             jobs=[dict(job) for job in self.jobs],
             tags=dict(self.tags),
+            user_yamls=dict(self.user_yamls),
             now_s=self.now_s,
             ids=count(max(self.tags, default=0) + 1),
         )
@@ -124,7 +133,7 @@ class FakeSkyPilot:
     def take(self, task_yaml: str, job_name: str, fate: Fate, answer: Callable[[int | str], None]) -> None:
         """Take a launch; ``answer`` is told the job id, or why there is none."""
         document = next(each for each in yaml.safe_load_all(task_yaml) if "_metadata" in each)
-        request = Request(f"r{next(self._order)}", document["_metadata"]["fmon"], job_name)
+        request = Request(f"r{next(self._order)}", document["_metadata"]["fmon"], job_name, task_yaml)
         self.in_flight[request.request_id] = request
         self.at(self.now_s + fate.takes_s, lambda: self._end(request, fate, answer))
 
@@ -149,10 +158,15 @@ class FakeSkyPilot:
     def _end(self, request: Request, fate: Fate, answer: Callable[[int | str], None]) -> None:
         del self.in_flight[request.request_id]
         if fate.makes == "late job":
-            self.at(self.now_s + fate.late_s, lambda: self.add(request.job_name, request.tags) and None)
+            self.at(self.now_s + fate.late_s, lambda: self._make(request) and None)
         if fate.makes in ("job", "both"):
-            job_id = self.add(request.job_name, request.tags)
-        answer(job_id if fate.makes == "job" else "ValueError")
+            job_id = self._make(request)
+        answer(job_id if fate.makes == "job" else fate.error_type)
+
+    def _make(self, request: Request) -> int:
+        job_id = self.add(request.job_name, request.tags)
+        self.user_yamls[job_id] = request.task_yaml
+        return job_id
 
 
 class SkyPilotQueue:
@@ -172,6 +186,10 @@ class SkyPilotQueue:
             raise QueueError("the queue is away", error_type="Timeout")
         records, bad = parse_records(self.server.jobs)
         return Answer(polled_at=self.server.clock(), records=records, bad=bad, latency_s=0.5)
+
+    def read_specs(self, job_ids: Collection[int]) -> dict[int, JobSpec]:
+        """Give the task YAMLs as they were submitted."""
+        return {job_id: JobSpec(self.server.user_yamls.get(job_id), None) for job_id in job_ids}
 
 
 class FakeSubmitter:
@@ -213,7 +231,14 @@ class FakeSubmitter:
             if isinstance(said, int):
                 hear(Outcome(attempt_key=key, job_id=said))
             else:
-                hear(Outcome(attempt_key=key, error_type=said, error="no", is_uncertain="late" in fate.makes))
+                hear(
+                    Outcome(
+                        attempt_key=key,
+                        error_type=said,
+                        error=fate.error,
+                        is_uncertain="late" in fate.makes,
+                    )
+                )
 
         if fate.is_away:
             away = Outcome(attempt_key=key, error_type="ApiServerConnectionError", error="nobody listens")

@@ -14,9 +14,10 @@ CONFIG = f"""\
 fixed: {{EPOCHS: 2}}
 expect: {{minutes: 60}}
 """
-TASK = (
-    "resources: {image_id: 'docker:registry/x:1', accelerators: L4, use_spot: true}\nrun: python train.py\n"
-)
+TASK = """\
+resources: {image_id: 'docker:registry/x:1', accelerators: L4, use_spot: true}
+run: python train.py $MODEL $LOSS --epochs $EPOCHS --batch ${BATCH:-2}
+"""
 
 
 def launching_world(root: Path) -> world.World:

@@ -1,12 +1,12 @@
 """A scripted queue and scripted logs, and records of jobs to feed them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fmon.errors import QueueError
-from fmon.sky.reader import Answer, LogRequest
-from fmon.sky.record import parse_records
+from fmon.sky.reader import Answer, JobSpec, LogRequest
+from fmon.sky.record import parse_records, specs_of
 
 START = datetime(2026, 3, 22, 5, 0, tzinfo=UTC)
 
@@ -43,6 +43,9 @@ class FakeQueue:
         self.polls = list(polls)
         self.step = timedelta(minutes=minutes)
         self.read_count = 0
+        self.specs_error: QueueError | None = None
+        self.asked: list[list[int]] = []
+        """The jobs whose specs it was asked for."""
 
     def read(self, while_waiting: Callable[[], None] | None = None) -> Answer:
         """Answer with the next poll."""
@@ -55,6 +58,15 @@ class FakeQueue:
             raise poll
         records, bad = parse_records(list(poll))
         return Answer(polled_at=polled_at, records=records, bad=bad, latency_s=0.1)
+
+    def read_specs(self, job_ids: Collection[int]) -> dict[int, JobSpec]:
+        """Answer with what the records of the last poll have."""
+        self.asked.append(sorted(job_ids))
+        if self.specs_error:
+            raise self.specs_error
+        poll = self.polls[min(max(self.read_count - 1, 0), len(self.polls) - 1)]
+        assert not isinstance(poll, QueueError)
+        return {job_id: spec for job_id, spec in specs_of(poll).items() if job_id in job_ids}
 
 
 class FakeLogs:

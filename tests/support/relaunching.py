@@ -11,8 +11,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
+from fmon.events import FixEvent
 from fmon.relaunch.plan import Authorization
 from fmon.relaunch.relaunch import Relaunched, RelaunchOptions, relaunch
+from fmon.store.events import append_event
 from tests.support.fake_skypilot import START
 from tests.support.git import commit, git
 from tests.support.queues import FakeLogs
@@ -30,7 +32,11 @@ factors: {{model: [dynunet, sam3], loss: [dice_ce, dice_ce_cldice]}}
 prices: {{L4: {{spot: 0.36, on_demand: 0.36}}}}
 verify: {{tests: test -f fixed}}
 """
-TASK = f"resources: {{accelerators: L4}}\nenvs: {{IMAGE: {IMAGE}}}\nrun: python train.py\n"
+TASK = f"""\
+resources: {{accelerators: L4}}
+envs: {{IMAGE: {IMAGE}, MODEL: null, LOSS: null}}
+run: python train.py
+"""
 OUTAGE = (
     "requests.exceptions.ConnectionError: HTTPSConnectionPool: Max retries exceeded: Connection refused\n"
 )
@@ -48,11 +54,21 @@ class Repository(World):
         commit(self.project, "First", at=START - timedelta(days=1))
 
     def fix(self, digest: str = NEW) -> None:
-        """Commit a fix, build and push the image."""
+        """Commit a fix, build and push the image, and record what was done about each cause."""
         self.server.pass_time(60)
         (self.project / "fixed").write_text(digest)
         commit(self.project, "Fix the loss", at=self.server.clock())
         self.digest = digest
+        for event in self.events("diagnosis")[-1:]:
+            for cause in event["causes"]:
+                self.record(cause["root_cause_id"], event.get("cycle", 0))
+
+    def record(self, root_cause_id: str, cycle: int) -> None:
+        """Record a fix as ``fmon fix record`` does, without asking F1 and F2."""
+        event = FixEvent(
+            at=self.server.clock(), cycle=cycle, root_cause_id=root_cause_id, what="mended", by="ada"
+        )
+        append_event(self.store, event)
 
     def relaunch(self, **changes: Any) -> Relaunched:
         """Run again what the view lists."""

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from fmon.cli.app import app
 from fmon.cli.services import Services, using
-from fmon.fix.chain import Ran
+from fmon.clients.shell import Ran
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,9 @@ import pytest
 from fmon.config import load_experiment
 from fmon.diagnose.diagnose import Diagnosis, diagnose
 from fmon.launch.arguments import LaunchDependencies, LaunchOptions
-from fmon.launch.dispatch import DispatchLimits
+from fmon.launch.dry_run import dry_run
 from fmon.launch.launch import Launched, launch
+from fmon.launch.limits import DispatchLimits
 from fmon.manifest.build import new_manifest
 from fmon.manifest.file import write_manifest
 from fmon.monitor.poll import poll
@@ -40,13 +41,17 @@ skypilot_yaml: train.yaml
 factors: {model: [dynunet, sam3], loss: [dice_ce, dice_ce_cldice]}
 prices: {L4: {spot: 0.22, on_demand: 0.70}}
 """
-TASK = "resources: {image_id: 'docker:x:1', accelerators: L4}\nrun: python train.py\n"
+TASK = """\
+resources: {image_id: 'docker:x:1', accelerators: L4}
+envs: {MODEL: null, LOSS: null}
+run: python train.py
+"""
 CONDITIONS = ("dynunet-dice_ce", "dynunet-dice_ce_cldice", "sam3-dice_ce", "sam3-dice_ce_cldice")
 DIGEST = "sha256:" + "a" * 64
 BUG = "Traceback (most recent call last):\n  File \"train.py\", line 3, in <module>\nKeyError: 'lora'\n"
 RUN_S = 600.0
 """A job's time with its machine: 0.06 USD at 0.36 USD/h."""
-PACE = DispatchLimits(parallel=3, per_s=2, poll_s=10, grace_s=120, patience_s=900)
+PACE = DispatchLimits(parallel=3, per_minute=120, retries=2, backoff_s=10)
 
 
 def write_config(folder: Path, text: str = CONFIG, task: str = TASK) -> Path:
@@ -100,6 +105,7 @@ class World:
         self.submitters: list[FakeSubmitter] = []
         self.answers: list[bool] | None = None
         self.asked: list[str] = []
+        self.parsed: list[tuple[str, ...]] = []
         self._made_of = config, task
         self.write()
 
@@ -141,7 +147,7 @@ class World:
             environ=self.environ,
             folder=self.project,
             clock=self.server.time,
-            limits=PACE,
+            ask=self.ask,
             **changes,
         )
 
@@ -160,6 +166,15 @@ class World:
         """Launch as the command does."""
         wished = LaunchOptions(by="ada", **options)
         return launch(self.config, self.data, self.dependencies(), wished)
+
+    def dry_run(self, **options: Any) -> Launched:
+        """Show what a launch would do."""
+        return dry_run(self.config, self.data, self.dependencies(), LaunchOptions(by="ada", **options))
+
+    def ask(self, command: str, *arguments: str) -> int:
+        """Accept every task YAML, as SkyPilot's parser does."""
+        self.parsed.append((command, *arguments))
+        return 1
 
     def poll(self, *, is_examined: bool = True) -> None:
         """Poll, and examine what failed."""
@@ -245,5 +260,5 @@ class World:
         with pytest.raises(error, match=match):
             yield
         changed = {Path(name) for name, content in self.files().items() if files.get(name) != content}
-        assert {path.name for path in changed if path.parent.name != "log"} <= {"state.parquet"}
+        assert {path.name for path in changed if path.parent.name != "log"} <= {"state.parquet", "unchecked"}
         assert json.dumps(self.server.jobs) == jobs

@@ -20,6 +20,15 @@ def test_a_pipe_gets_one_line_per_change(capsys):
     ]
 
 
+def test_a_pipe_gets_a_note_once_although_the_progress_changes(capsys):
+    with WatchScreen() as screen:
+        for state in ("running", "succeeded", "failed"):
+            screen.show(seen([row(1, state)]), note="2 not submitted")
+        screen.show(seen([row(1, "failed")]), note="1 not submitted")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition("; ")[2] for line in lines] == ["2 not submitted", "", "", "1 not submitted"]
+
+
 def test_a_pipe_gets_each_new_alarm_once(capsys):
     with WatchScreen() as screen:
         for alarms in ([], [alarm(3)], [alarm(3)], [alarm(3), alarm(4)]):

@@ -19,18 +19,20 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TextIO
 
 from fmon.errors import QueueError
+from fmon.model import MAX_PARALLEL
 from fmon.sky.protocol import one_line, refusal, return_value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-THREADS = 16
+THREADS = MAX_PARALLEL
 LAUNCH_S, CALL_S, READ_S, RECONNECT_S = 600.0, 60.0, 30.0, 30.0
 """Longest waits [s]: for a launch (the first one may start a controller), for a cancellation, for the list of
 requests, and for a server that became unreachable while it worked."""
 
 REQUESTS_PATH = "/api/status"
 LAUNCH_PATH = "/jobs/launch"
+TOO_MANY_REQUESTS = 429
 INTERRUPTED = {"RequestInterruptedError", "RequestCancelled"}
 """Errors after which the server may have launched the job."""
 
@@ -103,6 +105,8 @@ def _result(question: dict[str, Any]) -> dict[str, Any]:
 def _error_of(error: Exception) -> dict[str, Any]:
     """Describe an error, and whether a launch may have reached the server nevertheless."""
     error_type = error.error_type if isinstance(error, QueueError) else type(error).__name__
+    if getattr(_sent, "status", None) == TOO_MANY_REQUESTS:  # a proxy's: SkyPilot's client has no name for it
+        error_type = f"HTTP{TOO_MANY_REQUESTS}"
     is_uncertain = _may_be_launched(error, error_type)
     return {"type": error_type, "message": one_line(str(error)), "is_uncertain": is_uncertain}
 

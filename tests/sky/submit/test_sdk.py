@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fmon.errors import QueueError
+from fmon.launch.backoff import refusal_of
 from fmon.launch.dispatch import exclusive
 from fmon.sky.submit.sdk import SdkSubmitter
 from fmon.sky.submit.submitter import Submission
@@ -120,6 +121,19 @@ def test_a_launch_is_sent_once_whatever_is_answered(server, submitter, script, i
     assert (outcome.job_id, outcome.is_uncertain, posts(server)) == (None, is_uncertain, 1)
     assert outcome.error_type
     assert outcome.error
+
+
+def test_too_many_requests_is_certain_and_named_by_its_status(server, submitter):
+    server.on_launch = lambda handler: handler.send(429, {"detail": "slow down"})
+    outcome = launched(submitter)
+    assert (outcome.error_type, outcome.is_uncertain, posts(server)) == ("HTTP429", False, 1)
+    assert refusal_of(outcome) == "overload"
+
+
+def test_an_unavailable_server_is_overloaded_and_the_launch_uncertain(server, submitter):
+    server.on_launch = lambda handler: handler.send(503, {"detail": "busy"})
+    outcome = launched(submitter)
+    assert (refusal_of(outcome), outcome.is_uncertain, posts(server)) == ("overload", True, 1)
 
 
 def test_an_answer_that_was_lost_on_its_way_is_asked_for_again(server, submitter):

@@ -7,8 +7,9 @@ import yaml
 
 from fmon.config import load_experiment
 from fmon.config.task import read_task
+from fmon.launch.command import typed_launch
+from fmon.launch.environment import Environment
 from fmon.launch.job_yaml import job_envs
-from fmon.relaunch.command import typed_launch
 from tests.support.world import write_config
 
 TASK = {
@@ -23,7 +24,7 @@ def typed(tmp_path, config="", task=None):
     experiment = load_experiment(write_config(tmp_path, text, yaml.safe_dump(task or TASK)))
     (condition,) = experiment.conditions
     envs = job_envs(experiment, condition, experiment_id="e-1", cycle=1)
-    return typed_launch(read_task(experiment), condition, envs)
+    return typed_launch(read_task(experiment), condition, envs, Environment(environ={}))
 
 
 def test_names_the_job_its_variables_and_the_task(tmp_path):
@@ -63,3 +64,19 @@ def test_what_has_no_option_is_said_behind_it(tmp_path):
 def test_hostile_levels_stay_words_of_the_shell(tmp_path):
     told = shlex.split(typed(tmp_path, "fixed: {NOTE: \"x; rm -rf '$HOME'\"}\n"))
     assert "NOTE=x; rm -rf '$HOME'" in told
+
+
+def test_the_env_file_is_named_and_its_variables_are_not_repeated(tmp_path):
+    experiment = load_experiment(
+        write_config(
+            tmp_path,
+            "experiment_name: e\nskypilot_yaml: train.yaml\nfactors: {model: [a]}\n",
+            yaml.safe_dump(TASK),
+        )
+    )
+    environment = Environment(environ={}, env_file=tmp_path / ".env", passed={"HF_HOME": "secret"})
+    line = typed_launch(read_task(experiment), experiment.conditions[0], {"MODEL": "a"}, environment)
+    words = shlex.split(line)
+    assert words[words.index("--env-file") + 1] == str(tmp_path / ".env")
+    assert "HF_HOME" not in words
+    assert "secret" not in line

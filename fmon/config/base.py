@@ -1,0 +1,88 @@
+"""Read a config together with the file that it stands on (``base``), as one config in fmon's form."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fmon.config.shape import shown
+from fmon.config.source import Source, read_source
+from fmon.config.study_form import StudyForm, is_study_form, rewrite
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layers:
+    """A config and its base.
+
+    Attributes
+    ----------
+    source
+        Both as one config in fmon's form; keys of the config win over those of the base.
+    study
+        The one of them that is in the study's form; None = neither is.
+    """
+
+    source: Source
+    study: StudyForm | None
+
+
+def read_layers(path: Path, text: str | None, *, max_conditions: int) -> Layers:
+    """Read a config and, if it has one, its base.
+
+    Parameters
+    ----------
+    path, text
+        The config, and its content if it has been read already.
+    max_conditions
+        Maximum number of conditions of the config.
+
+    Raises
+    ------
+    ConfigError
+        A file can't be read, or the base can't be used as one.
+    """
+    own = read_source(path, text)
+    if "base" not in own.value:
+        study = _study_form(own, {}, max_conditions=max_conditions)
+        return Layers(source=study.source if study else own, study=study)
+    if is_study_form(own.value, own.text):
+        message = (
+            "a config in the study's form can't have a base; write the keys to add into a file of their own"
+        )
+        raise own.fault(message, "base")
+    base = read_source(_base_path(own))
+    if "base" in base.value:
+        message = "this file is a base and can't have a base itself; name that file in the config instead"
+        raise base.fault(message, "base")
+    envs = own.value.get("envs")
+    study = _study_form(base, envs if isinstance(envs, dict) else {}, max_conditions=max_conditions)
+    base = study.source if study else base
+    value = _merged(base.value, {key: each for key, each in own.value.items() if key != "base"})
+    return Layers(source=replace(own, value=value, base=base), study=study)
+
+
+def _study_form(source: Source, envs: Mapping[str, Any], *, max_conditions: int) -> StudyForm | None:
+    if not is_study_form(source.value, source.text):
+        return None
+    return rewrite(source, envs, max_conditions=max_conditions)
+
+
+def _base_path(own: Source) -> Path:
+    written = own.value["base"]
+    if not isinstance(written, str) or not written:
+        message = f"base is {shown(written)}; write the path of a config, relative to this file"
+        raise own.fault(message, "base")
+    path = own.path.parent / written
+    if not path.is_file():
+        message = f"the base {written!r} is not in {own.path.parent}; write its path relative to this file"
+        raise own.fault(message, "base")
+    return path
+
+
+def _merged(base: dict[Any, Any], own: dict[Any, Any]) -> dict[Any, Any]:
+    """Merge two configs: mappings key by key, all other values of ``own`` win."""
+    merged = dict(base)
+    for key, value in own.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged

@@ -1,0 +1,89 @@
+"""Read a file of regions, and give a task the machines of these regions in the file's order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fmon.config.shape import shown
+from fmon.config.source import Source, read_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+DEFAULT_CLOUD = "gcp"
+"""The cloud of a task that names none, as in the study's launcher."""
+REPLACED = ("accelerators", "any_of", "ordered")
+
+
+def with_regions(documents: Iterable[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
+    """Return a task with ``ordered``: one machine per accelerator and region, instead of ``accelerators``.
+
+    Parameters
+    ----------
+    documents
+        The YAML documents of the task; the cloud that each names chooses the part of the file.
+    path
+        The file: ``regions: {CLOUD: {ACCELERATOR: [{region: NAME}, ...]}}``.
+
+    Raises
+    ------
+    ConfigError
+        The file is not of this form, or has no regions of the task's cloud.
+    """
+    source = read_source(path)
+    return [_with_ordered(document, source) for document in documents]
+
+
+def _with_ordered(document: dict[str, Any], source: Source) -> dict[str, Any]:
+    resources = document.get("resources")
+    if not isinstance(resources, dict):
+        return document
+    kept = {key: value for key, value in resources.items() if key not in REPLACED}
+    return {
+        **document,
+        "resources": {**kept, "ordered": _ordered(source, cloud_of(resources) or DEFAULT_CLOUD)},
+    }
+
+
+def cloud_of(resources: dict[str, Any]) -> str | None:
+    """Return the cloud that resources name, in lower case; None = any."""
+    named = resources.get("cloud") or str(resources.get("infra") or "").partition("/")[0]
+    return None if named in ("", "*") else str(named).lower()
+
+
+def region_of(resources: dict[str, Any]) -> str | None:
+    """Return the region that resources name; None = any."""
+    parts = [*str(resources.get("infra") or "").split("/"), "", ""]
+    named = resources.get("region") or parts[1]
+    return None if named in ("", "*") else str(named)
+
+
+def _ordered(source: Source, cloud: str) -> list[dict[str, str]]:
+    """List the machines of a cloud in the file's order."""
+    clouds = _mapping(source, "regions")
+    if cloud not in clouds:
+        known = ", ".join(map(str, clouds))
+        message = f"there are no regions of {cloud}, the cloud of the task; the file has those of {known}"
+        raise source.fault(message, "regions")
+    found: list[dict[str, str]] = []
+    for accelerator, regions in _mapping(source, "regions", cloud).items():
+        for place, region in enumerate(regions if isinstance(regions, list) else [regions]):
+            name = region.get("region") if isinstance(region, dict) else None
+            if not isinstance(name, str):
+                message = f"a region is {shown(region)}; write it as {{region: NAME}}"
+                raise source.fault(message, "regions", cloud, accelerator, place)
+            found.append({"accelerators": f"{accelerator}:1", "region": name})
+    return found
+
+
+def _mapping(source: Source, *loc: str) -> dict[Any, Any]:
+    value: Any = source.value
+    for step in loc:
+        value = value.get(step)
+    if not isinstance(value, dict) or not value:
+        message = (
+            f"{'.'.join(loc)} is {shown(value or None)}; write {{CLOUD: {{ACCELERATOR: [{{region: NAME}}]}}}}"
+        )
+        raise source.fault(message, *loc)
+    return value

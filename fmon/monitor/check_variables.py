@@ -1,0 +1,186 @@
+"""Compare the variables that jobs run with to those of their conditions, once per job.
+
+Reads the manifest and the state, and asks SkyPilot what it recorded when the jobs were submitted. Values are
+compared in memory, since they may be secrets: only the names of variables that differ are stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from fmon.errors import FmonError, QueueError
+from fmon.manifest.file import read_manifest
+from fmon.model import envs_of
+from fmon.sky.status import STATUSES
+from fmon.sky.user_yaml import differing
+from fmon.store.log import newest_poll_id
+from fmon.store.state import read_columns
+from fmon.store.variable_checks import (
+    VariableCheck,
+    clear_unchecked,
+    read_checks,
+    unchecked_token,
+    write_checks,
+)
+from fmon.text import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from fmon.model import Entry, Manifest
+    from fmon.sky.reader import JobSpec, SpecReader
+    from fmon.store.folder import Store
+
+BATCH = 500
+"""Maximum number of jobs to ask SkyPilot about in one poll: their task YAMLs may be 12 kB each."""
+
+WAITING = frozenset(known.status for known in STATUSES if known.step == "waiting")
+"""Statuses of jobs whose task YAML SkyPilot may not have recorded yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """The jobs of one experiment that were found to run with other variables than their conditions'.
+
+    Attributes
+    ----------
+    wrong
+        Names of the variables, by job.
+    """
+
+    experiment_id: str
+    wrong: dict[int, list[str]]
+
+    def sentence(self) -> str | None:
+        """Return a summary for stderr; None if there is nothing to report."""
+        if not self.wrong:
+            return None
+        jobs = (f"job {job_id} ({', '.join(names)})" for job_id, names in self.wrong.items())
+        return f"not running with the variables of their conditions: {listed(jobs)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariableChecks:
+    """The result of comparing.
+
+    Attributes
+    ----------
+    checked
+        One item per experiment.
+    error
+        Why SkyPilot could not be asked; the next poll tries again.
+    faults
+        Errors of single experiments, by experiment_id.
+    """
+
+    checked: list[Checked] = field(default_factory=list)
+    error: QueueError | None = None
+    faults: dict[str, FmonError] = field(default_factory=dict)
+
+
+def check_variables(
+    stores: Sequence[Store], reader: SpecReader, *, is_replay: bool = False
+) -> VariableChecks:
+    """Compare the jobs that are due, at most ``BATCH`` of all experiments together; changes no job.
+
+    Parameters
+    ----------
+    stores
+        The experiments; no other process may compare their jobs meanwhile.
+    reader
+        Reads what SkyPilot recorded.
+    is_replay
+        Whether ``reader`` is the recording of the experiments; without it, replays are left out: the live
+        queue has other jobs with the same ids.
+    """
+    result = VariableChecks()
+    turns: list[_Turn] = []
+    for store in stores:
+        try:
+            turn = _begun(store)
+        except FmonError as fault:
+            result.faults[store.experiment_id] = fault
+            continue
+        if turn.manifest.is_replay == is_replay:
+            turns.append(turn)
+    job_ids = {job.job_id for job in [job for turn in turns for job in turn.due][:BATCH]}
+    try:
+        specs = reader.read_specs(job_ids) if job_ids else {}
+    except QueueError as error:
+        return VariableChecks(error=error, faults=result.faults)
+    for turn in turns:
+        try:
+            result.checked.append(_finished(turn, job_ids, specs))
+        except FmonError as fault:
+            result.faults[turn.store.experiment_id] = fault
+    return result
+
+
+class _Job(NamedTuple):
+    """A job to compare, as in the state."""
+
+    job_id: int
+    entry: Entry
+    status: str
+    submitted_at: int | None
+
+
+class _Turn(NamedTuple):
+    """The jobs of one experiment to compare, and what was stored before."""
+
+    store: Store
+    manifest: Manifest
+    token: str | None
+    before: dict[int, VariableCheck]
+    due: list[_Job]
+
+
+def _begun(store: Store) -> _Turn:
+    """Find the newest attempts that the queue lists and that were not compared yet."""
+    token = unchecked_token(store)  # before the state: a later marker has another token
+    manifest, before = read_manifest(store), read_checks(store)
+    due = [
+        job
+        for job in _listed_jobs(store, manifest)
+        if job.job_id not in before or _is_other_job(before[job.job_id], job)
+    ]
+    # What SkyPilot has recorded for certain comes first: jobs that wait must not fill every batch.
+    due.sort(key=lambda job: (job.status in WAITING, job.job_id))
+    return _Turn(store, manifest, token, before, due)
+
+
+def _listed_jobs(store: Store, manifest: Manifest) -> Iterator[_Job]:
+    """Yield the newest attempt of each condition, if the last poll saw it."""
+    entries = {entry.job_id: entry for entry in manifest.jobs if entry.job_id is not None}
+    names = ["job_id", "task_id", "is_seen", "status", "submitted_at"]
+    for job_id, task_id, is_seen, status, submitted_at in zip(*read_columns(store, names), strict=True):
+        if task_id == 0 and is_seen and job_id in entries:
+            yield _Job(job_id, entries[job_id], status, submitted_at)
+
+
+def _is_other_job(check: VariableCheck, job: _Job) -> bool:
+    """Return whether a server that lost its history has assigned the id again."""
+    return None not in (check.submitted_at, job.submitted_at) and check.submitted_at != job.submitted_at
+
+
+def _finished(turn: _Turn, asked: set[int], specs: Mapping[int, JobSpec]) -> Checked:
+    """Compare and store; delete the marker if nothing is left to compare."""
+    is_final = turn.store.is_closed or turn.manifest.is_replay
+    poll_id = newest_poll_id(turn.store)
+    found: dict[int, VariableCheck] = {}
+    for job in turn.due:
+        spec = specs.get(job.job_id)
+        is_answered = spec is not None and (spec.user_yaml is not None or job.status not in WAITING)
+        if job.job_id in asked and (is_answered or is_final):
+            wrong_names = None
+            if spec is not None:
+                expected = envs_of(turn.manifest, job.entry)
+                wrong_names = differing(expected, spec.user_yaml, spec.entrypoint)
+            found[job.job_id] = VariableCheck(job.job_id, wrong_names, poll_id, job.submitted_at)
+    if found:
+        write_checks(turn.store, (turn.before | found).values())
+    if len(found) == len(turn.due):
+        clear_unchecked(turn.store, turn.token)
+    wrong = {check.job_id: check.wrong_names for check in found.values() if check.wrong_names}
+    return Checked(experiment_id=turn.store.experiment_id, wrong=wrong)
