@@ -358,6 +358,24 @@ class TestWhichJobs:
         assert len(propose(jobs).adopt().attached) == 8
 
 
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "a: &a [x, x, x]\nb: &b [*a, *a, *a]\nrun: &r [*b, *r]\n",
+        "\n".join([f"k{n}: &k{n} [{', '.join([f'*k{n - 1}'] * 9 if n else ['x'])}]" for n in range(20)]),
+        f"resources: {{disk_size: 0x{'f' * 9000}, cpus: .inf}}",
+        f"run: {{0x{'f' * 9000}: 0x{'f' * 9000}}}",
+        "run: [",
+        "[" * 10_000,
+        "- 1",
+    ],
+)
+def test_a_hostile_task_in_the_queue_changes_nothing(propose, hostile):
+    jobs = [{**job(990 + number, "evil", minutes=2), "user_yaml": hostile} for number in range(2)]
+    proposed = propose([*grid(), *jobs])
+    assert set(proposed.adopt().attached.values()) == set(range(1, 9))
+
+
 def test_a_level_with_control_characters_does_not_reach_the_terminal(propose):
     jobs = [recorded(n, f"x{n}", {"A": f"a\x1b[31m{n}", "B": str(n)}) for n in range(3)]
     assert "\x1b" not in propose([*jobs, job(9, "s\x1b[31m\nexclude: []")]).text
