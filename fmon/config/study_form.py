@@ -191,18 +191,11 @@ class _Rewriter:
         }
 
     def _baselines(self) -> None:
-        """Expand the zero-shot baselines over their folds."""
+        """Expand the zero-shot baselines over the folds of the grid, as the launcher does."""
         baselines: list[dict[Any, Any]] = []
         for place, baseline in enumerate(self.keys.zero_shot_baselines):
-            if baseline.folds and baseline.folds > self.max_conditions:
-                message = (
-                    f"folds is {baseline.folds}, more than the limit of {self.max_conditions}; "
-                    "raise it with --max-conditions"
-                )
-                raise self.source.fault(message, "zero_shot_baselines", place, "folds")
-            folds = list(range(baseline.folds)) if baseline.folds else self._levels("fold")
             datasets = self._datasets(baseline.dataset, place)
-            for fold in folds:
+            for fold in self._levels("fold"):
                 name = BASELINE_NAME.format(model=baseline.model, dataset="-".join(datasets), fold=fold)
                 baselines.append(
                     {
@@ -317,7 +310,9 @@ class _Rewriter:
             if key == "model_overrides":
                 unused |= self._unused_overrides()
             elif key == "zero_shot_baselines":
-                for baseline in self.keys.zero_shot_baselines:
+                for place, baseline in enumerate(self.keys.zero_shot_baselines):
+                    if baseline.folds not in (None, len(self._levels("fold"))):
+                        unused[f"{key}.{place}.folds"] = baseline.folds
                     for name, each in (baseline.model_extra or {}).items():
                         unused.setdefault(f"{key}.{name}", []).append(each)
             elif isinstance(value, dict) and key in partly:

@@ -243,13 +243,14 @@ def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: date
         last = max([*changes, manifest.submit_until or manifest.created_at])
         if now - last < QUIET_DAY:
             return False
-    from fmon.monitor.refresh import refresh_held
-    from fmon.warehouse import column, connect
+    from fmon.monitor.refresh import QUERIES, copy_live
+    from fmon.warehouse import column, open_views
 
-    con = connect(store.path.parent, store.experiment_id, now=now, queries=(OPEN,))
+    stored = StoredExperiment(store)
+    con = open_views(stored, now=now, queries=(OPEN, *QUERIES))
     if column(con, OPEN):
         return False
-    refresh_held(store, now=now)  # first, so that a closed experiment has its results even after a crash
+    copy_live(stored, con)  # first, so that a closed experiment has its results even after a crash
     close(store)
     return True
 

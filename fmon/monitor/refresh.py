@@ -20,6 +20,8 @@ from fmon.warehouse import open_views, typed_rows
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import duckdb
+
     from fmon.model import Entry, Manifest
     from fmon.store.folder import Store
 
@@ -101,7 +103,26 @@ def refresh_held(store: Store, *, now: datetime, reported: Mapping[int, float] |
     result never overwrites a newer one.
     """
     stored = StoredExperiment(store)
-    con = open_views(stored, now=now, queries=QUERIES)
+    copy_live(stored, open_views(stored, now=now, queries=QUERIES), reported=reported)
+
+
+def copy_live(
+    stored: StoredExperiment,
+    con: duckdb.DuckDBPyConnection,
+    *,
+    reported: Mapping[int, float] | None = None,
+) -> None:
+    """Do the same as ``refresh_held`` with views that are open already.
+
+    Parameters
+    ----------
+    stored
+        The experiment, read under the lock of polls.
+    con
+        A connection with its views, at least those of ``QUERIES``.
+    reported
+        As in ``refresh``.
+    """
     manifest = stored.manifest
     live = {row.condition_id: row for row in typed_rows(con, LIVE, Live)}
     for entry in manifest.jobs:
@@ -109,7 +130,7 @@ def refresh_held(store: Store, *, now: datetime, reported: Mapping[int, float] |
     (total,) = typed_rows(con, TOTAL, Total)
     manifest.as_of, manifest.total_cost_usd = total.now_at, total.cost_usd
     keep_reported(manifest, reported, as_of=total.now_at)
-    write_manifest(store, manifest)
+    write_manifest(stored.store, manifest)
 
 
 def keep_reported(manifest: Manifest, reported: Mapping[int, float] | None, *, as_of: datetime) -> None:

@@ -149,14 +149,16 @@ def test_other_layers_are_counted_and_make_no_jobs(study):
     assert inner["method"] == ["none", "swag"]
 
 
-def test_a_baseline_without_folds_has_those_of_the_grid(study):
+def test_a_baseline_has_the_folds_of_the_grid_and_other_folds_are_listed_as_not_used(study):
     config = edited(study, "num_folds: 1", "num_folds: 2")
     config.write_text(config.read_text().replace("folds: 1, dataset: deepvess", "dataset: deepvess"))
-    names = list(jobs(load_experiment(config)))
-    assert names[-3:] == [
-        *("sam3_vanilla-zeroshot-minivess-f0", "vesselfm-zeroshot-deepvess-f0"),
-        "vesselfm-zeroshot-deepvess-f1",
+    experiment = load_experiment(config)
+    assert list(jobs(experiment))[-4:] == [
+        *("sam3_vanilla-zeroshot-minivess-f0", "sam3_vanilla-zeroshot-minivess-f1"),
+        *("vesselfm-zeroshot-deepvess-f0", "vesselfm-zeroshot-deepvess-f1"),
     ]
+    assert experiment.study_keys["zero_shot_baselines.0.folds"] == 1
+    assert "zero_shot_baselines.1.folds" not in experiment.study_keys
 
 
 def test_two_baselines_of_one_model_are_two_conditions(study):
@@ -394,7 +396,6 @@ def test_unused_keys_are_listed_once_and_kept_in_the_manifest(study):
         ("num_folds: 1", "num_folds: 0", ["line 22", "fixed.num_folds is 0"]),
         ("num_folds: 1", "num_folds: true", ["fixed.num_folds is true"]),
         ("num_folds: 1", "num_folds: 1000000000000", ["fixed.num_folds is 1000000000000"]),
-        ("folds: 1, dataset: deepvess", "folds: 1000000000000", ["line 17", "--max-conditions"]),
         ("train_factorial.yaml", "absent.yaml", ["line 29", "'deployment/skypilot/absent.yaml'", "--task"]),
         ("    ensemble_strategy:", "    method:", ["line 13", "method", "post_training and analysis"]),
         ("    model_family:", "    architecture:", ["line 5", "need a training factor model_family"]),

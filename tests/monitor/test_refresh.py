@@ -80,6 +80,7 @@ class TestRefresh:
                     del each[key]
         assert before == after
 
+    @pytest.mark.slow
     def test_agrees_with_the_views(self, tmp_path):
         store = mixed_study(tmp_path / "data")
         refresh(store, now=at(30))
@@ -117,6 +118,7 @@ class TestPoll:
         assert found[3]["failure_root_cause"].startswith("code_bug/")
         assert None not in {each["end_time"] for each in found}
 
+    @pytest.mark.slow
     def test_that_examines_an_ended_experiment_later_adds_the_cause(self, config, data):
         queue = FakeQueue(RUNNING, ENDED)
         adopt(config, queue, data, now=START)
@@ -133,6 +135,7 @@ class TestPoll:
         poll(data, queue, now=START + timedelta(hours=1), logs=FakeLogs({LogRequest(4): BUG}))
         assert stores(data)[0].manifest.read_bytes() == before
 
+    @pytest.mark.slow
     def test_killed_before_the_experiment_is_closed_is_made_up_for(self, config, data, monkeypatch):
         queue = FakeQueue(RUNNING, ENDED)
         adopt(config, queue, data, now=START)
