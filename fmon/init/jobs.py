@@ -27,7 +27,7 @@ Variables = Mapping[str, str]
 """Values by name of variable."""
 
 RESOURCE = "resources."
-"""What the names of resources begin with among variables."""
+"""Prefix of resources among the variables."""
 _VARYING_KEYS = frozenset({"name", "envs", "secrets", "resources", "_metadata"})
 """Keys of a task that differ between the jobs of an experiment."""
 _LAST = datetime.max.replace(tzinfo=UTC)
@@ -44,11 +44,11 @@ class QueuedJob:
     launched_by
         The experiment of fmon that launched it; None = fmon did not.
     envs
-        Its variables, without those that look like secrets or get their value from outside.
+        Its variables, without those that look like secrets or get their values from outside.
     withheld
         Names of those variables.
     resources
-        Those of its first task that are no list or mapping, as text: RESOURCE and the key.
+        Those of its first task that are not lists or mappings, as text, with the prefix RESOURCE.
     program
         A hash of what the task runs; None = not recorded.
     task_file
@@ -79,7 +79,7 @@ def queued_jobs(records: Iterable[Record], specs: Mapping[int, JobSpec]) -> list
     records
         Records of the queue, one per job task.
     specs
-        What SkyPilot recorded of the jobs, as far as it is known.
+        What SkyPilot recorded for the jobs, as far as it is known.
     """
     tasks: dict[int, list[Record]] = {}
     for record in records:
@@ -133,7 +133,7 @@ def _task(spec: JobSpec | None) -> Task | None:
 
 
 def _resources(task: Task) -> dict[str, str]:
-    """Return the resources of the first task that are no list or mapping."""
+    """Return the resources of the first task that are not lists or mappings."""
     return {
         f"{RESOURCE}{name}": level_text(value)
         for name, value in next(iter(task.resources), {}).items()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 MAX_TRIES = 5_000
 MAX_SEEDS = 3
-"""Number of names that are tried as the pattern of all others; an odd one may come first."""
+"""Number of names that are tried as the pattern of all others; the first one may be an exception."""
 
 
 class Template(NamedTuple):

@@ -80,7 +80,7 @@ def test_every_task_of_a_pipeline_gets_the_regions_of_its_cloud(resources):
 @pytest.mark.parametrize(
     ("regions", "said"),
     [
-        ("regions: {aws: {L4: [{region: x}]}}", ["line 1", "no regions of gcp", "those of aws"]),
+        ("regions: {aws: {L4: [{region: x}]}}", ["line 1", "no regions for gcp", "regions for aws"]),
         ("a: 1", ["regions is empty", "{CLOUD: {ACCELERATOR: [{region: NAME}]}}"]),
         ("a: 1\nregions: [gcp]", ["line 2", "regions is a list"]),
         ("regions:\n  gcp: {}", ["line 2", "regions.gcp is empty"]),

@@ -125,14 +125,14 @@ def test_the_printed_config(propose):
     assert (
         propose([*grid(more={"EXPERIMENT_NAME": "first"}), BASELINE, *STRANGERS]).text
         == """\
-# Proposed by fmon init: the queue (sky) has jobs of 9 conditions.
+# Proposed by fmon init: the queue (sky) has jobs for 9 conditions.
 experiment_name: first
-skypilot_yaml: train.yaml  # fmon adopt does not read it, fmon relaunch does
+skypilot_yaml: train.yaml  # needed by fmon relaunch, not by fmon adopt
 factors:
   model: [unet, sam]
   loss: [dice, ce]
   fold: [0, 1]
-baselines:  # not in the grid; delete what is no part of the experiment
+baselines:  # not in the grid; delete those that are not part of the experiment
   - model: plain
     loss: none
     fold: 0
@@ -167,7 +167,7 @@ def test_of_two_launches_with_the_same_names_the_newest_is_proposed(propose, new
     adopted = proposed.adopt()
     assert len(adopted.rejected) == 17
     assert all(job_id > 100 for job_id in adopted.attached.values())
-    assert "# Left out: 17 earlier jobs of the same names with other variables" in proposed.text
+    assert "# Left out: 17 earlier jobs with the same names but different variables" in proposed.text
 
 
 def test_levels_have_the_types_that_yaml_gives_them(propose):
@@ -196,7 +196,7 @@ class TestVariablesThatAreNoFactors:
         ]
         proposed = propose(jobs)
         assert list(proposed.config["factors"]) == ["model", "loss", "fold"]
-        assert "# Not in the config, since no factor decides it: RUN_ID" in proposed.text
+        assert "# Not in the config, because no factor determines them: RUN_ID" in proposed.text
 
     def test_one_that_a_level_decides_is_an_override(self, propose):
         jobs = [
@@ -226,7 +226,7 @@ class TestVariablesThatAreNoFactors:
         ]
         proposed = propose(jobs)
         assert "hunter" not in proposed.text
-        assert "# Set by the environment or --env-file, or secret: HF_TOKEN, LOGIN, URI" in proposed.text
+        assert "# Secret, or set by the environment or --env-file: HF_TOKEN, LOGIN, URI" in proposed.text
         assert len(proposed.adopt().attached) == 8
 
     def test_names_of_variables_that_are_not_in_upper_case_are_kept(self, propose):
@@ -282,7 +282,7 @@ class TestNames:
     def test_one_name_for_all_jobs(self, propose):
         proposed = propose(grid(name="train"))
         assert "job_name" not in proposed.config
-        assert "# The job names do not follow from the levels: fmon adopt goes by the variables." in (
+        assert "# The job names do not follow from the levels, so fmon adopt matches the variables." in (
             proposed.text
         )
         assert len(proposed.adopt().attached) == 8

@@ -144,7 +144,7 @@ def test_a_resumed_launch_reads_the_file_anew(sky):
     [
         (
             lambda path: path.unlink(),
-            r"the env file .*study\.env, which the jobs of .* is gone; .*--env-file",
+            r"the env file .*study\.env, which the jobs of .* no longer exists; .*--env-file",
         ),
         (lambda path: path.write_text(f"HF_TOKEN={SECRET}\n"), r"study\.env no longer has EXTRA, KEY, which"),
     ],
@@ -192,7 +192,7 @@ def test_a_relaunch_refuses_if_the_file_is_gone_and_takes_another_one(failed):
     world, env_file = failed
     other = env_file.rename(env_file.with_name("moved.env"))
     before = len(world.server.jobs)
-    with pytest.raises(ConfigError, match=r"study\.env, which the jobs of .* is gone"):
+    with pytest.raises(ConfigError, match=r"study\.env, which the jobs of .* no longer exists"):
         world.relaunch()
     assert len(world.server.jobs) == before
     world.relaunch(env_file=other)

@@ -58,9 +58,9 @@ def test_a_job_with_another_value_raises_the_alarm_and_the_others_do_not(config,
     assert wrong_names(data) == {1: ["LOSS"], 2: [], 3: [], 4: []}
     (alarm,) = select(data, ALARMS)
     assert alarm["message"].startswith(
-        "dynunet-dice_ce: job 1 runs with other values of LOSS than its condition; cancel it"
+        "dynunet-dice_ce: job 1 runs with different values of LOSS than its condition; cancel it"
     )
-    assert polled.checked[0].sentence() == "not running with the variables of their conditions: job 1 (LOSS)"
+    assert polled.checked[0].sentence() == "variables differ from those of the condition: job 1 (LOSS)"
 
 
 def test_values_are_neither_stored_nor_said(config, data):
@@ -176,7 +176,7 @@ def test_jobs_of_an_experiment_that_closed_at_once_are_compared(config, data):
     poll(data, queue, now=START)
     assert wrong_names(data) == {1: ["LOSS"], 2: [], 3: [], 4: None}
     assert not stores(data)[0].has_unchecked
-    assert "so its result is not that of the condition" in select(data, ALARMS)[0]["message"]
+    assert "so its result is not valid for the condition" in select(data, ALARMS)[0]["message"]
 
 
 def test_an_id_that_a_server_assigned_again_is_compared_again(config, data):
@@ -229,7 +229,7 @@ def test_what_fmon_launches_has_the_variables_of_its_conditions(tmp_path):
     assert {job_id: names for job_id, names in wrong_names(world.data).items() if names} == {2: ["EPOCHS"]}
     shown = world.type("status", "--data", world.data)
     assert "CRITICAL  wrong_variables  " in shown.stdout
-    assert "runs with other values of EPOCHS than its condition; cancel it" in shown.stdout
+    assert "runs with different values of EPOCHS than its condition; cancel it" in shown.stdout
 
 
 def test_a_damaged_file_is_named_and_recreated_by_adopting(config, data):

@@ -336,7 +336,7 @@ class TestLastCycle:
     @pytest.mark.parametrize(
         ("old", "new", "said"),
         [
-            (b'"event":"fix"', b'"event":"other"', "came back, and no fix of it is recorded; find"),
+            (b'"event":"fix"', b'"event":"other"', "came back, and no fix for it is recorded; find"),
             (
                 b'"event":"fix"', b'"event":"no_fix","reason":"bad luck"',
                 "came back after it was relaunched without a fix: bad luck; bad luck; find",
