@@ -47,7 +47,7 @@ def test_a_quiet_poll_loads_pyarrow_and_nothing_else_heavy(tmp_path):
 @pytest.mark.slow
 def test_only_the_poll_that_compares_variables_loads_yaml(tmp_path):
     queue = tmp_path / "queue.json"
-    recorded = {"user_yaml": "envs: {MODEL: x}", "entrypoint": "sky jobs launch t.yaml"}
+    recorded = {"user_yaml": "envs: {MODEL: sam3, LOSS: dice_ce}", "entrypoint": "sky jobs launch t.yaml"}
     queue.write_text(json.dumps([job(1, "sam3-dice_ce", **recorded)]))
     where = ["--queue", f"file:{queue}", "--data", str(tmp_path / "data")]
     adopt = [sys.executable, "-m", "fmon", "adopt", str(write_config(tmp_path)), *where]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 Variables = Mapping[str, str]
 """Values by name of variable."""
 
+MAX_VALUES = 10_000
+MAX_NUMBER = 2**63
 RESOURCE = "resources."
 """Prefix of resources among the variables."""
 _VARYING_KEYS = frozenset({"name", "envs", "secrets", "resources", "_metadata"})
@@ -102,7 +103,7 @@ def _job(tasks: Sequence[Record], spec: JobSpec | None) -> QueuedJob:
         envs={name: value for name, value in envs.items() if name not in withheld},
         withheld=withheld,
         resources=_resources(task) if task else {},
-        program=_program(task) if task else None,
+        program=_program(task.documents) if task else None,
         task_file=_task_file(spec),
     )
 
@@ -135,19 +136,39 @@ def _task(spec: JobSpec | None) -> Task | None:
 def _resources(task: Task) -> dict[str, str]:
     """Return the resources of the first task that are not lists or mappings."""
     return {
-        f"{RESOURCE}{name}": level_text(value)
+        f"{RESOURCE}{name}": str(value) if isinstance(value, str) else level_text(value)
         for name, value in next(iter(task.resources), {}).items()
-        if isinstance(value, bool | int | float | str)
+        if isinstance(value, str) or (isinstance(value, bool | int | float) and abs(value) < MAX_NUMBER)
     }
 
 
-def _program(task: Task) -> str:
-    """Return a hash of a task without what differs between the jobs of an experiment."""
-    kept: list[Any] = [
-        {key: value for key, value in document.items() if key not in _VARYING_KEYS}
-        for document in task.documents
+def _program(documents: Iterable[dict[str, Any]]) -> str | None:
+    """Return a hash of a task without what differs between the jobs of an experiment.
+
+    None if the task is huge: aliases multiply, and may even contain themselves.
+    """
+    found = blake2s(digest_size=8)
+    stack: list[Any] = [
+        {key: value for key, value in document.items() if key not in _VARYING_KEYS} for document in documents
     ]
-    return blake2s(json.dumps(kept, sort_keys=True, default=str).encode(), digest_size=8).hexdigest()
+    for _ in range(MAX_VALUES):
+        if not stack:
+            return found.hexdigest()
+        value = stack.pop()
+        try:
+            found.update(f"{_label(value)}\0".encode(errors="replace"))
+        except ValueError:  # an integer of thousands of digits
+            return None
+        if isinstance(value, dict):
+            stack += [each for pair in value.items() for each in pair]
+        elif isinstance(value, list):
+            stack += value
+    return None
+
+
+def _label(value: Any) -> str:
+    """Return a value as text; for a collection, only its type and size."""
+    return f"{type(value).__name__} {len(value)}" if isinstance(value, dict | list) else repr(value)
 
 
 def _task_file(spec: JobSpec | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -105,7 +105,7 @@ def propose_config(
             head=[head, *doubt],
             tail=_tail(group, grid, left_out, earlier, others),
         ),
-        sentences=[f"{head} Next: fmon adopt CONFIG"],
+        sentences=[f"{head} Next: fmon adopt CONFIG{_since_option(since)}"],
     )
 
 
@@ -125,6 +125,11 @@ def _is_chosen(job: QueuedJob, pattern: str | None, since: datetime | None) -> b
     if since is not None and (job.submitted_at is None or job.submitted_at < since):
         return False
     return pattern is None or fnmatchcase(job.name, pattern)
+
+
+def _since_option(since: datetime | None) -> str:
+    """Return the option that makes ``fmon adopt`` ignore the same jobs."""
+    return f" --since {since.astimezone(UTC):%Y-%m-%dT%H:%M:%S}" if since else ""
 
 
 def _nothing(source: str, records: Sequence[Record], jobs: Sequence[QueuedJob]) -> str:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 MAX_TRIES = 5_000
+MAX_STEPS = 100_000
+"""Maximum number of positions of levels to try in one name: equal levels have very many."""
 MAX_SEEDS = 3
 """Number of names that are tried as the pattern of all others; the first one may be an exception."""
 
@@ -53,7 +55,7 @@ def find_template(names: Sequence[tuple[str, Mapping[str, str]]]) -> Template | 
 
 def _templates(name: str, levels: Mapping[str, str]) -> Iterator[Template]:
     """Yield every way in which the levels occur in a name, each once."""
-    for places in _places(name, list(levels.items()), ()):
+    for places in _places(name, list(levels.items()), (), iter(range(MAX_STEPS))):
         parts, at = [], 0
         for start, end, factor in sorted(places):
             parts.append((name[at:start], factor))
@@ -62,7 +64,10 @@ def _templates(name: str, levels: Mapping[str, str]) -> Iterator[Template]:
 
 
 def _places(
-    name: str, levels: list[tuple[str, str]], taken: tuple[tuple[int, int, str], ...]
+    name: str,
+    levels: list[tuple[str, str]],
+    taken: tuple[tuple[int, int, str], ...],
+    steps: Iterator[int],
 ) -> Iterator[tuple[tuple[int, int, str], ...]]:
     if not levels:
         yield taken
@@ -70,8 +75,8 @@ def _places(
     # The longest text has the fewest places.
     (factor, text), *rest = sorted(levels, key=lambda each: -len(each[1]))
     start = name.find(text)
-    while start >= 0:
+    while start >= 0 and next(steps, None) is not None:
         end = start + len(text)
         if all(end <= other or start >= stop for other, stop, _ in taken):
-            yield from _places(name, rest, (*taken, (start, end, factor)))
+            yield from _places(name, rest, (*taken, (start, end, factor)), steps)
         start = name.find(text, start + 1)

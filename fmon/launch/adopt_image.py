@@ -34,7 +34,10 @@ def task_of_jobs(experiment: Experiment, specs: Iterable[JobSpec]) -> tuple[Task
     path = Path(experiment.config_file).parent / experiment.skypilot_yaml
     if path.exists():
         return read_task(experiment), []
-    warning = f"the task YAML {path} does not exist; fmon relaunch needs it (skypilot_yaml in the config)"
+    warning = (
+        f"the task YAML {path} does not exist; "
+        "fmon relaunch needs it (skypilot_yaml in the config, or --task)"
+    )
     for spec in specs:
         try:
             return parse_task(path, spec.user_yaml or ""), [warning]

@@ -104,7 +104,7 @@ def test_null_in_a_baseline_unsets_a_variable_and_a_resource(folder):
         ("envs: {limits: LIMITS}\nlimits: {budget_usd: 1}", ["line 5", "limits is a mapping", "variable"]),
         ("envs: {exclude: E}\nexclude: [{model: b}]", ["exclude is a list", "a list of these"]),
         ("envs: {x: {name: X, default: {a: 1}}}", ["x is a mapping"]),
-        ("envs: {model: null}", ["line 5", "factor model reaches no variable", "name one"]),
+        ("envs: {model: null}", ["line 5", "factor model has no variable", "name one"]),
         ("envs: {model: {name: M, defalt: 1}}", ["line 5", "envs.model.defalt", "did you mean 'default'"]),
         ("envs: {model: {default: 1}}", ["line 5", "envs.model"]),
         ("envs: {model: 3}", ["envs.model is 3", "name of a variable, or {name: VARIABLE, default: VALUE}"]),

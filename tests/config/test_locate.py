@@ -88,7 +88,7 @@ def test_a_task_given_on_the_command_line_must_exist(repository):
 
 
 def test_a_config_without_a_task_asks_for_one(repository):
-    with pytest.raises(ConfigError, match=r"no task YAML is named; add skypilot_yaml .* --task"):
+    with pytest.raises(ConfigError, match=r"the config has no task YAML; add skypilot_yaml, .* --task"):
         repository.load("experiment_name: own\nfactors: {m: [a]}\n")
     given = repository.outside / "given.yaml"
     repository.write(given)

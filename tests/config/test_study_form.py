@@ -401,7 +401,7 @@ def test_unused_keys_are_listed_once_and_kept_in_the_manifest(study):
         ("    model_family:", "    architecture:", ["line 5", "need a training factor model_family"]),
         ("  analysis:\n", "  analysis: [x]\n  other:\n", ["line 12", "factors.analysis is a list"]),
         ("max_epochs: 2", "max_epochs: {a: 1}", ["fixed.max_epochs is a mapping"]),
-        ("debug: true", "envs: {fold: null}", ["line 3", "factor fold reaches no variable"]),
+        ("debug: true", "envs: {fold: null}", ["line 3", "factor fold has no variable"]),
         (
             "region_config: europe_us",
             "region_config: [x]",

@@ -132,8 +132,8 @@ def tell(story: Story, may_end: Path) -> None:
     waits = {"run": EARLY[PREEMPTED]["run"] % may_end}
     early = {name: task for name, task in EARLY.items() if name != BY_HAND}
     launch(story, {**early, PREEMPTED: waits, STRANGER: {"run": "true", "resources": INFEASIBLE}})
-    submit_by_hand(story)
     story.adopted = story.fmon("adopt", "experiment.yaml")
+    submit_by_hand(story)  # adopt would not take a job with other variables; a poll attaches it by its name
     preempted = f"select 1 from job where job_name = '{PREEMPTED}'"
     story.poll_until(f"{preempted} and status = 'RUNNING'")
     story.sky.preempt(PREEMPTED)

@@ -38,7 +38,8 @@ class Proposed:
 
     def __init__(self, folder, jobs, **options):
         self.queue = FakeQueue(jobs)
-        self.text = propose_config(self.queue, **options).text
+        proposal = propose_config(self.queue, **options)
+        self.text, self.sentences = proposal.text, proposal.sentences
         self.config = yaml.safe_load(self.text)
         self.path = folder / "experiment.yaml"
         self.path.write_text(self.text)
@@ -147,7 +148,16 @@ job_name: '{model}-{loss}-f{fold}'
     )
 
 
-@pytest.mark.parametrize("config", ["debug", "debug_factorial", "paper_full", "smoke_mini", "smoke_test"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        "debug",
+        "debug_factorial",
+        pytest.param("paper_full", marks=pytest.mark.slow),
+        "smoke_mini",
+        "smoke_test",
+    ],
+)
 def test_the_studys_configs_are_found_again_from_their_jobs(propose, config):
     jobs = study_jobs(config)
     proposed = propose(jobs)
@@ -335,7 +345,9 @@ class TestWhichJobs:
         jobs = [*grid(name="old-{m}-{loss}-{f}"), *grid(100, name="new-{m}-{loss}-{f}", folds=1, minutes=99)]
         assert len(propose(jobs, pattern="old-*").adopt().attached) == 8
         later = START.replace(hour=6)
-        assert len(propose(jobs, since=later).experiment().conditions) == 4
+        proposed = propose(jobs, since=later)
+        assert len(proposed.experiment().conditions) == 4
+        assert proposed.sentences[0].endswith("Next: fmon adopt CONFIG --since 2026-03-22T06:00:00")
         with pytest.raises(ConfigError, match=r"matches --name and --since; it has old-unet-dice-0"):
             propose(jobs, pattern="x*")
 
@@ -356,6 +368,24 @@ class TestWhichJobs:
             for each in grid()
         ]
         assert len(propose(jobs).adopt().attached) == 8
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "a: &a [x, x, x]\nb: &b [*a, *a, *a]\nrun: &r [*b, *r]\n",
+        "\n".join([f"k{n}: &k{n} [{', '.join([f'*k{n - 1}'] * 9 if n else ['x'])}]" for n in range(20)]),
+        f"resources: {{disk_size: 0x{'f' * 9000}, cpus: .inf}}",
+        f"run: {{0x{'f' * 9000}: 0x{'f' * 9000}}}",
+        "run: [",
+        "[" * 10_000,
+        "- 1",
+    ],
+)
+def test_a_hostile_task_in_the_queue_changes_nothing(propose, hostile):
+    jobs = [{**job(990 + number, "evil", minutes=2), "user_yaml": hostile} for number in range(2)]
+    proposed = propose([*grid(), *jobs])
+    assert set(proposed.adopt().attached.values()) == set(range(1, 9))
 
 
 def test_a_level_with_control_characters_does_not_reach_the_terminal(propose):

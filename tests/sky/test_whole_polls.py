@@ -121,7 +121,7 @@ def test_ctrl_c_ends_a_watch_and_leaves_a_valid_store(followed):
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     until = time.monotonic() + 60
-    while len(followed.asked) < 6:
+    while len(followed.asked) < 8:
         assert time.monotonic() < until, "watch does not poll"
         time.sleep(0.05)
     os.kill(watching.pid, signal.SIGINT)
