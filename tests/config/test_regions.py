@@ -1,4 +1,4 @@
-"""A file of regions becomes the machines of the task, in the file's order."""
+"""A region file replaces the accelerators of the task, in the order of the file."""
 
 import pytest
 
@@ -29,7 +29,7 @@ AWS = [{"accelerators": "L4:1", "region": "eu-west-1"}]
 
 @pytest.fixture
 def resources(tmp_path):
-    """The resources of a task with the regions of a file."""
+    """The resources of a task with a region file."""
 
     def read(task=TASK, regions=REGIONS):
         (tmp_path / "regions").mkdir(exist_ok=True)

@@ -116,7 +116,7 @@ class TestTwoExperimentsStrangersAndABaseline:
             "plain-zeroshot is not in the grid. Is it a baseline of the experiment?",
         ]
 
-    def test_what_a_person_says_is_no_baseline_is_left_out(self, propose):
+    def test_what_a_person_says_is_not_a_baseline_is_left_out(self, propose):
         proposed = propose(self.first, ask=lambda question: "grid" not in question)
         assert "baselines" not in proposed.config
         assert "# Left out: plain-zeroshot" in proposed.text
@@ -197,7 +197,7 @@ def test_levels_have_the_types_that_yaml_gives_them(propose):
 
 
 class TestVariablesThatAreNoFactors:
-    """A run id, what a level decides, secrets, values from outside."""
+    """A run id, what a level determines, secrets, values from outside."""
 
     def test_one_that_differs_in_every_job_is_left_out(self, propose):
         jobs = [
@@ -208,7 +208,7 @@ class TestVariablesThatAreNoFactors:
         assert list(proposed.config["factors"]) == ["model", "loss", "fold"]
         assert "# Not in the config, because no factor determines them: RUN_ID" in proposed.text
 
-    def test_one_that_a_level_decides_is_an_override(self, propose):
+    def test_one_that_a_level_determines_is_an_override(self, propose):
         jobs = [
             recorded(
                 each["job_id"], each["job_name"], {**envs, "BATCH": "1" if envs["MODEL"] == "sam" else "2"}
@@ -245,7 +245,7 @@ class TestVariablesThatAreNoFactors:
         assert proposed.config["envs"] == {"lr": "lr"}
         assert len(proposed.adopt().attached) == 2
 
-    def test_a_reserved_name_is_no_factor(self, propose):
+    def test_a_reserved_name_is_not_a_factor(self, propose):
         jobs = [recorded(n, f"x-{each}", {"STATUS": each}) for n, each in enumerate(["on", "off"])]
         proposed = propose(jobs)
         assert proposed.config["envs"] == {"factor_status": "STATUS"}
@@ -254,7 +254,7 @@ class TestVariablesThatAreNoFactors:
 
 
 class TestIncompleteGrids:
-    """A cell without a job stays in the grid; a level with one job beside many is a baseline."""
+    """A cell without a job stays in the grid; a level with one job among many is a baseline."""
 
     def test_missing_cells_are_counted(self, propose):
         proposed = propose(grid(folds=3)[:-2])
@@ -265,7 +265,7 @@ class TestIncompleteGrids:
         jobs = grid(folds=3, models=("a", "b", "c"))[:-3]
         assert propose(jobs).config["factors"]["model"] == ["a", "b", "c"]
 
-    def test_a_job_beside_the_grid_at_another_time_is_left_out(self, propose):
+    def test_a_job_outside_the_grid_at_another_time_is_left_out(self, propose):
         smoke = recorded(99, "smoke", {"MODEL": "tiny", "LOSS": "x", "FOLD": "9"}, minutes=-600)
         proposed = propose([smoke, *grid(folds=6)])
         assert "baselines" not in proposed.config
@@ -281,7 +281,7 @@ class TestIncompleteGrids:
 class TestNames:
     """How jobs are named, and what to do if that does not tell."""
 
-    def test_a_retry_is_no_condition_of_its_own(self, propose):
+    def test_a_retry_is_not_a_separate_condition(self, propose):
         jobs = grid()
         retry = {**jobs[0], "job_id": 50, "submitted_at": START.timestamp() + 9000}
         proposed = propose([ended(jobs[0], "FAILED"), *jobs[1:], retry])
@@ -325,7 +325,7 @@ class TestNames:
         assert len(adopted.attached) == 34
         assert adopted.strangers == ["jupyter", "my-notebook-dev-x"]
 
-    def test_names_go_where_variables_can_not_be_read(self):
+    def test_names_are_used_if_variables_can_not_be_read(self):
         queue = FakeQueue(grid())
         queue.specs_error = QueueError("too busy", error_type="Timeout")
         text = propose_config(queue).text
@@ -336,7 +336,7 @@ class TestNames:
 class TestWhichJobs:
     """Jobs of the user, not of fmon, as the options say."""
 
-    def test_jobs_of_others_are_no_part(self, propose):
+    def test_jobs_of_others_are_left_out(self, propose):
         ours = grid(user_hash="aaaa1111")
         theirs = grid(100, models=("x", "y"), user_hash="bbbb2222")
         assert propose([*ours, *theirs]).config["factors"]["model"] == ["unet", "sam"]
@@ -357,12 +357,12 @@ class TestWhichJobs:
             propose([job(1, "c", metadata=tags)])
 
     def test_an_empty_queue_and_an_unknown_job(self, propose):
-        with pytest.raises(ConfigError, match=r"no job in the queue \(sky\).*fmon init TASK.yaml"):
+        with pytest.raises(ConfigError, match=r"the queue \(sky\) has no jobs.*fmon init TASK.yaml"):
             propose([])
         with pytest.raises(ConfigError, match="job 77 is not in the queue"):
             propose(grid(), job_id=77)
 
-    def test_a_task_that_differs_in_each_job_does_not_part_them(self, propose):
+    def test_a_task_that_differs_in_each_job_does_not_separate_them(self, propose):
         jobs = [
             recorded(each["job_id"], each["job_name"], {}, task={**TRAIN, "run": f"train {each['job_name']}"})
             for each in grid()

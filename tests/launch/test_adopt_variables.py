@@ -1,4 +1,4 @@
-"""Adopting goes by the recorded variables first, and by names where nothing is recorded."""
+"""Adopting matches the recorded variables first, and names where nothing is recorded."""
 
 import pytest
 
@@ -124,7 +124,7 @@ def test_a_job_of_another_name_does_not_replace_one_that_has_the_name(config, da
     assert (adopted.attached[NAMES[0]], adopted.by_variables) == (1, {})
 
 
-def test_jobs_without_recorded_variables_go_by_name(config, data):
+def test_jobs_without_recorded_variables_are_matched_by_name(config, data):
     jobs = [job(number, name) for number, name in enumerate(NAMES, start=1)]
     assert len(adopt(config, FakeQueue(jobs), data, now=START).attached) == 4
 

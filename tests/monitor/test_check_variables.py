@@ -24,7 +24,7 @@ CLI = "sky jobs launch -y train.yaml "
 
 
 def submitted(record, changes=None, entrypoint=CLI, **fields):
-    """Give a record with what SkyPilot recorded of its submission: the right variables but for changes."""
+    """Give a record with what SkyPilot recorded at its submission: the right variables except for changes."""
     model, _, loss = record["job_name"].partition("-")
     envs = {"MODEL": model, "LOSS": loss, "TOKEN": SECRET, **(changes or {})}
     return {**record, "user_yaml": yaml.safe_dump({"envs": envs}), "entrypoint": entrypoint, **fields}
@@ -42,7 +42,7 @@ def adopted(config, data, *polls):
 
 
 def unrecorded(record):
-    """Give a record without what SkyPilot recorded of its submission."""
+    """Give a record without what SkyPilot recorded at its submission."""
     return {key: value for key, value in record.items() if key not in ("user_yaml", "entrypoint")}
 
 
@@ -99,7 +99,7 @@ def test_one_poll_asks_for_a_limited_number_of_jobs(config, data, monkeypatch):
     assert set(wrong_names(data)) == {1, 2, 3, 4, 9}
 
 
-def test_a_request_that_fails_hurts_nothing_and_is_repeated(config, data):
+def test_a_request_that_fails_does_no_harm_and_is_repeated(config, data):
     queue = adopted(config, data, WRONG)
     queue.specs_error = DOWN
     polled = poll(data, queue, now=START)

@@ -343,7 +343,7 @@ class TestLastCycle:
             ),
         ],
     )  # fmt: skip
-    def test_a_cause_that_came_back_without_a_fix_is_not_said_to_have_had_one(
+    def test_the_report_claims_no_fix_for_a_cause_that_came_back_without_one(
         self, worn, capsys, old, new, said
     ):
         events = worn.store.events.read_bytes()
