@@ -57,8 +57,8 @@ def read_layers(path: Path, text: str | None, *, max_conditions: int) -> Layers:
     envs = own.value.get("envs")
     study = _study_form(base, envs if isinstance(envs, dict) else {}, max_conditions=max_conditions)
     base = study.source if study else base
-    value = _merged(base.value, {key: each for key, each in own.value.items() if key != "base"})
-    return Layers(source=replace(own, value=value, base=base), study=study)
+    raw = _present({key: each for key, each in own.value.items() if key != "base"}, base.value)
+    return Layers(source=replace(own, raw=raw, value=_merged(base.value, raw), base=base), study=study)
 
 
 def _study_form(source: Source, envs: Mapping[str, Any], *, max_conditions: int) -> StudyForm | None:
@@ -77,6 +77,26 @@ def _base_path(own: Source) -> Path:
         message = f"the base {written!r} is not in {own.path.parent}; write its path relative to this file"
         raise own.fault(message, "base")
     return path
+
+
+def _present(own: dict[Any, Any], base: dict[Any, Any], *at: Any) -> dict[Any, Any]:
+    """Leave out the empty values of keys that the base has: `limits:` means the same as no key."""
+    present: dict[Any, Any] = {}
+    for key, value in own.items():
+        old = base.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            present[key] = _present(value, old, *at, key)
+        elif value is not None or key not in base or _is_unset(*at, key):
+            present[key] = value
+    return present
+
+
+def _is_unset(*loc: Any) -> bool:
+    """Return whether an empty value at this location has a meaning of its own."""
+    match loc:
+        case ("envs", _) | ("overrides", _, _, "resources", _):
+            return True
+    return False
 
 
 def _merged(base: dict[Any, Any], own: dict[Any, Any]) -> dict[Any, Any]:

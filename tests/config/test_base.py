@@ -73,6 +73,39 @@ def test_own_keys_win_mappings_are_merged_and_lists_replaced(project):
     assert experiment.undeclared == ["EXTRA"]
 
 
+@pytest.mark.parametrize(
+    "own",
+    [
+        "limits:\nenvs:\nfixed:\nundeclared:\nfactors:\nverify:\nskypilot_yaml:\noverrides:\n",
+        "limits: {budget_usd: , pending_minutes: }\nfixed: {SEED: }\nfactors: {fold: }\n",
+        "overrides: {model: }\n",
+        "overrides: {model: {a: }}\n",
+        "overrides: {model: {a: {envs: , resources: }}}\n",
+        "overrides: {model: {a: {envs: {B: }}}}\n",
+    ],
+)
+def test_an_empty_value_means_the_same_as_no_key(project, own):
+    base = f"{BASE}overrides: {{model: {{a: {{envs: {{B: 1}}, resources: {{use_spot: true}}}}}}}}\n"
+    base += "envs: {fold: FOLD_ID, verify.tests: TESTS}\n"
+    assert project.load(own, base) == project.load("", base)
+
+
+def test_an_empty_value_unsets_what_has_no_other_way_to_be_unset(project):
+    base = (
+        f"{BASE}overrides: {{model: {{a: {{resources: {{use_spot: true}}}}}}}}\nenvs: {{verify.tests: T}}\n"
+    )
+    experiment = project.load(
+        "envs: {verify.tests: }\noverrides: {model: {a: {resources: {use_spot: }}}}\n", base
+    )
+    assert "T" not in experiment.fixed
+    assert experiment.conditions[0].resources == {"use_spot": None}
+
+
+def test_an_empty_value_that_the_base_lacks_is_checked_as_in_any_config(project):
+    assert project.load("limits: {budget_usd: }\n", STUDY).limits.budget_usd is None
+    assert "unknown key 'limits.budgt'" in project.refusal("limits: {budgt: }\n")
+
+
 def test_the_task_of_the_base_is_beside_the_base_and_that_of_the_config_beside_the_config(project):
     assert project.load().skypilot_yaml == "configs/train.yaml"
     assert project.load("skypilot_yaml: own.yaml\n").skypilot_yaml == "own.yaml"
