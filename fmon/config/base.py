@@ -1,13 +1,12 @@
 """Read a config together with the file that it stands on (``base``), as one config in fmon's form."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fmon.config.shape import shown
 from fmon.config.source import Source, read_source
-from fmon.config.study_form import StudyForm, is_study_form, rewrite
+from fmon.config.study_form import Additions, StudyForm, additions, is_study_form, rewrite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +42,7 @@ def read_layers(path: Path, text: str | None, *, max_conditions: int) -> Layers:
     """
     own = read_source(path, text)
     if "base" not in own.value:
-        study = _study_form(own, {}, max_conditions=max_conditions)
+        study = _study_form(own, Additions(), max_conditions=max_conditions)
         return Layers(source=study.source if study else own, study=study)
     if is_study_form(own.value, own.text):
         message = (
@@ -54,17 +53,17 @@ def read_layers(path: Path, text: str | None, *, max_conditions: int) -> Layers:
     if "base" in base.value:
         message = "this file is a base and can't have a base itself; name that file in the config instead"
         raise base.fault(message, "base")
-    envs = own.value.get("envs")
-    study = _study_form(base, envs if isinstance(envs, dict) else {}, max_conditions=max_conditions)
+    study = _study_form(base, additions(own), max_conditions=max_conditions)
     base = study.source if study else base
     raw = _present({key: each for key, each in own.value.items() if key != "base"}, base.value)
-    return Layers(source=replace(own, raw=raw, value=_merged(base.value, raw), base=base), study=study)
+    added = study.without_parameters(raw) if study else raw
+    return Layers(source=replace(own, raw=raw, value=_merged(base.value, added), base=base), study=study)
 
 
-def _study_form(source: Source, envs: Mapping[str, Any], *, max_conditions: int) -> StudyForm | None:
+def _study_form(source: Source, added: Additions, *, max_conditions: int) -> StudyForm | None:
     if not is_study_form(source.value, source.text):
         return None
-    return rewrite(source, envs, max_conditions=max_conditions)
+    return rewrite(source, added, max_conditions=max_conditions)
 
 
 def _base_path(own: Source) -> Path:

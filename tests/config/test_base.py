@@ -131,10 +131,49 @@ def test_fixed_and_factors_of_the_config_change_the_variables_and_the_grid_of_a_
     experiment = project.load("fixed: {MAX_EPOCHS: 5}\nfactors: {fold: [0, 1]}\n", study)
     assert [each.job_name for each in experiment.conditions] == [
         *("a-x-calibfalse-f0", "a-x-calibfalse-f1", "b-x-calibfalse-f0", "b-x-calibfalse-f1"),
-        "z-zeroshot-minivess-f0",
+        *("z-zeroshot-minivess-f0", "z-zeroshot-minivess-f1"),
     ]
     epochs = [envs_of(experiment, each)["MAX_EPOCHS"] for each in experiment.conditions]
-    assert epochs == ["5"] * 4 + ["0"]
+    assert epochs == ["5"] * 4 + ["0"] * 2
+
+
+def test_fixed_of_the_config_wins_over_the_parameters_of_the_study(project):
+    study = f"{STUDY}zero_shot_baselines: [{{model: z}}]\nmodel_overrides: {{b: {{batch_size: 8}}}}\n"
+    experiment = project.load(
+        "fixed: {max_epochs: 5, num_folds: 2, batch_size: 4, learning_rate: 0.5, MAX_X: 1, seed: 3}\n", study
+    )
+    assert experiment.factors["fold"] == [0, 1]
+    names = ("FOLD_ID", "MAX_EPOCHS", "BATCH_SIZE", "MAX_X", "seed")
+    found = [tuple(envs_of(experiment, each)[name] for name in names) for each in experiment.conditions]
+    assert found == [
+        *(("0", "5", "4", "1", "3"), ("1", "5", "4", "1", "3")),
+        *(("0", "5", "8", "1", "3"), ("1", "5", "8", "1", "3")),
+        *(("0", "0", "4", "1", "3"), ("1", "0", "4", "1", "3")),
+    ]
+    assert not {"max_epochs", "num_folds", "batch_size", "learning_rate"} & experiment.fixed.keys()
+    assert not {"fixed.max_epochs", "fixed.num_folds", "fixed.batch_size"} & experiment.defaults.keys()
+    assert experiment.study_keys["fixed.learning_rate"] == 0.5
+
+
+def test_an_empty_parameter_keeps_that_of_the_study(project):
+    assert project.load("fixed: {max_epochs: , num_folds: }\nfactors: {fold: }\n", STUDY) == project.load(
+        "", STUDY
+    )
+
+
+def test_the_number_of_folds_on_top_wins_over_the_folds_of_the_study(project):
+    study = STUDY.replace("loss_name: [x]", "loss_name: [x], fold: [7]")
+    assert project.load("fixed: {num_folds: 2}\n", study).factors["fold"] == [0, 1]
+    assert project.load("", study).factors["fold"] == [7]
+
+
+def test_factors_on_top_keep_the_order_and_take_their_overrides_with_them(project):
+    study = f"{STUDY}model_overrides: {{b: {{batch_size: 8}}, c: {{batch_size: 1}}}}\n"
+    experiment = project.load("factors: {fold: [5], model_family: [a, c], width: [8]}\n", study)
+    assert list(experiment.factors) == ["model_family", "loss_name", "aux_calibration", "fold", "width"]
+    assert [each.job_name for each in experiment.conditions] == ["a-x-false-5-8", "c-x-false-5-8"]
+    assert envs_of(experiment, experiment.conditions[1])["BATCH_SIZE"] == "1"
+    assert experiment.study_keys["model_overrides.b"] == {"batch_size": 8}
 
 
 def test_the_config_may_name_the_task_of_a_base_in_the_studys_form(project):
@@ -154,6 +193,15 @@ def test_the_config_may_name_the_task_of_a_base_in_the_studys_form(project):
         ("skypilot_yaml: gone.yaml\n", BASE, ["experiment.yaml, line 2", "'gone.yaml'"]),
         ("", BASE.replace("train.yaml", "gone.yaml"), ["base.yaml, line 2", "'gone.yaml'", "configs"]),
         ("", STUDY.replace("num_folds: 1", "num_folds: 0"), ["base.yaml, line 3", "fixed.num_folds"]),
+        ("fixed: {num_folds: 0}\n", STUDY, ["experiment.yaml, line 2", "fixed.num_folds"]),
+        ("envs: {1: FOO}\n", STUDY, ["experiment.yaml, line 2", "envs has 1"]),
+        ("envs: {1: FOO}\n", BASE, ["experiment.yaml, line 2", "envs has 1"]),
+        ("fixed: {1: FOO}\n", STUDY, ["experiment.yaml, line 2", "fixed.1"]),
+        (
+            "factors: {fold: 3}\n",
+            f"{STUDY}zero_shot_baselines: [{{model: z}}]\n",
+            ["experiment.yaml, line 2"],
+        ),
         ("", STUDY.replace("[a, b]", "[a, a]"), ["base.yaml, line 2", "factors.training.model_family"]),
         (
             "envs: {fixed.learn_rate: LR}\n",
