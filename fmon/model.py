@@ -180,6 +180,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """Absolute path given with ``--task``; None = the config names it."""
     base_file: str | None = None
     """Path of the file that the config stands on (``base``)."""
+    study_file: str | None = None
+    """Path of the file in the study's form: the config or its base; None = neither is."""
     study_keys: dict[str, Any] = {}
     """Keys of a config in the study's form that fmon has no use for, with their values."""
     undeclared: list[str] = []
@@ -188,6 +190,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """Name of a file of regions."""
     region_file: str | None = None
     """Its path; None = it does not exist."""
+    region_searched: list[str] = []
+    """The files that were looked for."""
     docker_image: str | None = None
     patterns: list[Pattern] = []
     preflight: list[str] = []

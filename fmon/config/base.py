@@ -1,11 +1,12 @@
 """Read a config together with the file that it stands on (``base``), as one config in fmon's form."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fmon.config.shape import shown
-from fmon.config.source import Source, read_source
+from fmon.config.source import Source, is_file, is_folder, read_source
 from fmon.config.study_form import Additions, StudyForm, additions, is_study_form, rewrite
 
 
@@ -71,11 +72,16 @@ def _base_path(own: Source) -> Path:
     if not isinstance(written, str) or not written:
         message = f"base is {shown(written)}; write the path of a config, relative to this file"
         raise own.fault(message, "base")
-    path = own.path.parent / written
-    if not path.is_file():
-        message = f"the base {written!r} is not in {own.path.parent}; write its path relative to this file"
-        raise own.fault(message, "base")
-    return path
+    path = Path(os.path.normpath(own.path.parent / written))
+    if is_file(path):
+        return path
+    if is_folder(path):
+        message = f"the base {shown(written)} is a directory; write the path of a config in it"
+    else:
+        message = (
+            f"the base {shown(written)} is not in {own.path.parent}; write its path relative to this file"
+        )
+    raise own.fault(message, "base")
 
 
 def _present(own: dict[Any, Any], base: dict[Any, Any], *at: Any) -> dict[Any, Any]:
@@ -93,7 +99,7 @@ def _present(own: dict[Any, Any], base: dict[Any, Any], *at: Any) -> dict[Any, A
 def _is_unset(*loc: Any) -> bool:
     """Return whether an empty value at this location has a meaning of its own."""
     match loc:
-        case ("envs", _) | ("overrides", _, _, "resources", _):
+        case ("region_config",) | ("envs", _) | ("overrides", _, _, "resources", _):
             return True
     return False
 

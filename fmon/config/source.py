@@ -145,6 +145,22 @@ def read_source(path: Path, text: str | None = None) -> Source:
     return Source(path=path, value=value, raw=value, text=text, lines=reader.lines)
 
 
+def is_file(path: Path) -> bool:
+    """Return whether a path is a file; one that is too long for the system is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder, as ``is_file`` does."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def read_text(path: Path) -> str:
     """Read a file as UTF-8; its name must be UTF-8 too, since manifests contain it."""
     try:

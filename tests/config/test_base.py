@@ -52,6 +52,22 @@ def project(tmp_path):
     return Project(tmp_path)
 
 
+def test_the_paths_of_a_base_have_no_dots(project):
+    below = project.own.parent / "a" / "b"
+    below.mkdir(parents=True)
+    (below / "own.yaml").write_text("base: ../../configs/base.yaml\n")
+    project.base.write_text(STUDY)
+    (project.base.parent / "regions").mkdir()
+    (project.base.parent / "regions/x.yaml").write_text("a: 1")
+    experiment = load_experiment(below / "own.yaml")
+    assert (experiment.base_file, experiment.study_file) == (str(project.base), str(project.base))
+    project.base.write_text(f"{STUDY}region_config: ../regions/x\n")
+    assert load_experiment(below / "own.yaml").region_file == str(project.base.parent / "regions/x.yaml")
+    project.base.write_text("[1]")
+    with pytest.raises(ConfigError, match=f"^{project.base}, line 1"):
+        load_experiment(below / "own.yaml")
+
+
 def test_a_config_may_be_its_base_alone(project):
     experiment = project.load()
     assert experiment.experiment_name == "grid"
@@ -220,7 +236,15 @@ def test_a_fault_names_the_file_and_the_line_that_has_it(project, own, base, sai
         assert words in sentence
 
 
-@pytest.mark.parametrize(("written", "said"), [("gone.yaml", "'gone.yaml' is not in"), ("[a]", "is a list")])
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("gone.yaml", "'gone.yaml' is not in"),
+        ("[a]", "is a list"),
+        ("configs", "the base 'configs' is a directory"),
+        ("x" * 5000, "the base 'x{79} is not in"),
+    ],
+)
 def test_a_base_that_is_no_file_is_refused(project, written, said):
     project.own.write_text(f"# mine\nbase: {written}\n")
     with pytest.raises(ConfigError, match=r"experiment\.yaml, line 2: .*" + said):
