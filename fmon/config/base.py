@@ -1,12 +1,11 @@
 """Read a config together with the file that it stands on (``base``), as one config in fmon's form."""
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fmon.config.shape import shown
-from fmon.config.source import Source, is_file, is_folder, read_source
+from fmon.config.source import Source, is_file, is_folder, read_source, without_dots
 from fmon.config.study_form import Additions, StudyForm, additions, is_study_form, rewrite
 
 
@@ -72,7 +71,7 @@ def _base_path(own: Source) -> Path:
     if not isinstance(written, str) or not written:
         message = f"base is {shown(written)}; write the path of a config, relative to this file"
         raise own.fault(message, "base")
-    path = Path(os.path.normpath(own.path.parent / written))
+    path = without_dots(own.path.parent / written)
     if is_file(path):
         return path
     if is_folder(path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fmon.config.base import Layers
 from fmon.config.shape import shown
-from fmon.config.source import is_file, is_folder
+from fmon.config.source import Source, is_file, is_folder, without_dots
 from fmon.errors import ConfigError
 from fmon.text import cut
 
@@ -36,7 +36,7 @@ def task_path(layers: Layers, given: Path | None, *, is_needed: bool) -> str:
         It is needed and does not exist, or none is named.
     """
     source, study = layers.source, layers.study
-    own_folder = source.path.absolute().parent
+    own_folder = _folder_of(source)
     if given is not None:
         _check_given(given, is_needed=is_needed)
         return os.path.relpath(given.absolute(), own_folder)
@@ -44,9 +44,9 @@ def task_path(layers: Layers, given: Path | None, *, is_needed: bool) -> str:
     if (written := source.value.get("skypilot_yaml") or "") and isinstance(written, str):
         if "skypilot_yaml" not in source.raw and source.base:
             file = source.base
-        folders = [file.path.absolute().parent]
+        folders = [_folder_of(file)]
     elif study and (written := study.infrastructure("skypilot_yaml") or ""):
-        folders = list(_up_to_root(study.source.path.absolute().parent))
+        folders = list(_up_to_root(_folder_of(study.source)))
         file, loc = study.source, ["infrastructure", "skypilot_yaml"]
     elif not is_needed:
         return "train.yaml"
@@ -116,7 +116,7 @@ def find_regions(layers: Layers) -> Regions | None:
         return None
     paths: list[Path] = []
     searched: list[str] = []
-    for folder in dict.fromkeys(file.path.absolute().parent for file in files):
+    for folder in dict.fromkeys(map(_folder_of, files)):
         folders = list(_up_to_root(folder))
         beside = folder / "regions" / f"{name}.yaml"
         paths += [beside, *(each / REGIONS / f"{name}.yaml" for each in folders)]
@@ -125,8 +125,13 @@ def find_regions(layers: Layers) -> Regions | None:
             os.path.normpath(folder / "regions" / shown_name),
             f"{REGIONS / shown_name} in the folders from {folder} up to {folders[-1]}",
         ]
-    file = next((os.path.normpath(each) for each in paths if is_file(each)), None)
+    file = next((str(without_dots(each)) for each in paths if is_file(each)), None)
     return Regions(name=name, file=file, searched=searched)
+
+
+def _folder_of(source: Source) -> Path:
+    """Return the folder of a config, absolute and without ``..``, so that its parents are those above it."""
+    return without_dots(source.path.absolute()).parent
 
 
 def _up_to_root(folder: Path) -> Iterator[Path]:

@@ -4,6 +4,7 @@ PyYAML keeps the last of two equal keys, reads ``on`` as true and ``12:30`` as 7
 crashes on deep nesting. A config decides what money is spent on, so each of these is an error here.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -159,6 +160,15 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:
         return False
+
+
+def without_dots(path: Path) -> Path:
+    """Return a path without ``..``, unless a symbolic link makes that another file."""
+    plain = Path(os.path.normpath(path))
+    try:
+        return plain if plain.samefile(path) else path
+    except (OSError, ValueError):
+        return path if is_file(path) else plain
 
 
 def read_text(path: Path) -> str:

@@ -10,7 +10,7 @@ import yaml
 
 from fmon.config.regions import with_regions
 from fmon.config.shape import shown
-from fmon.config.source import check_depth, is_file, read_text
+from fmon.config.source import check_depth, is_file, read_text, without_dots
 from fmon.errors import ConfigError
 from fmon.model import Experiment
 
@@ -72,7 +72,7 @@ def read_task(experiment: Experiment) -> Task:
     ConfigError
         It does not exist, is not valid YAML, or contains no task.
     """
-    path = Path(experiment.config_file).parent / experiment.skypilot_yaml
+    path = without_dots(Path(experiment.config_file).parent / experiment.skypilot_yaml)
     if not is_file(path):
         message = (
             f"{experiment.config_file}: the task YAML {shown(experiment.skypilot_yaml)} "

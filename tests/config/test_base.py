@@ -241,6 +241,7 @@ def test_a_fault_names_the_file_and_the_line_that_has_it(project, own, base, sai
     [
         ("gone.yaml", "'gone.yaml' is not in"),
         ("[a]", "is a list"),
+        ('"a\\0b"', "is not in"),
         ("configs", "the base 'configs' is a directory"),
         ("x" * 5000, "the base 'x{79} is not in"),
     ],

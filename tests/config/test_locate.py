@@ -139,6 +139,30 @@ def test_regions_of_a_base_in_the_studys_form_are_beside_the_base(repository):
     assert load_experiment(own).region_file == str(beside)
 
 
+def test_a_config_given_with_dots_has_its_own_parents(repository, monkeypatch):
+    (repository.root / "other/below").mkdir(parents=True)
+    repository.write(repository.root / "other" / REGIONS, repository.root / "a/b/tasks/train.yaml")
+    repository.load()
+    monkeypatch.chdir(repository.root / "other/below")
+    experiment = load_experiment(Path("../../a/b/config.yaml"))
+    assert experiment.region_file is None
+    assert ".." not in "".join(experiment.region_searched)
+    repository.config.write_text(STUDY.replace("tasks/train.yaml", "gone.yaml"))
+    with pytest.raises(ConfigError, match=f"is not in {repository.config.parent} or a folder above it"):
+        load_experiment(Path("../../a/b/config.yaml"))
+
+
+def test_dots_behind_a_symbolic_link_go_where_the_system_goes(repository):
+    real = repository.root / "real/deep"
+    repository.write(repository.root / "real/base.yaml", repository.root / "real/tasks/train.yaml")
+    (repository.root / "real/base.yaml").write_text(OWN)
+    real.mkdir()
+    (real / "own.yaml").write_text("base: ../base.yaml\n")
+    link = repository.root / "link"
+    link.symlink_to(real)
+    assert load_experiment(link / "own.yaml").experiment_name == "own"
+
+
 class Layered:
     """A config and its base in two folders of a repository, both of which name regions."""
 
