@@ -170,6 +170,7 @@ class TestDiagnosis:
             fix_plan(Study(store))
 
 
+@pytest.mark.slow
 class TestRecord:
     FAILED = (*ENDED[1:], job(1, "FAILED"))
 
@@ -227,6 +228,7 @@ class TestRecord:
             self.record(examined, what=" ")
 
 
+@pytest.mark.slow
 class TestVerify:
     @pytest.fixture
     def world(self, tmp_path):

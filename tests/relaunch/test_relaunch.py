@@ -205,6 +205,7 @@ class TestCancelled:
         assert cancelled.launched(1) == sorted(FAILED)
 
 
+@pytest.mark.slow
 class TestCrash:
     @pytest.mark.slow
     @pytest.mark.parametrize("after", [0, 1])
@@ -312,6 +313,7 @@ def when_worn(tmp_path_factory):
     return Stage(world)
 
 
+@pytest.mark.slow
 class TestLastCycle:
     @pytest.fixture
     def worn(self, when_worn):
