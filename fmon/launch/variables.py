@@ -29,7 +29,12 @@ def variable_checks(experiment: Experiment, task: Task, environment: Environment
     environment
         Values for variables that the task declares without one.
     """
-    return [_values(experiment, task, environment), *_factors(experiment, task), *_others(experiment, task)]
+    return [
+        _values(experiment, task, environment),
+        *_secrets(experiment, task),
+        *_factors(experiment, task),
+        *_others(experiment, task),
+    ]
 
 
 def _values(experiment: Experiment, task: Task, environment: Environment) -> Check:
@@ -46,6 +51,23 @@ def _values(experiment: Experiment, task: Task, environment: Environment) -> Che
         "set it in the environment of fmon or in the config (fixed, envs, overrides)"
     )
     return Check("variables", "fail", sentence)
+
+
+def _secrets(experiment: Experiment, task: Task) -> Iterator[Check]:
+    """Check that nothing that fmon sets is a secret of the task, whose value SkyPilot prefers to ``envs``."""
+    secrets = [name for kind, name, _ in task.declared if kind == "secrets"]
+    if not secrets:
+        return
+    names: set[str] = set()
+    for condition in experiment.conditions:
+        names |= job_envs(experiment, condition, experiment_id="", cycle=0).keys()
+    for name in secrets:
+        if name in names:
+            sentence = (
+                f"{name} is a secret in {task.path.name}, which wins over the value of the config, so every "
+                "job would run with the same one; declare it under envs"
+            )
+            yield Check("secrets", "fail", sentence)
 
 
 def _factors(experiment: Experiment, task: Task) -> Iterator[Check]:

@@ -78,7 +78,7 @@ def test_each_unknown_factor_is_a_check_of_its_own(tmp_path):
         "run: python train.py $MODEL --fold=${FOLD}\n",
         "setup: echo $MODEL\nrun: python -c 'import os; os.environ[\"FOLD\"]'\n",
         "envs: {MODEL: x}\nfile_mounts: {/out: 's3://bucket/${FOLD}'}\nrun: x\n",
-        "envs: {MODEL: x}\nsecrets: {FOLD: x}\nrun: x\n",
+        "envs: {MODEL: x}\nsecrets: {OTHER: x}\nrun: echo $FOLD\n",
         "name: p\n---\nenvs: {MODEL: x}\nrun: x\n---\nenvs: {FOLD: '0'}\nrun: y\n",
     ],
 )
@@ -94,6 +94,24 @@ def test_a_part_of_another_name_is_not_the_name(checked, run):
 def test_undeclared_is_for_a_program_that_reads_the_variable_itself(checked):
     found = checked("undeclared: [FOLD]\n", "envs: {MODEL: x}\nrun: python train.py\n")
     assert found["factors"][0] == "ok"
+
+
+@pytest.mark.parametrize("value", ["x", "", "'${FOLD}'"])
+def test_a_factor_that_is_a_secret_fails_because_the_secret_would_win(checked, value):
+    found = checked(task=f"envs: {{MODEL: x}}\nsecrets: {{FOLD: {value}}}\nrun: x\n", passed={"FOLD": "1"})
+    assert found["secrets"] == (
+        "fail",
+        "FOLD is a secret in train.yaml, which wins over the value of the config, so every job would run "
+        "with the same one; declare it under envs",
+    )
+
+
+@pytest.mark.parametrize("name", ["EPOCHS", "BATCH", "FMON_CYCLE", "MLFLOW_RUN_CONTEXT"])
+def test_so_does_every_other_variable_that_fmon_sets(checked, name):
+    task = f"envs: {{MODEL: x, FOLD: x}}\nsecrets: {{KEY: x, {name}: x}}\nrun: x\n"
+    config = "fixed: {EPOCHS: 2}\noverrides: {model: {b: {envs: {BATCH: 1}}}}\nmlflow: {experiment: e}\n"
+    assert checked(config, task)["secrets"][1].startswith(f"{name} is a secret")
+    assert "secrets" not in checked(config, task.replace(f"{name}: x", "OTHER: x"))
 
 
 # Other variables
