@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from fmon.config.placeholders import placeholders
 from fmon.config.regions import with_regions
 from fmon.config.source import check_depth, read_text
 from fmon.errors import ConfigError
@@ -49,11 +50,7 @@ class Task:
 
     def without_value(self, kind: str) -> list[str]:
         """List the ``envs`` or ``secrets`` that get their value from outside: empty, or a placeholder."""
-        return [
-            name
-            for each, name, value in self.declared
-            if each == kind and (value is None or "${" in str(value))
-        ]
+        return [name for each, name, value in self.declared if each == kind and is_open(value)]
 
     def names_variable(self, name: str) -> bool:
         """Return whether the task declares a variable, or its commands and paths name it."""
@@ -61,6 +58,11 @@ class Task:
             return True
         texts = (str(document.get(key) or "") for document in self.documents for key in USES)
         return any(re.search(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", text) for text in texts)
+
+
+def is_open(value: Any) -> bool:
+    """Return whether a declared variable gets its value from outside; an empty text is a value."""
+    return value is None or bool(placeholders(str(value)))
 
 
 def read_task(experiment: Experiment) -> Task:

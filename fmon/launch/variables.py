@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from fmon.config.placeholders import shell_form
 from fmon.launch.check import Check
 from fmon.launch.job_yaml import job_envs, unset
 from fmon.text import listed
@@ -31,6 +32,7 @@ def variable_checks(experiment: Experiment, task: Task, environment: Environment
     """
     return [
         _values(experiment, task, environment),
+        *_shell_forms(experiment, task, environment),
         *_secrets(experiment, task),
         *_factors(experiment, task),
         *_others(experiment, task),
@@ -40,10 +42,19 @@ def variable_checks(experiment: Experiment, task: Task, environment: Environment
 def _values(experiment: Experiment, task: Task, environment: Environment) -> Check:
     """Check that every declared variable has a value."""
     without: dict[str, None] = {}
+    incomplete: dict[str, None] = {}
     # Most tasks have a value for each: then no condition needs a look.
-    for condition in experiment.conditions if unset(task, {}, environment) else ():
+    is_worth_a_look = environment.incomplete or unset(task, {}, environment)
+    for condition in experiment.conditions if is_worth_a_look else ():
         envs = job_envs(experiment, condition, experiment_id="", cycle=0)
         without |= dict.fromkeys(unset(task, envs, environment))
+        incomplete |= dict.fromkeys(name for name in environment.incomplete if name not in envs)
+    if incomplete:
+        sentence = (
+            f"the env file's {listed(incomplete)} refers to a variable without a value; write the value, or "
+            "set that variable in the environment of fmon"
+        )
+        return Check("variables", "fail", sentence)
     if not without:
         return Check("variables", "ok", f"every variable that {task.path.name} declares has a value")
     sentence = (
@@ -51,6 +62,28 @@ def _values(experiment: Experiment, task: Task, environment: Environment) -> Che
         "set it in the environment of fmon or in the config (fixed, envs, overrides)"
     )
     return Check("variables", "fail", sentence)
+
+
+def _shell_forms(experiment: Experiment, task: Task, environment: Environment) -> Iterator[Check]:
+    """Check that no declared value needs a shell: the jobs would get it as it is written."""
+    found = {
+        (kind, name): form
+        for kind, name, value in task.declared
+        if not environment.passed.get(name) and (form := shell_form(str(value))) is not None
+    }
+    if not found:
+        return
+    always: set[str] | None = None
+    for condition in experiment.conditions:
+        names = job_envs(experiment, condition, experiment_id="", cycle=0).keys()
+        always = set(names) if always is None else always & names
+    for (kind, name), form in found.items():
+        if kind == "secrets" or name not in (always or ()):
+            sentence = (
+                f"SkyPilot does not expand {form} in {name} of {task.path.name}; declare {name} without a "
+                "value (null) or as ${NAME}, which fmon fills"
+            )
+            yield Check("shell", "fail", sentence)
 
 
 def _secrets(experiment: Experiment, task: Task) -> Iterator[Check]:

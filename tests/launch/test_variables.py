@@ -147,6 +147,7 @@ def test_a_variable_that_a_baseline_only_unsets_is_not_set(checked):
     [
         ("envs: {MODEL: , FOLD: , HF_TOKEN: }", ["HF_TOKEN"]),
         ("envs: {MODEL: x, FOLD: x, HF_TOKEN: '${HF_TOKEN}'}", ["HF_TOKEN"]),
+        ("envs: {MODEL: x, FOLD: x, TOKEN: $HF_TOKEN}", ["HF_TOKEN"]),
         ("envs: {MODEL: x, FOLD: x, URL: 'https://${USER_NAME}:${KEY}@host'}", ["USER_NAME", "KEY"]),
         ("envs: {MODEL: x, FOLD: x}\nsecrets: {KEY: , OTHER: '${TOKEN}'}", ["KEY", "TOKEN"]),
     ],
@@ -187,3 +188,39 @@ def test_what_only_some_conditions_set_is_missing_for_the_others(checked):
 def test_what_the_config_sets_replaces_a_placeholder(checked):
     task = "envs: {MODEL: '${MODEL}', FOLD: x, URL: '${URL}'}\nrun: x\n"
     assert checked("fixed: {URL: x}\n", task)["variables"][0] == "ok"
+
+
+@pytest.mark.parametrize("declared", ["", "'${HF_TOKEN}'", "$HF_TOKEN"])
+@pytest.mark.parametrize("kind", ["envs", "secrets"])
+def test_an_empty_value_of_the_env_file_is_none_where_the_task_asks_for_one(checked, kind, declared):
+    task = f"{kind}: {{HF_TOKEN: {declared}}}\nrun: echo $MODEL $FOLD\n"
+    result, sentence = checked(task=task, passed={"HF_TOKEN": ""})["variables"]
+    assert (result, "declares HF_TOKEN without a value" in sentence) == ("fail", True)
+    assert checked(task=task, passed={"HF_TOKEN": ""}, environ={"HF_TOKEN": "x"})["variables"][0] == "ok"
+
+
+def test_an_empty_text_is_a_value(checked):
+    assert checked(task="envs: {MODEL: x, FOLD: x, NOTE: ''}\nrun: x\n")["variables"][0] == "ok"
+
+
+def test_an_incomplete_value_of_the_env_file_is_named_unless_the_config_sets_it(checked):
+    given = {"passed": {"URL": "", "FOLD": ""}, "incomplete": ("URL", "FOLD")}
+    result, sentence = checked(**given)["variables"]
+    assert (result, sentence.split(" refers")[0]) == ("fail", "the env file's URL")
+    assert checked("fixed: {URL: x}\n", **given)["variables"][0] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("declared", "form"),
+    [
+        ("envs: {OUT: '${OUT:-/out}'}", "${OUT:-/out}"),
+        ("envs: {OUT: 'a/$(date)'}", "$(date)"),
+        ("secrets: {OUT: '${OUT%/}'}", "${OUT%/}"),
+    ],
+)
+def test_what_only_a_shell_expands_fails_unless_something_else_sets_it(checked, declared, form):
+    task = f"{declared}\nrun: echo $MODEL $FOLD\n"
+    result, sentence = checked(task=task)["shell"]
+    assert (result, f"SkyPilot does not expand {form} in OUT of train.yaml" in sentence) == ("fail", True)
+    assert "shell" not in checked(task=task, passed={"OUT": "x"})
+    assert ("shell" in checked("fixed: {OUT: x}\n", task)) == declared.startswith("secrets")
