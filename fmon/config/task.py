@@ -13,6 +13,7 @@ from fmon.config.regions import with_regions
 from fmon.config.source import check_depth, read_text
 from fmon.errors import ConfigError
 from fmon.model import Experiment
+from fmon.yaml_values import YamlValueError, load_documents
 
 USES = ("setup", "run", "file_mounts", "workdir")
 """Keys of a task whose text can use a variable."""
@@ -99,18 +100,19 @@ def parse_task(path: Path, text: str, region_file: Path | None = None) -> Task:
     Raises
     ------
     ConfigError
-        It is not valid YAML, or contains no task.
+        It is not valid YAML, contains no task, or declares variables that are no mapping.
     """
     try:
         check_depth(text, path)
-        documents = [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
-    except (yaml.YAMLError, ValueError) as fault:
+        documents = [document for document in load_documents(text) if document]
+    except (yaml.YAMLError, YamlValueError) as fault:
         reason = " ".join(str(fault).split())
         message = f"the task YAML {path} is not valid YAML ({reason}); check it with sky jobs launch --dryrun"
         raise ConfigError(message) from fault
     if not documents or not all(isinstance(document, dict) for document in documents):
         message = f"the task YAML {path} contains no task; add at least a run: command"
         raise ConfigError(message)
+    _check_declared(documents, path)
     if region_file:
         documents = with_regions(documents, region_file)
     resources = [each["resources"] for each in documents if isinstance(each.get("resources"), dict)]
@@ -124,6 +126,14 @@ def parse_task(path: Path, text: str, region_file: Path | None = None) -> Task:
         declared=list(_declared(documents)),
         region_file=region_file,
     )
+
+
+def _check_declared(documents: list[dict[str, Any]], path: Path) -> None:
+    """Refuse variables that are no mapping."""
+    for kind in ("envs", "secrets"):
+        if any(not isinstance(document.get(kind) or {}, dict) for document in documents):
+            message = f"{path}: {kind} is not a mapping; write {kind}: {{NAME: value}}, or null as the value"
+            raise ConfigError(message)
 
 
 def _declared(documents: list[dict[str, Any]]) -> Iterator[tuple[str, str, Any]]:

@@ -246,7 +246,10 @@ def test_a_pipeline_with_several_documents_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "task", ["", "# nothing\n", "just words", "- a\n", "a: [", "\x00", "[" * 1000, "--- 1\n--- 2\n"]
+    "task",
+    ["", "# nothing\n", "just words", "- a\n", "a: [", "\x00", "[" * 1000, "--- 1\n--- 2\n"]
+    + [f"run: {value}\n" for value in ("!!bool x", '!!int ""', '!!float ""', "!!timestamp x", "2026-13-41")]
+    + ["run: x\nenvs: [A]\n", "name: p\n---\nrun: x\nsecrets: [A]\n", "run: x\nenvs: A\n"],
 )
 def test_an_invalid_task_yaml_is_refused(tmp_path, task):
     with pytest.raises(ConfigError, match=r"train\.yaml"):
