@@ -137,6 +137,14 @@ def test_the_plan_is_checked_against_the_limits(tmp_path, limits, check, result)
     assert results(made(tmp_path, CONFIG + f"limits: {{{limits}}}\n"))[check] == result
 
 
+def test_a_limit_that_meets_an_unknown_price_fails(tmp_path):
+    config = CONFIG + "limits: {max_hourly_usd: 5}\n"
+    planned = made(tmp_path, config, TASK.replace("L4", "T4"))
+    assert results(planned)["hourly"] == "fail"
+    with pytest.raises(ConfigError, match="1 check failed, so fmon launch would refuse"):
+        planned.require_passed()
+
+
 def test_a_file_of_regions_must_exist_and_then_is_in_the_resources_of_every_condition(tmp_path):
     config = CONFIG + "region_config: europe\n"
     planned = made(tmp_path, config)
