@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from fmon.config.placeholders import shell_form
+from fmon.config.task import is_open
 from fmon.launch.check import Check
 from fmon.launch.job_yaml import job_envs, unset
 from fmon.text import listed
@@ -36,6 +37,7 @@ def variable_checks(experiment: Experiment, task: Task, environment: Environment
         *_secrets(experiment, task),
         *_factors(experiment, task),
         *_others(experiment, task),
+        *_also_set(experiment, task, environment),
     ]
 
 
@@ -142,6 +144,27 @@ def _others(experiment: Experiment, task: Task) -> Iterator[Check]:
             f"itself, write undeclared: [{', '.join(unknown)}]"
         )
         yield Check("undeclared", "warn", sentence)
+
+
+def _also_set(experiment: Experiment, task: Task, environment: Environment) -> Iterator[Check]:
+    """Warn of variables of the env file that the config or the task sets too."""
+    if not environment.passed:
+        return
+    by_all: set[str] | None = None
+    by_any: set[str] = set()
+    for condition in experiment.conditions:
+        names = job_envs(experiment, condition, experiment_id="", cycle=0).keys()
+        by_all = set(names) if by_all is None else by_all & names
+        by_any |= names
+    unused = [name for name in environment.passed if name in (by_all or ())]
+    if unused:
+        sentence = f"the env file also sets {listed(unused, 10)}, which the config sets: its value wins"
+        yield Check("env_file", "warn", sentence)
+    own = {name for _, name, value in task.declared if not is_open(value)}
+    everywhere = [name for name in environment.passed if name in own | by_any and name not in unused]
+    if everywhere:
+        sentence = f"the env file also sets {listed(everywhere, 10)}, for every job"
+        yield Check("env_file", "warn", sentence)
 
 
 def _is_known(experiment: Experiment, task: Task, variable: str) -> bool:

@@ -139,6 +139,24 @@ def test_a_variable_that_a_baseline_only_unsets_is_not_set(checked):
     assert "undeclared" not in checked("baselines: [{model: c, fold: 0, envs: {GONE: null}}]\n")
 
 
+# What the env file sets too
+
+
+def test_what_the_env_file_also_sets_is_a_warning(checked):
+    baseline = "baselines: [{model: c, fold: 0, envs: {ZERO_SHOT: true}}]\n"
+    task = TASK.replace("MODEL: x", "MODEL: x, ZERO_SHOT: 'false', SEED: '1', HF_TOKEN: null")
+    given = {"HF_TOKEN": "t", "OTHER": "o"}
+    assert "env_file" not in checked(baseline, task, passed=given)
+    assert checked(baseline, task, passed={**given, "FOLD": "9", "FMON_CYCLE": "1"})["env_file"] == (
+        "warn",
+        "the env file also sets FOLD, FMON_CYCLE, which the config sets: its value wins",
+    )
+    assert checked(baseline, task, passed={**given, "ZERO_SHOT": "true", "SEED": "2"})["env_file"] == (
+        "warn",
+        "the env file also sets ZERO_SHOT, SEED, for every job",
+    )
+
+
 # Values
 
 
