@@ -1,6 +1,7 @@
 """fmon plan: what a config amounts to, without changing anything."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -178,6 +179,25 @@ def test_each_condition_has_its_job_its_variables_and_its_cost(tmp_path):
         "estimated_usd": pytest.approx(0.70),
     }
     assert sum(each.estimated_usd for each in planned.conditions) == pytest.approx(planned.cost.estimated_usd)
+
+
+def test_the_next_command_has_the_options_as_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_config(tmp_path, CONFIG + "preflight: [make check-data]\n", TASK)
+    Path("my task.yaml").write_text(TASK)
+    Path(".env").write_text("A=1\n")
+    skypilot = SkyPilot()
+    planned = plan(
+        Path("experiment.yaml"),
+        task_file=Path("my task.yaml"),
+        env_file=Path(".env"),
+        max_conditions=9,
+        ask=skypilot.ask,
+        catalog=skypilot.catalog,
+    )
+    options = "--task 'my task.yaml' --env-file .env --max-conditions 9"
+    assert planned.next_command == f"fmon launch experiment.yaml {options}"
+    assert planned.preflight == ["make check-data"]
 
 
 def test_a_failed_check_leaves_the_conditions_and_names_what_to_run_next(tmp_path):
