@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,11 @@ def plan(
     task: TaskFile = None,
     env_file: EnvFile = None,
     conditions: Annotated[
-        bool, typer.Option("--conditions", help="Also print every condition with its variables.")
+        bool,
+        typer.Option(
+            "--conditions",
+            help="Also print every condition with its variables, and what resources differ from the task.",
+        ),
     ] = False,
     max_conditions: MaxConditions = MAX_CONDITIONS,
     output: Rows = Output.table,
@@ -73,6 +78,8 @@ def launch(
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Launch one managed job per condition, exactly once; run the command again to resume."""
+    from fmon.launch.plan import launch_arguments
+
     call = LaunchCall(
         config=config,
         data=data,
@@ -85,7 +92,8 @@ def launch(
         allow_bare_vm=allow_bare_vm,
         max_conditions=max_conditions,
     )
-    command = f"fmon launch {config}"
+    words = launch_arguments(config, task_file=task, env_file=env_file, max_conditions=max_conditions)
+    command = shlex.join(["fmon", "launch", *words])
     if watch_after and not dry_run:
         launch_and_watch(call, interval=interval).require_all(command)
     else:

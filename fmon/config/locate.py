@@ -81,7 +81,7 @@ def _check_given(given: Path, *, is_needed: bool) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Regions:
-    """A file of regions that a config names.
+    """The region file of a config.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class Regions:
 
 
 def find_regions(layers: Layers) -> Regions | None:
-    """Find the file of regions of a config; None if it names none.
+    """Find the region file of a config; None if it has none.
 
     It is ``regions/NAME.yaml`` beside the file that names it, or ``configs/cloud/regions/NAME.yaml`` in a
     folder above; for a config with a base, beside or above the base after that. An empty value in such a

@@ -171,28 +171,43 @@ def without_dots(path: Path) -> Path:
         return path if is_file(path) else plain
 
 
-def read_text(path: Path) -> str:
-    """Read a file as UTF-8; its name must be UTF-8 too, since manifests contain it."""
+def read_text(path: Path, *, what: str = "the experiment's config", max_bytes: int = MAX_BYTES) -> str:
+    """Read a file as UTF-8; its name must be UTF-8 too, since manifests contain it.
+
+    Parameters
+    ----------
+    path
+        The file.
+    what
+        What it should be, for messages.
+    max_bytes
+        Maximum size.
+
+    Raises
+    ------
+    ConfigError
+        The file can't be read, is too large or is not text.
+    """
     try:
         str(path).encode()
         with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            raw = file.read(max_bytes + 1)
     except UnicodeEncodeError as fault:
         message = f"the name of {path} is not UTF-8; rename the file"
         raise ConfigError(message) from fault
     except FileNotFoundError as fault:
-        message = f"{path} does not exist; give the path of the experiment's config"
+        message = f"{path} does not exist; give the path of {what}"
         raise ConfigError(message) from fault
     except OSError as fault:
-        message = f"{path} can't be read ({fault.strerror}); give the path of the experiment's config"
+        message = f"{path} can't be read ({fault.strerror}); give the path of {what}"
         raise ConfigError(message) from fault
-    if len(raw) > MAX_BYTES:
-        message = f"{path} is larger than {MAX_BYTES // 1_000_000} MB; is it the experiment's config?"
+    if len(raw) > max_bytes:
+        message = f"{path} is larger than {max_bytes // 1_000_000} MB; is it {what}?"
         raise ConfigError(message)
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
-        message = f"{path} is not UTF-8 text (byte {fault.start}); give the YAML file of the experiment"
+        message = f"{path} is not UTF-8 text (byte {fault.start}); give the path of {what}"
         raise ConfigError(message) from fault
 
 

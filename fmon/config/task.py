@@ -8,11 +8,13 @@ from typing import Any
 
 import yaml
 
+from fmon.config.placeholders import placeholders
 from fmon.config.regions import with_regions
 from fmon.config.shape import shown
 from fmon.config.source import check_depth, is_file, read_text, without_dots
 from fmon.errors import ConfigError
 from fmon.model import Experiment
+from fmon.yaml_values import YamlValueError, load_documents
 
 USES = ("setup", "run", "file_mounts", "workdir")
 """Keys of a task whose text can use a variable."""
@@ -50,11 +52,7 @@ class Task:
 
     def without_value(self, kind: str) -> list[str]:
         """List the ``envs`` or ``secrets`` that get their value from outside: empty, or a placeholder."""
-        return [
-            name
-            for each, name, value in self.declared
-            if each == kind and (value is None or "${" in str(value))
-        ]
+        return [name for each, name, value in self.declared if each == kind and is_open(value)]
 
     def names_variable(self, name: str) -> bool:
         """Return whether the task declares a variable, or its commands and paths name it."""
@@ -62,6 +60,11 @@ class Task:
             return True
         texts = (str(document.get(key) or "") for document in self.documents for key in USES)
         return any(re.search(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", text) for text in texts)
+
+
+def is_open(value: Any) -> bool:
+    """Return whether a declared variable gets its value from outside; an empty text is a value."""
+    return value is None or bool(placeholders(str(value)))
 
 
 def read_task(experiment: Experiment) -> Task:
@@ -98,18 +101,19 @@ def parse_task(path: Path, text: str, region_file: Path | None = None) -> Task:
     Raises
     ------
     ConfigError
-        It is not valid YAML, or contains no task.
+        It is not valid YAML, contains no task, or declares variables that are no mapping.
     """
     try:
         check_depth(text, path)
-        documents = [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
-    except (yaml.YAMLError, ValueError) as fault:
+        documents = [document for document in load_documents(text) if document]
+    except (yaml.YAMLError, YamlValueError) as fault:
         reason = " ".join(str(fault).split())
         message = f"the task YAML {path} is not valid YAML ({reason}); check it with sky jobs launch --dryrun"
         raise ConfigError(message) from fault
     if not documents or not all(isinstance(document, dict) for document in documents):
         message = f"the task YAML {path} contains no task; add at least a run: command"
         raise ConfigError(message)
+    _check_declared(documents, path)
     if region_file:
         documents = with_regions(documents, region_file)
     resources = [each["resources"] for each in documents if isinstance(each.get("resources"), dict)]
@@ -123,6 +127,14 @@ def parse_task(path: Path, text: str, region_file: Path | None = None) -> Task:
         declared=list(_declared(documents)),
         region_file=region_file,
     )
+
+
+def _check_declared(documents: list[dict[str, Any]], path: Path) -> None:
+    """Refuse variables that are no mapping."""
+    for kind in ("envs", "secrets"):
+        if any(not isinstance(document.get(kind) or {}, dict) for document in documents):
+            message = f"{path}: {kind} is not a mapping; write {kind}: {{NAME: value}}, or null as the value"
+            raise ConfigError(message)
 
 
 def _declared(documents: list[dict[str, Any]]) -> Iterator[tuple[str, str, Any]]:

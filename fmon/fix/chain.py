@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from fmon.clients.git import (
     changed_files,
     commits_after,
@@ -27,6 +25,7 @@ from fmon.errors import RegistryError
 from fmon.launch.preflight import image_check
 from fmon.rules.f3_rebuild_before_relaunch import NEEDS_NO_FIX, BuildChain, bare_vm_launch
 from fmon.text import timestamp
+from fmon.yaml_values import YamlValueError, load_documents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -168,8 +167,8 @@ def _changed(project: Path, before: str, study: Study) -> Iterator[str]:
 def _settings(text: str, keys: frozenset[str] | None) -> Any:
     """Return the content of a YAML file, of a config only what reaches the jobs; None if it is invalid."""
     try:
-        documents = list(yaml.load_all(text, Loader=yaml.CSafeLoader))
-    except (yaml.YAMLError, ValueError):
+        documents = load_documents(text)
+    except YamlValueError:
         return None
     if keys is None:
         return documents

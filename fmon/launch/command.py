@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import TYPE_CHECKING
 
@@ -62,14 +63,14 @@ def typed_launch(task: Task, condition: Condition, envs: Mapping[str, str], envi
     words += _by_name("--env", _outside(task.without_value("envs"), envs, environment))
     words += _by_name("--secret", task.without_value("secrets"))
     command = shlex.join([*words, str(task.path)])
-    notes = [f"resources {other}"] if other else []
+    notes = [f"resources {json.dumps(other, default=str)}"] if other else []
     notes += [f"the regions of {task.region_file}"] if task.region_file else []
     return f"{command}  # {' and '.join(notes)} are set in a copy of the YAML" if notes else command
 
 
 def _outside(names: list[str], envs: Mapping[str, str], environment: Environment) -> list[str]:
     """Leave out the variables that fmon or the env file sets."""
-    return [name for name in names if name not in envs and name not in environment.passed]
+    return [name for name in names if name not in envs and not environment.passed.get(name)]
 
 
 def _by_name(option: str, names: list[str]) -> list[str]:

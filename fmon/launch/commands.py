@@ -51,6 +51,11 @@ def run_preflight(experiment: Experiment, run: Callable[..., Ran]) -> list[Comma
     return results
 
 
+def commands_before(experiment: Experiment) -> list[str]:
+    """Return the commands as they may be shown: redacted."""
+    return [redact(command) for command in experiment.preflight]
+
+
 def _folder(config: Path) -> Path:
     """Return the folder that the commands run in: as for ``verify``, or the config's without a repository."""
     try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
 from fmon.config.task import read_task
+from fmon.launch.commands import commands_before
 from fmon.launch.environment import environment_of
 from fmon.launch.estimate import cost_of, estimate
 from fmon.launch.launch import commands_of, launched_as, store_at
@@ -76,6 +77,7 @@ def dry_run(
         is_dry=True,
         condition_count=len(manifest.jobs),
         had_count=len(manifest.jobs) - len(missing),
+        preflight=commands_before(experiment) if missing else [],
         checks=results,
         cost_usd=cost_of(missing, task, found.prices).cost_usd,
         commands=commands_of(experiment, task, missing, environment, experiment_id=store.experiment_id),

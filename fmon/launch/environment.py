@@ -6,11 +6,13 @@ Their values may be secrets: they go into the jobs and nowhere else.
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fmon.config.placeholders import filled, placeholders
 from fmon.config.source import read_text
 from fmon.errors import ConfigError
 from fmon.text import listed
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from fmon.model import Manifest
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+MAX_BYTES = 1_000_000
+MAX_LINES = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,23 +39,26 @@ class Environment:
         Absolute path of the env file; None = none.
     passed
         Its variables, which every job gets.
+    incomplete
+        Those with a placeholder that has no value; empty in ``passed``.
     """
 
     environ: Mapping[str, str]
     env_file: Path | None = None
     passed: Mapping[str, str] = field(default_factory=dict, repr=False)
+    incomplete: tuple[str, ...] = ()
 
     def get(self, name: str) -> str | None:
         """Return the value of a variable; None if it has none."""
         return self.passed.get(name) or self.environ.get(name) or None
 
     def unresolved(self, text: str) -> list[str]:
-        """List the placeholders (``${NAME}``) of a text that have no value."""
-        return [name for name in _PLACEHOLDER.findall(text) if self.get(name) is None]
+        """List the placeholders of a text that have no value."""
+        return [name for name in placeholders(text) if self.get(name) is None]
 
     def filled(self, text: str) -> str:
         """Replace the placeholders of a text; SkyPilot itself would pass them on unchanged."""
-        return _PLACEHOLDER.sub(lambda found: self.get(found[1]) or found[0], text)
+        return filled(text, self.get)
 
 
 def read_environment(environ: Mapping[str, str], env_file: Path | None) -> Environment:
@@ -68,12 +74,14 @@ def read_environment(environ: Mapping[str, str], env_file: Path | None) -> Envir
     Raises
     ------
     ConfigError
-        The file can't be read, or a line is not ``NAME=value``; values are not part of the message.
+        The file can't be read or is too large, or a line is not ``NAME=value``; values are not part of the
+        message.
     """
     if env_file is None:
         return Environment(environ=environ)
     path = env_file.absolute()
-    return Environment(environ=environ, env_file=path, passed=_read(path, environ))
+    passed, incomplete = _read(path, environ)
+    return Environment(environ=environ, env_file=path, passed=passed, incomplete=incomplete)
 
 
 def environment_of(manifest: Manifest, env_file: Path | None, environ: Mapping[str, str]) -> Environment:
@@ -116,23 +124,64 @@ def record_environment(manifest: Manifest, environment: Environment) -> None:
     manifest.env_file_names = sorted(environment.passed)
 
 
-def _read(path: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    from dotenv import dotenv_values
+def _read(path: Path, environ: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the variables of the file, and the names of those with a placeholder without a value."""
     from dotenv.parser import parse_stream
 
-    if not path.is_file():
-        message = f"the env file {path} does not exist; pass its path with --env-file"
-        raise ConfigError(message)
-    text = read_text(path)
+    text = _text(path)
+    bindings: dict[str, str | None] = {}
     for binding in parse_stream(StringIO(text)):
         if binding.error or (binding.key is not None and not _NAME.fullmatch(binding.key)):
             written = binding.original.string
             line = binding.original.line + written[: -len(written.lstrip())].count("\n")
             message = f"{path}, line {line}: this is not NAME=value; correct the line"
             raise ConfigError(message)
-    # A name alone (NAME without =) takes its value from the environment, as in Docker's env files.
-    values = (
-        (name, environ.get(name) if value is None else value)
-        for name, value in dotenv_values(stream=StringIO(text)).items()
-    )
-    return {name: value for name, value in values if value is not None}
+        if binding.key is not None:
+            bindings[binding.key] = binding.value
+    return _resolved(bindings, environ)
+
+
+def _text(path: Path) -> str:
+    if path.is_dir():
+        message = f"{path} is a directory; give a file of NAME=value lines with --env-file"
+        raise ConfigError(message)
+    if not path.exists():
+        message = f"the env file {path} does not exist; give its path with --env-file"
+        raise ConfigError(message)
+    text = read_text(path, what="the env file", max_bytes=MAX_BYTES)
+    if "\0" in text:
+        message = f"{path} has a NUL byte, which no variable can contain; is it the env file?"
+        raise ConfigError(message)
+    if text.count("\n") > MAX_LINES:
+        message = f"{path} has more than {MAX_LINES:,} lines; is it the env file?"
+        raise ConfigError(message)
+    return text
+
+
+def _resolved(
+    bindings: Mapping[str, str | None], environ: Mapping[str, str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Replace the placeholders, as python-dotenv does: by variables above, else by the environment.
+
+    ``dotenv_values`` copies the environment for every variable and replaces what has no value with nothing.
+    """
+    from dotenv.variables import Variable, parse_variables
+
+    passed: dict[str, str] = {}
+    incomplete: list[str] = []
+    known = ChainMap(passed, dict(environ))
+    for name, value in bindings.items():
+        if value is None:
+            # A name alone (NAME without =) takes its value from the environment, as in Docker's env files.
+            if name in environ:
+                passed[name] = environ[name]
+            continue
+        # $NAME alone is a placeholder, as in a task; python-dotenv knows only ${NAME}.
+        is_bare = value.startswith("$") and _NAME.fullmatch(value[1:])
+        atoms = list(parse_variables(f"${{{value[1:]}}}" if is_bare else value))
+        is_complete = all(
+            known.get(atom.name) or atom.default is not None for atom in atoms if isinstance(atom, Variable)
+        )
+        passed[name] = "".join(atom.resolve(known) for atom in atoms) if is_complete else ""
+        incomplete += [] if is_complete else [name]
+    return passed, tuple(incomplete)

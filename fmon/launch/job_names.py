@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import yaml
+from fmon.yaml_values import YamlValueError, load_documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,9 +25,11 @@ def misread(name: str) -> str | None:
     ('the number 1000', 'true', 'nothing', None, None)
     """
     try:
-        read = yaml.load(f"name: {name}", Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, ValueError):  # ValueError: a date that does not exist
+        read, *others = load_documents(f"name: {name}")
+    except YamlValueError:
         return "no value at all"
+    if others:
+        return "several documents"
     return None if read == {"name": name} else _description(read["name"])
 
 

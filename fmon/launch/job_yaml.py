@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from fmon.config.task import is_open
 from fmon.model import CONDITION_TAG, CYCLE_TAG, EXPERIMENT_TAG, envs_of
 
 if TYPE_CHECKING:
@@ -75,9 +76,8 @@ def job_yaml(
         documents[0]["name"] = condition.job_name
         bodies = documents
     for body in bodies:
+        passed = _passed(body, environment)
         _fill(body, envs, environment)
-        secrets = body.get("secrets") or {}
-        passed = {name: value for name, value in environment.passed.items() if name not in secrets}
         body["envs"] = {**(body.get("envs") or {}), **passed, **envs}
         body["_metadata"] = {**(body.get("_metadata") or {}), "fmon": tags}
         if condition.resources:
@@ -120,13 +120,23 @@ def unset(task: Task, envs: Mapping[str, str], environment: Environment) -> list
     """
     found: list[str] = []
     for kind, name, value in task.declared:
-        if kind == "envs" and (name in envs or name in environment.passed):
+        if kind == "envs" and (name in envs or environment.passed.get(name)):
             continue
         if value is None:
             found += [name] if environment.get(name) is None else []
         elif environment.get(name) is None or kind == "envs":
             found += environment.unresolved(str(value))
     return list(dict.fromkeys(found))
+
+
+def _passed(body: Mapping[str, Any], environment: Environment) -> dict[str, str]:
+    """Return what ``--env-file`` sets: no secret, and nothing empty where the task asks for a value."""
+    declared, secrets = body.get("envs") or {}, body.get("secrets") or {}
+    return {
+        name: value
+        for name, value in environment.passed.items()
+        if name not in secrets and (value or not is_open(declared.get(name, "")))
+    }
 
 
 def _fill(body: dict[str, Any], envs: Mapping[str, str], environment: Environment) -> None:
@@ -136,7 +146,7 @@ def _fill(body: dict[str, Any], envs: Mapping[str, str], environment: Environmen
         for name, value in declared.items():
             if kind == "envs" and name in envs:
                 continue
-            if value is None or (kind == "secrets" and name in environment.passed):
+            if value is None or (kind == "secrets" and environment.passed.get(name)):
                 declared[name] = environment.get(name)
             elif isinstance(value, str):
                 declared[name] = environment.filled(value)

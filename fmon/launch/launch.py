@@ -19,7 +19,7 @@ from fmon.config.task import image_of, read_task
 from fmon.errors import ConfigError
 from fmon.events import LaunchEvent
 from fmon.launch.command import typed_launch
-from fmon.launch.commands import run_preflight
+from fmon.launch.commands import commands_before, run_preflight
 from fmon.launch.dispatch import LaunchKey, dispatch, exclusive
 from fmon.launch.environment import environment_of, record_environment
 from fmon.launch.estimate import SPENT, cost_of, estimate
@@ -232,7 +232,8 @@ def preview(prepared: Prepared) -> Launched:
         prepared.writer.environment,
         experiment_id=prepared.store.experiment_id,
     )
-    return replace(prepared.launched(is_dry=True), commands=commands)
+    preflight = commands_before(prepared.experiment) if prepared.missing else []
+    return replace(prepared.launched(is_dry=True), commands=commands, preflight=preflight)
 
 
 def commands_of(

@@ -107,6 +107,8 @@ class Launched:
         Conditions that had a job before.
     commands
         The ``sky jobs launch`` command for each job to launch; only in a dry run.
+    preflight
+        The commands that run before the first job, redacted; only in a dry run.
     checks
         The checks.
     cost_usd
@@ -125,6 +127,7 @@ class Launched:
     condition_count: int
     had_count: int
     commands: list[str] = field(default_factory=list)
+    preflight: list[str] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     cost_usd: float | None = None
     dispatched: DispatchOutcome = field(default_factory=DispatchOutcome)
@@ -140,6 +143,7 @@ class Launched:
         if self.is_dry:
             return [
                 *sentences,
+                *(f"before the first job: {command}" for command in self.preflight),
                 f"{self.experiment_id}: {what}; would launch {left} jobs{cost}; nothing was changed",
             ]
         if not left:

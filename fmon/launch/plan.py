@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 from dataclasses import dataclass
 from functools import partial
 from heapq import heapreplace
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fmon.config import load_experiment
 from fmon.config.task import Task, read_task
 from fmon.errors import ConfigError
+from fmon.launch.commands import commands_before
 from fmon.launch.environment import read_environment
 from fmon.launch.estimate import cost_of, estimate
 from fmon.launch.preflight import checks, parse_task
@@ -110,6 +112,10 @@ class Plan:
         Defaults of the study's launcher for keys that the config lacks.
     unused_keys
         Keys of a config in the study's form that fmon does not use.
+    preflight
+        The commands that ``launch`` runs before the first job, redacted.
+    arguments
+        The config and the options, as given, for the next command.
     """
 
     experiment_name: str
@@ -124,6 +130,8 @@ class Plan:
     cost: Cost
     checks: list[Check]
     conditions: list[PlannedCondition]
+    preflight: list[str]
+    arguments: list[str]
 
     @property
     def has_failed(self) -> bool:
@@ -147,7 +155,18 @@ class Plan:
     def next_command(self) -> str:
         """What to do next."""
         verb = "plan" if self.has_failed else "launch"
-        return f"fmon {verb} {self.config_file}"
+        return shlex.join(["fmon", verb, *self.arguments])
+
+
+def launch_arguments(
+    path: Path, *, task_file: Path | None, env_file: Path | None, max_conditions: int
+) -> list[str]:
+    """Return the words after ``fmon plan`` or ``fmon launch``; the parameters are those of ``plan``."""
+    words = [str(path)]
+    words += ["--task", str(task_file)] if task_file else []
+    words += ["--env-file", str(env_file)] if env_file else []
+    words += ["--max-conditions", str(max_conditions)] if max_conditions != MAX_CONDITIONS else []
+    return words
 
 
 def plan(
@@ -212,6 +231,10 @@ def plan(
             folder=Path.cwd(),
         ),
         conditions=list(_planned(experiment, task, found)),
+        preflight=commands_before(experiment),
+        arguments=launch_arguments(
+            path, task_file=task_file, env_file=env_file, max_conditions=max_conditions
+        ),
     )
 
 

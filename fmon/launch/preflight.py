@@ -176,7 +176,7 @@ def _hourly_check(found: Estimate, limits: Limits) -> Check:
     if highest is None or found.unpriced_machines:
         what = f" for {', '.join(found.unpriced_machines)}" if found.unpriced_machines else ""
         sentence = f"no price known{what} to compare with limits.max_hourly_usd ({cap:g} USD/h)"
-        return Check("hourly", "warn", sentence)
+        return Check("hourly", "fail", sentence)
     sentence = f"the most expensive job costs {highest:.2f} USD/h, limits.max_hourly_usd is {cap:g}"
     return Check("hourly", "fail" if highest > cap else "ok", sentence)
 

@@ -54,16 +54,11 @@ def refuse_bare_vm(experiment: Experiment, task: Task, *, is_allowed: bool) -> N
 
 
 def refuse_failed(results: list[Check]) -> None:
-    """Raise an error for every failed check, and if a price limit meets an unknown price."""
+    """Raise an error for every failed check; a person may allow exceeding the budget."""
     task = next(check for check in results if check.name == "task")
     if task.result == "warn":
         raise QueueError(task.sentence, error_type="WorkerFailed")
-    wrong = [
-        check.sentence
-        for check in results
-        if (check.name, check.result) == ("hourly", "warn")
-        or (check.name != "budget" and check.result == "fail")
-    ]
+    wrong = [check.sentence for check in results if check.name != "budget" and check.result == "fail"]
     if wrong:
         raise ConfigError(f"nothing was launched: {'; '.join(wrong)}")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from fmon.config.placeholders import shell_form
+from fmon.config.task import is_open
 from fmon.launch.check import Check
 from fmon.launch.job_yaml import job_envs, unset
 from fmon.text import listed
@@ -29,16 +31,32 @@ def variable_checks(experiment: Experiment, task: Task, environment: Environment
     environment
         Values for variables that the task declares without one.
     """
-    return [_values(experiment, task, environment), *_factors(experiment, task), *_others(experiment, task)]
+    return [
+        _values(experiment, task, environment),
+        *_shell_forms(experiment, task, environment),
+        *_secrets(experiment, task),
+        *_factors(experiment, task),
+        *_others(experiment, task),
+        *_also_set(experiment, task, environment),
+    ]
 
 
 def _values(experiment: Experiment, task: Task, environment: Environment) -> Check:
     """Check that every declared variable has a value."""
     without: dict[str, None] = {}
+    incomplete: dict[str, None] = {}
     # Most tasks have a value for each, so that no condition has to be checked.
-    for condition in experiment.conditions if unset(task, {}, environment) else ():
+    must_check = environment.incomplete or unset(task, {}, environment)
+    for condition in experiment.conditions if must_check else ():
         envs = job_envs(experiment, condition, experiment_id="", cycle=0)
         without |= dict.fromkeys(unset(task, envs, environment))
+        incomplete |= dict.fromkeys(name for name in environment.incomplete if name not in envs)
+    if incomplete:
+        sentence = (
+            f"the env file's {listed(incomplete)} refers to a variable without a value; write the value, or "
+            "set that variable in the environment of fmon"
+        )
+        return Check("variables", "fail", sentence)
     if not without:
         return Check("variables", "ok", f"every variable that {task.path.name} declares has a value")
     sentence = (
@@ -46,6 +64,45 @@ def _values(experiment: Experiment, task: Task, environment: Environment) -> Che
         "set it in the environment of fmon or in the config (fixed, envs, overrides)"
     )
     return Check("variables", "fail", sentence)
+
+
+def _shell_forms(experiment: Experiment, task: Task, environment: Environment) -> Iterator[Check]:
+    """Check that no declared value needs a shell: the jobs would get it as it is written."""
+    found = {
+        (kind, name): form
+        for kind, name, value in task.declared
+        if not environment.passed.get(name) and (form := shell_form(str(value))) is not None
+    }
+    if not found:
+        return
+    always: set[str] | None = None
+    for condition in experiment.conditions:
+        names = job_envs(experiment, condition, experiment_id="", cycle=0).keys()
+        always = set(names) if always is None else always & names
+    for (kind, name), form in found.items():
+        if kind == "secrets" or name not in (always or ()):
+            sentence = (
+                f"SkyPilot does not expand {form} in {name} of {task.path.name}; declare {name} without a "
+                "value (null) or as ${NAME}, which fmon fills"
+            )
+            yield Check("shell", "fail", sentence)
+
+
+def _secrets(experiment: Experiment, task: Task) -> Iterator[Check]:
+    """Check that nothing that fmon sets is a secret of the task, whose value SkyPilot prefers to ``envs``."""
+    secrets = [name for kind, name, _ in task.declared if kind == "secrets"]
+    if not secrets:
+        return
+    names: set[str] = set()
+    for condition in experiment.conditions:
+        names |= job_envs(experiment, condition, experiment_id="", cycle=0).keys()
+    for name in secrets:
+        if name in names:
+            sentence = (
+                f"{name} is a secret in {task.path.name}, which wins over the value of the config, so every "
+                "job would run with the same one; declare it under envs"
+            )
+            yield Check("secrets", "fail", sentence)
 
 
 def _factors(experiment: Experiment, task: Task) -> Iterator[Check]:
@@ -87,6 +144,27 @@ def _others(experiment: Experiment, task: Task) -> Iterator[Check]:
             f"itself, write undeclared: [{', '.join(unknown)}]"
         )
         yield Check("undeclared", "warn", sentence)
+
+
+def _also_set(experiment: Experiment, task: Task, environment: Environment) -> Iterator[Check]:
+    """Warn of variables of the env file that the config or the task sets too."""
+    if not environment.passed:
+        return
+    by_all: set[str] | None = None
+    by_any: set[str] = set()
+    for condition in experiment.conditions:
+        names = job_envs(experiment, condition, experiment_id="", cycle=0).keys()
+        by_all = set(names) if by_all is None else by_all & names
+        by_any |= names
+    unused = [name for name in environment.passed if name in (by_all or ())]
+    if unused:
+        sentence = f"the env file also sets {listed(unused, 10)}, which the config sets: its value wins"
+        yield Check("env_file", "warn", sentence)
+    own = {name for _, name, value in task.declared if not is_open(value)}
+    everywhere = [name for name in environment.passed if name in own | by_any and name not in unused]
+    if everywhere:
+        sentence = f"the env file also sets {listed(everywhere, 10)}, for every job"
+        yield Check("env_file", "warn", sentence)
 
 
 def _is_known(experiment: Experiment, task: Task, variable: str) -> bool:

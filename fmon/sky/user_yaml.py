@@ -8,12 +8,14 @@ job: it writes all variables into the YAML. Values may be secrets: nothing here 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from fmon.yaml_values import YamlValueError, scalar_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from yaml import MappingNode, Node, ScalarNode
+    from yaml import MappingNode, Node
 
 IDENTITY = ("FMON_EXPERIMENT", "FMON_CONDITION", "FMON_CYCLE")
 """The variables that fmon adds to each job that it submits."""
@@ -198,7 +200,7 @@ def _envs(task: MappingNode) -> Iterator[tuple[str, str | None]]:
             continue
         if isinstance(value, yaml.MappingNode):
             found = {name: _text(each) for name, each in _pairs(value)}
-        elif not isinstance(value, yaml.ScalarNode) or _value(value) is not None:
+        elif not isinstance(value, yaml.ScalarNode) or scalar_value(value) is not None:
             raise ValueError("envs is not a mapping")
     return iter(found.items())
 
@@ -210,7 +212,7 @@ def _pairs(node: MappingNode) -> Iterator[tuple[str, Node]]:
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
             raise ValueError("a key is not plain")
-        yield str(_value(key)), value
+        yield str(scalar_value(key)), value
 
 
 def _text(node: Node) -> str | None:
@@ -220,13 +222,7 @@ def _text(node: Node) -> str | None:
     if not isinstance(node, yaml.ScalarNode):
         return None
     try:
-        value = _value(node)
+        value = scalar_value(node)
         return None if value is None else str(value)
-    except (yaml.YAMLError, ValueError, OverflowError):
+    except YamlValueError:
         return None
-
-
-def _value(node: ScalarNode) -> Any:
-    import yaml
-
-    return yaml.constructor.SafeConstructor().construct_object(node)

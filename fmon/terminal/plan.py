@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +40,10 @@ def print_plan(plan: Plan, output: str, *, with_conditions: bool) -> None:
 
 def plan_object(plan: Plan) -> dict[str, Any]:
     """Return a plan as an object with ``next``, the command to run next."""
+    fields = asdict(plan)
+    del fields["arguments"]
     return {
-        **asdict(plan),
+        **fields,
         "checks": [
             {"name": check.name, "result": check.result, "message": check.sentence} for check in plan.checks
         ],
@@ -49,7 +52,7 @@ def plan_object(plan: Plan) -> dict[str, Any]:
 
 
 def plan_lines(plan: Plan, *, with_conditions: bool, width: int | None) -> Iterator[Line]:
-    """Lay out a plan: the counts, the conditions, the checks (failed ones first), and the cost."""
+    """Lay out a plan: counts, conditions, checks (failed ones first), cost, next command."""
     yield line(f"{plan.experiment_name}: {_counts(plan.counts)}", "bold")
     yield from _factors(plan, width)
     yield []
@@ -66,8 +69,11 @@ def plan_lines(plan: Plan, *, with_conditions: bool, width: int | None) -> Itera
     ordered = sorted(plan.checks, key=lambda check: ("fail", "warn", "ok").index(check.result))
     for check in ordered:
         yield [segment(f"{check.result:<4}  ", RESULT_STYLES[check.result]), segment(check.sentence)]
+    for command in plan.preflight:
+        yield line(f"before the first job: {command}")
     yield []
     yield line(f"est. {_cost(plan.cost)}")
+    yield line(f"next: {plan.next_command}")
 
 
 def _factors(plan: Plan, width: int | None) -> Iterator[Line]:
@@ -84,12 +90,15 @@ def _conditions(plan: Plan) -> Iterator[Line]:
     """Lay out what all jobs have, then a line per condition with the rest."""
     common_envs = _common([condition.envs for condition in plan.conditions])
     common_resources = _common([condition.resources for condition in plan.conditions])
-    every = [*_pairs(common_envs), *_pairs(common_resources)]
+    every = [*_pairs(common_envs), *_pairs(_as_json(common_resources))]
     if every:
         yield line(f"every job: {' '.join(every)}")
     cells = []
     for condition in plan.conditions:
-        own = [*_pairs(condition.envs, common_envs), *_pairs(condition.resources, common_resources)]
+        resources = {
+            name: value for name, value in condition.resources.items() if name not in common_resources
+        }
+        own = [*_pairs(condition.envs, common_envs), *_pairs(_as_json(resources))]
         cells.append([segment(condition.job_name), segment(" ".join(own))])
     yield from Grid(("job", "variables and resources"), cells, frozenset()).lines()
 
@@ -101,6 +110,10 @@ def _common(several: list[dict[str, Any]]) -> dict[str, Any]:
         for name, value in several[0].items()
         if all(name in each and each[name] == value for each in several)
     }
+
+
+def _as_json(resources: dict[str, Any]) -> dict[str, str]:
+    return {name: json.dumps(value, default=str) for name, value in resources.items()}
 
 
 def _pairs(values: dict[str, Any], without: dict[str, Any] | None = None) -> list[str]:

@@ -58,7 +58,7 @@ def test_resources_that_differ_are_options(tmp_path, resources, words):
 
 def test_what_has_no_option_is_said_behind_it(tmp_path):
     told = typed(tmp_path, "overrides: {model: {a: {resources: {any_of: [{infra: aws}]}}}}\n")
-    assert told.endswith("  # resources {'any_of': [{'infra': 'aws'}]} are set in a copy of the YAML")
+    assert told.endswith('  # resources {"any_of": [{"infra": "aws"}]} are set in a copy of the YAML')
 
 
 def test_hostile_levels_stay_words_of_the_shell(tmp_path):

@@ -1,6 +1,7 @@
 """``--env-file``: what it has reaches every job, and its values nothing else."""
 
 import json
+from collections import UserDict
 from pathlib import Path
 
 import pytest
@@ -68,14 +69,56 @@ def test_a_line_that_is_not_a_variable_is_reported_without_its_text(written, tex
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"gone\.env does not exist; .*--env-file"):
         read_environment({}, tmp_path / "gone.env")
-    with pytest.raises(ConfigError, match="does not exist"):
+    with pytest.raises(ConfigError, match="is a directory; give a file of NAME=value lines with --env-file"):
         read_environment({}, tmp_path)
 
 
-def test_bytes_that_are_not_text_are_refused(tmp_path):
-    (tmp_path / "x.env").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="not UTF-8"):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xff\xfe\x00", "is not UTF-8 text .*; give the path of the env file"),
+        (b"A=a\x00b\n", "has a NUL byte, .* is it the env file"),
+        (b"A=1\n" * 10_001, "has more than 10,000 lines; is it the env file"),
+        (b"A=" + b"x" * 1_000_000, "is larger than 1 MB; is it the env file"),
+    ],
+    ids=["binary", "nul", "lines", "bytes"],
+)
+def test_a_file_that_is_not_an_env_file_is_refused(tmp_path, content, said):
+    (tmp_path / "x.env").write_bytes(content)
+    with pytest.raises(ConfigError, match=said):
         read_environment({}, tmp_path / "x.env")
+
+
+class Counted(UserDict):
+    """An environment that counts how often it is copied."""
+
+    copies = 0
+
+    def __iter__(self):
+        self.copies += 1
+        return super().__iter__()
+
+
+def test_the_environment_is_copied_once_however_many_variables_there_are(written):
+    outer = Counted(OUTER="o")
+    found = written("".join(f"A{number}=${{OUTER}}\n" for number in range(100)), outer)
+    assert set(found.passed.values()) == {"o"}
+    assert outer.copies == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "passed", "incomplete"),
+    [
+        ("A=${OUTER}-x\nB=${A}-y\n", {"A": "o-x", "B": "o-x-y"}, ()),
+        ("OUTER=inner\nA=$OUTER\n", {"OUTER": "inner", "A": "inner"}, ()),
+        ("A=${UNSET:-default}\nB=pa$word\n", {"A": "default", "B": "pa$word"}, ()),
+        ("A=https://${UNSET}@host\nB=$UNSET\nC=${A}\n", {"A": "", "B": "", "C": ""}, ("A", "B", "C")),
+        ("EMPTY=\nA=${EMPTY}\n", {"EMPTY": "", "A": ""}, ("A",)),
+    ],
+)
+def test_placeholders_are_replaced_by_what_is_above_or_in_the_environment(written, text, passed, incomplete):
+    found = written(text, {"OUTER": "o"})
+    assert (dict(found.passed), found.incomplete) == (passed, incomplete)
 
 
 def test_its_path_is_absolute_whatever_the_current_folder(tmp_path, monkeypatch):
@@ -93,6 +136,7 @@ def test_the_file_takes_precedence_over_the_environment_and_fills_placeholders()
     assert (given.get("A"), given.get("B"), given.get("C"), given.get("EMPTY")) == ("inner", "b", None, None)
     assert given.filled("${A}-${B}-${C}-$A") == "inner-b-${C}-$A"
     assert given.unresolved("${A}-${C}-${D}") == ["C", "D"]
+    assert (given.filled("$B"), given.unresolved("$D"), given.unresolved("x$D")) == ("b", ["D"], [])
 
 
 # Launches

@@ -45,6 +45,10 @@ REFUSED = {
     "*a": "no value at all",
     "@a": "no value at all",
     "=": "no value at all",
+    "!!bool x": "no value at all",
+    '!!int ""': "no value at all",
+    "!!timestamp x": "no value at all",
+    "a\n---\nb": "several documents",
 }
 TAKEN = (
     "1e3",

@@ -1,5 +1,6 @@
 """The task YAML of one condition's job."""
 
+import pytest
 import yaml
 
 from fmon.config import load_experiment
@@ -98,6 +99,21 @@ def test_the_env_file_reaches_every_job_and_its_secrets_stay_secrets(tmp_path):
         assert not {"KEY", "OTHER"} & job["envs"].keys()
         assert [job["envs"][name] for name in ("EXTRA", "OLD", "SEED")] == ["e", "new", "1"]
         assert job["run"] == "echo ${EXTRA}"
+
+
+@pytest.mark.parametrize(("environ", "token"), [({}, [None, "${TOKEN}", None]), ({"TOKEN": "t"}, ["t"] * 3)])
+def test_an_empty_value_of_the_env_file_replaces_only_an_own_value_of_the_task(tmp_path, environ, token):
+    passed = {"TOKEN": "", "SEED": "", "EXTRA": ""}
+    found = []
+    for task in (
+        "envs: {TOKEN: null, SEED: '1'}\nrun: x\n",
+        "envs: {TOKEN: '${TOKEN}', SEED: '1'}\nrun: x\n",
+        "envs: {SEED: '1'}\nsecrets: {TOKEN: null}\nrun: x\n",
+    ):
+        (job,), _ = jobs(tmp_path, task, passed=passed, environ=environ)
+        found.append({**job["envs"], **job.get("secrets", {})}["TOKEN"])
+        assert (job["envs"]["SEED"], job["envs"]["EXTRA"]) == ("", "")
+    assert found == token
 
 
 def test_fmons_variables_take_precedence_over_those_of_the_file(tmp_path):

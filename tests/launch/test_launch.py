@@ -181,6 +181,13 @@ def test_the_preflight_commands_run_before_the_first_job_and_are_recorded(sky):
     ]
 
 
+def test_a_dry_run_shows_the_preflight_commands_and_runs_none(sky):
+    sky.write(CONFIG + "preflight: ['false']\n")
+    done = sky.dry_run()
+    assert done.sentences()[-2] == "before the first job: false"
+    assert sky.stores == []
+
+
 def test_a_preflight_command_that_fails_stops_the_launch(sky):
     sky.write(CONFIG + "preflight: ['false', 'true']\n")
     ran = []

@@ -1,6 +1,7 @@
 """fmon plan: what a config amounts to, without changing anything."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -137,6 +138,14 @@ def test_the_plan_is_checked_against_the_limits(tmp_path, limits, check, result)
     assert results(made(tmp_path, CONFIG + f"limits: {{{limits}}}\n"))[check] == result
 
 
+def test_a_limit_that_meets_an_unknown_price_fails(tmp_path):
+    config = CONFIG + "limits: {max_hourly_usd: 5}\n"
+    planned = made(tmp_path, config, TASK.replace("L4", "T4"))
+    assert results(planned)["hourly"] == "fail"
+    with pytest.raises(ConfigError, match="1 check failed, so fmon launch would refuse"):
+        planned.require_passed()
+
+
 def test_a_region_file_must_exist_and_is_then_in_the_resources_of_every_condition(tmp_path):
     config = CONFIG + "region_config: europe\n"
     planned = made(tmp_path, config)
@@ -191,6 +200,25 @@ def test_each_condition_has_its_job_its_variables_and_its_cost(tmp_path):
         "estimated_usd": pytest.approx(0.70),
     }
     assert sum(each.estimated_usd for each in planned.conditions) == pytest.approx(planned.cost.estimated_usd)
+
+
+def test_the_next_command_has_the_options_as_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_config(tmp_path, CONFIG + "preflight: [make check-data]\n", TASK)
+    Path("my task.yaml").write_text(TASK)
+    Path(".env").write_text("A=1\n")
+    skypilot = SkyPilot()
+    planned = plan(
+        Path("experiment.yaml"),
+        task_file=Path("my task.yaml"),
+        env_file=Path(".env"),
+        max_conditions=9,
+        ask=skypilot.ask,
+        catalog=skypilot.catalog,
+    )
+    options = "--task 'my task.yaml' --env-file .env --max-conditions 9"
+    assert planned.next_command == f"fmon launch experiment.yaml {options}"
+    assert planned.preflight == ["make check-data"]
 
 
 def test_a_failed_check_leaves_the_conditions_and_names_what_to_run_next(tmp_path):
@@ -267,7 +295,10 @@ def test_a_pipeline_with_several_documents_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "task", ["", "# nothing\n", "just words", "- a\n", "a: [", "\x00", "[" * 1000, "--- 1\n--- 2\n"]
+    "task",
+    ["", "# nothing\n", "just words", "- a\n", "a: [", "\x00", "[" * 1000, "--- 1\n--- 2\n"]
+    + [f"run: {value}\n" for value in ("!!bool x", '!!int ""', '!!float ""', "!!timestamp x", "2026-13-41")]
+    + ["run: x\nenvs: [A]\n", "name: p\n---\nrun: x\nsecrets: [A]\n", "run: x\nenvs: A\n"],
 )
 def test_an_invalid_task_yaml_is_refused(tmp_path, task):
     with pytest.raises(ConfigError, match=r"train\.yaml"):

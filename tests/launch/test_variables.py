@@ -78,7 +78,7 @@ def test_each_unknown_factor_is_a_check_of_its_own(tmp_path):
         "run: python train.py $MODEL --fold=${FOLD}\n",
         "setup: echo $MODEL\nrun: python -c 'import os; os.environ[\"FOLD\"]'\n",
         "envs: {MODEL: x}\nfile_mounts: {/out: 's3://bucket/${FOLD}'}\nrun: x\n",
-        "envs: {MODEL: x}\nsecrets: {FOLD: x}\nrun: x\n",
+        "envs: {MODEL: x}\nsecrets: {OTHER: x}\nrun: echo $FOLD\n",
         "name: p\n---\nenvs: {MODEL: x}\nrun: x\n---\nenvs: {FOLD: '0'}\nrun: y\n",
     ],
 )
@@ -94,6 +94,24 @@ def test_a_part_of_another_name_is_not_the_name(checked, run):
 def test_undeclared_is_for_a_program_that_reads_the_variable_itself(checked):
     found = checked("undeclared: [FOLD]\n", "envs: {MODEL: x}\nrun: python train.py\n")
     assert found["factors"][0] == "ok"
+
+
+@pytest.mark.parametrize("value", ["x", "", "'${FOLD}'"])
+def test_a_factor_that_is_a_secret_fails_because_the_secret_would_win(checked, value):
+    found = checked(task=f"envs: {{MODEL: x}}\nsecrets: {{FOLD: {value}}}\nrun: x\n", passed={"FOLD": "1"})
+    assert found["secrets"] == (
+        "fail",
+        "FOLD is a secret in train.yaml, which wins over the value of the config, so every job would run "
+        "with the same one; declare it under envs",
+    )
+
+
+@pytest.mark.parametrize("name", ["EPOCHS", "BATCH", "FMON_CYCLE", "MLFLOW_RUN_CONTEXT"])
+def test_so_does_every_other_variable_that_fmon_sets(checked, name):
+    task = f"envs: {{MODEL: x, FOLD: x}}\nsecrets: {{KEY: x, {name}: x}}\nrun: x\n"
+    config = "fixed: {EPOCHS: 2}\noverrides: {model: {b: {envs: {BATCH: 1}}}}\nmlflow: {experiment: e}\n"
+    assert checked(config, task)["secrets"][1].startswith(f"{name} is a secret")
+    assert "secrets" not in checked(config, task.replace(f"{name}: x", "OTHER: x"))
 
 
 # Other variables
@@ -121,6 +139,24 @@ def test_a_variable_that_a_baseline_only_unsets_is_not_set(checked):
     assert "undeclared" not in checked("baselines: [{model: c, fold: 0, envs: {GONE: null}}]\n")
 
 
+# What the env file sets too
+
+
+def test_what_the_env_file_also_sets_is_a_warning(checked):
+    baseline = "baselines: [{model: c, fold: 0, envs: {ZERO_SHOT: true}}]\n"
+    task = TASK.replace("MODEL: x", "MODEL: x, ZERO_SHOT: 'false', SEED: '1', HF_TOKEN: null")
+    given = {"HF_TOKEN": "t", "OTHER": "o"}
+    assert "env_file" not in checked(baseline, task, passed=given)
+    assert checked(baseline, task, passed={**given, "FOLD": "9", "FMON_CYCLE": "1"})["env_file"] == (
+        "warn",
+        "the env file also sets FOLD, FMON_CYCLE, which the config sets: its value wins",
+    )
+    assert checked(baseline, task, passed={**given, "ZERO_SHOT": "true", "SEED": "2"})["env_file"] == (
+        "warn",
+        "the env file also sets ZERO_SHOT, SEED, for every job",
+    )
+
+
 # Values
 
 
@@ -129,6 +165,7 @@ def test_a_variable_that_a_baseline_only_unsets_is_not_set(checked):
     [
         ("envs: {MODEL: , FOLD: , HF_TOKEN: }", ["HF_TOKEN"]),
         ("envs: {MODEL: x, FOLD: x, HF_TOKEN: '${HF_TOKEN}'}", ["HF_TOKEN"]),
+        ("envs: {MODEL: x, FOLD: x, TOKEN: $HF_TOKEN}", ["HF_TOKEN"]),
         ("envs: {MODEL: x, FOLD: x, URL: 'https://${USER_NAME}:${KEY}@host'}", ["USER_NAME", "KEY"]),
         ("envs: {MODEL: x, FOLD: x}\nsecrets: {KEY: , OTHER: '${TOKEN}'}", ["KEY", "TOKEN"]),
     ],
@@ -169,3 +206,39 @@ def test_what_only_some_conditions_set_is_missing_for_the_others(checked):
 def test_what_the_config_sets_replaces_a_placeholder(checked):
     task = "envs: {MODEL: '${MODEL}', FOLD: x, URL: '${URL}'}\nrun: x\n"
     assert checked("fixed: {URL: x}\n", task)["variables"][0] == "ok"
+
+
+@pytest.mark.parametrize("declared", ["", "'${HF_TOKEN}'", "$HF_TOKEN"])
+@pytest.mark.parametrize("kind", ["envs", "secrets"])
+def test_an_empty_value_of_the_env_file_is_none_where_the_task_asks_for_one(checked, kind, declared):
+    task = f"{kind}: {{HF_TOKEN: {declared}}}\nrun: echo $MODEL $FOLD\n"
+    result, sentence = checked(task=task, passed={"HF_TOKEN": ""})["variables"]
+    assert (result, "declares HF_TOKEN without a value" in sentence) == ("fail", True)
+    assert checked(task=task, passed={"HF_TOKEN": ""}, environ={"HF_TOKEN": "x"})["variables"][0] == "ok"
+
+
+def test_an_empty_text_is_a_value(checked):
+    assert checked(task="envs: {MODEL: x, FOLD: x, NOTE: ''}\nrun: x\n")["variables"][0] == "ok"
+
+
+def test_an_incomplete_value_of_the_env_file_is_named_unless_the_config_sets_it(checked):
+    given = {"passed": {"URL": "", "FOLD": ""}, "incomplete": ("URL", "FOLD")}
+    result, sentence = checked(**given)["variables"]
+    assert (result, sentence.split(" refers")[0]) == ("fail", "the env file's URL")
+    assert checked("fixed: {URL: x}\n", **given)["variables"][0] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("declared", "form"),
+    [
+        ("envs: {OUT: '${OUT:-/out}'}", "${OUT:-/out}"),
+        ("envs: {OUT: 'a/$(date)'}", "$(date)"),
+        ("secrets: {OUT: '${OUT%/}'}", "${OUT%/}"),
+    ],
+)
+def test_what_only_a_shell_expands_fails_unless_something_else_sets_it(checked, declared, form):
+    task = f"{declared}\nrun: echo $MODEL $FOLD\n"
+    result, sentence = checked(task=task)["shell"]
+    assert (result, f"SkyPilot does not expand {form} in OUT of train.yaml" in sentence) == ("fail", True)
+    assert "shell" not in checked(task=task, passed={"OUT": "x"})
+    assert ("shell" in checked("fixed: {OUT: x}\n", task)) == declared.startswith("secrets")

@@ -27,6 +27,12 @@ def test_variables_of_all_tasks_count_unless_they_differ():
     assert differing({"FOLD": "1", "LOSS": "dice", "LR": "3"}, text, CLI) == ["FOLD"]
 
 
+@pytest.mark.parametrize("value", ["!!bool x", '!!int ""', '!!float ""', "!!timestamp x", "2026-13-41"])
+def test_a_value_that_is_not_of_its_type_is_not_known(value):
+    assert variables_of(f"envs: {{A: {value}, B: b}}") == {"B": "b"}
+    assert variables_of(f"envs: {{? {value} : a, B: b}}") is None
+
+
 @pytest.mark.parametrize("text", ["run: 'true'", "envs:\nrun: 'true'", "envs: {}", ""])
 def test_a_task_may_have_no_variables(text):
     assert variables_of(text) == {}

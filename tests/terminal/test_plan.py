@@ -14,7 +14,7 @@ CONDITION = PlannedCondition(
     condition_id="sam3-true",
     job_name="sam3-calibtrue",
     envs={"MODEL": "sam3", "NOTE": HOSTILE},
-    resources={"use_spot": False},
+    resources={"use_spot": False, "ordered": [{"region": "r", "use_spot": None}]},
     expected_minutes=30,
     estimated_usd=0.35,
 )
@@ -38,6 +38,8 @@ PLAN = Plan(
     ),
     checks=[Check("task", "ok", "fine"), Check("budget", "fail", f"too dear {HOSTILE}")],
     conditions=[CONDITION],
+    preflight=["make check-data"],
+    arguments=["my study.yaml", "--env-file", "study.env"],
 )
 
 
@@ -49,14 +51,19 @@ def test_the_grid_comes_first_then_the_checks_failed_ones_first_then_the_cost(ca
     )
     assert re.search(r"calib +2 +true, false", out)
     assert re.search(r"post +2 +none, crf +inside each job", out)
-    order = [out.index(words) for words in ("calib", "fail  too dear [bold]", "ok    fine", "est. $3.25")]
+    order = [
+        out.index(words)
+        for words in ("calib", "fail  too dear [bold]", "ok    fine", "before the", "est. $3.25")
+    ]
     assert order == sorted(order)
+    assert "\nbefore the first job: make check-data\n" in out
+    assert out.splitlines()[-1] == "next: fmon plan 'my study.yaml' --env-file study.env"
     assert "\x1b" not in out
 
 
 def test_the_cost_has_its_hours_and_its_sources(capsys):
     print_plan(PLAN, "table", with_conditions=False)
-    assert capsys.readouterr().out.splitlines()[-1] == (
+    assert capsys.readouterr().out.splitlines()[-2] == (
         "est. $3.25 (2 conditions without price or expected time), 2.5 h of run time, "
         "1.2 h of wall clock with 2 at a time, prices from config"
     )
@@ -73,7 +80,10 @@ def test_conditions_are_printed_on_request_between_counts_and_checks(capsys):
     print_plan(replace(PLAN, conditions=[CONDITION, other]), "table", with_conditions=True)
     out = capsys.readouterr().out
     assert "\nevery job: NOTE=" in out
-    assert re.search(r"\nsam3-calibtrue +MODEL=sam3 use_spot=False\n", out)
+    assert re.search(
+        r"\nsam3-calibtrue +MODEL=sam3 use_spot=false ordered=\[{\"region\": \"r\", \"use_spot\": null}\]\n",
+        out,
+    )
     assert re.search(r"\ndynunet-calibtrue +MODEL=dynunet\n", out)
     assert out.index("calib") < out.index("sam3-calibtrue") < out.index("fail  too dear")
     assert "\x1b" not in out
@@ -108,7 +118,8 @@ def test_json_is_one_object_with_checks_conditions_and_the_next_command(capsys):
     assert plan["factors"]["calib"] == [True, False]
     assert plan["counts"] == {"condition": 5, "grid": 4, "excluded": 1, "baseline": 2, "inner": 6}
     assert plan["cost"]["estimated_usd"] == 3.25
-    assert plan["next"] == "fmon plan experiment.yaml"
+    assert plan["next"] == "fmon plan 'my study.yaml' --env-file study.env"
+    assert (plan["preflight"], "arguments" in plan) == (["make check-data"], False)
     (condition,) = plan["conditions"]
     assert set(condition) == {
         *("condition_id", "job_name", "envs", "resources", "expected_minutes", "estimated_usd"),
@@ -118,4 +129,4 @@ def test_json_is_one_object_with_checks_conditions_and_the_next_command(capsys):
 
 def test_the_next_command_launches_once_no_check_fails(capsys):
     print_plan(replace(PLAN, checks=PLAN.checks[:1]), "json", with_conditions=False)
-    assert json.loads(capsys.readouterr().out)["next"] == "fmon launch experiment.yaml"
+    assert json.loads(capsys.readouterr().out)["next"] == "fmon launch 'my study.yaml' --env-file study.env"
