@@ -36,14 +36,14 @@ class Environment:
     environ
         The environment of fmon: for variables that the task declares without a value, and placeholders.
     env_file
-        Absolute path of ``--env-file``; None = none was given.
+        Absolute path of the env file; None = none.
     passed
         Its variables, which every job gets.
     incomplete
         Those with a placeholder that has no value; empty in ``passed``.
     """
 
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
     env_file: Path | None = None
     passed: Mapping[str, str] = field(default_factory=dict, repr=False)
     incomplete: tuple[str, ...] = ()
@@ -85,29 +85,29 @@ def read_environment(environ: Mapping[str, str], env_file: Path | None) -> Envir
 
 
 def environment_of(manifest: Manifest, env_file: Path | None, environ: Mapping[str, str]) -> Environment:
-    """Return the environment of an experiment's jobs: of the file given now, or that of its launch.
+    """Return the environment of an experiment's jobs, from this env file or the one of its launch.
 
     Parameters
     ----------
     manifest
         The experiment.
     env_file
-        The file given now.
+        The env file of this command; None = the one of the launch, if there was one.
     environ
         The environment of fmon.
 
     Raises
     ------
     ConfigError
-        The file is gone, can't be read, or lacks a variable that the jobs so far got from it.
+        The file no longer exists, can't be read, or lacks a variable that earlier jobs got from it.
     """
     if env_file is not None or manifest.env_file is None:
         return read_environment(environ, env_file)
     path = Path(manifest.env_file)
     if not path.is_file():
         message = (
-            f"the env file {path}, which the jobs of {manifest.experiment_id} were launched with, is gone; "
-            "give another one with --env-file"
+            f"the env file {path}, which the jobs of {manifest.experiment_id} were launched with, "
+            "no longer exists; pass another one with --env-file"
         )
         raise ConfigError(message)
     found = read_environment(environ, path)
@@ -119,7 +119,7 @@ def environment_of(manifest: Manifest, env_file: Path | None, environ: Mapping[s
 
 
 def record_environment(manifest: Manifest, environment: Environment) -> None:
-    """Keep the file's path and the names of its variables, never their values."""
+    """Store the file's path and the names of its variables, never their values."""
     manifest.env_file = None if environment.env_file is None else str(environment.env_file)
     manifest.env_file_names = sorted(environment.passed)
 
@@ -143,10 +143,10 @@ def _read(path: Path, environ: Mapping[str, str]) -> tuple[dict[str, str], tuple
 
 def _text(path: Path) -> str:
     if path.is_dir():
-        message = f"{path} is a directory; give a file of NAME=value lines with --env-file"
+        message = f"{path} is a directory; pass a file of NAME=value lines with --env-file"
         raise ConfigError(message)
     if not path.exists():
-        message = f"the env file {path} does not exist; give its path with --env-file"
+        message = f"the env file {path} does not exist; pass its path with --env-file"
         raise ConfigError(message)
     text = read_text(path, what="the env file", max_bytes=MAX_BYTES)
     if "\0" in text:

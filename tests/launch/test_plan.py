@@ -146,7 +146,7 @@ def test_a_limit_that_meets_an_unknown_price_fails(tmp_path):
         planned.require_passed()
 
 
-def test_a_file_of_regions_must_exist_and_then_is_in_the_resources_of_every_condition(tmp_path):
+def test_a_region_file_must_exist_and_is_then_in_the_resources_of_every_condition(tmp_path):
     config = CONFIG + "region_config: europe\n"
     planned = made(tmp_path, config)
     (check,) = (check for check in planned.checks if check.name == "region_config")
