@@ -142,8 +142,10 @@ def _read(path: Path, environ: Mapping[str, str]) -> tuple[dict[str, str], tuple
 
 
 def _text(path: Path) -> str:
-    if path.is_dir():
-        message = f"{path} is a directory; pass a file of NAME=value lines with --env-file"
+    if path.exists() and not path.is_file():
+        # A pipe could be read only once, but a resumed launch reads the file again.
+        what = "a directory" if path.is_dir() else "not a regular file"
+        message = f"{path} is {what}; pass a file of NAME=value lines with --env-file"
         raise ConfigError(message)
     if not path.exists():
         message = f"the env file {path} does not exist; pass its path with --env-file"

@@ -1,6 +1,7 @@
 """``--env-file``: what it has reaches every job, and its values nothing else."""
 
 import json
+import os
 from collections import UserDict
 from pathlib import Path
 
@@ -71,6 +72,12 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
         read_environment({}, tmp_path / "gone.env")
     with pytest.raises(ConfigError, match="is a directory; pass a file of NAME=value lines with --env-file"):
         read_environment({}, tmp_path)
+
+
+def test_a_pipe_is_refused_since_it_can_not_be_read_again(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="pipe is not a regular file; pass a file of NAME=value lines"):
+        read_environment({}, tmp_path / "pipe")
 
 
 @pytest.mark.parametrize(
