@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fmon.config.placeholders import filled, placeholders
-from fmon.config.source import read_text
+from fmon.config.source import is_file, is_folder, read_text
 from fmon.errors import ConfigError
 from fmon.text import listed
 
@@ -142,13 +142,14 @@ def _read(path: Path, environ: Mapping[str, str]) -> tuple[dict[str, str], tuple
 
 
 def _text(path: Path) -> str:
-    if path.exists() and not path.is_file():
-        # A pipe could be read only once, but a resumed launch reads the file again.
-        what = "a directory" if path.is_dir() else "not a regular file"
-        message = f"{path} is {what}; pass a file of NAME=value lines with --env-file"
+    if is_folder(path):
+        message = f"{path} is a directory; pass a file of NAME=value lines with --env-file"
         raise ConfigError(message)
-    if not path.exists():
-        message = f"the env file {path} does not exist; pass its path with --env-file"
+    if not is_file(path):
+        # A pipe could be read only once, but a resumed launch reads the file again.
+        message = (
+            f"the env file {path} does not exist, or is not a regular file; pass its path with --env-file"
+        )
         raise ConfigError(message)
     text = read_text(path, what="the env file", max_bytes=MAX_BYTES)
     if "\0" in text:

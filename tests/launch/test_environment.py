@@ -68,7 +68,7 @@ def test_a_line_that_is_not_a_variable_is_reported_without_its_text(written, tex
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"gone\.env does not exist; .*--env-file"):
+    with pytest.raises(ConfigError, match=r"gone\.env does not exist, .*--env-file"):
         read_environment({}, tmp_path / "gone.env")
     with pytest.raises(ConfigError, match="is a directory; pass a file of NAME=value lines with --env-file"):
         read_environment({}, tmp_path)
@@ -76,8 +76,10 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
 
 def test_a_pipe_is_refused_since_it_can_not_be_read_again(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ConfigError, match="pipe is not a regular file; pass a file of NAME=value lines"):
+    with pytest.raises(ConfigError, match="pipe does not exist, or is not a regular file; pass its path"):
         read_environment({}, tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="does not exist"):
+        read_environment({}, tmp_path / ("x" * 300))
 
 
 @pytest.mark.parametrize(
