@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fmon.config.placeholders import filled, placeholders
-from fmon.config.source import read_text
+from fmon.config.source import is_file, is_folder, read_text
 from fmon.errors import ConfigError
 from fmon.text import listed
 
@@ -43,7 +43,7 @@ class Environment:
         Those with a placeholder that has no value; empty in ``passed``.
     """
 
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
     env_file: Path | None = None
     passed: Mapping[str, str] = field(default_factory=dict, repr=False)
     incomplete: tuple[str, ...] = ()
@@ -142,11 +142,14 @@ def _read(path: Path, environ: Mapping[str, str]) -> tuple[dict[str, str], tuple
 
 
 def _text(path: Path) -> str:
-    if path.is_dir():
-        message = f"{path} is a directory; give a file of NAME=value lines with --env-file"
+    if is_folder(path):
+        message = f"{path} is a directory; pass a file of NAME=value lines with --env-file"
         raise ConfigError(message)
-    if not path.exists():
-        message = f"the env file {path} does not exist; give its path with --env-file"
+    if not is_file(path):
+        # A pipe could be read only once, but a resumed launch reads the file again.
+        message = (
+            f"the env file {path} does not exist, or is not a regular file; pass its path with --env-file"
+        )
         raise ConfigError(message)
     text = read_text(path, what="the env file", max_bytes=MAX_BYTES)
     if "\0" in text:

@@ -45,9 +45,9 @@ def _values(experiment: Experiment, task: Task, environment: Environment) -> Che
     """Check that every declared variable has a value."""
     without: dict[str, None] = {}
     incomplete: dict[str, None] = {}
-    # Most tasks have a value for each, so that no condition has to be checked.
-    must_check = environment.incomplete or unset(task, {}, environment)
-    for condition in experiment.conditions if must_check else ():
+    # Most tasks have a value for each: then no condition has to be checked.
+    has_to_check = environment.incomplete or unset(task, {}, environment)
+    for condition in experiment.conditions if has_to_check else ():
         envs = job_envs(experiment, condition, experiment_id="", cycle=0)
         without |= dict.fromkeys(unset(task, envs, environment))
         incomplete |= dict.fromkeys(name for name in environment.incomplete if name not in envs)
@@ -99,7 +99,7 @@ def _secrets(experiment: Experiment, task: Task) -> Iterator[Check]:
     for name in secrets:
         if name in names:
             sentence = (
-                f"{name} is a secret in {task.path.name}, which wins over the value of the config, so every "
+                f"{name} is a secret in {task.path.name}, which takes precedence over the config, so every "
                 "job would run with the same one; declare it under envs"
             )
             yield Check("secrets", "fail", sentence)
@@ -158,7 +158,9 @@ def _also_set(experiment: Experiment, task: Task, environment: Environment) -> I
         by_any |= names
     unused = [name for name in environment.passed if name in (by_all or ())]
     if unused:
-        sentence = f"the env file also sets {listed(unused, 10)}, which the config sets: its value wins"
+        sentence = (
+            f"the env file also sets {listed(unused, 10)}, which the config sets: the config takes precedence"
+        )
         yield Check("env_file", "warn", sentence)
     own = {name for _, name, value in task.declared if not is_open(value)}
     everywhere = [name for name in environment.passed if name in own | by_any and name not in unused]

@@ -1,6 +1,7 @@
 """``--env-file``: what it has reaches every job, and its values nothing else."""
 
 import json
+import os
 from collections import UserDict
 from pathlib import Path
 
@@ -67,10 +68,18 @@ def test_a_line_that_is_not_a_variable_is_reported_without_its_text(written, tex
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"gone\.env does not exist; .*--env-file"):
+    with pytest.raises(ConfigError, match=r"gone\.env does not exist, .*--env-file"):
         read_environment({}, tmp_path / "gone.env")
-    with pytest.raises(ConfigError, match="is a directory; give a file of NAME=value lines with --env-file"):
+    with pytest.raises(ConfigError, match="is a directory; pass a file of NAME=value lines with --env-file"):
         read_environment({}, tmp_path)
+
+
+def test_a_pipe_is_refused_since_it_can_not_be_read_again(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="pipe does not exist, or is not a regular file; pass its path"):
+        read_environment({}, tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="does not exist"):
+        read_environment({}, tmp_path / ("x" * 300))
 
 
 @pytest.mark.parametrize(
@@ -83,7 +92,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
     ],
     ids=["binary", "nul", "lines", "bytes"],
 )
-def test_a_file_that_is_not_an_env_file_is_refused(tmp_path, content, said):
+def test_what_is_no_env_file_is_refused(tmp_path, content, said):
     (tmp_path / "x.env").write_bytes(content)
     with pytest.raises(ConfigError, match=said):
         read_environment({}, tmp_path / "x.env")
@@ -128,7 +137,7 @@ def test_its_path_is_absolute_whatever_the_current_folder(tmp_path, monkeypatch)
 
 
 def test_values_are_not_in_the_representation(written):
-    assert SECRET not in repr(written(f"HF_TOKEN={SECRET}\n"))
+    assert SECRET not in repr(written(f"HF_TOKEN={SECRET}\n", {"OTHER": SECRET}))
 
 
 def test_the_file_takes_precedence_over_the_environment_and_fills_placeholders():

@@ -101,7 +101,7 @@ def test_a_factor_that_is_a_secret_fails_because_the_secret_would_win(checked, v
     found = checked(task=f"envs: {{MODEL: x}}\nsecrets: {{FOLD: {value}}}\nrun: x\n", passed={"FOLD": "1"})
     assert found["secrets"] == (
         "fail",
-        "FOLD is a secret in train.yaml, which wins over the value of the config, so every job would run "
+        "FOLD is a secret in train.yaml, which takes precedence over the config, so every job would run "
         "with the same one; declare it under envs",
     )
 
@@ -149,7 +149,7 @@ def test_what_the_env_file_also_sets_is_a_warning(checked):
     assert "env_file" not in checked(baseline, task, passed=given)
     assert checked(baseline, task, passed={**given, "FOLD": "9", "FMON_CYCLE": "1"})["env_file"] == (
         "warn",
-        "the env file also sets FOLD, FMON_CYCLE, which the config sets: its value wins",
+        "the env file also sets FOLD, FMON_CYCLE, which the config sets: the config takes precedence",
     )
     assert checked(baseline, task, passed={**given, "ZERO_SHOT": "true", "SEED": "2"})["env_file"] == (
         "warn",
