@@ -18,7 +18,7 @@ REGIONS = Path("configs/cloud/regions")
 def task_path(layers: Layers, given: Path | None, *, is_needed: bool) -> str:
     """Return the path of the task YAML, relative to the config's folder.
 
-    ``--task`` wins over ``skypilot_yaml``, and that over the study's ``infrastructure.skypilot_yaml``,
+    In order of precedence: ``--task``, ``skypilot_yaml``, and the study's ``infrastructure.skypilot_yaml``,
     which is relative to the root of its repository: it is looked for in the parent folders as well.
 
     Parameters
@@ -51,7 +51,7 @@ def task_path(layers: Layers, given: Path | None, *, is_needed: bool) -> str:
     elif not is_needed:
         return "train.yaml"
     else:
-        message = "no task YAML is named; add skypilot_yaml to the config, or use --task TASK.yaml"
+        message = "the config has no task YAML; add skypilot_yaml, or use --task TASK.yaml"
         raise source.fault(message)
     for folder in folders:
         if is_file(folder / written):
@@ -72,16 +72,16 @@ def task_path(layers: Layers, given: Path | None, *, is_needed: bool) -> str:
 def _check_given(given: Path, *, is_needed: bool) -> None:
     """Refuse a path given with ``--task`` that is a directory or, if a file is needed, is none."""
     if is_folder(given):
-        message = f"the task YAML {given} is a directory; give the path of a file with --task"
+        message = f"the task YAML {given} is a directory; pass the path of a file with --task"
         raise ConfigError(message)
     if is_needed and not is_file(given):
-        message = f"the task YAML {cut(str(given), 200)} does not exist; give its path with --task"
+        message = f"the task YAML {cut(str(given), 200)} does not exist; pass its path with --task"
         raise ConfigError(message)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Regions:
-    """A file of regions that a config names.
+    """A region file that a config names.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class Regions:
 
 
 def find_regions(layers: Layers) -> Regions | None:
-    """Find the file of regions of a config; None if it names none.
+    """Find the region file of a config; None if it names none.
 
     It is ``regions/NAME.yaml`` beside the file that names it, or ``configs/cloud/regions/NAME.yaml`` in a
     folder above; for a config with a base, beside or above the base after that. An empty value in such a

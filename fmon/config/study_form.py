@@ -31,7 +31,7 @@ ENVS: dict[str, Any] = {
     "factors.post_training.method": "POST_TRAINING_METHODS",
     "post_training.methods": {"name": "POST_TRAINING_METHODS", "default": ["none", "swag"]},
 }
-"""The variables that the study's launcher sets for a cell of the grid; a config's ``envs`` win over them."""
+"""The variables that the study's launcher sets for a cell; a config's ``envs`` take precedence."""
 
 BASELINE_ENVS: dict[str, Any] = {
     "loss_name": "none",
@@ -69,9 +69,9 @@ class StudyForm:
     source
         The config in fmon's form.
     unused
-        The keys that fmon has no use for, such as ``mlflow.evaluation_experiment``, with their values.
+        The keys that fmon does not use, such as ``mlflow.evaluation_experiment``, with their values.
     defaults
-        What the file leaves out and the launcher sets by default, as text.
+        Defaults of the launcher for keys that the file lacks, as text.
     parameters
         The entries of the own ``fixed`` of a config on top that are parameters of the study.
     """
@@ -95,7 +95,7 @@ class StudyForm:
 
 @dataclass(frozen=True, kw_only=True)
 class Additions:
-    """What a config that stands on the study's file adds to it before it is rewritten.
+    """What a config with the study's file as its base adds to it before it is rewritten.
 
     Attributes
     ----------
@@ -143,7 +143,7 @@ def rewrite(source: Source, added: Additions, *, max_conditions: int) -> StudyFo
     source
         The study's file.
     added
-        What the config that stands on it adds.
+        What the config that has this file as its base adds.
     max_conditions
         Maximum number of conditions, checked before any is created.
     """
@@ -279,7 +279,7 @@ class _Rewriter:
         return {**envs, "ZERO_SHOT": True, "EVAL_DATASET": dataset}
 
     def _overrides(self) -> None:
-        """Rewrite ``model_overrides``: ``use_spot`` is a resource; others stand for those of ``fixed``."""
+        """Rewrite ``model_overrides``: ``use_spot`` is a resource; the others replace those of ``fixed``."""
         if not self.keys.model_overrides:
             return
         baselines = [baseline.model for baseline in self.keys.zero_shot_baselines]
@@ -302,7 +302,7 @@ class _Rewriter:
         self.flat["overrides"] = {self._model_factor(): changes, **self.keys.overrides}
 
     def _levels(self, factor: str) -> list[Any]:
-        """Return the levels of a factor; none if they are no list, which is an error found later."""
+        """Return the levels of a factor; none if they are not a list, an error that is found later."""
         levels = self.training[factor]
         return levels if isinstance(levels, list) else []
 
@@ -322,7 +322,7 @@ class _Rewriter:
             self.flat.pop("mlflow", None)
 
     def _launch(self) -> None:
-        """Rewrite for how long, and how often, the study's launcher goes on submitting."""
+        """Rewrite how long and how often the study's launcher keeps submitting."""
         found = {
             "give_up_after": self.keys.infrastructure.max_wait_hours,
             "retry_interval_s": self.keys.infrastructure.retry_interval_seconds,
@@ -356,7 +356,7 @@ class _Rewriter:
         return loc
 
     def _unused(self) -> dict[str, Any]:
-        """List the keys that fmon has no use for; a mapping without any used key counts as one."""
+        """List the keys that fmon does not use; a mapping without any used key counts as one."""
         used = {key for key in self.envs if "." in key}
         partly = {*PLACES, *(key.partition(".")[0] for key in used)} - {"factors"}
         unused: dict[str, Any] = {}

@@ -55,7 +55,7 @@ def _check(
         sentence = f"{', '.join(outside)} is not in {key}; change {to_change(task)}"
         return Check(name, "fail", sentence)
     if None in requested:
-        sentence = f"{task.path.name} names no {what}, so jobs could run outside of {key}; name one"
+        sentence = f"{task.path.name} does not set a {what}, so jobs could run outside of {key}; set one"
         return Check(name, "fail", sentence)
     return Check(name, "ok", f"{', '.join(named_ones)} requested, allowed")
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fmon.model import Condition, Experiment, Limits
 
 DEFAULT_BUDGET_USD = 20.0
-"""Without ``limits.budget_usd``, a higher estimate needs a person's consent [USD]."""
+"""Without ``limits.budget_usd``, a higher estimate requires confirmation [USD]."""
 SKYPILOT_COULD_NOT_RUN = {"Timeout", "WorkerFailed", "ImportError", "ModuleNotFoundError", "KeyError"}
 """Errors of SkyPilot that say nothing about the task YAML."""
 
@@ -110,13 +110,13 @@ def _task_check(task: Task, parse: Callable[[Task], int]) -> Check:
 
 
 def _region_check(experiment: Experiment, task: Task) -> list[Check]:
-    """Check that the file of regions exists, if the config names one, and say which regions it has."""
+    """Check that the region file exists, if the config has one, and say which regions it has."""
     if experiment.region_config is None:
         return []
     if experiment.region_file is None:
         sentence = (
-            f"the regions {cut(experiment.region_config, 80)!r} are in no file; looked for "
-            f"{', '.join(experiment.region_searched)}; without the file jobs would run in any region"
+            f"the region file {cut(experiment.region_config, 80)!r} does not exist; fmon looked for "
+            f"{', '.join(experiment.region_searched)}; without it, jobs would run in any region"
         )
         return [Check("region_config", "fail", sentence)]
     machines: dict[str, list[str]] = {}
