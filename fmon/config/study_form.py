@@ -73,7 +73,7 @@ class StudyForm:
     defaults
         Defaults of the launcher for keys that the file lacks, as text.
     parameters
-        The entries of the own ``fixed`` of a config on top that are parameters of the study.
+        The entries in ``fixed`` of the config on top that are parameters of the study.
     """
 
     source: Source

@@ -115,7 +115,7 @@ def _region_check(experiment: Experiment, task: Task) -> list[Check]:
         return []
     if experiment.region_file is None:
         sentence = (
-            f"the region file {cut(experiment.region_config, 80)!r} does not exist; fmon looked for "
+            f"the region file {cut(experiment.region_config, 80)!r} does not exist; looked for "
             f"{', '.join(experiment.region_searched)}; without it, jobs would run in any region"
         )
         return [Check("region_config", "fail", sentence)]
