@@ -95,7 +95,7 @@ class StudyForm:
 
 @dataclass(frozen=True, kw_only=True)
 class Additions:
-    """What a config that stands on the study's file adds to it before it is rewritten.
+    """What a config with the study's file as its base adds to it before it is rewritten.
 
     Attributes
     ----------
