@@ -54,6 +54,8 @@ class QueuedJob:
         A hash of what the task runs; None = not recorded.
     task_file
         The task YAML on the command line that submitted it.
+    has_task_name
+        Whether its name is the one in the task YAML: nobody gave it a name of its own.
     """
 
     job_id: int
@@ -66,6 +68,7 @@ class QueuedJob:
     resources: Variables = field(default_factory=dict)
     program: str | None = None
     task_file: str | None = None
+    has_task_name: bool = False
 
     def order(self) -> tuple[datetime, int]:
         """Return a key to sort by submission."""
@@ -105,6 +108,7 @@ def _job(tasks: Sequence[Record], spec: JobSpec | None) -> QueuedJob:
         resources=_resources(task) if task else {},
         program=_program(task.documents) if task else None,
         task_file=_task_file(spec),
+        has_task_name=bool(task) and task.documents[0].get("name") == first.job_name,
     )
 
 
@@ -129,7 +133,7 @@ def _task(spec: JobSpec | None) -> Task | None:
     """Return the task that SkyPilot recorded; None if it did not, or can't be read."""
     try:
         return parse_task(Path("task.yaml"), spec.user_yaml) if spec and spec.user_yaml else None
-    except ConfigError:
+    except (ConfigError, ValueError, RecursionError):  # such as an integer of thousands of digits as a key
         return None
 
 

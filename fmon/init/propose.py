@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError, QueueError
-from fmon.init.design import design_of, odd_rows, template_of
+from fmon.init.design import design_of, named_by_template, odd_rows, template_of
 from fmon.init.document import document
 from fmon.init.factors import Grid, Row, find_grid, without
 from fmon.init.grouping import choose_group, groups_of, of_current_user
@@ -81,9 +81,10 @@ def propose_config(
     groups = groups_of(chosen)
     group = choose_group(groups, job_id, ask)
     jobs, earlier = _newest_of_names(group)
-    grid, left_out = _near(_grid(group, jobs), ask)
+    grid, left_out, doubles = _near(_grid(group, jobs), ask)
     design = design_of(grid)
     left_out += [row.job for row in design.unfit]
+    doubles += _runs_again(jobs, grid)
     others = [each for each in groups if each is not group]
     count = counted(len(grid.rows) + len(design.baselines), "condition")
     head = f"Proposed by fmon init: the queue ({queue.name}) has jobs of {count}."
@@ -103,7 +104,7 @@ def propose_config(
             },
             notes=_notes(group, grid, design),
             head=[head, *doubt],
-            tail=_tail(group, grid, left_out, earlier, others),
+            tail=_tail(group, grid, left_out, doubles, earlier, others),
         ),
         sentences=[f"{head} Next: fmon adopt CONFIG{_since_option(since)}"],
     )
@@ -164,7 +165,7 @@ def _grid(group: Group, jobs: list[QueuedJob]) -> Grid:
     if not group.has_variables:
         return _with_a_factor(find_grid(rows_of_names(jobs), is_level=_is_level))
     rows = [Row(job=job, values={**job.envs, **job.resources}) for job in jobs]
-    grid = _named(_with_a_factor(find_grid(rows, is_level=_is_level)))
+    grid = named_by_template(_named(_with_a_factor(find_grid(rows, is_level=_is_level))), rows)
     odd = odd_rows(grid)
     if odd:
         smaller = without(grid, odd, is_level=_is_level)
@@ -211,21 +212,39 @@ def _is_level(value: str) -> bool:
     return bool(value) and value == value.strip() and value.isprintable()
 
 
-def _near(grid: Grid, ask: Callable[[str], bool] | None) -> tuple[Grid, list[QueuedJob]]:
-    """Leave out jobs beside the grid that were submitted at another time, or that a person does not want."""
+def _near(grid: Grid, ask: Callable[[str], bool] | None) -> tuple[Grid, list[QueuedJob], list[QueuedJob]]:
+    """Leave out jobs beside the grid that were submitted at another time, or that a person does not want.
+
+    Returns the grid, the jobs that were left out, and those of them that have the levels of a cell: without
+    a level of its own, a job is rather a trial of the cell than a baseline.
+    """
     times = [row.job.submitted_at for row in grid.rows if row.job.submitted_at is not None]
     beside: list[Row] = []
     left_out: list[QueuedJob] = []
+    doubles: list[QueuedJob] = []
     for row in grid.beside:
         at = row.job.submitted_at
         is_near = not times or at is None or min(times) - NEAR <= at <= max(times) + NEAR
+        is_double = grid.has_cell_of(row)
         question = f"{row.job.name} is not in the grid. Is it a baseline of the experiment?"
-        if is_near and (ask is None or ask(question)):
+        if is_near and not is_double and (ask is None or ask(question)):
             beside.append(row)
         else:
-            left_out.append(row.job)
+            (doubles if is_double else left_out).append(row.job)
     kept = Grid(factors=grid.factors, rows=grid.rows, beside=beside, derived=grid.derived, loose=grid.loose)
-    return kept, left_out
+    return kept, left_out, doubles
+
+
+def _runs_again(jobs: Sequence[QueuedJob], grid: Grid) -> list[QueuedJob]:
+    """Return the jobs with the variables of a condition that has a job of another name."""
+    chosen = [row.job for row in (*grid.rows, *grid.beside)]
+    names = {job.name for job in chosen}
+    ran = {(frozenset(job.envs.items()), frozenset(job.resources.items())) for job in chosen}
+    return [
+        job
+        for job in jobs
+        if job.name not in names and (frozenset(job.envs.items()), frozenset(job.resources.items())) in ran
+    ]
 
 
 def _experiment_name(group: Group, design: Design) -> str:
@@ -255,7 +274,12 @@ def _notes(group: Group, grid: Grid, design: Design) -> dict[str, str]:
 
 
 def _tail(
-    group: Group, grid: Grid, left_out: Sequence[QueuedJob], earlier: int, others: Sequence[Group]
+    group: Group,
+    grid: Grid,
+    left_out: Sequence[QueuedJob],
+    doubles: Sequence[QueuedJob],
+    earlier: int,
+    others: Sequence[Group],
 ) -> Iterator[str]:
     """Yield what is not in the config, and why."""
     if template_of(grid) is None:
@@ -269,6 +293,8 @@ def _tail(
         yield f"Left out: {counted(earlier, 'earlier job')} of the same names with other variables"
     if left_out:
         yield f"Left out: {listed(job.name for job in left_out)}"
+    if doubles:
+        yield f"Left out, since they have the levels of another job: {listed(job.name for job in doubles)}"
     for other in [each for each in others if len(each.jobs) > 1][:5]:
         yield f"Also in the queue: {other.description()}; fmon init --job {other.jobs[-1].job_id}"
     strangers = [each.jobs[0].name for each in others if len(each.jobs) == 1]

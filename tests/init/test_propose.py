@@ -278,6 +278,43 @@ class TestIncompleteGrids:
         assert len(proposed.adopt().attached) == 1
 
 
+class TestTheTaskTriedBeforeTheLaunch:
+    """A job with the task's own name and the levels of a cell is no condition of its own."""
+
+    @pytest.fixture(params=[0, 90])
+    def trial(self, request):
+        first = study_jobs("debug")[0]
+        return {
+            **first,
+            "job_id": 200,
+            "job_name": "minivess-factorial",
+            "status": "CANCELLED",
+            "submitted_at": first["submitted_at"] + request.param,
+        }
+
+    def check(self, proposed):
+        adopted = proposed.adopt()
+        assert (adopted.condition_count, len(adopted.attached)) == (34, 34)
+        assert (200 in adopted.attached.values(), adopted.strangers) == (False, ["minivess-factorial"])
+        assert "# Left out, since they have the levels of another job: minivess-factorial" in proposed.text
+
+    def test_with_other_variables(self, propose, trial):
+        trial["entrypoint"] = "sky jobs launch -y --env-file .env deployment/skypilot/train_factorial.yaml"
+        self.check(propose([*study_jobs("debug"), trial]))
+
+    @pytest.mark.parametrize("condition", [0, 33])
+    def test_with_the_variables_of_a_cell_or_a_baseline(self, propose, trial, condition):
+        trial["entrypoint"] = study_jobs("debug")[condition]["entrypoint"]
+        trial["user_yaml"] = study_jobs("debug")[condition]["user_yaml"]
+        self.check(propose([*study_jobs("debug"), trial]))
+
+    def test_a_newer_run_under_another_name_does_not_take_the_place(self, propose):
+        again = {**grid()[0], "job_id": 50, "job_name": "again", "submitted_at": START.timestamp() + 900}
+        proposed = propose([*grid(), again])
+        assert proposed.adopt().attached["unet-dice-0"] == 1
+        assert "# Left out, since they have the levels of another job: again" in proposed.text
+
+
 class TestNames:
     """How jobs are named, and what to do if that does not tell."""
 
@@ -373,6 +410,9 @@ class TestWhichJobs:
 @pytest.mark.parametrize(
     "hostile",
     [
+        "a: &a [*a]",
+        "&a {run: x, envs: *a}",
+        f"envs: {{0x{'f' * 9000}: 1}}",
         "a: &a [x, x, x]\nb: &b [*a, *a, *a]\nrun: &r [*b, *r]\n",
         "\n".join([f"k{n}: &k{n} [{', '.join([f'*k{n - 1}'] * 9 if n else ['x'])}]" for n in range(20)]),
         f"resources: {{disk_size: 0x{'f' * 9000}, cpus: .inf}}",
