@@ -60,7 +60,7 @@ def flow(value: Any) -> str:
         allow_unicode=True,
         width=1 << 30,
     )
-    return text.removesuffix("...\n").strip()
+    return text.removesuffix("...\n").strip("\n")  # a no-break space at an end belongs to the value
 
 
 def _block(value: Mapping[Any, Any] | Sequence[Any]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from hashlib import blake2s
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from fmon.config.shape import VARIABLE
 from fmon.config.task import parse_task
 from fmon.errors import ConfigError
 from fmon.model import EPOCH, level_text
@@ -48,6 +50,8 @@ class QueuedJob:
         Its variables, without those that look like secrets or get their value from outside.
     withheld
         Names of those variables.
+    misnamed
+        Names of its variables that no shell could read, such as ``a.b``; they are not in ``envs``.
     resources
         Those of its first task that are no list or mapping, as text: RESOURCE and the key.
     program
@@ -65,6 +69,7 @@ class QueuedJob:
     launched_by: str | None
     envs: Variables = field(default_factory=dict)
     withheld: frozenset[str] = frozenset()
+    misnamed: frozenset[str] = frozenset()
     resources: Variables = field(default_factory=dict)
     program: str | None = None
     task_file: str | None = None
@@ -97,19 +102,26 @@ def _job(tasks: Sequence[Record], spec: JobSpec | None) -> QueuedJob:
     envs = (variables_of(spec.user_yaml, spec.entrypoint) if spec else None) or {}
     envs = {name: value for name, value in envs.items() if name not in NOT_COMPARED}
     withheld = frozenset(name for name, value in envs.items() if is_withheld(name, value))
+    misnamed = frozenset(name for name in envs if not is_variable(name))
     return QueuedJob(
         job_id=first.job_id,
         name=first.job_name or "",
         submitted_at=_time(task.submitted_at for task in tasks),
         user=first.user_hash,
         launched_by=next((task.fmon_experiment for task in tasks if task.fmon_experiment), None),
-        envs={name: value for name, value in envs.items() if name not in withheld},
-        withheld=withheld,
+        envs={name: value for name, value in envs.items() if name not in withheld | misnamed},
+        withheld=withheld - misnamed,
+        misnamed=misnamed,
         resources=_resources(task) if task else {},
         program=_program(task.documents) if task else None,
         task_file=_task_file(spec),
         has_task_name=bool(task) and task.documents[0].get("name") == first.job_name,
     )
+
+
+def is_variable(name: str) -> bool:
+    """Return whether a name is one that a variable can have."""
+    return re.fullmatch(VARIABLE, name) is not None
 
 
 def is_withheld(name: str, value: str) -> bool:

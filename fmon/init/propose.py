@@ -14,12 +14,12 @@ from fmon.init.design import design_of, named_by_template, odd_rows, template_of
 from fmon.init.document import document
 from fmon.init.factors import Grid, Row, find_grid, without
 from fmon.init.grouping import choose_group, groups_of, of_current_user
-from fmon.init.jobs import QueuedJob, queued_jobs
+from fmon.init.jobs import RESOURCE, QueuedJob, queued_jobs
 from fmon.init.parts import rows_of_names
 from fmon.text import counted, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from fmon.init.design import Design
@@ -81,8 +81,11 @@ def propose_config(
     groups = groups_of(chosen)
     group = choose_group(groups, job_id, ask)
     jobs, earlier = _newest_of_names(group)
+    jobs, unnameable = _with_levels(group, jobs)
     grid, left_out, doubles = _near(_grid(group, jobs), ask)
     design = design_of(grid)
+    if not design.factors:
+        raise _no_factor(grid.rows[-1].job.envs)
     left_out += [row.job for row in design.unfit]
     doubles += _runs_again(jobs, grid)
     others = [each for each in groups if each is not group]
@@ -104,7 +107,10 @@ def propose_config(
             },
             notes=_notes(group, grid, design),
             head=[head, *doubt],
-            tail=_tail(group, grid, left_out, doubles, earlier, others),
+            tail=[
+                *_values_comments(group, unnameable),
+                *_tail(group, grid, left_out, doubles, earlier, others),
+            ],
         ),
         sentences=[f"{head} Next: fmon adopt CONFIG{_since_option(since)}"],
     )
@@ -160,11 +166,49 @@ def _newest_of_names(group: Group) -> tuple[list[QueuedJob], int]:
     return kept, len(group.jobs) - len(kept)
 
 
+def _with_levels(group: Group, jobs: list[QueuedJob]) -> tuple[list[QueuedJob], dict[str, list[str]]]:
+    """Leave out jobs of which a variable that should be a factor has a value that can't be a level.
+
+    Returns the other jobs, and the names of those that were left out by variable.
+
+    Raises
+    ------
+    ConfigError
+        No factor is left.
+    """
+    if not group.has_variables:
+        return jobs, {}
+    left_out: dict[str, list[str]] = {}
+    while True:
+        grid = find_grid(_rows(jobs), is_level=_is_level)
+        values = {name: [(job, job.envs[name]) for job in jobs if name in job.envs] for name in grid.loose}
+        unfit = {name: [job for job, value in each if not _is_level(value)] for name, each in values.items()}
+        variable = next((name for name, each in unfit.items() if each), None)
+        if variable is None or (grid.factors and len(unfit[variable]) == len(values[variable])):
+            return jobs, left_out
+        gone = {job.job_id for job in unfit[variable]}
+        jobs = [job for job in jobs if job.job_id not in gone]
+        left_out[variable] = [job.name for job in unfit[variable]]
+        if not jobs:
+            raise _no_factor([variable])
+
+
+def _no_factor(variables: Iterable[str]) -> ConfigError:
+    return ConfigError(
+        f"no factor is left: the values of {listed(variables)} can't be levels, since they are empty, or have "
+        "control characters or spaces at their ends; write the config by hand (docs/config.md)"
+    )
+
+
+def _rows(jobs: Sequence[QueuedJob]) -> list[Row]:
+    return [Row(job=job, values={**job.envs, **job.resources}) for job in jobs]
+
+
 def _grid(group: Group, jobs: list[QueuedJob]) -> Grid:
     """Find the grid of a group; jobs that are not named like the others are beside it."""
     if not group.has_variables:
         return _with_a_factor(find_grid(rows_of_names(jobs), is_level=_is_level))
-    rows = [Row(job=job, values={**job.envs, **job.resources}) for job in jobs]
+    rows = _rows(jobs)
     grid = named_by_template(_named(_with_a_factor(find_grid(rows, is_level=_is_level))), rows)
     odd = odd_rows(grid)
     if odd:
@@ -200,7 +244,7 @@ def _with_a_factor(grid: Grid) -> Grid:
     if grid.factors or not grid.rows:
         return grid
     row = grid.rows[-1]
-    able = [name for name, value in row.values.items() if _is_level(value)]
+    able = [name for name, value in row.values.items() if _is_level(value) and not name.startswith(RESOURCE)]
     named = [name for name in able if row.values[name] in row.job.name]
     if not able:
         return grid
@@ -271,6 +315,15 @@ def _notes(group: Group, grid: Grid, design: Design) -> dict[str, str]:
     if design.baselines:
         notes["baselines"] = "not in the grid; delete what is no part of the experiment"
     return notes
+
+
+def _values_comments(group: Group, unnameable: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield which variables and values a config can't have."""
+    for variable, names in unnameable.items():
+        yield f"Left out, since their {variable} can't be a level (spaces, or no text): {listed(names)}"
+    misnamed = sorted({name for job in group.jobs for name in job.misnamed})
+    if misnamed:
+        yield f"Ignored, since no variable can have such a name: {listed(misnamed, 10)}"
 
 
 def _tail(

@@ -253,6 +253,57 @@ class TestVariablesThatAreNoFactors:
         assert len(proposed.adopt().attached) == 2
 
 
+def with_values(variable, values):
+    """Make a job of two folds for each value of a variable."""
+    cells = list(product(values, range(2)))
+    return [
+        recorded(number, f"{'abc'[values.index(value)]}-{fold}", {variable: value, "FOLD": str(fold)})
+        for number, (value, fold) in enumerate(cells, start=1)
+    ]
+
+
+class TestValuesThatYamlReadsOtherwise:
+    """A config has them quoted, or leaves the jobs out with a comment."""
+
+    @pytest.mark.parametrize("value", ["null", "~", "on", "12:30", "1_000", "\u00e9"])
+    def test_a_word_of_yaml_is_a_level(self, propose, value):
+        proposed = propose(with_values("MODEL", ["unet", value]))
+        assert proposed.experiment().factors["model"] == ["unet", value]
+        assert len(proposed.adopt().attached) == 4
+
+    @pytest.mark.parametrize("value", ["", " x", "x ", "\ufeffx", "\u00a0"])
+    def test_a_job_whose_value_can_be_no_level_is_left_out(self, propose, value):
+        proposed = propose(with_values("MODEL", ["unet", value, "sam"]))
+        assert proposed.experiment().factors["model"] == ["unet", "sam"]
+        assert set(proposed.adopt().attached.values()) == {1, 2, 5, 6}
+        assert "# Left out, since their MODEL can't be a level (spaces, or no text): b-0, b-1" in (
+            proposed.text
+        )
+
+    @pytest.mark.parametrize("value", ["", " x", "\ufeffx", "\u00a0"])
+    def test_it_may_be_the_value_of_every_job(self, propose, value):
+        jobs = [recorded(n, f"m-{n}", {"FOLD": str(n), "NOTE": value}) for n in range(2)]
+        assert propose(jobs).experiment().fixed["NOTE"] == value
+
+    @pytest.mark.parametrize("count", [1, 3])
+    def test_without_any_level_there_is_no_config(self, propose, count):
+        jobs = [recorded(n, f"m{n}", {"MODEL": " " * n}) for n in range(count)]
+        with pytest.raises(ConfigError, match="no factor is left: the values of MODEL can't be levels"):
+            propose(jobs)
+
+    @pytest.mark.parametrize("name", ["a.b", "x-y", "1x", "a\nb", "\u00e9"])
+    def test_a_variable_without_a_valid_name_is_ignored(self, propose, name):
+        proposed = propose(
+            [recorded(each["job_id"], each["job_name"], {**envs_of(each), name: "1"}) for each in grid()]
+        )
+        assert len(proposed.adopt().attached) == 8
+        assert "# Ignored, since no variable can have such a name: " in proposed.text
+
+    def test_the_names_of_the_jobs_must_do_if_no_variable_has_a_valid_name(self, propose):
+        jobs = with_values("a.b", ["x", "y"])
+        assert len(propose(jobs).adopt().attached) == 4
+
+
 class TestIncompleteGrids:
     """A cell without a job stays in the grid; a level with one job beside many is a baseline."""
 
