@@ -195,8 +195,8 @@ def _with_levels(group: Group, jobs: list[QueuedJob]) -> tuple[list[QueuedJob], 
 
 def _no_factor(variables: Iterable[str]) -> ConfigError:
     return ConfigError(
-        f"no factor is left: the values of {listed(variables)} can't be levels, since they are empty, or have "
-        "control characters or spaces at their ends; write the config by hand (docs/config.md)"
+        f"no factor is left: the values of {listed(variables)} can't be levels, since they are empty, or "
+        "have control characters or spaces at their ends; write the config by hand (docs/config.md)"
     )
 
 
