@@ -58,6 +58,8 @@ class QueuedJob:
         A hash of what the task runs; None = not recorded.
     task_file
         The task YAML on the command line that submitted it.
+    minutes
+        How long it ran; None if it did not succeed.
     has_task_name
         Whether its name is the one in the task YAML: nobody gave it a name of its own.
     """
@@ -73,6 +75,7 @@ class QueuedJob:
     resources: Variables = field(default_factory=dict)
     program: str | None = None
     task_file: str | None = None
+    minutes: float | None = None
     has_task_name: bool = False
 
     def order(self) -> tuple[datetime, int]:
@@ -115,6 +118,7 @@ def _job(tasks: Sequence[Record], spec: JobSpec | None) -> QueuedJob:
         resources=_resources(task) if task else {},
         program=_program(task.documents) if task else None,
         task_file=_task_file(spec),
+        minutes=_minutes(tasks),
         has_task_name=bool(task) and task.documents[0].get("name") == first.job_name,
     )
 
@@ -139,6 +143,13 @@ def is_withheld(name: str, value: str) -> bool:
 def _time(times: Iterable[int | None]) -> datetime | None:
     known = [time for time in times if time is not None]
     return EPOCH + timedelta(microseconds=min(known)) if known else None
+
+
+def _minutes(tasks: Sequence[Record]) -> float | None:
+    """Return the run time of all tasks together; None if one did not succeed."""
+    if any(task.status != "SUCCEEDED" or task.job_duration_s is None for task in tasks):
+        return None
+    return sum(task.job_duration_s or 0 for task in tasks) / 60
 
 
 def _task(spec: JobSpec | None) -> Task | None:

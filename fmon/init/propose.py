@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, timedelta
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
+from statistics import median
 from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError, QueueError
 from fmon.init.design import design_of, named_by_template, odd_rows, template_of
-from fmon.init.document import document
+from fmon.init.document import document, prices
 from fmon.init.factors import Grid, Row, find_grid, without
 from fmon.init.grouping import choose_group, groups_of, of_current_user
 from fmon.init.jobs import RESOURCE, QueuedJob, queued_jobs
@@ -108,6 +109,7 @@ def propose_config(
             notes=_notes(group, grid, design),
             head=[head, *doubt],
             tail=[
+                *_to_add(jobs),
                 *_values_comments(group, unnameable),
                 *_tail(group, grid, left_out, doubles, earlier, others),
             ],
@@ -304,7 +306,7 @@ def _experiment_name(group: Group, design: Design) -> str:
 
 def _notes(group: Group, grid: Grid, design: Design) -> dict[str, str]:
     """Return the comments beside the keys."""
-    notes = {"skypilot_yaml": "fmon adopt does not read it, fmon relaunch does"}
+    notes = {"skypilot_yaml": "a guess: not needed for adopt; needed for plan, launch and relaunch"}
     missing = grid.cell_count - len(grid.rows)
     if not group.has_variables:
         notes["factors"] = "parts of the job names: no variables are recorded; see envs in docs/config.md"
@@ -315,6 +317,18 @@ def _notes(group: Group, grid: Grid, design: Design) -> dict[str, str]:
     if design.baselines:
         notes["baselines"] = "not in the grid; delete what is no part of the experiment"
     return notes
+
+
+def _to_add(jobs: Sequence[QueuedJob]) -> Iterator[str]:
+    """Yield keys that a person may want to add."""
+    minutes = [job.minutes for job in jobs if job.minutes is not None]
+    if minutes:
+        source = f"the median of {counted(len(minutes), 'finished job')}"
+        yield f"expect: {{minutes: {max(1, round(median(minutes)))}}} # {source}"
+    else:
+        yield "expect: {minutes: 30} # of a job, for the estimate and the overrun alarm"
+    yield "limits: {budget_usd: 20}"
+    yield prices(jobs[-1].resources.get(f"{RESOURCE}accelerators"))
 
 
 def _values_comments(group: Group, unnameable: Mapping[str, Sequence[str]]) -> Iterator[str]:

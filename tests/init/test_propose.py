@@ -128,7 +128,7 @@ def test_the_printed_config(propose):
         == """\
 # Proposed by fmon init: the queue (sky) has jobs of 9 conditions.
 experiment_name: first
-skypilot_yaml: train.yaml  # fmon adopt does not read it, fmon relaunch does
+skypilot_yaml: train.yaml  # a guess: not needed for adopt; needed for plan, launch and relaunch
 factors:
   model: [unet, sam]
   loss: [dice, ce]
@@ -143,9 +143,22 @@ fixed:
   EPOCHS: 5
   EXPERIMENT_NAME: first
 job_name: '{model}-{loss}-f{fold}'
+# expect: {minutes: 30} # of a job, for the estimate and the overrun alarm
+# limits: {budget_usd: 20}
+# prices: {L4: {spot: 0.22, on_demand: 0.70}} # USD/h; default: SkyPilot's catalog
 # Other jobs in the queue: nightly-etl, jupyter
 """
     )
+
+
+def test_the_expected_time_is_the_median_of_the_finished_jobs(propose):
+    first, second, third, *rest = grid()
+    done = [
+        {**each, "status": "SUCCEEDED", "job_duration": 60 * minutes}
+        for each, minutes in ((first, 10), (second, 20), (third, 90))
+    ]
+    text = propose([*done, {**rest[0], "status": "FAILED", "job_duration": 1}, *rest[1:]]).text
+    assert "# expect: {minutes: 20} # the median of 3 finished jobs\n" in text
 
 
 @pytest.mark.parametrize(
