@@ -65,7 +65,7 @@ class AttachEvent(BaseEvent, tag="attach", frozen=True):
 
 
 class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
-    """A command of the config that has ended."""
+    """A finished command of the config."""
 
     command: Annotated[str, Meta(description="the command, secrets redacted")]
     exit_status: Annotated[int, Meta(description="its exit status")]

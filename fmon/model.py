@@ -79,7 +79,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 MAX_PARALLEL = 16
-"""Most launches that may be sent and not answered at a time: SkyPilot's client gets one thread for each."""
+"""Maximum number of unanswered launches at a time: SkyPilot's client gets one thread for each."""
 
 
 class LaunchLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,13 +90,13 @@ class LaunchLimits(msgspec.Struct, frozen=True, kw_only=True):
     per_minute: float = 60.0
     """Maximum number of launches per minute."""
     retries: int = 5
-    """How often a launch is sent again in one run, and how many refusals in a row end the run."""
+    """Maximum number of retries of a launch in one run, and of refusals in a row before the run ends."""
     backoff_s: float = 10.0
-    """Pause after the first refusal of an overloaded server [s]; it doubles with each in a row."""
+    """Pause after the first refusal by an overloaded server [s]; it doubles with each further one."""
     retry_interval_s: float = 300.0
-    """Time between two attempts to submit what is queued, while fmon watches [s]."""
+    """Time between two attempts to submit queued conditions, while fmon watches [s]."""
     give_up_after_s: float = 168 * 3600.0
-    """How long ``fmon launch --watch`` and ``fmon run`` go on submitting what is queued [s]."""
+    """How long ``fmon launch --watch`` and ``fmon run`` keep submitting queued conditions [s]."""
 
 
 class Pattern(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -175,17 +175,17 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     fixed: dict[str, str] = {}
     """Environment variables of every job."""
     defaults: dict[str, str] = {}
-    """What the config leaves out and the study's launcher sets by default, by key."""
+    """Defaults of the study's launcher for keys that the config lacks, by key."""
     task: str | None = None
     """Absolute path given with ``--task``; None = the config names it."""
     base_file: str | None = None
-    """Path of the file that the config stands on (``base``)."""
+    """Path of the config's base."""
     study_keys: dict[str, Any] = {}
-    """Keys of a config in the study's form that fmon has no use for, with their values."""
+    """Keys of a config in the study's form that fmon does not use, with their values."""
     undeclared: list[str] = []
     """Variables that the program reads although the task does not declare them."""
     region_config: str | None = None
-    """Name of a file of regions."""
+    """Name of a region file."""
     region_file: str | None = None
     """Its path; None = it does not exist."""
     docker_image: str | None = None
@@ -257,7 +257,7 @@ class Manifest(msgspec.Struct, kw_only=True):
     study_keys: dict[str, Any] = msgspec.field(default_factory=dict)
     """As in ``Experiment``."""
     env_file: str | None = None
-    """Absolute path of ``--env-file``, read anew for each launch."""
+    """Absolute path of the env file, which is read again for each launch."""
     env_file_names: list[str] = msgspec.field(default_factory=list)
     """Names of its variables; their values are never stored."""
     docker_image: str | None = None
@@ -277,13 +277,13 @@ class Manifest(msgspec.Struct, kw_only=True):
     since: Time | None = None
     """Jobs submitted before this never belong to the experiment (``adopt --since``)."""
     adopted_names: dict[JobKey, str] = msgspec.field(default_factory=dict)
-    """Names of jobs that were adopted by their variables, if a name differs from that of the condition."""
+    """Names of jobs that were adopted by their variables, if they differ from the condition's job name."""
     rejected_jobs: dict[JobKey, str] = msgspec.field(default_factory=dict)
-    """Jobs with the name of a condition but other variables, which never belong to it, with their names."""
+    """Names of jobs with the name of a condition but different variables, which never belong to it."""
     max_conditions: Count = MAX_CONDITIONS
     """The limit with which its config was accepted (``--max-conditions``)."""
     submit_until: Time | None = None
-    """Until when conditions without a job are queued, so that the experiment is not over; None = none is."""
+    """Time until which conditions stay queued, which keeps the experiment open; None = none is queued."""
     max_relaunch_cycles: Count = 2
     current_cycle: Count = 0
     expected_job_count: Count

@@ -179,12 +179,12 @@ VARIABLE_CHECK = (
         "wrong_names",
         "varchar[]",
         "name",
-        "variables that it has other values of, or lacks; null = SkyPilot's record does not say",
+        "variables that are missing or have different values; null = SkyPilot's record does not tell",
     ),
     Column("poll_id", "bigint", "id", "the newest poll at that time"),
     Column("submitted_at", "timestamptz", "UTC", "when the job was submitted; null = unknown"),
 )
-"""One row per job, written by ``fmon.monitor.check_variables``; it has no value of a variable."""
+"""One row per job, written by ``fmon.monitor.check_variables``; it contains no values of variables."""
 
 _POSITION = Column("event_position", "bigint", "count", "its position in events.jsonl, from 1")
 

@@ -169,7 +169,7 @@ wrong_episode as (
                 then greatest(wrong.poll_id, wrong_job.ended_poll_id, succeeding.newer_poll_id)
         end as cleared_poll_id,
         case when wrong_job.is_open then 'runs' else 'ran' end
-        || ' with other values of ' || wrong.wrong_names || ' than its condition' as wording,
+        || ' with different values of ' || wrong.wrong_names || ' than its condition' as wording,
         case
             when wrong_job.is_open
                 then
@@ -178,7 +178,7 @@ wrong_episode as (
                     || ' --include-cancelled'
             when wrong_job.has_succeeded
                 then
-                    ', so its result is not that of the condition; submit ' || entry.job_name
+                    ', so its result is not valid for the condition; submit ' || entry.job_name
                     || ' again with the right values, then run fmon adopt ' || manifest.config_file
             else
                 '; launch the condition again: fmon relaunch -e ' || wrong.experiment_id

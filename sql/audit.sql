@@ -6,7 +6,7 @@ with criterion as (
         known.criterion_number,
         known.criterion,
         known.rule,
-        -- What it is about.
+        -- What the criterion checks.
         case
             when known.criterion_number = 1 then 'act'
             when known.criterion_number in (2, 3) then 'failure'
@@ -93,7 +93,7 @@ checked as (
     group by later_cycle.experiment_id, later_cycle.cycle
 ),
 
--- What there was of it: about what never happened, nothing is confirmed.
+-- The subjects that exist: a criterion without its subject did not happen, so it can't pass.
 happened as (
     select distinct
         act.experiment_id,
@@ -433,7 +433,7 @@ comment on column audit.criterion is 'F1 to F5, or one of five quality criteria 
 comment on column audit.evidence is
 'the violations, a confirmation that there are none, or what did not happen [text]';
 comment on column audit.result is
-'pass, fail or did_not_happen: there was nothing that the criterion is about [name]';
+'pass, fail, or did_not_happen if there was nothing to check [name]';
 comment on column audit.is_ok is 'there is no violation [bool]';
 comment on column audit.criterion_number is
 'order: by rule, the rule itself before its criteria [count]';

@@ -20,6 +20,10 @@ with following as (
         coalesce(lag(job_observation.is_billed) over task, false) as was_billed,
         lag(job_observation.seen_at) over task as previous_at,
         lag(job_observation.start_at) over task as previous_start_at,
+        lead(job_observation.start_at) over task as next_start_at,
+        max(case when job_observation.is_terminal then job_observation.end_at end) over (
+            partition by job_observation.experiment_id, job_observation.job_id, job_observation.task_id
+        ) as last_end_at,
         lead(
             case
                 when job_observation.is_terminal
@@ -54,6 +58,11 @@ stretch as (
                         when following.previous_start_at is null
                             then coalesce(
                                 following.start_at,
+                                -- The queue gave the start only later, but it was before this poll.
+                                case
+                                    when following.next_start_at < following.seen_at
+                                        then following.next_start_at
+                                end,
                                 following.seen_at - to_microseconds(
                                     cast(following.job_duration_s * 1e6 as bigint)
                                 ),
@@ -70,7 +79,8 @@ stretch as (
         case
             -- For a lost job, no run time is known after the last poll that saw it.
             when following.is_lost_next then job_absence.last_seen_at
-            else coalesce(following.next_at, experiment.now_at)
+            -- The next poll may have been after the end.
+            else least(coalesce(following.next_at, experiment.now_at), following.last_end_at)
         end as ended_at
     from following
     inner join experiment on following.experiment_id = experiment.experiment_id

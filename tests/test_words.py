@@ -116,6 +116,10 @@ OLD_PHRASES = {
         "made anew",
         "of another fmon",
         "none of ours",
+        "is named; add skypilot_yaml",
+        "reaches no variable",
+        "names no region",
+        "goes by the variables",
     ),
     "docs": (
         "hang together",
@@ -123,6 +127,13 @@ OLD_PHRASES = {
         "again = carry on",
         "where a process starts",
         "turns a refusal into",
+        "has no use for",
+        "file of regions",
+        "that it stands on",
+        "that the config stands on",
+        "SkyPilot recorded of",
+        "as far as this machine knows",
+        "go on submitting",
     ),
 }
 

@@ -63,7 +63,7 @@ def record(
         typer.Option(
             "--no-fix",
             metavar="REASON",
-            help="Instead: why its conditions are relaunched without a fix.",
+            help="Instead of --what: why its conditions are relaunched without a fix.",
             show_default=False,
         ),
     ] = None,
@@ -71,7 +71,7 @@ def record(
     experiment: ExperimentOption = None,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Record the fix of a root cause, or why there is none; required before a relaunch (except auto)."""
+    """Record the fix of a root cause, or why there is none; required before a relaunch (except for auto)."""
     from fmon.errors import ConfigError
     from fmon.fix.steps import record as record_phase
     from fmon.study import open_study
@@ -91,7 +91,7 @@ def record(
     if no_fix is None:
         say(f"recorded for {root_cause_id}; commit the fixes of all causes together, then run fmon fix run")
     else:
-        say(f"recorded: {root_cause_id} is relaunched without a fix; next: fmon fix verify")
+        say(f"recorded: {root_cause_id} will be relaunched without a fix; next: fmon fix verify")
 
 
 @app.command()
@@ -138,8 +138,8 @@ def verify(
         conditions = counted(cause.condition_count, "condition")
         command = f"fmon fix record {quote(cause.root_cause_id)} --what '...'"
         say(
-            f"{cause.root_cause_id} needs a person, and {conditions} can't be relaunched before: fix it, "
-            f"then run {command}; fmon issues writes a text for it"
+            f"{cause.root_cause_id} needs a person: {conditions} can't be relaunched until you fix it "
+            f"and run {command}; fmon issues writes an issue for it"
         )
     if not verified.rerun_count:
         say(f"{verified.experiment_id}: no condition to relaunch, so there is nothing to verify")

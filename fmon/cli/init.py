@@ -18,21 +18,23 @@ def init(
     *,
     job: Annotated[
         int | None,
-        typer.Option("--job", help="A job of the experiment (default: the newest).", show_default=False),
+        typer.Option(
+            "--job", help="A job of the experiment (default: the newest experiment).", show_default=False
+        ),
     ] = None,
     name: Annotated[
         str | None,
         typer.Option(
             "--name",
             metavar="PATTERN",
-            help="Only jobs with such a name, for example 'debug-*'.",
+            help="Only jobs whose name matches, for example 'debug-*'.",
             show_default=False,
         ),
     ] = None,
     since: Since = None,
     queue: Queue = DEFAULT_QUEUE,
 ) -> None:
-    """Print a config for jobs that already run, ready for fmon adopt; or one to fill in, from a task."""
+    """Print a config for jobs that already run, ready for fmon adopt, or a template from a task YAML."""
     from fmon.init.from_task import start_config
     from fmon.init.propose import propose_config
 

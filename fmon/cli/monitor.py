@@ -88,7 +88,7 @@ def run_watch(
     queue: str = DEFAULT_QUEUE,
     rounds: Rounds | None = None,
 ) -> Status:
-    """Poll until no job is open and none is to come, and return the last status.
+    """Poll until no job is open and none will be submitted, and return the last status.
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ def current_status(data: Path, experiment: str | None, selections: Sequence[str]
 
 
 def _refresh(store: Store) -> None:
-    """Copy the state at the end of the watch into the manifest; the poll that closes an experiment did so."""
+    """Copy the state at the end of the watch into the manifest, unless the poll that closed it did so."""
     from fmon.monitor.refresh import refresh
 
     if not store.is_closed:

@@ -93,14 +93,14 @@ MaxConditions = Annotated[
 TaskFile = Annotated[
     Path | None,
     typer.Option(
-        "--task", help="Task YAML, if it is not the config's own.", show_default=False, metavar="FILE"
+        "--task", help="Task YAML to use instead of the config's.", show_default=False, metavar="FILE"
     ),
 ]
 EnvFile = Annotated[
     Path | None,
     typer.Option(
         "--env-file",
-        help="File of NAME=value lines that every job gets; fmon stores only the names.",
+        help="File of NAME=value lines, passed to every job; fmon stores only the names.",
         show_default=False,
         metavar="FILE",
     ),
@@ -111,7 +111,7 @@ Since = Annotated[
 ]
 TaskArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="TASK", help="Task YAML to start from, not the queue.", show_default=False),
+    typer.Argument(metavar="TASK", help="Task YAML to start from instead of the queue.", show_default=False),
 ]
 Interval = Annotated[float, typer.Option("--interval", help="Seconds between polls.", min=1)]
 ExitStatus = Annotated[

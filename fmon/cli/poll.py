@@ -100,7 +100,7 @@ def run_poll(call: PollCall) -> None:
 
 
 def _needs_poll(store: Store, now: datetime) -> bool:
-    """Return whether an experiment is open, or left something to do when it closed."""
+    """Return whether an experiment is open, or was closed with work left to do."""
     return not store.is_closed or store.has_unchecked or is_due(store, now)
 
 

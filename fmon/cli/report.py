@@ -39,7 +39,7 @@ def report(
     out_dir: OutDir = Path("reports"),
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
-    """Write the report as JSONL and as an HTML page, and print the outcome and their paths."""
+    """Write the report as JSONL and as an HTML page; print the outcome and the paths."""
     from fmon.clients.mlflow import tracked_runs
     from fmon.report.report import report as report_phase
     from fmon.study import open_study

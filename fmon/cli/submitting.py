@@ -1,4 +1,4 @@
-"""Launch for a command, and go on submitting what is queued while it watches."""
+"""Launch jobs, and keep submitting queued conditions while watching."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LaunchCall:
 
     @property
     def options(self) -> LaunchOptions:
-        """The options that no person is asked for."""
+        """The options that do not depend on a confirmation."""
         from fmon.launch.arguments import LaunchOptions
 
         return LaunchOptions(

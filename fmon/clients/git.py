@@ -20,7 +20,7 @@ TIMEOUT_S = 60.0
 """Longest wait for one git command [s]; ``status`` reads every file of a large project."""
 
 FOREIGN = re.compile(rb"safe\.directory (.+)")
-"""In git's message about a repository of another user: the command that it recommends, in any language."""
+"""The command that git recommends for a repository of another user, whatever the language of its message."""
 
 MOST_COMMITS = 1000
 """Maximum number of commits to read from HEAD; a fix has one or a few."""
@@ -144,12 +144,12 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def _refuse_foreign(folder: Path, message: bytes) -> None:
-    """Raise an error if git does not read the repository because another user owns it."""
+    """Raise an error if git refuses the repository because another user owns it."""
     found = FOREIGN.search(message)
     if found:
         command = f"git config --global --add safe.directory {found[1].decode(errors='replace').strip()}"
         refusal = (
-            f"git does not read the repository of {folder}, because it belongs to another user; "
+            f"git refuses to read the repository of {folder}, because another user owns it; "
             f"if you trust it, run {command}"
         )
         raise ConfigError(refusal)

@@ -15,7 +15,7 @@ KILLED = 128
 
 
 class Ran(NamedTuple):
-    """A user's command that has ended."""
+    """A finished command of the user."""
 
     step: str
     command: str

@@ -34,7 +34,7 @@ def load_experiment(
     text
         Its content, if it has been read already.
     task
-        The task YAML, if it is not the config's own (``--task``).
+        The task YAML to use instead of the config's (``--task``).
     max_conditions
         Maximum number of conditions, checked before any is created.
     needs_task

@@ -1,4 +1,4 @@
-"""Read a config together with the file that it stands on (``base``), as one config in fmon's form."""
+"""Read a config and, if it has one, its base, as one config in fmon's form."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,9 +17,9 @@ class Layers:
     Attributes
     ----------
     source
-        Both as one config in fmon's form; keys of the config win over those of the base.
+        Both as one config in fmon's form; keys of the config take precedence over those of the base.
     study
-        The one of them that is in the study's form; None = neither is.
+        Whichever of the two is in the study's form; None = neither is.
     """
 
     source: Source
@@ -47,7 +47,7 @@ def read_layers(path: Path, text: str | None, *, max_conditions: int) -> Layers:
         return Layers(source=study.source if study else own, study=study)
     if is_study_form(own.value, own.text):
         message = (
-            "a config in the study's form can't have a base; write the keys to add into a file of their own"
+            "a config in the study's form can't have a base; put the additional keys into another config"
         )
         raise own.fault(message, "base")
     base = read_source(_base_path(own))
@@ -80,7 +80,7 @@ def _base_path(own: Source) -> Path:
 
 
 def _merged(base: dict[Any, Any], own: dict[Any, Any]) -> dict[Any, Any]:
-    """Merge two configs: mappings key by key, all other values of ``own`` win."""
+    """Merge two configs: mappings key by key, otherwise ``own`` takes precedence."""
     merged = dict(base)
     for key, value in own.items():
         old = merged.get(key)

@@ -1,4 +1,4 @@
-"""Which environment variable carries what: factors, and keys of the config."""
+"""The environment variables that pass factors and keys of the config to the jobs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ def read_variables(
 ) -> Variables:
     """Resolve ``envs``: a factor, an inner factor (its levels joined by commas), or a key of the config.
 
-    Several keys may name the same variable; the first one that the config has counts.
+    Several keys may name the same variable; the first one that the config has is used.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def read_variables(
     for key, variable in envs.items():
         if key in factors:
             if variable is None:
-                message = f"factor {key} reaches no variable: every cell would run the same job; name one"
+                message = f"factor {key} has no variable, so all its levels would run the same job; name one"
                 raise source.fault(message, "envs", key)
             found.of_factor[key] = variable.name
             continue

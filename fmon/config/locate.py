@@ -14,7 +14,7 @@ REGIONS = Path("configs/cloud/regions")
 def task_path(layers: Layers, given: Path | None, *, is_needed: bool) -> str:
     """Return the path of the task YAML, relative to the config's folder.
 
-    ``--task`` wins over ``skypilot_yaml``, and that over the study's ``infrastructure.skypilot_yaml``,
+    In order of precedence: ``--task``, ``skypilot_yaml``, and the study's ``infrastructure.skypilot_yaml``,
     which is relative to the root of its repository: it is looked for in the parent folders as well.
 
     Parameters
@@ -35,7 +35,7 @@ def task_path(layers: Layers, given: Path | None, *, is_needed: bool) -> str:
     own_folder = source.path.absolute().parent
     if given is not None:
         if is_needed and not given.is_file():
-            message = f"the task YAML {given} does not exist; give its path with --task"
+            message = f"the task YAML {given} does not exist; pass its path with --task"
             raise ConfigError(message)
         return os.path.relpath(given.absolute(), own_folder)
     file, loc = source, ["skypilot_yaml"]
@@ -49,7 +49,7 @@ def task_path(layers: Layers, given: Path | None, *, is_needed: bool) -> str:
     elif not is_needed:
         return "train.yaml"
     else:
-        message = "no task YAML is named; add skypilot_yaml to the config, or use --task TASK.yaml"
+        message = "the config has no task YAML; add skypilot_yaml, or use --task TASK.yaml"
         raise source.fault(message)
     for folder in folders:
         if (folder / written).is_file():
@@ -65,7 +65,7 @@ def task_path(layers: Layers, given: Path | None, *, is_needed: bool) -> str:
 
 
 def region_file(layers: Layers, name: str) -> str | None:
-    """Return the path of a file of regions; None if there is none of this name.
+    """Return the path of a region file; None if it does not exist.
 
     It is ``regions/NAME.yaml`` beside the config, or ``configs/cloud/regions/NAME.yaml`` in a folder above.
     """

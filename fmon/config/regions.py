@@ -1,4 +1,4 @@
-"""Read a file of regions, and give a task the machines of these regions in the file's order."""
+"""Read a region file, and restrict a task to its regions, in the order of the file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_CLOUD = "gcp"
-"""The cloud of a task that names none, as in the study's launcher."""
+"""The cloud of a task that does not set one, as in the study's launcher."""
 REPLACED = ("accelerators", "any_of", "ordered")
 
 
@@ -22,7 +22,7 @@ def with_regions(documents: Iterable[dict[str, Any]], path: Path) -> list[dict[s
     Parameters
     ----------
     documents
-        The YAML documents of the task; the cloud that each names chooses the part of the file.
+        The YAML documents of the task; the cloud of each selects the part of the file.
     path
         The file: ``regions: {CLOUD: {ACCELERATOR: [{region: NAME}, ...]}}``.
 
@@ -47,13 +47,13 @@ def _with_ordered(document: dict[str, Any], source: Source) -> dict[str, Any]:
 
 
 def cloud_of(resources: dict[str, Any]) -> str | None:
-    """Return the cloud that resources name, in lower case; None = any."""
+    """Return the cloud that resources request, in lower case; None = any."""
     named = resources.get("cloud") or str(resources.get("infra") or "").partition("/")[0]
     return None if named in ("", "*") else str(named).lower()
 
 
 def region_of(resources: dict[str, Any]) -> str | None:
-    """Return the region that resources name; None = any."""
+    """Return the region that resources request; None = any."""
     parts = [*str(resources.get("infra") or "").split("/"), "", ""]
     named = resources.get("region") or parts[1]
     return None if named in ("", "*") else str(named)
@@ -64,7 +64,7 @@ def _ordered(source: Source, cloud: str) -> list[dict[str, str]]:
     clouds = _mapping(source, "regions")
     if cloud not in clouds:
         known = ", ".join(map(str, clouds))
-        message = f"there are no regions of {cloud}, the cloud of the task; the file has those of {known}"
+        message = f"there are no regions for {cloud}, the cloud of the task; the file has regions for {known}"
         raise source.fault(message, "regions")
     found: list[dict[str, str]] = []
     for accelerator, regions in _mapping(source, "regions", cloud).items():

@@ -49,7 +49,7 @@ class Source:
     origin
         Maps a location in ``value`` to that in the file (the study's form is rewritten).
     base
-        The file that this one stands on; ``value`` then has both.
+        The base; ``value`` then has the keys of both files.
     """
 
     path: Path
@@ -83,7 +83,7 @@ class Source:
         return self.base.written(key) if value is None and self.base else value
 
     def dotted_keys(self) -> list[str]:
-        """List the dotted keys of all values that are no mapping, as written."""
+        """List the dotted keys of all values that are not mappings, as written."""
         return [*_dotted(self.raw), *(self.base.dotted_keys() if self.base else [])]
 
     def _file(self, loc: Loc) -> "Source":

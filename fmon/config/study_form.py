@@ -31,7 +31,7 @@ ENVS: dict[str, Any] = {
     "factors.post_training.method": "POST_TRAINING_METHODS",
     "post_training.methods": {"name": "POST_TRAINING_METHODS", "default": ["none", "swag"]},
 }
-"""The variables that the study's launcher sets for a cell of the grid; a config's ``envs`` win over them."""
+"""The variables that the study's launcher sets for a cell; a config's ``envs`` take precedence."""
 
 BASELINE_ENVS: dict[str, Any] = {
     "loss_name": "none",
@@ -69,9 +69,9 @@ class StudyForm:
     source
         The config in fmon's form.
     unused
-        The keys that fmon has no use for, such as ``mlflow.evaluation_experiment``, with their values.
+        The keys that fmon does not use, such as ``mlflow.evaluation_experiment``, with their values.
     defaults
-        What the file leaves out and the launcher sets by default, as text.
+        Defaults of the launcher for keys that the file lacks, as text.
     """
 
     source: Source
@@ -99,7 +99,7 @@ def rewrite(source: Source, own_envs: Mapping[str, Any], *, max_conditions: int)
     source
         The study's file.
     own_envs
-        ``envs`` of the config that stands on it, which win over those of the launcher.
+        ``envs`` of the config that has this file as its base; they take precedence over the launcher's.
     max_conditions
         Maximum number of conditions, checked before any is created.
     """
@@ -225,7 +225,7 @@ class _Rewriter:
         return {**envs, "ZERO_SHOT": True, "EVAL_DATASET": dataset}
 
     def _overrides(self) -> None:
-        """Rewrite ``model_overrides``: ``use_spot`` is a resource; others stand for those of ``fixed``."""
+        """Rewrite ``model_overrides``: ``use_spot`` is a resource; the others replace those of ``fixed``."""
         if not self.keys.model_overrides:
             return
         baselines = [baseline.model for baseline in self.keys.zero_shot_baselines]
@@ -248,7 +248,7 @@ class _Rewriter:
         self.flat["overrides"] = {self._model_factor(): changes, **self.keys.overrides}
 
     def _levels(self, factor: str) -> list[Any]:
-        """Return the levels of a factor; none if they are no list, which is an error found later."""
+        """Return the levels of a factor; none if they are not a list, an error that is found later."""
         levels = self.training[factor]
         return levels if isinstance(levels, list) else []
 
@@ -268,7 +268,7 @@ class _Rewriter:
             self.flat.pop("mlflow", None)
 
     def _launch(self) -> None:
-        """Rewrite for how long, and how often, the study's launcher goes on submitting."""
+        """Rewrite how long and how often the study's launcher keeps submitting."""
         found = {
             "give_up_after": self.keys.infrastructure.max_wait_hours,
             "retry_interval_s": self.keys.infrastructure.retry_interval_seconds,
@@ -302,7 +302,7 @@ class _Rewriter:
         return loc
 
     def _unused(self) -> dict[str, Any]:
-        """List the keys that fmon has no use for; a mapping without any used key counts as one."""
+        """List the keys that fmon does not use; a mapping without any used key counts as one."""
         used = {key for key in self.envs if "." in key}
         partly = {*PLACES, *(key.partition(".")[0] for key in used)} - {"factors"}
         unused: dict[str, Any] = {}

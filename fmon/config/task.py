@@ -36,7 +36,7 @@ class Task:
     declared
         (``envs`` or ``secrets``, name, value) of the variables that its tasks declare; None = no value.
     region_file
-        The file whose regions replace those of the YAML; None = none.
+        The region file, which replaces the regions of the YAML; None = none.
     """
 
     path: Path

@@ -32,9 +32,9 @@ class Design:
     template
         How the jobs are named; None if the names do not follow from the levels.
     baselines
-        One mapping per job beside the grid that has a level of a factor.
+        One mapping per job outside the grid that has a level of a factor.
     unfit
-        Jobs beside the grid that can't be a baseline.
+        Jobs outside the grid that can't be a baseline.
     """
 
     factors: dict[str, list[Level]]
@@ -46,7 +46,7 @@ class Design:
     unfit: list[Row]
 
     def job_name(self) -> str | None:
-        """Return the template as the config has it; None if names are ids, or do not follow from levels."""
+        """Return the template; None if it is the default, or if names do not follow from levels."""
         if self.template is None:
             return None
         escaped = [
@@ -57,7 +57,7 @@ class Design:
 
 
 def design_of(grid: Grid) -> Design:
-    """Return the keys of a config: factors, their variables, and what is set beside them."""
+    """Return the keys of a config: factors, their variables, and other settings."""
     factor_of = factor_names(grid.factors)
     template = template_of(grid, factor_of)
     order = [*(template.order() if template else ()), *factor_of.values()]
@@ -170,7 +170,7 @@ def _settings(values: Mapping[str, str | None]) -> Settings:
 
 
 def _fixed(grid: Grid) -> dict[str, str]:
-    """Return what most jobs of the grid have of each variable that is no factor, if all have it."""
+    """Return the most frequent value of each variable that is not a factor and that all jobs have."""
     names = dict.fromkeys(name for row in grid.rows for name in row.values)
     fixed = {}
     for name in names:
@@ -181,7 +181,7 @@ def _fixed(grid: Grid) -> dict[str, str]:
 
 
 def _overrides(grid: Grid, fixed: Mapping[str, str]) -> dict[str, dict[str, dict[str, str]]]:
-    """Return the variables that a level decides, by factor and level, where they are not as in ``fixed``."""
+    """Return the variables that a level determines and that differ from ``fixed``, by factor and level."""
     found: dict[str, dict[str, dict[str, str]]] = {}
     for name, factor in grid.derived.items():
         for row in grid.rows:
@@ -197,7 +197,7 @@ def _own_values(
     fixed: Mapping[str, str],
     overrides: Mapping[str, Mapping[str, Mapping[str, str]]],
 ) -> dict[str, str | None]:
-    """Return what a baseline has other values of than its levels say, or does not have (None)."""
+    """Return the variables in which a baseline differs from its levels; None = it does not have it."""
     expected = dict(fixed)
     for factor, by_level in overrides.items():
         expected |= by_level.get(row.values.get(factor, ""), {})

@@ -1,4 +1,4 @@
-"""Write a proposed config as YAML that people read: short, in the order of ``docs/config.md``."""
+"""Write a proposed config as short YAML, with the keys in the order of ``docs/config.md``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fmon.model import Level
 
 BLOCKS = ("factors", "baselines", "fixed", "overrides")
-"""Keys whose value has a line for each of its items."""
+"""Keys with one line per item."""
 
 
 def document(
@@ -89,7 +89,7 @@ def _block(value: Mapping[Any, Any] | Sequence[Any]) -> Iterator[str]:
 
 
 def typed(values: Sequence[str]) -> list[Level]:
-    """Return values as YAML should have them: booleans or numbers if all are, else text.
+    """Return values with their YAML type: booleans or numbers if all of them are, otherwise text.
 
     Examples
     --------

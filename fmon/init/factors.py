@@ -1,4 +1,4 @@
-"""Which variables of a group of jobs are factors, which jobs form the grid, and which are beside it."""
+"""Which variables of a group of jobs are factors, which jobs form the grid, and which are outside."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fmon.init.jobs import QueuedJob, Variables
 
 MAX_SUPPORT = 0.25
-"""A level that has at most this share of its cells, in a grid that is not full, is beside the grid."""
+"""In a grid that is not full, a level with at most this share of its cells is outside the grid."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +38,9 @@ class Grid:
     beside
         The jobs outside the grid, one per set of variables.
     derived
-        The factor that decides each other variable that varies.
+        The factor that determines each other variable that varies.
     loose
-        Variables that vary in a way that no factor decides.
+        Variables that no factor determines.
     """
 
     factors: dict[str, list[str]]
@@ -62,8 +62,7 @@ class Grid:
 def find_grid(rows: Sequence[Row], *, is_level: Callable[[str], bool]) -> Grid:
     """Find the largest part of the jobs that forms a grid.
 
-    Levels that few cells have are taken away one after another, until the grid is full or every level has
-    many of its cells.
+    Rare levels are removed one by one, until the grid is full or every level has many of its cells.
 
     Parameters
     ----------
@@ -91,7 +90,7 @@ def find_grid(rows: Sequence[Row], *, is_level: Callable[[str], bool]) -> Grid:
 
 
 def without(grid: Grid, rows: Sequence[Row], *, is_level: Callable[[str], bool]) -> Grid:
-    """Return the grid without some of its rows, which are then beside it."""
+    """Return the grid without some of its rows, which are then outside."""
     gone = {row.job.job_id for row in rows}
     rest = find_grid([row for row in grid.rows if row.job.job_id not in gone], is_level=is_level)
     beside = sorted([*grid.beside, *rows, *rest.beside], key=lambda row: row.job.order())
@@ -123,7 +122,7 @@ def is_decided(rows: Sequence[Row], variable: str, by: str) -> bool:
 
 
 def _analyzed(rows: Sequence[Row], *, is_level: Callable[[str], bool]) -> Grid:
-    """Divide the varying variables into factors, variables that a factor decides, and all others."""
+    """Divide the varying variables into factors, variables that a factor determines, and all others."""
     names = varying(rows)
     able = [
         name
@@ -133,7 +132,7 @@ def _analyzed(rows: Sequence[Row], *, is_level: Callable[[str], bool]) -> Grid:
     ]
     able = _without_labels(rows, able)
     factors: list[str] = []
-    # Of several with as many levels, the one in the job names counts, else the one that comes first.
+    # Among those with the same number of levels, prefer the one in the job names, then the first one.
     for name in sorted(able, key=lambda name: (-len(values_of(rows, name)), not _is_in_names(rows, name))):
         if not any(is_decided(rows, name, factor) for factor in factors):
             factors.append(name)
@@ -153,7 +152,7 @@ def _analyzed(rows: Sequence[Row], *, is_level: Callable[[str], bool]) -> Grid:
 
 
 def _without_labels(rows: Sequence[Row], names: list[str]) -> list[str]:
-    """Leave out variables with another value in every job (a run id), if the rest tells the jobs apart."""
+    """Leave out variables with a different value in every job (a run id), if the rest is enough."""
     labels = [name for name in names if len(values_of(rows, name)) == len(rows)]
     rest = [name for name in names if name not in labels]
     cells = [tuple(row.values.get(name) for name in rest) for row in rows]
@@ -166,7 +165,7 @@ def _is_in_names(rows: Sequence[Row], variable: str) -> bool:
 
 
 def _one_per_cell(rows: Sequence[Row], factors: Sequence[str]) -> list[Row]:
-    """Keep the newest job of each cell: a retry may have another run id."""
+    """Keep the newest job of each cell: a retry may have a different run id."""
     newest = {tuple(row.values.get(name) for name in factors): row for row in rows}
     return sorted(newest.values(), key=lambda row: row.job.order())
 

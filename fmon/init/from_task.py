@@ -1,4 +1,4 @@
-"""Start a config from a task YAML alone: what can be known is filled in, the rest is a comment."""
+"""Write a template of a config from a task YAML: known values are filled in, the rest are comments."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def start_config(path: Path) -> str:
         comment("Fill in the levels of the factors, then check the result with fmon plan."),
         f"experiment_name: {flow(name[:100] or 'experiment')}",
         f"skypilot_yaml: {flow(str(path))}",
-        "factors:  # what varies between the jobs, such as fold: [0, 1, 2]; the task sets all others",
+        "factors:  # what varies between the jobs, such as fold: [0, 1, 2]; the task sets the rest",
         *_levels(values, factors, active),
         *([f"envs: {flow(envs)}"] if envs else []),
         "# fixed: {MAX_EPOCHS: 2}        # variables of every job",
         f'# job_name: "{template}"    # default: all levels, joined by -',
-        "# expect: {minutes: 30}         # of a job, for the estimate and the overrun alarm",
+        "# expect: {minutes: 30}         # run time of a job, for the estimate and the overrun alarm",
         "# limits: {budget_usd: 20}",
         comment(prices(accelerators)),
         *(
@@ -73,7 +73,7 @@ def start_config(path: Path) -> str:
 def _levels(values: Mapping[str, Any], factors: Mapping[str, str], active: Collection[str]) -> Iterator[str]:
     """Yield a line for each variable: a comment, except for those that are factors already."""
     if not factors:
-        yield "  model: [a, b]  # the task declares no variable (envs); a job gets MODEL=a or MODEL=b"
+        yield "  model: [a, b]  # the task declares no variables (envs); each job gets MODEL=a or MODEL=b"
     for variable, factor in factors.items():
         text = "" if values[variable] is None else level_text(values[variable])
         is_level = bool(text) and text == text.strip() and text.isprintable()

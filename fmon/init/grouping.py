@@ -29,7 +29,7 @@ EXPERIMENT_VARIABLES = (
 """Variables whose value usually names the experiment, the most specific first."""
 
 MIN_SHARE = 4
-"""A group with less than the fourth part of the jobs of the largest is no default."""
+"""A group with less than a quarter of the jobs of the largest one is not the default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Group:
     jobs
         By submission.
     has_variables
-        Whether their variables tell them apart; otherwise only their names do.
+        Whether their variables distinguish them; otherwise only their names do.
     """
 
     name: str | None
@@ -59,7 +59,7 @@ class Group:
 def groups_of(jobs: Sequence[QueuedJob]) -> list[Group]:
     """Group jobs by user, program and experiment, the newest group first; the last ones are single jobs.
 
-    Jobs whose program nobody else runs, or is not known, are grouped by the shape of their names.
+    Jobs whose program is unique or unknown are grouped by the shape of their names.
     """
     by_program: dict[tuple[str | None, str | None], list[QueuedJob]] = defaultdict(list)
     for job in jobs:
@@ -83,7 +83,7 @@ def of_current_user(jobs: Sequence[QueuedJob]) -> list[QueuedJob]:
 
 
 def choose_group(groups: Sequence[Group], job_id: int | None, ask: Callable[[str], bool] | None) -> Group:
-    """Choose a group: that of a job, or one that a person chooses, else the newest one that is not small.
+    """Choose a group: that of a job, or one that a person chooses, or the newest one that is not small.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def choose_group(groups: Sequence[Group], job_id: int | None, ask: Callable[[str
     job_id
         A job of the group; None = not given.
     ask
-        Asks a person; None = nobody is there.
+        Asks a person; None = do not ask.
 
     Raises
     ------
@@ -103,7 +103,9 @@ def choose_group(groups: Sequence[Group], job_id: int | None, ask: Callable[[str
         for group in groups:
             if any(job.job_id == job_id for job in group.jobs):
                 return group
-        raise ConfigError(f"job {job_id} is not in the queue, or was left out by --name, --since or its user")
+        raise ConfigError(
+            f"job {job_id} is not in the queue, belongs to another user, or is excluded by --name or --since"
+        )
     large = [group for group in groups if len(group.jobs) > 1]
     if ask is not None and len(large) > 1:
         for group in large:
@@ -114,7 +116,7 @@ def choose_group(groups: Sequence[Group], job_id: int | None, ask: Callable[[str
 
 
 def _tell_apart(members: Iterable[QueuedJob]) -> bool:
-    """Return whether variables tell the jobs apart about as well as their names do."""
+    """Return whether variables distinguish the jobs about as well as their names do."""
     names = {job.name for job in members}
     values = {frozenset(job.envs.items()) for job in members}
     return len(values) > 1 and 2 * len(values) > len(names)
@@ -145,7 +147,7 @@ def _experiment_of(job: QueuedJob) -> str | None:
 
 
 def _by_shape(members: list[QueuedJob]) -> list[Group]:
-    """Group jobs whose names have as many parts, and share some of them."""
+    """Group jobs whose names have the same number of parts and share some of them."""
     groups: list[tuple[set[tuple[bool, int, int, str]], list[QueuedJob]]] = []
     for job in members:
         shape = "-" in job.name, len(parts_of(job.name))

@@ -30,7 +30,7 @@ Variables = Mapping[str, str]
 MAX_VALUES = 10_000
 MAX_NUMBER = 2**63
 RESOURCE = "resources."
-"""What the names of resources begin with among variables."""
+"""Prefix of resources among the variables."""
 _VARYING_KEYS = frozenset({"name", "envs", "secrets", "resources", "_metadata"})
 """Keys of a task that differ between the jobs of an experiment."""
 _LAST = datetime.max.replace(tzinfo=UTC)
@@ -47,13 +47,13 @@ class QueuedJob:
     launched_by
         The experiment of fmon that launched it; None = fmon did not.
     envs
-        Its variables, without those that look like secrets or get their value from outside.
+        Its variables, without those that look like secrets or get their values from outside.
     withheld
         Names of those variables.
     misnamed
         Names of its variables that no shell could read, such as ``a.b``; they are not in ``envs``.
     resources
-        Those of its first task that are no list or mapping, as text: RESOURCE and the key.
+        Those of its first task that are not lists or mappings, as text, with the prefix RESOURCE.
     program
         A hash of what the task runs; None = not recorded.
     task_file
@@ -91,7 +91,7 @@ def queued_jobs(records: Iterable[Record], specs: Mapping[int, JobSpec]) -> list
     records
         Records of the queue, one per job task.
     specs
-        What SkyPilot recorded of the jobs, as far as it is known.
+        What SkyPilot recorded for the jobs, as far as it is known.
     """
     tasks: dict[int, list[Record]] = {}
     for record in records:
@@ -161,7 +161,7 @@ def _task(spec: JobSpec | None) -> Task | None:
 
 
 def _resources(task: Task) -> dict[str, str]:
-    """Return the resources of the first task that are no list or mapping."""
+    """Return the resources of the first task that are not lists or mappings."""
     return {
         f"{RESOURCE}{name}": str(value) if isinstance(value, str) else level_text(value)
         for name, value in next(iter(task.resources), {}).items()
@@ -194,7 +194,7 @@ def _program(documents: Iterable[dict[str, Any]]) -> str | None:
 
 
 def _label(value: Any) -> str:
-    """Return a value as text, of a collection only its kind and size."""
+    """Return a value as text; for a collection, only its type and size."""
     return f"{type(value).__name__} {len(value)}" if isinstance(value, dict | list) else repr(value)
 
 

@@ -1,4 +1,4 @@
-"""Factors from the parts of job names, for jobs of which no variables are recorded."""
+"""Factors from the parts of job names, for jobs without recorded variables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def rows_of_names(jobs: Sequence[QueuedJob]) -> list[Row]:
     Parameters
     ----------
     jobs
-        Jobs whose names have as many parts; those beside the grid may lack a variable.
+        Jobs whose names have the same number of parts; those outside the grid may lack a variable.
     """
     raw = [Row(job=job, values={str(at): part for at, part in enumerate(parts_of(job.name))}) for job in jobs]
     grid = find_grid(raw, is_level=bool)

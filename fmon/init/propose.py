@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from fmon.sky.reader import JobSpec, QueueReader
 
 MAX_JOBS = 2_000
-"""Only the newest jobs are read: a server keeps those of years."""
+"""Only the newest jobs are read: a server keeps jobs for years."""
 SPEC_BATCH = 500
 NEAR = timedelta(hours=1)
-"""A job beside the grid belongs to it if it was submitted between its jobs, or this much before or after."""
+"""A job outside the grid is a baseline only if submitted between its jobs, or this much before or after."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ def propose_config(
     since
         Only jobs submitted at this time or later.
     ask
-        Asks a person what is ambiguous; None = nobody is there, comments say what was decided.
+        Asks a person what is ambiguous; None = do not ask, comments explain the choice.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def propose_config(
     doubles += _runs_again(jobs, grid)
     others = [each for each in groups if each is not group]
     count = counted(len(grid.rows) + len(design.baselines), "condition")
-    head = f"Proposed by fmon init: the queue ({queue.name}) has jobs of {count}."
+    head = f"Proposed by fmon init: the queue ({queue.name}) has jobs for {count}."
     return Proposal(
         text=document(
             {
@@ -119,7 +119,7 @@ def propose_config(
 
 
 def _specs(queue: QueueReader, records: Sequence[Record]) -> tuple[dict[int, JobSpec], list[str]]:
-    """Ask what SkyPilot recorded of the newest jobs; where it does not say, names must do."""
+    """Ask what SkyPilot recorded for the newest jobs; without an answer, names are used."""
     ids = sorted({record.job_id for record in records}, reverse=True)[:MAX_JOBS]
     specs: dict[int, JobSpec] = {}
     try:
@@ -137,7 +137,7 @@ def _is_chosen(job: QueuedJob, pattern: str | None, since: datetime | None) -> b
 
 
 def _since_option(since: datetime | None) -> str:
-    """Return the option with which adopt ignores the same jobs."""
+    """Return the option that makes ``fmon adopt`` ignore the same jobs."""
     return f" --since {since.astimezone(UTC):%Y-%m-%dT%H:%M:%S}" if since else ""
 
 
@@ -152,13 +152,13 @@ def _nothing(source: str, records: Sequence[Record], jobs: Sequence[QueuedJob]) 
             f"fmon launched all jobs in the queue ({source}), as {listed(launched)}: adopt them with the "
             "config that they were launched with"
         )
-    return f"there is no job in the queue ({source}); to start from a task instead: fmon init TASK.yaml"
+    return f"the queue ({source}) has no jobs; to start from a task instead: fmon init TASK.yaml"
 
 
 def _newest_of_names(group: Group) -> tuple[list[QueuedJob], int]:
-    """Leave out earlier jobs of the same names with other variables, if most names are unique.
+    """Leave out earlier jobs with the same names but different variables, if most names are unique.
 
-    Otherwise the names do not tell the conditions apart. Returns the jobs, and how many were left out.
+    Otherwise the names do not distinguish the conditions. Returns the jobs, and how many were left out.
     """
     newest = {job.name: job for job in group.jobs}
     cells = {(job.name, frozenset(job.envs.items())) for job in group.jobs}
@@ -207,7 +207,7 @@ def _rows(jobs: Sequence[QueuedJob]) -> list[Row]:
 
 
 def _grid(group: Group, jobs: list[QueuedJob]) -> Grid:
-    """Find the grid of a group; jobs that are not named like the others are beside it."""
+    """Find the grid of a group; jobs that are not named like the others are outside."""
     if not group.has_variables:
         return _with_a_factor(find_grid(rows_of_names(jobs), is_level=_is_level))
     rows = _rows(jobs)
@@ -215,14 +215,14 @@ def _grid(group: Group, jobs: list[QueuedJob]) -> Grid:
     odd = odd_rows(grid)
     if odd:
         smaller = without(grid, odd, is_level=_is_level)
-        # A retry under another name fills a cell of the grid; a baseline has a level of its own.
+        # A retry with another name fills a cell of the grid; a baseline has its own level.
         if smaller.factors and smaller.cell_count < grid.cell_count:
             return smaller
     return grid
 
 
 def _named(grid: Grid) -> Grid:
-    """Make variables that the factors decide factors themselves if the job names need them."""
+    """Make variables that a factor determines factors as well, if the job names need them."""
     if template_of(grid) is not None:
         return grid
     for variable in grid.derived:
@@ -259,7 +259,7 @@ def _is_level(value: str) -> bool:
 
 
 def _near(grid: Grid, ask: Callable[[str], bool] | None) -> tuple[Grid, list[QueuedJob], list[QueuedJob]]:
-    """Leave out jobs beside the grid that were submitted at another time, or that a person does not want.
+    """Leave out jobs outside the grid that were submitted at another time, or that a person rejects.
 
     Returns the grid, the jobs that were left out, and those of them that have the levels of a cell: without
     a level of its own, a job is rather a trial of the cell than a baseline.
@@ -294,7 +294,7 @@ def _runs_again(jobs: Sequence[QueuedJob], grid: Grid) -> list[QueuedJob]:
 
 
 def _experiment_name(group: Group, design: Design) -> str:
-    """Name the experiment like its variable says, else like the names begin, else like the task."""
+    """Name the experiment after its variable, or the beginning of the job names, or the task."""
     begin = design.template.parts[0][0] if design.template else ""
     task = next((job.task_file for job in group.jobs if job.task_file), "")
     for text in (group.name or "", begin, PurePosixPath(task).stem):
@@ -305,7 +305,7 @@ def _experiment_name(group: Group, design: Design) -> str:
 
 
 def _notes(group: Group, grid: Grid, design: Design) -> dict[str, str]:
-    """Return the comments beside the keys."""
+    """Return the comments after the keys."""
     notes = {"skypilot_yaml": "a guess: not needed for adopt; needed for plan, launch and relaunch"}
     missing = grid.cell_count - len(grid.rows)
     if not group.has_variables:
@@ -315,7 +315,7 @@ def _notes(group: Group, grid: Grid, design: Design) -> dict[str, str]:
             f"{missing} of {counted(grid.cell_count, 'cell')} have no job; see exclude in docs/config.md"
         )
     if design.baselines:
-        notes["baselines"] = "not in the grid; delete what is no part of the experiment"
+        notes["baselines"] = "not in the grid; delete those that are not part of the experiment"
     return notes
 
 
@@ -326,7 +326,7 @@ def _to_add(jobs: Sequence[QueuedJob]) -> Iterator[str]:
         source = f"the median of {counted(len(minutes), 'finished job')}"
         yield f"expect: {{minutes: {max(1, round(median(minutes)))}}} # {source}"
     else:
-        yield "expect: {minutes: 30} # of a job, for the estimate and the overrun alarm"
+        yield "expect: {minutes: 30} # run time of a job, for the estimate and the overrun alarm"
     yield "limits: {budget_usd: 20}"
     yield prices(jobs[-1].resources.get(f"{RESOURCE}accelerators"))
 
@@ -350,14 +350,14 @@ def _tail(
 ) -> Iterator[str]:
     """Yield what is not in the config, and why."""
     if template_of(grid) is None:
-        yield "The job names do not follow from the levels: fmon adopt goes by the variables."
+        yield "The job names do not follow from the levels, so fmon adopt matches the variables."
     if grid.loose:
-        yield f"Not in the config, since no factor decides it: {listed(grid.loose, 10)}"
+        yield f"Not in the config, because no factor determines them: {listed(grid.loose, 10)}"
     withheld = sorted({name for job in group.jobs for name in job.withheld})
     if withheld:
-        yield f"Set by the environment or --env-file, or secret: {listed(withheld, 10)}"
+        yield f"Secret, or set by the environment or --env-file: {listed(withheld, 10)}"
     if earlier:
-        yield f"Left out: {counted(earlier, 'earlier job')} of the same names with other variables"
+        yield f"Left out: {counted(earlier, 'earlier job')} with the same names but different variables"
     if left_out:
         yield f"Left out: {listed(job.name for job in left_out)}"
     if doubles:

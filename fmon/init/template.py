@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 MAX_TRIES = 5_000
 MAX_STEPS = 100_000
-"""Number of places of levels that are looked at in one name: many equal levels have very many."""
+"""Maximum number of positions of levels to try in one name: equal levels have very many."""
 MAX_SEEDS = 3
-"""Number of names that are tried as the pattern of all others; an odd one may come first."""
+"""Number of names that are tried as the pattern of all others; the first one may be an exception."""
 
 
 class Template(NamedTuple):

@@ -74,7 +74,7 @@ def adopt(
     data
         Data directory.
     task_file
-        The task YAML, if it is not the config's own.
+        The task YAML to use instead of the config's.
     since
         Ignore jobs submitted before this time.
     now
@@ -158,7 +158,7 @@ def adopt(
 def _specs(
     queue: QueueReader, manifest: Manifest, records: list[Record]
 ) -> tuple[dict[int, JobSpec], list[str]]:
-    """Ask what SkyPilot recorded of the jobs; of those with other names only if conditions lack a job."""
+    """Ask what SkyPilot recorded for the jobs; for other names only if conditions lack a job."""
     named, others = ids_to_ask(manifest, records)
     specs: dict[int, JobSpec] = {}
     try:
@@ -169,7 +169,7 @@ def _specs(
                 specs |= queue.read_specs(ids)
     except QueueError as fault:
         warning = f"jobs were matched by name only: their variables could not be read ({fault})"
-        return specs, [f"{warning}; fmon poll compares them"]
+        return specs, [f"{warning}; fmon poll will compare them"]
     return specs, []
 
 
@@ -188,7 +188,7 @@ def _refuse_contradicted(found: Sorted, manifest: Manifest) -> None:
 
 
 def _keep_decisions(manifest: Manifest, found: Sorted, records: list[Record]) -> None:
-    """Write into the manifest what polls can't find out by themselves."""
+    """Store in the manifest what polls can't find out by themselves."""
     names = {record.job_id: record.job_name or "" for record in records}
     for job_id in found.renamed:
         manifest.adopted_names[str(job_id)] = names[job_id]
@@ -287,7 +287,7 @@ def _refuse_unclear(
         return
     if rejected:
         raise ConfigError(
-            f"no job fits {manifest.config_file}: {listed(each.sentence() for each in rejected)}"
+            f"no job matches {manifest.config_file}: {listed(each.sentence() for each in rejected)}"
         )
     expected = dict.fromkeys(entry.job_name for entry in manifest.jobs)
     seen = list(dict.fromkeys(record.job_name or f"job {record.job_id}" for record in answer.records))

@@ -1,4 +1,4 @@
-"""The image that adopted jobs run with: from the task YAML, or from what SkyPilot recorded of the jobs."""
+"""The image that adopted jobs run with: from the task YAML, or from what SkyPilot recorded for the jobs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def task_of_jobs(experiment: Experiment, specs: Iterable[JobSpec]) -> tuple[Task
     experiment
         The config.
     specs
-        What SkyPilot recorded of the jobs; read only if there is no file.
+        What SkyPilot recorded for the jobs; read only if there is no file.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What ``fmon adopt`` found, and the sentences that say so."""
+"""The result of ``fmon adopt``, and its messages."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Adopted:
     strangers
         Names of all other jobs in the queue.
     by_variables
-        Names of jobs that have another name than their condition but its variables, by condition.
+        Names of jobs that have the variables of their condition, but not its job name, by condition.
     rejected
-        One sentence per job with the name of a condition but other variables.
+        One sentence per job with the name of a condition but different variables.
     warnings
         What launch would have refused, and what is not known.
     bad

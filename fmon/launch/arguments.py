@@ -70,7 +70,7 @@ class LaunchOptions:
     by
         Person to record in the audit.
     task
-        The task YAML, if it is not the config's own.
+        The task YAML to use instead of the config's.
     env_file
         File of variables that every job gets.
     allow_bare_vm
@@ -82,7 +82,7 @@ class LaunchOptions:
     confirm
         Asks whether to exceed the budget; None = do not ask.
     resume
-        Resume only this experiment, as its next round; None = a person's launch.
+        Resume only this experiment, as its next round; None = a launch by a person.
     leave_out
         Conditions of that experiment that are not to be launched.
     accepted

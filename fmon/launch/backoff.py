@@ -1,4 +1,4 @@
-"""Refusals of a launch that pass: an overloaded server, and machines or quota that run out.
+"""Temporary refusals of a launch: an overloaded server, or a lack of capacity or quota.
 
 SkyPilot reports both as errors of many classes, some of them only by their text.
 """
@@ -21,7 +21,7 @@ AWAY = frozenset(
         *("ApiServerAuthenticationError", "AuthRequired"),
     }
 )
-"""Errors that the next launch would get too, however long it waits for an answer: it is not tried."""
+"""Errors that the next launch would get too, however long it waits: it is not sent."""
 
 OVERLOAD = frozenset(
     {
@@ -84,7 +84,7 @@ class Backoff:
     count
         Refusals in a row.
     refused_at
-        Monotonic time of the newest that counted [s].
+        Monotonic time of the newest one that was counted [s].
     """
 
     limits: DispatchLimits

@@ -1,4 +1,4 @@
-"""The command that a person would type to launch a condition's job."""
+"""The ``sky jobs launch`` command for a condition's job."""
 
 from __future__ import annotations
 

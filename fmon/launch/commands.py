@@ -1,4 +1,4 @@
-"""Run the config's own commands before the first job costs anything (``preflight``)."""
+"""Run the config's preflight commands before the first job is launched."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def run_preflight(experiment: Experiment, run: Callable[..., Ran]) -> list[Comma
         if ran.exit_status != 0:
             message = (
                 f"nothing was launched: the preflight command {redact(command)!r} ended with exit status "
-                f"{ran.exit_status} in {folder}; correct what it checks and launch again"
+                f"{ran.exit_status} in {folder}; fix the cause and launch again"
             )
             raise ConfigError(message)
         results.append(CommandResult(command=redact(command), exit_status=0, duration_s=ran.duration_s))
@@ -52,7 +52,7 @@ def run_preflight(experiment: Experiment, run: Callable[..., Ran]) -> list[Comma
 
 
 def _folder(config: Path) -> Path:
-    """Return the folder that the commands run in: like those of ``verify``, where there is a repository."""
+    """Return the folder that the commands run in: as for ``verify``, or the config's without a repository."""
     try:
         return project_folder(config)
     except ConfigError:

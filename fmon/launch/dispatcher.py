@@ -65,9 +65,9 @@ class Dispatcher:
     sent_at: dict[LaunchKey, float] = field(default_factory=dict)
     backoff: Backoff = field(init=False)
     is_unchecked: bool = False
-    """A launch has failed since the last poll, which may have made its job nevertheless."""
+    """A launch has failed since the last poll, but may have created its job."""
     stopped: str | None = None
-    """Why nothing more is launched in this run; None = it goes on."""
+    """Why nothing more is launched in this run; None = the run continues."""
     hidden: set[str] = field(default_factory=set)
     """Requests seen in the grace period whose task the server does not show: they may be ours."""
     error: QueueError | None = None
@@ -136,7 +136,7 @@ class Dispatcher:
                 self.absent[attempt] = None
             else:
                 self.to_launch.append(attempt)
-        # What was refused most often comes last, so that every attempt has its turn.
+        # What was refused most often comes last, so that every attempt is tried.
         self.to_launch = deque(sorted(self.to_launch, key=lambda each: self.history[each].count))
 
     # Polling: launches in flight first. A launch that ends between the two requests is then in the queue; in
@@ -231,7 +231,7 @@ class Dispatcher:
         self._save()
 
     def _retry_refused(self) -> None:
-        """Launch again what was refused, once its pause is over: the poll has not found its job."""
+        """Retry what was refused, once the pause is over: the poll has not found its job."""
         if self.clock.monotonic() >= self.next_at:
             self.to_launch.extend(self.refused)
             self.refused.clear()

@@ -1,4 +1,4 @@
-"""Show what a launch would do: its checks and one command per job; asks no server and writes nothing."""
+"""Show what a launch would do: its checks and one command per job. Contacts no server, writes nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def dry_run(
     *,
     max_conditions: int = MAX_CONDITIONS,
 ) -> Launched:
-    """Return what ``launch`` would do, as far as this machine knows.
+    """Return what ``launch`` would do, based on local data only.
 
     Parameters
     ----------

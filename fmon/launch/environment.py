@@ -33,7 +33,7 @@ class Environment:
     environ
         The environment of fmon: for variables that the task declares without a value, and placeholders.
     env_file
-        Absolute path of ``--env-file``; None = none was given.
+        Absolute path of the env file; None = none.
     passed
         Its variables, which every job gets.
     """
@@ -77,29 +77,29 @@ def read_environment(environ: Mapping[str, str], env_file: Path | None) -> Envir
 
 
 def environment_of(manifest: Manifest, env_file: Path | None, environ: Mapping[str, str]) -> Environment:
-    """Return the environment of an experiment's jobs: of the file given now, or that of its launch.
+    """Return the environment of an experiment's jobs, from this env file or the one of its launch.
 
     Parameters
     ----------
     manifest
         The experiment.
     env_file
-        The file given now.
+        The env file of this command; None = the one of the launch, if there was one.
     environ
         The environment of fmon.
 
     Raises
     ------
     ConfigError
-        The file is gone, can't be read, or lacks a variable that the jobs so far got from it.
+        The file no longer exists, can't be read, or lacks a variable that earlier jobs got from it.
     """
     if env_file is not None or manifest.env_file is None:
         return read_environment(environ, env_file)
     path = Path(manifest.env_file)
     if not path.is_file():
         message = (
-            f"the env file {path}, which the jobs of {manifest.experiment_id} were launched with, is gone; "
-            "give another one with --env-file"
+            f"the env file {path}, which the jobs of {manifest.experiment_id} were launched with, "
+            "no longer exists; pass another one with --env-file"
         )
         raise ConfigError(message)
     found = read_environment(environ, path)
@@ -111,7 +111,7 @@ def environment_of(manifest: Manifest, env_file: Path | None, environ: Mapping[s
 
 
 def record_environment(manifest: Manifest, environment: Environment) -> None:
-    """Keep the file's path and the names of its variables, never their values."""
+    """Store the file's path and the names of its variables, never their values."""
     manifest.env_file = None if environment.env_file is None else str(environment.env_file)
     manifest.env_file_names = sorted(environment.passed)
 
@@ -121,7 +121,7 @@ def _read(path: Path, environ: Mapping[str, str]) -> dict[str, str]:
     from dotenv.parser import parse_stream
 
     if not path.is_file():
-        message = f"the env file {path} does not exist; give its path with --env-file"
+        message = f"the env file {path} does not exist; pass its path with --env-file"
         raise ConfigError(message)
     text = read_text(path)
     for binding in parse_stream(StringIO(text)):

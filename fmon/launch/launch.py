@@ -193,7 +193,7 @@ def prepare(
     ):
         store, manifest, is_new, records = _experiment(data, experiment, dependencies)
         if options.resume not in (None, store.experiment_id):
-            message = f"{options.resume} is over; nothing more is submitted for it"
+            message = f"{options.resume} has ended; nothing more is submitted for it"
             raise ConfigError(message)
         without = {entry.condition for entry in manifest.jobs if entry.job_id is None} - options.leave_out
         missing = [each for each in experiment.conditions if each.condition_id in without]
@@ -243,7 +243,7 @@ def commands_of(
     *,
     experiment_id: str,
 ) -> list[str]:
-    """Return the command for each job that a person would type."""
+    """Return the ``sky jobs launch`` command for each job."""
     envs_for = partial(job_envs, experiment, experiment_id=experiment_id, cycle=0)
     return [typed_launch(task, each, envs_for(each), environment) for each in conditions]
 
@@ -383,7 +383,7 @@ def newest_of(
 
 
 def launched_as(data: Path, experiment_name: str) -> list[Store]:
-    """List the experiments of a name, but for replays."""
+    """List the experiments of a name, except replays."""
     return [
         store
         for store in stores(data)
@@ -415,7 +415,7 @@ def _write(prepared: Prepared, passed: Passed, *, submit_until: datetime | None)
 
 
 def _end_queue(store: Store) -> None:
-    """Record that no condition is queued: those without a job were refused for good."""
+    """Record that no condition is queued: those without a job were refused permanently."""
     file = StoredExperiment(store).manifest_file
     with lock(poll_lock(store.path.parent), wait_s=POLL_WAIT_S), file.changing() as manifest:
         manifest.submit_until = None

@@ -20,9 +20,9 @@ class DispatchLimits:
     per_minute
         Maximum number of launches per minute.
     retries
-        How often one attempt is launched again in one run, and how many refusals in a row end the run.
+        Maximum number of retries of an attempt in one run, and of refusals in a row before the run ends.
     backoff_s
-        Pause after the first refusal of an overloaded server [s].
+        Pause after the first refusal by an overloaded server [s].
     poll_s
         Time between two polls for uncertain launches [s].
     grace_s

@@ -48,7 +48,7 @@ class DispatchOutcome:
 
     @property
     def has_queued(self) -> bool:
-        """Whether launching again may give more conditions a job although nothing is changed."""
+        """Whether launching again without a change may give more conditions a job."""
         return bool(self.queued or self.uncertain or self.left)
 
     def require_all(self, command: str) -> None:
@@ -87,7 +87,7 @@ class DispatchOutcome:
 
 
 def _explained(reasons: Mapping[str, str]) -> str:
-    """List conditions with the reason of each; a reason of all only once."""
+    """List conditions, each with its reason; a reason that all have in common only once."""
     if len(reasons) > 1 and len(set(reasons.values())) == 1:
         return f"{listed(reasons)} ({next(iter(reasons.values()))})"
     return listed(f"{condition} ({why})" for condition, why in reasons.items())
@@ -106,7 +106,7 @@ class Launched:
     had_count
         Conditions that had a job before.
     commands
-        The command that a person would type, for each job to launch; only in a dry run.
+        The ``sky jobs launch`` command for each job to launch; only in a dry run.
     checks
         The checks.
     cost_usd
@@ -116,7 +116,7 @@ class Launched:
     accepted
         The estimate that was allowed to exceed the budget; None = it did not exceed it.
     limits
-        How the config says to submit.
+        How to submit, as in the config.
     """
 
     experiment_id: str

@@ -54,7 +54,7 @@ def _check(
         sentence = f"{', '.join(outside)} is not in {key}; change the task YAML or the limits"
         return Check(name, "fail", sentence)
     if None in requested:
-        sentence = f"{task.path.name} names no {what}, so jobs could run outside of {key}; name one"
+        sentence = f"{task.path.name} does not set a {what}, so jobs could run outside of {key}; set one"
         return Check(name, "fail", sentence)
     shown = ", ".join(sorted({each for each in requested if each is not None}))
     return Check(name, "ok", f"{shown} requested, allowed")

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """The number of conditions, and how it comes about.
+    """The number of conditions, and what it consists of.
 
     Attributes
     ----------
@@ -105,9 +105,9 @@ class Plan:
     factors, inner_factors
         Levels by factor.
     defaults
-        What the config leaves out and the study's launcher sets by default.
+        Defaults of the study's launcher for keys that the config lacks.
     unused_keys
-        Keys of a config in the study's form that fmon has no use for.
+        Keys of a config in the study's form that fmon does not use.
     """
 
     experiment_name: str
@@ -163,7 +163,7 @@ def plan(
     path
         The experiment's config.
     task_file
-        The task YAML, if it is not the config's own.
+        The task YAML to use instead of the config's.
     env_file
         File of variables that every job would get.
     max_conditions

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fmon.model import Condition, Experiment, Limits
 
 DEFAULT_BUDGET_USD = 20.0
-"""Without ``limits.budget_usd``, a higher estimate needs a person's consent [USD]."""
+"""Without ``limits.budget_usd``, a higher estimate requires confirmation [USD]."""
 SKYPILOT_COULD_NOT_RUN = {"Timeout", "WorkerFailed", "ImportError", "ModuleNotFoundError", "KeyError"}
 """Errors of SkyPilot that say nothing about the task YAML."""
 
@@ -110,14 +110,14 @@ def _task_check(task: Task, parse: Callable[[Task], int]) -> Check:
 
 
 def _region_check(experiment: Experiment) -> list[Check]:
-    """Check that the file of regions exists, if the config names one."""
+    """Check that the region file exists, if the config has one."""
     if experiment.region_config is None:
         return []
     name = experiment.region_config
     if experiment.region_file is None:
         sentence = (
-            f"the regions {name!r} are in no file: neither regions/{name}.yaml beside the config nor "
-            f"configs/cloud/regions/{name}.yaml above it exists; without it jobs would run in any region"
+            f"the region file {name!r} does not exist: there is neither regions/{name}.yaml beside the "
+            f"config nor configs/cloud/regions/{name}.yaml above it; without it, jobs would run in any region"
         )
         return [Check("region_config", "fail", sentence)]
     return [Check("region_config", "ok", f"jobs may run in the regions of {experiment.region_file}")]

@@ -1,4 +1,4 @@
-"""Adopt jobs by the variables that SkyPilot recorded of them, before their names.
+"""Adopt jobs by the variables that SkyPilot recorded for them, before their names.
 
 Pure functions of the manifest, the queue and the recorded task YAMLs. Only names of variables get into a
 message: values may be secrets.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Rejected(NamedTuple):
-    """A job with the name of a condition that runs with other variables.
+    """A job with the name of a condition but different variables.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Rejected(NamedTuple):
         """Return why the job is not adopted."""
         return (
             f"job {self.job_id} ({self.job_name}) is not adopted: "
-            f"it runs with other values of {listed(self.variables)} than its name says"
+            f"it has the name of a condition, but different values of {listed(self.variables)}"
         )
 
 
@@ -58,7 +58,7 @@ class Sorted:
     renamed
         The condition that each of these jobs was assigned to, by job.
     rejected
-        Jobs with the name of a condition but other variables.
+        Jobs with the name of a condition but different variables.
     contradicted
         Names of the variables that differ, by condition, for conditions that have only such jobs.
     agreeing
@@ -93,7 +93,7 @@ def sort_by_variables(
     records
         Records of the queue.
     specs
-        What SkyPilot recorded of the jobs, as far as it is known.
+        What SkyPilot recorded for the jobs, as far as it is known.
     owned_elsewhere
         (job_id, job name) of other experiments' attempts.
     """
@@ -161,8 +161,8 @@ def contradictions(manifest: Manifest, found: Sorted) -> list[str]:
         (jobs, "have" if rest else "has") if whole and found.agreeing else ("every one of them", "has")
     )
     return [
-        f"{len(found.contradicted)} of the {len(with_job)} conditions with a job of their name have one "
-        f"that runs with other variables: {whose} {have} other values of {variables}"
+        f"{len(found.contradicted)} of the {len(with_job)} conditions that have a job with their name have "
+        f"one with different variables: {whose} {have} different values of {variables}"
     ]
 
 
@@ -182,7 +182,7 @@ def _candidates(manifest: Manifest, records: Sequence[Record]) -> list[Record]:
 
 
 class _Entries:
-    """Finds the condition that a job is in the manifest for, names in its metadata, or is named like."""
+    """Finds the condition of a job: by the manifest, by its metadata, or by its name."""
 
     def __init__(self, manifest: Manifest) -> None:
         self.by_id = {entry.condition: entry for entry in manifest.jobs}
@@ -236,7 +236,7 @@ class _Cells:
             self._by_values.setdefault(names, {}).setdefault(values, []).append(entry)
 
     def of(self, spec: JobSpec | None) -> Entry | None:
-        """Return the only condition whose variables a job certainly has; None if there is not exactly one."""
+        """Return the condition whose variables a job certainly has; None unless there is exactly one."""
         if spec is None:
             return None
         values = variables_of(spec.user_yaml, spec.entrypoint) or {}

@@ -1,6 +1,6 @@
-"""Submit what is queued, again and again between the polls of a watch, until it is submitted or too late.
+"""Submit queued conditions in rounds between the polls of a watch, until all are submitted or time is up.
 
-A round is a launch of its own: it takes the launch lock, asks budget, prices and image digest again,
+A round is a separate launch: it takes the launch lock, checks budget, prices and image digest again,
 and resumes from the audit. Between two rounds the lock is free, and nothing is kept that a killed process
 would lose.
 """
@@ -41,7 +41,7 @@ class Rounds:
     outcome
         The outcome of the newest launch.
     limits
-        How the config says to submit.
+        How to submit, as in the config.
     trouble
         Why the newest round submitted nothing; None = it was allowed to.
     """
@@ -52,7 +52,7 @@ class Rounds:
     limits: LaunchLimits = field(default_factory=LaunchLimits)
     trouble: str | None = None
     refused: dict[str, str] = field(default_factory=dict)
-    """Why a launch can't be accepted without a change, by condition: it is not tried again."""
+    """Why a launch can't be accepted without a change, by condition; it is not retried."""
     next_at: datetime = field(init=False)
 
     def __post_init__(self) -> None:

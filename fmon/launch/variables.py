@@ -1,4 +1,4 @@
-"""Check the variables of the jobs against the task: a cell must run what its name says."""
+"""Check the variables of the jobs against the task: a cell must run with its levels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def variable_checks(experiment: Experiment, task: Task, environment: Environment
 def _values(experiment: Experiment, task: Task, environment: Environment) -> Check:
     """Check that every declared variable has a value."""
     without: dict[str, None] = {}
-    # Most tasks have a value for each: then no condition needs a look.
+    # Most tasks have a value for each, so that no condition has to be checked.
     for condition in experiment.conditions if unset(task, {}, environment) else ():
         envs = job_envs(experiment, condition, experiment_id="", cycle=0)
         without |= dict.fromkeys(unset(task, envs, environment))

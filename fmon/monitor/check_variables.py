@@ -41,7 +41,7 @@ WAITING = frozenset(known.status for known in STATUSES if known.step == "waiting
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """The jobs of one experiment that were found to run with other variables than their conditions'.
+    """The jobs of one experiment whose variables differ from those of their conditions.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Checked:
         if not self.wrong:
             return None
         jobs = (f"job {job_id} ({', '.join(names)})" for job_id, names in self.wrong.items())
-        return f"not running with the variables of their conditions: {listed(jobs)}"
+        return f"variables differ from those of the condition: {listed(jobs)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +145,7 @@ def _begun(store: Store) -> _Turn:
         for job in _listed_jobs(store, manifest)
         if job.job_id not in before or _is_other_job(before[job.job_id], job)
     ]
-    # What SkyPilot has recorded for certain comes first: jobs that wait must not fill every batch.
+    # Jobs that SkyPilot has certainly recorded come first: waiting jobs must not fill every batch.
     due.sort(key=lambda job: (job.status in WAITING, job.job_id))
     return _Turn(store, manifest, token, before, due)
 

@@ -42,7 +42,7 @@ class Polled:
     examined
         One item per experiment that had failures to examine.
     checked
-        One item per experiment with new jobs: those that run with other variables than their conditions'.
+        One item per experiment with new jobs: those whose variables differ from those of their conditions.
     specs_error
         Why the variables of new jobs could not be compared; the next poll tries again.
     error

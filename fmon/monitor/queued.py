@@ -1,4 +1,4 @@
-"""Conditions that have no job yet, and whether they are still to be submitted.
+"""Conditions that have no job yet, and whether they will still be submitted.
 
 ``fmon launch --watch`` and ``fmon run`` submit them; ``fmon watch`` and ``fmon status`` only count them.
 """
@@ -26,7 +26,7 @@ class Queued:
     config_file
         The experiment's config.
     until
-        Until when they are to be submitted; None = nobody submits them.
+        Time until which they are submitted; None = they are not.
     """
 
     count: int
@@ -34,7 +34,7 @@ class Queued:
     until: datetime | None
 
     def is_awaited(self, now: datetime) -> bool:
-        """Return whether they may still get a job without a new call."""
+        """Return whether they may still get a job without a new command."""
         return self.until is not None and now < self.until
 
     @property

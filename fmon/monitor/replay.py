@@ -125,7 +125,7 @@ def _check_variables(store: Store, specs: _RecordedSpecs) -> None:
 
 
 class _RecordedSpecs:
-    """What a recorded poll says about the submission of jobs: ``fmon record`` leaves it out."""
+    """What a recorded poll has about the submission of jobs; ``fmon record`` leaves it out."""
 
     def __init__(self, jobs: Iterable[Any] = ()) -> None:
         self._specs = specs_of(jobs)

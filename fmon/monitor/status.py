@@ -270,7 +270,7 @@ class Status:
     queued: Queued | None = None
 
     def is_over(self, now: datetime) -> bool:
-        """Return whether no job is open, and none is to be submitted without a new call."""
+        """Return whether no job is open, and none will be submitted without a new command."""
         is_awaited = self.queued is not None and self.queued.is_awaited(now) and not self.has_fired
         return self.open_count == 0 and not is_awaited
 

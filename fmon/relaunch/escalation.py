@@ -198,11 +198,11 @@ def _recommendation(causes: list[CauseOfCycle], left: list[CauseLeft], cycle: in
 
 
 def _came_back(root_cause_id: str, cycles: list[CauseOfCycle]) -> str:
-    """Return that a cause came back, and what had been tried: all but its newest cycle."""
+    """Say that a cause came back, and what had been tried in all cycles but its newest."""
     fixes = [fix for row in cycles[:-1] for fix in row.fixes]
     reasons = [reason for row in cycles[:-1] for reason in row.no_fix_reasons]
     if fixes:
         return f"{root_cause_id} came back despite its fix ({'; '.join(fixes)})"
     if reasons:
         return f"{root_cause_id} came back after it was {without_fix('; '.join(reasons))}"
-    return f"{root_cause_id} came back, and no fix of it is recorded"
+    return f"{root_cause_id} came back, and no fix for it is recorded"

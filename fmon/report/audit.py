@@ -43,7 +43,7 @@ class AuditRow(msgspec.Struct, frozen=True):
     rule
         Number of the rule, 1 to 5.
     result
-        ``pass``, ``fail``, or ``did_not_happen``: there was nothing that it is about.
+        ``pass``, ``fail``, or ``did_not_happen`` if there was nothing to check.
     is_ok
         The result is not ``fail``.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 NEEDS_NO_RECORD = frozenset({"auto", "cancelled", "lost"})
-"""Remedies of conditions for which nobody has to record anything."""
+"""Remedies that require no record."""
 
 NEEDS_NO_FIX = NEEDS_NO_RECORD | {"no_fix"}
 """Remedies that need no change: the same image is used again."""
@@ -41,7 +41,7 @@ class RelaunchRemedy(msgspec.Struct, frozen=True):
     fixed_by
         The person who recorded it.
     is_without_fix
-        It is relaunched without a fix, for the reason in ``fix``.
+        Whether it is relaunched without a fix, for the reason in ``fix``.
     """
 
     root_cause_id: str | None
@@ -222,7 +222,7 @@ def f3_rebuild_before_relaunch(links: Iterable[Link]) -> None:
     broken = [link for link in links if link.result == "broken"]
     if broken:
         names = ", ".join(link.link for link in broken)
-        sentence = f"the chain from diagnosis to image is broken at {names}; fmon fix verify shows all of it"
+        sentence = f"the chain from diagnosis to image is broken at {names}; fmon fix verify shows every link"
         raise RuleError(3, sentence, details=[f"{link.link}: {link.evidence}" for link in broken])
 
 

@@ -39,7 +39,7 @@ class SkyQueue:
         )
 
     def _either(self, http: Callable[[], Read], sdk: Callable[[], Read]) -> Read:
-        """Read over HTTP, or with the SDK if that may know what plain HTTP does not."""
+        """Read over HTTP, or with the SDK if plain HTTP is not enough."""
         try:
             return http()
         except QueueError as first:

@@ -1,4 +1,4 @@
-"""Read a job's environment variables from what SkyPilot recorded when it was submitted.
+"""Read a job's environment variables from what SkyPilot recorded at its submission.
 
 SkyPilot records the task YAML as it was written, before ``--env`` and ``--env-file`` of ``sky jobs launch``,
 or ``Task.update_envs`` in a script, change its variables. It also records the command line. So the variables
@@ -27,7 +27,7 @@ LAUNCH = ["jobs", "launch"]
 
 
 class _Recorded(NamedTuple):
-    """What is recorded of a job's variables.
+    """The recorded variables of a job.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ def variables_of(user_yaml: str | None, entrypoint: str | None = None) -> dict[s
 def differing(
     expected: Mapping[str, str], user_yaml: str | None, entrypoint: str | None = None
 ) -> list[str] | None:
-    """Return the variables that a job certainly runs with another value of, or without.
+    """Return the variables that certainly have a different value in a job, or are missing.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ def changed_rows(before: Mapping[Key, Row], records: Sequence[Record]) -> list[R
 
 
 def has_new_job(before: Mapping[Key, Row], changed: Iterable[Row]) -> bool:
-    """Return whether a changed row is of a job that appeared, or reappeared, or is another one of this id."""
+    """Return whether a changed row is of a job that appeared, reappeared, or has the id of an earlier job."""
     return any(
         (old := before.get((row[0], row[1]))) is None
         or (row[_SEEN] and not old[_SEEN])

@@ -77,7 +77,7 @@ class Store:
 
     @property
     def variables(self) -> Path:
-        """Which jobs do not run with the variables of their conditions: see ``store.variable_checks``."""
+        """Jobs whose variables differ from those of their conditions: see ``store.variable_checks``."""
         return self.path / "variables.parquet"
 
     @property

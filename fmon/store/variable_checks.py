@@ -1,4 +1,4 @@
-"""``variables.parquet``: which jobs do not run with the variables of their conditions; never their values.
+"""``variables.parquet``: jobs whose variables differ from those of their conditions; never the values.
 
 One row per job that was compared. The file is always replaced completely; comparing again recreates it. A
 marker file exists while there may be jobs to compare: it is created before the poll that first saw them is

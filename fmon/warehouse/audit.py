@@ -61,7 +61,7 @@ def _diagnoses(experiment_id: str, events: list[Event]) -> Iterator[Values]:
 
 
 def _fixes(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    """Yield what was recorded about root causes, also that nothing was changed."""
+    """Yield what was recorded about root causes, including that nothing was changed."""
     for position, event in enumerate(events, start=1):
         if isinstance(event, FixEvent):
             what, is_without_fix = event.what, False

@@ -25,6 +25,8 @@ from tests.support.queries import select
 from tests.support.queues import NAMES, RUNNING, START, FakeQueue, ended, job
 from tests.support.world import write_config
 
+pytestmark = pytest.mark.slow
+
 NOW = START + timedelta(minutes=5)
 REST = [ended(record) for record in RUNNING[1:]]
 

@@ -8,6 +8,8 @@ from fmon.errors import ConfigError, QueueError
 from tests.support.bursts import CONFIG, burst, queue_of
 from tests.support.cancelling import NAME, WAITING, Adopted
 
+pytestmark = pytest.mark.slow
+
 ACT = CONFIG + "kill_switch: act\n"
 
 

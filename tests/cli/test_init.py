@@ -21,7 +21,7 @@ def test_the_config_is_data_and_the_rest_is_a_message(tmp_path):
     printed = world.type("init")
     assert yaml.safe_load(printed.stdout)["factors"] == {"a": ["a", "b"], "b": [0, 1]}
     assert printed.stderr == (
-        "Proposed by fmon init: the queue (sky) has jobs of 4 conditions. Next: fmon adopt CONFIG\n"
+        "Proposed by fmon init: the queue (sky) has jobs for 4 conditions. Next: fmon adopt CONFIG\n"
     )
 
 
@@ -47,14 +47,14 @@ def test_from_a_task_a_config_to_fill_in_that_can_be_read(tmp_path):
 # Fill in the levels of the factors, then check the result with fmon plan.
 experiment_name: my_study
 skypilot_yaml: {world.task}
-factors:  # what varies between the jobs, such as fold: [0, 1, 2]; the task sets all others
+factors:  # what varies between the jobs, such as fold: [0, 1, 2]; the task sets the rest
   model_family: [dynunet]
   # fold_id: [0]
   # lr: [0.1]  # needs envs: {{lr: lr}}
   data: [level_1, level_2]
 # fixed: {{MAX_EPOCHS: 2}}        # variables of every job
 # job_name: "{{model_family}}-{{data}}"    # default: all levels, joined by -
-# expect: {{minutes: 30}}         # of a job, for the estimate and the overrun alarm
+# expect: {{minutes: 30}}         # run time of a job, for the estimate and the overrun alarm
 # limits: {{budget_usd: 20}}
 # prices: {{L4: {{spot: 0.22, on_demand: 0.70}}}} # USD/h; default: SkyPilot's catalog
 # Set in the environment or with --env-file: HF_TOKEN, WANDB_API_KEY, PASSWORD

@@ -11,6 +11,8 @@ from fmon.errors import ConfigError, RuleError
 from tests.support.relaunching import OLD, Repository, Stage
 from tests.support.world import CONDITIONS
 
+pytestmark = pytest.mark.slow
+
 FAILED = CONDITIONS[2:]
 CRITERIA = 10
 

@@ -1,4 +1,4 @@
-"""fmon launch --watch and fmon run go on submitting what is queued, on the fake SkyPilot."""
+"""fmon launch --watch and fmon run keep submitting queued conditions, on the fake SkyPilot."""
 
 import json
 from collections import Counter
@@ -126,7 +126,7 @@ def test_after_giving_up_the_experiment_stays_open_for_a_day_to_be_resumed(batch
     batch.assert_once()
 
 
-def test_what_is_refused_for_good_closes_the_experiment_a_day_later_as_before(batch):
+def test_what_is_refused_permanently_closes_the_experiment_a_day_later_as_before(batch):
     batch.fate = lambda submission: Fate(makes="refusal") if "sam3" in submission.job_name else FINE
     done = batch.watch()
     assert isinstance(done.exception, LaunchError)
@@ -272,7 +272,7 @@ def test_watch_and_status_never_submit_and_name_the_command_that_does(batch):
     batch.server.pass_time(8 * 86400)
     done = batch.type("watch")
     assert done.exit_code == 0
-    # A day after the end of the queue it is over: a launch would start anew.
+    # A day after the end of the queue it is closed: a launch would start a new one.
     assert "2 missing" in (last := done.output.splitlines()[-1])
     assert said not in last
     assert len(batch.server.jobs) == 2

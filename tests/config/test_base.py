@@ -1,4 +1,4 @@
-"""A config that stands on a file that it must not change."""
+"""A config with a base, a file that it must not change."""
 
 import pytest
 
@@ -61,7 +61,7 @@ def test_a_config_may_be_its_base_alone(project):
     assert project.base.read_text() == BASE
 
 
-def test_own_keys_win_mappings_are_merged_and_lists_replaced(project):
+def test_own_keys_take_precedence_mappings_are_merged_and_lists_replaced(project):
     experiment = project.load(
         "experiment_name: mine\nfactors: {fold: [7]}\nfixed: {SEED: 9, EXTRA: x}\n"
         "limits: {budget_usd: 6}\nundeclared: [EXTRA]\n"
@@ -140,13 +140,13 @@ def test_a_fault_names_the_file_and_the_line_that_has_it(project, own, base, sai
 
 
 @pytest.mark.parametrize(("written", "said"), [("gone.yaml", "'gone.yaml' is not in"), ("[a]", "is a list")])
-def test_a_base_that_is_no_file_is_refused(project, written, said):
+def test_a_base_that_is_not_a_file_is_refused(project, written, said):
     project.own.write_text(f"# mine\nbase: {written}\n")
     with pytest.raises(ConfigError, match=r"experiment\.yaml, line 2: .*" + said):
         load_experiment(project.own)
 
 
-def test_the_limit_of_conditions_holds_for_both_together(project):
+def test_the_limit_of_conditions_applies_to_both_together(project):
     assert len(project.load(max_conditions=4).conditions) == 4
     with pytest.raises(ConfigError, match="--max-conditions 6"):
         project.load("factors: {fold: [0, 1, 2]}\n", max_conditions=4)

@@ -1,4 +1,4 @@
-"""docs/config.md: its examples load, and every key stands in it."""
+"""docs/config.md: its examples load, and it documents every key."""
 
 import re
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_the_variables_of_the_studys_launcher_are_the_ones_in_the_docs():
     assert yaml.safe_load(block)["envs"] == ENVS
 
 
-def test_every_key_stands_in_a_table():
+def test_every_key_is_in_a_table():
     keys = {*ConfigKeys.model_fields, "base"} - {"expect", "launch", "limits", "mlflow"}
     keys |= {f"expect.{name}" for name in ExpectKeys.model_fields}
     keys |= {f"launch.{name}" for name in LaunchKeys.model_fields}

@@ -57,7 +57,7 @@ def test_a_key_that_is_missing_or_empty_has_its_default(folder):
 @pytest.mark.parametrize(
     ("limits", "value"), [("budget_usd: 1, max_hourly_usd: 2", "1"), ("max_hourly_usd: 2", "2"), ("", "9")]
 )
-def test_of_several_keys_of_one_variable_the_first_that_the_config_has_counts(variables, limits, value):
+def test_of_several_keys_of_one_variable_the_first_that_the_config_has_is_used(variables, limits, value):
     found = variables(
         "envs: {limits.budget_usd: USD, limits.max_hourly_usd: USD, "
         f"expect.minutes: {{name: USD, default: 9}}}}\nlimits: {{{limits}}}\n"
@@ -72,7 +72,7 @@ def test_null_means_no_variable(variables):
     }
 
 
-def test_fixed_wins_over_a_key_and_an_override_over_both(folder):
+def test_fixed_takes_precedence_over_a_key_and_an_override_over_both(folder):
     experiment = folder.load(
         "factors: {model: [a, b]}\nenvs: {experiment_name: NAME, expect.minutes: MINUTES}\n"
         "fixed: {NAME: fixed}\nexpect: {minutes: 3}\n"
@@ -104,7 +104,7 @@ def test_null_in_a_baseline_unsets_a_variable_and_a_resource(folder):
         ("envs: {limits: LIMITS}\nlimits: {budget_usd: 1}", ["line 5", "limits is a mapping", "variable"]),
         ("envs: {exclude: E}\nexclude: [{model: b}]", ["exclude is a list", "a list of these"]),
         ("envs: {x: {name: X, default: {a: 1}}}", ["x is a mapping"]),
-        ("envs: {model: null}", ["line 5", "factor model reaches no variable", "name one"]),
+        ("envs: {model: null}", ["line 5", "factor model has no variable", "name one"]),
         ("envs: {model: {name: M, defalt: 1}}", ["line 5", "envs.model.defalt", "did you mean 'default'"]),
         ("envs: {model: {default: 1}}", ["line 5", "envs.model"]),
         ("envs: {model: 3}", ["envs.model is 3", "name of a variable, or {name: VARIABLE, default: VALUE}"]),
@@ -113,7 +113,7 @@ def test_null_in_a_baseline_unsets_a_variable_and_a_resource(folder):
         ("envs: {model: X, calib: X}", ["X", "factors model and calib"]),
     ],
 )
-def test_a_mistake_is_named_with_its_line_and_a_way_out(folder, text, said):
+def test_a_mistake_is_reported_with_its_line_and_a_fix(folder, text, said):
     sentence = folder.refusal(GRID + text)
     for words in said:
         assert words in sentence

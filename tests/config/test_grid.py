@@ -260,7 +260,7 @@ def test_a_job_is_told_what_is_fixed_its_levels_and_what_overrides_say(folder):
 @pytest.mark.parametrize(
     ("written", "hours"), [("90m", 1.5), ("12h", 12), ("7d", 168), ("1.5h", 1.5), ("0.5", 0.5), ("0", 0)]
 )
-def test_how_long_to_go_on_submitting_is_a_duration_or_a_number_of_hours(folder, written, hours):
+def test_how_long_to_keep_submitting_is_a_duration_or_a_number_of_hours(folder, written, hours):
     loaded = folder.load(f"factors: {{model: [a]}}\nlaunch: {{give_up_after: {written}}}\n")
     assert loaded.launch.give_up_after_s == hours * 3600
 

@@ -1,4 +1,4 @@
-"""Where the task YAML and the file of regions are looked for."""
+"""Where the task YAML and the region file are looked for."""
 
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def test_fmons_own_form_names_its_task_relative_to_its_folder_alone(repository):
 
 
 @pytest.mark.parametrize("text", [STUDY, OWN])
-def test_a_task_given_on_the_command_line_wins(repository, monkeypatch, text):
+def test_a_task_given_on_the_command_line_takes_precedence(repository, monkeypatch, text):
     given = repository.outside / "given.yaml"
     repository.write(given, repository.root / "a/b/tasks/train.yaml")
     monkeypatch.chdir(repository.outside)
@@ -88,7 +88,7 @@ def test_a_task_given_on_the_command_line_must_exist(repository):
 
 
 def test_a_config_without_a_task_asks_for_one(repository):
-    with pytest.raises(ConfigError, match=r"no task YAML is named; add skypilot_yaml .* --task"):
+    with pytest.raises(ConfigError, match=r"the config has no task YAML; add skypilot_yaml, .* --task"):
         repository.load("experiment_name: own\nfactors: {m: [a]}\n")
     given = repository.outside / "given.yaml"
     repository.write(given)

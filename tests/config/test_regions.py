@@ -1,4 +1,4 @@
-"""A file of regions becomes the machines of the task, in the file's order."""
+"""A region file replaces the accelerators of the task, in the order of the file."""
 
 import pytest
 
@@ -29,7 +29,7 @@ AWS = [{"accelerators": "L4:1", "region": "eu-west-1"}]
 
 @pytest.fixture
 def resources(tmp_path):
-    """The resources of a task with the regions of a file."""
+    """The resources of a task with a region file."""
 
     def read(task=TASK, regions=REGIONS):
         (tmp_path / "regions").mkdir(exist_ok=True)
@@ -80,7 +80,7 @@ def test_every_task_of_a_pipeline_gets_the_regions_of_its_cloud(resources):
 @pytest.mark.parametrize(
     ("regions", "said"),
     [
-        ("regions: {aws: {L4: [{region: x}]}}", ["line 1", "no regions of gcp", "those of aws"]),
+        ("regions: {aws: {L4: [{region: x}]}}", ["line 1", "no regions for gcp", "regions for aws"]),
         ("a: 1", ["regions is empty", "{CLOUD: {ACCELERATOR: [{region: NAME}]}}"]),
         ("a: 1\nregions: [gcp]", ["line 2", "regions is a list"]),
         ("regions:\n  gcp: {}", ["line 2", "regions.gcp is empty"]),

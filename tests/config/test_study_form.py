@@ -1,4 +1,4 @@
-"""A config in the form of the study that fmon comes from: read as it is, with its launcher's variables."""
+"""A config in the study's form: read as it is, with the variables of the study's launcher."""
 
 import pytest
 
@@ -188,7 +188,7 @@ def test_own_factors_beside_the_four_give_jobs_their_conditions_ids_as_names(bar
     ]
 
 
-def test_a_job_name_of_the_file_wins(bare):
+def test_a_job_name_of_the_file_takes_precedence(bare):
     experiment = bare('job_name: "{model_family}.{fold}"\nfixed: {num_folds: 1}\n')
     assert list(jobs(experiment)) == ["dynunet.0", "sam3.0"]
 
@@ -284,12 +284,12 @@ def test_what_the_file_says_is_no_default(bare):
     assert envs["POST_TRAINING_METHODS"] == "swag"
 
 
-def test_the_methods_of_the_layer_win_over_those_of_post_training(study):
+def test_the_methods_of_the_layer_take_precedence_over_post_training(study):
     envs = jobs(load_experiment(edited(study, "method: [none, swag]", "method: [swag]")))
     assert envs["dynunet-dice_ce-calibtrue-f0"]["POST_TRAINING_METHODS"] == "swag"
 
 
-def test_own_envs_win_over_the_launchers_and_null_unsets_one(bare):
+def test_own_envs_take_precedence_over_the_launchers_and_null_unsets_one(bare):
     experiment = bare(
         "fixed: {num_folds: 1, learning_rate: 0.5}\n"
         "envs: {model_family: ARCHITECTURE, fixed.batch_size: null, fixed.learning_rate: LR}\n"
@@ -303,7 +303,7 @@ def test_own_envs_win_over_the_launchers_and_null_unsets_one(bare):
 # model_overrides
 
 
-def test_use_spot_is_a_resource_and_the_others_stand_for_those_of_fixed(study):
+def test_use_spot_is_a_resource_and_the_others_replace_those_of_fixed(study):
     experiment = load_experiment(study)
     resources = {each.factors["model_family"]: each.resources for each in experiment.conditions}
     assert resources["sam3_topolora"] == {"use_spot": False}
@@ -401,7 +401,7 @@ def test_unused_keys_are_listed_once_and_kept_in_the_manifest(study):
         ("    model_family:", "    architecture:", ["line 5", "need a training factor model_family"]),
         ("  analysis:\n", "  analysis: [x]\n  other:\n", ["line 12", "factors.analysis is a list"]),
         ("max_epochs: 2", "max_epochs: {a: 1}", ["fixed.max_epochs is a mapping"]),
-        ("debug: true", "envs: {fold: null}", ["line 3", "factor fold reaches no variable"]),
+        ("debug: true", "envs: {fold: null}", ["line 3", "factor fold has no variable"]),
         (
             "region_config: europe_us",
             "region_config: [x]",

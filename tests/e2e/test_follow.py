@@ -279,7 +279,7 @@ def test_a_second_job_of_one_condition_raises_the_duplicate_alarm(story: Story) 
 def test_only_the_job_with_a_wrong_variable_raises_the_alarm_though_its_yaml_is_right(story: Story) -> None:
     alarms = story.rows("select job_id, message, cleared_at from alarm where kind = 'wrong_variables'")
     assert [(alarm["job_id"], alarm["cleared_at"]) for alarm in alarms] == [(story.ids[BY_HAND], None)]
-    assert "ran with other values of LOSS than its condition" in alarms[0]["message"]
+    assert "ran with different values of LOSS than its condition" in alarms[0]["message"]
     recorded = {record["job_id"]: record["user_yaml"] for record in story.queue}
     assert WRONG["LOSS"] not in recorded[story.ids[BY_HAND]].replace(BY_HAND, "")
 

@@ -271,7 +271,7 @@ def test_without_a_repository_there_is_one_sentence(tmp_path):
 def test_the_repository_of_another_user_gets_the_command_of_git(project, monkeypatch):
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     with pytest.raises(
-        ConfigError, match=r"belongs to another user; if you trust it, run git config"
+        ConfigError, match=r"another user owns it; if you trust it, run git config"
     ) as refusal:
         project_folder(project.config)
     assert str(refusal.value).endswith(f"git config --global --add safe.directory '{project.root}'")

@@ -170,6 +170,7 @@ class TestDiagnosis:
             fix_plan(Study(store))
 
 
+@pytest.mark.slow
 class TestRecord:
     FAILED = (*ENDED[1:], job(1, "FAILED"))
 
@@ -227,6 +228,7 @@ class TestRecord:
             self.record(examined, what=" ")
 
 
+@pytest.mark.slow
 class TestVerify:
     @pytest.fixture
     def world(self, tmp_path):
@@ -299,7 +301,7 @@ class TestVerify:
         assert cause.condition_count == 2
         done = world.type("fix", "verify", "--data", world.data)
         assert done.exit_code == 0
-        assert f"{cause.root_cause_id} needs a person, and 2 conditions can't be relaunched" in done.stderr
+        assert f"{cause.root_cause_id} needs a person: 2 conditions can't be relaunched" in done.stderr
 
     @pytest.mark.slow
     def test_without_a_fix_the_same_image_is_required_and_the_reason_shown(self, world):
@@ -381,9 +383,7 @@ class TestCommand:
         links = {link["link"]: link["result"] for link in json.loads(chain.stdout)}
         assert links["digest"] == "broken"
         person, broken = chain.stderr.splitlines()
-        assert person.startswith(
-            "data_missing/file/FileNotFoundError/a79497c8 needs a person, and 1 condition"
-        )
+        assert person.startswith("data_missing/file/FileNotFoundError/a79497c8 needs a person: 1 condition")
         assert broken.startswith("fmon: F3: the chain is broken at record, ")
 
         nothing = self.fmon("fix", "record", "cuda_oom/torch", data=data)

@@ -116,7 +116,7 @@ class TestTwoExperimentsStrangersAndABaseline:
             "plain-zeroshot is not in the grid. Is it a baseline of the experiment?",
         ]
 
-    def test_what_a_person_says_is_no_baseline_is_left_out(self, propose):
+    def test_what_a_person_says_is_not_a_baseline_is_left_out(self, propose):
         proposed = propose(self.first, ask=lambda question: "grid" not in question)
         assert "baselines" not in proposed.config
         assert "# Left out: plain-zeroshot" in proposed.text
@@ -126,14 +126,14 @@ def test_the_printed_config(propose):
     assert (
         propose([*grid(more={"EXPERIMENT_NAME": "first"}), BASELINE, *STRANGERS]).text
         == """\
-# Proposed by fmon init: the queue (sky) has jobs of 9 conditions.
+# Proposed by fmon init: the queue (sky) has jobs for 9 conditions.
 experiment_name: first
 skypilot_yaml: train.yaml  # a guess: not needed for adopt; needed for plan, launch and relaunch
 factors:
   model: [unet, sam]
   loss: [dice, ce]
   fold: [0, 1]
-baselines:  # not in the grid; delete what is no part of the experiment
+baselines:  # not in the grid; delete those that are not part of the experiment
   - model: plain
     loss: none
     fold: 0
@@ -143,7 +143,7 @@ fixed:
   EPOCHS: 5
   EXPERIMENT_NAME: first
 job_name: '{model}-{loss}-f{fold}'
-# expect: {minutes: 30} # of a job, for the estimate and the overrun alarm
+# expect: {minutes: 30} # run time of a job, for the estimate and the overrun alarm
 # limits: {budget_usd: 20}
 # prices: {L4: {spot: 0.22, on_demand: 0.70}} # USD/h; default: SkyPilot's catalog
 # Other jobs in the queue: nightly-etl, jupyter
@@ -190,7 +190,7 @@ def test_of_two_launches_with_the_same_names_the_newest_is_proposed(propose, new
     adopted = proposed.adopt()
     assert len(adopted.rejected) == 17
     assert all(job_id > 100 for job_id in adopted.attached.values())
-    assert "# Left out: 17 earlier jobs of the same names with other variables" in proposed.text
+    assert "# Left out: 17 earlier jobs with the same names but different variables" in proposed.text
 
 
 def test_levels_have_the_types_that_yaml_gives_them(propose):
@@ -210,7 +210,7 @@ def test_levels_have_the_types_that_yaml_gives_them(propose):
 
 
 class TestVariablesThatAreNoFactors:
-    """A run id, what a level decides, secrets, values from outside."""
+    """A run id, what a level determines, secrets, values from outside."""
 
     def test_one_that_differs_in_every_job_is_left_out(self, propose):
         jobs = [
@@ -219,9 +219,9 @@ class TestVariablesThatAreNoFactors:
         ]
         proposed = propose(jobs)
         assert list(proposed.config["factors"]) == ["model", "loss", "fold"]
-        assert "# Not in the config, since no factor decides it: RUN_ID" in proposed.text
+        assert "# Not in the config, because no factor determines them: RUN_ID" in proposed.text
 
-    def test_one_that_a_level_decides_is_an_override(self, propose):
+    def test_one_that_a_level_determines_is_an_override(self, propose):
         jobs = [
             recorded(
                 each["job_id"], each["job_name"], {**envs, "BATCH": "1" if envs["MODEL"] == "sam" else "2"}
@@ -249,7 +249,7 @@ class TestVariablesThatAreNoFactors:
         ]
         proposed = propose(jobs)
         assert "hunter" not in proposed.text
-        assert "# Set by the environment or --env-file, or secret: HF_TOKEN, LOGIN, URI" in proposed.text
+        assert "# Secret, or set by the environment or --env-file: HF_TOKEN, LOGIN, URI" in proposed.text
         assert len(proposed.adopt().attached) == 8
 
     def test_names_of_variables_that_are_not_in_upper_case_are_kept(self, propose):
@@ -258,7 +258,7 @@ class TestVariablesThatAreNoFactors:
         assert proposed.config["envs"] == {"lr": "lr"}
         assert len(proposed.adopt().attached) == 2
 
-    def test_a_reserved_name_is_no_factor(self, propose):
+    def test_a_reserved_name_is_not_a_factor(self, propose):
         jobs = [recorded(n, f"x-{each}", {"STATUS": each}) for n, each in enumerate(["on", "off"])]
         proposed = propose(jobs)
         assert proposed.config["envs"] == {"factor_status": "STATUS"}
@@ -318,7 +318,7 @@ class TestValuesThatYamlReadsOtherwise:
 
 
 class TestIncompleteGrids:
-    """A cell without a job stays in the grid; a level with one job beside many is a baseline."""
+    """A cell without a job stays in the grid; a level with one job among many is a baseline."""
 
     def test_missing_cells_are_counted(self, propose):
         proposed = propose(grid(folds=3)[:-2])
@@ -329,7 +329,7 @@ class TestIncompleteGrids:
         jobs = grid(folds=3, models=("a", "b", "c"))[:-3]
         assert propose(jobs).config["factors"]["model"] == ["a", "b", "c"]
 
-    def test_a_job_beside_the_grid_at_another_time_is_left_out(self, propose):
+    def test_a_job_outside_the_grid_at_another_time_is_left_out(self, propose):
         smoke = recorded(99, "smoke", {"MODEL": "tiny", "LOSS": "x", "FOLD": "9"}, minutes=-600)
         proposed = propose([smoke, *grid(folds=6)])
         assert "baselines" not in proposed.config
@@ -382,7 +382,7 @@ class TestTheTaskTriedBeforeTheLaunch:
 class TestNames:
     """How jobs are named, and what to do if that does not tell."""
 
-    def test_a_retry_is_no_condition_of_its_own(self, propose):
+    def test_a_retry_is_not_a_separate_condition(self, propose):
         jobs = grid()
         retry = {**jobs[0], "job_id": 50, "submitted_at": START.timestamp() + 9000}
         proposed = propose([ended(jobs[0], "FAILED"), *jobs[1:], retry])
@@ -393,7 +393,7 @@ class TestNames:
     def test_one_name_for_all_jobs(self, propose):
         proposed = propose(grid(name="train"))
         assert "job_name" not in proposed.config
-        assert "# The job names do not follow from the levels: fmon adopt goes by the variables." in (
+        assert "# The job names do not follow from the levels, so fmon adopt matches the variables." in (
             proposed.text
         )
         assert len(proposed.adopt().attached) == 8
@@ -426,7 +426,7 @@ class TestNames:
         assert len(adopted.attached) == 34
         assert adopted.strangers == ["jupyter", "my-notebook-dev-x"]
 
-    def test_names_go_where_variables_can_not_be_read(self):
+    def test_names_are_used_if_variables_can_not_be_read(self):
         queue = FakeQueue(grid())
         queue.specs_error = QueueError("too busy", error_type="Timeout")
         text = propose_config(queue).text
@@ -437,7 +437,7 @@ class TestNames:
 class TestWhichJobs:
     """Jobs of the user, not of fmon, as the options say."""
 
-    def test_jobs_of_others_are_no_part(self, propose):
+    def test_jobs_of_others_are_left_out(self, propose):
         ours = grid(user_hash="aaaa1111")
         theirs = grid(100, models=("x", "y"), user_hash="bbbb2222")
         assert propose([*ours, *theirs]).config["factors"]["model"] == ["unet", "sam"]
@@ -458,12 +458,12 @@ class TestWhichJobs:
             propose([job(1, "c", metadata=tags)])
 
     def test_an_empty_queue_and_an_unknown_job(self, propose):
-        with pytest.raises(ConfigError, match=r"no job in the queue \(sky\).*fmon init TASK.yaml"):
+        with pytest.raises(ConfigError, match=r"the queue \(sky\) has no jobs.*fmon init TASK.yaml"):
             propose([])
         with pytest.raises(ConfigError, match="job 77 is not in the queue"):
             propose(grid(), job_id=77)
 
-    def test_a_task_that_differs_in_each_job_does_not_part_them(self, propose):
+    def test_a_task_that_differs_in_each_job_does_not_separate_them(self, propose):
         jobs = [
             recorded(each["job_id"], each["job_name"], {}, task={**TRAIN, "run": f"train {each['job_name']}"})
             for each in grid()

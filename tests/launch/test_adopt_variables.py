@@ -1,4 +1,4 @@
-"""Adopting goes by the recorded variables first, and by names where nothing is recorded."""
+"""Adopting matches the recorded variables first, and names where nothing is recorded."""
 
 import pytest
 
@@ -53,7 +53,7 @@ class TestTheStudysTwoDebugConfigs:
         assert stores(data) == []
         assert "is not the config of these jobs: 17 of the 34 conditions" in str(refused.value)
         levels = "model_family=sam3_topolora (8 jobs), model_family=sam3_hybrid (8 jobs)"
-        assert f"every job of {levels} and 1 more have other values of" in str(refused.value)
+        assert f"every job of {levels} and 1 more have different values of" in str(refused.value)
         assert "BATCH_SIZE, GRAD_ACCUM_STEPS, GRADIENT_CHECKPOINTING" in str(refused.value)
 
     def test_the_wrong_one_is_refused_for_jobs_that_were_adopted_before(self, data):
@@ -78,7 +78,7 @@ def test_a_single_job_with_another_value_is_left_out_and_stays_out(config, data)
     adopted = adopt(config, queue, data, now=START)
     assert adopted.missing == [NAMES[0]]
     assert adopted.rejected == [
-        "job 1 (dynunet-dice_ce) is not adopted: it runs with other values of LOSS than its name says"
+        "job 1 (dynunet-dice_ce) is not adopted: it has the name of a condition, but different values of LOSS"
     ]
     assert "focal" not in " ".join(adopted.sentences())
     seen = ingest(find(data), queue.read(), source="sky", now=START)
@@ -90,7 +90,7 @@ def test_a_single_job_with_another_value_is_left_out_and_stays_out(config, data)
 
 def test_nothing_is_adopted_if_no_job_agrees(config, data):
     other = [recorded(number, name, {"MODEL": "x", "LOSS": "y"}) for number, name in enumerate(NAMES)]
-    with pytest.raises(ConfigError, match=r"every one of them has other values of MODEL, LOSS"):
+    with pytest.raises(ConfigError, match=r"every one of them has different values of MODEL, LOSS"):
         adopt(config, FakeQueue(other), data, now=START)
     assert stores(data) == []
 
@@ -123,7 +123,7 @@ def test_a_job_of_another_name_does_not_replace_one_that_has_the_name(config, da
     assert (adopted.attached[NAMES[0]], adopted.by_variables) == (1, {})
 
 
-def test_jobs_without_recorded_variables_go_by_name(config, data):
+def test_jobs_without_recorded_variables_are_matched_by_name(config, data):
     jobs = [job(number, name) for number, name in enumerate(NAMES, start=1)]
     assert len(adopt(config, FakeQueue(jobs), data, now=START).attached) == 4
 
@@ -181,7 +181,7 @@ class TestImage:
 
 
 def test_a_task_that_is_named_on_the_command_line_must_exist(config, data, tmp_path):
-    with pytest.raises(ConfigError, match="does not exist; give its path with --task"):
+    with pytest.raises(ConfigError, match="does not exist; pass its path with --task"):
         adopt(config, FakeQueue(RUNNING), data, task_file=tmp_path / "none.yaml", now=START)
 
 

@@ -174,7 +174,7 @@ def test_what_was_refused_most_often_is_launched_last(store, server):
     assert again.submitted[0].job_name == "sam3-dice_ce_cldice"
 
 
-def test_a_refusal_for_good_is_neither_repeated_nor_queued(store, server):
+def test_a_permanent_refusal_is_neither_repeated_nor_queued(store, server):
     submitter = by_condition(server, {"sam3-dice_ce": Fate(makes="refusal")})
     done = launch(store, server, submitter)
     assert (done.failed, done.queued) == ({"sam3-dice_ce": "ValueError: no"}, {})

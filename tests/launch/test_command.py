@@ -1,4 +1,4 @@
-"""Launches as a person would type them."""
+"""The ``sky jobs launch`` command for a job."""
 
 import shlex
 

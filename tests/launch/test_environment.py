@@ -59,7 +59,7 @@ def test_a_name_alone_takes_its_value_from_the_environment(written):
         (f"1A={SECRET}\n", 1),
     ],
 )
-def test_a_line_that_is_no_variable_is_named_without_its_text(written, text, line):
+def test_a_line_that_is_not_a_variable_is_reported_without_its_text(written, text, line):
     with pytest.raises(ConfigError, match=rf"study\.env, line {line}: this is not NAME=value") as refusal:
         written(text)
     assert SECRET not in str(refusal.value)
@@ -72,7 +72,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
         read_environment({}, tmp_path)
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path):
+def test_bytes_that_are_not_text_are_refused(tmp_path):
     (tmp_path / "x.env").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not UTF-8"):
         read_environment({}, tmp_path / "x.env")
@@ -88,7 +88,7 @@ def test_values_are_not_in_the_representation(written):
     assert SECRET not in repr(written(f"HF_TOKEN={SECRET}\n"))
 
 
-def test_the_file_wins_over_the_environment_and_fills_placeholders():
+def test_the_file_takes_precedence_over_the_environment_and_fills_placeholders():
     given = Environment(environ={"A": "outer", "B": "b"}, passed={"A": "inner", "EMPTY": ""})
     assert (given.get("A"), given.get("B"), given.get("C"), given.get("EMPTY")) == ("inner", "b", None, None)
     assert given.filled("${A}-${B}-${C}-$A") == "inner-b-${C}-$A"
@@ -130,7 +130,7 @@ def test_the_manifest_has_its_path_and_its_names_and_nothing_has_its_values(sky)
     assert SECRET not in repr(manifest)
 
 
-def test_a_resumed_launch_reads_the_file_anew(sky):
+def test_a_resumed_launch_reads_the_file_again(sky):
     sky.launch(env_file=sky.env_file)
     sky.env_file.write_text("HF_TOKEN=rotated\nKEY=k\nEXTRA=1\n")
     sky.write(sky.config.read_text().replace("sam3]", "sam3, unet]"), sky.task.read_text())
@@ -144,7 +144,7 @@ def test_a_resumed_launch_reads_the_file_anew(sky):
     [
         (
             lambda path: path.unlink(),
-            r"the env file .*study\.env, which the jobs of .* is gone; .*--env-file",
+            r"the env file .*study\.env, which the jobs of .* no longer exists; .*--env-file",
         ),
         (lambda path: path.write_text(f"HF_TOKEN={SECRET}\n"), r"study\.env no longer has EXTRA, KEY, which"),
     ],
@@ -179,7 +179,7 @@ def failed(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_relaunch_reads_the_file_of_the_launch_anew(failed):
+def test_a_relaunch_reads_the_file_of_the_launch_again(failed):
     world, env_file = failed
     env_file.write_text("HF_TOKEN=rotated\n")
     world.relaunch()
@@ -192,7 +192,7 @@ def test_a_relaunch_refuses_if_the_file_is_gone_and_takes_another_one(failed):
     world, env_file = failed
     other = env_file.rename(env_file.with_name("moved.env"))
     before = len(world.server.jobs)
-    with pytest.raises(ConfigError, match=r"study\.env, which the jobs of .* is gone"):
+    with pytest.raises(ConfigError, match=r"study\.env, which the jobs of .* no longer exists"):
         world.relaunch()
     assert len(world.server.jobs) == before
     world.relaunch(env_file=other)

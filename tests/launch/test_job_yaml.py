@@ -100,7 +100,7 @@ def test_the_env_file_reaches_every_job_and_its_secrets_stay_secrets(tmp_path):
         assert job["run"] == "echo ${EXTRA}"
 
 
-def test_fmons_variables_win_over_those_of_the_file(tmp_path):
+def test_fmons_variables_take_precedence_over_those_of_the_file(tmp_path):
     passed = {"MODEL_FAMILY": "wrong", "EPOCHS": "99", "AUG": "wrong", "FMON_CONDITION": "wrong"}
     (job,), _ = jobs(tmp_path, "run: x\n", passed=passed)
     assert [job["envs"][name] for name in passed] == ["dynunet", "2", "true", "dynunet-true"]

@@ -234,7 +234,7 @@ def test_what_is_queued_is_waited_for_from_each_call_of_a_person(sky):
 def test_a_round_never_begins_a_new_experiment(sky):
     first = sky.launch().experiment_id
     end_jobs(sky)
-    with pytest.raises(ConfigError, match=f"{first} is over"):
+    with pytest.raises(ConfigError, match=f"{first} has ended"):
         sky.launch(resume=first)
     assert (len(sky.stores), len(sky.server.jobs)) == (1, 4)
 

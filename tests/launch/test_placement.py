@@ -51,10 +51,10 @@ def test_the_message_names_the_place_and_the_limit(tmp_path):
     )
 
 
-def test_a_task_that_names_no_region_may_run_anywhere(tmp_path):
+def test_a_task_without_a_region_may_run_anywhere(tmp_path):
     (check,) = checked(tmp_path, "{cloud: gcp}", "{regions: [us-central1]}")
     assert check.sentence == (
-        "train.yaml names no region, so jobs could run outside of limits.regions (us-central1); name one"
+        "train.yaml does not set a region, so jobs could run outside of limits.regions (us-central1); set one"
     )
 
 

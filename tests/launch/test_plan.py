@@ -137,7 +137,7 @@ def test_the_plan_is_checked_against_the_limits(tmp_path, limits, check, result)
     assert results(made(tmp_path, CONFIG + f"limits: {{{limits}}}\n"))[check] == result
 
 
-def test_a_file_of_regions_must_exist_and_then_is_in_the_resources_of_every_condition(tmp_path):
+def test_a_region_file_must_exist_and_is_then_in_the_resources_of_every_condition(tmp_path):
     config = CONFIG + "region_config: europe\n"
     planned = made(tmp_path, config)
     (check,) = (check for check in planned.checks if check.name == "region_config")

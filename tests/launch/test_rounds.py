@@ -17,7 +17,7 @@ TWO = Queued(count=2, config_file="e.yaml", until=START + timedelta(hours=2))
 
 
 class Trial:
-    """Rounds whose launches end as they are told to."""
+    """Rounds whose launches end as given."""
 
     def __init__(self, *ends, before=NO_QUOTA):
         self.server = FakeSkyPilot()
@@ -81,7 +81,7 @@ def test_a_round_that_may_not_launch_says_why_until_one_may(error, said):
     assert "no quota" in trial.rounds.sentence(TWO)
 
 
-def test_what_was_refused_for_good_is_left_out_of_every_later_round():
+def test_what_was_refused_permanently_is_left_out_of_every_later_round():
     mixed = DispatchOutcome(queued={"a": "no quota"}, failed={"b": "no such region"})
     trial = Trial(mixed, NO_QUOTA, before=DispatchOutcome(failed={"c": "no"}, queued={"a": "no quota"}))
     trial.poll()

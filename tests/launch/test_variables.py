@@ -1,4 +1,4 @@
-"""The variables of the jobs, checked against the task: a cell must run what its name says."""
+"""The variables of the jobs, checked against the task: a cell must run with its levels."""
 
 import pytest
 

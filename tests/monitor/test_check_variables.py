@@ -24,7 +24,7 @@ CLI = "sky jobs launch -y train.yaml "
 
 
 def submitted(record, changes=None, entrypoint=CLI, **fields):
-    """Give a record with what SkyPilot recorded of its submission: the right variables but for changes."""
+    """Give a record with what SkyPilot recorded at its submission: the right variables except for changes."""
     model, _, loss = record["job_name"].partition("-")
     envs = {"MODEL": model, "LOSS": loss, "TOKEN": SECRET, **(changes or {})}
     return {**record, "user_yaml": yaml.safe_dump({"envs": envs}), "entrypoint": entrypoint, **fields}
@@ -42,7 +42,7 @@ def adopted(config, data, *polls):
 
 
 def unrecorded(record):
-    """Give a record without what SkyPilot recorded of its submission."""
+    """Give a record without what SkyPilot recorded at its submission."""
     return {key: value for key, value in record.items() if key not in ("user_yaml", "entrypoint")}
 
 
@@ -58,9 +58,9 @@ def test_a_job_with_another_value_raises_the_alarm_and_the_others_do_not(config,
     assert wrong_names(data) == {1: ["LOSS"], 2: [], 3: [], 4: []}
     (alarm,) = select(data, ALARMS)
     assert alarm["message"].startswith(
-        "dynunet-dice_ce: job 1 runs with other values of LOSS than its condition; cancel it"
+        "dynunet-dice_ce: job 1 runs with different values of LOSS than its condition; cancel it"
     )
-    assert polled.checked[0].sentence() == "not running with the variables of their conditions: job 1 (LOSS)"
+    assert polled.checked[0].sentence() == "variables differ from those of the condition: job 1 (LOSS)"
 
 
 def test_values_are_neither_stored_nor_said(config, data):
@@ -99,7 +99,7 @@ def test_one_poll_asks_for_a_limited_number_of_jobs(config, data, monkeypatch):
     assert set(wrong_names(data)) == {1, 2, 3, 4, 9}
 
 
-def test_a_request_that_fails_hurts_nothing_and_is_repeated(config, data):
+def test_a_request_that_fails_does_no_harm_and_is_repeated(config, data):
     queue = adopted(config, data, WRONG)
     queue.specs_error = DOWN
     polled = poll(data, queue, now=START)
@@ -176,7 +176,7 @@ def test_jobs_of_an_experiment_that_closed_at_once_are_compared(config, data):
     poll(data, queue, now=START)
     assert wrong_names(data) == {1: ["LOSS"], 2: [], 3: [], 4: None}
     assert not stores(data)[0].has_unchecked
-    assert "so its result is not that of the condition" in select(data, ALARMS)[0]["message"]
+    assert "so its result is not valid for the condition" in select(data, ALARMS)[0]["message"]
 
 
 def test_an_id_that_a_server_assigned_again_is_compared_again(config, data):
@@ -229,7 +229,7 @@ def test_what_fmon_launches_has_the_variables_of_its_conditions(tmp_path):
     assert {job_id: names for job_id, names in wrong_names(world.data).items() if names} == {2: ["EPOCHS"]}
     shown = world.type("status", "--data", world.data)
     assert "CRITICAL  wrong_variables  " in shown.stdout
-    assert "runs with other values of EPOCHS than its condition; cancel it" in shown.stdout
+    assert "runs with different values of EPOCHS than its condition; cancel it" in shown.stdout
 
 
 def test_a_damaged_file_is_named_and_recreated_by_adopting(config, data):

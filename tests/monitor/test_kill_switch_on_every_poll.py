@@ -20,6 +20,8 @@ from tests.support.events import written_events
 from tests.support.queues import START, FakeQueue
 from tests.support.world import write_config
 
+pytestmark = pytest.mark.slow
+
 WAITING = [JOB_OF["sam3-3"], JOB_OF["sam3-4"]]
 
 

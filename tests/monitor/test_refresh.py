@@ -136,7 +136,7 @@ class TestPoll:
         assert stores(data)[0].manifest.read_bytes() == before
 
     @pytest.mark.slow
-    def test_killed_before_the_experiment_is_closed_is_made_up_for(self, config, data, monkeypatch):
+    def test_killed_before_the_experiment_is_closed_is_completed_later(self, config, data, monkeypatch):
         queue = FakeQueue(RUNNING, ENDED)
         adopt(config, queue, data, now=START)
         (store,) = stores(data)

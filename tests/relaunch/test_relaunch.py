@@ -205,6 +205,7 @@ class TestCancelled:
         assert cancelled.launched(1) == sorted(FAILED)
 
 
+@pytest.mark.slow
 class TestCrash:
     @pytest.mark.slow
     @pytest.mark.parametrize("after", [0, 1])
@@ -312,6 +313,7 @@ def when_worn(tmp_path_factory):
     return Stage(world)
 
 
+@pytest.mark.slow
 class TestLastCycle:
     @pytest.fixture
     def worn(self, when_worn):
@@ -336,14 +338,14 @@ class TestLastCycle:
     @pytest.mark.parametrize(
         ("old", "new", "said"),
         [
-            (b'"event":"fix"', b'"event":"other"', "came back, and no fix of it is recorded; find"),
+            (b'"event":"fix"', b'"event":"other"', "came back, and no fix for it is recorded; find"),
             (
                 b'"event":"fix"', b'"event":"no_fix","reason":"bad luck"',
                 "came back after it was relaunched without a fix: bad luck; bad luck; find",
             ),
         ],
     )  # fmt: skip
-    def test_a_cause_that_came_back_without_a_fix_is_not_said_to_have_had_one(
+    def test_the_report_claims_no_fix_for_a_cause_that_came_back_without_one(
         self, worn, capsys, old, new, said
     ):
         events = worn.store.events.read_bytes()

@@ -22,6 +22,8 @@ from fmon.store.folder import find
 from tests import golden
 from tests.support.recordings import NAN, SECOND, both_passes, write_recording
 
+pytestmark = pytest.mark.slow
+
 FMON = Path(sys.executable).with_name("fmon")
 HOSTILE = (
     "</style><script>document.title='owned'</script><img src=x onerror=alert(1)>\x1b[31m\u202e'\"&[bold]"

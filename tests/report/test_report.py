@@ -28,7 +28,7 @@ TEMPLATE = (
     "condition", "job_id", "status", "start_time", "end_time", "duration_seconds", "cost_usd",
     "mlflow_run_id", "failure_category", "failure_root_cause", "relaunch_batch",
 )  # fmt: skip
-"""The keys of an entry in the study's template, beside its factors."""
+"""The keys of an entry in the study's template, except its factors."""
 
 
 @pytest.fixture

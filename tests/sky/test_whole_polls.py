@@ -64,7 +64,7 @@ def test_a_poll_names_the_variables_of_a_new_job_and_asks_for_them_once(followed
     followed.jobs[3] |= {"user_yaml": "envs: {MODEL: sam3, LOSS: x}", "entrypoint": "sky jobs launch t.yaml"}
     done = fmon("poll")
     assert done.returncode == 0, done.stderr
-    assert "not running with the variables of their conditions: job 4 (LOSS)" in done.stderr
+    assert "variables differ from those of the condition: job 4 (LOSS)" in done.stderr
     followed.requests.clear()
     assert fmon("poll").returncode == 0
     assert followed.asked == ["POST /jobs/queue/v2", "GET /api/get"]

@@ -19,6 +19,8 @@ from tests.store.crash_worker import STOP, acknowledged, truth_of
 from tests.support.death import Death, Killed
 from tests.support.stores import hold_against, look, micros, record
 
+pytestmark = pytest.mark.slow
+
 
 class History:
     """Polls with what they saw, so that the log can be compared with it."""

@@ -1,4 +1,4 @@
-"""Queue records with what SkyPilot recorded of their submission: the task YAML and the command line."""
+"""Queue records with what SkyPilot recorded at submission: the task YAML and the command line."""
 
 import json
 import shlex
