@@ -119,7 +119,7 @@ def _job(tasks: Sequence[Record], spec: JobSpec | None) -> QueuedJob:
         program=_program(task.documents) if task else None,
         task_file=_task_file(spec),
         minutes=_minutes(tasks),
-        has_task_name=bool(task) and task.documents[0].get("name") == first.job_name,
+        has_task_name=task is not None and task.documents[0].get("name") == first.job_name,
     )
 
 
