@@ -180,6 +180,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """Absolute path given with ``--task``; None = the config names it."""
     base_file: str | None = None
     """Path of the config's base."""
+    study_file: str | None = None
+    """Path of the file in the study's form: the config or its base; None = neither is."""
     study_keys: dict[str, Any] = {}
     """Keys of a config in the study's form that fmon does not use, with their values."""
     undeclared: list[str] = []
@@ -188,6 +190,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """Name of a region file."""
     region_file: str | None = None
     """Its path; None = it does not exist."""
+    region_searched: list[str] = []
+    """The files that were looked for."""
     docker_image: str | None = None
     patterns: list[Pattern] = []
     preflight: list[str] = []

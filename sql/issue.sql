@@ -168,7 +168,7 @@ comment on column issue.evidence_job_id is 'the job with the evidence [id]';
 comment on column issue.affected_files is 'project files that its log names, deepest first [text]';
 comment on column issue.condition_ids is 'conditions whose newest attempt failed with it [id]';
 comment on column issue.job_ids is 'all jobs that failed with it, in any cycle [id]';
-comment on column issue.fixes is 'recorded fixes, and reasons for relaunches without a fix, oldest first [text]';
+comment on column issue.fixes is 'recorded fixes, or reasons for relaunches without one, oldest first [text]';
 comment on column issue.url is 'the issue that fmon filed for it; null = none [text]';
 comment on column issue.condition_count is 'conditions whose newest attempt failed with it [count]';
 comment on column issue.failed_count is 'attempts that failed with it, in any cycle [count]';

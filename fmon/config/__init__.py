@@ -8,7 +8,7 @@ from fmon.config.design import read_design, texts
 from fmon.config.envs import read_variables
 from fmon.config.grid import expand
 from fmon.config.levels import check_factors
-from fmon.config.locate import region_file, task_path
+from fmon.config.locate import find_regions, task_path
 from fmon.config.patterns import read_patterns
 from fmon.config.shape import ConfigKeys, LaunchKeys, MlflowKeys, check_keys, duration_s
 from fmon.config.source import Source
@@ -62,7 +62,7 @@ def load_experiment(
             raise source.fault(message, "inner_factors", name)
     variables = read_variables(source, keys.envs, factors, inner)
     design = read_design(source, keys, factors, variables, max_conditions=max_conditions)
-    region_config = keys.region_config or (study.infrastructure("region_config") if study else None)
+    regions = find_regions(layers)
     return Experiment(
         experiment_name=keys.experiment_name,
         config_file=str(path),
@@ -78,11 +78,13 @@ def load_experiment(
         defaults={**variables.defaults, **(study.defaults if study else {})},
         task=None if task is None else str(task.absolute()),
         base_file=str(source.base.path) if source.base else None,
+        study_file=str(study.source.path) if study else None,
         study_keys=study.unused if study else {},
         undeclared=keys.undeclared,
         docker_image=keys.docker_image,
-        region_config=region_config,
-        region_file=region_file(layers, region_config) if region_config else None,
+        region_config=regions.name if regions else None,
+        region_file=regions.file if regions else None,
+        region_searched=regions.searched if regions else [],
         patterns=read_patterns(source, keys.patterns),
         kill_switch=keys.kill_switch,
         max_failed_ratio=keys.max_failed_ratio,

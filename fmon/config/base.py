@@ -1,13 +1,12 @@
 """Read a config and, if it has one, its base, as one config in fmon's form."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fmon.config.shape import shown
-from fmon.config.source import Source, read_source
-from fmon.config.study_form import StudyForm, is_study_form, rewrite
+from fmon.config.source import Source, is_file, is_folder, read_source, without_dots
+from fmon.config.study_form import Additions, StudyForm, additions, is_study_form, rewrite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +42,7 @@ def read_layers(path: Path, text: str | None, *, max_conditions: int) -> Layers:
     """
     own = read_source(path, text)
     if "base" not in own.value:
-        study = _study_form(own, {}, max_conditions=max_conditions)
+        study = _study_form(own, Additions(), max_conditions=max_conditions)
         return Layers(source=study.source if study else own, study=study)
     if is_study_form(own.value, own.text):
         message = (
@@ -54,17 +53,17 @@ def read_layers(path: Path, text: str | None, *, max_conditions: int) -> Layers:
     if "base" in base.value:
         message = "this file is a base and can't have a base itself; name that file in the config instead"
         raise base.fault(message, "base")
-    envs = own.value.get("envs")
-    study = _study_form(base, envs if isinstance(envs, dict) else {}, max_conditions=max_conditions)
+    study = _study_form(base, additions(own), max_conditions=max_conditions)
     base = study.source if study else base
-    value = _merged(base.value, {key: each for key, each in own.value.items() if key != "base"})
-    return Layers(source=replace(own, value=value, base=base), study=study)
+    raw = _present({key: each for key, each in own.value.items() if key != "base"}, base.value)
+    added = study.without_parameters(raw) if study else raw
+    return Layers(source=replace(own, raw=raw, value=_merged(base.value, added), base=base), study=study)
 
 
-def _study_form(source: Source, envs: Mapping[str, Any], *, max_conditions: int) -> StudyForm | None:
+def _study_form(source: Source, added: Additions, *, max_conditions: int) -> StudyForm | None:
     if not is_study_form(source.value, source.text):
         return None
-    return rewrite(source, envs, max_conditions=max_conditions)
+    return rewrite(source, added, max_conditions=max_conditions)
 
 
 def _base_path(own: Source) -> Path:
@@ -72,11 +71,36 @@ def _base_path(own: Source) -> Path:
     if not isinstance(written, str) or not written:
         message = f"base is {shown(written)}; write the path of a config, relative to this file"
         raise own.fault(message, "base")
-    path = own.path.parent / written
-    if not path.is_file():
-        message = f"the base {written!r} is not in {own.path.parent}; write its path relative to this file"
-        raise own.fault(message, "base")
-    return path
+    path = without_dots(own.path.parent / written)
+    if is_file(path):
+        return path
+    if is_folder(path):
+        message = f"the base {shown(written)} is a directory; write the path of a config in it"
+    else:
+        message = (
+            f"the base {shown(written)} is not in {own.path.parent}; write its path relative to this file"
+        )
+    raise own.fault(message, "base")
+
+
+def _present(own: dict[Any, Any], base: dict[Any, Any], *at: Any) -> dict[Any, Any]:
+    """Leave out the empty values of keys that the base has: `limits:` means the same as no key."""
+    present: dict[Any, Any] = {}
+    for key, value in own.items():
+        old = base.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            present[key] = _present(value, old, *at, key)
+        elif value is not None or key not in base or _is_unset(*at, key):
+            present[key] = value
+    return present
+
+
+def _is_unset(*loc: Any) -> bool:
+    """Return whether an empty value at this location has a meaning of its own."""
+    match loc:
+        case ("region_config",) | ("envs", _) | ("overrides", _, _, "resources", _):
+            return True
+    return False
 
 
 def _merged(base: dict[Any, Any], own: dict[Any, Any]) -> dict[Any, Any]:

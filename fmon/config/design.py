@@ -11,6 +11,7 @@ from fmon.config.levels import check_factor, check_level, exact, find_level, kno
 from fmon.config.shape import BaselineKeys, ConfigKeys, OverrideKeys, check_keys
 from fmon.config.source import Source
 from fmon.model import Level, level_text
+from fmon.sky.user_yaml import NOT_COMPARED
 from fmon.text import nearest
 
 
@@ -195,8 +196,13 @@ def _check_envs(
     baselines: list[tuple[dict[str, Level], BaselineKeys]],
     factors: Mapping[str, Any],
 ) -> None:
-    """Refuse to set a variable that carries a factor: a job would then run with the level of another one."""
+    """Refuse to set a variable that carries a factor, or one of fmon's own.
+
+    A job would then run with the level of another one, or be taken for another one.
+    """
     owner = _owners(source, variables.of_factor, factors)
+    for variable, factor in owner.items():
+        _refuse_own(source, variable, "envs" if factor in variables.of_factor else "factors", factor)
     settings: list[tuple[Iterable[str], Mapping[str, Any], tuple[str | int, ...]]] = [
         (keys.fixed, factors, ("fixed",)),
         (variables.fixed, factors, ("envs",)),
@@ -209,12 +215,20 @@ def _check_envs(
     ]
     for names, carried, loc in settings:
         for variable in names:
+            _refuse_own(source, variable, *loc)
             if owner.get(variable) in carried:
                 message = (
                     f"{variable} passes the factor {owner[variable]} to the job and can't be set here; "
                     "remove it, or name another variable for the factor in envs"
                 )
                 raise source.fault(message, *loc)
+
+
+def _refuse_own(source: Source, variable: str, *loc: Any) -> None:
+    """Refuse a variable that fmon sets itself, since it says which job of which condition this is."""
+    if variable in NOT_COMPARED:
+        message = f"{variable} can't be set here, because fmon sets it itself; remove it or rename it"
+        raise source.fault(message, *loc)
 
 
 def _owners(source: Source, envs: Mapping[str, str], factors: Mapping[str, Any]) -> dict[str, str]:

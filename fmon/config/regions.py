@@ -68,13 +68,29 @@ def _ordered(source: Source, cloud: str) -> list[dict[str, str]]:
         raise source.fault(message, "regions")
     found: list[dict[str, str]] = []
     for accelerator, regions in _mapping(source, "regions", cloud).items():
+        machine = _with_count(source, accelerator, cloud)
+        if not regions:
+            message = f"{accelerator} has no region; write {accelerator}: [{{region: NAME}}], or remove it"
+            raise source.fault(message, "regions", cloud, accelerator)
         for place, region in enumerate(regions if isinstance(regions, list) else [regions]):
-            name = region.get("region") if isinstance(region, dict) else None
-            if not isinstance(name, str):
-                message = f"a region is {shown(region)}; write it as {{region: NAME}}"
+            name = region.get("region") if isinstance(region, dict) else region
+            if not isinstance(region, dict) or not isinstance(name, str) or not name.strip():
+                written = "empty" if isinstance(name, str) and not name.strip() else shown(region)
+                message = f"a region is {written}; write it as {{region: NAME}}"
                 raise source.fault(message, "regions", cloud, accelerator, place)
-            found.append({"accelerators": f"{accelerator}:1", "region": name})
+            found.append({"accelerators": machine, "region": name})
     return found
+
+
+def _with_count(source: Source, accelerator: Any, cloud: str) -> str:
+    """Return an accelerator with its count, which is 1 if the file has none."""
+    name, colon, count = str(accelerator).partition(":")
+    if not isinstance(accelerator, str) or not name.strip() or (colon and not count.strip()):
+        message = (
+            f"an accelerator is {shown(accelerator)}; write a name such as L4, or L4:8 for eight of them"
+        )
+        raise source.fault(message, "regions", cloud, accelerator)
+    return accelerator if colon else f"{accelerator}:1"
 
 
 def _mapping(source: Source, *loc: str) -> dict[Any, Any]:

@@ -4,6 +4,7 @@ PyYAML keeps the last of two equal keys, reads ``on`` as true and ``12:30`` as 7
 crashes on deep nesting. A config decides what money is spent on, so each of these is an error here.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -143,6 +144,31 @@ def read_source(path: Path, text: str | None = None) -> Source:
     reader = _Reader(path)
     value = reader.value(root)
     return Source(path=path, value=value, raw=value, text=text, lines=reader.lines)
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a path is a file; one that is too long for the system is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder, as ``is_file`` does."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def without_dots(path: Path) -> Path:
+    """Return a path without ``..``, unless a symbolic link makes that another file."""
+    plain = Path(os.path.normpath(path))
+    try:
+        return plain if plain.samefile(path) else path
+    except (OSError, ValueError):
+        return path if is_file(path) else plain
 
 
 def read_text(path: Path) -> str:

@@ -5,8 +5,8 @@ jobs, and each job loops over the other layers itself; ``fixed`` holds parameter
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fmon.config.shape import ConfigKeys, MlflowKeys, StudyKeys, check_keys, shown
@@ -72,15 +72,59 @@ class StudyForm:
         The keys that fmon does not use, such as ``mlflow.evaluation_experiment``, with their values.
     defaults
         Defaults of the launcher for keys that the file lacks, as text.
+    parameters
+        The entries in ``fixed`` of the config on top that are parameters of the study.
     """
 
     source: Source
     unused: dict[str, Any]
     defaults: dict[str, str]
+    parameters: Collection[str]
 
     def infrastructure(self, key: str) -> Any:
         """Return a key of ``infrastructure``; None if the file has none."""
         return self.source.written(f"infrastructure.{key}")
+
+    def without_parameters(self, own: dict[Any, Any]) -> dict[Any, Any]:
+        """Return a config on top without the entries of ``fixed`` that are parameters, not variables."""
+        fixed = own.get("fixed")
+        if not isinstance(fixed, dict):
+            return own
+        return {**own, "fixed": {key: each for key, each in fixed.items() if key not in self.parameters}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Additions:
+    """What a config that stands on the study's file adds to it before it is rewritten.
+
+    Attributes
+    ----------
+    own
+        The config; None = nothing stands on the file.
+    envs, fixed, factors
+        Its keys of this name, which win over those of the file.
+    """
+
+    own: Source | None = None
+    envs: dict[str, Any] = field(default_factory=dict)
+    fixed: dict[str, Any] = field(default_factory=dict)
+    factors: dict[Any, Any] = field(default_factory=dict)
+
+
+def additions(own: Source) -> Additions:
+    """Collect what a config adds to the study's file; a value that is no mapping is refused later."""
+    envs, fixed, factors = (
+        value if isinstance(value := own.value.get(key), dict) else {} for key in ("envs", "fixed", "factors")
+    )
+    for key in envs:
+        if not isinstance(key, str):
+            message = f"envs has {shown(key)}, which is neither a factor nor a key of the config; quote it"
+            raise own.fault(message, "envs", key)
+    return Additions(own=own, envs=envs, fixed=fixed, factors=_not_empty(factors))
+
+
+def _not_empty(value: dict[Any, Any]) -> dict[Any, Any]:
+    return {key: each for key, each in value.items() if each is not None}
 
 
 def is_study_form(value: Mapping[Any, Any], text: str) -> bool:
@@ -91,33 +135,38 @@ def is_study_form(value: Mapping[Any, Any], text: str) -> bool:
     return has_layers or is_hydra or any(mark in value for mark in MARKS)
 
 
-def rewrite(source: Source, own_envs: Mapping[str, Any], *, max_conditions: int) -> StudyForm:
+def rewrite(source: Source, added: Additions, *, max_conditions: int) -> StudyForm:
     """Rewrite a config in the study's form.
 
     Parameters
     ----------
     source
         The study's file.
-    own_envs
-        ``envs`` of the config that has this file as its base; they take precedence over the launcher's.
+    added
+        What the config that has this file as its base adds.
     max_conditions
         Maximum number of conditions, checked before any is created.
     """
     keys = check_keys(StudyKeys, source.value, source)
-    return _Rewriter(source, keys, dict(own_envs), max_conditions).run()
+    return _Rewriter(source, keys, added, max_conditions).run()
 
 
 class _Rewriter:
     """One rewriting; each step adds to ``flat``."""
 
-    def __init__(
-        self, source: Source, keys: StudyKeys, own_envs: dict[str, Any], max_conditions: int
-    ) -> None:
+    def __init__(self, source: Source, keys: StudyKeys, added: Additions, max_conditions: int) -> None:
         self.source, self.keys, self.max_conditions = source, keys, max_conditions
         self.has_layers = isinstance(keys.factors.get("training"), dict)
         self.training: dict[Any, Any] = dict(keys.factors["training"] if self.has_layers else keys.factors)
-        self.has_fold = "fold" in self.training
-        self.envs = {**ENVS, **keys.envs, **own_envs}
+        self.envs = {**ENVS, **keys.envs, **added.envs}
+        known = {"num_folds", *keys.fixed, *(key.removeprefix("fixed.") for key in self.envs)}
+        self.parameters = {key for key in added.fixed if key in known and key == key.lower()}
+        own_fixed = _not_empty({key: added.fixed[key] for key in self.parameters})
+        self.fixed = {**keys.fixed, **own_fixed}
+        has_count = "num_folds" in own_fixed
+        self.has_fold = "fold" in added.factors or ("fold" in self.training and not has_count)
+        self.own_factors = added.factors
+        self.folds_in = added.own if added.own and has_count else source
         self.names = {key: _name(value) for key, value in self.envs.items() if value is not None}
         self.defaults: dict[str, str] = {}
         self.inner_layers: dict[Any, str] = {}
@@ -137,21 +186,26 @@ class _Rewriter:
         self._launch()
         self.flat.pop("fixed", None)
         source = replace(self.source, value=self.flat, origin=self._origin)
-        return StudyForm(source=source, unused=self._unused(), defaults=self.defaults)
+        return StudyForm(
+            source=source, unused=self._unused(), defaults=self.defaults, parameters=self.parameters
+        )
 
     def _factors(self) -> None:
-        """Add the factors that the launcher adds: the folds, and no calibration."""
-        if "aux_calibration" not in self.training:
+        """Add the factors that the launcher adds: the folds, and no calibration; then those on top."""
+        if "aux_calibration" not in {**self.training, **self.own_factors}:
             self.training["aux_calibration"] = DEFAULT_CALIBRATION
             self.defaults["factors.training.aux_calibration"] = "false"
         if not self.has_fold:
             self.training["fold"] = list(range(self._fold_count()))
+        order = dict.fromkeys((*self.training, "aux_calibration", "fold"))
+        levels = {**self.training, **self.own_factors}
+        self.training = {factor: levels[factor] for factor in (*order, *levels)}
         self.flat["factors"] = self.training
         if set(self.training) == {"model_family", "loss_name", "aux_calibration", "fold"}:
             self.flat.setdefault("job_name", JOB_NAME)
 
     def _fold_count(self) -> int:
-        folds = self.keys.fixed.get("num_folds")
+        folds = self.fixed.get("num_folds")
         if folds is None:
             self.defaults["fixed.num_folds"] = str(DEFAULT_FOLDS)
             return DEFAULT_FOLDS
@@ -159,7 +213,7 @@ class _Rewriter:
             message = (
                 f"fixed.num_folds is {shown(folds)}; it must be an integer from 1 to {self.max_conditions}"
             )
-            raise self.source.fault(message, "fixed", "num_folds")
+            raise self.folds_in.fault(message, "fixed", "num_folds")
         return folds
 
     def _inner_factors(self) -> None:
@@ -306,7 +360,7 @@ class _Rewriter:
         used = {key for key in self.envs if "." in key}
         partly = {*PLACES, *(key.partition(".")[0] for key in used)} - {"factors"}
         unused: dict[str, Any] = {}
-        for key, value in self.source.value.items():
+        for key, value in {**self.source.value, "fixed": self.fixed}.items():
             if key == "model_overrides":
                 unused |= self._unused_overrides()
             elif key == "zero_shot_baselines":

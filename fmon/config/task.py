@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from fmon.config.regions import with_regions
-from fmon.config.source import check_depth, read_text
+from fmon.config.shape import shown
+from fmon.config.source import check_depth, is_file, read_text, without_dots
 from fmon.errors import ConfigError
 from fmon.model import Experiment
 
@@ -71,11 +72,11 @@ def read_task(experiment: Experiment) -> Task:
     ConfigError
         It does not exist, is not valid YAML, or contains no task.
     """
-    path = Path(experiment.config_file).parent / experiment.skypilot_yaml
-    if not path.exists():
+    path = without_dots(Path(experiment.config_file).parent / experiment.skypilot_yaml)
+    if not is_file(path):
         message = (
-            f"{experiment.config_file}: the task YAML {experiment.skypilot_yaml!r} is not in {path.parent}; "
-            "write its path relative to the config's folder"
+            f"{experiment.config_file}: the task YAML {shown(experiment.skypilot_yaml)} "
+            f"is not in {path.parent}; write its path relative to the config's folder"
         )
         raise ConfigError(message)
     region_file = Path(experiment.region_file) if experiment.region_file else None

@@ -330,6 +330,6 @@ def _warnings(experiment: Experiment, task: Task | None, found: Match) -> list[s
     """Return what launch would have refused: these jobs are already running."""
     checks: list[Check] = [
         *([image_check(task, experiment.docker_image)] if task else []),
-        accelerator_check(_accelerators(found), experiment.limits),
+        accelerator_check(sorted(_accelerators(found)), experiment.limits),
     ]
     return [check.sentence for check in checks if check.result != "ok"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fmon.config.source import is_file
 from fmon.config.task import image_of, parse_task, read_task
 from fmon.errors import ConfigError, RegistryError
 
@@ -32,7 +33,7 @@ def task_of_jobs(experiment: Experiment, specs: Iterable[JobSpec]) -> tuple[Task
         The file exists, but is not a valid task YAML.
     """
     path = Path(experiment.config_file).parent / experiment.skypilot_yaml
-    if path.exists():
+    if is_file(path):
         return read_task(experiment), []
     warning = (
         f"the task YAML {path} does not exist; "

@@ -90,7 +90,7 @@ class Estimate:
     unpriced_machines
         Accelerators without a price.
     accelerators
-        All accelerators that a job may get.
+        All accelerators that a job may get, in the order of the task.
     prices
         Their prices, by accelerator.
     """
@@ -126,10 +126,10 @@ def cost_of(conditions: Iterable[Condition], task: Task, prices: dict[str, Price
     hourly: list[tuple[float, str]] = []
     unpriced: list[str] = []
     without_price: set[str] = set()
-    names: set[str] = set()
+    names: dict[str, None] = {}
     for condition in conditions:
         found = machines_of(task, condition)
-        names.update(machine.accelerator for machine in found)
+        names |= dict.fromkeys(machine.accelerator for machine in found)
         price = hourly_price(found, prices, node_count=task.node_count)
         expected_h = None if condition.expected_minutes is None else condition.expected_minutes / 60
         if price is not None:
@@ -149,6 +149,6 @@ def cost_of(conditions: Iterable[Condition], task: Task, prices: dict[str, Price
         sources=sorted({source for _, source in hourly}),
         unpriced=unpriced,
         unpriced_machines=sorted(without_price),
-        accelerators=sorted(names),
+        accelerators=list(names),
         prices=prices,
     )

@@ -33,9 +33,9 @@ def job_envs(
     identity = (experiment_id, condition.condition_id, str(cycle))
     tags = dict(zip((EXPERIMENT_TAG, CONDITION_TAG, CYCLE_TAG), identity, strict=True))
     return {
+        **envs_of(experiment, condition),
         # MLflow sets these tags on every run, without a line in the training code.
         **({"MLFLOW_RUN_CONTEXT": json.dumps(tags)} if experiment.mlflow else {}),
-        **envs_of(experiment, condition),
         **dict(zip(("FMON_EXPERIMENT", "FMON_CONDITION", "FMON_CYCLE"), identity, strict=True)),
     }
 

@@ -49,12 +49,19 @@ def _check(
     name, key = f"{what}s", f"limits.{what}s ({', '.join(allowed)})"
     requested = [named(option) for option in options]
     known = {each.lower() for each in allowed}
-    outside = sorted({each for each in requested if each is not None and each.lower() not in known})
+    named_ones = dict.fromkeys(each for each in requested if each is not None)
+    outside = [each for each in named_ones if each.lower() not in known]
     if outside:
-        sentence = f"{', '.join(outside)} is not in {key}; change the task YAML or the limits"
+        sentence = f"{', '.join(outside)} is not in {key}; change {to_change(task)}"
         return Check(name, "fail", sentence)
     if None in requested:
         sentence = f"{task.path.name} does not set a {what}, so jobs could run outside of {key}; set one"
         return Check(name, "fail", sentence)
-    shown = ", ".join(sorted({each for each in requested if each is not None}))
-    return Check(name, "ok", f"{shown} requested, allowed")
+    return Check(name, "ok", f"{', '.join(named_ones)} requested, allowed")
+
+
+def to_change(task: Task) -> str:
+    """Return what to change if a job may run where the limits do not allow it."""
+    if task.region_file is None:
+        return "the task YAML or the limits"
+    return f"{task.region_file}, region_config or the limits"

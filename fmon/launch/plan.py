@@ -104,6 +104,8 @@ class Plan:
     ----------
     factors, inner_factors
         Levels by factor.
+    study_file
+        The file in the study's form: the config or its base; None = neither is.
     defaults
         Defaults of the study's launcher for keys that the config lacks.
     unused_keys
@@ -115,6 +117,7 @@ class Plan:
     skypilot_yaml: str
     factors: dict[str, list[Level]]
     inner_factors: dict[str, list[Level]]
+    study_file: str | None
     defaults: dict[str, str]
     unused_keys: list[str]
     counts: Counts
@@ -188,6 +191,7 @@ def plan(
         skypilot_yaml=experiment.skypilot_yaml,
         factors=experiment.factors,
         inner_factors=experiment.inner_factors,
+        study_file=experiment.study_file,
         defaults=experiment.defaults,
         unused_keys=list(experiment.study_keys),
         counts=_counts(experiment),

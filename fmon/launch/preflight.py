@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from fmon.config.task import images_of
 from fmon.errors import QueueError
 from fmon.launch.check import Check
-from fmon.launch.placement import placement_checks
+from fmon.launch.placement import placement_checks, to_change
 from fmon.launch.variables import variable_checks
 from fmon.model import Condition, Experiment, Limits
-from fmon.text import counted, listed
+from fmon.text import counted, cut, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -89,9 +89,9 @@ def checks(
         image_check(task, experiment.docker_image),
         *variable_checks(experiment, task, environment),
         _files_check(task, folder),
-        *_region_check(experiment),
+        *_region_check(experiment, task),
         *placement_checks(task, experiment.conditions, experiment.limits),
-        accelerator_check(found.accelerators, experiment.limits),
+        accelerator_check(found.accelerators, experiment.limits, to_change(task)),
         _price_check(found),
         _hourly_check(found, experiment.limits),
         budget_check(found, experiment.limits),
@@ -109,18 +109,29 @@ def _task_check(task: Task, parse: Callable[[Task], int]) -> Check:
     return Check("task", "ok", f"SkyPilot accepts {task.path.name}: {counted(count, 'task')}")
 
 
-def _region_check(experiment: Experiment) -> list[Check]:
-    """Check that the region file exists, if the config has one."""
+def _region_check(experiment: Experiment, task: Task) -> list[Check]:
+    """Check that the region file exists, if the config has one, and say which regions it has."""
     if experiment.region_config is None:
         return []
-    name = experiment.region_config
     if experiment.region_file is None:
         sentence = (
-            f"the region file {name!r} does not exist: there is neither regions/{name}.yaml beside the "
-            f"config nor configs/cloud/regions/{name}.yaml above it; without it, jobs would run in any region"
+            f"the region file {cut(experiment.region_config, 80)!r} does not exist; looked for "
+            f"{', '.join(experiment.region_searched)}; without it, jobs would run in any region"
         )
         return [Check("region_config", "fail", sentence)]
-    return [Check("region_config", "ok", f"jobs may run in the regions of {experiment.region_file}")]
+    machines: dict[str, list[str]] = {}
+    for option in (each for resources in task.resources for each in resources["ordered"]):
+        accelerator = option["accelerators"].removesuffix(":1")
+        found = machines.setdefault(option["region"], [])
+        found += [accelerator] if accelerator not in found else []
+    if not machines:
+        sentence = (
+            f"{task.path.name} has no resources, so jobs would run in any region instead of those of "
+            f"{experiment.region_file}; add resources, such as {{cloud: gcp}}"
+        )
+        return [Check("region_config", "fail", sentence)]
+    regions = ", ".join(f"{region} ({', '.join(found)})" for region, found in machines.items())
+    return [Check("region_config", "ok", f"jobs may run in {regions}, from {experiment.region_file}")]
 
 
 def _files_check(task: Task, folder: Path) -> Check:
@@ -203,14 +214,16 @@ def image_check(task: Task, docker_image: str | None) -> Check:
     return Check("image", "warn", sentence)
 
 
-def accelerator_check(names: Iterable[str], limits: Limits) -> Check:
-    """Compare accelerators with the allowed ones."""
-    requested = sorted(set(names))
+def accelerator_check(
+    names: Iterable[str], limits: Limits, changeable: str = "the task YAML or the limits"
+) -> Check:
+    """Compare accelerators with the allowed ones; ``changeable`` is what to change if one is not."""
+    requested = list(dict.fromkeys(names))
     if limits.accelerators is None:
         return Check("accelerators", "ok", f"{', '.join(requested) or 'none requested'}, no limit set")
     allowed = {name.lower() for name in limits.accelerators}
     outside = [name for name in requested if name.lower() not in allowed and name != "CPU"]
     if outside:
         sentence = f"{', '.join(outside)} is not in limits.accelerators ({', '.join(limits.accelerators)})"
-        return Check("accelerators", "fail", f"{sentence}; change the task YAML or the limits")
+        return Check("accelerators", "fail", f"{sentence}; change {changeable}")
     return Check("accelerators", "ok", f"{', '.join(requested) or 'none'} requested, allowed")

@@ -58,7 +58,7 @@ def plan_lines(plan: Plan, *, with_conditions: bool, width: int | None) -> Itera
         yield []
     if plan.defaults:
         values = ", ".join(f"{key}={value}" for key, value in plan.defaults.items())
-        yield line(f"defaults, not set in {plan.config_file}: {values}")
+        yield line(f"defaults, not set in {plan.study_file or plan.config_file}: {values}")
     if plan.unused_keys:
         yield line(f"not used by fmon: {', '.join(plan.unused_keys)}")
     if plan.defaults or plan.unused_keys:

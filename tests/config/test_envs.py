@@ -117,3 +117,24 @@ def test_a_mistake_is_reported_with_its_line_and_a_fix(folder, text, said):
     sentence = folder.refusal(GRID + text)
     for words in said:
         assert words in sentence
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "factors: {m: [a]}\nfixed: {NAME: x}\n",
+        "factors: {m: [a]}\nenvs: {experiment_name: NAME}\n",
+        "factors: {m: [a]}\nenvs: {gone: {name: NAME, default: 1}}\n",
+        "factors: {m: [a]}\nenvs: {m: NAME}\n",
+        "factors: {NAME: [a]}\n#\n",
+        "factors: {m: [a]}\noverrides: {m: {a: {envs: {NAME: x}}}}\n",
+        "factors: {m: [a]}\nbaselines: [{m: b, envs: {NAME: x}}]\n",
+        "factors: {m: [a]}\nbaselines: [{m: b, envs: {NAME: null}}]\n",
+    ],
+)
+@pytest.mark.parametrize("name", ["FMON_EXPERIMENT", "FMON_CONDITION", "FMON_CYCLE", "MLFLOW_RUN_CONTEXT"])
+def test_a_variable_that_fmon_sets_itself_is_refused(folder, name, text):
+    sentence = folder.refusal(text.replace("NAME", name))
+    assert (
+        f"line {3 if '#' in text else 4}: {name} can't be set here, because fmon sets it itself" in sentence
+    )

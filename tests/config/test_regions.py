@@ -77,6 +77,11 @@ def test_every_task_of_a_pipeline_gets_the_regions_of_its_cloud(resources):
     assert [each["ordered"] for each in found] == [GCP, AWS]
 
 
+def test_an_accelerator_with_a_count_stays_as_written(resources):
+    (found,) = resources(regions='regions: {gcp: {"L4:8": [{region: a}], T4: [{region: b}]}}\n')
+    assert [each["accelerators"] for each in found["ordered"]] == ["L4:8", "T4:1"]
+
+
 @pytest.mark.parametrize(
     ("regions", "said"),
     [
@@ -91,6 +96,15 @@ def test_every_task_of_a_pipeline_gets_the_regions_of_its_cloud(resources):
         ),
         ("regions:\n  gcp:\n    L4: {region: 3}", ["line 3", "a region is a mapping"]),
         ("regions:\n  gcp:\n    L4: [{zone: 3}]", ["line 3", "a region is a mapping"]),
+        ("regions:\n  gcp:\n    L4: []", ["line 3", "L4 has no region"]),
+        ("regions:\n  gcp:\n    L4:", ["line 3", "L4 has no region"]),
+        ("regions:\n  gcp:\n    L4: [{region: a},\n     {region: ''}]", ["line 4", "a region is empty"]),
+        ("regions:\n  gcp:\n    L4: [{region: ' '}]", ["line 3", "a region is empty"]),
+        ("regions:\n  gcp:", ["line 2", "regions.gcp is empty"]),
+        ("regions:\n  gcp:\n    '': [{region: a}]", ["line 3", "an accelerator is ''", "such as L4"]),
+        ("regions:\n  gcp:\n    ':8': [{region: a}]", ["line 3", "an accelerator is ':8'"]),
+        ("regions:\n  gcp:\n    'L4:': [{region: a}]", ["line 3", "an accelerator is 'L4:'"]),
+        ("regions:\n  gcp:\n    4: [{region: a}]", ["line 3", "an accelerator is 4"]),
         ("[1]", ["line 1", "not a mapping"]),
         ("", ["europe.yaml is empty"]),
     ],

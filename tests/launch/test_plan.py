@@ -141,7 +141,7 @@ def test_a_region_file_must_exist_and_is_then_in_the_resources_of_every_conditio
     config = CONFIG + "region_config: europe\n"
     planned = made(tmp_path, config)
     (check,) = (check for check in planned.checks if check.name == "region_config")
-    assert (check.result, "regions/europe.yaml" in check.sentence) == ("fail", True)
+    assert (check.result, f"{tmp_path}/regions/europe.yaml" in check.sentence) == ("fail", True)
     (tmp_path / "regions").mkdir()
     (tmp_path / "regions/europe.yaml").write_text("regions: {gcp: {L4: [{region: europe-west4}]}}\n")
     planned = made(tmp_path, config)
@@ -150,6 +150,27 @@ def test_a_region_file_must_exist_and_is_then_in_the_resources_of_every_conditio
     by_model = {each.envs["MODEL"]: each.resources for each in planned.conditions}
     assert (by_model["dynunet"], by_model["sam3"]) == (ordered, {**ordered, "use_spot": False})
     assert planned.cost.estimated_usd == pytest.approx(4 * 0.5 * 0.22 + 2 * 1.0 * 0.70)
+
+
+def test_the_checks_name_the_regions_and_their_file_in_its_order(tmp_path):
+    (tmp_path / "regions").mkdir()
+    file = tmp_path / "regions/europe.yaml"
+    file.write_text(
+        "regions: {gcp: {L4: [{region: us-west1}, {region: us-east1}], 'A100:8': [{region: us-west1}]}}\n"
+    )
+    config = CONFIG + "region_config: europe\nlimits: {accelerators: [T4], regions: [x]}\n"
+    said = {check.name: check.sentence for check in made(tmp_path, config).checks}
+    assert said["region_config"] == (f"jobs may run in us-west1 (L4, A100:8), us-east1 (L4), from {file}")
+    change = f"change {file}, region_config or the limits"
+    assert said["accelerators"] == f"L4, A100 is not in limits.accelerators (T4); {change}"
+    assert said["regions"] == f"us-west1, us-east1 is not in limits.regions (x); {change}"
+
+
+def test_regions_that_no_resources_take_up_are_a_failed_check(tmp_path):
+    (tmp_path / "regions").mkdir()
+    (tmp_path / "regions/europe.yaml").write_text("regions: {gcp: {L4: [{region: us-west1}]}}\n")
+    planned = made(tmp_path, CONFIG + "region_config: europe\n", task="run: echo $MODEL $FOLD\n")
+    assert results(planned)["region_config"] == "fail"
 
 
 def test_the_wall_clock_is_unknown_if_the_time_of_a_job_is(tmp_path):

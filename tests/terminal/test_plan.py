@@ -24,6 +24,7 @@ PLAN = Plan(
     skypilot_yaml="train.yaml",
     factors={"model": ["dynunet", "sam3"], "calib": [True, False]},
     inner_factors={"post": ["none", "crf"]},
+    study_file=None,
     defaults={},
     unused_keys=[],
     counts=Counts(condition=5, grid=4, excluded=1, baseline=2, inner=6),
@@ -84,6 +85,11 @@ def test_defaults_and_unused_keys_are_listed_once(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "defaults, not set in experiment.yaml: fixed.max_epochs=50, fixed.batch_size=2" in lines
     assert "not used by fmon: a, b" in lines
+
+
+def test_defaults_are_those_of_the_file_in_the_studys_form(capsys):
+    print_plan(replace(PLAN, defaults={"a": "1"}, study_file="study.yaml"), "table", with_conditions=False)
+    assert "defaults, not set in study.yaml: a=1" in capsys.readouterr().out.splitlines()
 
 
 def test_a_narrow_terminal_folds_the_levels():
