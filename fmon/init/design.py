@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fmon.config.levels import RESERVED, SELECTING
@@ -104,6 +104,20 @@ def template_of(grid: Grid, factor_of: Mapping[str, str] | None = None) -> Templ
     return find_template(
         [(row.job.name, {names[each]: row.values[each] for each in grid.factors}) for row in grid.rows]
     )
+
+
+def named_by_template(grid: Grid, rows: Sequence[Row]) -> Grid:
+    """Prefer a job that the template names to a newer one of the same cell with another name."""
+    names = factor_names(grid.factors)
+    template = template_of(grid, names)
+    if template is None:
+        return grid
+    named = {
+        frozenset(row.values.items()): row
+        for row in rows
+        if template.name({names[each]: row.values.get(each, "") for each in grid.factors}) == row.job.name
+    }
+    return replace(grid, rows=[named.get(frozenset(row.values.items()), row) for row in grid.rows])
 
 
 def odd_rows(grid: Grid) -> list[Row]:

@@ -50,6 +50,13 @@ def comment(text: str) -> str:
     return f"# {visible(' '.join(text.split()))}"
 
 
+def prices(accelerators: object) -> str:
+    """Return an example of ``prices`` for the accelerators of a task."""
+    found = re.match(r"[A-Za-z0-9-]+", accelerators) if isinstance(accelerators, str) else None
+    name = found[0] if found else "L4"
+    return f"prices: {{{name}: {{spot: 0.22, on_demand: 0.70}}}} # USD/h; default: SkyPilot's catalog"
+
+
 def flow(value: Any) -> str:
     """Write a value in one line."""
     text = yaml.dump(
@@ -60,7 +67,7 @@ def flow(value: Any) -> str:
         allow_unicode=True,
         width=1 << 30,
     )
-    return text.removesuffix("...\n").strip()
+    return text.removesuffix("...\n").strip("\n")  # a no-break space at an end belongs to the value
 
 
 def _block(value: Mapping[Any, Any] | Sequence[Any]) -> Iterator[str]:

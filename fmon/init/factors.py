@@ -54,6 +54,10 @@ class Grid:
         """Number of cells of the full grid."""
         return math.prod(map(len, self.factors.values()))
 
+    def has_cell_of(self, row: Row) -> bool:
+        """Return whether a job has the levels of a cell."""
+        return all(row.values.get(variable) in levels for variable, levels in self.factors.items())
+
 
 def find_grid(rows: Sequence[Row], *, is_level: Callable[[str], bool]) -> Grid:
     """Find the largest part of the jobs that forms a grid.
@@ -94,8 +98,9 @@ def without(grid: Grid, rows: Sequence[Row], *, is_level: Callable[[str], bool])
 
 
 def newest_of_each(rows: Sequence[Row]) -> list[Row]:
-    """Keep the newest of several jobs with the same variables: the others are earlier attempts."""
-    newest = {frozenset(row.values.items()): row for row in rows}
+    """Keep the newest of several jobs with the same variables, if possible one with a name of its own."""
+    best_last = sorted(rows, key=lambda row: not row.job.has_task_name)
+    newest = {frozenset(row.values.items()): row for row in best_last}
     return sorted(newest.values(), key=lambda row: row.job.order())
 
 

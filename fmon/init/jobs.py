@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from hashlib import blake2s
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from fmon.config.shape import VARIABLE
 from fmon.config.task import parse_task
 from fmon.errors import ConfigError
 from fmon.model import EPOCH, level_text
@@ -48,12 +50,18 @@ class QueuedJob:
         Its variables, without those that look like secrets or get their values from outside.
     withheld
         Names of those variables.
+    misnamed
+        Names of its variables that no shell could read, such as ``a.b``; they are not in ``envs``.
     resources
         Those of its first task that are not lists or mappings, as text, with the prefix RESOURCE.
     program
         A hash of what the task runs; None = not recorded.
     task_file
         The task YAML on the command line that submitted it.
+    minutes
+        How long it ran; None if it did not succeed.
+    has_task_name
+        Whether its name is the one in the task YAML: nobody gave it a name of its own.
     """
 
     job_id: int
@@ -63,9 +71,12 @@ class QueuedJob:
     launched_by: str | None
     envs: Variables = field(default_factory=dict)
     withheld: frozenset[str] = frozenset()
+    misnamed: frozenset[str] = frozenset()
     resources: Variables = field(default_factory=dict)
     program: str | None = None
     task_file: str | None = None
+    minutes: float | None = None
+    has_task_name: bool = False
 
     def order(self) -> tuple[datetime, int]:
         """Return a key to sort by submission."""
@@ -94,18 +105,27 @@ def _job(tasks: Sequence[Record], spec: JobSpec | None) -> QueuedJob:
     envs = (variables_of(spec.user_yaml, spec.entrypoint) if spec else None) or {}
     envs = {name: value for name, value in envs.items() if name not in NOT_COMPARED}
     withheld = frozenset(name for name, value in envs.items() if is_withheld(name, value))
+    misnamed = frozenset(name for name in envs if not is_variable(name))
     return QueuedJob(
         job_id=first.job_id,
         name=first.job_name or "",
         submitted_at=_time(task.submitted_at for task in tasks),
         user=first.user_hash,
         launched_by=next((task.fmon_experiment for task in tasks if task.fmon_experiment), None),
-        envs={name: value for name, value in envs.items() if name not in withheld},
-        withheld=withheld,
+        envs={name: value for name, value in envs.items() if name not in withheld | misnamed},
+        withheld=withheld - misnamed,
+        misnamed=misnamed,
         resources=_resources(task) if task else {},
         program=_program(task.documents) if task else None,
         task_file=_task_file(spec),
+        minutes=_minutes(tasks),
+        has_task_name=task is not None and task.documents[0].get("name") == first.job_name,
     )
+
+
+def is_variable(name: str) -> bool:
+    """Return whether a name is one that a variable can have."""
+    return re.fullmatch(VARIABLE, name) is not None
 
 
 def is_withheld(name: str, value: str) -> bool:
@@ -125,11 +145,18 @@ def _time(times: Iterable[int | None]) -> datetime | None:
     return EPOCH + timedelta(microseconds=min(known)) if known else None
 
 
+def _minutes(tasks: Sequence[Record]) -> float | None:
+    """Return the run time of all tasks together; None if one did not succeed."""
+    if any(task.status != "SUCCEEDED" or task.job_duration_s is None for task in tasks):
+        return None
+    return sum(task.job_duration_s or 0 for task in tasks) / 60
+
+
 def _task(spec: JobSpec | None) -> Task | None:
     """Return the task that SkyPilot recorded; None if it did not, or can't be read."""
     try:
         return parse_task(Path("task.yaml"), spec.user_yaml) if spec and spec.user_yaml else None
-    except ConfigError:
+    except (ConfigError, ValueError, RecursionError):  # such as an integer of thousands of digits as a key
         return None
 
 

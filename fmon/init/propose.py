@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from datetime import UTC, timedelta
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
+from statistics import median
 from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError, QueueError
-from fmon.init.design import design_of, odd_rows, template_of
-from fmon.init.document import document
+from fmon.init.design import design_of, named_by_template, odd_rows, template_of
+from fmon.init.document import document, prices
 from fmon.init.factors import Grid, Row, find_grid, without
 from fmon.init.grouping import choose_group, groups_of, of_current_user
-from fmon.init.jobs import QueuedJob, queued_jobs
+from fmon.init.jobs import RESOURCE, QueuedJob, queued_jobs
 from fmon.init.parts import rows_of_names
 from fmon.text import counted, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from fmon.init.design import Design
@@ -81,9 +82,13 @@ def propose_config(
     groups = groups_of(chosen)
     group = choose_group(groups, job_id, ask)
     jobs, earlier = _newest_of_names(group)
-    grid, left_out = _near(_grid(group, jobs), ask)
+    jobs, unnameable = _with_levels(group, jobs)
+    grid, left_out, doubles = _near(_grid(group, jobs), ask)
     design = design_of(grid)
+    if not design.factors:
+        raise _no_factor(grid.rows[-1].job.envs)
     left_out += [row.job for row in design.unfit]
+    doubles += _runs_again(jobs, grid)
     others = [each for each in groups if each is not group]
     count = counted(len(grid.rows) + len(design.baselines), "condition")
     head = f"Proposed by fmon init: the queue ({queue.name}) has jobs for {count}."
@@ -103,7 +108,11 @@ def propose_config(
             },
             notes=_notes(group, grid, design),
             head=[head, *doubt],
-            tail=_tail(group, grid, left_out, earlier, others),
+            tail=[
+                *_to_add(jobs),
+                *_values_comments(group, unnameable),
+                *_tail(group, grid, left_out, doubles, earlier, others),
+            ],
         ),
         sentences=[f"{head} Next: fmon adopt CONFIG{_since_option(since)}"],
     )
@@ -159,12 +168,50 @@ def _newest_of_names(group: Group) -> tuple[list[QueuedJob], int]:
     return kept, len(group.jobs) - len(kept)
 
 
+def _with_levels(group: Group, jobs: list[QueuedJob]) -> tuple[list[QueuedJob], dict[str, list[str]]]:
+    """Leave out jobs of which a variable that should be a factor has a value that can't be a level.
+
+    Returns the other jobs, and the names of those that were left out by variable.
+
+    Raises
+    ------
+    ConfigError
+        No factor is left.
+    """
+    if not group.has_variables:
+        return jobs, {}
+    left_out: dict[str, list[str]] = {}
+    while True:
+        grid = find_grid(_rows(jobs), is_level=_is_level)
+        values = {name: [(job, job.envs[name]) for job in jobs if name in job.envs] for name in grid.loose}
+        unfit = {name: [job for job, value in each if not _is_level(value)] for name, each in values.items()}
+        variable = next((name for name, each in unfit.items() if each), None)
+        if variable is None or (grid.factors and len(unfit[variable]) == len(values[variable])):
+            return jobs, left_out
+        gone = {job.job_id for job in unfit[variable]}
+        jobs = [job for job in jobs if job.job_id not in gone]
+        left_out[variable] = [job.name for job in unfit[variable]]
+        if not jobs:
+            raise _no_factor([variable])
+
+
+def _no_factor(variables: Iterable[str]) -> ConfigError:
+    return ConfigError(
+        f"no factor is left: the values of {listed(variables)} can't be levels, since they are empty, or "
+        "have control characters or spaces at their ends; write the config by hand (docs/config.md)"
+    )
+
+
+def _rows(jobs: Sequence[QueuedJob]) -> list[Row]:
+    return [Row(job=job, values={**job.envs, **job.resources}) for job in jobs]
+
+
 def _grid(group: Group, jobs: list[QueuedJob]) -> Grid:
     """Find the grid of a group; jobs that are not named like the others are outside."""
     if not group.has_variables:
         return _with_a_factor(find_grid(rows_of_names(jobs), is_level=_is_level))
-    rows = [Row(job=job, values={**job.envs, **job.resources}) for job in jobs]
-    grid = _named(_with_a_factor(find_grid(rows, is_level=_is_level)))
+    rows = _rows(jobs)
+    grid = named_by_template(_named(_with_a_factor(find_grid(rows, is_level=_is_level))), rows)
     odd = odd_rows(grid)
     if odd:
         smaller = without(grid, odd, is_level=_is_level)
@@ -199,7 +246,7 @@ def _with_a_factor(grid: Grid) -> Grid:
     if grid.factors or not grid.rows:
         return grid
     row = grid.rows[-1]
-    able = [name for name, value in row.values.items() if _is_level(value)]
+    able = [name for name, value in row.values.items() if _is_level(value) and not name.startswith(RESOURCE)]
     named = [name for name in able if row.values[name] in row.job.name]
     if not able:
         return grid
@@ -211,21 +258,39 @@ def _is_level(value: str) -> bool:
     return bool(value) and value == value.strip() and value.isprintable()
 
 
-def _near(grid: Grid, ask: Callable[[str], bool] | None) -> tuple[Grid, list[QueuedJob]]:
-    """Leave out jobs outside the grid that were submitted at another time, or that a person rejects."""
+def _near(grid: Grid, ask: Callable[[str], bool] | None) -> tuple[Grid, list[QueuedJob], list[QueuedJob]]:
+    """Leave out jobs outside the grid that were submitted at another time, or that a person rejects.
+
+    Returns the grid, the jobs that were left out, and those of them that have the levels of a cell: without
+    a level of its own, a job is rather a trial of the cell than a baseline.
+    """
     times = [row.job.submitted_at for row in grid.rows if row.job.submitted_at is not None]
     beside: list[Row] = []
     left_out: list[QueuedJob] = []
+    doubles: list[QueuedJob] = []
     for row in grid.beside:
         at = row.job.submitted_at
         is_near = not times or at is None or min(times) - NEAR <= at <= max(times) + NEAR
+        is_double = grid.has_cell_of(row)
         question = f"{row.job.name} is not in the grid. Is it a baseline of the experiment?"
-        if is_near and (ask is None or ask(question)):
+        if is_near and not is_double and (ask is None or ask(question)):
             beside.append(row)
         else:
-            left_out.append(row.job)
+            (doubles if is_double else left_out).append(row.job)
     kept = Grid(factors=grid.factors, rows=grid.rows, beside=beside, derived=grid.derived, loose=grid.loose)
-    return kept, left_out
+    return kept, left_out, doubles
+
+
+def _runs_again(jobs: Sequence[QueuedJob], grid: Grid) -> list[QueuedJob]:
+    """Return the jobs with the variables of a condition that has a job of another name."""
+    chosen = [row.job for row in (*grid.rows, *grid.beside)]
+    names = {job.name for job in chosen}
+    ran = {(frozenset(job.envs.items()), frozenset(job.resources.items())) for job in chosen}
+    return [
+        job
+        for job in jobs
+        if job.name not in names and (frozenset(job.envs.items()), frozenset(job.resources.items())) in ran
+    ]
 
 
 def _experiment_name(group: Group, design: Design) -> str:
@@ -241,7 +306,7 @@ def _experiment_name(group: Group, design: Design) -> str:
 
 def _notes(group: Group, grid: Grid, design: Design) -> dict[str, str]:
     """Return the comments after the keys."""
-    notes = {"skypilot_yaml": "needed by fmon relaunch, not by fmon adopt"}
+    notes = {"skypilot_yaml": "a guess: not needed for adopt; needed for plan, launch and relaunch"}
     missing = grid.cell_count - len(grid.rows)
     if not group.has_variables:
         notes["factors"] = "parts of the job names: no variables are recorded; see envs in docs/config.md"
@@ -254,8 +319,34 @@ def _notes(group: Group, grid: Grid, design: Design) -> dict[str, str]:
     return notes
 
 
+def _to_add(jobs: Sequence[QueuedJob]) -> Iterator[str]:
+    """Yield keys that a person may want to add."""
+    minutes = [job.minutes for job in jobs if job.minutes is not None]
+    if minutes:
+        source = f"the median of {counted(len(minutes), 'finished job')}"
+        yield f"expect: {{minutes: {max(1, round(median(minutes)))}}} # {source}"
+    else:
+        yield "expect: {minutes: 30} # run time of a job, for the estimate and the overrun alarm"
+    yield "limits: {budget_usd: 20}"
+    yield prices(jobs[-1].resources.get(f"{RESOURCE}accelerators"))
+
+
+def _values_comments(group: Group, unnameable: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield which variables and values a config can't have."""
+    for variable, names in unnameable.items():
+        yield f"Left out, since their {variable} can't be a level (spaces, or no text): {listed(names)}"
+    misnamed = sorted({name for job in group.jobs for name in job.misnamed})
+    if misnamed:
+        yield f"Ignored, since no variable can have such a name: {listed(misnamed, 10)}"
+
+
 def _tail(
-    group: Group, grid: Grid, left_out: Sequence[QueuedJob], earlier: int, others: Sequence[Group]
+    group: Group,
+    grid: Grid,
+    left_out: Sequence[QueuedJob],
+    doubles: Sequence[QueuedJob],
+    earlier: int,
+    others: Sequence[Group],
 ) -> Iterator[str]:
     """Yield what is not in the config, and why."""
     if template_of(grid) is None:
@@ -269,6 +360,8 @@ def _tail(
         yield f"Left out: {counted(earlier, 'earlier job')} with the same names but different variables"
     if left_out:
         yield f"Left out: {listed(job.name for job in left_out)}"
+    if doubles:
+        yield f"Left out, since they have the levels of another job: {listed(job.name for job in doubles)}"
     for other in [each for each in others if len(each.jobs) > 1][:5]:
         yield f"Also in the queue: {other.description()}; fmon init --job {other.jobs[-1].job_id}"
     strangers = [each.jobs[0].name for each in others if len(each.jobs) == 1]

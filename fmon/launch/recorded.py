@@ -142,18 +142,27 @@ def contradictions(manifest: Manifest, found: Sorted) -> list[str]:
     for entry in manifest.jobs:
         for factor, level in entry.factors.items() if entry.condition in with_job else ():
             levels[factor, level_text(level)].append(entry)
+    without_agreeing = {
+        key: entries
+        for key, entries in levels.items()
+        if len(entries) > 1 and not any(entry.condition in found.agreeing for entry in entries)
+    }
     whole = [
         f"{factor}={level} ({counted(len(entries), 'job')})"
-        for (factor, level), entries in levels.items()
-        if len(entries) > 1 and not any(entry.condition in found.agreeing for entry in entries)
+        for (factor, level), entries in without_agreeing.items()
     ]
+    named = {entry.condition for entries in without_agreeing.values() for entry in entries}
+    rest = len(found.contradicted.keys() - named)
     if not whole and found.agreeing:
         return []
     variables = listed(dict.fromkeys(name for names in found.contradicted.values() for name in names), 10)
-    whose = f"every job of {listed(whole, 8)}" if whole and found.agreeing else "every one of them"
+    jobs = f"every job of {listed(whole, 8)}{f' and {rest} more' if rest else ''}"
+    whose, have = (
+        (jobs, "have" if rest else "has") if whole and found.agreeing else ("every one of them", "has")
+    )
     return [
         f"{len(found.contradicted)} of the {len(with_job)} conditions that have a job with their name have "
-        f"one with different variables: {whose} has different values of {variables}"
+        f"one with different variables: {whose} {have} different values of {variables}"
     ]
 
 

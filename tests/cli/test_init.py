@@ -53,9 +53,10 @@ factors:  # what varies between the jobs, such as fold: [0, 1, 2]; the task sets
   # lr: [0.1]  # needs envs: {{lr: lr}}
   data: [level_1, level_2]
 # fixed: {{MAX_EPOCHS: 2}}        # variables of every job
-# job_name: "{{model}}-f{{fold}}"    # default: all levels, joined by -
+# job_name: "{{model_family}}-{{data}}"    # default: all levels, joined by -
 # expect: {{minutes: 30}}         # run time of a job, for the estimate and the overrun alarm
 # limits: {{budget_usd: 20}}
+# prices: {{L4: {{spot: 0.22, on_demand: 0.70}}}} # USD/h; default: SkyPilot's catalog
 # Set in the environment or with --env-file: HF_TOKEN, WANDB_API_KEY, PASSWORD
 """
     )
@@ -70,6 +71,25 @@ def test_a_task_without_variables_gives_a_config_too(tmp_path):
     world = World(tmp_path, task="run: python train.py\n")
     world.config.write_text(world.type("init", world.task).stdout)
     assert len(load_experiment(world.config).conditions) == 2
+
+
+def test_settings_of_tools_are_no_factors(tmp_path):
+    task = """\
+resources: {accelerators: "A100:2"}
+envs: {MLFLOW_TIMEOUT: 300, GIT_PYTHON_REFRESH: quiet, LOGS_DIR: logs, SPLITS: /app/splits,
+  STUDY_ALLOW_HOST: "1", DATA: "gs://data", CACHE_PATH: null, a.b: 1, FOLD_ID: "0", LOSS: null}
+run: python train.py
+"""
+    world = World(tmp_path, task=task)
+    printed = world.type("init", world.task).stdout
+    world.config.write_text(printed)
+    assert load_experiment(world.config).factors == {"fold_id": [0], "loss": ["level_1", "level_2"]}
+    tools = "MLFLOW_TIMEOUT, GIT_PYTHON_REFRESH, LOGS_DIR, SPLITS, STUDY_ALLOW_HOST, DATA"
+    assert f"# Not proposed, since they look like settings of tools: {tools}\n" in printed
+    assert '# job_name: "{fold_id}-{loss}"' in printed
+    assert "# prices: {A100: {spot: " in printed
+    assert "# Ignored, since no variable can have such a name: a.b\n" in printed
+    assert printed.endswith("--env-file: CACHE_PATH\n")
 
 
 def test_a_task_that_does_not_exist_is_refused(tmp_path):

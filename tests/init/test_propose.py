@@ -128,7 +128,7 @@ def test_the_printed_config(propose):
         == """\
 # Proposed by fmon init: the queue (sky) has jobs for 9 conditions.
 experiment_name: first
-skypilot_yaml: train.yaml  # needed by fmon relaunch, not by fmon adopt
+skypilot_yaml: train.yaml  # a guess: not needed for adopt; needed for plan, launch and relaunch
 factors:
   model: [unet, sam]
   loss: [dice, ce]
@@ -143,9 +143,22 @@ fixed:
   EPOCHS: 5
   EXPERIMENT_NAME: first
 job_name: '{model}-{loss}-f{fold}'
+# expect: {minutes: 30} # run time of a job, for the estimate and the overrun alarm
+# limits: {budget_usd: 20}
+# prices: {L4: {spot: 0.22, on_demand: 0.70}} # USD/h; default: SkyPilot's catalog
 # Other jobs in the queue: nightly-etl, jupyter
 """
     )
+
+
+def test_the_expected_time_is_the_median_of_the_finished_jobs(propose):
+    first, second, third, *rest = grid()
+    done = [
+        {**each, "status": "SUCCEEDED", "job_duration": 60 * minutes}
+        for each, minutes in ((first, 10), (second, 20), (third, 90))
+    ]
+    text = propose([*done, {**rest[0], "status": "FAILED", "job_duration": 1}, *rest[1:]]).text
+    assert "# expect: {minutes: 20} # the median of 3 finished jobs\n" in text
 
 
 @pytest.mark.parametrize(
@@ -253,6 +266,57 @@ class TestVariablesThatAreNoFactors:
         assert len(proposed.adopt().attached) == 2
 
 
+def with_values(variable, values):
+    """Make a job of two folds for each value of a variable."""
+    cells = list(product(values, range(2)))
+    return [
+        recorded(number, f"{'abc'[values.index(value)]}-{fold}", {variable: value, "FOLD": str(fold)})
+        for number, (value, fold) in enumerate(cells, start=1)
+    ]
+
+
+class TestValuesThatYamlReadsOtherwise:
+    """A config has them quoted, or leaves the jobs out with a comment."""
+
+    @pytest.mark.parametrize("value", ["null", "~", "on", "12:30", "1_000", "\u00e9"])
+    def test_a_word_of_yaml_is_a_level(self, propose, value):
+        proposed = propose(with_values("MODEL", ["unet", value]))
+        assert proposed.experiment().factors["model"] == ["unet", value]
+        assert len(proposed.adopt().attached) == 4
+
+    @pytest.mark.parametrize("value", ["", " x", "x ", "\ufeffx", "\u00a0"])
+    def test_a_job_whose_value_can_be_no_level_is_left_out(self, propose, value):
+        proposed = propose(with_values("MODEL", ["unet", value, "sam"]))
+        assert proposed.experiment().factors["model"] == ["unet", "sam"]
+        assert set(proposed.adopt().attached.values()) == {1, 2, 5, 6}
+        assert "# Left out, since their MODEL can't be a level (spaces, or no text): b-0, b-1" in (
+            proposed.text
+        )
+
+    @pytest.mark.parametrize("value", ["", " x", "\ufeffx", "\u00a0"])
+    def test_it_may_be_the_value_of_every_job(self, propose, value):
+        jobs = [recorded(n, f"m-{n}", {"FOLD": str(n), "NOTE": value}) for n in range(2)]
+        assert propose(jobs).experiment().fixed["NOTE"] == value
+
+    @pytest.mark.parametrize("count", [1, 3])
+    def test_without_any_level_there_is_no_config(self, propose, count):
+        jobs = [recorded(n, f"m{n}", {"MODEL": " " * n}) for n in range(count)]
+        with pytest.raises(ConfigError, match="no factor is left: the values of MODEL can't be levels"):
+            propose(jobs)
+
+    @pytest.mark.parametrize("name", ["a.b", "x-y", "1x", "a\nb", "\u00e9"])
+    def test_a_variable_without_a_valid_name_is_ignored(self, propose, name):
+        proposed = propose(
+            [recorded(each["job_id"], each["job_name"], {**envs_of(each), name: "1"}) for each in grid()]
+        )
+        assert len(proposed.adopt().attached) == 8
+        assert "# Ignored, since no variable can have such a name: " in proposed.text
+
+    def test_the_names_of_the_jobs_must_do_if_no_variable_has_a_valid_name(self, propose):
+        jobs = with_values("a.b", ["x", "y"])
+        assert len(propose(jobs).adopt().attached) == 4
+
+
 class TestIncompleteGrids:
     """A cell without a job stays in the grid; a level with one job among many is a baseline."""
 
@@ -276,6 +340,43 @@ class TestIncompleteGrids:
         assert proposed.config["factors"] == {"model": ["unet"]}
         assert proposed.config["fixed"] == {"LOSS": "dice", "FOLD": 0, "EPOCHS": 5}
         assert len(proposed.adopt().attached) == 1
+
+
+class TestTheTaskTriedBeforeTheLaunch:
+    """A job with the task's own name and the levels of a cell is no condition of its own."""
+
+    @pytest.fixture(params=[0, 90])
+    def trial(self, request):
+        first = study_jobs("debug")[0]
+        return {
+            **first,
+            "job_id": 200,
+            "job_name": "minivess-factorial",
+            "status": "CANCELLED",
+            "submitted_at": first["submitted_at"] + request.param,
+        }
+
+    def check(self, proposed):
+        adopted = proposed.adopt()
+        assert (adopted.condition_count, len(adopted.attached)) == (34, 34)
+        assert (200 in adopted.attached.values(), adopted.strangers) == (False, ["minivess-factorial"])
+        assert "# Left out, since they have the levels of another job: minivess-factorial" in proposed.text
+
+    def test_with_other_variables(self, propose, trial):
+        trial["entrypoint"] = "sky jobs launch -y --env-file .env deployment/skypilot/train_factorial.yaml"
+        self.check(propose([*study_jobs("debug"), trial]))
+
+    @pytest.mark.parametrize("condition", [0, 33])
+    def test_with_the_variables_of_a_cell_or_a_baseline(self, propose, trial, condition):
+        trial["entrypoint"] = study_jobs("debug")[condition]["entrypoint"]
+        trial["user_yaml"] = study_jobs("debug")[condition]["user_yaml"]
+        self.check(propose([*study_jobs("debug"), trial]))
+
+    def test_a_newer_run_under_another_name_does_not_take_the_place(self, propose):
+        again = {**grid()[0], "job_id": 50, "job_name": "again", "submitted_at": START.timestamp() + 900}
+        proposed = propose([*grid(), again])
+        assert proposed.adopt().attached["unet-dice-0"] == 1
+        assert "# Left out, since they have the levels of another job: again" in proposed.text
 
 
 class TestNames:
@@ -373,6 +474,9 @@ class TestWhichJobs:
 @pytest.mark.parametrize(
     "hostile",
     [
+        "a: &a [*a]",
+        "&a {run: x, envs: *a}",
+        f"envs: {{0x{'f' * 9000}: 1}}",
         "a: &a [x, x, x]\nb: &b [*a, *a, *a]\nrun: &r [*b, *r]\n",
         "\n".join([f"k{n}: &k{n} [{', '.join([f'*k{n - 1}'] * 9 if n else ['x'])}]" for n in range(20)]),
         f"resources: {{disk_size: 0x{'f' * 9000}, cpus: .inf}}",
