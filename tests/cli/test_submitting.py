@@ -107,7 +107,7 @@ def test_it_gives_up_after_the_configured_time(batch):
     assert "2 conditions stay queued: " in str(done.exception)
     assert "gave up after 1 h 30 min" in str(done.exception)
     assert 1.5 * HOUR_S <= batch.server.now_s < 2 * HOUR_S
-    assert done.output.count("gave up after 1 h 30 min; next: fmon launch project/experiment.yaml") == 1
+    assert done.output.count(f"gave up after 1 h 30 min; next: fmon launch {batch.config}") == 1
 
 
 def test_after_giving_up_the_experiment_stays_open_for_a_day_to_be_resumed(batch):
@@ -253,7 +253,7 @@ def test_after_the_kill_switch_nothing_more_is_submitted(batch):
     batch.failing, batch.refused, batch.until_s = {f"sam3-{loss}" for loss in "abc"}, {"sam3-d"}, 1e9
     done = batch.watch()
     assert isinstance(done.exception, LaunchError)
-    assert "the kill switch has fired; next: fmon launch project/experiment.yaml" in done.output
+    assert f"the kill switch has fired; next: fmon launch {batch.config}" in done.output
     batch.assert_once([name for name in names if name != "sam3-d"])
 
 
@@ -262,7 +262,7 @@ def test_watch_and_status_never_submit_and_name_the_command_that_does(batch):
     batch.type(*WATCH[:3])
     batch.server.pass_time(HOUR_S)
     batch.write(CONFIG + "launch: {give_up_after: 2h}\n")
-    said = "2 not submitted; next: fmon launch project/experiment.yaml"
+    said = f"2 not submitted; next: fmon launch {batch.config}"
     batch.dies_at = 2
     with pytest.raises(Killed):  # it goes on while another fmon may submit them
         batch.type("watch", "--interval", "600")
