@@ -391,7 +391,7 @@ class TestCommand:
         assert "use exactly one of --what TEXT" in nothing.stderr
         left = self.fmon("fix", "record", "cuda_oom/torch", "--no-fix", "one bad node", data=data)
         assert (left.returncode, left.stdout) == (0, "")
-        assert "recorded: cuda_oom/torch is relaunched without a fix" in left.stderr
+        assert "recorded: cuda_oom/torch will be relaunched without a fix" in left.stderr
         planned = self.fmon("fix", "plan", data=data).stdout
         assert "relaunched without a fix: one bad node (" in planned
         assert "no fix recorded: import_error/" in planned
