@@ -80,7 +80,7 @@ def test_skypilots_figure_of_every_job_is_what_its_sdk_says(costed: Costed) -> N
     stored = fmon.connect(costed.data).execute("select job_id, reported_usd from reported_cost").fetchall()
     assert dict(stored) == pytest.approx(told)
     assert costed.summary["reported"]["reported_count"] == len(told) > 0
-    assert "cost" not in costed.done.stderr
+    assert "cost report" not in costed.done.stderr
 
 
 def test_fmons_cost_is_skypilots_but_for_launch_and_teardown(costed: Costed) -> None:
