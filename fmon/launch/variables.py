@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fmon.config.placeholders import shell_form
@@ -31,14 +32,39 @@ def variable_checks(experiment: Experiment, task: Task, environment: Environment
     environment
         Values for variables that the task declares without one.
     """
+    names = _SetNames(experiment)
     return [
         _values(experiment, task, environment),
-        *_shell_forms(experiment, task, environment),
-        *_secrets(experiment, task),
+        *_shell_forms(task, environment, names),
+        *_secrets(task, names),
         *_factors(experiment, task),
         *_others(experiment, task),
-        *_also_set(experiment, task, environment),
+        *_also_set(task, environment, names),
     ]
+
+
+class _SetNames:
+    """The variables that fmon sets; the conditions are looked at only if a check needs them, and once."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+
+    @cached_property
+    def _of_conditions(self) -> set[frozenset[str]]:
+        return {
+            frozenset(job_envs(self._experiment, condition, experiment_id="", cycle=0))
+            for condition in self._experiment.conditions
+        }
+
+    @property
+    def of_all(self) -> frozenset[str]:
+        """Those of every job."""
+        return frozenset.intersection(*self._of_conditions)
+
+    @property
+    def of_any(self) -> frozenset[str]:
+        """Those of some job."""
+        return frozenset.union(*self._of_conditions)
 
 
 def _values(experiment: Experiment, task: Task, environment: Environment) -> Check:
@@ -66,21 +92,15 @@ def _values(experiment: Experiment, task: Task, environment: Environment) -> Che
     return Check("variables", "fail", sentence)
 
 
-def _shell_forms(experiment: Experiment, task: Task, environment: Environment) -> Iterator[Check]:
+def _shell_forms(task: Task, environment: Environment, names: _SetNames) -> Iterator[Check]:
     """Check that no declared value needs a shell: the jobs would get it as it is written."""
     found = {
         (kind, name): form
         for kind, name, value in task.declared
         if not environment.passed.get(name) and (form := shell_form(str(value))) is not None
     }
-    if not found:
-        return
-    always: set[str] | None = None
-    for condition in experiment.conditions:
-        names = job_envs(experiment, condition, experiment_id="", cycle=0).keys()
-        always = set(names) if always is None else always & names
     for (kind, name), form in found.items():
-        if kind == "secrets" or name not in (always or ()):
+        if kind == "secrets" or name not in names.of_all:
             sentence = (
                 f"SkyPilot does not expand {form} in {name} of {task.path.name}; declare {name} without a "
                 "value (null) or as ${NAME}, which fmon fills"
@@ -88,16 +108,10 @@ def _shell_forms(experiment: Experiment, task: Task, environment: Environment) -
             yield Check("shell", "fail", sentence)
 
 
-def _secrets(experiment: Experiment, task: Task) -> Iterator[Check]:
+def _secrets(task: Task, names: _SetNames) -> Iterator[Check]:
     """Check that nothing that fmon sets is a secret of the task, whose value SkyPilot prefers to ``envs``."""
-    secrets = [name for kind, name, _ in task.declared if kind == "secrets"]
-    if not secrets:
-        return
-    names: set[str] = set()
-    for condition in experiment.conditions:
-        names |= job_envs(experiment, condition, experiment_id="", cycle=0).keys()
-    for name in secrets:
-        if name in names:
+    for name in (name for kind, name, _ in task.declared if kind == "secrets"):
+        if name in names.of_any:
             sentence = (
                 f"{name} is a secret in {task.path.name}, which takes precedence over the config, so every "
                 "job would run with the same one; declare it under envs"
@@ -146,24 +160,18 @@ def _others(experiment: Experiment, task: Task) -> Iterator[Check]:
         yield Check("undeclared", "warn", sentence)
 
 
-def _also_set(experiment: Experiment, task: Task, environment: Environment) -> Iterator[Check]:
+def _also_set(task: Task, environment: Environment, names: _SetNames) -> Iterator[Check]:
     """Warn of variables of the env file that the config or the task sets too."""
     if not environment.passed:
         return
-    by_all: set[str] | None = None
-    by_any: set[str] = set()
-    for condition in experiment.conditions:
-        names = job_envs(experiment, condition, experiment_id="", cycle=0).keys()
-        by_all = set(names) if by_all is None else by_all & names
-        by_any |= names
-    unused = [name for name in environment.passed if name in (by_all or ())]
+    unused = [name for name in environment.passed if name in names.of_all]
     if unused:
         sentence = (
             f"the env file also sets {listed(unused, 10)}, which the config sets: the config takes precedence"
         )
         yield Check("env_file", "warn", sentence)
-    own = {name for _, name, value in task.declared if not is_open(value)}
-    everywhere = [name for name in environment.passed if name in own | by_any and name not in unused]
+    own = {name for _, name, value in task.declared if not is_open(value)} | names.of_any
+    everywhere = [name for name in environment.passed if name in own and name not in unused]
     if everywhere:
         sentence = f"the env file also sets {listed(everywhere, 10)}, for every job"
         yield Check("env_file", "warn", sentence)
