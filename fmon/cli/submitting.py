@@ -74,15 +74,14 @@ def run_launch(call: LaunchCall) -> Launched:
     printed: list[str] = []
 
     def agree(preview: Launched) -> bool:
-        if not call.yes:
-            printed.extend(preview.sentences())
-            say(*shown(preview.lines()), *printed)
-            require_consent(
-                f"Launch {counted(len(preview.commands), 'job')}?", verb="launch", participle="launched"
-            )
+        printed.extend(preview.sentences())
+        say(*shown(preview.lines()), *printed)
+        require_consent(
+            f"Launch {counted(len(preview.commands), 'job')}?", verb="launch", participle="launched"
+        )
         return True
 
-    options = replace(call.options, agree=agree, confirm=confirming(yes=call.yes))
+    options = replace(call.options, agree=None if call.yes else agree, confirm=confirming(yes=call.yes))
     try:
         with LaunchBar() as bar:
             launched = (dry_run if call.is_dry else launch)(
@@ -103,7 +102,7 @@ def run_launch(call: LaunchCall) -> Launched:
 def launch_and_watch(call: LaunchCall, *, interval: float) -> Watched:
     """Launch, then watch and submit what is queued; while another fmon launches, only watch."""
     from fmon.launch.dispatch import AnotherLauncher
-    from fmon.launch.launch import newest_of
+    from fmon.launch.experiments import newest_of
     from fmon.launch.rounds import Rounds
 
     try:

@@ -78,7 +78,7 @@ class LaunchOptions:
     is_over_budget_allowed
         Launch even if the estimate exceeds the budget.
     agree
-        Called with what would be launched; False = launch nothing.
+        Called with what would be launched; False = launch nothing. None = do not ask.
     confirm
         Asks whether to exceed the budget; None = do not ask.
     resume
@@ -94,7 +94,7 @@ class LaunchOptions:
     env_file: Path | None = None
     allow_bare_vm: bool = False
     is_over_budget_allowed: bool = False
-    agree: Callable[[Launched], bool] = lambda preview: True
+    agree: Callable[[Launched], bool] | None = None
     confirm: Callable[[str], bool] | None = None
     resume: str | None = None
     leave_out: frozenset[str] = frozenset()

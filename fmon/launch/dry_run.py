@@ -5,15 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fmon.config import load_experiment
-from fmon.config.task import read_task
-from fmon.launch.commands import commands_before
 from fmon.launch.environment import environment_of
 from fmon.launch.estimate import cost_of, estimate
-from fmon.launch.launch import commands_of, launched_as, store_at
+from fmon.launch.experiments import launched_as, read_inputs, store_at, without_job
+from fmon.launch.job_yaml import JobWriter
 from fmon.launch.outcome import Launched
 from fmon.launch.preflight import checks, parse_task
-from fmon.launch.refusals import refuse_bare_vm, refuse_failed, refuse_job_names
+from fmon.launch.preflight_commands import commands_before
+from fmon.launch.refusals import refuse_failed
 from fmon.manifest.build import extend, new_manifest
 from fmon.manifest.file import read_manifest
 from fmon.model import MAX_CONDITIONS
@@ -53,14 +52,11 @@ def dry_run(
     ConfigError
         A check failed.
     """
-    experiment = load_experiment(path, task=options.task, max_conditions=max_conditions)
-    refuse_job_names(experiment)
-    task = read_task(experiment)
-    refuse_bare_vm(experiment, task, is_allowed=options.allow_bare_vm)
+    experiment, task = read_inputs(path, options, max_conditions=max_conditions)
     store, manifest, is_new = _experiment(data, experiment, now=dependencies.clock.now())
-    without = {entry.condition for entry in manifest.jobs if entry.job_id is None}
-    missing = [each for each in experiment.conditions if each.condition_id in without]
+    missing = without_job(experiment, manifest)
     environment = environment_of(manifest, options.env_file, dependencies.environ)
+    writer = JobWriter(task, experiment, store.experiment_id, environment)
     found = estimate(experiment, task, catalog=dependencies.catalog)
     results = checks(
         experiment,
@@ -80,7 +76,7 @@ def dry_run(
         preflight=commands_before(experiment) if missing else [],
         checks=results,
         cost_usd=cost_of(missing, task, found.prices).cost_usd,
-        commands=commands_of(experiment, task, missing, environment, experiment_id=store.experiment_id),
+        commands=[writer.command(each, 0) for each in missing],
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from fmon.config.task import is_open
+from fmon.launch.command import typed_launch
 from fmon.model import CONDITION_TAG, CYCLE_TAG, EXPERIMENT_TAG, envs_of
 
 if TYPE_CHECKING:
@@ -104,6 +105,11 @@ class JobWriter:
             cycle=cycle,
             environment=self.environment,
         )
+
+    def command(self, condition: Condition, cycle: int) -> str:
+        """Return the ``sky jobs launch`` command for a condition's job in a cycle."""
+        envs = job_envs(self.experiment, condition, experiment_id=self.experiment_id, cycle=cycle)
+        return typed_launch(self.task, condition, envs, self.environment)
 
 
 def unset(task: Task, envs: Mapping[str, str], environment: Environment) -> list[str]:

@@ -11,28 +11,24 @@ from __future__ import annotations
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 
-from fmon.config import load_experiment
-from fmon.config.task import image_of, read_task
+from fmon.config.task import image_of
 from fmon.errors import ConfigError
 from fmon.events import LaunchEvent
-from fmon.launch.command import typed_launch
-from fmon.launch.commands import commands_before, run_preflight
 from fmon.launch.dispatch import LaunchKey, dispatch, exclusive
 from fmon.launch.environment import environment_of, record_environment
 from fmon.launch.estimate import SPENT, cost_of, estimate
-from fmon.launch.job_yaml import JobWriter, job_envs
+from fmon.launch.experiments import launched_as, read_inputs, store_at, without_job
+from fmon.launch.job_yaml import JobWriter
 from fmon.launch.limits import DispatchLimits
 from fmon.launch.outcome import Launched
 from fmon.launch.preflight import checks, image_check, parse_kinds
+from fmon.launch.preflight_commands import commands_before, run_preflight
 from fmon.launch.refusals import (
     confirm_cost,
     refuse_another_image,
-    refuse_bare_vm,
     refuse_failed,
-    refuse_job_names,
     refuse_open_jobs,
 )
 from fmon.manifest.build import extend, new_manifest
@@ -43,21 +39,20 @@ from fmon.monitor.ingest import ingest
 from fmon.monitor.refresh import refresh
 from fmon.store.durable import lock
 from fmon.store.events import append_event
-from fmon.store.folder import POLL_WAIT_S, Store, poll_lock, stores
+from fmon.store.folder import POLL_WAIT_S, poll_lock
 from fmon.warehouse import column, connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
-    from fmon.config.task import Task
     from fmon.launch.arguments import LaunchDependencies, LaunchOptions
     from fmon.launch.check import Check
-    from fmon.launch.environment import Environment
     from fmon.launch.estimate import Estimate
     from fmon.model import Condition, Experiment, Manifest, Record
     from fmon.sky.submit.submitter import Submitter
+    from fmon.store.folder import Store
 
 
 LOCK_WAIT_S = 5.0
@@ -163,9 +158,11 @@ def launch(
         Another process is launching jobs of this name.
     """
     with prepare(path, data, dependencies, options, max_conditions=max_conditions) as prepared:
-        shown = preview(prepared)
-        if prepared.missing and not options.agree(shown):
-            return shown
+        # Nobody looks at the commands of an unattended launch, which may have many thousands of jobs.
+        if prepared.missing and options.agree is not None:
+            shown = preview(prepared)
+            if not options.agree(shown):
+                return shown
         return commit(prepared, dependencies, options)
 
 
@@ -183,10 +180,7 @@ def prepare(
     Parameters and errors are those of ``launch``. Reading the jobs of an experiment that is continued is
     a poll, and stored.
     """
-    experiment = load_experiment(path, task=options.task, max_conditions=max_conditions)
-    refuse_job_names(experiment)
-    task = read_task(experiment)
-    refuse_bare_vm(experiment, task, is_allowed=options.allow_bare_vm)
+    experiment, task = read_inputs(path, options, max_conditions=max_conditions)
     with (
         exclusive(data, experiment.experiment_name, wait_s=0.0 if options.resume else LOCK_WAIT_S) as hold,
         closing(dependencies.open_submitter(hold)) as submitter,
@@ -195,8 +189,7 @@ def prepare(
         if options.resume not in (None, store.experiment_id):
             message = f"{options.resume} has ended; nothing more is submitted for it"
             raise ConfigError(message)
-        without = {entry.condition for entry in manifest.jobs if entry.job_id is None} - options.leave_out
-        missing = [each for each in experiment.conditions if each.condition_id in without]
+        missing = without_job(experiment, manifest, leave_out=options.leave_out)
         environment = environment_of(manifest, options.env_file, dependencies.environ)
         writer = JobWriter(task, experiment, store.experiment_id, environment)
         passed = None
@@ -225,28 +218,9 @@ def prepare(
 
 def preview(prepared: Prepared) -> Launched:
     """Return what would be launched; changes nothing."""
-    commands = commands_of(
-        prepared.experiment,
-        prepared.writer.task,
-        prepared.missing,
-        prepared.writer.environment,
-        experiment_id=prepared.store.experiment_id,
-    )
+    commands = [prepared.writer.command(each, 0) for each in prepared.missing]
     preflight = commands_before(prepared.experiment) if prepared.missing else []
     return replace(prepared.launched(is_dry=True), commands=commands, preflight=preflight)
-
-
-def commands_of(
-    experiment: Experiment,
-    task: Task,
-    conditions: Iterable[Condition],
-    environment: Environment,
-    *,
-    experiment_id: str,
-) -> list[str]:
-    """Return the ``sky jobs launch`` command for each job."""
-    envs_for = partial(job_envs, experiment, experiment_id=experiment_id, cycle=0)
-    return [typed_launch(task, each, envs_for(each), environment) for each in conditions]
 
 
 def commit(prepared: Prepared, dependencies: LaunchDependencies, options: LaunchOptions) -> Launched:
@@ -373,28 +347,6 @@ def _experiment(
         manifest = read_manifest(newest)
         extend(manifest, fresh)
         return newest, manifest, False, answer.records
-
-
-def newest_of(
-    data: Path, path: Path, task: Path | None, *, max_conditions: int = MAX_CONDITIONS
-) -> str | None:
-    """Return the newest experiment of a config; None = there is none."""
-    name = load_experiment(path, task=task, max_conditions=max_conditions).experiment_name
-    return next((store.experiment_id for store in reversed(launched_as(data, name))), None)
-
-
-def launched_as(data: Path, experiment_name: str) -> list[Store]:
-    """List the experiments of a name, except replays."""
-    return [
-        store
-        for store in stores(data)
-        if store.experiment_id.rpartition("-")[0] == experiment_name and not read_manifest(store).is_replay
-    ]
-
-
-def store_at(data: Path, experiment: Experiment, at: datetime) -> Store:
-    """Return the store that an experiment created at a time would have."""
-    return Store(data / f"{experiment.experiment_name}-{at:%Y%m%dT%H%M%SZ}")
 
 
 def _write(prepared: Prepared, passed: Passed, *, submit_until: datetime | None) -> None:

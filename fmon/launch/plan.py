@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from fmon.config import load_experiment
 from fmon.config.task import Task, read_task
 from fmon.errors import ConfigError
-from fmon.launch.commands import commands_before
 from fmon.launch.environment import read_environment
 from fmon.launch.estimate import cost_of, estimate
 from fmon.launch.preflight import checks, parse_task
+from fmon.launch.preflight_commands import commands_before
 from fmon.launch.refusals import refuse_job_names
 from fmon.model import MAX_CONDITIONS, envs_of
 from fmon.sky.prices import catalog_prices

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from msgspec.structs import asdict
 
-from fmon.launch.command import typed_launch
 from fmon.launch.environment import Environment, environment_of
 from fmon.launch.estimate import SPENT
-from fmon.launch.job_yaml import job_envs
+from fmon.launch.job_yaml import JobWriter
 from fmon.rules.f3_rebuild_before_relaunch import RelaunchRemedy
 from fmon.text import listed, money
 from fmon.warehouse import column, typed_rows
@@ -321,12 +319,21 @@ def plan_relaunch(
     environment = (
         environment_of(study.manifest, env_file, environ) if chosen.jobs else Environment(environ=environ)
     )
-    command = partial(_command, study, environment, chosen.cycle)
+    writer = JobWriter(task, study.experiment, study.experiment_id, environment)
     return RelaunchPlan(
         experiment_id=study.experiment_id,
         cycle=chosen.cycle,
         is_resumed=chosen.is_resumed,
-        jobs=[PlannedJob(**asdict(row), command=command(by_id.get(row.condition_id))) for row in chosen.jobs],
+        jobs=[
+            PlannedJob(
+                **asdict(row),
+                # F5 forbids a condition that is no longer in the config.
+                command=writer.command(by_id[row.condition_id], chosen.cycle)
+                if row.condition_id in by_id
+                else None,
+            )
+            for row in chosen.jobs
+        ],
         left_out=chosen.left_out,
         unselected=chosen.unselected,
         not_candidates=chosen.not_candidates,
@@ -338,14 +345,6 @@ def plan_relaunch(
         environment=environment,
         conditions=by_id,
     )
-
-
-def _command(study: Study, environment: Environment, cycle: int, condition: Condition | None) -> str | None:
-    """Return the command of a job; None if the condition is no longer in the config, which F5 forbids."""
-    if condition is None:
-        return None
-    envs = job_envs(study.experiment, condition, experiment_id=study.experiment_id, cycle=cycle)
-    return typed_launch(study.task, condition, envs, environment)
 
 
 def _estimate(estimates: list[Estimate], condition_ids: set[str]) -> Decimal | None:
