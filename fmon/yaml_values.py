@@ -19,6 +19,31 @@ class YamlValueError(ValueError):
     """A text is not valid YAML, or a value is not of the type that it says."""
 
 
+MAX_DEPTH = 50
+"""Deeper nesting is refused before ``compose``, whose recursion in C would crash the process."""
+
+
+def is_too_deep(text: str) -> bool:
+    """Return whether a text is nested too deeply to be composed.
+
+    Raises
+    ------
+    yaml.YAMLError
+        The text is not valid YAML.
+    """
+    import yaml
+
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                return True
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return False
+
+
 def load_documents(text: str) -> list[Any]:
     """Return the values of all documents, those that are empty as None.
 

@@ -93,6 +93,11 @@ def check_level(source: Source, level: Any, *at: Any) -> Level:
     return level  # type: ignore[no-any-return]
 
 
+def is_level(value: Any) -> bool:
+    """Return whether a value can be a level."""
+    return _level_fault(value) is None
+
+
 def _level_fault(level: Any) -> str | None:
     """Return what is wrong with a level; None if it is valid."""
     if level is None:

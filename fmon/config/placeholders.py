@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NAME = "[A-Za-z_][A-Za-z0-9_]*"
-_BRACED = re.compile(rf"\$\{{({_NAME})\}}")
-_BARE = re.compile(rf"\$({_NAME})")
+VARIABLE = "[A-Za-z_][A-Za-z0-9_]*"
+"""A valid name of an environment variable."""
+_BRACED = re.compile(rf"\$\{{({VARIABLE})\}}")
+_BARE = re.compile(rf"\$({VARIABLE})")
 _SHELL = re.compile(r"\$\{[^}]*\}?|\$\([^)]*\)?")
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from fmon.config.placeholders import VARIABLE
 from fmon.config.source import Loc, Source
 from fmon.errors import ConfigError
 from fmon.model import CONDITION_TAG, JOB_TAG, MAX_PARALLEL
@@ -15,7 +16,6 @@ Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """A finite number, not negative."""
 Ratio = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
-VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 Variable = Annotated[str, Field(pattern=f"^{VARIABLE}$")]
 """A valid name of an environment variable."""
 

@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 
 from fmon.errors import ConfigError
+from fmon.yaml_values import MAX_DEPTH, is_too_deep
 
 MAX_BYTES = 10_000_000
-MAX_DEPTH = 50
 MAX_NODES = 500_000
 """Maximum number of values after aliases are expanded: nested aliases grow without bound."""
 
@@ -212,16 +212,10 @@ def read_text(path: Path, *, what: str = "the experiment's config", max_bytes: i
 
 
 def check_depth(text: str, path: Path) -> None:
-    """Refuse deep nesting before ``compose``, whose recursion in C would crash the process."""
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH:
-                message = f"{path} is nested deeper than {MAX_DEPTH} levels; is it the experiment's config?"
-                raise ConfigError(message)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+    """Refuse deep nesting."""
+    if is_too_deep(text):
+        message = f"{path} is nested deeper than {MAX_DEPTH} levels; is it the experiment's config?"
+        raise ConfigError(message)
 
 
 def _syntax_fault(path: Path, fault: yaml.YAMLError) -> ConfigError:

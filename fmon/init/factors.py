@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from fmon.init.jobs import RESOURCE
@@ -80,13 +80,7 @@ def find_grid(rows: Sequence[Row], *, is_level: Callable[[str], bool]) -> Grid:
         variable, level = rare
         beside += [row for row in kept if row.values.get(variable) == level]
         kept = [row for row in kept if row.values.get(variable) != level]
-    return Grid(
-        factors=grid.factors,
-        rows=grid.rows,
-        beside=sorted(beside, key=lambda row: row.job.order()),
-        derived=grid.derived,
-        loose=grid.loose,
-    )
+    return replace(grid, beside=sorted(beside, key=lambda row: row.job.order()))
 
 
 def without(grid: Grid, rows: Sequence[Row], *, is_level: Callable[[str], bool]) -> Grid:
@@ -94,7 +88,7 @@ def without(grid: Grid, rows: Sequence[Row], *, is_level: Callable[[str], bool])
     gone = {row.job.job_id for row in rows}
     rest = find_grid([row for row in grid.rows if row.job.job_id not in gone], is_level=is_level)
     beside = sorted([*grid.beside, *rows, *rest.beside], key=lambda row: row.job.order())
-    return Grid(factors=rest.factors, rows=rest.rows, beside=beside, derived=rest.derived, loose=rest.loose)
+    return replace(rest, beside=beside)
 
 
 def newest_of_each(rows: Sequence[Row]) -> list[Row]:

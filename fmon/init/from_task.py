@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from fmon.config.levels import is_level
 from fmon.config.source import read_text
 from fmon.config.task import parse_task
 from fmon.init.design import factor_names
@@ -76,8 +77,7 @@ def _levels(values: Mapping[str, Any], factors: Mapping[str, str], active: Colle
         yield "  model: [a, b]  # the task declares no variables (envs); each job gets MODEL=a or MODEL=b"
     for variable, factor in factors.items():
         text = "" if values[variable] is None else level_text(values[variable])
-        is_level = bool(text) and text == text.strip() and text.isprintable()
-        levels = flow(typed([text]) if is_level else ["level_1", "level_2"])
+        levels = flow(typed([text]) if is_level(text) else ["level_1", "level_2"])
         if variable in active:
             yield f"  {factor}: {levels}"
         else:

@@ -10,7 +10,7 @@ from hashlib import blake2s
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from fmon.config.shape import VARIABLE
+from fmon.config.placeholders import VARIABLE
 from fmon.config.task import parse_task
 from fmon.errors import ConfigError
 from fmon.model import EPOCH, level_text

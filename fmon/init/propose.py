@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from statistics import median
 from typing import TYPE_CHECKING
 
+from fmon.config.levels import is_level
 from fmon.errors import ConfigError, QueueError
 from fmon.init.design import design_of, named_by_template, odd_rows, template_of
 from fmon.init.document import document, prices
@@ -17,6 +18,7 @@ from fmon.init.factors import Grid, Row, find_grid, without
 from fmon.init.grouping import choose_group, groups_of, of_current_user
 from fmon.init.jobs import RESOURCE, QueuedJob, queued_jobs
 from fmon.init.parts import rows_of_names
+from fmon.sky.reader import spec_batches
 from fmon.text import counted, listed
 
 if TYPE_CHECKING:
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
 MAX_JOBS = 2_000
 """Only the newest jobs are read: a server keeps jobs for years."""
-SPEC_BATCH = 500
 NEAR = timedelta(hours=1)
 """A job outside the grid is a baseline only if submitted between its jobs, or this much before or after."""
 
@@ -123,8 +124,8 @@ def _specs(queue: QueueReader, records: Sequence[Record]) -> tuple[dict[int, Job
     ids = sorted({record.job_id for record in records}, reverse=True)[:MAX_JOBS]
     specs: dict[int, JobSpec] = {}
     try:
-        for start in range(0, len(ids), SPEC_BATCH):
-            specs |= queue.read_specs(ids[start : start + SPEC_BATCH])
+        for batch in spec_batches(ids):
+            specs |= queue.read_specs(batch)
     except QueueError as fault:
         return specs, [f"The variables of the jobs could not be read ({fault})."]
     return specs, []
@@ -182,9 +183,9 @@ def _with_levels(group: Group, jobs: list[QueuedJob]) -> tuple[list[QueuedJob], 
         return jobs, {}
     left_out: dict[str, list[str]] = {}
     while True:
-        grid = find_grid(_rows(jobs), is_level=_is_level)
+        grid = find_grid(_rows(jobs), is_level=is_level)
         values = {name: [(job, job.envs[name]) for job in jobs if name in job.envs] for name in grid.loose}
-        unfit = {name: [job for job, value in each if not _is_level(value)] for name, each in values.items()}
+        unfit = {name: [job for job, value in each if not is_level(value)] for name, each in values.items()}
         variable = next((name for name, each in unfit.items() if each), None)
         if variable is None or (grid.factors and len(unfit[variable]) == len(values[variable])):
             return jobs, left_out
@@ -209,12 +210,12 @@ def _rows(jobs: Sequence[QueuedJob]) -> list[Row]:
 def _grid(group: Group, jobs: list[QueuedJob]) -> Grid:
     """Find the grid of a group; jobs that are not named like the others are outside."""
     if not group.has_variables:
-        return _with_a_factor(find_grid(rows_of_names(jobs), is_level=_is_level))
+        return _with_a_factor(find_grid(rows_of_names(jobs), is_level=is_level))
     rows = _rows(jobs)
-    grid = named_by_template(_named(_with_a_factor(find_grid(rows, is_level=_is_level))), rows)
+    grid = named_by_template(_named(_with_a_factor(find_grid(rows, is_level=is_level))), rows)
     odd = odd_rows(grid)
     if odd:
-        smaller = without(grid, odd, is_level=_is_level)
+        smaller = without(grid, odd, is_level=is_level)
         # A retry with another name fills a cell of the grid; a baseline has its own level.
         if smaller.factors and smaller.cell_count < grid.cell_count:
             return smaller
@@ -229,14 +230,12 @@ def _named(grid: Grid) -> Grid:
         levels = list(dict.fromkeys(row.values[variable] for row in grid.rows if row.values.get(variable)))
         if not levels or not all(row.values.get(variable) for row in grid.rows):
             continue
-        wider = Grid(
+        wider = replace(
+            grid,
             factors={**grid.factors, variable: levels},
-            rows=grid.rows,
-            beside=grid.beside,
             derived={name: by for name, by in grid.derived.items() if name != variable},
-            loose=grid.loose,
         )
-        if all(map(_is_level, levels)) and template_of(wider) is not None:
+        if all(map(is_level, levels)) and template_of(wider) is not None:
             return wider
     return grid
 
@@ -246,16 +245,12 @@ def _with_a_factor(grid: Grid) -> Grid:
     if grid.factors or not grid.rows:
         return grid
     row = grid.rows[-1]
-    able = [name for name, value in row.values.items() if _is_level(value) and not name.startswith(RESOURCE)]
+    able = [name for name, value in row.values.items() if is_level(value) and not name.startswith(RESOURCE)]
     named = [name for name in able if row.values[name] in row.job.name]
     if not able:
         return grid
     name = min(named, key=lambda each: row.job.name.index(row.values[each])) if named else able[0]
     return Grid(factors={name: [row.values[name]]}, rows=[row], beside=grid.beside)
-
-
-def _is_level(value: str) -> bool:
-    return bool(value) and value == value.strip() and value.isprintable()
 
 
 def _near(grid: Grid, ask: Callable[[str], bool] | None) -> tuple[Grid, list[QueuedJob], list[QueuedJob]]:
@@ -277,8 +272,7 @@ def _near(grid: Grid, ask: Callable[[str], bool] | None) -> tuple[Grid, list[Que
             beside.append(row)
         else:
             (doubles if is_double else left_out).append(row.job)
-    kept = Grid(factors=grid.factors, rows=grid.rows, beside=beside, derived=grid.derived, loose=grid.loose)
-    return kept, left_out, doubles
+    return replace(grid, beside=beside), left_out, doubles
 
 
 def _runs_again(jobs: Sequence[QueuedJob], grid: Grid) -> list[QueuedJob]:

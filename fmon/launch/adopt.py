@@ -25,6 +25,7 @@ from fmon.monitor.ingest import store_records, stored_jobs
 from fmon.monitor.kill_switch import check_again
 from fmon.monitor.refresh import refresh_held
 from fmon.sky.prices import catalog_prices, parse_resources
+from fmon.sky.reader import spec_batches
 from fmon.store import variable_checks
 from fmon.store.durable import lock
 from fmon.store.events import append_event
@@ -33,7 +34,7 @@ from fmon.store.unexamined import mark_pending
 from fmon.text import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
     from fmon.config.task import Task
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
     from fmon.model import Experiment, Manifest, Record
     from fmon.sky.prices import Catalog
     from fmon.sky.reader import Answer, JobSpec, QueueReader
-
-SPEC_BATCH = 500
-"""Maximum number of jobs to ask SkyPilot about in one request: their task YAMLs may be 12 kB each."""
 
 _ID = re.compile(r"(?P<name>.+)-(?P<start>[0-9]{8}T[0-9]{6})Z")
 
@@ -162,19 +160,15 @@ def _specs(
     named, others = ids_to_ask(manifest, records)
     specs: dict[int, JobSpec] = {}
     try:
-        for ids in _batches(named):
+        for ids in spec_batches(named):
             specs |= queue.read_specs(ids)
         if len(sort_by_variables(manifest, records, specs).agreeing) < len(manifest.jobs):
-            for ids in _batches(others):
+            for ids in spec_batches(others):
                 specs |= queue.read_specs(ids)
     except QueueError as fault:
         warning = f"jobs were matched by name only: their variables could not be read ({fault})"
         return specs, [f"{warning}; fmon poll will compare them"]
     return specs, []
-
-
-def _batches(ids: list[int]) -> Iterable[Collection[int]]:
-    return (ids[start : start + SPEC_BATCH] for start in range(0, len(ids), SPEC_BATCH))
 
 
 def _refuse_contradicted(found: Sorted, manifest: Manifest) -> None:

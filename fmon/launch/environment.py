@@ -12,7 +12,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fmon.config.placeholders import filled, placeholders
+from fmon.config.placeholders import VARIABLE, filled, placeholders
 from fmon.config.source import is_file, is_folder, read_text
 from fmon.errors import ConfigError
 from fmon.text import listed
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from fmon.model import Manifest
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = re.compile(VARIABLE)
 MAX_BYTES = 1_000_000
 MAX_LINES = 10_000
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fmon.errors import FmonError, QueueError
 from fmon.manifest.file import read_manifest
 from fmon.model import envs_of
+from fmon.sky.reader import SPEC_BATCH
 from fmon.sky.status import STATUSES
 from fmon.sky.user_yaml import differing
 from fmon.store.log import newest_poll_id
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from fmon.model import Entry, Manifest
     from fmon.sky.reader import JobSpec, SpecReader
     from fmon.store.folder import Store
-
-BATCH = 500
-"""Maximum number of jobs to ask SkyPilot about in one poll: their task YAMLs may be 12 kB each."""
 
 WAITING = frozenset(known.status for known in STATUSES if known.step == "waiting")
 """Statuses of jobs whose task YAML SkyPilot may not have recorded yet."""
@@ -82,7 +80,7 @@ class VariableChecks:
 def check_variables(
     stores: Sequence[Store], reader: SpecReader, *, is_replay: bool = False
 ) -> VariableChecks:
-    """Compare the jobs that are due, at most ``BATCH`` of all experiments together; changes no job.
+    """Compare the jobs that are due, at most ``SPEC_BATCH`` of all experiments together; changes no job.
 
     Parameters
     ----------
@@ -104,7 +102,7 @@ def check_variables(
             continue
         if turn.manifest.is_replay == is_replay:
             turns.append(turn)
-    job_ids = {job.job_id for job in [job for turn in turns for job in turn.due][:BATCH]}
+    job_ids = {job.job_id for job in [job for turn in turns for job in turn.due][:SPEC_BATCH]}
     try:
         specs = reader.read_specs(job_ids) if job_ids else {}
     except QueueError as error:

@@ -108,6 +108,15 @@ class JobSpec:
     entrypoint: str | None
 
 
+SPEC_BATCH = 500
+"""Maximum number of jobs to ask SkyPilot about in one request: their task YAMLs may be 12 kB each."""
+
+
+def spec_batches(job_ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Divide jobs into those of one request each."""
+    return (job_ids[start : start + SPEC_BATCH] for start in range(0, len(job_ids), SPEC_BATCH))
+
+
 class SpecReader(Protocol):
     """Reads what SkyPilot recorded when jobs were submitted."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fmon.yaml_values import YamlValueError, scalar_value
+from fmon.yaml_values import YamlValueError, is_too_deep, scalar_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +24,6 @@ NOT_COMPARED = (*IDENTITY, "MLFLOW_RUN_CONTEXT")
 """Variables that say which attempt a job is, and so differ in every cycle."""
 
 MAX_CHARS = 1 << 18
-MAX_DEPTH = 50
 LAUNCH = ["jobs", "launch"]
 
 
@@ -162,7 +161,7 @@ def _declared(user_yaml: str | None) -> dict[str, set[str | None]] | None:
 
     declared: dict[str, set[str | None]] = {}
     try:
-        if _is_deep(user_yaml):
+        if is_too_deep(user_yaml):
             return None
         # Nodes, not values: of aliases and merges, which can grow without bound, nothing is expanded.
         for root in yaml.compose_all(user_yaml, Loader=yaml.CSafeLoader):
@@ -173,21 +172,6 @@ def _declared(user_yaml: str | None) -> dict[str, set[str | None]] | None:
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
     return declared
-
-
-def _is_deep(text: str) -> bool:
-    """Return whether the nesting would crash the composer, which is recursive C."""
-    import yaml
-
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_DEPTH:
-                return True
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-    return False
 
 
 def _envs(task: MappingNode) -> Iterator[tuple[str, str | None]]:

@@ -87,7 +87,7 @@ def test_a_job_that_appears_later_is_compared_alone(config, data):
 
 
 def test_one_poll_asks_for_a_limited_number_of_jobs(config, data, monkeypatch):
-    monkeypatch.setattr(check_variables, "BATCH", 3)
+    monkeypatch.setattr(check_variables, "SPEC_BATCH", 3)
     queue = adopted(config, data, WRONG)
     other = CONFIG.replace("small", "other").replace("dynunet", "unet")
     with_other = [*WRONG, submitted(job(9, "unet-dice_ce"))]
