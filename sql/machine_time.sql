@@ -21,7 +21,12 @@ with following as (
         lag(job_observation.seen_at) over task as previous_at,
         lag(job_observation.start_at) over task as previous_start_at,
         lead(job_observation.start_at) over task as next_start_at,
-        max(case when job_observation.is_terminal then job_observation.end_at end) over (
+        -- Of a job that runs again after an end, the end is not the last one.
+        max(
+            case
+                when job_observation.is_newest and job_observation.is_terminal then job_observation.end_at
+            end
+        ) over (
             partition by job_observation.experiment_id, job_observation.job_id, job_observation.task_id
         ) as last_end_at,
         lead(
