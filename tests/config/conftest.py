@@ -5,6 +5,7 @@ import pytest
 
 from fmon.config import load_experiment
 from fmon.errors import ConfigError
+from tests.support.study_form import BARE, STUDY
 
 HEAD = "experiment_name: study\nskypilot_yaml: train.yaml\n"
 
@@ -37,3 +38,21 @@ class Folder:
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path)
+
+
+@pytest.fixture
+def study(tmp_path):
+    """The study's repository: the config in a folder of its own, the task YAML in another one."""
+    config = tmp_path / "configs" / "factorial" / "debug.yaml"
+    task = tmp_path / "deployment" / "skypilot" / "train_factorial.yaml"
+    for path in (config, task):
+        path.parent.mkdir(parents=True)
+    task.write_text("run: echo\n")
+    config.write_text(STUDY)
+    return config
+
+
+@pytest.fixture
+def bare(folder):
+    """Load a config that leaves out nearly everything, and what a test adds."""
+    return lambda text="", head=BARE: folder.load(text, head=head)
