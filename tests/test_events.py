@@ -28,6 +28,7 @@ def test_every_kind_is_known_to_the_reader():
     }
 
 
+@pytest.mark.slow
 def test_what_the_commands_write_is_what_the_schema_says(tmp_path):
     Draft202012Validator.check_schema(SHIPPED)
     validator = Draft202012Validator(SHIPPED)

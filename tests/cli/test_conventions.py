@@ -107,6 +107,7 @@ def test_every_command_and_flag_has_a_help_sentence(name):
         assert "kill-switch" not in re.sub("--kill-switch", "", text)
 
 
+@pytest.mark.slow
 def test_an_empty_experiment_or_selection_is_refused(tmp_path, monkeypatch):
     replay(ROOT / "data/demo", tmp_path / "data")
     monkeypatch.chdir(tmp_path)
@@ -121,6 +122,7 @@ def test_an_empty_experiment_or_selection_is_refused(tmp_path, monkeypatch):
         assert sentence in str(refused)
 
 
+@pytest.mark.slow
 def test_sql_is_about_all_experiments_or_about_one(tmp_path):
     replay(ROOT / "data/demo", tmp_path)
     ids = ("debug_factorial-20261123T225139Z", "other-20261123T225139Z")

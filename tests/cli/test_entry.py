@@ -63,6 +63,7 @@ def test_adopt_prints_the_experiment_id_and_nothing_else_on_stdout(tmp_path, que
     assert "4" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "code"),
     [

@@ -296,6 +296,7 @@ class TestIncompleteGrids:
         assert len(proposed.adopt().attached) == 1
 
 
+@pytest.mark.slow
 class TestTheTaskTriedBeforeTheLaunch:
     """A job with the task's own name and the levels of a cell is no condition of its own."""
 

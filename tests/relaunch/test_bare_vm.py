@@ -131,6 +131,7 @@ def run(world, *words):
     return world.type(*words, "--data", world.data)
 
 
+@pytest.mark.slow
 def test_without_a_fix_relaunch_refuses_for_the_commit_and_not_for_an_image(world):
     done = run(world, "relaunch", "--yes")
     assert isinstance(done.exception, RuleError)

@@ -63,6 +63,7 @@ def killing(world, after):
     return Dying(world.server)
 
 
+@pytest.mark.slow
 def test_only_what_failed_runs_again_in_the_next_cycle(fixed):
     done = fixed.relaunch()
     assert sorted(done.dispatched.launched) == sorted(FAILED)

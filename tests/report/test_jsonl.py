@@ -53,6 +53,7 @@ def test_the_schema_is_one():
     Draft202012Validator.check_schema(SCHEMA)
 
 
+@pytest.mark.slow
 def test_every_line_of_the_demo_is_what_the_schema_says(demo):
     assert faults(demo) == []
 

@@ -148,6 +148,7 @@ def state(tmp_path_factory):
     return lambda rule: stage(rule).again()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("phase", "rule"), [(phase, rule) for phase, rules in GUARDS.items() for rule in rules]
 )

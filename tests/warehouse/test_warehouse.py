@@ -245,6 +245,7 @@ def test_a_wrong_query_is_one_clear_refusal(store, tmp_path, query):
         query_rows(connect(tmp_path), query)
 
 
+@pytest.mark.slow
 def test_the_dictionary_lists_every_column_of_every_view():
     columns, listed = dictionary()
     assert columns == ["view", "column", "type", "unit", "meaning", "grain"]
@@ -256,6 +257,7 @@ def test_docs_views_is_what_the_comments_say():
     assert (ROOT / "docs/views.md").read_text(encoding="utf-8") == markdown()
 
 
+@pytest.mark.slow
 def test_the_picture_hangs_every_view_on_the_closest_keys_it_carries():
     drawn = markdown()
     for line in (
