@@ -12,9 +12,16 @@ HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
 
 
 def recipe(target: str) -> list[str]:
-    """Return the commands of a target in the Makefile."""
+    """Return the commands of a target in the Makefile, with those of the targets that it makes."""
     found = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    return [line.replace("$(BIN)", ".venv/bin") for line in found[1].replace("\t", "").splitlines()]
+    commands = []
+    for line in found[1].replace("\t", "").splitlines():
+        made = re.fullmatch(r"@\$\(MAKE\) --no-print-directory -j\d (.+)", line)
+        if made:
+            commands += [command for inner in made[1].split() for command in recipe(inner)]
+        else:
+            commands.append(line.replace("$(BIN)", ".venv/bin"))
+    return commands
 
 
 def test_the_hooks_run_the_tools_of_make_check():
