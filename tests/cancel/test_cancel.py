@@ -88,6 +88,7 @@ def test_again_there_is_nothing_to_cancel_and_that_is_success(fired):
     assert len(fired.events("cancel_requested")) == 1
 
 
+@pytest.mark.slow
 def test_without_a_firing_there_is_nothing_to_cancel(tmp_path):
     study = Adopted(tmp_path, queue_of())
     assert study.proposed().sentences() == [
@@ -97,6 +98,7 @@ def test_without_a_firing_there_is_nothing_to_cancel(tmp_path):
     assert study.events("cancel_requested", "cancel") == []
 
 
+@pytest.mark.slow
 def test_a_firing_that_proposes_nothing_says_why(tmp_path):
     study = Adopted(tmp_path, burst(sam3_4=running("sam3-4")))
     reason = study.proposed().no_action_reason
@@ -244,6 +246,7 @@ def test_a_person_cancels_one_condition(fired):
     assert done.targets[0].reason == "dynunet-2"
 
 
+@pytest.mark.slow
 def test_a_condition_that_has_ended_is_nothing_to_cancel(fired):
     done = fired.cancel(CancelRequest(selections=("sam3-0",), by="anna"))
     assert done.sentences() == [f"{NAME}: nothing to cancel: none of these conditions has an open job"]

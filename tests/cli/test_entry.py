@@ -150,6 +150,7 @@ def test_hostile_names_do_not_reach_the_terminal(tmp_path, queue):
     assert "\x1b" not in done.stderr + done.stdout
 
 
+@pytest.mark.slow
 def test_json_output_has_json_numbers_times_and_nulls(data):
     query = (
         "select 0.1::decimal(12,4) as usd, 3::hugeint as n, timestamptz '2026-03-22 05:08:00+00' as at,"
@@ -165,6 +166,7 @@ def test_json_output_has_json_numbers_times_and_nulls(data):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_start_is_submitted(data):
     """The epoch seconds of the queue come out as UTC times."""
     done = fmon("sql", "--data", data, "-o", "json", "select submitted_at from job where job_id = 1")

@@ -117,6 +117,7 @@ class TestSelection:
         look(mixed, selections=("c1",))
         require_full_diagnosis(connect(mixed.path.parent, mixed.experiment_id, now=NOW), read_events(mixed))
 
+    @pytest.mark.slow
     def test_f1_is_about_the_entire_experiment(self, store):
         seen(store, j3="RUNNING", **failed(9))
         with pytest.raises(RuleError) as refusal:
@@ -184,6 +185,7 @@ class TestRules:
             look(store)
         assert code(refusal) == 21
 
+    @pytest.mark.slow
     def test_what_was_left_unexamined_is_refused_and_only_partial_shows_it(self, store):
         seen(store, **failed(9, 10))
         with pytest.raises(RuleError, match="2 failed attempts have no root cause") as refusal:
@@ -214,11 +216,13 @@ class TestCauses:
             in " ".join(text(diagnosis).split())
         )
 
+    @pytest.mark.slow
     def test_failures_elsewhere_are_counted(self, store):
         seen(store, **failed(1, *range(9, 17)))
         diagnosis = look(store, oom_of(1, *range(9, 17)))
         assert diagnosis.headline == "8 of 9 cuda_oom failures have model=sam3, 1 of 8 elsewhere"
 
+    @pytest.mark.slow
     def test_what_struck_everything_is_universal(self, store):
         seen(store, **failed(*range(1, 17)))
         diagnosis = look(store, oom_of(*range(1, 17)))
@@ -232,6 +236,7 @@ class TestCauses:
             "2 failures of 1 root cause (cuda_oom); no level or pair of levels explains it"
         )
 
+    @pytest.mark.slow
     def test_unknowns_stay_apart_by_their_error_and_none_is_dropped(self, store):
         seen(store, **failed(1, 2, 10))
         logs = FakeLogs({LogRequest(1): ODD, LogRequest(2): ODD, LogRequest(10): "Grumpf lost its hat\n"})
@@ -240,12 +245,14 @@ class TestCauses:
         assert {cause.category for cause in causes} == {"unknown"}
         assert len({cause.root_cause_id for cause in causes}) == len(causes)
 
+    @pytest.mark.slow
     def test_a_log_that_cannot_be_had_is_told(self, store):
         seen(store, **failed(9))
         down = QueueError("no server", error_type="HTTP503")
         diagnosis = look(store, FakeLogs({LogRequest(9): down, LogRequest(9, is_controller=True): down}))
         assert "no log of 1 job: judged by the queue record alone" in text(diagnosis)
 
+    @pytest.mark.slow
     def test_never_launched_conditions_are_named(self, store):
         manifest = read_manifest(store)
         manifest.jobs[4].job_id = None
@@ -293,6 +300,7 @@ class TestTransient:
         assert diagnosis.causes[0].is_transient
         assert "transient: SkyPilot recorded a preemption for 1 of the 1" in text(diagnosis)
 
+    @pytest.mark.slow
     def test_recoveries_are_no_evidence_for_an_error_of_the_program(self, store):
         poll(store, 20, [job(n, "SUCCEEDED") for n in range(1, 9)] + [job(9, "FAILED", recovery_count=3)])
         poll(store, 21, [job(n, "SUCCEEDED") for n in range(1, 17) if n != 9] + [job(9, "FAILED")])
@@ -303,6 +311,7 @@ class TestTransient:
 
 
 class TestEvent:
+    @pytest.mark.slow
     def test_names_every_failure_and_says_the_cycle(self, store):
         seen(store, **failed(9, 10, 1))
         look(store, oom_of(9, 10, j1=ODD))

@@ -80,6 +80,7 @@ def test_stops_at_the_first_that_fails_and_records_it(store, config, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_starts_over_after_it_was_killed(store, config):
     diagnosed(store)
     config.write_text(CONFIG + "verify: {tests: 'true', build: 'true'}\n")
@@ -94,6 +95,7 @@ def test_starts_over_after_it_was_killed(store, config):
     assert fix_run(store) == [("tests", 0), ("build", 0)]
 
 
+@pytest.mark.slow
 def test_secrets_of_a_command_are_not_stored(store, config):
     diagnosed(store)
     config.write_text(CONFIG + "verify: {tests: 'true # ghp_%s'}\n" % ("a1B2" * 9))
@@ -142,6 +144,7 @@ class TestDiagnosis:
 
     FAILED = (*ENDED[1:], job(1, "FAILED"))
 
+    @pytest.mark.slow
     def test_a_preliminary_one_opens_no_fix(self, store, config):
         config.write_text(CONFIG)
         poll(store, 20, [*ENDED[1:], job(1, "RUNNING")])

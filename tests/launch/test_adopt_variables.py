@@ -64,6 +64,7 @@ class TestTheStudysTwoDebugConfigs:
             adopt(DEPRECATED, queue, data, now=START)
         assert find(data).manifest.read_bytes() == before
 
+    @pytest.mark.slow
     def test_of_two_launches_with_the_same_names_the_configs_own_is_adopted(self, data):
         jobs = [*study_jobs("debug"), *study_jobs("debug_factorial", first_id=101)]
         adopted = adopt(DEBUG, FakeQueue(jobs), data, now=START)

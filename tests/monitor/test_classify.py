@@ -239,6 +239,7 @@ def test_a_failure_that_comes_while_others_are_examined_is_not_forgotten(store, 
     assert len(findings(data)) == 3
 
 
+@pytest.mark.slow
 def test_other_rules_or_patterns_examine_anew_from_the_stored_logs(store, data, monkeypatch):
     look(data, oom_logs())
     manifest = read_manifest(store)
@@ -293,6 +294,7 @@ def test_each_failed_task_of_a_job_has_a_finding(config, data):
     assert logs.asked == [LogRequest(1)]
 
 
+@pytest.mark.slow
 def test_a_replay_examines_with_the_recordings_logs_and_clock(tmp_path, data):
     recording = tmp_path / "recording"
     write_config(recording, CONFIG)

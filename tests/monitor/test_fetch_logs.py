@@ -139,6 +139,7 @@ class TestManyFailures:
         backlog.poll(Refusing())
         assert examined_counts(backlog) == [2, 2]
 
+    @pytest.mark.slow
     def test_an_experiment_that_another_process_examines_takes_nothing_of_the_budget(self, tmp_path):
         backlog = Backlog(tmp_path, experiment_count=2, failure_count=30)
         with lock(stores(backlog.data)[0].path / ".examine.lock", wait_s=0):

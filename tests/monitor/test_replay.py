@@ -56,6 +56,7 @@ def test_a_replay_makes_the_experiment_with_the_recorded_clock(recording, tmp_pa
     )
 
 
+@pytest.mark.slow
 def test_replaying_again_adds_nothing(recording, tmp_path):
     replay(recording, tmp_path / "data")
     before = everything(tmp_path / "data")
@@ -63,6 +64,7 @@ def test_replaying_again_adds_nothing(recording, tmp_path):
     assert everything(tmp_path / "data") == before
 
 
+@pytest.mark.slow
 def test_a_replay_cut_short_is_carried_on(recording, tmp_path):
     lines = (recording / "queue.jsonl").read_text()
     (recording / "queue.jsonl").write_text("\n".join(lines.splitlines()[:2]) + "\n")

@@ -124,6 +124,7 @@ def test_a_dry_run_gives_the_commands_and_changes_nothing(fixed):
     assert (fixed.files(), fixed.jobs()) == (files, jobs)
 
 
+@pytest.mark.slow
 def test_settings_that_were_changed_go_into_the_jobs_and_the_manifest(failed):
     failed.config.write_text(failed.config.read_text() + "overrides: {model: {sam3: {envs: {BATCH: '1'}}}}\n")
     failed.fix()
@@ -196,11 +197,13 @@ class TestCancelled:
         world.end()
         return world
 
+    @pytest.mark.slow
     def test_what_the_kill_switch_cancelled_runs_again_what_a_person_did_does_not(self, cancelled):
         done = cancelled.relaunch()
         assert cancelled.launched(1) == [FAILED[0]]
         assert done.plan.left_out == [FAILED[1]]
 
+    @pytest.mark.slow
     def test_on_request_what_a_person_cancelled_runs_again_too(self, cancelled):
         cancelled.relaunch(include_cancelled=True)
         assert cancelled.launched(1) == sorted(FAILED)

@@ -120,6 +120,7 @@ def test_behind_a_server_that_is_down_nothing_more_is_asked(server):
     assert answer.error_type == "ApiServerConnectionError"
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_three_times_in_a_row_is_taken_as_down(server):
     def script(it):
         if b'"job_id":3,' in server.requests[-1][3]:

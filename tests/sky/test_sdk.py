@@ -130,6 +130,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_killed_with_its_children(stand_in, home):
     stand_in(
         queue="import subprocess, time\n"
@@ -163,6 +164,7 @@ def test_logs_of_several_jobs_are_read_by_one_process_and_not_followed(stand_in,
     assert len(set(pids)) == 1
 
 
+@pytest.mark.slow
 def test_a_log_that_does_not_end_costs_itself_and_those_behind_it(stand_in):
     stand_in(
         logs="import time\nyield 'first\\n'\n"

@@ -43,9 +43,6 @@ RELAUNCHED = DIAGNOSED + timedelta(minutes=40)
 END = RELAUNCHED + timedelta(minutes=52)
 AT_A_TIME = 12
 MINUTES = {"dynunet": 22, "segresnet": 28, "swin_unetr": 46, "sam3_lora": 63}
-EVERY = 4
-"""Minutes between two polls."""
-
 TRACEBACK = """\
 epoch 1/40: loss 0.{job:04d}, dice 0.41
 epoch 2/40: loss 0.{job:03d}, dice 0.47
@@ -111,13 +108,14 @@ def second(levels: dict[str, Any]) -> Cause | None:
     return None
 
 
-def make(data: Path, config_folder: Path) -> Store:
+def make(data: Path, config_folder: Path, *, every: int = 4) -> Store:
     """Make the store, as it is while three jobs of the second cycle still run.
 
     Parameters
     ----------
     data : data directory
     config_folder : where the config is written to
+    every : minutes between two polls
     """
     experiment = load_experiment(write_config(config_folder, CONFIG))
     store = Store(data / f"{experiment.experiment_name}-{START:%Y%m%dT%H%M%SZ}")
@@ -128,7 +126,7 @@ def make(data: Path, config_folder: Path) -> Store:
     for job_id, entry in enumerate(manifest.jobs, start=101):
         entry.job_id = job_id
     write_manifest(store, manifest)
-    queue = _Queue()
+    queue = _Queue(every)
     queue.launch(manifest.jobs, START, first)
     queue.jobs[107].update(status="CANCELLED", end_at=queue.jobs[107]["start_at"] + 900)
     queue.play(data, START, DIAGNOSED, silent=(100, 150), down=(184, 192))
@@ -143,7 +141,8 @@ class _Queue:
 
     name = "sky"
 
-    def __init__(self) -> None:
+    def __init__(self, every: int) -> None:
+        self.every = every
         self.jobs: dict[int, dict[str, Any]] = {}
         self.logs: dict[LogRequest, str | bytes | QueueError] = {}
         self._now = START
@@ -189,7 +188,7 @@ class _Queue:
     ) -> None:
         """Poll every few minutes, but not while nobody polled; in between the queue does not answer."""
         logs = FakeLogs(self.logs)
-        for minute in range(EVERY, int((end - begin).total_seconds() / 60) + 1, EVERY):
+        for minute in range(self.every, int((end - begin).total_seconds() / 60) + 1, self.every):
             if silent[0] < minute < silent[1]:
                 continue
             self._now, self._is_down = begin + timedelta(minutes=minute), down[0] <= minute <= down[1]

@@ -4,6 +4,8 @@ import json
 import re
 import unicodedata
 
+import pytest
+
 from fmon.terminal.status import print_status
 from fmon.text import HIDDEN
 from tests.support.screens import HOSTILE, MIXED, alarm, on_terminal, row, seen, without_codes
@@ -90,6 +92,7 @@ def test_wide_characters_keep_the_columns_aligned(capsys):
     assert first.index("  1  ") + 3 == second.index("  2  ")
 
 
+@pytest.mark.slow
 def test_forty_columns_keep_ids_whole_and_lines_short():
     out = without_codes(on_terminal("status", columns=40))
     table = out[out.index("poll 7") :].splitlines()[2:]

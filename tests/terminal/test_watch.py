@@ -3,6 +3,8 @@
 import re
 import sys
 
+import pytest
+
 from fmon.terminal.watch import WatchScreen
 from tests.support.screens import MIXED, alarm, on_terminal, row, seen
 
@@ -44,6 +46,7 @@ def test_a_terminal_gets_a_table_that_redraws_itself():
     assert out.endswith("\x1b[?25h"), "the cursor is shown again"
 
 
+@pytest.mark.slow
 def test_a_dumb_terminal_gets_lines():
     out = on_terminal("watch", TERM="dumb")
     assert "\x1b" not in out

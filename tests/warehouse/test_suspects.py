@@ -319,6 +319,7 @@ def test_what_a_suspect_leaves_over_is_searched_again():
     )
 
 
+@pytest.mark.slow
 def test_after_five_rounds_the_search_ends():
     conditions = [{"site": f"{site:02}", "fold": str(fold)} for site in range(12) for fold in range(30)]
     causes = ["boom" if int(condition["site"]) < 7 else None for condition in conditions]

@@ -34,7 +34,7 @@ def calls():
 def con(tmp_path_factory):
     """A study with failures, fixes, a second cycle and jobs that run."""
     folder = tmp_path_factory.mktemp("study")
-    store = make(folder / "data", folder)
+    store = make(folder / "data", folder, every=26)
     return connect(folder / "data", store.experiment_id, now=END)
 
 

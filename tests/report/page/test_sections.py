@@ -185,6 +185,7 @@ class TestCauses:
         assert "explains it beyond chance" in section(html, "causes")
 
 
+@pytest.mark.slow
 class TestFactorial:
     def test_suspects_come_with_their_counter_evidence(self, factorial):
         causes = section(factorial, "causes")
@@ -254,6 +255,7 @@ def test_jobs_without_a_price_are_a_column_where_there_are_any(tmp_path):
     assert "without a price" in section(html, "cost")
 
 
+@pytest.mark.slow
 def test_words_of_people_are_told_with_their_names(tmp_path):
     store = study(tmp_path / "data", {"cell": [0]})
     append_event(store, CycleAuthorizedEvent(at=at(1), cycle=3, budget_usd=2.5, by="bert"))
