@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from shlex import quote
+from shlex import join, quote
 from typing import Annotated
 
 import typer
@@ -13,8 +13,10 @@ from fmon.cli.options import (
     By,
     Data,
     ExperimentOption,
+    IncludeCancelled,
     Output,
     Rows,
+    Selection,
     now,
     user,
 )
@@ -124,7 +126,12 @@ def run(
 
 @app.command()
 def verify(
-    *, experiment: ExperimentOption = None, output: Rows = Output.table, data: Data = Path(DEFAULT_DATA)
+    selections: Selection = None,
+    *,
+    experiment: ExperimentOption = None,
+    include_cancelled: IncludeCancelled = False,
+    output: Rows = Output.table,
+    data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Check the chain from diagnosis to image: records, commit, tree, tests, digest, task YAML (F3)."""
     from fmon.errors import RuleError
@@ -132,7 +139,15 @@ def verify(
     from fmon.study import open_study
     from fmon.terminal.rows import print_rows
 
-    verified = verify_phase(open_study(data, experiment), now=now(), run=services().run_command)
+    words = [*(selections or ()), *(["--include-cancelled"] if include_cancelled else [])]
+    verified = verify_phase(
+        open_study(data, experiment),
+        now=now(),
+        run=services().run_command,
+        ask=services().digest_of,
+        selections=tuple(selections or ()),
+        include_cancelled=include_cancelled,
+    )
     print_rows(LINKS, [link._asdict() for link in verified.links], output)
     for cause in verified.blocked:
         conditions = counted(cause.condition_count, "condition")
@@ -141,6 +156,7 @@ def verify(
             f"{cause.root_cause_id} needs a person: {conditions} can't be relaunched until you fix it "
             f"and run {command}; fmon issues writes an issue for it"
         )
+    say(*verified.left_out)
     if not verified.rerun_count:
         say(f"{verified.experiment_id}: no condition to relaunch, so there is nothing to verify")
     elif verified.broken:
@@ -149,5 +165,5 @@ def verify(
     else:
         say(
             f"the chain is intact for {counted(verified.rerun_count, 'condition')}; "
-            "next: fmon relaunch --dry-run"
+            f"next: {join(['fmon', 'relaunch', *words, '--dry-run'])}"
         )

@@ -137,6 +137,10 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be
 OverBudget = Annotated[
     bool, typer.Option("--over-budget", help="Launch even if the estimate exceeds the budget.")
 ]
+IncludeCancelled = Annotated[
+    bool, typer.Option("--include-cancelled", help="Include jobs that a person cancelled.")
+]
+
 AllowBareVm = Annotated[
     bool, typer.Option("--allow-bare-vm", help="Launch without a container image; the audit records it.")
 ]

@@ -17,6 +17,7 @@ from fmon.cli.options import (
     DryRun,
     EnvFile,
     ExperimentOption,
+    IncludeCancelled,
     Output,
     OverBudget,
     Queue,
@@ -43,9 +44,7 @@ def relaunch(
     dry_run: DryRun = False,
     yes: Yes = False,
     over_budget: OverBudget = False,
-    include_cancelled: Annotated[
-        bool, typer.Option("--include-cancelled", help="Include jobs that a person cancelled.")
-    ] = False,
+    include_cancelled: IncludeCancelled = False,
     authorize_cycle: Annotated[
         int | None,
         typer.Option(

@@ -21,6 +21,8 @@ from fmon.diagnose.root_causes import QUERIES as CAUSES
 from fmon.diagnose.root_causes import RootCause, root_causes, transience
 from fmon.errors import ConfigError
 from fmon.events import FixEvent, NoFixEvent
+from fmon.fix.candidates import QUERIES as CANDIDATES
+from fmon.fix.candidates import choose
 from fmon.redact import redact
 from fmon.rules.f3_rebuild_before_relaunch import NEEDS_NO_RECORD
 from fmon.text import MAX_NAMED
@@ -47,16 +49,9 @@ select
 from bystander
 """
 
-RERUN = """
-select relaunch_candidate.condition_id
-from relaunch_candidate
-where not relaunch_candidate.requires_request
-order by relaunch_candidate.manifest_position
-"""
-
 SUCCEEDED = "select experiment_summary.succeeded_count from experiment_summary"
 
-QUERIES = (BYSTANDERS, RERUN, SUCCEEDED, *GATHERED, *CAUSES)
+QUERIES = (BYSTANDERS, SUCCEEDED, *CANDIDATES, *GATHERED, *CAUSES)
 """The queries of this module; ``connect`` creates the views that they need."""
 
 
@@ -174,7 +169,7 @@ def fix_plan(study: Study, *, is_named: bool = False) -> FixPlan:
     manifest = study.manifest
     verify = study.experiment.verify
     causes = root_causes(con)
-    rerun = column(con, RERUN)
+    rerun = choose(con, include_cancelled=False, selected=None).condition_ids
     which = f" -e {study.experiment_id}" if is_named else ""
     orders = _orders(con, causes, study, which)
     return FixPlan(
@@ -188,7 +183,7 @@ def fix_plan(study: Study, *, is_named: bool = False) -> FixPlan:
         verify={step: _shown(getattr(verify, step)) for step in ("tests", "build", "push")},
         orders=orders,
         rerun=rerun,
-        steps=_steps(orders, verify, f" {study.experiment_id}" if is_named else "", is_any=bool(rerun)),
+        steps=_steps(orders, verify, which, is_any=bool(rerun)),
     )
 
 

@@ -5,7 +5,7 @@ Reads the views and the config; writes events. The commands do whatever the user
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,11 +24,14 @@ from fmon.events import (
     NoFixEvent,
     VerifiedLink,
 )
+from fmon.fix.candidates import QUERIES as CANDIDATES
+from fmon.fix.candidates import choose, left_out_sentences, remedies_of
 from fmon.fix.chain import measure
 from fmon.redact import redact
-from fmon.rules.f3_rebuild_before_relaunch import RelaunchRemedy, f3_links
+from fmon.rules.f3_rebuild_before_relaunch import f3_links
 from fmon.text import nearest
 from fmon.warehouse import typed_rows
+from fmon.warehouse.selection import select_current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,17 +41,6 @@ if TYPE_CHECKING:
     from fmon.clock import Clock
     from fmon.rules.f3_rebuild_before_relaunch import Link
     from fmon.study import Study
-
-RERUN = """
-select
-    relaunch_candidate.root_cause_id,
-    relaunch_candidate.remedy,
-    relaunch_candidate.fix,
-    relaunch_candidate.fixed_by,
-    relaunch_candidate.is_without_fix
-from relaunch_candidate
-order by relaunch_candidate.manifest_position
-"""
 
 BLOCKED = """
 select
@@ -83,7 +75,9 @@ class Verified:
     cycle
         The cycle whose failures were fixed.
     rerun_count
-        Number of conditions to relaunch; if it is 0 the chain has no links.
+        Number of conditions that ``relaunch`` would launch; if it is 0 the chain has no links.
+    left_out
+        Which conditions are not relaunched and why, in sentences.
     links
         The links with their evidence, secrets redacted.
     blocked
@@ -93,6 +87,7 @@ class Verified:
     experiment_id: str
     cycle: int
     rerun_count: int
+    left_out: list[str]
     links: list[Link]
     blocked: list[BlockedCause]
 
@@ -210,8 +205,12 @@ def verify(
     now: datetime,
     run: Callable[..., Ran] = run_command,
     ask: Callable[[str], str] = digest_of,
+    selections: tuple[str, ...] = (),
+    include_cancelled: bool = False,
 ) -> Verified:
     """Measure the chain from the diagnosis to the image that the next attempts would run with.
+
+    The chain is that of the conditions that ``relaunch`` with the same selection would launch.
 
     Parameters
     ----------
@@ -221,6 +220,10 @@ def verify(
         The clock [UTC].
     run, ask
         Run the test command and ask a registry for a digest; a replay asks no registry.
+    selections
+        Conditions to relaunch; empty = all candidates.
+    include_cancelled
+        Include jobs that a person cancelled.
 
     Raises
     ------
@@ -229,29 +232,30 @@ def verify(
     ConfigError
         The config or the task YAML can't be read, or is in no git repository.
     """
-    con = study.connect((*GATHERED, RERUN, BLOCKED))
+    con = study.connect((*GATHERED, *CANDIDATES, BLOCKED), now=now)
     since = require_full_diagnosis(con, study.events)
     manifest = study.manifest
-    relaunched = typed_rows(con, RERUN, RelaunchRemedy)
-    blocked = typed_rows(con, BLOCKED, BlockedCause)
-    if not relaunched:
-        return Verified(
-            experiment_id=study.experiment_id,
-            cycle=manifest.current_cycle,
-            rerun_count=0,
-            links=[],
-            blocked=blocked,
-        )
-    ask = _ask_no_registry if manifest.is_replay else ask
-    chain = measure(study, relaunched, diagnosed_at=since, run=run, ask=ask)
-    links = [link._replace(evidence=redact(link.evidence)) for link in f3_links(chain)]
+    chosen = choose(
+        con,
+        include_cancelled=include_cancelled,
+        selected=select_current(study, selections, now=now) if selections else None,
+    )
     verified = Verified(
         experiment_id=study.experiment_id,
         cycle=manifest.current_cycle,
-        rerun_count=len(relaunched),
-        links=links,
-        blocked=blocked,
+        rerun_count=len(chosen.jobs),
+        left_out=left_out_sentences(
+            unselected=chosen.unselected, not_candidates=chosen.not_candidates, left_out=chosen.left_out
+        ),
+        links=[],
+        blocked=typed_rows(con, BLOCKED, BlockedCause),
     )
+    if not chosen.jobs:
+        return verified
+    ask = _ask_no_registry if manifest.is_replay else ask
+    chain = measure(study, remedies_of(chosen.jobs), diagnosed_at=since, run=run, ask=ask)
+    links = [link._replace(evidence=redact(link.evidence)) for link in f3_links(chain)]
+    verified = replace(verified, links=links)
     event = FixVerifiedEvent(
         at=now,
         cycle=manifest.current_cycle,

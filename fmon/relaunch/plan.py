@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec.structs import asdict
 
+from fmon.fix.candidates import QUERIES as CANDIDATE_QUERIES
+from fmon.fix.candidates import Candidate, choose, left_out_sentences, remedies_of
 from fmon.launch.environment import Environment, environment_of
-from fmon.launch.estimate import SPENT
 from fmon.launch.job_yaml import JobWriter
-from fmon.rules.f3_rebuild_before_relaunch import RelaunchRemedy
-from fmon.text import listed, money
+from fmon.launch.preflight import DEFAULT_BUDGET_USD
+from fmon.text import cost, counted, listed, money
 from fmon.warehouse import column, typed_rows
 
 if TYPE_CHECKING:
@@ -25,33 +26,21 @@ if TYPE_CHECKING:
 
     from fmon.config.task import Task
     from fmon.model import Condition, Experiment
+    from fmon.rules.f3_rebuild_before_relaunch import RelaunchRemedy
     from fmon.study import Study
-
-CANDIDATES = """
-select
-    relaunch_candidate.condition_id,
-    relaunch_candidate.job_id,
-    relaunch_candidate.reason,
-    relaunch_candidate.root_cause_id,
-    relaunch_candidate.category,
-    relaunch_candidate.remedy,
-    relaunch_candidate.fix,
-    relaunch_candidate.fixed_by,
-    relaunch_candidate.is_without_fix,
-    relaunch_candidate.requires_request,
-    relaunch_candidate.is_in_progress,
-    relaunch_candidate.cycle
-from relaunch_candidate
-order by relaunch_candidate.manifest_position
-"""
-
-NEXT = "select newest_cycle.cycle + 1 as cycle from newest_cycle"
 
 ESTIMATES = """
 select
     cost_estimate.condition_id,
     cost_estimate.estimate_usd
 from cost_estimate
+"""
+
+SPENT = """
+select
+    experiment_summary.cost_usd,
+    experiment_summary.unpriced_count
+from experiment_summary
 """
 
 UNFIXED = """
@@ -63,7 +52,7 @@ where failure.remedy = 'unrecoverable' and relaunch_candidate.condition_id is nu
 order by condition.manifest_position
 """
 
-QUERIES = (CANDIDATES, NEXT, ESTIMATES, SPENT, UNFIXED)
+QUERIES = (*CANDIDATE_QUERIES, ESTIMATES, SPENT, UNFIXED)
 """The queries of this module; ``connect`` creates the views that they need."""
 
 WORDS = {
@@ -73,32 +62,6 @@ WORDS = {
     "lost": "closed as lost",
 }
 """``relaunch_candidate.reason`` in words."""
-
-
-class Candidate(RelaunchRemedy, frozen=True):
-    """A condition that may run again: the columns of ``CANDIDATES``.
-
-    Attributes
-    ----------
-    job_id
-        Job of its newest attempt.
-    reason
-        A key of ``WORDS``.
-    requires_request
-        A person cancelled it.
-    is_in_progress
-        Its cycle was already started, but it has no job in it yet.
-    cycle
-        The cycle in which it would run.
-    """
-
-    condition_id: str
-    job_id: int | None
-    reason: str
-    category: str | None
-    requires_request: bool
-    is_in_progress: bool
-    cycle: int
 
 
 class PlannedJob(Candidate, frozen=True):
@@ -112,6 +75,13 @@ class Estimate(msgspec.Struct, frozen=True):
 
     condition_id: str
     estimate_usd: Decimal | None
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """The known cost of all jobs so far, and how many jobs it does not include: the columns of ``SPENT``."""
+
+    cost_usd: Decimal | None
+    unpriced_count: int
 
 
 class Authorization(NamedTuple):
@@ -144,8 +114,8 @@ class RelaunchPlan:
         Conditions with an unrecoverable failure for which no fix is recorded.
     estimate_usd
         Estimated cost of the jobs; None = unknown.
-    spent_usd
-        Cost of all jobs so far; None = unknown.
+    spent
+        Cost of all jobs so far.
     experiment, task, environment, conditions
         The current config, its task YAML, the values for its variables, its conditions by id.
     """
@@ -159,7 +129,7 @@ class RelaunchPlan:
     not_candidates: list[str]
     unfixed: list[str]
     estimate_usd: Decimal | None
-    spent_usd: Decimal | None
+    spent: Spent
     experiment: Experiment
     task: Task
     environment: Environment
@@ -170,37 +140,45 @@ class RelaunchPlan:
         reasons = Counter(row.reason for row in self.jobs)
         kinds = ", ".join(f"{count:,} {WORDS[each]}" for each, count in reasons.items())
         estimate = "of unknown cost" if self.estimate_usd is None else f"about {money(self.estimate_usd)}"
-        spent = "" if self.spent_usd is None else f"; spent so far: {money(self.spent_usd)}"
+        spent = f"; spent so far: {cost(self.spent.cost_usd, self.spent.unpriced_count)}"
         resumed = ", resumed" if self.is_resumed else ""
         sentences = [f"{self.experiment_id}: cycle {self.cycle}{resumed}: {kinds}; {estimate}{spent}"]
         if not self.jobs:
             sentences = [f"{self.experiment_id}: nothing to relaunch"]
-        if self.unselected:
-            sentences.append(f"not selected, left out: {listed(self.unselected)}")
-        if self.not_candidates:
-            sentences.append(f"selected, but there is nothing to relaunch: {listed(self.not_candidates)}")
-        if self.left_out:
-            names = listed(self.left_out)
-            sentences.append(f"cancelled by a person, relaunched only with --include-cancelled: {names}")
+        sentences += left_out_sentences(
+            unselected=self.unselected, not_candidates=self.not_candidates, left_out=self.left_out
+        )
         if self.unfixed:
             names = listed(self.unfixed)
             sentences.append(f"unrecoverable, relaunched only after fmon fix record: {names}")
+        over_budget = self.over_budget() if self.jobs else None
+        if over_budget:
+            sentences.append(f"over budget: {over_budget}; fmon relaunch asks, or needs --over-budget")
         return sentences
 
     def over_budget(self) -> str | None:
-        """Return a sentence if the experiment would exceed its budget; None = it would not."""
+        """Return a sentence if the experiment would exceed its budget, or may do so; None = it would not.
+
+        Without a budget in the config, that of launch applies to what is known.
+        """
         budget = self.experiment.limits.budget_usd
-        if budget is None:
+        spent, estimate = self.spent.cost_usd or Decimal(0), self.estimate_usd or Decimal(0)
+        total = spent + estimate
+        is_known = self.estimate_usd is not None and not self.spent.unpriced_count
+        limit = Decimal(str(DEFAULT_BUDGET_USD if budget is None else budget))
+        if total <= limit and (is_known or budget is None):
             return None
-        if self.estimate_usd is None:
-            return f"the cost of cycle {self.cycle} is unknown, limits.budget_usd is {budget:g}"
-        spent = self.spent_usd or Decimal(0)
-        if spent + self.estimate_usd <= Decimal(str(budget)):
-            return None
-        return (
-            f"cycle {self.cycle} costs about {money(self.estimate_usd)} after {money(spent)} so far, "
-            f"limits.budget_usd is {budget:g}"
+        costs = "of unknown cost" if self.estimate_usd is None else f"for about {money(estimate)}"
+        before = f"{money(spent)} spent so far"
+        if self.spent.unpriced_count:
+            before += f" and {counted(self.spent.unpriced_count, 'job')} of unknown cost"
+        allowed = (
+            f"limits.budget_usd is not set: fmon asks above {money(limit)}"
+            if budget is None
+            else f"limits.budget_usd is {budget:g}"
         )
+        together = f"{'' if is_known else 'at least '}{money(total)}"
+        return f"cycle {self.cycle} {costs}, after {before}, makes {together}; {allowed}"
 
     @property
     def commands(self) -> list[str]:
@@ -215,71 +193,7 @@ class RelaunchPlan:
     @property
     def remedies(self) -> list[RelaunchRemedy]:
         """Their remedies and records, for F3."""
-        return [
-            RelaunchRemedy(row.root_cause_id, row.remedy, row.fix, row.fixed_by, row.is_without_fix)
-            for row in self.jobs
-        ]
-
-
-class Chosen(NamedTuple):
-    """The conditions of a relaunch.
-
-    Attributes
-    ----------
-    cycle
-        The cycle of the relaunch.
-    is_resumed
-        That cycle was already started, and interrupted.
-    jobs
-        The candidates to relaunch.
-    left_out
-        Conditions that a person cancelled, relaunched only on request.
-    unselected
-        Other conditions that could be relaunched but are not selected.
-    not_candidates
-        Conditions that were selected by id but can't be relaunched.
-    """
-
-    cycle: int
-    is_resumed: bool
-    jobs: list[Candidate]
-    left_out: list[str]
-    unselected: list[str]
-    not_candidates: list[str]
-
-    @property
-    def condition_ids(self) -> list[str]:
-        """The conditions to relaunch."""
-        return [row.condition_id for row in self.jobs]
-
-
-def choose(
-    con: duckdb.DuckDBPyConnection, *, include_cancelled: bool, selected: Mapping[str, str] | None
-) -> Chosen:
-    """Read from the views which conditions to relaunch.
-
-    Parameters
-    ----------
-    con
-        A connection with the views of the experiment, at least those of ``QUERIES``.
-    include_cancelled
-        Include jobs that a person cancelled.
-    selected
-        The selected conditions and the words that select them; None = all.
-    """
-    found = typed_rows(con, CANDIDATES, Candidate)
-    in_progress = [row for row in found if row.is_in_progress]
-    candidates = in_progress or [row for row in found if include_cancelled or not row.requires_request]
-    jobs = [row for row in candidates if selected is None or row.condition_id in selected]
-    by_id_only = {name for name, word in (selected or {}).items() if name == word}
-    return Chosen(
-        cycle=jobs[0].cycle if jobs else column(con, NEXT)[0],
-        is_resumed=bool(in_progress),
-        jobs=jobs,
-        left_out=[row.condition_id for row in found if row.requires_request and row not in candidates],
-        unselected=[row.condition_id for row in candidates if row not in jobs],
-        not_candidates=sorted(by_id_only - {row.condition_id for row in found}),
-    )
+        return remedies_of(self.jobs)
 
 
 def plan_relaunch(
@@ -339,7 +253,7 @@ def plan_relaunch(
         not_candidates=chosen.not_candidates,
         unfixed=column(con, UNFIXED),
         estimate_usd=_estimate(typed_rows(con, ESTIMATES, Estimate), set(chosen.condition_ids)),
-        spent_usd=column(con, SPENT)[0],
+        spent=typed_rows(con, SPENT, Spent)[0],
         experiment=study.experiment,
         task=task,
         environment=environment,

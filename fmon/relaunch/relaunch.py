@@ -19,6 +19,8 @@ from fmon.diagnose.gate import QUERIES as GATHERED
 from fmon.diagnose.gate import failures, unfinished
 from fmon.errors import ConfigError, RuleError
 from fmon.events import CycleAuthorizedEvent, RelaunchEvent
+from fmon.fix.candidates import QUERIES as CANDIDATES
+from fmon.fix.candidates import choose
 from fmon.fix.chain import measure
 from fmon.launch.dispatch import DispatchOutcome, LaunchKey, dispatch, exclusive
 from fmon.launch.estimate import cost_of
@@ -31,8 +33,8 @@ from fmon.monitor.refresh import refresh
 from fmon.relaunch.begin import begin
 from fmon.relaunch.escalation import QUERIES as ESCALATION
 from fmon.relaunch.escalation import escalation
-from fmon.relaunch.plan import CANDIDATES, NEXT, Authorization, RelaunchPlan, choose, plan_relaunch
-from fmon.relaunch.plan import QUERIES as CANDIDATE_QUERIES
+from fmon.relaunch.plan import QUERIES as PLAN
+from fmon.relaunch.plan import Authorization, RelaunchPlan, plan_relaunch
 from fmon.relaunch.untracked import QUERIES as TRACKING
 from fmon.relaunch.untracked import untracked_faults
 from fmon.rules.f1_wait_for_terminal import f1_wait_for_terminal
@@ -63,7 +65,7 @@ if TYPE_CHECKING:
     from fmon.sky.submit.submitter import Submitter
     from fmon.study import Study
 
-QUERIES = (*CANDIDATE_QUERIES, *GATHERED, *ESCALATION, *TRACKING)
+QUERIES = (*PLAN, *GATHERED, *ESCALATION, *TRACKING)
 """The queries of this module; ``connect`` creates the views that they need."""
 
 
@@ -308,7 +310,7 @@ def _refuse_if_changed(
 ) -> None:
     """Check again under the lock: another process may have launched the same."""
     chosen = choose(
-        open_views(stored, now=now, queries=(CANDIDATES, NEXT)),
+        open_views(stored, now=now, queries=CANDIDATES),
         include_cancelled=options.include_cancelled,
         selected=selected,
     )

@@ -98,6 +98,16 @@ def test_only_selected_candidates_run_and_the_others_are_named(world):
     assert "selected, but there is nothing to relaunch: dynunet-dice_ce" in done.stderr
 
 
+@pytest.mark.slow
+def test_fix_verify_names_the_relaunch_of_the_same_selection(world):
+    done = run(world, "fix", "verify", "loss=dice_ce", "--include-cancelled")
+    assert done.exit_code == 0, done.output
+    assert "not selected, left out: sam3-dice_ce_cldice" in done.stderr
+    assert (
+        "the chain is intact for 1 condition; next: fmon relaunch loss=dice_ce --include-cancelled --dry-run"
+    ) in done.stderr
+
+
 def test_a_selection_without_a_candidate_is_nothing_to_do(world):
     asked = world.seat()
     done = run(world, "relaunch", "state=succeeded")
@@ -120,8 +130,12 @@ def test_a_cycle_within_the_budget_needs_no_further_confirmation(world):
 @pytest.mark.slow
 def test_a_cycle_beyond_the_budget_is_refused_or_asked_about(world):
     with_budget(world, 0.30)
+    sums = "cycle 1 for about $0.12, after $0.24 spent so far, makes $0.36; limits.budget_usd is 0.3"
+    shown = run(world, "relaunch", "--dry-run")
+    assert shown.exit_code == 0
+    assert f"over budget: {sums}" in shown.stderr
     done = run(world, "relaunch", "--yes")
-    assert "limits.budget_usd is 0.3; use --over-budget to launch 2 jobs anyway" in str(done.exception)
+    assert f"{sums}; use --over-budget to launch 2 jobs anyway" in str(done.exception)
     asked = world.seat(True, False)
     assert run(world, "relaunch").exception.exit_code == 2
     assert "Launch 2 jobs anyway?" in asked[1]

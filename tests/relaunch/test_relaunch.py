@@ -9,7 +9,7 @@ import pytest
 import fmon.manifest.file
 from fmon.errors import ConfigError, LaunchError, QueueError, RuleError
 from fmon.events import CancelRequestedEvent
-from fmon.fix.steps import record
+from fmon.fix.steps import record, verify
 from fmon.manifest.file import read_manifest
 from fmon.report.audit import audit
 from fmon.store.durable import LockTaken
@@ -207,6 +207,20 @@ class TestCancelled:
     def test_on_request_what_a_person_cancelled_runs_again_too(self, cancelled):
         cancelled.relaunch(include_cancelled=True)
         assert cancelled.launched(1) == sorted(FAILED)
+
+    @pytest.mark.slow
+    def test_fix_verify_counts_what_the_same_relaunch_would_run(self, cancelled):
+        cancelled.diagnose()
+        for selections in ((), (FAILED[0],), ("model=sam3",), ("loss=dice_ce",), (CONDITIONS[0],)):
+            for is_included in (False, True):
+                words = {"selections": selections, "include_cancelled": is_included}
+                verified = verify(
+                    cancelled.study, now=cancelled.server.clock(), ask=cancelled.digest_of, **words
+                )
+                plan = cancelled.relaunch(agree=lambda _: False, **words).plan
+                assert verified.rerun_count == len(plan.jobs)
+                assert verified.left_out == [each for each in plan.sentences() if each in verified.left_out]
+        assert cancelled.launched(1) == []
 
 
 @pytest.mark.slow
