@@ -55,6 +55,24 @@ class AdoptEvent(BaseEvent, tag="adopt", frozen=True):
     jobs: Attached
     image: Image = None
     digest: Digest = None
+    is_digest_assumed: Annotated[
+        bool,
+        Meta(description="the registry had the digest then; the jobs may have run with an earlier image"),
+    ] = False
+    is_bare_vm: Annotated[
+        bool, Meta(description="a person allowed jobs without an image (``--allow-bare-vm``)")
+    ] = False
+    by: Annotated[str | None, Meta(description="the person who allowed that; null = nobody")] = None
+
+
+class ImageAssumedEvent(BaseEvent, tag="image_assumed", frozen=True):
+    """``fmon fix`` read the digest of the image of adopted jobs, which ``fmon adopt`` could not read.
+
+    The jobs may have run with an earlier image.
+    """
+
+    image: Image
+    digest: Digest
 
 
 class AttachEvent(BaseEvent, tag="attach", frozen=True):
@@ -291,6 +309,7 @@ class UnknownEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 KnownEvent = (
     AdoptEvent
+    | ImageAssumedEvent
     | AttachEvent
     | LaunchEvent
     | LaunchIntentEvent

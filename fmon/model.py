@@ -244,6 +244,12 @@ class Entry(msgspec.Struct, kw_only=True):
     failure_root_cause: str | None = None
 
 
+DigestSource = Literal["launch", "pinned", "assumed_at_adoption", "assumed_at_fix"]
+"""launch: of the image that fmon launched; pinned: the image of adopted jobs names it; otherwise the registry
+had it when adopted jobs were adopted, or when their fix was first verified: they may have run with an earlier
+image."""
+
+
 class Manifest(msgspec.Struct, kw_only=True):
     """``manifest.json``: which job is which condition, in every cycle (F5)."""
 
@@ -266,6 +272,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     """Names of its variables; their values are never stored."""
     docker_image: str | None = None
     docker_digest: str | None = None
+    docker_digest_source: DigestSource | None = None
+    """How ``docker_digest`` is known; None = it is not, or an earlier fmon wrote it."""
     env_names: dict[str, str] = msgspec.field(default_factory=dict)
     fixed: dict[str, str] = msgspec.field(default_factory=dict)
     """As in ``Experiment``."""

@@ -279,8 +279,17 @@ LOST_JOB_CLOSURE = (
 
 BARE_VM = (
     _EXPERIMENT,
-    Column("person", "varchar", "name", "who allowed its first launch without a container image"),
+    Column("step", "varchar", "name", "launch or adoption"),
+    Column("person", "varchar", "name", "who allowed jobs without a container image"),
     Column("allowed_at", "timestamptz", "UTC", "when it was allowed"),
+)
+
+ASSUMED_IMAGE = (
+    _EXPERIMENT,
+    Column("step", "varchar", "name", "adoption or fix verify: when the registry was asked"),
+    Column("image", "varchar", "name", "the image of the adopted jobs"),
+    Column("digest", "varchar", "id", "its digest at that time; the jobs may have run with an earlier one"),
+    Column("assumed_at", "timestamptz", "UTC", "when the registry was asked"),
 )
 
 FILED_ISSUE = (
@@ -339,6 +348,7 @@ SOURCES = {
     "cancel_request": CANCEL_REQUEST,
     "lost_job_closure": LOST_JOB_CLOSURE,
     "bare_vm": BARE_VM,
+    "assumed_image": ASSUMED_IMAGE,
     "filed_issue": FILED_ISSUE,
     "tracked_run": TRACKED_RUN,
 }

@@ -398,13 +398,25 @@ select
             case
                 when counted.violation_count is not null or bare_vm.person is null then ''
                 else
-                    '; launched on a bare VM, allowed by '
+                    '; on a bare VM, allowed at '
+                    || bare_vm.step
+                    || ' by '
                     || bare_vm.person
                     || ' at '
                     || strftime(bare_vm.allowed_at, '%Y-%m-%dT%H:%M:%SZ')
                     || ': no image to verify'
             end
             || coalesce(unfixed.words, '')
+    end
+    || case
+        when criterion.criterion_number <> 5 or assumed_image.step is null then ''
+        else
+            '; the digest of the adopted jobs'' image was assumed at '
+            || assumed_image.step
+            || ' at '
+            || strftime(assumed_image.assumed_at, '%Y-%m-%dT%H:%M:%SZ')
+            || ': '
+            || assumed_image.digest
     end as evidence,
     case
         when counted.violation_count is not null then 'fail'
@@ -424,7 +436,8 @@ left join counted
 left join happened
     on experiment.experiment_id = happened.experiment_id and criterion.subject = happened.subject
 left join unfixed on experiment.experiment_id = unfixed.experiment_id
-left join bare_vm on experiment.experiment_id = bare_vm.experiment_id;
+left join bare_vm on experiment.experiment_id = bare_vm.experiment_id
+left join assumed_image on experiment.experiment_id = assumed_image.experiment_id;
 
 comment on view audit is
 'A rule or quality criterion, and whether it was followed; grain: experiment_id, criterion';

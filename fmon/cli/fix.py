@@ -108,7 +108,9 @@ def run(
 
     met, done = services(), []
     try:
-        for ran in run_commands(open_study(data, experiment), clock=met.clock, run=met.run_command):
+        for ran in run_commands(
+            open_study(data, experiment), clock=met.clock, run=met.run_command, ask=met.digest_of
+        ):
             say(f"{ran.step}: ended with exit status {ran.exit_status} after {ran.duration_s:.1f} s")
             done.append(ran)
     except KeyboardInterrupt:

@@ -105,6 +105,8 @@ def adopt(
     *,
     task: TaskFile = None,
     since: Since = None,
+    allow_bare_vm: AllowBareVm = False,
+    by: By = None,
     max_conditions: MaxConditions = MAX_CONDITIONS,
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
@@ -121,6 +123,8 @@ def adopt(
         now=now(),
         max_conditions=max_conditions,
         digest_of=services().digest_of,
+        allow_bare_vm=allow_bare_vm,
+        by=by or user(),
     )
     say(*adopted.sentences())
     print_lines([adopted.experiment_id])

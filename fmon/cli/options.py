@@ -142,7 +142,7 @@ IncludeCancelled = Annotated[
 ]
 
 AllowBareVm = Annotated[
-    bool, typer.Option("--allow-bare-vm", help="Launch without a container image; the audit records it.")
+    bool, typer.Option("--allow-bare-vm", help="Allow jobs without a container image; the audit records it.")
 ]
 
 

@@ -73,6 +73,20 @@ def parse_reference(text: str) -> Reference:
     return Reference(host, repository, found["tag"] or "latest", found["digest"])
 
 
+def pinned_digest(reference: str) -> str | None:
+    """Return the digest in an image reference; None if it has none, or is not an image reference.
+
+    Examples
+    --------
+    >>> pinned_digest("registry.example/x:1") is None
+    True
+    """
+    try:
+        return parse_reference(reference).digest
+    except RegistryError:
+        return None
+
+
 def digest_of(reference: str, *, timeout_s: float = TIMEOUT_S) -> str:
     """Read the digest of an image from its registry; for several platforms, the digest of the index.
 

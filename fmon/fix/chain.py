@@ -23,8 +23,7 @@ from fmon.config.source import read_text
 from fmon.config.task import images_of
 from fmon.errors import RegistryError
 from fmon.launch.preflight import image_check
-from fmon.rules.f3_rebuild_before_relaunch import NEEDS_NO_FIX, BuildChain, bare_vm_launch
-from fmon.text import timestamp
+from fmon.rules.f3_rebuild_before_relaunch import ASSUMED, NEEDS_NO_FIX, BuildChain, bare_vm
 from fmon.yaml_values import YamlValueError, load_documents
 
 if TYPE_CHECKING:
@@ -79,11 +78,11 @@ def measure(
         The config or the task YAML can't be read, or is in no git repository.
     """
     experiment, task = study.experiment, study.task
-    image = _image(experiment, task)
+    image = current_image(experiment, task, study.manifest.docker_image)
     digest, fault = _digest(image, ask)
     # Once a cycle has used an image, the image counts, not the bare VM.
     former = study.manifest.docker_digest
-    allowed = bare_vm_launch(study.events) if former is None else None
+    allowed = bare_vm(study.events) if former is None else None
     causes = tuple(dict.fromkeys(relaunched))
     known = BuildChain(
         remedies=frozenset(cause.effective_remedy for cause in causes),
@@ -94,7 +93,8 @@ def measure(
         digest=digest,
         registry_fault=fault,
         named_in=tuple(_named_in(task, image, digest)),
-        bare_vm=f"{allowed.by} at {timestamp(allowed.at)}" if allowed else None,
+        assumed=ASSUMED.get(study.manifest.docker_digest_source or ""),
+        bare_vm=allowed.sentence if allowed else None,
         is_bare=image_check(task, experiment.docker_image).result != "ok",
     )
     if known.remedies <= NEEDS_NO_FIX:
@@ -115,6 +115,27 @@ def measure(
         changed=tuple(_changed(project, before, study)) if before else (),
         is_empty=before is not None and not has_changed(project, before),
     )
+
+
+def current_image(experiment: Experiment, task: Task, former: str | None) -> str | None:
+    """Return the image that the next attempts would run with; None if there is none, or a VM image.
+
+    Parameters
+    ----------
+    experiment, task
+        The config and its task YAML.
+    former
+        The image whose digest is recorded; of several images, that of the config counts, then this one.
+    """
+    images = images_of(task)
+    if not images:
+        return experiment.docker_image
+    if not all(image.startswith("docker:") for image in images):
+        return None
+    names = [image.removeprefix("docker:") for image in images]
+    if len(names) == 1:
+        return names[0]
+    return next((image for image in (experiment.docker_image, former) if image in names), None)
 
 
 def _batch(project: Path, commits: list[Commit], study: Study) -> list[Commit]:
@@ -177,15 +198,6 @@ def _settings(text: str, keys: frozenset[str] | None) -> Any:
         for each in documents
         if isinstance(each, dict)
     ]
-
-
-def _image(experiment: Experiment, task: Task) -> str | None:
-    """Return the one image that the next attempts would run with; None if there is none or several."""
-    images = images_of(task)
-    if not images:
-        return experiment.docker_image
-    is_one = len(images) == 1 and images[0].startswith("docker:")
-    return images[0].removeprefix("docker:") if is_one else None
 
 
 def _digest(image: str | None, ask: Callable[[str], str]) -> tuple[str | None, str | None]:

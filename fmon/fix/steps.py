@@ -24,6 +24,7 @@ from fmon.events import (
     NoFixEvent,
     VerifiedLink,
 )
+from fmon.fix.assumed_image import assume_image
 from fmon.fix.candidates import QUERIES as CANDIDATES
 from fmon.fix.candidates import choose, left_out_sentences, remedies_of
 from fmon.fix.chain import measure
@@ -102,6 +103,7 @@ def run_commands(
     *,
     clock: Clock,
     run: Callable[..., Ran] = run_command,
+    ask: Callable[[str], str] = digest_of,
 ) -> Iterator[Ran]:
     """Run the config's tests, build and push in this order, up to the first that fails.
 
@@ -116,6 +118,9 @@ def run_commands(
         The clock.
     run
         Runs a command.
+    ask
+        Returns the digest of a reference from its registry: what adopted jobs ran with is recorded before
+        a push replaces it.
 
     Yields
     ------
@@ -139,6 +144,7 @@ def run_commands(
         message = f"{study.config} has no commands to run; add verify: {{tests: ..., build: ..., push: ...}}"
         raise ConfigError(message)
     project = project_folder(study.config)
+    assume_image(study, ask, now=clock.now())
     for step, command in steps:
         if command is None:
             continue
@@ -253,6 +259,7 @@ def verify(
     if not chosen.jobs:
         return verified
     ask = _ask_no_registry if manifest.is_replay else ask
+    study = assume_image(study, ask, now=now)
     chain = measure(study, remedies_of(chosen.jobs), diagnosed_at=since, run=run, ask=ask)
     links = [link._replace(evidence=redact(link.evidence)) for link in f3_links(chain)]
     verified = replace(verified, links=links)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fmon.config import load_experiment
 from fmon.errors import ConfigError, QueueError
 from fmon.events import AdoptEvent
-from fmon.launch.adopt_image import record_image, task_of_jobs
+from fmon.launch.adopt_image import images_of_jobs, record_image, task_of_jobs
 from fmon.launch.adopted import Adopted
 from fmon.launch.estimate import cost_of
 from fmon.launch.preflight import accelerator_check, image_check
@@ -57,6 +57,8 @@ def adopt(
     max_conditions: int = MAX_CONDITIONS,
     catalog: Catalog = catalog_prices,
     digest_of: Callable[[str], str] | None = None,
+    allow_bare_vm: bool = False,
+    by: str | None = None,
 ) -> Adopted:
     """Create an experiment from jobs that are already running; adopting again only adds new jobs.
 
@@ -83,6 +85,10 @@ def adopt(
         Returns SkyPilot's prices of accelerators.
     digest_of
         Returns the digest of an image from its registry; None = do not ask.
+    allow_bare_vm
+        Record that a person allows jobs without a container image: F3 then requires none.
+    by
+        That person.
 
     Raises
     ------
@@ -111,12 +117,15 @@ def adopt(
         own_specs = [specs[record.job_id] for record in found.own if record.job_id in specs]
         task, no_task = task_of_jobs(experiment, own_specs)
         _refresh(manifest, experiment, task, found, catalog=catalog)
-        image = record_image(manifest, experiment, task, digest_of)
+        images = images_of_jobs(experiment, task, own_specs)
+        known_digest = manifest.docker_digest
+        image_warnings = record_image(manifest, images, digest_of)
+        is_bare_vm = allow_bare_vm and not images
         attach(manifest, found)
         write_manifest(store, manifest)
         store.reopen()
         attached = {each.condition_id: each.job_id for each in found.attach}
-        if is_new or attached:
+        if is_new or attached or is_bare_vm or manifest.docker_digest != known_digest:
             event = AdoptEvent(
                 at=now,
                 config=str(path),
@@ -124,6 +133,10 @@ def adopt(
                 jobs=attached,
                 image=manifest.docker_image,
                 digest=manifest.docker_digest,
+                is_digest_assumed=manifest.docker_digest != known_digest
+                and manifest.docker_digest_source == "assumed_at_adoption",
+                is_bare_vm=is_bare_vm,
+                by=by if is_bare_vm else None,
             )
             append_event(store, event)
         stored = store_records(store, manifest, found, answer, source=queue.name)
@@ -148,7 +161,12 @@ def adopt(
             if (name := manifest.adopted_names.get(str(job_id)))
         },
         rejected=[each.sentence() for each in by_variables.rejected],
-        warnings=[*warnings, *no_task, *image, *_warnings(experiment, task, found)],
+        warnings=[
+            *warnings,
+            *no_task,
+            *image_warnings,
+            *_warnings(experiment, task, found, is_bare_vm=is_bare_vm),
+        ],
         bad=answer.bad,
     )
 
@@ -320,10 +338,10 @@ def _accelerators(found: Match) -> set[str]:
     return {name for machine in machines.values() if machine for name, _ in machine.choices}
 
 
-def _warnings(experiment: Experiment, task: Task | None, found: Match) -> list[str]:
+def _warnings(experiment: Experiment, task: Task | None, found: Match, *, is_bare_vm: bool) -> list[str]:
     """Return what launch would have refused: these jobs are already running."""
     checks: list[Check] = [
-        *([image_check(task, experiment.docker_image)] if task else []),
+        *([image_check(task, experiment.docker_image)] if task and not is_bare_vm else []),
         accelerator_check(sorted(_accelerators(found)), experiment.limits),
     ]
     return [check.sentence for check in checks if check.result != "ok"]

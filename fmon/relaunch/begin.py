@@ -84,7 +84,8 @@ def begin(
         manifest.limits = plan.experiment.limits
         manifest.current_cycle = max(manifest.current_cycle, plan.cycle)
         manifest.docker_image = chain.image or manifest.docker_image
-        manifest.docker_digest = chain.digest or manifest.docker_digest
+        if chain.digest is not None:
+            manifest.docker_digest, manifest.docker_digest_source = chain.digest, "launch"
         file.write(manifest)
     stored.store.reopen()
 

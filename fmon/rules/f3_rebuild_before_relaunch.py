@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import msgspec
 
 from fmon.errors import RuleError
-from fmon.events import LaunchEvent
-from fmon.text import counted, listed
+from fmon.events import AdoptEvent, LaunchEvent
+from fmon.text import counted, listed, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from fmon.events import Event
 
@@ -104,8 +105,11 @@ class BuildChain:
         Where the task YAML names the image.
     changed
         Files in which the commits changed settings of the jobs: the task YAML, the config.
+    assumed
+        How the digest of the failed attempts' image was assumed; None = they ran with it.
     bare_vm
-        Who allowed the first launch without an image, and when; None = the failed attempts had one.
+        Who allowed jobs without an image, and when: at launch by ..., or at adoption by ...; None = the
+        failed attempts had one.
     is_bare
         The next attempts would run without an image too.
     is_empty
@@ -126,6 +130,7 @@ class BuildChain:
     registry_fault: str | None = None
     named_in: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    assumed: str | None = None
     bare_vm: str | None = None
     is_bare: bool = False
     is_empty: bool = False
@@ -139,16 +144,33 @@ class Link(NamedTuple):
     evidence: str
 
 
-def bare_vm_launch(events: Iterable[Event]) -> LaunchEvent | None:
-    """Return the first launch without an image that a person allowed; None if there was none."""
-    return next(
-        (
-            event
-            for event in events
-            if isinstance(event, LaunchEvent) and event.is_bare_vm and event.image is None
-        ),
-        None,
-    )
+class BareVm(NamedTuple):
+    """Who allowed jobs without an image; ``step`` is launch or adoption."""
+
+    step: str
+    by: str
+    at: datetime
+
+    @property
+    def sentence(self) -> str:
+        """The step, the person and the time."""
+        return f"at {self.step} by {self.by} at {timestamp(self.at)}"
+
+
+def bare_vm(events: Iterable[Event]) -> BareVm | None:
+    """Return who first allowed jobs without an image; None if nobody did."""
+    for event in events:
+        if isinstance(event, LaunchEvent | AdoptEvent) and event.is_bare_vm and event.image is None:
+            step = "launch" if isinstance(event, LaunchEvent) else "adoption"
+            return BareVm(step, event.by or "unknown", event.at)
+    return None
+
+
+ASSUMED = {
+    "assumed_at_adoption": "assumed at adoption",
+    "assumed_at_fix": "assumed at the first fix verify that reached the registry",
+}
+"""``docker_digest_source`` of a digest that adopted jobs may not have run with, in words."""
 
 
 def f3_links(chain: BuildChain) -> list[Link]:
@@ -291,15 +313,18 @@ def _digest_link(chain: BuildChain) -> Link:
     if unknown:
         return unknown
     if chain.bare_vm:
-        evidence = f"launched on a bare VM, allowed by {chain.bare_vm}; {chain.image} is now {chain.digest}"
+        evidence = f"on a bare VM, allowed {chain.bare_vm}; {chain.image} is now {chain.digest}"
         return Link("digest", "ok", evidence)
     if not has_moved:
         evidence = (
-            f"{chain.image} is still the image that failed ({chain.digest}); "
+            f"{chain.image} is still the image that failed ({_known(chain.digest, chain)}); "
             "build and push a new one: fmon fix run"
         )
+        if chain.assumed:
+            evidence += ", or fmon fix record CAUSE --no-fix REASON if it has the fix already"
         return Link("digest", "broken", evidence)
-    return Link("digest", "ok", f"{chain.image} was {chain.old_digest} and is now {chain.digest}")
+    evidence = f"{chain.image} was {_known(chain.old_digest, chain)} and is now {chain.digest}"
+    return Link("digest", "ok", evidence)
 
 
 def _unchanged_link(chain: BuildChain) -> Link:
@@ -307,7 +332,7 @@ def _unchanged_link(chain: BuildChain) -> Link:
         return Link("digest", "skipped", _no_image(chain))
     if chain.bare_vm:
         evidence = (
-            f"the attempts ran on a bare VM, allowed at launch by {chain.bare_vm}, and the next ones would "
+            f"the attempts ran on a bare VM, allowed {chain.bare_vm}, and the next ones would "
             f"run in {chain.image or 'several images'}, although there was nothing to fix; remove it"
         )
         return Link("digest", "broken", evidence)
@@ -316,15 +341,29 @@ def _unchanged_link(chain: BuildChain) -> Link:
         return unknown
     if chain.old_digest != chain.digest:
         evidence = (
-            f"{chain.image} was {chain.old_digest} and is now {chain.digest}, "
-            "although there was nothing to fix"
+            f"{chain.image} was {_known(chain.old_digest, chain)} and is now {chain.digest}, although there "
+            "was nothing to fix; name the former one in the task YAML or in docker_image: "
+            f"{_pinned(chain)}"
         )
         return Link("digest", "broken", evidence)
-    return Link("digest", "ok", f"{chain.image} is recorded and unchanged: {chain.digest}")
+    evidence = f"{chain.image} is recorded and unchanged: {_known(chain.digest, chain)}"
+    return Link("digest", "ok", evidence)
+
+
+def _known(digest: str | None, chain: BuildChain) -> str:
+    """Return the digest of the failed attempts' image, and whether it is only assumed."""
+    return f"{digest}, {chain.assumed}" if chain.assumed else f"{digest}"
+
+
+def _pinned(chain: BuildChain) -> str:
+    """Return the reference of the failed attempts' image that no push changes."""
+    image = (chain.image or "").partition("@")[0]
+    name, colon, tag = image.rpartition(":")
+    return f"{name if colon and '/' not in tag else image}@{chain.old_digest}"
 
 
 def _no_image(chain: BuildChain) -> str:
-    return f"bare VM, allowed at launch by {chain.bare_vm}: no image to verify"
+    return f"bare VM, allowed {chain.bare_vm}: no image to verify"
 
 
 def _unknown_digest(chain: BuildChain) -> Link | None:
@@ -333,6 +372,8 @@ def _unknown_digest(chain: BuildChain) -> Link | None:
             "neither the task YAML (image_id: docker:...) nor the config (docker_image) "
             "names exactly one image"
         )
+        if chain.is_bare and chain.old_digest is None:
+            evidence += "; if the jobs run on bare VMs, allow it: fmon adopt CONFIG --allow-bare-vm"
         return Link("digest", "broken", evidence)
     if chain.digest is None:
         return Link(
@@ -340,7 +381,7 @@ def _unknown_digest(chain: BuildChain) -> Link | None:
         )
     if chain.old_digest is None and not chain.bare_vm:
         evidence = (
-            "the digest that the failed attempts ran with is not recorded; "
+            "the digest that the failed attempts ran with is not recorded; fmon fix verify records that "
             f"{chain.image} is now {chain.digest}"
         )
         return Link("digest", "broken", evidence)

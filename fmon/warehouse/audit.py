@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fmon.events import (
+    AdoptEvent,
     CancelRequestedEvent,
     CycleAuthorizedEvent,
     DiagnosisEvent,
     FixEvent,
     FixVerifiedEvent,
+    ImageAssumedEvent,
     IssueEvent,
     KillSwitchEvent,
     LostJobClosedEvent,
     NoFixEvent,
     RelaunchEvent,
 )
-from fmon.rules.f3_rebuild_before_relaunch import bare_vm_launch
+from fmon.rules.f3_rebuild_before_relaunch import bare_vm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -111,9 +113,20 @@ def _closures(experiment_id: str, events: list[Event]) -> Iterator[Values]:
 
 
 def _bare_vms(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    launch = bare_vm_launch(events)
-    if launch:
-        yield experiment_id, launch.by, launch.at
+    allowed = bare_vm(events)
+    if allowed:
+        yield experiment_id, allowed.step, allowed.by, allowed.at
+
+
+def _assumed_images(experiment_id: str, events: list[Event]) -> Iterator[Values]:
+    """Yield the newest digest that was assumed to be that of adopted jobs."""
+    found = [
+        ("adoption" if isinstance(event, AdoptEvent) else "fix verify", event)
+        for event in events
+        if isinstance(event, ImageAssumedEvent) or (isinstance(event, AdoptEvent) and event.is_digest_assumed)
+    ]
+    for step, event in found[-1:]:
+        yield experiment_id, step, event.image, event.digest, event.at
 
 
 def _issues(experiment_id: str, events: list[Event]) -> Iterator[Values]:
@@ -134,6 +147,7 @@ RELATIONS: dict[str, Callable[[str, list[Event]], Iterator[Values]]] = {
     "cancel_request": _cancel_requests,
     "lost_job_closure": _closures,
     "bare_vm": _bare_vms,
+    "assumed_image": _assumed_images,
     "filed_issue": _issues,
 }
 """Functions that return the rows of each source relation, given experiment_id and events."""

@@ -90,6 +90,7 @@ READS: dict[str, tuple[str, ...]] = {
         "cycle_start",
         "cycle_authorization",
         "bare_vm",
+        "assumed_image",
         "experiment",
         "experiment",
         "experiment",

@@ -11,7 +11,7 @@ import pytest
 from fmon.errors import RuleError
 from fmon.events import LaunchEvent
 from fmon.manifest.file import read_manifest
-from fmon.rules.f3_rebuild_before_relaunch import BuildChain, bare_vm_launch, f3_links, f3_same_image
+from fmon.rules.f3_rebuild_before_relaunch import BuildChain, bare_vm, f3_links, f3_same_image
 from tests.support.git import commit, git
 from tests.support.relaunching import CONFIG, IMAGE, NEW, Repository
 from tests.support.world import CONDITIONS
@@ -23,7 +23,7 @@ BARE = BuildChain(
     commits=("Fix the loss",),
     test_command="make test",
     test_status=0,
-    bare_vm="ada at 2026-03-22T05:00:00Z",
+    bare_vm="at launch by ada at 2026-03-22T05:00:00Z",
     is_bare=True,
 )
 GAINED = replace(BARE, is_bare=False, image=IMAGE, digest=NEW, named_in=("image_id",))
@@ -81,8 +81,8 @@ class TestLinks:
 
     def test_only_a_launch_without_any_image_counts(self):
         named = msgspec.structs.replace(LAUNCH, image=IMAGE)
-        assert bare_vm_launch([named, msgspec.structs.replace(named, is_bare_vm=False)]) is None
-        assert bare_vm_launch([named, LAUNCH]) is LAUNCH
+        assert bare_vm([named, msgspec.structs.replace(named, is_bare_vm=False)]) is None
+        assert bare_vm([named, LAUNCH]).sentence == "at launch by ada at 2026-03-22T05:00:00Z"
 
 
 LAUNCH = LaunchEvent(
@@ -167,7 +167,7 @@ def test_a_fix_is_verified_and_run_again_and_the_audit_says_who_allowed_it(world
     (rebuilt,) = [row for row in json.loads(run(world, "audit", "-o", "json").stdout) if row["rule"] == 3][:1]
     assert rebuilt["is_ok"]
     assert rebuilt["evidence"].endswith(
-        "; launched on a bare VM, allowed by ada at 2026-03-22T05:00:00Z: no image to verify"
+        "; on a bare VM, allowed at launch by ada at 2026-03-22T05:00:00Z: no image to verify"
     )
 
 
