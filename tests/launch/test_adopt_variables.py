@@ -159,7 +159,7 @@ class TestImage:
     def test_its_digest_now_is_recorded_once(self, config, data):
         adopted = adopt(config, FakeQueue(RUNNING), data, now=START, digest_of=lambda image: DIGEST)
         assert read_manifest(find(data)).docker_digest == DIGEST
-        assert any(f"x:1 is now {DIGEST}" in warning for warning in adopted.warnings)
+        assert any(f"train:1 is now {DIGEST}" in warning for warning in adopted.warnings)
         assert written_events(find(data))[0]["digest"] == DIGEST
         adopt(config, FakeQueue(RUNNING), data, now=START, digest_of=lambda image: "sha256:" + "b" * 64)
         assert read_manifest(find(data)).docker_digest == DIGEST
@@ -171,7 +171,53 @@ class TestImage:
         adopted = adopt(config, FakeQueue(RUNNING), data, now=START, digest_of=away)
         assert len(adopted.attached) == 4
         assert read_manifest(find(data)).docker_digest is None
-        assert any("F3 refuses a relaunch; adopt again (registry unreachable)" in w for w in adopted.warnings)
+        said = (
+            "not recorded (registry unreachable); the first fmon fix verify that reaches the registry records"
+        )
+        assert any(said in warning for warning in adopted.warnings)
+
+    def test_it_is_marked_as_assumed(self, config, data):
+        adopt(config, FakeQueue(RUNNING), data, now=START, digest_of=lambda image: DIGEST)
+        assert read_manifest(find(data)).docker_digest_source == "assumed_at_adoption"
+        assert written_events(find(data))[0]["is_digest_assumed"]
+
+    def test_adopting_again_records_what_the_registry_did_not_tell(self, config, data):
+        adopt(config, FakeQueue(RUNNING), data, now=START)
+        adopt(config, FakeQueue(RUNNING), data, now=START, digest_of=lambda image: DIGEST)
+        manifest = read_manifest(find(data))
+        assert (manifest.docker_digest, manifest.docker_digest_source) == (DIGEST, "assumed_at_adoption")
+        assert [event.get("digest") for event in written_events(find(data), "adopt")] == [None, DIGEST]
+
+    @pytest.mark.parametrize("has_file", [True, False])
+    def test_a_pinned_one_is_certain_and_not_asked_for(self, config, data, has_file):
+        task = f"resources: {{image_id: 'docker:registry.example/train:1@{DIGEST}'}}\nrun: x\n"
+        jobs = [recorded(number, name, envs_of(name)) for number, name in enumerate(NAMES, start=1)]
+        if has_file:  # it counts only if nothing is recorded
+            (config.parent / "train.yaml").write_text(task)
+            jobs = [job(number, name) for number, name in enumerate(NAMES, start=1)]
+        else:
+            for each in jobs:
+                each["user_yaml"] = task
+        asked = []
+        adopt(config, FakeQueue(jobs), data, now=START, digest_of=asked.append)
+        manifest = read_manifest(find(data))
+        assert (manifest.docker_digest, manifest.docker_digest_source) == (DIGEST, "pinned")
+        assert manifest.docker_image == f"registry.example/train:1@{DIGEST}"
+        assert "is_digest_assumed" not in written_events(find(data))[0]
+        assert asked == []
+
+    def test_the_jobs_run_with_what_skypilot_recorded_not_with_a_changed_file(self, config, data):
+        (config.parent / "train.yaml").write_text("resources: {image_id: 'docker:x:2'}\nrun: x\n")
+        adopt(config, FakeQueue(RUNNING), data, now=START)
+        assert read_manifest(find(data)).docker_image == "registry.example/train:1"
+
+    def test_of_several_the_newest_jobs_counts_and_all_are_named(self, config, data):
+        newer = recorded(4, NAMES[3], envs_of(NAMES[3]))
+        newer["user_yaml"] = newer["user_yaml"].replace("train:1", "train:2")
+        adopted = adopt(config, FakeQueue([*RUNNING[:3], newer]), data, now=START)
+        assert read_manifest(find(data)).docker_image == "registry.example/train:2"
+        several = "several images (registry.example/train:2, registry.example/train:1)"
+        assert any(several in warning for warning in adopted.warnings)
 
     def test_it_is_that_of_the_recorded_task_where_there_is_no_file(self, tmp_path, data):
         config = write_config(tmp_path / "config", CONFIG)

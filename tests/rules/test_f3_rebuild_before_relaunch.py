@@ -190,3 +190,49 @@ class TestNothingToFix:
     def test_one_failure_to_fix_requires_the_full_chain(self):
         chain = BuildChain(remedies=frozenset({"auto", "code"}), image="x:1", old_digest="a", digest="a")
         assert broken(chain) == ["commit", "tests", "digest", "yaml"]
+
+
+class TestAssumed:
+    """Adopted jobs may have run with an earlier image than the registry had at adoption."""
+
+    ASSUMED = replace(WHOLE, assumed="assumed at adoption")
+
+    def evidence(self, **changes):
+        (link,) = [link for link in f3_links(replace(self.ASSUMED, **changes)) if link.link == "digest"]
+        return link.result, link.evidence
+
+    def test_every_result_says_so(self):
+        image, outage = "ghcr.io/ada/study:v1", frozenset({"auto"})
+        assert self.evidence() == (
+            "ok",
+            f"{image} was sha256:old, assumed at adoption and is now sha256:new",
+        )
+        assert self.evidence(remedies=outage, digest="sha256:old") == (
+            "ok",
+            f"{image} is recorded and unchanged: sha256:old, assumed at adoption",
+        )
+        assert self.evidence(digest="sha256:old") == (
+            "broken",
+            f"{image} is still the image that failed (sha256:old, assumed at adoption); build and push a new "
+            "one: fmon fix run, or fmon fix record CAUSE --no-fix REASON if it has the fix already",
+        )
+
+    @pytest.mark.parametrize(
+        ("image", "pinned"),
+        [
+            ("ghcr.io/ada/study:v1", "ghcr.io/ada/study@sha256:old"),
+            ("localhost:5000/study", "localhost:5000/study@sha256:old"),
+            ("study@sha256:new", "study@sha256:old"),
+        ],
+    )
+    def test_if_the_tag_has_moved_the_former_image_can_be_named(self, image, pinned):
+        result, evidence = self.evidence(remedies=frozenset({"auto"}), image=image)
+        assert result == "broken"
+        assert evidence.endswith(f"name the former one in the task YAML or in docker_image: {pinned}")
+
+
+def test_adopted_jobs_without_an_image_can_be_allowed():
+    bare = replace(WHOLE, image=None, digest=None, old_digest=None, is_bare=True)
+    (digest,) = [link for link in f3_links(bare) if link.link == "digest"]
+    assert digest.result == "broken"
+    assert digest.evidence.endswith("allow it: fmon adopt CONFIG --allow-bare-vm")

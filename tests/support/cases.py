@@ -48,6 +48,8 @@ DEFAULTS: dict[str, Row] = {
     "cycle_authorization": {"person": "someone"},
     "cancel_request": {"job_id": "1", "reason": "person", "person": "someone"},
     "lost_job_closure": {"condition_id": "c", "job_id": "1", "person": "someone", "reason": "looked"},
+    "bare_vm": {"step": "launch", "person": "someone"},
+    "assumed_image": {"step": "adoption", "image": "x:1"},
     "filed_issue": {"repository": "o/r", "action": "create", "url": "u"},
     "tracked_run": {"status": "FINISHED"},
     "snapshot": {"job_id": "1", "task_id": "0", "job_name": "job-c", "is_seen": "true", "status": "RUNNING"},
