@@ -33,10 +33,39 @@ MAX_CONDITIONS = 100_000
 
 
 def level_text(level: Level) -> str:
-    """Format a level as in ids, job names, environment variables and SQL: booleans as true/false."""
+    """Format a level as in ids, job names and environment variables: booleans as true/false.
+
+    A number that was read from a config has the text that it has there (``fmon.written``).
+    """
     if isinstance(level, bool):
         return "true" if level else "false"
-    return str(level)
+    return getattr(level, "written", None) or str(level)
+
+
+def value_text(level: Level) -> str:
+    """Format the value of a level as in SQL: equal numbers have the same text, however they are written.
+
+    Examples
+    --------
+    >>> value_text(1.0), value_text(1e-4), value_text(True), value_text("1.0")
+    ('1', '0.0001', 'true', '1.0')
+    """
+    if isinstance(level, float):
+        return str(int(level)) if level.is_integer() and abs(level) < 2**63 else repr(float(level))
+    return level_text(level) if isinstance(level, bool | str) else str(int(level))
+
+
+def value_key(level: Level) -> tuple[str, Level]:
+    """Return a key for the value of a level: 1 and 1.0 are equal; true and the text "1" are not 1.
+
+    Examples
+    --------
+    >>> value_key(1) == value_key(1.0), value_key(1) == value_key(True), value_key(1) == value_key("1")
+    (True, False, False)
+    """
+    if isinstance(level, bool):
+        return "boolean", level
+    return ("text" if isinstance(level, str) else "number"), level
 
 
 def envs_of(experiment: "Experiment | Manifest", condition: "Condition | Entry") -> dict[str, str]:
@@ -49,8 +78,11 @@ def envs_of(experiment: "Experiment | Manifest", condition: "Condition | Entry")
     condition
         One of its conditions; a baseline has variables only for its own factors.
     """
+    written = experiment.written_levels
     factors = {
-        experiment.env_names.get(name, name.upper()): level_text(level)
+        experiment.env_names.get(name, name.upper()): (
+            written.get(name, {}).get(value_text(level)) or level_text(level)
+        )
         for name, level in condition.factors.items()
     }
     every = {**experiment.fixed, **factors, **condition.envs}
@@ -170,6 +202,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """Factors that are looped over inside each job: counted, never launched."""
     limits: Limits
     prices: dict[str, Price]
+    written_levels: dict[str, dict[str, str]] = {}
+    """How the config writes a number, by factor and value, if that is not its default text."""
     env_names: dict[str, str] = {}
     """The environment variable that carries a factor, by factor."""
     fixed: dict[str, str] = {}
@@ -274,6 +308,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     docker_digest: str | None = None
     docker_digest_source: DigestSource | None = None
     """How ``docker_digest`` is known; None = it is not, or an earlier fmon wrote it."""
+    written_levels: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    """As in ``Experiment``: the variables of its jobs have these texts."""
     env_names: dict[str, str] = msgspec.field(default_factory=dict)
     fixed: dict[str, str] = msgspec.field(default_factory=dict)
     """As in ``Experiment``."""

@@ -4,6 +4,7 @@ with paired as (
     select
         entry.experiment_id,
         entry.condition_id,
+        entry.levels,
         unnest(map_entries(entry.factors)) as pair
     from entry
 )
@@ -12,11 +13,15 @@ select
     paired.experiment_id,
     paired.condition_id,
     paired.pair.key as factor,
-    paired.pair.value as level
+    paired.pair.value as level,
+    coalesce(json_type(paired.levels, '$.' || paired.pair.key) = 'VARCHAR', false) as is_text
 from paired;
 
 comment on view condition_level is 'A factor of a condition; grain: experiment_id, condition_id, factor';
 comment on column condition_level.experiment_id is 'the experiment [id]';
 comment on column condition_level.condition_id is 'the condition [id]';
 comment on column condition_level.factor is 'the factor [name]';
-comment on column condition_level.level is 'the level as text; booleans are true and false [text]';
+comment on column condition_level.level is
+'the value of the level as text: equal numbers are the same, booleans are true and false [text]';
+comment on column condition_level.is_text is
+'the level is text in the config: "0.1" in quotes is not the number 0.1 [bool]';

@@ -6,6 +6,7 @@ select
     condition_level.level,
     factor_level.factor_number,
     factor_level.level_number,
+    any_value(condition_level.is_text) as is_text,
     count(*) as expected_count,
     count(*) filter (where condition.state = 'succeeded') as succeeded_count,
     count(*) filter (where condition.state = 'failed') as failed_count,
@@ -38,11 +39,12 @@ comment on view coverage is
 'Progress of a factor level, over all conditions; grain: experiment_id, factor, level';
 comment on column coverage.experiment_id is 'the experiment [id]';
 comment on column coverage.factor is 'the factor [name]';
-comment on column coverage.level is 'the level as text [text]';
+comment on column coverage.level is 'the value of the level as text [text]';
 comment on column coverage.factor_number is
 'position of the factor in the config; null = only in baselines [count]';
 comment on column coverage.level_number is
 'position of the level in the config; null = only in baselines [count]';
+comment on column coverage.is_text is 'the level is text in the config, see condition_level [bool]';
 comment on column coverage.expected_count is 'conditions with this level [count]';
 comment on column coverage.succeeded_count is 'conditions that succeeded [count]';
 comment on column coverage.failed_count is 'conditions that failed [count]';

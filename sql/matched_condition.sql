@@ -35,13 +35,22 @@ create or replace macro matched_condition(before, after) as table
                 list_filter(
                     list_transform(
                         listed.factors,
-                        lambda factor: struct_pack(key := factor, value := condition.factors[factor])
+                        lambda factor: struct_pack(
+                            key := factor,
+                            value := condition.factors[factor],
+                            -- The text "0.1" and the number 0.1 are different levels.
+                            is_text := json_type(entry.levels, '$.' || factor) is not distinct from 'VARCHAR'
+                        )
                     ),
                     lambda pair: pair.value is not null
                 ),
                 []
             ) as pairs
         from condition
+        inner join entry
+            on
+                condition.experiment_id = entry.experiment_id
+                and condition.condition_id = entry.condition_id
         cross join listed
         where condition.experiment_id in (before, after)
     ),
@@ -84,7 +93,9 @@ create or replace macro matched_condition(before, after) as table
             when joined.before_condition_count = 0 then 'after'
             else 'both'
         end as side,
-        map_from_entries(joined.pairs) as cell,
+        map_from_entries(
+            list_transform(joined.pairs, lambda pair: struct_pack(key := pair.key, value := pair.value))
+        ) as cell,
         case
             when joined.before_state <> joined.before_other_state then 'mixed' else joined.before_state
         end as before_state,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from fmon.errors import ConfigError
-from fmon.model import level_text
+from fmon.model import value_text
 from fmon.monitor.kill_switch import firing_reason
 from fmon.rules.kill_switch import is_past
 from fmon.warehouse import open_views, typed_rows
@@ -279,7 +279,7 @@ def _no_action_reason(firings: list[FiringRow]) -> str:
 
 
 def _is_at(entry: Entry, combination: Mapping[str, str]) -> bool:
-    texts = {factor: level_text(level) for factor, level in entry.factors.items()}
+    texts = {factor: value_text(level) for factor, level in entry.factors.items()}
     return combination.items() <= texts.items()
 
 

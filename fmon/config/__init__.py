@@ -13,6 +13,7 @@ from fmon.config.patterns import read_patterns
 from fmon.config.shape import ConfigKeys, LaunchKeys, MlflowKeys, check_keys, duration_s
 from fmon.config.source import Source
 from fmon.model import MAX_CONDITIONS, Experiment, LaunchLimits, Limits, Price, Tracking, Verify
+from fmon.written import plain
 
 __all__ = ["load_experiment"]
 
@@ -68,18 +69,19 @@ def load_experiment(
         config_file=str(path),
         max_conditions=max_conditions,
         skypilot_yaml=task_path(layers, task, is_needed=needs_task),
-        factors=factors,
+        factors=plain(factors),
         conditions=expand(source, design),
-        inner_factors=inner,
+        inner_factors=plain(inner),
         limits=Limits(**keys.limits.model_dump()),
         prices={name: Price(**price.model_dump()) for name, price in keys.prices.items()},
+        written_levels=design.written_levels(),
         env_names=variables.of_factor,
         fixed={**variables.fixed, **texts(keys.fixed)},
         defaults={**variables.defaults, **(study.defaults if study else {})},
         task=None if task is None else str(task.absolute()),
         base_file=str(source.base.path) if source.base else None,
         study_file=str(study.source.path) if study else None,
-        study_keys=study.unused if study else {},
+        study_keys=plain(study.unused) if study else {},
         undeclared=keys.undeclared,
         docker_image=keys.docker_image,
         region_config=regions.name if regions else None,

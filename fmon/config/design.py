@@ -7,16 +7,17 @@ from string import Formatter
 from typing import Any, NamedTuple
 
 from fmon.config.envs import Variables
-from fmon.config.levels import check_factor, check_level, exact, find_level, known_levels
+from fmon.config.levels import DistinctLevels, check_factor, check_level, find_level, known_levels
 from fmon.config.shape import BaselineKeys, ConfigKeys, OverrideKeys, check_keys
 from fmon.config.source import Source
-from fmon.model import Level, level_text
+from fmon.model import Level, level_text, value_key, value_text
 from fmon.sky.user_yaml import NOT_COMPARED
 from fmon.text import nearest
+from fmon.written import plain
 
 
 class Cell(NamedTuple):
-    """One level as the expansion needs it: with its position, its text and its settings in the config."""
+    """One level as the expansion needs it: with its position, its settings and its text in the config."""
 
     number: int
     level: Level
@@ -64,6 +65,16 @@ class Design:
     template: list[tuple[str, str]] | None
     minutes: float | None
 
+    def written_levels(self) -> dict[str, dict[str, str]]:
+        """Return how the config writes a number, by factor and value, if that is not its default text."""
+        outside = [list(baseline.cells.items()) for baseline in self.baselines]
+        cells = [(factor, cell) for factor, each in self.grid.items() for cell in each]
+        written: dict[str, dict[str, str]] = {}
+        for factor, cell in (*cells, *(pair for pairs in outside for pair in pairs)):
+            if cell.text != level_text(cell.level):
+                written.setdefault(factor, {})[value_text(cell.level)] = cell.text
+        return written
+
 
 def read_design(
     source: Source,
@@ -90,14 +101,14 @@ def read_design(
     """
     _check_size(source, factors, len(keys.baselines), max_conditions=max_conditions)
     baselines = [_baseline(source, raw, factors, number) for number, raw in enumerate(keys.baselines)]
-    cells = _cells(source, keys, _with_baselines(factors, baselines))
+    cells = _cells(source, keys, _with_baselines(source, factors, baselines))
     _check_envs(source, keys, variables, baselines, factors)
-    by_level = {factor: {exact(cell.level): cell for cell in found} for factor, found in cells.items()}
+    by_level = {factor: {value_key(cell.level): cell for cell in found} for factor, found in cells.items()}
     return Design(
         grid={factor: cells[factor][: len(levels)] for factor, levels in factors.items()},
         exclude=_excluded(source, keys.exclude, factors),
         baselines=[
-            Baseline({factor: by_level[factor][exact(level)] for factor, level in levels.items()}, own)
+            Baseline({factor: by_level[factor][value_key(level)] for factor, level in levels.items()}, own)
             for levels, own in baselines
         ],
         template=_template(source, keys.job_name, factors),
@@ -139,13 +150,23 @@ def _baseline(
 
 
 def _with_baselines(
-    factors: Mapping[str, Sequence[Level]], baselines: list[tuple[dict[str, Level], BaselineKeys]]
+    source: Source,
+    factors: Mapping[str, Sequence[Level]],
+    baselines: list[tuple[dict[str, Level], BaselineKeys]],
 ) -> dict[str, dict[tuple[str, Level], int]]:
     """Index the levels of the grid and, after them, those that only baselines have."""
     known = known_levels(factors)
-    for levels, _ in baselines:
+    distinct: dict[str, DistinctLevels] = {}
+    for number, (levels, _) in enumerate(baselines):
         for factor, level in levels.items():
-            known[factor].setdefault(exact(level), len(known[factor]))
+            if value_key(level) in known[factor]:
+                continue
+            if factor not in distinct:
+                distinct[factor] = DistinctLevels(source, factor)
+                for each in factors[factor]:
+                    distinct[factor].add(each)
+            distinct[factor].add(level, "baselines", number, factor)
+            known[factor][value_key(level)] = len(known[factor])
     return known
 
 
@@ -175,8 +196,8 @@ def _cells(
 
 
 def _cell(number: int, level: Level, minutes: float | None, change: OverrideKeys | None) -> Cell:
-    resources, envs = (change.resources, texts(change.envs)) if change else (None, None)
-    return Cell(number, level, level_text(level), minutes, resources, envs)
+    resources, envs = (plain(change.resources), texts(change.envs)) if change else (None, None)
+    return Cell(number, plain(level), level_text(level), minutes, resources, envs)
 
 
 def texts(envs: Mapping[str, Level]) -> dict[str, str]:

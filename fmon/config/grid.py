@@ -11,6 +11,7 @@ from typing import Any
 from fmon.config.design import Cell, Design, optional_texts
 from fmon.config.source import Source
 from fmon.model import Condition, Kind, Level, level_text
+from fmon.written import plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,7 @@ def _baselines(design: Design) -> Iterator[_Draft]:
         yield replace(
             draft,
             job_name=baseline.own.job_name or draft.job_name,
-            resources=_set_only({**draft.resources, **baseline.own.resources}),
+            resources=_set_only({**draft.resources, **plain(baseline.own.resources)}),
             envs={**draft.envs, **optional_texts(baseline.own.envs)},
         )
 

@@ -8,8 +8,9 @@ from typing import Any
 from fmon.config.shape import shown
 from fmon.config.source import Source
 from fmon.errors import ConfigError
-from fmon.model import Entry, Level, level_text
+from fmon.model import Entry, Level, level_text, value_key, value_text
 from fmon.text import nearest
+from fmon.written import BooleanKey
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED = frozenset(Entry.__struct_fields__) | {"envs", "resources"}
@@ -17,11 +18,6 @@ RESERVED = frozenset(Entry.__struct_fields__) | {"envs", "resources"}
 SELECTING = frozenset({"state", "cause", "job"})
 """Keys of a selection (``fmon.manifest.select``), which no factor may be called."""
 _LARGEST_INT = 2**63
-
-
-def exact(level: Level) -> tuple[str, Level]:
-    """Return a key that distinguishes 1, true and 1.0, which are equal in Python."""
-    return type(level).__name__, level
 
 
 def check_factors(source: Source, factors: Mapping[Any, Any], *at: Any) -> dict[str, list[Level]]:
@@ -52,7 +48,7 @@ Known = Mapping[str, Mapping[tuple[str, Level], int]]
 def known_levels(factors: Mapping[str, Sequence[Level]]) -> dict[str, dict[tuple[str, Level], int]]:
     """Index the levels of all factors for ``find_level``."""
     return {
-        name: {exact(level): number for number, level in enumerate(levels)}
+        name: {value_key(level): number for number, level in enumerate(levels)}
         for name, levels in factors.items()
     }
 
@@ -67,11 +63,13 @@ def find_level(source: Source, factor: Any, level: Any, known: Known, *at: Any) 
     """
     check_factor(source, factor, known, *at)
     levels = known[factor]
-    number = None if isinstance(level, list | dict) else levels.get(exact(level))
+    value = level.value if isinstance(level, BooleanKey) else level
+    number = levels.get(value_key(value)) if isinstance(value, bool | int | float | str) else None
     if number is None:
         has = ", ".join(shown(each) for _, each in list(levels)[:8]) + (", ..." if len(levels) > 8 else "")
         message = (
-            f"factor {factor} has no level {shown(level)}; its levels are {has} (text and numbers differ)"
+            f"factor {factor} has no level {shown(level)}; its levels are {has} "
+            "(text, numbers and true/false differ)"
         )
         raise source.fault(message, *at)
     return number
@@ -105,7 +103,7 @@ def _level_fault(level: Any) -> str | None:
     if not isinstance(level, bool | int | float | str):
         return f"{shown(level)}; it must be text, a number or true/false"
     if isinstance(level, float) and not math.isfinite(level):
-        return f"{level}, which can't be compared with other levels; quote it if it is a name"
+        return f"{shown(level)}, which can't be compared with other levels; quote it if it is a name"
     if isinstance(level, int) and abs(level) >= _LARGEST_INT:
         return "an integer of more than 64 bits; quote it"
     if isinstance(level, str) and (not level.strip() or level != level.strip() or not level.isprintable()):
@@ -136,24 +134,35 @@ def _check_levels(source: Source, name: Any, levels: Any, *at: Any) -> list[Leve
     if not levels:
         message = f"{where} has no level; add one or remove the factor"
         raise source.fault(message, *at, name)
-    by_text: dict[str, Level] = {}
-    by_value: dict[tuple[str, Level], Level] = {}
+    distinct = DistinctLevels(source, where)
     for number, raw in enumerate(levels):
         level = check_level(source, raw, *at, name, number)
-        text, key = level_text(level), exact(level)
-        first = by_text.get(text, by_value.get(key))
-        if first is not None:
-            raise _twice(source, where, first, level, *at, name, number)
-        by_text[text] = by_value[key] = level
-    return list(by_text.values())
+        distinct.add(level, *at, name, number)
+    return levels
 
 
-def _twice(source: Source, where: str, first: Level, second: Level, *at: Any) -> ConfigError:
-    """Return the error for two levels that jobs and views could not distinguish."""
-    if exact(first) == exact(second):
-        return source.fault(f"{where} has the level {shown(second)} twice; remove one", *at)
-    return source.fault(
-        f"{where} has the levels {shown(first)} and {shown(second)}, which are the same text in "
-        "job names and environment variables; write one of them differently",
-        *at,
-    )
+class DistinctLevels:
+    """Refuses levels of one factor that are equal, or that jobs or views could not distinguish."""
+
+    def __init__(self, source: Source, where: str) -> None:
+        self._source, self._where = source, where
+        self._known: dict[tuple[str, Any], Level] = {}
+
+    def add(self, level: Level, *at: Any) -> None:
+        """Add a level that is at a location of the config."""
+        keys = (("value", value_key(level)), ("job", level_text(level)), ("view", value_text(level)))
+        for key in keys:
+            if key in self._known:
+                raise self._fault(self._known[key], level, *at)
+        self._known |= dict.fromkeys(keys, level)
+
+    def _fault(self, first: Level, second: Level, *at: Any) -> ConfigError:
+        if value_key(first) != value_key(second):
+            reason = "which are the same text in job names, variables or views; write one of them differently"
+        elif level_text(first) == level_text(second):
+            return self._source.fault(f"{self._where} has the level {shown(second)} twice; remove one", *at)
+        else:
+            reason = "which are the same number; remove one, or quote both if they are names"
+        return self._source.fault(
+            f"{self._where} has the levels {shown(first)} and {shown(second)}, {reason}", *at
+        )

@@ -9,8 +9,9 @@ from pydantic_core import ErrorDetails
 from fmon.config.placeholders import VARIABLE
 from fmon.config.source import Loc, Source
 from fmon.errors import ConfigError
-from fmon.model import CONDITION_TAG, JOB_TAG, MAX_PARALLEL
+from fmon.model import CONDITION_TAG, JOB_TAG, MAX_PARALLEL, level_text
 from fmon.text import nearest
+from fmon.written import BooleanKey
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """A finite number, not negative."""
@@ -21,7 +22,7 @@ Variable = Annotated[str, Field(pattern=f"^{VARIABLE}$")]
 
 
 def _scalar(value: Any) -> Any:
-    if isinstance(value, bool | int | float | str):
+    if isinstance(value, bool | int | float | str | BooleanKey):
         return value
     message = "it must be text, a number or true/false"
     raise ValueError(message)
@@ -319,6 +320,6 @@ def shown(value: object) -> str:
     """Return a value as YAML writes it, shortened."""
     if isinstance(value, dict | list):
         return "a mapping" if isinstance(value, dict) else "a list"
-    if isinstance(value, bool):
-        return "true" if value else "false"
+    if isinstance(value, bool | int | float):
+        return level_text(value)[:80]
     return "empty" if value is None else repr(value)[:80]

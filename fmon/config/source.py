@@ -1,7 +1,7 @@
 """Read a YAML file strictly: what YAML would silently change is an error.
 
-PyYAML keeps the last of two equal keys, reads ``on`` as true and ``12:30`` as 750, and its C parser
-crashes on deep nesting. A config decides what money is spent on, so each of these is an error here.
+PyYAML keeps the last of two equal keys, reads ``on`` as true, ``1e-4`` as text and ``12:30`` as 750, and its
+C parser crashes on deep nesting. A config decides what money is spent on, so each of these is an error here.
 """
 
 import os
@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from fmon.errors import ConfigError
+from fmon.written import FLOAT, BooleanKey, as_written
 from fmon.yaml_values import MAX_DEPTH, is_too_deep
 
 MAX_BYTES = 10_000_000
@@ -23,6 +24,7 @@ MAX_NODES = 500_000
 _TAG = "tag:yaml.org,2002:"
 _PLAIN_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+")
 _PLAIN_FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")
+_TAGGED = re.compile(r"(&\S+\s+)?!")
 
 
 Loc = tuple[Any, ...]
@@ -71,10 +73,7 @@ class Source:
 
     def name(self, *loc: Any) -> str:
         """Return the name of the value at ``loc`` as the file has it."""
-        return ".".join(
-            str(step).lower() if isinstance(step, bool) else str(step)
-            for step in self._file(loc).origin(*loc)
-        )
+        return ".".join(map(str, self._file(loc).origin(*loc)))
 
     def written(self, key: str) -> Any:
         """Return the value of a dotted key (``fixed.max_epochs``) as written; None if there is none."""
@@ -141,7 +140,7 @@ def read_source(path: Path, text: str | None = None) -> Source:
     if not isinstance(root, yaml.MappingNode):
         message = "this is not a mapping; write a config as lines of `key: value`"
         raise _fault(path, message, root)
-    reader = _Reader(path)
+    reader = _Reader(path, text)
     value = reader.value(root)
     return Source(path=path, value=value, raw=value, text=text, lines=reader.lines)
 
@@ -238,15 +237,16 @@ def _fault(path: Path, sentence: str, node: yaml.Node) -> ConfigError:
 
 
 def _place(loc: Loc) -> Loc:
-    """Write the steps as pydantic does in its errors: floats as text, all others unchanged."""
-    return tuple(str(step) if isinstance(step, float) else step for step in loc)
+    """Write the steps as pydantic does in its errors: floats and booleans as text, all others unchanged."""
+    return tuple(str(step) if isinstance(step, float | BooleanKey) else step for step in loc)
 
 
 class _Reader:
     """Converts nodes to values and records their lines; counts them, since aliases may multiply."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, text: str) -> None:
         self.path = path
+        self.text = text
         self.count = 0
         self.lines: dict[Loc, int] = {(): 1}
 
@@ -280,14 +280,23 @@ class _Reader:
             if key is None:
                 message = "a key must be text, a number or true/false"
                 raise _fault(self.path, message, key_node)
+            if isinstance(key, bool):
+                key = BooleanKey(key)
             if key in own:
-                message = (
-                    f"key {key_node.value!r} is here and in line {self.lines[_place((*loc, key))]}; "
-                    "YAML would keep only the last one; remove one of them"
-                )
-                raise _fault(self.path, message, key_node)
+                raise self._twice(key_node, own, key, *loc)
             own[key] = self._at(key_node, value_node, *loc, key)
         return merged | own
+
+    def _twice(self, node: yaml.Node, own: dict[Any, Any], key: Any, *loc: Any) -> ConfigError:
+        """Return the error for a key that a mapping has already, maybe as another text of one number."""
+        first = next(getattr(each, "written", str(each)) for each in own if each == key)
+        line = self.lines[_place((*loc, key))]
+        message = (
+            f"key {node.value!r} is here and in line {line}; "
+            if node.value == first or isinstance(key, BooleanKey)
+            else f"keys {first} (line {line}) and {node.value} are the same number; "
+        )
+        return _fault(self.path, f"{message}YAML would keep only the last one; remove one of them", node)
 
     def _merge(self, node: yaml.Node, *loc: Any) -> dict[Any, Any]:
         """Read the mappings that ``<<`` merges; the first one takes precedence, as in YAML."""
@@ -300,9 +309,15 @@ class _Reader:
             merged = part | merged
         return merged
 
+    def _is_plain(self, node: yaml.Node) -> bool:
+        """Return whether a text has neither quotes nor a tag: ``"1e-4"`` and ``!!str 1e-4`` stay text."""
+        return not getattr(node, "style", None) and not _TAGGED.match(self.text, node.start_mark.index)
+
     def _scalar(self, node: yaml.Node) -> bool | int | float | str | None:
         raw: str = node.value
         match node.tag.removeprefix(_TAG) if isinstance(node, yaml.ScalarNode) else node.tag:
+            case "str" if FLOAT.fullmatch(raw) and self._is_plain(node):
+                return as_written(float(raw), raw)
             case "str" | "value":
                 return raw
             case "null":
@@ -313,9 +328,9 @@ class _Reader:
                 read_as = "true" if raw.lower() in ("on", "yes") else "false"
                 message = f'YAML reads {raw} as {read_as}; write true or false, or quote it: "{raw}"'
             case "int" if _PLAIN_INT.fullmatch(raw) and len(raw) <= 20:
-                return int(raw, 0)
+                return as_written(int(raw, 0), raw)
             case "float" if _PLAIN_FLOAT.fullmatch(raw):
-                return float(raw)
+                return as_written(float(raw), raw)
             case "float" if raw.lower().lstrip("+-") in (".inf", ".nan"):
                 return float(raw.lower().replace(".", ""))
             case "int" | "float":

@@ -12,6 +12,7 @@ from typing import Any
 from fmon.config.shape import ConfigKeys, MlflowKeys, StudyKeys, check_keys, shown
 from fmon.config.source import Loc, Source
 from fmon.model import level_text
+from fmon.written import plain
 
 JOB_NAME = "{model_family}-{loss_name}-calib{aux_calibration}-f{fold}"
 BASELINE_NAME = "{model}-zeroshot-{dataset}-f{fold}"
@@ -294,12 +295,20 @@ class _Rewriter:
                 "resources": {key: value for key, value in parameters.items() if key == "use_spot"},
             }
             for level, parameters in self.keys.model_overrides.items()
-            if level in self.known_models
+            if self._is_model(level)
         }
         if self._model_factor() in self.keys.overrides:
             message = "model_overrides and overrides both have settings for model_family; put them into one"
             raise self.source.fault(message, "overrides")
         self.flat["overrides"] = {self._model_factor(): changes, **self.keys.overrides}
+
+    def _is_model(self, key: Any) -> bool:
+        """Return whether a key of ``model_overrides`` is a known model: true is not 1."""
+        value = plain(key)
+        return any(
+            value == model and isinstance(value, bool) is isinstance(model, bool)
+            for model in self.known_models
+        )
 
     def _levels(self, factor: str) -> list[Any]:
         """Return the levels of a factor; none if they are not a list, an error that is found later."""
@@ -383,8 +392,8 @@ class _Rewriter:
         """List the overrides of unknown models, and the parameters that no variable passes on."""
         unused: dict[str, Any] = {}
         for level, parameters in self.keys.model_overrides.items():
-            place = f"model_overrides.{level_text(level)}"
-            if level not in self.known_models:
+            place = f"model_overrides.{level}"
+            if not self._is_model(level):
                 unused[place] = parameters
                 continue
             for key, value in parameters.items():

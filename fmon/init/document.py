@@ -7,13 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from fmon.model import level_text
+from fmon.model import level_text, value_key
 from fmon.text import visible
+from fmon.written import FLOAT, WrittenFloat, as_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from fmon.model import Level
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes ``1e-4`` as fmon's configs are read: the text in quotes, the number without."""
+
+
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+.0123456789"))
+_Dumper.add_representer(
+    WrittenFloat,
+    lambda dumper, number: dumper.represent_scalar("tag:yaml.org,2002:float", number.written),
+)
 
 BLOCKS = ("factors", "baselines", "fixed", "overrides")
 """Keys with one line per item."""
@@ -61,7 +73,7 @@ def flow(value: Any) -> str:
     """Write a value in one line."""
     text = yaml.dump(
         value,
-        Dumper=yaml.SafeDumper,
+        Dumper=_Dumper,
         default_flow_style=True,
         sort_keys=False,
         allow_unicode=True,
@@ -95,13 +107,16 @@ def typed(values: Sequence[str]) -> list[Level]:
     --------
     >>> typed(["0", "1"]), typed(["true", "false"]), typed(["0.1", "1"]), typed(["1", "x"]), typed(["01"])
     ([0, 1], [True, False], [0.1, 1], ['1', 'x'], ['01'])
+
+    Different texts of one number are levels of their own, which only text can be.
+
+    >>> typed(["0.001", "1e-4"]), typed(["0.0001", "1e-4"])
+    ([0.001, 0.0001], ['0.0001', '1e-4'])
     """
     found = [_typed(value) for value in values]
-    if all(isinstance(each, bool) for each in found):
-        return found
-    if all(isinstance(each, int | float) and not isinstance(each, bool) for each in found):
-        return found
-    return list(values)
+    kinds = {kind for kind, _ in map(value_key, found)}
+    is_typed = kinds in ({"boolean"}, {"number"}) and len(set(map(value_key, found))) == len(found)
+    return found if is_typed else list(values)
 
 
 def _typed(text: str) -> Level:
@@ -111,4 +126,6 @@ def _typed(text: str) -> Level:
     for pattern, kind in ((r"-?[0-9]{1,18}", int), (r"-?[0-9]{1,15}\.[0-9]{1,15}", float)):
         if re.fullmatch(pattern, text) and level_text(kind(text)) == text:
             return kind(text)
+    if re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,15})?[eE][-+]?[0-9]{1,2}", text):
+        return as_written(float(text), text)
     return text

@@ -54,6 +54,7 @@ def new_manifest(
         task=experiment.task,
         study_keys=experiment.study_keys,
         docker_image=experiment.docker_image,
+        written_levels=experiment.written_levels,
         env_names=experiment.env_names,
         fixed=experiment.fixed,
         kill_switch=experiment.kill_switch,
@@ -112,11 +113,14 @@ def extend(manifest: Manifest, fresh: Manifest) -> None:
         )
         raise ConfigError(message)
     for name, entry in old.items():
+        # An older fmon read 1e-4 as text; the condition and its job are the same.
+        entry.factors = new[name].factors
         entry.expected_minutes, entry.envs = new[name].expected_minutes, new[name].envs
     manifest.jobs = [old.get(name, entry) for name, entry in new.items()]
     manifest.expected_job_count = len(new)
     manifest.max_conditions = max(manifest.max_conditions, fresh.max_conditions)
     manifest.factors, manifest.inner_factors = fresh.factors, fresh.inner_factors
+    manifest.written_levels = fresh.written_levels
     manifest.env_names, manifest.fixed = fresh.env_names, fresh.fixed
     manifest.kill_switch, manifest.max_failed_ratio = fresh.kill_switch, fresh.max_failed_ratio
     manifest.mlflow = fresh.mlflow

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from fmon.errors import FmonError
 from fmon.manifest.stored import StoredExperiment
-from fmon.model import envs_of, level_text
+from fmon.model import envs_of, value_text
 from fmon.schema import HEARTBEAT, SNAPSHOT, SOURCES
 from fmon.store import variable_checks
 from fmon.store.arrow import TYPES, read_log_file
@@ -223,7 +223,7 @@ def _entry_rows(manifest: Manifest) -> Iterator[Values]:
             manifest.experiment_id,
             entry.condition,
             entry.kind,
-            [(factor, level_text(level)) for factor, level in entry.factors.items()],
+            [(factor, value_text(level)) for factor, level in entry.factors.items()],
             json_text(entry.factors),
             entry.job_name,
             number,
@@ -247,7 +247,7 @@ def _attempt_rows(manifest: Manifest) -> Iterator[Values]:
 def _factor_level_rows(manifest: Manifest) -> Iterator[Values]:
     for factor_number, (factor, levels) in enumerate(manifest.factors.items()):
         # 1 and "1" are one level in SQL, which knows levels as text.
-        texts = dict.fromkeys(level_text(level) for level in levels)
+        texts = dict.fromkeys(value_text(level) for level in levels)
         for level_number, level in enumerate(texts):
             yield manifest.experiment_id, factor, level, factor_number, level_number
 

@@ -112,7 +112,7 @@ READS: dict[str, tuple[str, ...]] = {
         "failure",
         "relaunch_candidate",
     ),
-    "matched_condition": ("factor_level", "condition", "condition_level"),
+    "matched_condition": ("entry", "factor_level", "condition", "condition_level"),
     "state_change": ("matched_condition",),
     "matched_summary": ("job", "condition", "matched_condition", "matched_condition"),
     "coverage_change": ("coverage",),

@@ -23,7 +23,7 @@ from fmon.errors import ConfigError
         ("factors: {m: [a]}\noverrides: {m: {a: {env: {}}}}", ["overrides.m.a.env", "did you mean 'envs'"]),
         ("factors: {m: [a]}\nbaselines: [{model: x}]", ["line 4", "unknown key 'model'", "m"]),
         ("factors: {m: [a, b, a]}", ["line 3", "factors.m", "'a' twice", "remove"]),
-        ("factors: {m: [0.0, -0.0]}", ["-0.0 twice"]),
+        ("factors: {m: [0.0, -0.0]}", ["0.0 and -0.0", "same number"]),
         ("factors: {m: [a, 1, '1']}", ["1 and '1'", "are the same text"]),
         ("factors: {m: ['true', true]}", ["'true' and true", "are the same text"]),
         ("factors:\n  m: [a]\n  n: [b]\n  m: [c]", ["line 6", "'m'", "line 4", "remove one"]),

@@ -44,6 +44,7 @@ def names(*numbers):
         (["model=sam3"], names(*range(9, 17))),
         (["model=sam3", "lr=0.0001", "calib=true"], names(9, 10)),
         (["model=sam3", "lr=1e-4", "calib=True", "tag=1", "tag=on"], names(9, 10)),
+        (["lr=1E-4", "lr=1.0e-4", "calib=true", "tag=1"], names(1, 9)),
         (["lr=0.00001", "calib=false", "tag=1", "model=sam3"], names(15)),
         (["c1", "model=sam3", "lr=1e-05", "calib=false"], names(1, 15, 16)),
         (["state=failed"], names(1, 2)),

@@ -232,3 +232,16 @@ class TestPage:
         assert len(html.encode()) <= MAX_BYTES
         assert re.search(r"19,\d+ more; see fmon compare -o json", html)
         assert re.search(r"\d+ more pairs", html)
+
+
+def test_conditions_match_by_the_value_of_their_levels(tmp_path):
+    """Numbers are equal however they are written; text is never a number."""
+    start = datetime(2026, 3, 22, 5, tzinfo=UTC)
+    head = "experiment_name: {}\nskypilot_yaml: train.yaml\nfactors: {{lr: [{}], tag: [x]}}\n"
+    for number, levels in enumerate(["1e-4, 2, '0.5'", "0.0001, 2.0, 0.5"]):
+        config = head.format(f"pass_{number}", levels)
+        recording = write_recording(tmp_path / str(number), config, start, lambda levels: None)
+        replay(recording, tmp_path / "data")
+    found = compare(tmp_path / "data", ["pass_0", "pass_1"]).changes[0]
+    assert found.conditions["matched_cell_count"] == 2
+    assert sorted(row["condition_ids"] for row in found.outside) == [["0.5-x"], ["0.5-x"]]
