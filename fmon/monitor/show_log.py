@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from fmon.errors import ConfigError, QueueError
 from fmon.manifest.file import read_manifest
 from fmon.manifest.stored import StoredExperiment
-from fmon.sky.clean_log import cleaned, is_silent, no_log
+from fmon.sky.clean_log import cleaned
+from fmon.sky.log_parts import is_silent, no_log
 from fmon.sky.logs import read_log
 from fmon.sky.reader import LogMissingError, LogRequest
 from fmon.store.folder import Store, find
