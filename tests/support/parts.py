@@ -22,4 +22,5 @@ def parts(*bodies: str) -> str:
         f"{heading(task)}{body}✓ Task t{task}({task}) finished (status: {status}).\n"
         for task, (body, status) in enumerate(zip(bodies, statuses, strict=True))
     )
-    return f"{HINT}{''.join(each)}✓ Job finished (status: FAILED).\n"
+    hint = HINT.replace("2 tasks", f"{max(2, len(bodies))} tasks")
+    return f"{hint}{''.join(each)}✓ Job finished (status: FAILED).\n"
