@@ -13,7 +13,6 @@ from fmon.manifest.file import read_manifest
 from fmon.manifest.stored import StoredExperiment
 from fmon.monitor.task_log import Task, failed_task, part_to_show
 from fmon.sky.clean_log import cleaned
-from fmon.sky.log_parts import no_log
 from fmon.sky.logs import read_log
 from fmon.sky.reader import LogMissingError, LogRequest
 from fmon.store.folder import Store, find
@@ -189,6 +188,6 @@ def _live(manifest: Manifest, reader: LogReader, request: LogRequest, task: Task
     except QueueError as error:
         raise QueueError(f"no log of job {request.job_id}: {error}", error_type=error.error_type) from error
     part = part_to_show(text, request, task)
-    if reason := no_log(text) or (task and part.lack):
-        raise LogMissingError(f"no log of job {request.job_id}: {reason}")
+    if part.lack:
+        raise LogMissingError(f"no log of job {request.job_id}: {part.lack}")
     return part.shown

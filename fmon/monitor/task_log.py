@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from fmon.sky.log_parts import Part, controller_part_of, is_silent, no_log, part_of
+from fmon.sky.log_parts import Part, controller_part_of, is_silent, part_of, printed_instead
 from fmon.sky.status import failed_statuses
 from fmon.store.state import read_columns
 
@@ -37,5 +37,5 @@ def failed_task(store: Store, job_id: int) -> Task | None:
 def part_to_show(text: str, request: LogRequest, task: Task | None) -> Part:
     """Return the part of a cleaned log that belongs to a task; without a task the entire log."""
     if task is None:
-        return Part(text, text, no_log(text), is_silent(text))
+        return Part(text, text, printed_instead(text), is_silent(text))
     return (controller_part_of if request.is_controller else part_of)(text, task.task_id)

@@ -32,6 +32,7 @@ HINT_LINES = 20
 """The hint of a job of several tasks is among its first lines."""
 
 TASK = re.compile(r"\bTask (?:.{0,300}\((\d{1,9})\)|(\d{1,9}))")
+GLUED = re.compile(r"[\u2713\u2a2f] Task [^\u2713\u2a2f\n]{1,300} finished \(status: \w{1,40}\)\.$")
 FAILED = re.compile(r"\(status: FAILED")
 COUNT = re.compile(r"task (\d{1,9})/(\d{1,9}): ")
 NUMBER = re.compile(r"[Tt]ask (\d{1,9})\b")
@@ -143,6 +144,12 @@ def no_log(text: str) -> str | None:
     return None if has_failed else _judged(text).lack or NOT_MARKED
 
 
+def printed_instead(text: str) -> str | None:
+    """Return what SkyPilot says instead of a log; None if nothing, as of a job that just began."""
+    lack = _judged(text).lack
+    return None if lack in (EMPTY, CUT_SHORT) else lack
+
+
 def tasks_in(text: str) -> set[int]:
     """Return the tasks that have a part in a cleaned log; none if it is one part."""
     lines = text.split("\n")
@@ -157,8 +164,11 @@ def is_silent(text: str) -> bool:
 
 
 def _without_marks(line: str) -> str:
+    """Blank a line of SkyPilot; remove its mark from a line that a program did not end."""
     sentence = sentence_of(line)
-    return line if sentence is None or sentence.kind == "exit" else ""
+    if sentence is None:
+        return GLUED.sub("", line)
+    return line if sentence.kind == "exit" else ""
 
 
 def _joined(lines: Iterable[str]) -> str:

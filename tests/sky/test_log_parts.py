@@ -34,6 +34,9 @@ class TestAfterTheEnd:
             ["KeyError: 1", "", "✓ Task t1(1) finished (status: FAILED)."],
         )
 
+    def test_the_mark_is_removed_from_a_line_that_the_program_did_not_end(self):
+        assert lines(part_of(parts(PREP, "KeyError: 1"), 1)) == ["KeyError: 1"]
+
     def test_a_task_without_a_name_is_known_by_its_number(self):
         assert lines(part_of(f"{HINT}=== Task 0 ===\na\n=== Task 1 ===\nb\n", 1)) == ["b"]
 
