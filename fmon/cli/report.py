@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fmon.clients.github import GitHub
     from fmon.warehouse.result import Row
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -82,12 +82,19 @@ def issues(
     from fmon.terminal.rows import print_rows
 
     chosen = one_experiment(name, experiment)
-    tracker = partial(open_github, repo) if create else None
+    opened: list[GitHub] = []
+
+    def open_tracker() -> GitHub:
+        opened.append(open_github(repo))
+        return opened[0]
+
+    tracker = open_tracker if create else None
     done: list[Row] = []
     try:
         done.extend(issues_phase(open_study(data, chosen), out_dir, open_tracker=tracker, now=now()))
     finally:
         print_rows(COLUMNS, done, output)  # also what was filed before an error
+        say(*(sentence for each in opened for sentence in each.label_faults))
 
 
 def compare(
