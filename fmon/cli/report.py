@@ -42,14 +42,18 @@ def report(
     """Write the report as JSONL and as an HTML page; print the outcome and the paths."""
     from fmon.clients.mlflow import tracked_runs
     from fmon.report.report import report as report_phase
+    from fmon.store.read_only import require_writable
     from fmon.study import open_study
 
+    require_writable(out_dir)
     study = open_study(data, one_experiment(name, experiment))
     reported = report_phase(study, out_dir, ask=services().reported_costs, track=tracked_runs)
     if reported.unreconciled:
         say(reported.unreconciled)
     if reported.untracked:
         say(reported.untracked)
+    if reported.unrecorded:
+        say(reported.unrecorded)
     say(reported.sentence)  # stdout has the two paths and nothing else, for scripts
     print_lines([str(reported.jsonl), str(reported.html)])
 
@@ -78,9 +82,11 @@ def issues(
     from fmon.clients.github import open_github
     from fmon.report.issues import COLUMNS
     from fmon.report.issues import issues as issues_phase
+    from fmon.store.read_only import require_writable
     from fmon.study import open_study
     from fmon.terminal.rows import print_rows
 
+    require_writable(out_dir)
     chosen = one_experiment(name, experiment)
     opened: list[GitHub] = []
 
@@ -123,8 +129,11 @@ def compare(
 ) -> None:
     """Compare experiments: outcomes, fixed, new and recurring causes, state changes, suspects, cost."""
     from fmon.report.compare import compare as compare_phase
+    from fmon.store.read_only import require_writable
     from fmon.terminal.comparison import print_comparison
 
+    if out_dir is not None:
+        require_writable(out_dir)
     ids = several_experiments(experiments, experiment)
     compared = compare_phase(data, ids, out=out_dir, now=now())
     print_comparison(compared, output)
