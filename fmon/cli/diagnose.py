@@ -48,3 +48,5 @@ def diagnose(
     if sentence := diagnosis.examined.sentence():
         say(sentence)
     print_diagnosis(diagnosis, output)
+    if diagnosis.unrecorded:
+        say(diagnosis.unrecorded)

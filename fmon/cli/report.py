@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fmon.clients.github import GitHub
     from fmon.warehouse.result import Row
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -42,14 +42,18 @@ def report(
     """Write the report as JSONL and as an HTML page; print the outcome and the paths."""
     from fmon.clients.mlflow import tracked_runs
     from fmon.report.report import report as report_phase
+    from fmon.store.read_only import require_writable
     from fmon.study import open_study
 
+    require_writable(out_dir)
     study = open_study(data, one_experiment(name, experiment))
     reported = report_phase(study, out_dir, ask=services().reported_costs, track=tracked_runs)
     if reported.unreconciled:
         say(reported.unreconciled)
     if reported.untracked:
         say(reported.untracked)
+    if reported.unrecorded:
+        say(reported.unrecorded)
     say(reported.sentence)  # stdout has the two paths and nothing else, for scripts
     print_lines([str(reported.jsonl), str(reported.html)])
 
@@ -78,16 +82,25 @@ def issues(
     from fmon.clients.github import open_github
     from fmon.report.issues import COLUMNS
     from fmon.report.issues import issues as issues_phase
+    from fmon.store.read_only import require_writable
     from fmon.study import open_study
     from fmon.terminal.rows import print_rows
 
+    require_writable(out_dir)
     chosen = one_experiment(name, experiment)
-    tracker = partial(open_github, repo) if create else None
+    opened: list[GitHub] = []
+
+    def open_tracker() -> GitHub:
+        opened.append(open_github(repo))
+        return opened[0]
+
+    tracker = open_tracker if create else None
     done: list[Row] = []
     try:
         done.extend(issues_phase(open_study(data, chosen), out_dir, open_tracker=tracker, now=now()))
     finally:
         print_rows(COLUMNS, done, output)  # also what was filed before an error
+        say(*(sentence for each in opened for sentence in each.label_faults))
 
 
 def compare(
@@ -116,8 +129,11 @@ def compare(
 ) -> None:
     """Compare experiments: outcomes, fixed, new and recurring causes, state changes, suspects, cost."""
     from fmon.report.compare import compare as compare_phase
+    from fmon.store.read_only import require_writable
     from fmon.terminal.comparison import print_comparison
 
+    if out_dir is not None:
+        require_writable(out_dir)
     ids = several_experiments(experiments, experiment)
     compared = compare_phase(data, ids, out=out_dir, now=now())
     print_comparison(compared, output)

@@ -31,10 +31,19 @@ LABELS = {
 }
 """Colour and description of each label, to create it in a repository."""
 
+ASK = "ask a maintainer of the repository to create and set it"
+
 _REPOSITORY = re.compile(r"(?:https://)?(?:[\w.-]+/)?[\w.-]+/[\w.-]+")
+_MAY_NOT = re.compile(r"label|permission|not accessible|not authorized|forbidden|HTTP 40[34]", re.IGNORECASE)
+"""How GitHub refuses a label: there is none, or the user may not set it."""
+
 _URL = re.compile(r"https?://\S+/issues/\d+")
 
 QUIET = {"GH_PROMPT_DISABLED": "1", "GH_NO_UPDATE_NOTIFIER": "1", "NO_COLOR": "1", "GH_PAGER": "cat"}
+
+
+class RefusedError(GitHubError):
+    """gh ended with an error of GitHub's, such as a missing permission: what it was to do is not done."""
 
 
 class Found(NamedTuple):
@@ -47,13 +56,21 @@ class Found(NamedTuple):
 
 
 class GitHub:
-    """The issues of one repository."""
+    """The issues of one repository.
+
+    Attributes
+    ----------
+    label_faults
+        Why issues were filed without a label, in sentences.
+    """
 
     def __init__(self, program: str, repository: str, *, timeout_s: float = TIMEOUT_S) -> None:
         self.program = program
         self.repository = repository
         self.timeout_s = timeout_s
+        self.label_faults: list[str] = []
         self._labels: set[str] | None = None
+        self._newest: list[Found] | None = None
 
     def search(self, word: str) -> list[Found]:
         """List the issues, including closed ones, that GitHub's search finds by a word of their body.
@@ -66,17 +83,34 @@ class GitHub:
         """List the newest issues with a label, including closed ones; this does not use the lagging index."""
         return self._list("--label", label)
 
+    def newest(self) -> list[Found]:
+        """List the newest issues, including closed ones, as of the first call: also those without a label."""
+        if self._newest is None:
+            self._newest = self._list()
+        return self._newest
+
     def comments(self, number: int) -> list[str]:
         """Return the bodies of an issue's comments."""
         issue = self._json("issue", "view", str(number), "--json", "comments")
         return [str(comment["body"]) for comment in issue["comments"]]
 
     def create(self, title: str, body: str, labels: list[str]) -> str:
-        """Create an issue and return its URL; create missing labels first."""
-        for label in labels:
-            self._ensure_label(label)
-        options = [part for label in labels for part in ("--label", label)]
-        return self._url("issue", "create", "--title", title, *options, "--body-file", "-", body=body)
+        """Create an issue and return its URL; create missing labels first.
+
+        Labels that may not be made or used are left out: ``label_faults`` says why. Not everybody who may
+        file an issue may do that.
+        """
+        options = [part for label in labels if self._has_label(label) for part in ("--label", label)]
+        words = ("issue", "create", "--title", title, "--body-file", "-")
+        try:
+            return self._url(*words, *options, body=body)
+        except RefusedError as fault:
+            # After any other error the issue may exist.
+            if not options or not _MAY_NOT.search(str(fault)):
+                raise
+            url = self._url(*words, body=body)
+            self.label_faults.append(f"filed without labels: {fault}; {ASK}")
+            return url
 
     def comment(self, number: int, body: str) -> str:
         """Add a comment to an issue and return its URL."""
@@ -89,19 +123,27 @@ class GitHub:
             for found in self._json("issue", "list", *filters, *options)
         ]
 
-    def _ensure_label(self, label: str) -> None:
+    def _has_label(self, label: str) -> bool:
+        """Return whether the repository has a label, after trying to create it."""
+        colour, meaning = LABELS[label]
+        try:
+            if label in self._known_labels():
+                return True
+            self._run("label", "create", label, "--color", colour, "--description", meaning)
+        except RefusedError as fault:
+            if "already exists" not in str(fault):  # another process has just created it
+                sentence = f"filed without the label {label}: {fault}; {ASK}"
+                self.label_faults += [] if sentence in self.label_faults else [sentence]
+                return False
+        self._known_labels().add(label)
+        return True
+
+    def _known_labels(self) -> set[str]:
+        """Return the labels of the repository, read once."""
         if self._labels is None:
             listed = self._json("label", "list", "--limit", str(MOST_LISTED), "--json", "name")
             self._labels = {row["name"].lower() for row in listed}
-        if label in self._labels:
-            return
-        colour, meaning = LABELS[label]
-        try:
-            self._run("label", "create", label, "--color", colour, "--description", meaning)
-        except GitHubError as fault:
-            if "already exists" not in str(fault):  # another process has just created it
-                raise
-        self._labels.add(label)
+        return self._labels
 
     def _json(self, *words: str) -> Any:
         output = self._run(*words)
@@ -165,7 +207,9 @@ def run_gh(program: str, *words: str, body: str | None = None, timeout_s: float 
     Raises
     ------
     GitHubError
-        It failed or timed out; the message has its error output, without secrets.
+        It timed out, was killed, has no login, or can't be run.
+    RefusedError
+        It failed; the message has its error output, without secrets.
     """
     command = f"gh {' '.join(words[:2])}"
     try:
@@ -193,5 +237,6 @@ def run_gh(program: str, *words: str, body: str | None = None, timeout_s: float 
         raise GitHubError("gh is not logged in; run gh auth login, then run the same command again")
     if done.returncode != 0:
         reason = redact(" ".join(done.stderr.split()))[:300] or f"exit status {done.returncode}"
-        raise GitHubError(f"{command} failed: {reason}")
+        error = RefusedError if done.returncode > 0 else GitHubError  # killed: it may have taken effect
+        raise error(f"{command} failed: {reason}")
     return done.stdout

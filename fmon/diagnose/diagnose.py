@@ -21,6 +21,7 @@ from fmon.monitor.classify import Budget, examine
 from fmon.monitor.refresh import refresh
 from fmon.rules.f1_wait_for_terminal import f1_is_lifted, f1_no_interrupted_cycle, f1_wait_for_terminal
 from fmon.rules.f2_aggregate_before_fix import UNEXAMINED, f2_aggregate_before_fix, named_in
+from fmon.store.read_only import workplace
 from fmon.study import Study
 from fmon.warehouse import column, typed_rows
 from fmon.warehouse.selection import select_current
@@ -93,6 +94,8 @@ class Diagnosis:
         Root causes that the selection leaves out.
     examined
         What this diagnosis examined.
+    unrecorded
+        Why it was not recorded, in a sentence; None = the store can be written.
     """
 
     experiment_id: str
@@ -111,6 +114,7 @@ class Diagnosis:
     selection: tuple[str, ...] = ()
     hidden_count: int = 0
     examined: Examined
+    unrecorded: str | None = None
 
     @property
     def headline(self) -> str:
@@ -143,6 +147,8 @@ def diagnose(
 ) -> Diagnosis:
     """Group all failures of the current cycle by root cause.
 
+    In a store that can't be written, nothing is recorded and no log is requested.
+
     Parameters
     ----------
     study
@@ -165,6 +171,25 @@ def diagnose(
         F1: jobs are open, the kill switch has not fired in this cycle, and ``is_partial`` is false.
         F2: a failure could not be examined.
     """
+    with workplace(study.store) as (store, unrecorded):
+        if unrecorded:
+            study, logs = Study(store), None
+        found = _diagnose(
+            study, is_partial=is_partial, logs=logs, now=now, examine_s=examine_s, selections=selections
+        )
+    return replace(found, unrecorded=unrecorded)
+
+
+def _diagnose(
+    study: Study,
+    *,
+    is_partial: bool,
+    logs: LogReader | None,
+    now: datetime,
+    examine_s: float,
+    selections: tuple[str, ...],
+) -> Diagnosis:
+    """Diagnose in a store that can be written; parameters and errors are those of ``diagnose``."""
     cycle = study.manifest.current_cycle
     if selections:
         select_current(study, selections, now=now)  # raises an error before anything is read

@@ -7,6 +7,7 @@ interrupted between any two steps and run again (docs/decisions/0021).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -227,10 +228,13 @@ def _filed(
 
 
 def _find(tracker: GitHub, root_cause_id: str) -> Found | None:
-    """Find the issue about a root cause: by search and, as that lags, among the newest with fmon's label."""
+    """Find the issue about a root cause.
+
+    By search; as that lags, among the newest with fmon's label; as that may be missing, among the newest.
+    """
     word = issue_text.key_of(root_cause_id)
-    for found in (tracker.search(word), tracker.labelled("fmon")):
-        about = [issue for issue in found if issue_text.is_about(issue.body, root_cause_id)]
+    for look in (partial(tracker.search, word), partial(tracker.labelled, "fmon"), tracker.newest):
+        about = [issue for issue in look() if issue_text.is_about(issue.body, root_cause_id)]
         if about:
             # If a person filed a second one, the open one counts, then the older one.
             return min(about, key=lambda issue: (issue.state != "open", issue.number))

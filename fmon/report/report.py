@@ -6,7 +6,7 @@ files, then copies status, times, costs and run ids into the manifest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,7 +23,9 @@ from fmon.report.page import timeline
 from fmon.report.page.facts import gather
 from fmon.report.page.render import render
 from fmon.store.durable import write_chunks_durably, write_durably
+from fmon.store.read_only import workplace
 from fmon.store.runs import read_runs, write_runs
+from fmon.study import Study
 from fmon.text import cost, json_text, listed
 from fmon.warehouse import column, rows, typed_rows
 from fmon.warehouse.load import bind_reported, bind_runs
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 
     from fmon.model import Tracking
     from fmon.store.folder import Store
-    from fmon.study import Study
     from fmon.warehouse.result import Row
 
     Ask = Callable[[Mapping[int, list[str]], int], dict[int, float]]
@@ -72,6 +73,7 @@ class Reported:
     """The two files of a report, and why SkyPilot's own costs or MLflow's current runs are missing.
 
     ``sentence`` tells the outcome: conditions by state, the root causes of the failures, the cost.
+    ``unrecorded`` says why the manifest was not updated; None = it was.
     """
 
     sentence: str
@@ -79,6 +81,7 @@ class Reported:
     html: Path
     unreconciled: str | None
     untracked: str | None
+    unrecorded: str | None = None
 
 
 def report(
@@ -90,6 +93,8 @@ def report(
     now: datetime | None = None,
 ) -> Reported:
     """Write the report of an experiment; its jobs may still be running.
+
+    If its store can't be written, the manifest is not updated and SkyPilot is not asked.
 
     Parameters
     ----------
@@ -118,6 +123,16 @@ def report(
     StoreError
         A file can't be written; its previous content is intact.
     """
+    with workplace(study.store) as (store, unrecorded):
+        if unrecorded:
+            study, ask = Study(store), None
+        return replace(_report(study, out, ask=ask, track=track, now=now), unrecorded=unrecorded)
+
+
+def _report(
+    study: Study, out: Path, *, ask: Ask | None, track: Track | None, now: datetime | None
+) -> Reported:
+    """Report on a store that can be written; parameters are those of ``report``."""
     store = study.store
     con = study.connect(QUERIES, now=now)
     (as_of,) = column(con, queries.NOW)

@@ -89,6 +89,43 @@ def test_an_issue_is_filed_with_labels_and_its_url_is_kept(store, tmp_path, gith
     assert select(store.path.parent, view) == [{"url": row["url"], "filed_at": NOW}]
 
 
+LABELS = [{"name": name} for name in ("fmon", "fmon-unrecoverable")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("may_not", "known", "set_labels"),
+    [
+        (["label create"], LABELS[:1], ["fmon"]),
+        (["label create"], [], None),
+        (["label list"], LABELS, None),
+        (["issue create"], LABELS, None),
+    ],
+)
+def test_without_permission_for_labels_it_is_filed_once_without_them(
+    store, tmp_path, github, may_not, known, set_labels
+):
+    (github / "may_not").write_text("\n".join(may_not))
+    (github / "search_lags").touch()
+    fake_gh.save("labels", known)
+    tracker = open_github("lab/study")
+    (row,) = issues(Study(store), tmp_path / "reports", open_tracker=lambda: tracker, now=NOW)
+    assert (row["done"], fake_gh.load("issues")[0]["labels"]) == ("created", set_labels)
+    assert tracker.label_faults
+    assert all("Resource not accessible" in sentence for sentence in tracker.label_faults)
+    store.events.unlink()
+    (row,) = file(store, tmp_path / "reports")
+    assert (row["done"], len(fake_gh.load("issues"))) == ("known", 1)
+
+
+@pytest.mark.slow
+def test_if_issues_may_not_be_filed_either_that_is_the_error(store, tmp_path, github):
+    (github / "fail").write_text("GraphQL: Resource not accessible by personal access token")
+    with pytest.raises(GitHubError, match="gh issue list failed: GraphQL: Resource not accessible"):
+        file(store, tmp_path / "reports")
+    assert filed(store) == []
+
+
 @pytest.mark.slow
 def test_a_second_call_knows_it_without_asking(store, tmp_path, github):
     file(store, tmp_path / "reports")
@@ -286,6 +323,15 @@ class TestCommand:
         (row,) = json.loads(done.stdout)
         assert (row["done"], row["reason"]) == ("created", "unrecoverable")
         assert (tmp_path / row["file"]).is_file()
+
+    @pytest.mark.slow
+    def test_says_which_labels_are_missing_and_why(self, store, tmp_path, github):
+        (github / "may_not").write_text("label create")
+        done = create_issues(tmp_path)
+        assert (done.returncode, json.loads(done.stdout)[0]["done"]) == (0, "created")
+        first, second = done.stderr.splitlines()
+        assert first.startswith("filed without the label fmon: gh label create failed: GraphQL: Resource not")
+        assert second.startswith("filed without the label fmon-unrecoverable: ")
 
     @pytest.mark.slow
     def test_what_was_filed_before_a_fault_is_printed(self, tmp_path, logs, github):

@@ -2,7 +2,8 @@
 
 tests/e2e/test_real_gh.py holds it against the real one. A file of the folder makes it misbehave:
 ``search_lags`` (search knows nothing), ``no_login``, ``fail`` (its text on stderr), ``killed`` (it carries
-the command out, but dies before it says so).
+the command out, but dies before it says so), ``may_not`` (commands without permission, such as
+``label create``; ``issue create`` means with labels).
 """
 
 import argparse
@@ -70,6 +71,8 @@ def answer(asked: argparse.Namespace) -> str:
     called = f"{asked.group} {asked.verb}"
     if called == "repo view":
         return REPOSITORY
+    if called in may_not() and (called != "issue create" or asked.label):
+        sys.exit("GraphQL: Resource not accessible by personal access token")
     if called == "label list":
         return picked(load("labels"), called, asked.json)
     if called == "label create":
@@ -101,10 +104,16 @@ def answer(asked: argparse.Namespace) -> str:
     return f"{issue['url']}#issuecomment-{len(issue['comments'])}"
 
 
+def may_not() -> list[str]:
+    """Return the commands for which the permission is missing."""
+    path = FOLDER / "may_not"
+    return path.read_text().splitlines() if path.exists() else []
+
+
 def matches(issue: dict[str, Any], asked: argparse.Namespace) -> bool:
     if asked.state != "all" and issue["state"].lower() != asked.state:
         return False
-    if asked.label is not None and asked.label not in issue["labels"]:
+    if asked.label is not None and asked.label not in (issue["labels"] or []):
         return False
     if asked.search is not None:
         word, where = asked.search.split()
