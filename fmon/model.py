@@ -68,6 +68,11 @@ def value_key(level: Level) -> tuple[str, Level]:
     return ("text" if isinstance(level, str) else "number"), level
 
 
+def written_text(experiment: "Experiment | Manifest", factor: str, level: Level) -> str:
+    """Return the text of a level in job names and variables: as the config writes it."""
+    return experiment.written_levels.get(factor, {}).get(value_text(level)) or level_text(level)
+
+
 def envs_of(experiment: "Experiment | Manifest", condition: "Condition | Entry") -> dict[str, str]:
     """Return the environment variables of a condition's jobs: fixed ones, its factors, its own.
 
@@ -78,11 +83,8 @@ def envs_of(experiment: "Experiment | Manifest", condition: "Condition | Entry")
     condition
         One of its conditions; a baseline has variables only for its own factors.
     """
-    written = experiment.written_levels
     factors = {
-        experiment.env_names.get(name, name.upper()): (
-            written.get(name, {}).get(value_text(level)) or level_text(level)
-        )
+        experiment.env_names.get(name, name.upper()): written_text(experiment, name, level)
         for name, level in condition.factors.items()
     }
     every = {**experiment.fixed, **factors, **condition.envs}
@@ -220,6 +222,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     """Keys of a config in the study's form that fmon does not use, with their values."""
     undeclared: list[str] = []
     """Variables that the program reads although the task does not declare them."""
+    allow_variables: list[str] = []
+    """Variables of the system that the jobs may get nevertheless, such as PATH."""
     region_config: str | None = None
     """Name of a region file."""
     region_file: str | None = None

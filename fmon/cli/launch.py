@@ -48,14 +48,23 @@ def plan(
             help="Also print every condition with its variables, and what resources differ from the task.",
         ),
     ] = False,
+    over_budget: OverBudget = False,
+    allow_bare_vm: AllowBareVm = False,
     max_conditions: MaxConditions = MAX_CONDITIONS,
     output: Rows = Output.table,
 ) -> None:
     """Print the grid, the checks and the estimated cost; change nothing. Exit code 2: a check failed."""
     from fmon.launch.plan import plan as plan_phase
+    from fmon.launch.preflight import Consent
     from fmon.terminal.plan import print_plan
 
-    planned = plan_phase(config, task_file=task, env_file=env_file, max_conditions=max_conditions)
+    planned = plan_phase(
+        config,
+        task_file=task,
+        env_file=env_file,
+        max_conditions=max_conditions,
+        consent=Consent(bare_vm=allow_bare_vm, over_budget=over_budget),
+    )
     print_plan(planned, output, with_conditions=conditions)
     planned.require_passed()
 
@@ -92,7 +101,13 @@ def launch(
         allow_bare_vm=allow_bare_vm,
         max_conditions=max_conditions,
     )
-    words = launch_arguments(config, task_file=task, env_file=env_file, max_conditions=max_conditions)
+    words = launch_arguments(
+        config,
+        task_file=task,
+        env_file=env_file,
+        max_conditions=max_conditions,
+        consent=call.options.consent,
+    )
     command = shlex.join(["fmon", "launch", *words])
     if watch_after and not dry_run:
         launch_and_watch(call, interval=interval).require_all(command)

@@ -31,10 +31,16 @@ DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 IDENTITY_TOKEN_USER = "<token>"
 """User name that Docker stores with an identity token, which python-dxf can't use."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[A-Fa-f0-9:]+\])(?::[0-9]+)?"
+_PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _REFERENCE = re.compile(
-    r"(?P<path>[A-Za-z0-9][A-Za-z0-9._-]*(?::[0-9]+(?=/))?(?:/[A-Za-z0-9._-]+)*)(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
-    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+    rf"(?P<path>(?:{_HOST}/)?{_PART}(?:/{_PART})*)(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}}))?"
+    r"(?:@(?P<digest>sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?"
 )
+"""The grammar of github.com/distribution/reference, which Docker, containerd and the registries share."""
+_IMAGE_ID = re.compile(r"[0-9a-f]{64}")
+MAX_PATH_CHARS = 255
 _LOOPBACK = re.compile(r"(localhost|127(\.[0-9]{1,3}){3})(:[0-9]+)?")
 
 
@@ -61,11 +67,15 @@ def parse_reference(text: str) -> Reference:
     Reference(host='registry-1.docker.io', repository='library/python', tag='3.12', digest=None)
     """
     found = _REFERENCE.fullmatch(text.removeprefix("docker:"))
-    if found is None:
-        message = f"{text!r} is not an image reference; write registry/name:tag or registry/name@sha256:..."
+    if found is None or _IMAGE_ID.fullmatch(found["path"]) or len(found["path"]) > MAX_PATH_CHARS:
+        message = (
+            f"{text!r} is not an image reference; write registry/name:tag or registry/name@sha256:..., "
+            "the name in lower case"
+        )
         raise RegistryError(message)
     host, slash, repository = found["path"].partition("/")
-    if not slash or not ("." in host or ":" in host or host == "localhost"):
+    # As in Docker, upper case makes a host of the first part, since no name has any.
+    if not slash or not ("." in host or ":" in host or host == "localhost" or host != host.lower()):
         host, repository = DOCKER_HUB, found["path"]
     if host in ("docker.io", "index.docker.io", DOCKER_HUB):
         host = DOCKER_HUB

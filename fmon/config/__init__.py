@@ -83,6 +83,7 @@ def load_experiment(
         study_file=str(study.source.path) if study else None,
         study_keys=plain(study.unused) if study else {},
         undeclared=keys.undeclared,
+        allow_variables=keys.allow_variables,
         docker_image=keys.docker_image,
         region_config=regions.name if regions else None,
         region_file=regions.file if regions else None,

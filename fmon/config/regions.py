@@ -8,7 +8,7 @@ from fmon.config.shape import shown
 from fmon.config.source import Source, read_source
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 DEFAULT_CLOUD = "gcp"
@@ -46,7 +46,7 @@ def _with_ordered(document: dict[str, Any], source: Source) -> dict[str, Any]:
     }
 
 
-def cloud_of(resources: dict[str, Any]) -> str | None:
+def cloud_of(resources: Mapping[str, Any]) -> str | None:
     """Return the cloud that resources request, in lower case; None = any."""
     named = resources.get("cloud") or str(resources.get("infra") or "").partition("/")[0]
     return None if named in ("", "*") else str(named).lower()

@@ -194,6 +194,7 @@ class ConfigKeys(_Keys):
     docker_image: Text | None = None
     region_config: Text | None = None
     undeclared: list[Variable] = []
+    allow_variables: list[Variable] = []
     preflight: list[Text] = []
     verify: VerifyKeys = VerifyKeys()
     kill_switch: Literal["alert", "act"] = "alert"

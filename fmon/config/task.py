@@ -1,7 +1,7 @@
 """The parts of the SkyPilot task YAML that fmon reads: machines, image and variables without a value."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from fmon.config.placeholders import placeholders
-from fmon.config.regions import with_regions
+from fmon.config.regions import cloud_of, with_regions
 from fmon.config.shape import shown
 from fmon.config.source import check_depth, is_file, read_text, without_dots
 from fmon.errors import ConfigError
@@ -149,16 +149,32 @@ def _declared(documents: list[dict[str, Any]]) -> Iterator[tuple[str, str, Any]]
                     yield kind, str(name), value
 
 
-def images_of(task: Task) -> list[str]:
-    """List the task's images as written: ``docker:registry/x:tag`` or a VM image."""
-    found = [
-        option["image_id"]
-        for each in task.resources
-        for option in options_of(each, {})
-        if option.get("image_id") is not None
-    ]
-    flat = (image for each in found for image in (each.values() if isinstance(each, dict) else [each]))
-    return list(dict.fromkeys(map(str, flat)))
+def images_of(task: Task, changes: Iterable[Mapping[str, Any]] = ({},)) -> list[str]:
+    """List the images of a task's jobs: ``docker:registry/x:tag``, or a VM image as written.
+
+    Parameters
+    ----------
+    task
+        The task.
+    changes
+        Resources that replace those of the task, for each kind of job.
+    """
+    options = (
+        option for change in changes for each in task.resources or [{}] for option in options_of(each, change)
+    )
+    return list(dict.fromkeys(image for option in options for image in _images_of(option)))
+
+
+def _images_of(option: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the images of one choice of resources, with ``docker:`` where SkyPilot means a container."""
+    image_id = option.get("image_id")
+    images = image_id.items() if isinstance(image_id, dict) else [(None, image_id)]
+    is_container = cloud_of(option) in ("kubernetes", "k8s")
+    for place, image in images:
+        if image is not None:
+            text = str(image).strip()
+            is_known = text.startswith("docker:") or not (is_container or place == "docker")
+            yield text if is_known else f"docker:{text}"
 
 
 def image_of(experiment: Experiment, task: Task) -> str | None:

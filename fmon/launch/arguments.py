@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fmon.clients.shell import run_command
+from fmon.launch.preflight import Consent
 from fmon.sky.sdk import ask_worker
 
 if TYPE_CHECKING:
@@ -99,3 +100,8 @@ class LaunchOptions:
     resume: str | None = None
     leave_out: frozenset[str] = frozenset()
     accepted: Estimate | None = None
+
+    @property
+    def consent(self) -> Consent:
+        """What the user has allowed."""
+        return Consent(bare_vm=self.allow_bare_vm, over_budget=self.is_over_budget_allowed)

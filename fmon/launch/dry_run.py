@@ -10,7 +10,7 @@ from fmon.launch.estimate import cost_of, estimate
 from fmon.launch.experiments import launched_as, read_inputs, store_at, without_job
 from fmon.launch.job_yaml import JobWriter
 from fmon.launch.outcome import Launched
-from fmon.launch.preflight import checks, parse_task
+from fmon.launch.preflight import checks, parse_apart, parse_kinds
 from fmon.launch.preflight_commands import commands_before
 from fmon.launch.refusals import refuse_failed
 from fmon.manifest.build import extend, new_manifest
@@ -62,9 +62,12 @@ def dry_run(
         experiment,
         task,
         found,
-        parse=partial(parse_task, ask=dependencies.ask),
+        parse=partial(
+            parse_kinds, partial(parse_apart, ask=dependencies.ask), writer, experiment.conditions, cycle=0
+        ),
         environment=environment,
         folder=dependencies.folder,
+        consent=options.consent,
     )
     refuse_failed(results)
     return Launched(

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
 from fmon.config.task import read_task
-from fmon.launch.refusals import refuse_bare_vm, refuse_job_names
 from fmon.manifest.file import read_manifest
 from fmon.model import MAX_CONDITIONS
 from fmon.store.folder import Store, stores
@@ -27,14 +26,10 @@ def read_inputs(path: Path, options: LaunchOptions, *, max_conditions: int) -> t
     Raises
     ------
     ConfigError
-        One of them can't be used, SkyPilot would misread the name of a job, or the jobs would run on a
-        bare VM, which the options do not allow.
+        One of them can't be used.
     """
     experiment = load_experiment(path, task=options.task, max_conditions=max_conditions)
-    refuse_job_names(experiment)
-    task = read_task(experiment)
-    refuse_bare_vm(experiment, task, is_allowed=options.allow_bare_vm)
-    return experiment, task
+    return experiment, read_task(experiment)
 
 
 def without_job(

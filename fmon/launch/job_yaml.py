@@ -80,8 +80,10 @@ def job_yaml(
         passed = _passed(body, environment)
         _fill(body, envs, environment)
         body["envs"] = {**(body.get("envs") or {}), **passed, **envs}
-        body["_metadata"] = {**(body.get("_metadata") or {}), "fmon": tags}
-        if condition.resources:
+        metadata = body.get("_metadata")
+        body["_metadata"] = {**(metadata if isinstance(metadata, dict) else {}), "fmon": tags}
+        # SkyPilot's parser refuses resources that are no mapping.
+        if condition.resources and isinstance(body.get("resources") or {}, dict):
             body["resources"] = _changed(body.get("resources") or {}, condition.resources)
     return yaml.dump_all(documents, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
 

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from fmon.launch.arguments import LaunchDependencies, LaunchOptions
     from fmon.launch.check import Check
     from fmon.launch.estimate import Estimate
+    from fmon.launch.preflight import Consent
     from fmon.model import Condition, Experiment, Manifest, Record
     from fmon.sky.submit.submitter import Submitter
     from fmon.store.folder import Store
@@ -201,6 +202,7 @@ def prepare(
                 writer,
                 submitter,
                 dependencies,
+                consent=options.consent,
                 spent_usd=None if is_new else _spent(store, now=dependencies.clock.now()),
             )
             refuse_another_image(manifest, passed.image, passed.digest)
@@ -294,6 +296,7 @@ def _check(
     submitter: Submitter,
     dependencies: LaunchDependencies,
     *,
+    consent: Consent,
     spent_usd: float | None,
 ) -> Passed:
     """Check everything for which a launch can be refused before it costs anything."""
@@ -305,9 +308,12 @@ def _check(
         experiment,
         writer.task,
         found,
-        parse=lambda _: parse_kinds(submitter.parse, writer, experiment.conditions, cycle=0),
+        parse=lambda: parse_kinds(
+            lambda texts: max(map(submitter.parse, texts)), writer, experiment.conditions, cycle=0
+        ),
         environment=writer.environment,
         folder=dependencies.folder,
+        consent=consent,
     )
     refuse_failed(results)
     image = image_of(experiment, writer.task)

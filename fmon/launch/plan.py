@@ -19,9 +19,9 @@ from fmon.config.task import Task, read_task
 from fmon.errors import ConfigError
 from fmon.launch.environment import read_environment
 from fmon.launch.estimate import cost_of, estimate
-from fmon.launch.preflight import checks, parse_task
+from fmon.launch.job_yaml import JobWriter
+from fmon.launch.preflight import NO_CONSENT, Consent, checks, parse_apart, parse_kinds
 from fmon.launch.preflight_commands import commands_before
-from fmon.launch.refusals import refuse_job_names
 from fmon.model import MAX_CONDITIONS, envs_of
 from fmon.sky.prices import catalog_prices
 from fmon.sky.sdk import ask_worker
@@ -159,13 +159,20 @@ class Plan:
 
 
 def launch_arguments(
-    path: Path, *, task_file: Path | None, env_file: Path | None, max_conditions: int
+    path: Path,
+    *,
+    task_file: Path | None,
+    env_file: Path | None,
+    max_conditions: int,
+    consent: Consent,
 ) -> list[str]:
     """Return the words after ``fmon plan`` or ``fmon launch``; the parameters are those of ``plan``."""
     words = [str(path)]
     words += ["--task", str(task_file)] if task_file else []
     words += ["--env-file", str(env_file)] if env_file else []
     words += ["--max-conditions", str(max_conditions)] if max_conditions != MAX_CONDITIONS else []
+    words += ["--allow-bare-vm"] if consent.bare_vm else []
+    words += ["--over-budget"] if consent.over_budget else []
     return words
 
 
@@ -175,6 +182,7 @@ def plan(
     task_file: Path | None = None,
     env_file: Path | None = None,
     max_conditions: int = MAX_CONDITIONS,
+    consent: Consent = NO_CONSENT,
     ask: Callable[..., Any] = ask_worker,
     catalog: Catalog = catalog_prices,
 ) -> Plan:
@@ -190,20 +198,23 @@ def plan(
         File of variables that every job would get.
     max_conditions
         Maximum number of conditions of the config.
+    consent
+        What ``launch`` would be allowed.
     ask
-        Asks SkyPilot's worker to parse the task YAML.
+        Asks SkyPilot's worker to parse the jobs' task YAMLs.
     catalog
         Returns SkyPilot's prices of accelerators.
 
     Raises
     ------
     ConfigError
-        The config can't be used, or SkyPilot would misread the name of a job.
+        The config can't be used.
     """
     experiment = load_experiment(path, task=task_file, max_conditions=max_conditions)
-    refuse_job_names(experiment)
     task = read_task(experiment)
     found = estimate(experiment, task, catalog=catalog)
+    environment = read_environment(os.environ, env_file)
+    writer = JobWriter(task, experiment, f"{experiment.experiment_name}-plan", environment)
     return Plan(
         experiment_name=experiment.experiment_name,
         config_file=experiment.config_file,
@@ -226,14 +237,15 @@ def plan(
             experiment,
             task,
             found,
-            parse=partial(parse_task, ask=ask),
-            environment=read_environment(os.environ, env_file),
+            parse=partial(parse_kinds, partial(parse_apart, ask=ask), writer, experiment.conditions, cycle=0),
+            environment=environment,
             folder=Path.cwd(),
+            consent=consent,
         ),
         conditions=list(_planned(experiment, task, found)),
         preflight=commands_before(experiment),
         arguments=launch_arguments(
-            path, task_file=task_file, env_file=env_file, max_conditions=max_conditions
+            path, task_file=task_file, env_file=env_file, max_conditions=max_conditions, consent=consent
         ),
     )
 

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from fmon.clients.registry import parse_reference
 from fmon.config.task import images_of
-from fmon.errors import QueueError
+from fmon.errors import QueueError, RegistryError
 from fmon.launch.check import Check
+from fmon.launch.files import files_check
+from fmon.launch.job_names import name_checks
 from fmon.launch.placement import placement_checks, to_change
 from fmon.launch.variables import variable_checks
 from fmon.model import Condition, Experiment, Limits
-from fmon.text import counted, cut, listed
+from fmon.text import counted, cut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from fmon.config.task import Task
     from fmon.launch.environment import Environment
@@ -29,37 +34,61 @@ if TYPE_CHECKING:
 
 DEFAULT_BUDGET_USD = 20.0
 """Without ``limits.budget_usd``, a higher estimate requires confirmation [USD]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consent:
+    """What the user has allowed, which is otherwise a failed check.
+
+    Attributes
+    ----------
+    bare_vm
+        Jobs without a container image (``--allow-bare-vm``).
+    over_budget
+        Exceeding the budget (``--over-budget``).
+    """
+
+    bare_vm: bool = False
+    over_budget: bool = False
+
+
+NO_CONSENT = Consent()
 SKYPILOT_COULD_NOT_RUN = {"Timeout", "WorkerFailed", "ImportError", "ModuleNotFoundError", "KeyError"}
 """Errors of SkyPilot that say nothing about the task YAML."""
 
 
 def one_of_each_kind(conditions: Iterable[Condition]) -> list[Condition]:
-    """Return one condition per kind of job: kinds differ in their resources, not only in values."""
+    """Return one condition per kind of job: kinds differ in more than the values of variables."""
     kinds: dict[str, Condition] = {}
     for condition in conditions:
-        kinds.setdefault(json.dumps(condition.resources, sort_keys=True, default=str), condition)
+        set_names = sorted((name, value is None) for name, value in condition.envs.items())
+        kind = [condition.resources, set_names, sorted(condition.factors)]
+        kinds.setdefault(json.dumps(kind, sort_keys=True, default=str), condition)
     return list(kinds.values())
 
 
 def parse_kinds(
-    parse: Callable[[str], int], writer: JobWriter, conditions: Iterable[Condition], *, cycle: int
+    parse: Callable[[Sequence[str]], int], writer: JobWriter, conditions: Iterable[Condition], *, cycle: int
 ) -> int:
     """Let SkyPilot parse one job of each kind; return the highest number of tasks.
 
     Parameters
     ----------
     parse
-        ``Submitter.parse``; raises QueueError.
+        Parses task YAMLs; raises QueueError.
     writer, conditions, cycle
         Writes the task YAMLs; the conditions, at least one; their cycle.
     """
-    return max(parse(writer.of(condition, cycle)) for condition in one_of_each_kind(conditions))
+    return parse([writer.of(condition, cycle) for condition in one_of_each_kind(conditions)])
 
 
-def parse_task(task: Task, *, ask: Callable[..., Any]) -> int:
-    """Let SkyPilot parse the task YAML, in a process of its own; return its number of tasks."""
-    secrets = [f"secret:{name}" for name in task.without_value("secrets")]
-    return int(ask("task", str(task.path.absolute()), *task.without_value("envs"), *secrets))
+def parse_apart(task_yamls: Sequence[str], *, ask: Callable[..., Any]) -> int:
+    """Let SkyPilot parse task YAMLs in a process of its own; return the highest number of tasks."""
+    with TemporaryDirectory(prefix="fmon-") as folder:  # values may be secrets: not on a command line
+        paths = [Path(folder) / f"{number}.yaml" for number in range(len(task_yamls))]
+        for path, text in zip(paths, task_yamls, strict=True):
+            path.write_text(text)
+        return int(ask("tasks", *map(str, paths)))
 
 
 def checks(
@@ -67,9 +96,10 @@ def checks(
     task: Task,
     found: Estimate,
     *,
-    parse: Callable[[Task], int],
+    parse: Callable[[], int],
     environment: Environment,
     folder: Path,
+    consent: Consent,
 ) -> list[Check]:
     """Run all checks that are possible before a job is launched.
 
@@ -78,30 +108,58 @@ def checks(
     experiment, task, found
         The config, its task YAML and the estimate for its jobs.
     parse
-        Lets SkyPilot parse the task YAML and returns its number of tasks; raises QueueError.
+        Lets SkyPilot parse the jobs' task YAMLs and returns their number of tasks; raises QueueError.
     environment
         Values for variables that the task declares without one.
     folder
         Folder that relative paths of the task YAML are relative to, as for ``sky jobs launch``.
+    consent
+        What the user has allowed.
     """
     return [
+        *name_checks(experiment),
         _task_check(task, parse),
-        image_check(task, experiment.docker_image),
+        _allowed(image_check(task, experiment.docker_image), "--allow-bare-vm", is_allowed=consent.bare_vm),
+        *_reference_checks(experiment, task),
         *variable_checks(experiment, task, environment),
-        _files_check(task, folder),
+        files_check(experiment, task, environment, folder),
         *_region_check(experiment, task),
         *placement_checks(task, experiment.conditions, experiment.limits),
         accelerator_check(found.accelerators, experiment.limits, to_change(task)),
         _price_check(found),
         _hourly_check(found, experiment.limits),
-        budget_check(found, experiment.limits),
+        _allowed(budget_check(found, experiment.limits), "--over-budget", is_allowed=consent.over_budget),
     ]
 
 
-def _task_check(task: Task, parse: Callable[[Task], int]) -> Check:
-    """Let SkyPilot itself parse the task YAML; it rejects fields that plain YAML does not."""
+def _allowed(check: Check, option: str, *, is_allowed: bool) -> Check:
+    """Turn a failed check into a warning if the user has allowed it; otherwise name the option."""
+    if check.result != "fail":
+        return check
+    if is_allowed:
+        return check._replace(result="warn")
+    return check._replace(sentence=f"{check.sentence}; {option} allows it")
+
+
+def _reference_checks(experiment: Experiment, task: Task) -> Iterator[Check]:
+    """Check that every container image is a reference as Docker knows it; placeholders are another fault."""
+    changes = {id(each.resources): each.resources for each in experiment.conditions}.values()
+    images = [image for image in images_of(task, changes) if image.startswith("docker:")]
+    for image in dict.fromkeys([*images, *([experiment.docker_image] if experiment.docker_image else [])]):
+        try:
+            if "$" not in image:
+                parse_reference(image)
+        except RegistryError as fault:
+            yield Check("image_reference", "fail", str(fault))
+    if experiment.docker_image and "$" in experiment.docker_image:
+        sentence = f"docker_image is {experiment.docker_image!r}, which nothing expands; write the reference"
+        yield Check("image_reference", "fail", sentence)
+
+
+def _task_check(task: Task, parse: Callable[[], int]) -> Check:
+    """Let SkyPilot itself parse the jobs' YAMLs; it rejects fields that plain YAML does not."""
     try:
-        count = parse(task)
+        count = parse()
     except QueueError as fault:
         if fault.error_type in SKYPILOT_COULD_NOT_RUN:
             return Check("task", "warn", f"SkyPilot could not check {task.path.name}: {fault}")
@@ -134,29 +192,6 @@ def _region_check(experiment: Experiment, task: Task) -> list[Check]:
     return [Check("region_config", "ok", f"jobs may run in {regions}, from {experiment.region_file}")]
 
 
-def _files_check(task: Task, folder: Path) -> Check:
-    """Check that the local files that a job uploads exist."""
-    missing = [path for path in _local_paths(task) if not (folder / Path(path).expanduser()).exists()]
-    if missing:
-        sentence = (
-            f"{task.path.name} uploads {listed(missing)}, which does not exist in {folder}; paths are "
-            "relative to the folder in which fmon is run, as for sky jobs launch"
-        )
-        return Check("files", "fail", sentence)
-    return Check("files", "ok", f"every local file that {task.path.name} uploads exists")
-
-
-def _local_paths(task: Task) -> Iterator[str]:
-    """List the working folder and the mounted files that are on this machine."""
-    for document in task.documents:
-        mounts = document.get("file_mounts")
-        sources: list[Any] = [document.get("workdir")]
-        for mount in mounts.values() if isinstance(mounts, dict) else ():
-            source = mount.get("source") if isinstance(mount, dict) else mount
-            sources += source if isinstance(source, list) else [source]
-        yield from (each for each in sources if isinstance(each, str) and "://" not in each)
-
-
 def _price_check(found: Estimate) -> Check:
     if found.unpriced_machines or not found.accelerators:
         what = ", ".join(found.unpriced_machines) or "a machine that the task YAML does not name"
@@ -187,15 +222,14 @@ def budget_check(found: Estimate, limits: Limits) -> Check:
     if budget is None and (cost is None or cost <= DEFAULT_BUDGET_USD):
         return Check("budget", "ok", "limits.budget_usd is not set")
     if budget is None:
-        ask = f"launch asks above {DEFAULT_BUDGET_USD:g} USD"
-        sentence = f"about {cost:.2f} USD, and limits.budget_usd is not set: {ask}"
-        return Check("budget", "warn", sentence)
+        sentence = f"about {cost:.2f} USD, more than {DEFAULT_BUDGET_USD:g}, and limits.budget_usd is not set"
+        return Check("budget", "fail", sentence)
     without = f" ({len(found.unpriced)} conditions not included)" if found.unpriced else ""
     if cost is None:
         sentence = "no estimate to compare with limits.budget_usd; set expect.minutes and a price"
-        return Check("budget", "warn", sentence)
+        return Check("budget", "fail", sentence)
     sentence = f"about {cost:.2f} USD{without}, limits.budget_usd is {budget:g}"
-    return Check("budget", "fail" if cost > budget else "warn" if without else "ok", sentence)
+    return Check("budget", "fail" if cost > budget or without else "ok", sentence)
 
 
 def image_check(task: Task, docker_image: str | None) -> Check:
@@ -211,7 +245,7 @@ def image_check(task: Task, docker_image: str | None) -> Check:
         f"{what} in {task.path.name}: jobs run on a bare VM; set image_id: docker:IMAGE, "
         "or docker_image in the config"
     )
-    return Check("image", "warn", sentence)
+    return Check("image", "fail", sentence)
 
 
 def accelerator_check(

@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError, QueueError
-from fmon.launch.job_names import misread_names, readable_template
-from fmon.launch.preflight import budget_check, image_check
+from fmon.launch.preflight import budget_check
 from fmon.manifest.build import jobs_of
 from fmon.sky.endpoint import current_user
 from fmon.sky.status import is_terminal
@@ -18,39 +17,9 @@ from fmon.text import counted, listed
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from fmon.config.task import Task
     from fmon.launch.check import Check
     from fmon.launch.estimate import Estimate
-    from fmon.model import Experiment, Limits, Manifest, Record
-
-
-def refuse_job_names(experiment: Experiment) -> None:
-    """Raise an error for names that SkyPilot would misread: such a job stays PENDING forever."""
-    found = misread_names(experiment.conditions)
-    if not found:
-        return
-    condition, read = next(iter(found.values()))
-    others = f" (and those of {counted(len(found) - 1, 'more condition')})" if len(found) > 1 else ""
-    # The template does not name a baseline that lacks a factor.
-    remedy = (
-        f'job_name: "{readable_template(experiment.factors)}"'
-        if condition.factors.keys() >= experiment.factors.keys()
-        else f'job_name: "baseline-{condition.condition_id}" in that baseline'
-    )
-    message = (
-        f"{experiment.config_file}: the job of condition {condition.condition_id} would be named "
-        f"{condition.job_name!r}{others}, which SkyPilot reads as {read} and not as a name, so it would "
-        f"stay PENDING forever; set {remedy}"
-    )
-    raise ConfigError(message)
-
-
-def refuse_bare_vm(experiment: Experiment, task: Task, *, is_allowed: bool) -> None:
-    """Raise an error for jobs without a container image: nothing would record what code they ran."""
-    check = image_check(task, experiment.docker_image)
-    if check.result != "ok" and not is_allowed:
-        message = f"{check.sentence}; or use --allow-bare-vm, which the audit records"
-        raise ConfigError(message)
+    from fmon.model import Limits, Manifest, Record
 
 
 def refuse_failed(results: list[Check]) -> None:

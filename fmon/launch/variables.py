@@ -6,11 +6,13 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from fmon.config.placeholders import shell_form
+from fmon.config.placeholders import placeholders, shell_form
 from fmon.config.task import is_open
 from fmon.launch.check import Check
 from fmon.launch.job_yaml import job_envs, unset
-from fmon.text import listed
+from fmon.launch.system_variables import is_of_system
+from fmon.model import written_text
+from fmon.text import cut, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +37,8 @@ def variable_checks(experiment: Experiment, task: Task, environment: Environment
     names = _SetNames(experiment)
     return [
         _values(experiment, task, environment),
+        *_of_the_system(experiment, task, environment),
+        *_unresolved(experiment, task),
         *_shell_forms(task, environment, names),
         *_secrets(task, names),
         *_factors(experiment, task),
@@ -106,6 +110,86 @@ def _shell_forms(task: Task, environment: Environment, names: _SetNames) -> Iter
                 "value (null) or as ${NAME}, which fmon fills"
             )
             yield Check("shell", "fail", sentence)
+
+
+def _set_by_config(experiment: Experiment) -> Iterator[tuple[str, str, str]]:
+    """Yield (what sets it, name, value) of the variables that the config sets, the same value once."""
+    levels: dict[tuple[str, str], None] = {}
+    own: dict[int, dict[str, str | None]] = {}
+    for condition in experiment.conditions:
+        own.setdefault(id(condition.envs), condition.envs)
+        for factor, level in condition.factors.items():
+            levels.setdefault((factor, written_text(experiment, factor, level)))
+    for factor, text in levels:
+        yield f"factor {factor}", experiment.env_names.get(factor, factor.upper()), text
+    for name, value in experiment.fixed.items():
+        yield "the config", name, value
+    for envs in own.values():
+        yield from (("the config", name, value) for name, value in envs.items() if value is not None)
+
+
+def _of_the_system(experiment: Experiment, task: Task, environment: Environment) -> Iterator[Check]:
+    """Check that no variable replaces one of the system: with another PATH no program is found."""
+    given = {name: (what, value) for what, name, value in reversed(list(_set_by_config(experiment)))}
+    outside = dict.fromkeys(environment.passed, "the env file would set {}")
+    outside |= dict.fromkeys(
+        task.without_value("envs"),
+        f"{task.path.name} declares {{}} without a value, so jobs would get that of this machine",
+    )
+    for name in dict.fromkeys((*given, *outside)):
+        if not is_of_system(name) or name in experiment.allow_variables:
+            continue
+        remedy = "use another name"
+        if name in given:
+            what, value = given[name]
+            said = f"{what} would set {name}={cut(value, 60)}"
+            if factor := what.partition("factor ")[2]:
+                remedy = f"name another variable (envs: {{{factor}: {name}_LEVEL}})"
+        else:
+            said = outside[name].format(name)
+        sentence = (
+            f"{said}, but the system, bash or SkyPilot sets it in each job; {remedy}, or write "
+            f"allow_variables: [{name}] in the config"
+        )
+        yield Check("system_variables", "fail", sentence)
+
+
+def _unresolved(experiment: Experiment, task: Task) -> Iterator[Check]:
+    """Check that no value of the config needs a shell: the jobs would get ``${NAME}`` as it is written."""
+    found = {
+        (what, name): value
+        for what, name, value in _set_by_config(experiment)
+        if placeholders(value) or shell_form(value) is not None
+    }
+    for (what, name), value in found.items():
+        sentence = (
+            f"{what} would set {name} to {cut(value, 80)!r}, which nothing expands; write the value, or "
+            f"remove it from the config and declare it in {task.path.name}, where fmon fills ${{NAME}}"
+        )
+        yield Check("unresolved", "fail", sentence)
+    for resources in [
+        *task.resources,
+        *{id(each.resources): each.resources for each in experiment.conditions}.values(),
+    ]:
+        for key, text in _texts(resources):
+            if placeholders(text) or shell_form(text) is not None:
+                sentence = (
+                    f"resources have {key}: {cut(text, 80)!r}, and SkyPilot expands no variable there; "
+                    "write the value"
+                )
+                yield Check("unresolved", "fail", sentence)
+
+
+def _texts(value: object, key: str = "resources") -> Iterator[tuple[str, str]]:
+    """Yield (key, text) of all texts inside a value."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            yield from _texts(each, str(name))
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each, key)
 
 
 def _secrets(task: Task, names: _SetNames) -> Iterator[Check]:

@@ -26,8 +26,8 @@ from fmon.launch.dispatch import DispatchOutcome, LaunchKey, dispatch, exclusive
 from fmon.launch.estimate import cost_of
 from fmon.launch.job_yaml import JobWriter
 from fmon.launch.limits import DispatchLimits
-from fmon.launch.preflight import checks, parse_kinds
-from fmon.launch.refusals import confirm_over_budget, refuse_failed, refuse_job_names, unrelated_jobs
+from fmon.launch.preflight import Consent, checks, parse_kinds
+from fmon.launch.refusals import confirm_over_budget, refuse_failed, unrelated_jobs
 from fmon.manifest.stored import StoredExperiment
 from fmon.monitor.refresh import refresh
 from fmon.relaunch.begin import begin
@@ -336,14 +336,16 @@ def _check(
         )
     chosen = [plan.conditions[condition_id] for condition_id in plan.condition_ids]
     only = msgspec.structs.replace(plan.experiment, conditions=chosen)
-    refuse_job_names(only)
     found = cost_of(chosen, plan.task, manifest.prices | plan.experiment.prices)
     results = checks(
         only,
         plan.task,
         found,
-        parse=lambda _: parse_kinds(submitter.parse, writer, chosen, cycle=plan.cycle),
+        parse=lambda: parse_kinds(
+            lambda texts: max(map(submitter.parse, texts)), writer, chosen, cycle=plan.cycle
+        ),
         environment=writer.environment,
         folder=dependencies.folder,
+        consent=Consent(bare_vm=True),  # allowed at the launch; F3 compares what runs
     )
     refuse_failed(results)

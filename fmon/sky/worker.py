@@ -12,12 +12,14 @@ import re
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fmon.errors import QueueError
 from fmon.sky.head_and_tail import PartedEnds
 from fmon.sky.protocol import FIELDS, SPEC_FIELDS, jobs_of, one_line, refusal, return_value_of
 from fmon.sky.sdk import MARK
+from fmon.sky.task_yaml import count_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -162,15 +164,10 @@ def _costs(arguments: list[str], until: float) -> Any:
     return return_value_of(_result(sdk.cost_report(days=int(arguments[0])), until))
 
 
-def _task(arguments: list[str], until: float) -> int:
-    """Parse a task YAML as a launch would and count its tasks; variables without a value get a dummy one."""
-    from sky.utils import dag_utils
-
+def _tasks(arguments: list[str], until: float) -> int:
+    """Check the task YAMLs in some files, and return the highest number of tasks."""
     del until
-    path, *unset = arguments
-    envs = [(name, "-") for name in unset if ":" not in name]
-    secrets = [(name.partition(":")[2], "-") for name in unset if ":" in name]
-    return len(dag_utils.load_chain_dag_from_yaml(path, envs, secrets).tasks)
+    return max(count_tasks(Path(argument).read_text()) for argument in arguments)
 
 
 COMMANDS: dict[str, Callable[[list[str], float], Any]] = {
@@ -179,7 +176,7 @@ COMMANDS: dict[str, Callable[[list[str], float], Any]] = {
     "logs": _logs,
     "prices": _prices,
     "costs": _costs,
-    "task": _task,
+    "tasks": _tasks,
 }
 
 if __name__ == "__main__":

@@ -113,6 +113,12 @@ def resolve_to_loopback(monkeypatch):
         ("docker.io/library/python:3", ("registry-1.docker.io", "library/python", "3", None)),
         ("localhost:5000/x", ("localhost:5000", "x", "latest", None)),
         ("ghcr.io/a/b/c:t", ("ghcr.io", "a/b/c", "t", None)),
+        ("Docker/docker", ("Docker", "docker", "latest", None)),
+        ("lower:Upper", ("registry-1.docker.io", "library/lower", "Upper", None)),
+        ("192.168.1.1:5000/repo:5050", ("192.168.1.1:5000", "repo", "5050", None)),
+        ("[2001:db8::1]:5000/repo", ("[2001:db8::1]:5000", "repo", "latest", None)),
+        ("docker---rules/dock__er", ("registry-1.docker.io", "docker---rules/dock__er", "latest", None)),
+        ("foo_bar.com:8080", ("registry-1.docker.io", "library/foo_bar.com", "8080", None)),
         (f"ghcr.io/a/b:t@{INDEX}", ("ghcr.io", "a/b", "t", INDEX)),
     ],
 )
@@ -120,7 +126,22 @@ def test_references_are_read_as_docker_reads_them(text, expected):
     assert parse_reference(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "docker:", "a b", "x:y z", "x@sha256:12", "https://ghcr.io/x", "-x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "docker:", "a b", "x:y z", "x@sha256:12", "https://ghcr.io/x", "-x", ":tag", "x:", "x:-tag"),
+        *("Upper:tag", "docker/Docker", "test:5000/Upper/x", "x//y", "docker///docker", "docker/", "x/"),
+        *("dock..er/x", "dock_.er/x", "docker-/x", "_docker/x", "____/____", "a/b:c:d", "x:" + "t" * 129),
+        *(
+            "[2001:db8::1]",
+            "[fe80::1%eth0]:5000/x",
+            "fc00::1:5000/x",
+            "a/" * 128 + "a",
+            "1a3f" * 16,
+            "${REG}/x",
+        ),
+    ],
+)
 def test_what_is_no_reference_is_refused(text):
     with pytest.raises(RegistryError, match="is not an image reference"):
         digest_of(text)

@@ -2,13 +2,20 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from fmon.config.placeholders import VARIABLE
+from fmon.errors import QueueError
+from fmon.launch.job_names import name_fault
+from fmon.launch.system_variables import FOR_USERS, is_of_system
 from fmon.sky.endpoint import Endpoint, find_endpoint
 from fmon.sky.protocol import API_VERSION, FIELDS, SPEC_FIELDS, VERSION, request_headers
+from fmon.sky.sdk import ask_worker
 from fmon.sky.status import STATUSES
 from fmon.sky.user_yaml import variables_of
 
@@ -113,3 +120,116 @@ def test_the_server_is_found_where_the_sdk_finds_it(tmp_path, monkeypatch, user,
     endpoint = find_endpoint()
     ours = [endpoint.url, endpoint.headers, *endpoint.identity.values()]
     assert ours == pinned(script, HOME=str(tmp_path), **environ)
+
+
+NAMES = (
+    *("dynunet-dice_ce-true-0", "a", "A.b_c--d", "a__b", "a_-b", "x1", "m-1e-4", "m-0.10", "a" * 229),
+    *(
+        "a/b",
+        "a+b",
+        "a=b",
+        "a,b",
+        "a b",
+        "é",
+        "名前",
+        "-a",
+        "a-",
+        ".a",
+        "_a",
+        "a___b",
+        "a-._b",
+        "a\tb",
+        "a:b",
+        "a\n",
+    ),
+    *(
+        "3d-unet",
+        "1",
+        "1e-4",
+        "0x1f",
+        "1-0",
+        "true",
+        "null",
+        "on",
+        "~",
+        "2026-03-01",
+        "a" * 230,
+        "",
+        "a@b",
+        "$M",
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def refused_names():
+    """The names that the package refuses: for a task, for its cluster, in a file name, or read from YAML."""
+    return pinned(
+        "import sky, tempfile, yaml\n"
+        "from sky.jobs.utils import generate_managed_job_cluster_name\n"
+        "from sky.utils import common_utils\n"
+        f"names, refused = {NAMES!r}, []\n"
+        "for name in names:\n"
+        "    try:\n"
+        "        sky.Task(name=name).validate_name()\n"
+        "        common_utils.check_cluster_name_is_valid(generate_managed_job_cluster_name(name, 1))\n"
+        "        tempfile.NamedTemporaryFile(prefix=f'managed-user-dag-{name}-').close()\n"
+        "        assert yaml.safe_load(f'name: {name}') == {'name': name}\n"
+        "    except Exception:\n"
+        "        refused.append(name)\n"
+        "print(json.dumps(refused))"
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_check_of_job_names_says_what_the_package_says(refused_names, name):
+    assert (name_fault(name) is not None) is (name in refused_names)
+
+
+def test_the_file_of_a_job_is_named_as_the_check_of_its_length_assumes():
+    """Of the names that the server gives to files, this one is the longest."""
+    text = Path(pinned("import sky.jobs.server.core as c; print(json.dumps(c.__file__))")).read_text()
+    assert "prefix=f'managed-user-dag-{dag.name}-'," in text
+
+
+def test_the_grammar_of_variables_is_that_of_the_package():
+    names = ["A", "_a1", "a-b", "1a", "a b", "é", "a.b", "", "A_"]
+    found = pinned(
+        "from sky.utils import common_utils as c\n"
+        f"print(json.dumps([name for name in {names!r} if c.is_valid_env_var(name)]))"
+    )
+    assert found == [name for name in names if re.fullmatch(VARIABLE, name)]
+
+
+def test_every_variable_that_the_package_sets_in_a_job_is_one_of_the_system():
+    found = pinned(
+        "from sky.skylet import constants as c\n"
+        "names = [v for k, v in vars(c).items() if isinstance(v, str) and v.startswith('SKYPILOT_')]\n"
+        "print(json.dumps([sorted(names), sorted(c.DOCKER_LOGIN_ENV_VARS)]))"
+    )
+    names, login = found
+    assert {*login} <= FOR_USERS
+    assert {name for name in names if not is_of_system(name)} <= FOR_USERS
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("name: a/b\nrun: x\n", None),  # names of jobs are another check
+        ("envs: {A: null}\nrun: x\n", None),
+        ("name: p\n---\nname: a/b\nrun: x\n---\nrun: y\n", "Invalid task name a/b"),
+        ("name: p\n---\nname: 3d\nrun: x\n---\nrun: y\n", "Cluster name"),
+        ("name: p\n---\nname: a\nrun: x\n---\nname: a\nrun: y\n", "two tasks have the same name"),
+        ("resources: {infra: kubernetes, labels: {'a b': x}}\nrun: x\n", "labels are invalid"),
+        ("envs: {SKYPILOT_DOCKER_USERNAME: x}\nrun: x\n", "Docker login variables"),
+        ("file_mounts: {/a: gone}\nrun: x\n", "does not exist locally"),
+    ],
+)
+def test_the_package_checks_a_task_as_its_server_would(tmp_path, task, said):
+    path = tmp_path / "0.yaml"
+    path.write_text(task)
+    if said is None:
+        assert ask_worker("tasks", str(path)) == 1
+    else:
+        with pytest.raises(QueueError, match=re.escape(said)):
+            ask_worker("tasks", str(path))

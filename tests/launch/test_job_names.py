@@ -1,11 +1,13 @@
 """Job names that SkyPilot does not read as names are refused before anything is launched."""
 
+import re
+
 import pytest
 
 from fmon.config import load_experiment
 from fmon.errors import ConfigError
 from fmon.launch.adopt import adopt
-from fmon.launch.job_names import misread, misread_names, readable_template
+from fmon.launch.job_names import misread, name_checks, name_fault, readable_template
 from fmon.launch.plan import plan
 from fmon.manifest.file import read_manifest
 from fmon.monitor.replay import replay
@@ -78,11 +80,55 @@ def test_a_name_that_only_looks_like_a_number_is_accepted(name):
     assert misread(name) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a/b", "'/' is neither"),
+        ("a b", "a space is neither"),
+        ("é", "'é' is neither"),
+        ("lr-1e+20", "'+' is neither"),
+        ("-a", "start and end with a letter or a digit"),
+        ("a_", "start and end with a letter or a digit"),
+        ("a_--1", "three of . _ - in a row"),
+        ("3d-unet", "it must start with a letter"),
+        ("0-1.5", "it must start with a letter"),
+        ("a" * 230, "has 230 characters"),
+    ],
+)
+def test_a_name_that_skypilot_or_its_cluster_refuses_is_reported_with_the_reason(name, reason):
+    assert reason in (name_fault(name) or "")
+
+
+def load(tmp_path, factors, more=""):
+    config = f"experiment_name: small\nskypilot_yaml: train.yaml\nfactors: {factors}\n{more}"
+    return load_experiment(write_config(tmp_path, config))
+
+
 def test_the_proposed_name_is_valid_for_every_level(tmp_path):
-    levels = "[0, 1.5, true, '2026', '03', 'null', on_, '1_000']"
-    config = f"experiment_name: small\nskypilot_yaml: train.yaml\nfactors: {{a: {levels}, b: {levels}}}\n"
-    config += f'job_name: "{readable_template(["a", "b"])}"\n'
-    assert misread_names(load_experiment(write_config(tmp_path, config)).conditions) == {}
+    levels = "[0, 1.5, true, '2026', '03', 'null', 1e-4, '1_000']"
+    template = f'job_name: "{readable_template(["a", "b"])}"\n'
+    (check,) = name_checks(load(tmp_path, f"{{a: {levels}, b: {levels}}}", template))
+    assert check.result == "ok"
+
+
+def test_the_first_wrong_name_is_named_the_others_are_counted(tmp_path):
+    (check,) = name_checks(load(tmp_path, "{model: [llama, meta/a, meta/b], fold: [0, 1]}"))
+    assert check.result == "fail"
+    assert "condition meta/a-0 would be named 'meta/a-0' (and those of 3 more conditions)" in check.sentence
+
+
+@pytest.mark.parametrize(
+    ("factors", "remedy"),
+    [
+        ("{fold: [0, 1]}", 'set job_name: "fold{fold}"'),
+        ("{decay: [-1, 1]}", 'set job_name: "decay{decay}"'),
+        ("{lr: [1e+20, 1]}", "pass the text itself in a variable"),
+        ("{model: [a/b]}", "pass the text itself in a variable"),
+    ],
+)
+def test_the_remedy_makes_names_that_are_valid(tmp_path, factors, remedy):
+    (check,) = name_checks(load(tmp_path, factors))
+    assert remedy in check.sentence
 
 
 @pytest.fixture
@@ -107,9 +153,11 @@ def test_the_proposed_name_can_be_launched(sky):
     assert [job["job_name"] for job in sky.server.jobs] == ["fold0", "fold1"]
 
 
-def test_plan_refuses_the_same_before_it_queries_anything(sky):
-    with pytest.raises(ConfigError, match=r"SkyPilot reads as the number 0 .*PENDING"):
-        plan(sky.config)
+def test_plan_names_the_same(sky):
+    planned = plan(sky.config, ask=lambda *arguments: 1, catalog=lambda names: {})
+    (check,) = (check for check in planned.checks if check.name == "job_names")
+    with sky.refused(ConfigError, re.escape(check.sentence)):
+        sky.launch()
 
 
 def test_a_baseline_gets_its_own_name(sky):

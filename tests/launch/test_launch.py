@@ -152,7 +152,7 @@ def test_a_dry_run_needs_no_server_and_makes_no_folder(sky, monkeypatch):
     monkeypatch.setattr(sky, "open_submitter", None)
     assert len(sky.dry_run().lines()) == 4
     assert not sky.data.exists()
-    assert [command for command, *_ in sky.parsed] == ["task"]
+    assert [command for command, *_ in sky.parsed] == ["tasks"]
 
 
 def test_a_dry_run_refuses_what_a_launch_would(sky):
@@ -342,9 +342,7 @@ def test_above_the_budget_it_asks(sky, answer):
 def test_without_a_budget_it_asks_above_20_usd(sky):
     sky.catalog = lambda names: {name: Price(on_demand=40.0, spot=40.0) for name in names}
     sky.write(CONFIG.replace("prices:", "#prices:"))
-    with sky.refused(
-        ConfigError, r"limits\.budget_usd is not set: launch asks above 20 USD; use --over-budget"
-    ):
+    with sky.refused(ConfigError, r"more than 20, and limits\.budget_usd is not set; use --over-budget"):
         sky.launch()
 
 

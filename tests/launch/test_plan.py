@@ -4,9 +4,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fmon.errors import ConfigError, QueueError
 from fmon.launch.plan import Counts, plan
+from fmon.launch.preflight import Consent
 from fmon.model import Price
 from tests.support.world import write_config
 
@@ -31,11 +33,15 @@ class SkyPilot:
 
     def __init__(self, answer=1):
         self.answer = answer
-        self.arguments = None
+        self.yamls = []
         self.looked_up = []
 
     def ask(self, *arguments):
-        self.arguments = arguments
+        self.yamls = [
+            yaml.safe_load(Path(each).read_text())
+            for each in arguments[1:]
+            if "\n---" not in Path(each).read_text()
+        ]
         if isinstance(self.answer, QueueError):
             raise self.answer
         return self.answer
@@ -50,9 +56,9 @@ def environment(monkeypatch):
     monkeypatch.delenv("HF_TOKEN", raising=False)
 
 
-def made(folder, config=CONFIG, task=TASK, *, skypilot=None):
+def made(folder, config=CONFIG, task=TASK, *, skypilot=None, **options):
     skypilot = skypilot or SkyPilot()
-    return plan(write_config(folder, config, task), ask=skypilot.ask, catalog=skypilot.catalog)
+    return plan(write_config(folder, config, task), ask=skypilot.ask, catalog=skypilot.catalog, **options)
 
 
 def results(planned):
@@ -118,7 +124,7 @@ def test_without_expected_minutes_there_is_no_estimate(tmp_path):
         None,
         6,
     )
-    assert results(planned)["budget"] == "warn"
+    assert results(planned)["budget"] == "fail"
 
 
 @pytest.mark.parametrize(
@@ -237,15 +243,19 @@ def test_a_failed_check_leaves_the_conditions_and_names_what_to_run_next(tmp_pat
     ("task", "config", "result"),
     [
         (TASK, "", "ok"),
-        ("resources: {accelerators: L4}\nrun: x\n", "", "warn"),
+        ("resources: {accelerators: L4}\nrun: x\n", "", "fail"),
         ("resources: {accelerators: L4}\nrun: x\n", "docker_image: registry/x:tag\n", "ok"),
-        ("resources: {image_id: ami-123}\nrun: x\n", "docker_image: registry/x:tag\n", "warn"),
-        ("resources: {image_id: {us-east-1: 'docker:x', us-west-1: ami-1}}\nrun: x\n", "", "warn"),
-        ("run: x\n", "", "warn"),
+        ("resources: {image_id: ami-123}\nrun: x\n", "docker_image: registry/x:tag\n", "fail"),
+        ("resources: {image_id: {us-east-1: 'docker:x', us-west-1: ami-1}}\nrun: x\n", "", "fail"),
+        ("run: x\n", "", "fail"),
+        ("resources: {image_id: {docker: 'registry/x:tag'}}\nrun: x\n", "", "ok"),
+        ("resources: {infra: kubernetes, image_id: registry/x:tag}\nrun: x\n", "", "ok"),
     ],
 )
-def test_a_bare_vm_is_a_warning(tmp_path, task, config, result):
+def test_a_bare_vm_must_be_allowed(tmp_path, task, config, result):
     assert results(made(tmp_path, CONFIG + config, task))["image"] == result
+    allowed = made(tmp_path, CONFIG + config, task, consent=Consent(bare_vm=True))
+    assert results(allowed)["image"] == {"ok": "ok", "fail": "warn"}[result]
 
 
 def test_skypilots_own_parser_checks_the_task_yaml(tmp_path):
@@ -255,10 +265,15 @@ def test_skypilots_own_parser_checks_the_task_yaml(tmp_path):
     assert results(made(tmp_path, skypilot=slow))["task"] == "warn"
 
 
-def test_variables_without_a_value_are_passed_to_skypilot(tmp_path):
+def test_skypilot_parses_a_job_of_each_kind_as_it_would_be_launched(tmp_path):
     skypilot = SkyPilot()
-    made(tmp_path, task=TASK + "envs: {HF_TOKEN: , MODEL: x}\n", skypilot=skypilot)
-    assert skypilot.arguments == ("task", str(tmp_path / "train.yaml"), "HF_TOKEN")
+    config = CONFIG.replace("use_spot: false}", "use_spot: false}, envs: {EXTRA: 1}")
+    made(tmp_path, config, TASK + "envs: {HF_TOKEN: }\n", skypilot=skypilot)
+    assert [(each["name"], each["resources"]["use_spot"]) for each in skypilot.yamls] == [
+        ("dynunet-0", True),
+        ("sam3-0", False),
+    ]
+    assert skypilot.yamls[1]["envs"]["EXTRA"] == "1"
 
 
 def test_a_declared_variable_without_a_value_takes_it_from_the_environment_or_is_refused(
@@ -337,12 +352,18 @@ def test_without_an_expected_time_the_wall_clock_is_unknown(tmp_path):
     assert made(tmp_path, CONFIG.replace("expect", "#expect")).cost.wall_clock_h is None
 
 
-@pytest.mark.parametrize(("usd", "result"), [(5.0, "ok"), (5.1, "warn")])
-def test_without_a_budget_an_estimate_above_20_usd_is_asked_about(tmp_path, usd, result):
+@pytest.mark.parametrize(("usd", "result"), [(5.0, "ok"), (5.1, "fail")])
+def test_without_a_budget_an_estimate_above_20_usd_must_be_allowed(tmp_path, usd, result):
     config = CONFIG.replace("{spot: 0.22, on_demand: 0.70}", f"{{spot: {usd}, on_demand: {usd}}}")
     (budget,) = (check for check in made(tmp_path, config).checks if check.name == "budget")
     assert budget.result == result
-    if result == "warn":
+    if result == "fail":
         assert budget.sentence == (
-            "about 20.40 USD, and limits.budget_usd is not set: launch asks above 20 USD"
+            "about 20.40 USD, more than 20, and limits.budget_usd is not set; --over-budget allows it"
         )
+    (allowed,) = (
+        check
+        for check in made(tmp_path, config, consent=Consent(over_budget=True)).checks
+        if check.name == "budget"
+    )
+    assert allowed.result == {"ok": "ok", "fail": "warn"}[result]

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from fmon.errors import QueueError
 from fmon.model import MAX_PARALLEL
 from fmon.sky.protocol import one_line, refusal, return_value_of
+from fmon.sky.task_yaml import count_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,12 +159,9 @@ def _parsed(task_yaml: str) -> Any:
 
 
 def _parse(question: dict[str, Any]) -> int:
-    """Count the tasks of a task YAML, and check that its files exist."""
-    dag = _parsed(question["task_yaml"])
-    for task in dag.tasks:
-        task.expand_and_validate_workdir()
-        task.expand_and_validate_file_mounts()
-    return len(dag.tasks)
+    """Check a task YAML, and return its number of tasks."""
+    with _parsing:  # all threads share one stack of open DAGs
+        return count_tasks(question["task_yaml"])
 
 
 def _requests(question: dict[str, Any]) -> list[Any]:
