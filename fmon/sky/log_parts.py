@@ -12,12 +12,10 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from fmon.sky.head_and_tail import MARK
-from fmon.sky.own_lines import sentence_of
+from fmon.sky.own_lines import Sentence, sentence_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from fmon.sky.own_lines import Sentence
 
 REASON = "\nFailure reason: "
 """SkyPilot adds the reason for the failure to a sentence that it prints instead of a log."""
@@ -36,6 +34,12 @@ GLUED = re.compile(r"[\u2713\u2a2f] Task [^\u2713\u2a2f\n]{1,300} finished \(sta
 FAILED = re.compile(r"\(status: FAILED")
 COUNT = re.compile(r"task (\d{1,9})/(\d{1,9}): ")
 NUMBER = re.compile(r"[Tt]ask (\d{1,9})\b")
+OTHER_WORDING = re.compile(
+    r"(?i)(?=.{0,300}\blogs?\b).{0,300}\b(?:forwarded|deleted|removed|cleaned|purged|expired|rotated|archived|"
+    r"retention|no longer|not available|unavailable)\b"
+)
+"""A sentence of another release; only if the text has no line that SkyPilot prints before a program's."""
+
 OTHERS = -1
 """Owner of the lines of tasks that are not known, or not asked for."""
 
@@ -183,14 +187,17 @@ def _judged(text: str) -> Part:
         if not line.strip():
             continue
         sentence = sentence_of(line)
-        if sentence is None:
+        if sentence is None and OTHER_WORDING.match(line) is None:
             return Part(text, text, None, is_silent=False)
-        kinds.setdefault(sentence.kind, (sentence, line.strip()))
+        found = sentence or Sentence("", line, "no_log", f"SkyPilot printed: {line.strip()[:MAX_REASON]}")
+        kinds.setdefault(found.kind if sentence else "other", (found, line.strip()))
+    if "other" in kinds and not kinds.keys().isdisjoint({"start", "exit", "task"}):
+        return Part(text, text, None, is_silent=False)
     if "start" in kinds or "exit" in kinds:
         is_complete = not kinds.keys().isdisjoint({"end", "task_end", "exit"})
         return Part(text, text, None if is_complete else CUT_SHORT, is_silent=True)
-    if "no_log" in kinds:
-        sentence, line = kinds["no_log"]
+    if "no_log" in kinds or "other" in kinds:
+        sentence, line = kinds.get("no_log") or kinds["other"]
         return Part(text, text, _reason(sentence, line), is_silent=True)
     return Part(text, text, EMPTY, is_silent=True)
 

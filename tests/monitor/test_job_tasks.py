@@ -92,6 +92,7 @@ def test_the_name_of_skypilots_mark_in_a_programs_output_moves_no_error_to_anoth
 class TestOpenTasks:
     """A task has failed while another one of its job runs: SkyPilot shows only the other one's log."""
 
+    @pytest.mark.slow
     def test_the_log_is_read_when_the_job_has_ended(self, failed, tmp_path):
         store = failed("FAILED", "RUNNING")
         reader = FakeLogs(

@@ -188,6 +188,16 @@ def test_what_skypilot_prints_instead_of_a_log_is_no_log(text, reason):
         assert no_log("an error\n" + text) is None
 
 
+@pytest.mark.parametrize(
+    "line", ["Job 10's logs were removed after 7 days.", "The log file is no longer available (retention)."]
+)
+def test_the_wording_of_another_release_is_no_log_unless_a_program_was_started(line):
+    assert no_log(line + "\n" + ENDED) == f"SkyPilot printed: {line}"
+    assert no_log(STARTED + line + "\n" + ENDED) is None
+    assert part_of(parts(PREP, line + "\n"), 1).lack is None
+    assert not is_silent(STARTED + line + "\n")
+
+
 def test_a_job_that_never_printed_is_silent():
     assert is_silent(STARTED + ENDED)
     assert no_log(STARTED + ENDED) is None
