@@ -1,4 +1,4 @@
-"""stdout and stderr that nobody reads, that are closed or full: the command does its work and exits as ever."""
+"""stdout and stderr that are closed, full or unread: the command does its work and exits as ever."""
 
 import json
 import os
