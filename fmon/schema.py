@@ -144,7 +144,7 @@ FINDING = (
         "rules_version", "varchar", "name", "version of the rules and of the user's patterns that examined it"
     ),
     Column("log_state", "varchar", "name", "stored, or missing: judged by the queue record alone"),
-    Column("log_error", "varchar", "text", "why there is no log"),
+    Column("log_error", "varchar", "text", "why the log of the task is missing"),
     Column("category", "varchar", "name", "root cause (docs/causes.md); unknown if no rule decides"),
     Column("subcategory", "varchar", "name", "more specific than the category; null = none"),
     Column("root_cause_id", "varchar", "id", "id that failures of one root cause share"),

@@ -86,7 +86,8 @@ comment on column failure.rule is 'the rule that determined the cause [name]';
 comment on column failure.runner_up is 'the second best category/subcategory; null = none [name]';
 comment on column failure.log_state is
 'stored, or missing: classified from queue data only; null = not examined yet [name]';
-comment on column failure.log_error is 'why there is no log [text]';
+comment on column failure.log_error is
+'why the task''s own log is missing; null = it is stored [text]';
 comment on column failure.affected_files is 'project files that the log names, deepest first [text]';
 comment on column failure.failure_reason is 'reason for the failure, as reported by SkyPilot [text]';
 comment on column failure.is_auto_fixable is 'a relaunch alone may succeed [bool]';

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fmon.model import EPOCH
-from fmon.monitor.fetch_logs import Budget, FailedTask, Fetching, budget_of
+from fmon.monitor.fetch_logs import Budget, FailedTask, Fetching, NoLogError, budget_of
 from fmon.monitor.kill_switch import firing_sentence, record_firings
 from fmon.sky.logs import RecordedLogs
 from fmon.sky.reader import LogMissingError
-from fmon.sky.status import failed_statuses
+from fmon.sky.status import failed_statuses, is_terminal, unstarted_statuses
 from fmon.store import unexamined
 from fmon.store.durable import LockTaken, lock
 from fmon.store.findings import Finding, Key, read_findings, write_findings
@@ -30,10 +30,11 @@ from fmon.store.state import read_columns
 from fmon.text import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from fmon.causes import FailureInfo
+    from fmon.errors import QueueError
     from fmon.events import KillSwitchEvent
     from fmon.model import Manifest, Pattern
     from fmon.sky.reader import LogReader
@@ -44,8 +45,8 @@ __all__ = ["Budget", "Examined", "budget_of", "examine"]
 MOST_ASKS = 12
 LONGEST_WAIT = timedelta(hours=1)
 MICROSECOND = timedelta(microseconds=1)
-BATCH = 50
-"""Number of attempts whose logs are requested at once."""
+BATCH = 10
+"""Number of attempts whose logs are requested at once: first their own, then their controllers' if needed."""
 
 WRITING_SHARE = 0.1
 """Largest share of the time to spend on writing findings: all of them are written each time."""
@@ -162,6 +163,7 @@ class _Examination:
     ) -> None:
         self._store, self._manifest, self._now = store, manifest, now
         self._can_ask = reader is not None
+        self._can_change = not isinstance(reader, RecordedLogs)
         self._version = _version(manifest.patterns)
         self._before: dict[Key, Finding] = {}
         self._findings: dict[Key, Finding] = {}
@@ -173,7 +175,7 @@ class _Examination:
         """Examine the attempts that are due, and update the marker."""
         remove_torn(self._store)
         token = unexamined.pending_token(self._store)  # before the state: a later marker has another token
-        failed = list(_failed(self._store))
+        failed = _failed(self._store)
         self._before = read_findings(self._store)
         self._findings = dict(self._before)
         due = sorted((attempt for attempt in failed if self._is_due(attempt)), key=self._order)
@@ -187,6 +189,10 @@ class _Examination:
         waiting = [wait for finding in self._findings.values() if (wait := self._next_ask(finding))]
         unexamined.clear_pending(self._store, token, has_new=has_new, not_before=min(waiting, default=None))
         missing = {request.job_id: str(fault) for request, fault in self._fetching.faults.items()}
+        for job_id, task_id in self._judged:  # a stored log may lack the part of one task
+            error = self._findings[job_id, task_id]["log_error"]
+            if error is not None and job_id in self._fetching.asked:
+                missing.setdefault(job_id, error)
         given_up = {key[0] for key, finding in self._findings.items() if finding["is_given_up"]}
         return Examined(
             experiment_id=self._store.experiment_id,
@@ -271,12 +277,12 @@ class _Examination:
         """Return the finding of an attempt, from its stored logs."""
         from fmon.causes import analyze_logs  # loads re2
 
-        own, controllers = attempt.logs
+        own, controllers = (self._fetching.part(attempt, request) for request in attempt.logs)
         info = analyze_logs(
-            self._fetching.text(own) or "",
+            own.text if own else "",
             attempt.status,
             failure_reason=attempt.failure_reason,
-            controller_log=self._fetching.text(controllers),
+            controller_log=controllers.text if controllers else None,
             patterns=self._manifest.patterns,
         )
         return {
@@ -294,12 +300,12 @@ class _Examination:
         before = self._before.get((attempt.job_id, attempt.task_id), {})
         ask_count = before.get("ask_count", 0) + (attempt.job_id in self._fetching.asked)
         missing = self._fetching.missing(attempt)
-        faults = [self._fetching.faults[request] for request in missing if request in self._fetching.faults]
+        faults = [fault for request in missing if (fault := self._fetching.fault(attempt, request))]
         error, is_given_up = None, False
         if faults:
             error = "; ".join(dict.fromkeys(map(str, faults)))
-            is_final = [type(fault) for fault in faults] == [LogMissingError] * len(missing)
-            is_given_up = is_final or ask_count >= MOST_ASKS
+            is_final = len(faults) == len(missing) and all(self._is_final(attempt, fault) for fault in faults)
+            is_given_up = is_final or (ask_count >= MOST_ASKS and not attempt.has_open_tasks)
         elif missing:  # nothing was requested: the earlier error still applies
             error = before.get("log_error") or NOT_ASKED
             is_given_up = before.get("is_given_up", False)
@@ -311,14 +317,24 @@ class _Examination:
             "is_given_up": is_given_up,
         }
 
+    def _is_final(self, attempt: FailedTask, fault: QueueError) -> bool:
+        """Return whether there will never be a log.
 
-def _failed(store: Store) -> Iterator[FailedTask]:
+        What SkyPilot prints instead of one may give way to it, but not in a recording, and not if the
+        controller's log is there and says that no program was started.
+        """
+        if isinstance(fault, NoLogError):
+            is_unstarted = attempt.status in unstarted_statuses()
+            return not self._can_change or (is_unstarted and self._fetching.has_controllers(attempt))
+        return isinstance(fault, LogMissingError)
+
+
+def _failed(store: Store) -> list[FailedTask]:
     """Return the failed job tasks in the state."""
     failed = failed_statuses()
-    columns = read_columns(store, ["job_id", "task_id", "status", "failure_reason"])
-    return (
-        attempt for attempt in map(FailedTask._make, zip(*columns, strict=True)) if attempt.status in failed
-    )
+    rows = list(zip(*read_columns(store, ["job_id", "task_id", "status", "failure_reason"]), strict=True))
+    open_jobs = {job_id for job_id, _, status, _ in rows if not is_terminal(status)}
+    return [FailedTask._make((*row, row[0] in open_jobs)) for row in rows if row[2] in failed]
 
 
 def _failures(count: int) -> str:

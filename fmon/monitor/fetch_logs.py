@@ -11,9 +11,10 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from fmon.errors import QueueError
-from fmon.sky.clean_log import cleaned, is_silent, no_log
+from fmon.sky.clean_log import cleaned
+from fmon.sky.log_parts import NOT_MARKED, Part, controller_part_of, no_log, part_of, tasks_in
 from fmon.sky.logs import NoLogs, RecordedLogs
-from fmon.sky.reader import LogMissingError, LogRequest, LogsDownError
+from fmon.sky.reader import LogRequest, LogsDownError
 from fmon.store.job_logs import load_log, save_log
 
 if TYPE_CHECKING:
@@ -26,18 +27,30 @@ CONTROLLER_KNOWS = frozenset({"FAILED_SETUP", "FAILED_PRECHECKS", "FAILED_NO_RES
 """Statuses whose cause may be in the controller's log; otherwise it is only read for jobs without output."""
 
 
+KEPT_PARTS = 8
+"""Parts of logs to keep in memory: an attempt's are needed several times."""
+
+
 class FailedTask(NamedTuple):
-    """A failed job task as of the last poll."""
+    """A failed job task as of the last poll; ``has_open_tasks`` = its job has tasks that have not ended."""
 
     job_id: int
     task_id: int
     status: str
     failure_reason: str | None
+    has_open_tasks: bool = False
 
     @property
     def logs(self) -> tuple[LogRequest, LogRequest]:
         """The log of the job and that of its controller."""
         return LogRequest(self.job_id), LogRequest(self.job_id, is_controller=True)
+
+
+class NoLogError(QueueError):
+    """SkyPilot printed something else instead of a log, which may come later."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, error_type="NoLog")
 
 
 class Budget:
@@ -71,6 +84,9 @@ def budget_of(reader: LogReader | None) -> Budget:
 class Fetching:
     """Fetches missing logs; remembers those that are not available.
 
+    A log without the task's output is missing too: it is requested again, and what SkyPilot printed instead
+    is the reason.
+
     Attributes
     ----------
     asked
@@ -84,6 +100,8 @@ class Fetching:
         self.faults: dict[LogRequest, QueueError] = {}
         self._store, self._reader, self._budget = store, reader, budget
         self._budgeted: set[int] = set()
+        self._answered: set[LogRequest] = set()
+        self._parts: dict[tuple[LogRequest, int], Part] = {}
         self._absent: set[LogRequest] = set()  # no other process stores logs during an examination
         self._down: LogsDownError | None = None
 
@@ -110,7 +128,7 @@ class Fetching:
         """Return the logs to request; each new job reduces the budget."""
         pending: dict[LogRequest, None] = {}
         for attempt in attempts:
-            requests = [request for request in self.missing(attempt) if request not in self.faults]
+            requests = [request for request in self.missing(attempt) if self._is_open(attempt, request)]
             if requests and attempt.job_id not in self._budgeted and not self._budget.is_spent:
                 self._budget.jobs -= 1
                 self._budgeted.add(attempt.job_id)
@@ -128,37 +146,79 @@ class Fetching:
                 self._down = answer
                 return
 
+    def _is_open(self, attempt: FailedTask, request: LogRequest) -> bool:
+        """Return whether a request has no answer yet, and SkyPilot can give one."""
+        if request in self._answered or request in self.faults:
+            return False
+        return request.is_controller or not self._is_early(attempt)
+
+    def _is_early(self, attempt: FailedTask) -> bool:
+        """Return whether SkyPilot would show the log of another task of the job, which has not ended."""
+        return attempt.has_open_tasks and not isinstance(self._reader, RecordedLogs)
+
     def _keep(self, request: LogRequest, answer: bytes | QueueError) -> None:
         """Store a log, or remember why there is none."""
+        self._answered.add(request)
         if isinstance(answer, QueueError):
             self.faults[request] = answer
             return
         text = cleaned(answer)
         if reason := no_log(text):
-            self.faults[request] = LogMissingError(reason)
-        else:
+            self.faults[request] = NoLogError(reason)
+        elif not tasks_in(self.text(request) or "") - tasks_in(text):  # no part is lost
             save_log(self._store, request.file_name, text)
             self._absent.discard(request)
+            self._parts.clear()
 
     def missing(self, attempt: FailedTask) -> list[LogRequest]:
-        """Return the needed logs that are not stored, with the controller's if the job printed nothing."""
+        """Return the needed logs that are not stored, with the controller's if the task printed nothing."""
         own, controllers = attempt.logs
-        text = self.text(own)
-        missing = [] if text is not None else [own]
-        is_mute = own in self.faults if text is None else is_silent(text)
-        if (is_mute or attempt.status in CONTROLLER_KNOWS) and self.text(controllers) is None:
-            missing.append(controllers)
+        part = self.part(attempt, own)
+        missing = [] if part is not None and part.lack is None else [own]
+        is_mute = self.fault(attempt, own) is not None if part is None else part.is_silent
+        if is_mute or attempt.status in CONTROLLER_KNOWS:
+            missing += [] if self.has_controllers(attempt) else [controllers]
         return missing
 
+    def fault(self, attempt: FailedTask, request: LogRequest) -> QueueError | None:
+        """Return why a missing log is not available; None if it was not requested."""
+        if request in self.faults:
+            return self.faults[request]
+        if not request.is_controller and self._is_early(attempt):
+            return NoLogError(NOT_MARKED)
+        part = self.part(attempt, request)
+        if part is None or part.lack is None:
+            return None
+        return NoLogError(part.lack)
+
     def is_waiting(self, attempt: FailedTask) -> bool:
-        """Return whether an attempt has missing logs, none of which failed: they were not requested yet.
+        """Return whether an attempt has missing logs that were not requested yet, and no request failed.
 
         After one failure it is classified without the log; otherwise the next poll would begin with it again.
+        What SkyPilot printed instead of a log is no failure: the controller's log is waited for.
         """
         if self._reader is None:
             return False
-        missing = self.missing(attempt)
-        return bool(missing) and self.faults.keys().isdisjoint(missing)
+        faults = [self.fault(attempt, request) for request in self.missing(attempt)]
+        return None in faults and all(fault is None or isinstance(fault, NoLogError) for fault in faults)
+
+    def has_controllers(self, attempt: FailedTask) -> bool:
+        """Return whether the task's part of the controller's log is stored."""
+        part = self.part(attempt, attempt.logs[1])
+        return part is not None and part.lack is None
+
+    def part(self, attempt: FailedTask, request: LogRequest) -> Part | None:
+        """Return the task's part of a stored log."""
+        key = request, attempt.task_id
+        if key in self._parts:
+            return self._parts[key]
+        text = self.text(request)
+        if text is None:
+            return None
+        if len(self._parts) >= KEPT_PARTS:
+            self._parts.clear()
+        self._parts[key] = (controller_part_of if request.is_controller else part_of)(text, attempt.task_id)
+        return self._parts[key]
 
     def text(self, request: LogRequest) -> str | None:
         """Read a stored log."""

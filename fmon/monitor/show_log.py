@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from fmon.errors import ConfigError, QueueError
 from fmon.manifest.file import read_manifest
 from fmon.manifest.stored import StoredExperiment
-from fmon.sky.clean_log import cleaned, is_silent, no_log
+from fmon.monitor.task_log import Task, failed_task, part_to_show
+from fmon.sky.clean_log import cleaned
 from fmon.sky.logs import read_log
 from fmon.sky.reader import LogMissingError, LogRequest
 from fmon.store.folder import Store, find
@@ -38,6 +39,8 @@ class JobLog:
         Which log it is: that of the job or that of its controller.
     condition_id
         The condition of the job.
+    task
+        The task whose part of the log it is; None = the entire log.
     is_stored
         Whether it is from the store, not from SkyPilot.
     others
@@ -47,6 +50,7 @@ class JobLog:
     text: str
     request: LogRequest
     condition_id: str
+    task: Task | None
     is_stored: bool
     others: list[int]
 
@@ -54,7 +58,8 @@ class JobLog:
         """Return a description for stderr."""
         kind = "controller's log" if self.request.is_controller else "log"
         source = "stored" if self.is_stored else "live"
-        sentence = f"{kind} of job {self.request.job_id} ({self.condition_id}), {source}"
+        whose = f"{self.task} of job" if self.task else "job"
+        sentence = f"{kind} of {whose} {self.request.job_id} ({self.condition_id}), {source}"
         if self.others:
             sentence += f"; other jobs of the condition: {listed(map(str, self.others))}"
         return sentence
@@ -63,7 +68,7 @@ class JobLog:
 def logs(
     data: Path, experiment: str | None, target: str, reader: LogReader, *, controller: bool = False
 ) -> JobLog:
-    """Return the log of a condition's newest job, or of one job.
+    """Return the log of a condition's newest job, or of one job; of several tasks that of the failed one.
 
     Parameters
     ----------
@@ -89,12 +94,18 @@ def logs(
     entry, job_id = _choose(manifest, target)
     others = sorted(_jobs(entry) - {job_id})
     own, controllers = LogRequest(job_id), LogRequest(job_id, is_controller=True)
-    found = _stored(store, [controllers] if controller else [own, controllers])
+    task = failed_task(store, job_id)
+    found = _stored(store, [controllers] if controller else [own, controllers], task)
     request, text = found or (controllers if controller else own, None)
     if text is None:
-        text = _live(manifest, reader, request)
+        text = _live(manifest, reader, request, task)
     return JobLog(
-        text=text, request=request, condition_id=entry.condition, is_stored=found is not None, others=others
+        text=text,
+        request=request,
+        condition_id=entry.condition,
+        task=task,
+        is_stored=found is not None,
+        others=others,
     )
 
 
@@ -155,15 +166,19 @@ def _jobs(entry: Entry) -> set[int]:
     return newest | {attempt.job_id for attempt in entry.attempts}
 
 
-def _stored(store: Store, requests: list[LogRequest]) -> tuple[LogRequest, str] | None:
-    """Return the first stored log with output of the job, else the first stored one."""
-    texts = [
-        (request, text) for request in requests if (text := load_log(store, request.file_name)) is not None
+def _stored(store: Store, requests: list[LogRequest], task: Task | None) -> tuple[LogRequest, str] | None:
+    """Return the first stored log with output of the task, else the first stored one."""
+    parts = [
+        (request, part_to_show(text, request, task))
+        for request in requests
+        if (text := load_log(store, request.file_name)) is not None
     ]
-    return next((item for item in texts if not is_silent(item[1])), texts[0] if texts else None)
+    usable = [item for item in parts if item[1].lack is None] or parts
+    found = next((item for item in usable if not item[1].is_silent), usable[0] if usable else None)
+    return (found[0], found[1].shown) if found and found[1].shown else None
 
 
-def _live(manifest: Manifest, reader: LogReader, request: LogRequest) -> str:
+def _live(manifest: Manifest, reader: LogReader, request: LogRequest, task: Task | None) -> str:
     """Request a log that is not stored."""
     if manifest.is_replay:
         message = f"job {request.job_id} is from a recording, and {request.file_name} is not stored"
@@ -172,6 +187,7 @@ def _live(manifest: Manifest, reader: LogReader, request: LogRequest) -> str:
         text = cleaned(read_log(reader, request))
     except QueueError as error:
         raise QueueError(f"no log of job {request.job_id}: {error}", error_type=error.error_type) from error
-    if reason := no_log(text):
-        raise LogMissingError(f"no log of job {request.job_id}: {reason}")
-    return text
+    part = part_to_show(text, request, task)
+    if part.lack:
+        raise LogMissingError(f"no log of job {request.job_id}: {part.lack}")
+    return part.shown

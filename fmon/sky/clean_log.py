@@ -6,6 +6,7 @@ import re
 
 from fmon.redact import redact
 from fmon.sky.head_and_tail import MARK
+from fmon.sky.own_lines import sentence_of
 
 ANSI = re.compile(
     r"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]"  # CSI: colours, cursor
@@ -17,21 +18,6 @@ PAYLOAD = re.compile(r"^<sky-payload[^>\n]{0,64}>[^\n]{0,65536}</sky-payload>\n"
 
 PREFIX = re.compile(r"^\((?:setup|(?!head, |worker\d)[^()\n]{1,256},) ?pid=\d{1,10}\) ?", re.MULTILINE)
 """Task and process before each line of a job on one node; with several nodes, the rank in it is needed."""
-
-OWN = re.compile(
-    r"^(?:(?:[\u251c\u2514]\u2500\u2500 )?(?:Waiting for task resources|Job started\. Streaming logs)[^\n]*"
-    r"|(?:\u2713 |\u2a2f )?Job finished \(status: \w{1,40}\)\."
-    r"|Job \d+ is already in terminal state[^\n]*|)$",
-    re.MULTILINE,
-)
-"""Lines that SkyPilot adds to every log."""
-
-SILENT_CHARS = 64 << 10
-"""SkyPilot's own lines are never longer than this in total."""
-
-REASON = "\nFailure reason: "
-CLEANED = re.compile(r"^Task [^\n]{0,300} log has been cleaned at [^\n]{1,40}\.$", re.MULTILINE)
-NOT_FOUND = re.compile(r"Job \d+ not found\.")
 
 
 def cleaned(raw: bytes) -> str:
@@ -49,19 +35,16 @@ def cleaned(raw: bytes) -> str:
         left, not even at a cut.
     """
     text = ANSI.sub("", raw.decode("utf-8", "replace").replace("\r\n", "\n"))
-    parts = MARK.split(PREFIX.sub("", PAYLOAD.sub("", text)))
+    parts = MARK.split(_without_prefix(PAYLOAD.sub("", text)))
     return "".join(map(redact, parts))
 
 
-def no_log(text: str) -> str | None:
-    """Return why the text that SkyPilot sent is not a log; None if it is one."""
-    if NOT_FOUND.fullmatch(text.strip()):
-        return "SkyPilot does not know the job"
-    if (found := CLEANED.search(text)) and not CLEANED.sub("", OWN.sub("", text)).strip():
-        return f"SkyPilot has deleted it ({found[0].rpartition(' cleaned ')[2].rstrip('.')})"
-    return None
+def _without_prefix(text: str) -> str:
+    """Remove the prefixes of SkyPilot, except from a line that would then look like one of its own."""
 
+    def bare(prefix: re.Match[str]) -> str:
+        end = text.find("\n", prefix.end())
+        line = text[prefix.end() : end if end >= 0 else None]
+        return prefix[0] if sentence_of(line) else ""
 
-def is_silent(text: str) -> bool:
-    """Return whether a cleaned log has only SkyPilot's own lines: the job never printed anything."""
-    return len(text) < SILENT_CHARS and not OWN.sub("", text.partition(REASON)[0]).strip()
+    return PREFIX.sub(bare, text)

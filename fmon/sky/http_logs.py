@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 
 from fmon.errors import QueueError
 from fmon.sky.endpoint import Endpoint, find_endpoint
-from fmon.sky.head_and_tail import Ends, joined
+from fmon.sky.head_and_tail import PartedEnds
 from fmon.sky.http_wire import body_of, connect, explain, headers_of, refuse_proxy
 from fmon.sky.protocol import (
     GET_PATH,
@@ -96,14 +96,14 @@ class HttpLogs:
         tail.run_for(deadline_s - (time.monotonic() - began))
         if not tail.is_complete:
             raise tail.timeout(deadline_s)
-        return joined(head.ends.head(), tail.ends.tail())
+        return head.ends.joined(tail.ends)
 
 
 class _Stream:
     """The stream of one log, on a separate thread: the caller's deadline holds whatever the server does."""
 
     def __init__(self, endpoint: Endpoint, request: LogRequest, tail: int | None, most_bytes: int) -> None:
-        self.ends = Ends()
+        self.ends = PartedEnds()
         self.is_complete = False
         self._endpoint = endpoint
         self._body = logs_body(endpoint, request.job_id, controller=request.is_controller, tail=tail)

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from fmon.errors import QueueError
-from fmon.sky.head_and_tail import Ends
+from fmon.sky.head_and_tail import PartedEnds
 from fmon.sky.reader import SDK_MAY_KNOW, LogMissingError, LogReader, LogRequest
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def read_log(reader: LogReader, request: LogRequest, *, timeout_s: float = TIMEO
 
 
 def _ends_of(path: Path) -> bytes:
-    ends = Ends()
+    ends = PartedEnds()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             ends.add(chunk)

@@ -50,6 +50,12 @@ def failed_statuses() -> frozenset[str]:
     return frozenset(known.status for known in STATUSES if known.is_failed)
 
 
+@cache
+def unstarted_statuses() -> frozenset[str]:
+    """Return the statuses of failed jobs whose program was never started."""
+    return frozenset(known.status for known in STATUSES if known.is_failed and known.is_unstarted)
+
+
 def is_terminal(status: str) -> bool:
     """Return whether a status is terminal; an unknown one is not."""
     return status in terminal_statuses()

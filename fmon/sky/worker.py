@@ -15,7 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fmon.errors import QueueError
-from fmon.sky.head_and_tail import Ends
+from fmon.sky.head_and_tail import PartedEnds
 from fmon.sky.protocol import FIELDS, SPEC_FIELDS, jobs_of, one_line, refusal, return_value_of
 from fmon.sky.sdk import MARK
 
@@ -110,7 +110,7 @@ def _logs(arguments: list[str], until: float) -> list[dict[str, Any]]:
 
 def _text_of(lines: Iterable[str | None], until: float) -> str:
     """Join the lines of a log; keep the head and the tail of a long one."""
-    ends = Ends()
+    ends = PartedEnds()
     for line in lines:
         ends.add((line or "").encode("utf-8", "replace"))
         if time.monotonic() > until:

@@ -25,5 +25,11 @@ DYING = {
     },
     "dying-file": {"run": "python3 -c \"open('data/splits.json')\""},
     "dying-killed": {"run": "bash -c 'kill -9 $$'"},
+    "dying-silent": {
+        "tasks": [
+            {"name": "prep", "run": "python3 -c \"open('cache.json')\" || echo building it"},
+            {"name": "train", "run": "exit 3"},
+        ]
+    },
 }
 TASKS = [{"name": name, **task} for name, task in {**CONTRACT, **DYING}.items()]

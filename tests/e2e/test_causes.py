@@ -14,7 +14,7 @@ pytestmark = pytest.mark.real
 CONFIG = """\
 experiment_name: dying
 skypilot_yaml: train.yaml
-factors: {fault: [oom, setup, file, killed]}
+factors: {fault: [oom, setup, file, killed, silent]}
 job_name: "dying-{fault}"
 """
 CATEGORIES = {
@@ -60,3 +60,18 @@ def test_the_evidence_is_a_line_of_the_stored_log(failures):
     lines = row["log"].split("\n")
     assert row["evidence"].startswith("torch.OutOfMemoryError")
     assert row["evidence"] in lines[row["evidence_line"] - 1]
+
+
+def test_a_task_that_fails_in_silence_is_not_blamed_for_what_an_earlier_one_caught(failures):
+    row = failures["silent"]
+    assert (row["task_id"], row["log_state"]) == (1, "stored")
+    assert "cache.json" not in str(row["evidence"])
+    assert row["category"] != "data_missing"
+
+
+def test_the_log_of_a_task_that_fails_in_silence_is_its_part_of_the_controllers(failures):
+    log = failures["silent"]["log"]
+    assert "Starting task 1 (train)" in log
+    assert "Task 1 failed with status" in log
+    assert "cache.json" not in log
+    assert "Starting task 0" not in log

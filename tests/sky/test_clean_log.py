@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmon.sky.clean_log import cleaned, is_silent, no_log
+from fmon.sky.clean_log import cleaned
 from fmon.sky.head_and_tail import Ends
 
 BODY = "".join(random.Random(1).choices(string.ascii_letters + string.digits + "+/", k=64 * 25))
@@ -131,22 +131,11 @@ def _seconds(raw):
     return time.process_time() - began
 
 
-def test_what_is_no_log_is_told_from_one():
-    assert no_log("Job 7 not found.") == "SkyPilot does not know the job"
-    assert no_log("Job 7 not found.\nTraceback") is None
-    gone = (
-        "Task train(0) log has been cleaned at 2026-01-01 00:00:00.\n\u2713 Job finished (status: FAILED).\n"
-    )
-    assert no_log(gone) == "SkyPilot has deleted it (at 2026-01-01 00:00:00)"
-    assert no_log("an error\n" + gone) is None
-
-
-def test_a_job_that_never_printed_is_silent():
-    own = (
-        "\u251c\u2500\u2500 Waiting for task resources on 1 node.\n\u2713 Job finished (status: FAILED).\n\n"
-    )
-    ended = "Job 5 is already in terminal state FAILED_NO_RESOURCE. For more details, run: sky jobs logs 5"
-    assert is_silent("")
-    assert is_silent(own)
-    assert is_silent(f"{ended}\nFailure reason: no H100 anywhere\nin any zone\n")
-    assert not is_silent(own + "hello\n")
+@pytest.mark.parametrize(
+    "line",
+    ["=== Task train(1) ===", "Job 7 not found.", "Starting task 1 (train) for job 3", "Logs were deleted."],
+)
+def test_a_programs_line_that_looks_like_skypilots_keeps_its_prefix(line):
+    for end in ("\n", ""):
+        assert cleaned(f"(prep, pid=7) {line}{end}".encode()) == f"(prep, pid=7) {line}{end}"
+        assert cleaned(f"{line}{end}".encode()) == f"{line}{end}"

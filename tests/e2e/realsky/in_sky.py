@@ -1,6 +1,7 @@
 """Runs inside the real SkyPilot's own venv: SDK calls for the tests, JSON in, JSON out on the last line.
 
-in_sky.py launch < tasks.json      [<task as in a task YAML>, ...] -> [[job_id, ...], ...]
+in_sky.py launch < tasks.json      [<task as in a task YAML>, ...] -> [[job_id, ...], ...]; the tasks of a
+                                   pipeline are in its ``tasks``
 in_sky.py queue                    -> every record with all its fields
 in_sky.py cost                     -> SkyPilot's cost report, one row a cluster
 """
@@ -10,16 +11,23 @@ import sys
 from typing import Any
 
 import sky
+import yaml
+from sky.utils import dag_utils
 
 
 def launch(tasks: list[dict[str, Any]]) -> list[list[int]]:
     """Submit all at once, then wait for their ids."""
     names = [task["name"] for task in tasks]  # read first: from_yaml_config empties what it is given
-    requests = [
-        sky.jobs.launch(sky.Task.from_yaml_config(task), name=name)
-        for task, name in zip(tasks, names, strict=True)
-    ]
+    requests = [sky.jobs.launch(job_of(task), name=name) for task, name in zip(tasks, names, strict=True)]
     return [sky.get(request)[0] for request in requests]
+
+
+def job_of(task: dict[str, Any]) -> Any:
+    """Make a task, or a pipeline of tasks that run one after another."""
+    if "tasks" not in task:
+        return sky.Task.from_yaml_config(task)
+    tasks = [{"resources": task["resources"], **each} for each in task["tasks"]]
+    return dag_utils.load_chain_dag_from_yaml_str(yaml.safe_dump_all([{"name": task["name"]}, *tasks]))
 
 
 def queue() -> list[dict[str, Any]]:
