@@ -107,6 +107,7 @@ def run_watch(
     from fmon.monitor.poll import watch as watch_phase
     from fmon.store.folder import find
     from fmon.terminal.interrupt import Interrupts
+    from fmon.terminal.streams import NoReaderError, until_unread
     from fmon.terminal.watch import WatchScreen
 
     store = find(data, experiment)
@@ -118,7 +119,8 @@ def run_watch(
                 services().open_queue(queue),
                 experiment,
                 interval_s=interval,
-                clock=ctrl_c.clock,
+                # Without a reader only the launching of queued jobs goes on.
+                clock=until_unread(ctrl_c.clock) if rounds is None else ctrl_c.clock,
                 logs=services().open_logs(queue),
             ):
                 status, note = shown(), _note(polled)
@@ -137,6 +139,8 @@ def run_watch(
                 screen.show(status, note=_joined(note, _queued_note(status, rounds)))
                 if status.is_over(ctrl_c.clock.now()):
                     break
+    except NoReaderError:
+        pass
     except KeyboardInterrupt:
         _refresh(store)
         raise typer.Exit(INTERRUPTED) from None

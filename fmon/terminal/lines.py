@@ -6,7 +6,6 @@ controls the terminal. rich adds colors and folds wide tables; its markup is nev
 
 from __future__ import annotations
 
-import io
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fmon.terminal.streams import while_read
 from fmon.text import visible
 
 if TYPE_CHECKING:
@@ -171,10 +171,8 @@ def plain(parts: Line) -> str:
 
 def emit(lines: Iterable[Line]) -> None:
     """Print lines to stdout."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # cron's locale may support ASCII only
     if not is_terminal():
-        for each in lines:
+        for each in while_read(lines):
             print(plain(each))  # noqa: T201
         return
     console = Console(highlight=False)

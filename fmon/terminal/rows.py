@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from fmon.terminal.lines import Grid, emit, line, segment, terminal_width
+from fmon.terminal.streams import while_read
 from fmon.text import json_text
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def print_json(rows: Iterable[Mapping[str, Any] | msgspec.Struct]) -> None:
         return
     print("[", end="")  # noqa: T201
     print(first, end="")  # noqa: T201
-    for each in objects:
+    for each in while_read(objects):
         print(f",\n {each}", end="")  # noqa: T201
     print("]")  # noqa: T201
 
