@@ -4,29 +4,58 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fmon.causes.decide import DECISIVE, ENOUGH, MIN_STEPS, Event, choose, read_events
+import msgspec
+
+from fmon.causes.decide import (
+    AFTERWARDS,
+    DECISIVE,
+    ENOUGH,
+    FACT,
+    MIN_STEPS,
+    Event,
+    choose,
+    read_events,
+    read_reason,
+)
 from fmon.causes.facts import SUCCESS, of_status
 from fmon.causes.info import FailureInfo, Source
+from fmon.causes.literals import invisible
 from fmon.causes.mask import mask
 from fmon.causes.oom import kind_of_oom
-from fmon.causes.rules import Rule, built_in, own_rules
+from fmon.causes.reason import is_closing, reason_of, stated_exit_code
+from fmon.causes.rules import Rule, built_in, built_in_for_reasons, own_rules
 from fmon.causes.scan import WINDOW, read_window, release, windows
 from fmon.causes.signature import root_cause_id_of, signature_of
 from fmon.causes.taxonomy import cause_of
 from fmon.causes.text import Line, clean
 from fmon.causes.tracebacks import Chain, project_files
+from fmon.log_text import SAMPLE_BYTES, decoded, plain, wide_encoding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from mmap import mmap
 
+    from fmon.causes.facts import Fact
+    from fmon.causes.reason import Reason
     from fmon.causes.rules import RuleSet
     from fmon.model import Pattern
 
-CONTEXT, AFTERWARDS = 64 << 10, 8 << 10
+CONTEXT, BEYOND = 64 << 10, 8 << 10
 """Bytes read before and after a window, so that its edge cuts no traceback."""
+REASON = 34
+"""Points of a reason that no rule knows, where SkyPilot itself failed: lines of the log give way to it,
+exceptions do not."""
+MILD_REASON = 16
+"""Points of such a reason of a job that ran: it only beats a log in which no rule finds anything."""
+OF_SKYPILOT = frozenset({"FAILED_CONTROLLER", "FAILED_NO_RESOURCE", "FAILED_PRECHECKS"})
+"""Statuses of jobs that SkyPilot, not the program, made fail."""
+UNINFORMATIVE = frozenset({None, 0, 1})
+"""Exit codes that say no more than that the program failed."""
+TAIL = 64 << 10
+"""Bytes at the end of a log in which the program's last line and SkyPilot's are searched."""
 MAX_EVIDENCE = 500
 MAX_FILES = 20
 _YAML = re.compile(r"(?<![\w./-])[\w./-]{1,200}\.ya?ml\b")
@@ -52,7 +81,7 @@ def analyze_logs(
     status
         Its SkyPilot status; states of Slurm and Kubernetes are accepted too.
     failure_reason
-        The failure reason that SkyPilot reports.
+        The failure reason that SkyPilot reports, or the details if it reports none.
     controller_log
         The log of provisioning and recovery.
     patterns
@@ -75,16 +104,29 @@ def analyze_logs(
     rules = [each for each in (own_rules(patterns), built_in()) if each is not None]
     found: list[tuple[Event, Source, int]] = []
     chains = _read(data, rules, found, patterns)
-    if failure_reason:
-        _add(failure_reason.encode("utf-8", "replace"), "failure_reason", rules, found)
+    reason = reason_of(failure_reason)
+    _add_reason(reason, status, rules, found)
     if controller_log:
-        _add(_bytes(controller_log), "controller_log", rules, found)
+        _add_controller_log(_bytes(controller_log), rules, found)
     _add_status(status, found)
-    return _decided(data, found, chains)
+    exit_code = stated_exit_code(bytes(data[-TAIL:])) if reason.exit_code is None else reason.exit_code
+    info = _decided(data, found, chains) or _unknown(data, status, found, chains, reason, exit_code)
+    if info.source == "status" and reason.text:
+        info = msgspec.structs.replace(info, source="failure_reason", evidence=reason.text[:MAX_EVIDENCE])
+    return msgspec.structs.replace(info, exit_code=exit_code)
 
 
 def _bytes(text: Any) -> Any:
-    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    """Return a text as UTF-8; what is in memory is made plain at once, a map line by line when it is read."""
+    raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    if isinstance(raw, bytes):
+        is_plain = b"\0" not in raw and (raw.isascii() or invisible().search(raw) is None)
+    else:
+        is_plain = wide_encoding(bytes(raw[:SAMPLE_BYTES])) is None
+    if is_plain:
+        return raw
+    decoded_text = text if isinstance(text, str) else decoded(bytes(raw))
+    return plain(decoded_text, line_end="\r").encode("utf-8", "surrogatepass")
 
 
 def _read(
@@ -96,7 +138,7 @@ def _read(
     seen: dict[bytes, int] = {}
     all_chains: list[Chain] = []
     for number, (start, end) in enumerate(windows(data)):
-        low, high = max(0, start - CONTEXT), min(len(data), end + AFTERWARDS)
+        low, high = max(0, start - CONTEXT), min(len(data), end + BEYOND)
         block = read_window(data, low, high, extra, seen=seen if number else None, goes_on=goes_on)
         events, chains = read_events(block, rules, goes_on=goes_on)
         # An event that begins before the window belongs to the preceding window.
@@ -125,28 +167,51 @@ def _extra(patterns: Sequence[Pattern]) -> Any:
     return re2.compile(("(?m)" + "|".join(f"(?:{each})" for each in starts)).encode())
 
 
-def _add(
-    raw: bytes, source: Source, rules: Sequence[RuleSet], found: list[tuple[Event, Source, int]]
+def _add_reason(
+    reason: Reason, status: str, rules: Sequence[RuleSet], found: list[tuple[Event, Source, int]]
 ) -> None:
-    """Read a text other than the log; most of its events count less than those of the log."""
+    """Read SkyPilot's reason: an exit code counts like SkyPilot's closing line, the rest is a fact."""
+    line = Line(0, reason.text, "", is_mild=False)
+    if reason.exit_code not in UNINFORMATIVE:
+        found.extend(
+            (replace(event, points=min(event.points, AFTERWARDS) + 1, line=line), "failure_reason", 0)
+            for event in read_reason([f"exit code {reason.exit_code}"], rules)
+        )
+    if reason.is_general:
+        return
+    events = read_reason(reason.lines, [built_in_for_reasons(), *rules])
+    least = {"scheduler": FACT, "error": REASON}
+    found.extend(
+        (replace(event, points=max(event.points, least.get(event.rule.tier, 0))), "failure_reason", 0)
+        for event in events
+    )
+    if all(event.points < ENOUGH for event in events):
+        points = REASON if status in OF_SKYPILOT else MILD_REASON
+        subcategory = "controller" if status == "FAILED_CONTROLLER" else "reason"
+        event = _own_event("reason", ("unknown", subcategory, points, 0.3), reason.text, reason.shared)
+        found.append((event, "failure_reason", 0))
+
+
+def _add_controller_log(raw: bytes, rules: Sequence[RuleSet], found: list[tuple[Event, Source, int]]) -> None:
+    """Read the controller's log, whose events count less than those of the log."""
     block = read_window(raw, max(0, len(raw) - (4 << 20)), len(raw))
     events, _ = read_events(block, rules, goes_on=False)
-    for event in _strongest(events):
-        fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
-        if source == "controller_log":
-            fields["points"] -= 12
-        elif event.rule.tier == "scheduler":
-            fields["points"] = max(fields["points"], 57)
-        found.append((Event(**fields), source, 0))
+    found.extend(
+        (replace(event, points=event.points - 12), "controller_log", 0) for event in _strongest(events)
+    )
 
 
 def _add_status(status: str, found: list[tuple[Event, Source, int]]) -> None:
     fact = of_status(status)
-    if fact is None:
-        return
+    if fact is not None:
+        found.append((_own_event(f"status:{status}", fact), "status", 0))
+
+
+def _own_event(name: str, fact: Fact, text: str = "", shared: str = "") -> Event:
+    """Return the event of a fact from the queue that no pattern stands for."""
     category, subcategory, points, confidence = fact
     rule = Rule(
-        id=f"status:{status}",
+        id=name,
         category=category,
         subcategory=subcategory,
         regex="",
@@ -158,18 +223,17 @@ def _add_status(status: str, found: list[tuple[Event, Source, int]]) -> None:
         confidence=confidence,
         frames=None,
     )
-    line = Line(0, "", "", is_mild=False)
-    found.append(
-        (Event(rule=rule, points=points, order=-1, at=0, line=line, text="", stream=""), "status", 0)
-    )
+    line = Line(0, text, "", is_mild=False)
+    return Event(rule=rule, points=points, order=-1, at=0, line=line, text=shared, stream="")
 
 
-def _decided(data: Any, found: list[tuple[Event, Source, int]], chains: list[Chain]) -> FailureInfo:
+def _decided(data: Any, found: list[tuple[Event, Source, int]], chains: list[Chain]) -> FailureInfo | None:
+    """Return the cause that the events show; None if none decides."""
     by_event = {id(event): (source, start) for event, source, start in found}
     best, second = choose(event for event, _, _ in found)
     files = _files(best, chains)
     if best is None or best.points < ENOUGH:
-        return _unknown(data, best, files)
+        return None
     source, start = by_event[id(best)]
     rule, raised = best.rule, best.raised
     message = raised.message if raised is not None else best.text
@@ -245,40 +309,59 @@ def _line_number(data: Any, start: int, within: int) -> int:
     return count + within
 
 
-def _unknown(data: Any, best: Event | None, files: tuple[str, ...]) -> FailureInfo:
-    """Return the result where no rule decides; such jobs are grouped by their last non-empty line."""
+def _unknown(
+    data: Any,
+    status: str,
+    found: list[tuple[Event, Source, int]],
+    chains: list[Chain],
+    reason: Reason,
+    exit_code: int | None,
+) -> FailureInfo:
+    """Return the result where no rule decides.
+
+    Such jobs are grouped by the last line of the program and the exit code; without a line by SkyPilot's
+    reason, without a reason by the status.
+    """
+    best, _ = choose(event for event, _, _ in found)
     subcategory = best.rule.subcategory if best is not None and best.rule.category == "unknown" else None
     line = _last_line(data)
-    text = line.text.strip()[:MAX_EVIDENCE] if line is not None else ""
+    evidence = line.text.strip()[:MAX_EVIDENCE] if line is not None else reason.text[:MAX_EVIDENCE]
+    source: Source = "log" if line is not None else "failure_reason" if evidence else "status"
+    code = "" if exit_code is None else f"exit code {exit_code}"
+    text = code or reason.text or status
+    if line is not None:
+        text = evidence if exit_code in UNINFORMATIVE else f"{code}: {evidence}"
     cause = cause_of("unknown", subcategory)
+    ends = f"it ends: {evidence}" if line is not None else "" if code else evidence
     return FailureInfo(
         category="unknown",
         subcategory=subcategory,
         root_cause_id=root_cause_id_of("unknown", subcategory, exception_class=None, message=text),
         signature=signature_of("unknown", subcategory, exception_class=None, message=text),
-        root_cause=f"{cause.definition}; it ends: {text}" if text else cause.definition,
-        evidence=text or None,
-        evidence_line=_line_number(data, len(data) - line.number, 1) if line is not None else None,
-        source="log" if text else None,
-        message=mask(text) or None,
+        root_cause="; ".join(filter(None, [cause.definition, code, ends])),
+        evidence=evidence or None,
+        evidence_line=None if line is None else _line_number(data, len(data) - line.number, 1),
+        source=source if evidence else None,
+        message=mask(text),
         rule="none",
         confidence=0.1,
         runner_up=best.rule.kind if best is not None and best.points > 0 else None,
         remedy=cause.remedy,
         auto_fixable=cause.remedy == "auto",
-        files=files,
+        files=_files(best, chains),
     )
 
 
 def _last_line(data: Any) -> Line | None:
-    """Return the last line that is not empty; its number is the distance of its start from the end."""
-    tail = bytes(data[max(0, len(data) - 65536) :])
+    """Return the program's last line; its number is the distance of its start from the end."""
+    tail = bytes(data[-TAIL:])
     at = len(tail)
     for raw in reversed(tail.split(b"\n")):
         at -= len(raw)
-        line = clean(raw.rpartition(b"\r")[2] or raw, 0)
-        if line.text.strip():
-            return line._replace(number=len(tail) - at)
+        for segment in reversed(raw.split(b"\r")):
+            for line in reversed(clean(segment, 0)):
+                if line.text.strip() and not is_closing(line.text):
+                    return line._replace(number=len(tail) - at)
         at -= 1
     return None
 

@@ -4,20 +4,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fmon.causes.rules import TIERS, Rule, RuleSet
+from fmon.causes.text import Line
 from fmon.causes.tracebacks import Chain, Raised, read_tracebacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from fmon.causes.scan import Block
-    from fmon.causes.text import Line
 
 AFTERWARDS = 22
 """Points of SkyPilot's closing line: the log is mostly more specific."""
+FACT = 57
+"""Least points of a statement of the scheduler in SkyPilot's reason: it beats a bare status."""
 ENOUGH = 15
 """An event with fewer points decides nothing."""
 DECISIVE = 30
@@ -52,6 +54,9 @@ _ADVICE = re.compile(
 )
 SHORTLY_BEFORE = 40
 """Number of lines before a summary in which its cause is searched."""
+_CLASS = re.compile(r"(?:\w{1,80}\.){0,12}[A-Z]\w{1,80}")
+_OF_PROGRAMS = frozenset({"code_bug", "user_assert"})
+"""Categories of a program's own errors, which SkyPilot's reasons never are."""
 _UNDERLYING = frozenset({"auth", "network", "disk_full", "host_oom", "cuda_runtime"})
 """Categories of errors that make an installer, a download or a build give up."""
 
@@ -91,6 +96,35 @@ def read_events(block: Block, rules: Sequence[RuleSet], *, goes_on: bool) -> tup
     events = [event for chain in chains if (event := _of_chain(chain, block, rules)) is not None]
     events += _of_lines(block, used, rules)
     return [_aged(event, block, goes_on=goes_on) for event in events], chains
+
+
+def read_reason(lines: Iterable[str], rules: Sequence[RuleSet]) -> list[Event]:
+    """Find the events in a reason that SkyPilot gives: each line is an exception or a sentence, and final.
+
+    Parameters
+    ----------
+    lines
+        The lines of ``Reason.lines``.
+    rules
+        The rules, those for reasons first.
+    """
+    events = []
+    for number, text in enumerate(lines):
+        cls, _, message = text.partition(": ")
+        raised = Raised(0, "start", cls, message) if _CLASS.fullmatch(cls) else None
+        rule = (
+            _match(rules, text) if raised is None else _match(rules, text, frames=()) or _match(rules, text)
+        )
+        if rule is None or rule.is_default or rule.tier == "wrapper" or rule.category in _OF_PROGRAMS:
+            continue
+        line = Line(0, text, "", is_mild=False)
+        points = TIERS[rule.tier][0]
+        events.append(
+            Event(
+                rule=rule, points=points, order=number, at=0, line=line, text=text, stream="", raised=raised
+            )
+        )
+    return events
 
 
 def _match(rules: Sequence[RuleSet], text: str, **about: object) -> Rule | None:
@@ -206,8 +240,7 @@ def _aged(event: Event, block: Block, *, goes_on: bool) -> Event:
     if not goes_on and block.goes_on_after(event.order) < MIN_STEPS:
         return event
     penalty = 35 if event.rule.tier == "scheduler" else 25
-    values = {name: getattr(event, name) for name in event.__dataclass_fields__}
-    return Event(**{**values, "points": event.points - penalty})
+    return replace(event, points=event.points - penalty)
 
 
 def choose(events: Iterable[Event]) -> tuple[Event | None, Event | None]:

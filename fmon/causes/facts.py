@@ -4,7 +4,10 @@ from __future__ import annotations
 
 SUCCESS = frozenset({"SUCCEEDED", "COMPLETED", "SUCCESS"})
 
-_BY_STATUS: dict[str, tuple[str, str | None, int, float]] = {
+Fact = tuple[str, str | None, int, float]
+"""Category, subcategory, points and confidence."""
+
+_BY_STATUS: dict[str, Fact] = {
     "FAILED_NO_RESOURCE": ("no_resource", "capacity", 55, 0.8),
     "CANCELLED": ("user_cancelled", "cancelled", 54, 0.9),
     "CANCELLING": ("user_cancelled", "cancelled", 54, 0.9),
@@ -17,6 +20,6 @@ _BY_STATUS: dict[str, tuple[str, str | None, int, float]] = {
 }
 
 
-def of_status(status: str) -> tuple[str, str | None, int, float] | None:
-    """Return category, subcategory, points and confidence of a status that names its cause."""
+def of_status(status: str) -> Fact | None:
+    """Return what follows from a status that names its cause."""
     return _BY_STATUS.get(status)

@@ -33,6 +33,8 @@ class FailureInfo(msgspec.Struct, frozen=True, kw_only=True):
         Its number in the text as passed, from 1; lines end at a line feed.
     source
         The text that the evidence is from.
+    exit_code
+        The exit code of the program that SkyPilot states, of several nodes that of the first to fail.
     exception_class
         Class of the exception that decided.
     message
@@ -61,6 +63,7 @@ class FailureInfo(msgspec.Struct, frozen=True, kw_only=True):
     evidence: str | None = None
     evidence_line: int | None = None
     source: Source | None = None
+    exit_code: int | None = None
     exception_class: str | None = None
     message: str | None = None
     rule: str

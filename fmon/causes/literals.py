@@ -10,6 +10,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from fmon.log_text import INVISIBLE, SEPARATOR, SPACE
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -90,6 +92,14 @@ def any_of(words: tuple[str, ...]) -> Any:
     options.never_capture = True
     options.max_mem = 32 << 20
     return re2.compile("|".join(re2.escape(each) for each in words).encode("latin-1"), options)
+
+
+@cache
+def invisible() -> Any:
+    """Compile an expression that matches an invisible character, space or line end beyond ASCII in UTF-8."""
+    import re2
+
+    return re2.compile(f"[{INVISIBLE}{SEPARATOR[2:]}{SPACE}]".encode())
 
 
 @cache

@@ -1,7 +1,7 @@
 """Mask the parts of an error message that differ from run to run.
 
 Masked are numbers, hexadecimal strings, UUIDs, hosts, times, folders of paths, process ids and ranks. Names
-are kept: exception class, module, key, base name of a file.
+are kept: exception class, module, key, base name of a file; and so are exit codes.
 """
 
 import re
@@ -19,6 +19,9 @@ _FILE = re.compile(r"(?<![\w.-])[\w.+-]{0,100}[A-Za-z_][\w+-]{0,100}\.(?!\d)[A-Z
 _HEX = re.compile(r"\b(?:0x[0-9a-fA-F]++|(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{7,128}+)\b")
 _HOST = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?\b|\bhost='[^']{0,255}+'")
 _NUMBER = re.compile(r"(?<![A-Za-z_])[-+]?\d[\d_,.]*+(?:[eE][-+]?\d++)?")
+_EXIT_CODE = re.compile(
+    r"\bexit(?:ed)? (?:with )?(?:exit )?(?:codes?|status) \[?-?\d{1,10}(?:, -?\d{1,10}){0,100}"
+)
 _SPACE = re.compile(r"\s++")
 _HIDDEN = {ord(digit): 0xE000 + number for number, digit in enumerate("0123456789")}
 _SHOWN = {there: here for here, there in _HIDDEN.items()}
@@ -43,7 +46,7 @@ def mask(text: str) -> str:
     >>> mask("No such file: '/home/ann/run_17/train.json' (rank 3)")
     "No such file: 'train.json' (rank #)"
     """
-    text = text[:2000]
+    text = _EXIT_CODE.sub(lambda match: match.group().translate(_HIDDEN), text[:2000])
     text = _URL.sub(_masked_url, text)
     text = _UUID.sub("#", text)
     text = _DOMAIN.sub("#", _HOST.sub("#", text))

@@ -167,11 +167,22 @@ def _is_own_module(text: str, frames: Sequence[Frame]) -> bool:
 
 @cache
 def built_in() -> RuleSet:
-    """Load patterns.toml."""
+    """Load the rules for logs."""
+    return _load("rules")
+
+
+@cache
+def built_in_for_reasons() -> RuleSet:
+    """Load the rules for the reasons that SkyPilot gives."""
+    return _load("reasons")
+
+
+def _load(table: str) -> RuleSet:
+    """Load the rules in one of the tables of patterns.toml."""
     import re2
 
     data = tomllib.loads(files("fmon.causes").joinpath("patterns.toml").read_text(encoding="utf-8"))
-    return RuleSet([_rule(raw, re2) for raw in data["rules"]])
+    return RuleSet([_rule(raw, re2) for raw in data[table]])
 
 
 def _rule(raw: dict[str, Any], re2: Any) -> Rule:

@@ -11,6 +11,7 @@ import re
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fmon.causes.folded import MAX_FOLDED, may_be_folded
 from fmon.causes.literals import LITERALS, PROGRESS, any_of, find
 from fmon.causes.text import MAX_LINE, Line, clean
 
@@ -117,19 +118,42 @@ def _spans(data: Any, part: memoryview, start: int, seen: dict[bytes, int] | Non
     """Return the merged spans around all hits; kinds of lines seen often enough are left out."""
     spans: list[tuple[int, int]] = []
     end = start + len(part)
+    long = _LongLine(0, 0, is_folded=False)
 
     def hit(where: int, last: int) -> int:
         """Add the span of a literal; skip the rest of its line, or the part of a long line read with it."""
+        nonlocal long
         at, stop = start + where, _line_end(data, start + last - 1, min(end, start + where + MAX_LINE))
         if seen is None or _is_new(data[at : min(stop, at + 200)], seen):
             floor = max(start, at - MAX_LINE)
-            low = max(data.rfind(b"\n", floor, at), floor)
-            _join(spans, max(start, low - BEFORE), min(end, stop + AFTER))
+            low = data.rfind(b"\n", floor, at)
+            if at >= long.end and (low < 0 or stop - at == MAX_LINE):
+                long = _long_line(data, at, start, end)
+                if long.is_folded:
+                    _join(spans, max(start, long.start - BEFORE), min(end, long.end + AFTER))
+                    return long.end - start
+            _join(spans, max(start, max(low, floor) - BEFORE), min(end, stop + AFTER))
         return stop - start
 
     find(part, LITERALS, hit)
     spans.sort()
     return _merged((_line_start(data, low, start, end), high) for low, high in _merged(spans))
+
+
+class _LongLine(NamedTuple):
+    """A long line, or as much of it as may be unfolded."""
+
+    start: int
+    end: int
+    is_folded: bool
+
+
+def _long_line(data: Any, at: int, start: int, end: int) -> _LongLine:
+    low = max(start, at - MAX_FOLDED, data.rfind(b"\n", max(start, at - MAX_FOLDED), at) + 1)
+    limit = min(end, low + MAX_FOLDED)
+    high = data.find(b"\n", at, limit)
+    high = limit if high < 0 else high
+    return _LongLine(low, high, is_folded=may_be_folded(data[low:high]))
 
 
 def _line_end(data: Any, at: int, stop: int) -> int:
@@ -182,8 +206,9 @@ def _read_span(raw: bytes, at: int, number: int, lines: list[Line], offsets: lis
         for position, segment in enumerate(segments):
             few = len(segments) <= MAX_SEGMENTS or position >= len(segments) - 3
             if segment and (few or any_of(LITERALS).search(segment) is not None):
-                lines.append(clean(segment, number))
-                offsets.append(where)
+                found = clean(segment, number)
+                lines += found
+                offsets += [where] * len(found)
             elif len(segments) == 1:
                 lines.append(Line(number, "", "", is_mild=False))
                 offsets.append(where)

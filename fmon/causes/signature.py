@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fmon.causes.mask import mask
 from fmon.causes.taxonomy import SHARED_CLASSES, cause_of
 
-RULES_VERSION = "3"
+RULES_VERSION = "4"
 """Version of the rule set, part of every signature; raised when rules distinguish errors differently."""
 
 

@@ -284,8 +284,18 @@ _SUB: dict[str, dict[str, object]] = {
         "strategy": "Raise the server's or proxy's limit of request size, or upload to the store directly.",
     },
     "unknown/controller": {
+        "definition": "SkyPilot's jobs controller failed, or could not clean up",
         "remedy": "auto",
         "strategy": "SkyPilot's jobs controller failed: check its log, then relaunch.",
+    },
+    "unknown/driver": {
+        "definition": "SkyPilot's driver of the job died on its machine, mostly because memory ran out",
+        "remedy": "config",
+        "strategy": "Ask for more memory or use less, and relaunch; the log of the machine shows what died.",
+    },
+    "unknown/reason": {
+        "definition": "SkyPilot gives a reason that no rule knows",
+        "strategy": "A person must read the reason; a failure pattern can then classify it.",
     },
 }
 

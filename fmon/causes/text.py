@@ -1,5 +1,5 @@
 # ruff: noqa: E501 -- a pattern is easier to read in one line
-"""Clean the lines of a log: remove colors, timestamps, rank and pid prefixes.
+"""Clean the lines of a log: remove colors, timestamps, rank and pid prefixes; unfold lines that hold several.
 
 Every pattern here is anchored or begins with a fixed character, and is possessive or bounded:
 the time is linear in the length of the text, whatever it contains.
@@ -10,15 +10,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from fmon.causes.folded import MAX_FOLDED, may_be_folded, record_of, unfolded
+from fmon.log_text import plain
+
 MAX_LINE = 4000
 """Longest part of a line that is used; of a longer one both ends are kept."""
 
-_ANSI = re.compile(
-    r"\x1b(?:\[[0-?]{0,64}+[ -/]{0,8}+[@-~]?|\][^\x07\x1b]{0,2000}+(?:\x07|\x1b\\)?|[PX^_][^\x1b]{0,2000}+(?:\x1b\\)?|[ -/]?[0-~]?)"
-    r"|\x9b[0-?]{0,64}+[@-~]?"
-    r"|\[\d{1,3}(?:;\d{1,3}){0,4}m"  # codes that lost their escape character
-)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _BAR = re.compile(r"^[^|]{0,200}?\d{1,3}%\|[^|]{0,400}+\|[^\[\n]{0,80}+\[[^\]]{0,300}+\]\s*+")
 _STREAM = re.compile(
     r"\s?(?:"
@@ -72,28 +69,66 @@ class Line(NamedTuple):
     is_mild: bool
 
 
-def clip(raw: bytes) -> bytes:
+def clip(raw: bytes, most: int = MAX_LINE) -> bytes:
     """Keep both ends of a long line."""
-    if len(raw) <= MAX_LINE:
+    if len(raw) <= most:
         return raw
-    half = MAX_LINE // 2
+    half = most // 2
     return raw[:half] + b" ... " + raw[-half:]
 
 
-def clean(raw: bytes, number: int) -> Line:
+def clean(raw: bytes, number: int) -> list[Line]:
     """Clean the raw bytes of one line.
 
     Parameters
     ----------
     raw
-        The bytes without a line feed; at most ``MAX_LINE`` of them are used.
+        The bytes without a line feed; at most ``MAX_LINE`` of them are used, of a line that is unfolded
+        ``MAX_FOLDED``.
     number
         Its line number.
+
+    Returns
+    -------
+    list of Line
+        One, or those that the line holds: the messages and the traceback of a JSON log record, the lines of
+        a repr.
     """
-    text = clip(raw).decode("utf-8", "replace")
-    if "\x1b" in text or "\x9b" in text or "m" in text:
-        text = _ANSI.sub("", text)
-    text = _CONTROL.sub("", text)
+    if may_be_folded(raw):
+        whole = _cleaned(clip(raw, MAX_FOLDED), number)
+        parts = [_parts(line) for line in whole]
+        if any(parts):
+            return [each for line, found in zip(whole, parts, strict=True) for each in found or [line]]
+    return _cleaned(clip(raw), number)
+
+
+def _cleaned(raw: bytes, number: int) -> list[Line]:
+    """Return the lines of a raw line, which may have line ends other than the line feed."""
+    text = plain(raw.decode("utf-8", "replace"))
+    if "\n" in text or "\r" in text:
+        return [_line(each, number) for each in text.splitlines()]
+    return [_line(text, number)]
+
+
+def _parts(line: Line) -> list[Line]:
+    """Return the lines that a line holds; none if it holds no others."""
+    record = record_of(line.text)
+    if record is None:
+        texts = unfolded(line.text)
+        return [_part(text, line) for text in texts] if len(texts) > 1 else []
+    if record.rank:
+        line = line._replace(stream=record.rank)
+    parts = [_part(each, line) for text in record.lines for each in unfolded(text)]
+    return parts if record.is_mild is None else [part._replace(is_mild=record.is_mild) for part in parts]
+
+
+def _part(text: str, whole: Line) -> Line:
+    line = _line(text[:MAX_LINE], whole.number)
+    return line._replace(stream=line.stream or whole.stream)
+
+
+def _line(text: str, number: int) -> Line:
+    """Remove what stands before the text of a line."""
     stream = ""
     for _ in range(4):
         found = _STREAM.match(text)

@@ -1,27 +1,25 @@
-"""Remove SkyPilot's additions and secrets from a log, so that it can be stored and shown."""
+"""Remove SkyPilot's additions and secrets from a log, so that it can be stored and shown as plain text."""
 
 from __future__ import annotations
 
 import re
 
+from fmon.log_text import decoded, plain
 from fmon.redact import redact
 from fmon.sky.head_and_tail import MARK
 from fmon.sky.own_lines import sentence_of
 
-ANSI = re.compile(
-    r"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]"  # CSI: colours, cursor
-    r"|\][^\x07\x1b\n]{0,2048}+(?:\x07|\x1b\\)"  # OSC: window titles, links
-    r"|[ -/]{1,2}[0-~]|[0-Z\\^-~])"  # character sets and the like
-)
 PAYLOAD = re.compile(r"^<sky-payload[^>\n]{0,64}>[^\n]{0,65536}</sky-payload>\n", re.MULTILINE)
 """Messages with which the server controls the spinner of SkyPilot's client."""
 
 PREFIX = re.compile(r"^\((?:setup|(?!head, |worker\d)[^()\n]{1,256},) ?pid=\d{1,10}\) ?", re.MULTILINE)
 """Task and process before each line of a job on one node; with several nodes, the rank in it is needed."""
 
+MARK_LINE = re.compile(MARK.pattern.encode(), re.MULTILINE)
+
 
 def cleaned(raw: bytes) -> str:
-    """Clean a raw log for storage: remove ANSI codes, SkyPilot's prefixes and secrets.
+    """Clean a raw log for storage: make it plain text, remove SkyPilot's prefixes and secrets.
 
     Parameters
     ----------
@@ -34,7 +32,7 @@ def cleaned(raw: bytes) -> str:
         The text. Lines end in a newline; a carriage return within a line stays. No part of a secret is
         left, not even at a cut.
     """
-    text = ANSI.sub("", raw.decode("utf-8", "replace").replace("\r\n", "\n"))
+    text = plain("".join(map(decoded, MARK_LINE.split(raw)))).replace("\r\n", "\n")
     parts = MARK.split(_without_prefix(PAYLOAD.sub("", text)))
     return "".join(map(redact, parts))
 

@@ -32,7 +32,7 @@ def test_rules_have_names_of_their_own_and_known_categories_and_tiers():
 
 def rules_of(log: str) -> set[str]:
     """Return the ids of the rules that match a log's exceptions, or its last line where there are none."""
-    lines = [clean(line.encode(), number) for number, line in enumerate(log.splitlines(), 1)]
+    lines = [part for number, line in enumerate(log.splitlines(), 1) for part in clean(line.encode(), number)]
     raised = [each for chain in read_tracebacks(lines)[0] for each in chain.raised]
     if raised:
         found = [rule for each in raised for rule in built_in().matching(each.text, frames=each.frames)]
@@ -43,7 +43,7 @@ def rules_of(log: str) -> set[str]:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["id"])
 def test_every_expression_matches_its_example(rule):
-    wrong = [pair for pair in rule["any"] if re2.search(pair[0], clean(pair[1].encode(), 1).text) is None]
+    wrong = [pair for pair in rule["any"] if re2.search(pair[0], clean(pair[1].encode(), 1)[0].text) is None]
     assert wrong == []
     vetoed = [pair for pair in rule["any"] if any(re2.search(veto, pair[1]) for veto in rule.get("veto", ()))]
     assert vetoed == []
