@@ -24,7 +24,7 @@ from fmon.report.page.facts import gather
 from fmon.report.page.render import render
 from fmon.store.durable import write_chunks_durably, write_durably
 from fmon.store.runs import read_runs, write_runs
-from fmon.text import cost, json_text, listed
+from fmon.text import cost, json_text, listed, whose
 from fmon.warehouse import column, rows, typed_rows
 from fmon.warehouse.load import bind_reported, bind_runs
 from fmon.warehouse.views import recompute
@@ -195,7 +195,8 @@ def _sentence(summary: Row) -> str:
     parts = [
         f"{summary['experiment_id']}: {', '.join(counted)}",
         *([f"root causes: {listed(causes)}"] if causes else []),
-        f"total {cost(summary['cost_usd'], summary['unpriced_count'])}",
+        f"total {cost(summary['cost_usd'], summary['unpriced_count'])}"
+        f" ({whose(summary['reported_count'], summary['job_count'])})",
     ]
     return "; ".join(parts)
 
