@@ -1,6 +1,7 @@
--- What the money of each cycle was spent on. The jobs' purposes add up to cost_usd of view cycle_cost; the jobs
--- controller, which SkyPilot runs for all jobs together, comes on top. A job's cost in SkyPilot's own report is
--- divided like fmon's estimate.
+-- What the money of each cycle was spent on. The purposes of jobs add up to cost_usd of view cycle_cost; the
+-- jobs controller, which SkyPilot runs for all jobs together, comes on top. A job's cost in SkyPilot's own
+-- report is divided like fmon's estimate. Lost to preemption are the runs that were interrupted, of which a
+-- job with checkpoints keeps a part, and the recoveries. Failed includes lost jobs.
 create or replace view cost_breakdown as
 with spell as (
     select
@@ -64,7 +65,7 @@ task as (
         end as outcome,
         job.cost_usd,
         job.machine_s,
-        if(whole.is_failed or whole.is_cancelled, 0, least(coalesce(spent.setup_s, 0), job.machine_s)) as setup_s,
+        if(whole.is_failed or whole.is_cancelled, 0, coalesce(spent.setup_s, 0)) as setup_s,
         if(whole.is_failed or whole.is_cancelled, 0, coalesce(spent.lost_s, 0)) as lost_s,
         cast(
             if(
@@ -148,8 +149,8 @@ select
     0 as unpriced_count,
     greatest(0, epoch(controlled.ended_at) - epoch(controlled.begun_at)) / 3600 as machine_h,
     cast(
-        greatest(0, epoch(controlled.ended_at) - epoch(controlled.begun_at)) / 3600 * manifest.controller_usd_per_h
-        as decimal(18, 4)
+        greatest(0, epoch(controlled.ended_at) - epoch(controlled.begun_at)) / 3600
+        * manifest.controller_usd_per_h as decimal(18, 4)
     ) as cost_usd
 from controlled
 inner join manifest on controlled.experiment_id = manifest.experiment_id

@@ -2,9 +2,9 @@
 -- of the succeeded conditions with the same level of the factor that best explains the run times (adjusted R
 -- squared: a factor with a different level for each job explains nothing). If no factor explains anything,
 -- it is the median of all; if none has succeeded yet, the expected time of the config. The open conditions
--- run with as many jobs at a time as now, and not faster than the longest of them. A job that has used up its time
--- is overdue: when it will end is unknown, so it has no remaining time. Jobs that succeeded, but overran, say how
--- long something went wrong, not how long the others take: they are left out.
+-- run with as many jobs at a time as now, and not faster than the longest of them. A job that has used up its
+-- time is overdue: its end is unknown, so it has no remaining time. Jobs that succeeded, but overran,
+-- tell how long something went wrong, not how long the others take: they are left out.
 create or replace view eta as
 with finished as (
     select

@@ -32,15 +32,14 @@ given_time as (
                     field: 'submitted_at', value_at: snapshot.submitted_at,
                     is_left_out: doubtful.submitted_at is null
                 },
-                {field: 'start_at', value_at: snapshot.start_at, is_left_out: doubtful.start_at is null},
+                { field: 'start_at', value_at: snapshot.start_at, is_left_out: doubtful.start_at is null },
                 {
                     field: 'last_recovered_at', value_at: snapshot.last_recovered_at,
                     is_left_out: doubtful.last_recovered_at is null
                 },
-                {field: 'end_at', value_at: snapshot.end_at, is_left_out: doubtful.end_at is null}
-            ],
-            recursive := true
-        )
+                { field: 'end_at', value_at: snapshot.end_at, is_left_out: doubtful.end_at is null }
+            ]
+        ) as given_value
     from doubtful
     inner join snapshot
         on
@@ -74,17 +73,17 @@ select
     given_time.condition_id,
     given_time.job_id,
     given_time.task_id,
-    given_time.field,
+    given_time.given_value.field,
     case
-        when given_time.value_at > experiment.now_at + interval 5 minutes then 'in the future'
+        when given_time.given_value.value_at > experiment.now_at + interval 5 minutes then 'in the future'
         else 'before an earlier step'
     end as reason,
     given_time.cycle,
-    given_time.value_at,
+    given_time.given_value.value_at,
     given_time.seen_at
 from given_time
 inner join experiment on given_time.experiment_id = experiment.experiment_id
-where given_time.is_left_out and given_time.value_at is not null
+where given_time.given_value.is_left_out and given_time.given_value.value_at is not null
 union all
 select
     invalid.experiment_id,
@@ -99,7 +98,7 @@ select
 from invalid;
 
 comment on view impossible_time is
-'A time or duration that the queue gives and that can''t be any; grain: experiment_id, job_id, task_id, field';
+'A time or duration of the queue that can''t be one; grain: experiment_id, job_id, task_id, field';
 comment on column impossible_time.experiment_id is 'the experiment [id]';
 comment on column impossible_time.condition_id is 'the condition [id]';
 comment on column impossible_time.job_id is 'its managed job [id]';

@@ -88,8 +88,8 @@ timed as (
     where framed.is_newest
 ),
 
--- SkyPilot reports the cost of a job as a whole: divided among its tasks like the estimates or, if one of them
--- is unknown, like the machine times.
+-- SkyPilot reports the cost of a job as a whole: it is divided among its tasks like the estimates or, if one is
+-- unknown, like the machine times.
 weighed as (
     select
         timed.experiment_id,
@@ -97,10 +97,12 @@ weighed as (
         timed.task_id,
         reported_cost.reported_usd,
         case
-            when count(machine_time.estimate_usd) over job = count(*) over job
+            when
+                count(machine_time.estimate_usd) over job = count(*) over job
                 and sum(machine_time.estimate_usd) over job > 0
                 then cast(machine_time.estimate_usd as double)
-            when count(machine_time.machine_s) over job = count(*) over job
+            when
+                count(machine_time.machine_s) over job = count(*) over job
                 and sum(machine_time.machine_s) over job > 0
                 then machine_time.machine_s
             else if(row_number() over task = 1, 1, 0)

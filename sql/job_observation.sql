@@ -1,7 +1,7 @@
 -- Every stored row of the experiment's jobs, with its condition, the meaning of its status and the previous
 -- row. A row is stored when something changes, so nothing changed between two rows of a job task.
--- Impossible times are null here, so that no other view reads them: a time in the future (by
--- more than 5 minutes: clocks differ), and one before the step that must precede it. View impossible_time has them.
+-- Impossible times are null here, so that no other view reads them: a time in the future (by more than 5
+-- minutes: clocks differ), and one before the step that must precede it. View impossible_time has them.
 create or replace view job_observation as
 with newest_cycle as (
     select
@@ -81,14 +81,16 @@ judged as (
         -- Without a machine: SkyPilot waits for capacity or for its turn to launch. A running job has one.
         case
             when owned.status in ('RUNNING', 'WINDING_DOWN') then false
-            when owned.schedule_state = 'ALIVE_BACKOFF' or owned.details ^@ 'In backoff, waiting for resources'
+            when
+                owned.schedule_state = 'ALIVE_BACKOFF'
+                or starts_with(owned.details, 'In backoff, waiting for resources')
                 then true
             when owned.has_machine is not null then not owned.has_machine
             else
                 coalesce(owned.schedule_state in ('INACTIVE', 'WAITING', 'ALIVE_WAITING'), false)
                 or coalesce(
-                    owned.details ^@ 'Waiting for other jobs to launch'
-                    or owned.details ^@ 'Waiting for higher priority jobs to launch',
+                    starts_with(owned.details, 'Waiting for other jobs to launch')
+                    or starts_with(owned.details, 'Waiting for higher priority jobs to launch'),
                     false
                 )
         end as is_waiting,
@@ -110,9 +112,10 @@ judged as (
         end as last_recovered_at,
         -- The latest of the known steps before it.
         case
-            when owned.end_at >= coalesce(
-                greatest(owned.submitted_at, owned.start_at, owned.last_recovered_at), owned.end_at
-            )
+            when
+                owned.end_at >= coalesce(
+                    greatest(owned.submitted_at, owned.start_at, owned.last_recovered_at), owned.end_at
+                )
                 then owned.end_at
         end as end_at,
         owned.given_count

@@ -1,5 +1,5 @@
 -- When each job task had a machine, and its price: a row per stored row in which it had one, until the next
--- stored row. Waiting for capacity is not among them. The boundaries are SkyPilot's own times if it gives them,
+-- stored row. Waiting for capacity is left out. The boundaries are SkyPilot's own times if it gives them,
 -- otherwise those of the polls. The price is that of the machine that the row names; while a job is launched,
 -- that of the machine that it then gets. A job that was only seen after its end has one row.
 create or replace view machine_spell as
@@ -50,7 +50,9 @@ ordered as (
         judged.is_going
         and coalesce(
             judged.poll_id < max(
-                case when judged.is_seen and judged.is_terminal and not judged.is_going then judged.poll_id end
+                case
+                    when judged.is_seen and judged.is_terminal and not judged.is_going then judged.poll_id
+                end
             ) over whole,
             false
         ) as is_going,
@@ -62,7 +64,9 @@ ordered as (
         judged.status <> 'RECOVERING' and (
             judged.recovery_count < max(judged.recovery_count) over whole
             or coalesce(
-                judged.poll_id < max(case when judged.status = 'RECOVERING' then judged.poll_id end) over whole,
+                judged.poll_id < max(
+                    case when judged.status = 'RECOVERING' then judged.poll_id end
+                ) over whole,
                 false
             )
         ) as is_interrupted,
@@ -77,11 +81,11 @@ ordered as (
                         lead(
                             case
                                 when judged.machine is not null
-                                    then {price_usd_per_h: judged.price_usd_per_h}
+                                    then { price_usd_per_h: judged.price_usd_per_h }
                             end
                             ignore nulls
                         ) over task,
-                        {price_usd_per_h: judged.price_usd_per_h}
+                        { price_usd_per_h: judged.price_usd_per_h }
                     ).price_usd_per_h
             else judged.price_usd_per_h
         end as price_usd_per_h,
@@ -116,8 +120,8 @@ answered as (
     where heartbeat.is_ok
 ),
 
--- Since when a job runs on the machine of a row that follows one without a machine, and when the launch of that
--- machine began.
+-- Since when a job runs on the machine of a row that follows one without a machine, and when the launch of
+-- that machine began.
 started as (
     select
         ordered.*,
@@ -305,7 +309,7 @@ comment on column machine_spell.job_id is 'SkyPilot''s managed job [id]';
 comment on column machine_spell.task_id is 'task within the job [id]';
 comment on column machine_spell.poll_id is 'the poll that stored the row with which it begins [id]';
 comment on column machine_spell.phase is
-'launch, run (also with the launch before it), recovery, or teardown: after the end, until it was gone [name]';
+'launch, run (with a launch that no poll saw), recovery, or teardown: after the end until it was gone [name]';
 comment on column machine_spell.is_interrupted is
 'a run that a preemption or another recovery interrupted later [bool]';
 comment on column machine_spell.cycle is '0 = first launch, 1 and 2 = relaunches [count]';

@@ -1,5 +1,5 @@
--- How long jobs waited from their submission to a running machine, by what they asked for, where they got it, and
--- the hour of day (UTC) at which they were submitted. A job that has not got a machine yet has no region.
+-- How long jobs waited from their submission to a running machine, by what they asked for, where they got it,
+-- and the hour of day (UTC) at which they were submitted. A job without a machine yet has no region.
 create or replace view provisioning as
 with task as (
     select

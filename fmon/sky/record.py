@@ -2,8 +2,8 @@
 
 Accepts all forms: the server's JSON, the CLI's JSON, recordings written by hand. A record without a usable
 job_id, task_id or status is left out and reported. Any other field with an invalid value is None, which
-means "unknown": SkyPilot writes -1 and "-" for that. ``invalid_fields`` names the times and durations whose value
-can't be one: text, NaN, times before 1970 or after 2100, negative durations.
+means "unknown": SkyPilot writes -1 and "-" for that. ``invalid_fields`` names the times and durations that
+had an impossible value: text, NaN, times before 1970 or after 2100, negative durations.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ INVALID = "invalid"
 _UNKNOWN = (None, -1, 0, "", "-")
 INITIALIZING = "<initializing>"
 """SkyPilot's word for a machine whose resources it does not know yet."""
-_NO_MACHINE = {True: INITIALIZING, False: "-"}
+_NO_MACHINE: dict[bool | None, str] = {True: INITIALIZING, False: "-"}
 
 
 class _UnfitError(Exception):
