@@ -206,6 +206,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     prices: dict[str, Price]
     written_levels: dict[str, dict[str, str]] = {}
     """How the config writes a number, by factor and value, if that is not its default text."""
+    controller_usd_per_h: float | None = None
+    """Price of the jobs controller (``controller`` in the config's ``prices``)."""
     env_names: dict[str, str] = {}
     """The environment variable that carries a factor, by factor."""
     fixed: dict[str, str] = {}
@@ -345,6 +347,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     """Known cost of all its jobs in all cycles, as of ``as_of`` [USD]; None = no cost is known."""
     limits: Limits = msgspec.field(default_factory=Limits)
     prices: dict[str, Price] = msgspec.field(default_factory=dict)
+    controller_usd_per_h: float | None = None
+    """As in ``Experiment``."""
     as_of: Time | None = None
     """Time of ``total_cost_usd`` and of ``status`` to ``failure_root_cause`` of the entries; None = never."""
     reported_costs: dict[JobKey, Usd] = msgspec.field(default_factory=dict)
@@ -357,7 +361,7 @@ class Record(msgspec.Struct, kw_only=True):
     """One job task as the queue returned it once: SkyPilot's record, typed and limited to these fields.
 
     Times are microseconds since the epoch, UTC. The field names are columns of the
-    source relation ``snapshot`` (see ``schema.SNAPSHOT``). A change of a field down to ``workspace``
+    source relation ``snapshot`` (see ``schema.SNAPSHOT``). A change of a field down to ``invalid_fields``
     adds a row (``store.changes``); a change of the others does not.
     """
 
@@ -374,6 +378,11 @@ class Record(msgspec.Struct, kw_only=True):
     details: str | None = None
     failure_reason: str | None = None
     resources: str | None = None
+    machine: str | None = None
+    """The machine that the job has, in SkyPilot's words; None = none, or the queue does not tell."""
+    has_machine: bool | None = None
+    """None = the queue does not tell."""
+    schedule_state: str | None = None
     cloud: str | None = None
     region: str | None = None
     zone: str | None = None
@@ -381,6 +390,8 @@ class Record(msgspec.Struct, kw_only=True):
     user_name: str | None = None
     user_hash: str | None = None
     workspace: str | None = None
+    invalid_fields: str | None = None
+    """Names of the times and durations that were left out because they have impossible values."""
     job_duration_s: float | None = None
     price_usd_per_h: float | None = None
     price_source: str | None = None

@@ -62,6 +62,11 @@ SNAPSHOT = (
     Column("details", "varchar", "text", "what the job is doing, according to SkyPilot, redacted"),
     Column("failure_reason", "varchar", "text", "why it failed, according to SkyPilot, redacted"),
     Column("resources", "varchar", "text", "requested resources"),
+    Column("machine", "varchar", "text", "resources of the machine that it has; null = none, or not told"),
+    Column("has_machine", "boolean", "bool", "it has a machine; null = the queue does not tell"),
+    Column(
+        "schedule_state", "varchar", "name", "state of SkyPilot's scheduler: LAUNCHING, ALIVE_BACKOFF, ..."
+    ),
     Column("cloud", "varchar", "name", "cloud it runs on"),
     Column("region", "varchar", "name", "region it runs in"),
     Column("zone", "varchar", "name", "zone it runs in"),
@@ -69,9 +74,8 @@ SNAPSHOT = (
     Column("user_name", "varchar", "name", "who submitted it"),
     Column("user_hash", "varchar", "id", "SkyPilot's id of the user"),
     Column("workspace", "varchar", "name", "SkyPilot workspace"),
-    Column(
-        "price_usd_per_h", "double", "USD/h", "price of its machine per hour when first seen; null = unknown"
-    ),
+    Column("invalid_fields", "varchar", "text", "times and durations whose values can't be any; null = none"),
+    Column("price_usd_per_h", "double", "USD/h", "price of its machine per hour; null = unknown"),
     Column("price_source", "varchar", "name", "source of the price: config or catalog"),
 )
 
@@ -83,6 +87,7 @@ MANIFEST = (
     Column("current_cycle", "bigint", "count", "newest cycle launched"),
     Column("max_relaunch_cycles", "bigint", "count", "relaunches allowed before a person decides (F4)"),
     Column("budget_usd", "double", "USD", "budget; null = none"),
+    Column("controller_usd_per_h", "double", "USD/h", "price of the jobs controller; null = unknown"),
     Column("pending_threshold_s", "double", "s", "PENDING longer than this raises an alarm"),
     Column("starting_threshold_s", "double", "s", "STARTING longer than this raises an alarm"),
     Column(

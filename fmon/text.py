@@ -59,6 +59,21 @@ def cost(usd: Decimal | float | None, unpriced_count: int) -> str:
     return money(usd) + (f" ({unpriced_count:,} unpriced)" if unpriced_count else "")
 
 
+def whose(reported_count: int, job_count: int) -> str:
+    """Say whether a cost is SkyPilot's own, from its cost report, or fmon's estimate.
+
+    Examples
+    --------
+    >>> whose(0, 5), whose(5, 5), whose(3, 5)
+    ('estimate', "SkyPilot's own", "SkyPilot's own for 3 of 5 jobs")
+    """
+    if not reported_count:
+        return "estimate"
+    return "SkyPilot's own" + (
+        f" for {reported_count:,} of {job_count:,} jobs" if reported_count < job_count else ""
+    )
+
+
 def duration(seconds: float | None) -> str:
     """Format a time span in its two largest units; None is empty.
 

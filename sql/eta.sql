@@ -2,7 +2,9 @@
 -- of the succeeded conditions with the same level of the factor that best explains the run times (adjusted R
 -- squared: a factor with a different level for each job explains nothing). If no factor explains anything,
 -- it is the median of all; if none has succeeded yet, the expected time of the config. The open conditions
--- run with as many jobs at a time as now, and not faster than the longest of them.
+-- run with as many jobs at a time as now, and not faster than the longest of them. A job that has used up its
+-- time is overdue: its end is unknown, so it has no remaining time. Jobs that succeeded, but overran,
+-- tell how long something went wrong, not how long the others take: they are left out.
 create or replace view eta as
 with finished as (
     select
@@ -10,7 +12,11 @@ with finished as (
         condition.condition_id,
         condition.run_s
     from condition
-    where condition.state = 'succeeded' and condition.run_s is not null
+    inner join experiment on condition.experiment_id = experiment.experiment_id
+    where
+        condition.state = 'succeeded'
+        and condition.run_s is not null
+        and not coalesce(condition.run_s > experiment.overrun_factor * condition.expected_s, false)
 ),
 
 by_level as (
@@ -99,8 +105,10 @@ remaining as (
         guess.factor,
         guess.rule,
         case
-            when guess.estimate_s is not null then greatest(0, guess.estimate_s - coalesce(guess.run_s, 0))
-        end as remaining_s
+            when guess.run_s is null or guess.run_s < guess.estimate_s
+                then guess.estimate_s - coalesce(guess.run_s, 0)
+        end as remaining_s,
+        case when guess.run_s >= guess.estimate_s then guess.run_s - guess.estimate_s end as overdue_s
     from guess
 )
 
@@ -108,13 +116,17 @@ select
     remaining.experiment_id,
     any_value(remaining.factor) filter (where remaining.rule = 'level') as factor,
     bool_or(remaining.rule = 'all') as is_of_all,
-    bool_or(remaining.rule = 'config' and remaining.remaining_s is not null) as is_expected,
+    bool_or(
+        remaining.rule = 'config' and coalesce(remaining.remaining_s, remaining.overdue_s) is not null
+    ) as is_expected,
     count(*) filter (where remaining.state = 'running') as running_count,
-    count(*) filter (where remaining.remaining_s is null) as unknown_count,
+    count(*) filter (where remaining.remaining_s is null and remaining.overdue_s is null) as unknown_count,
+    count(remaining.overdue_s) as overdue_count,
     greatest(
         max(remaining.remaining_s),
         sum(remaining.remaining_s) / nullif(count(*) filter (where remaining.state = 'running'), 0)
-    ) as remaining_s
+    ) as remaining_s,
+    max(remaining.overdue_s) as overdue_s
 from remaining
 group by remaining.experiment_id;
 
@@ -127,5 +139,9 @@ comment on column eta.is_of_all is 'the estimates are the median of all succeede
 comment on column eta.is_expected is 'some estimates are the expected times of the config [bool]';
 comment on column eta.running_count is 'running conditions, the assumed number of parallel jobs [count]';
 comment on column eta.unknown_count is 'open conditions without an estimate, which are left out [count]';
+comment on column eta.overdue_count is
+'running conditions that have used up their time, which are left out of remaining_s [count]';
 comment on column eta.remaining_s is
-'time until the open conditions may have ended; null = unknown; if none runs, as if none had to wait [s]';
+'time until the others may have ended; null = unknown, or none; if none runs, as if none had to wait [s]';
+comment on column eta.overdue_s is
+'by how much the longest of the overdue conditions is over its time; null = none is [s]';

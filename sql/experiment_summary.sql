@@ -29,6 +29,8 @@ spent as (
         cycle_cost.experiment_id,
         cast(sum(cycle_cost.job_count) as bigint) as job_count,
         cast(sum(cycle_cost.unpriced_count) as bigint) as unpriced_count,
+        cast(sum(cycle_cost.reported_count) as bigint) as reported_count,
+        cast(sum(cycle_cost.impossible_count) as bigint) as impossible_count,
         sum(cycle_cost.run_h) as run_h,
         cast(sum(cycle_cost.cost_usd) as decimal(18, 4)) as cost_usd,
         cast(sum(cycle_cost.wasted_usd) as decimal(18, 4)) as wasted_usd
@@ -41,7 +43,14 @@ noticed as (
     select
         job.experiment_id,
         job.job_id,
-        arg_min((epoch_us(job.detected_at) - epoch_us(job.end_at)) / 1e6, job.end_at) as latency_s
+        -- Two clocks: negative is impossible.
+        arg_min(
+            case
+                when job.detected_at >= job.end_at
+                    then (epoch_us(job.detected_at) - epoch_us(job.end_at)) / 1e6
+            end,
+            job.end_at
+        ) as latency_s
     from job
     where job.is_failed and job.role <> 'duplicate'
     group by job.experiment_id, job.job_id
@@ -70,6 +79,8 @@ select
     coalesce(launched.cycle_count, 0) as cycle_count,
     coalesce(spent.job_count, 0) as job_count,
     coalesce(spent.unpriced_count, 0) as unpriced_count,
+    coalesce(spent.reported_count, 0) as reported_count,
+    coalesce(spent.impossible_count, 0) as impossible_count,
     coalesce(spent.run_h, 0) as run_h,
     spent.run_h / nullif(counted.succeeded_count, 0) as run_per_success_h,
     latency.detection_latency_s,
@@ -101,6 +112,10 @@ comment on column experiment_summary.cycle_count is 'cycles launched; 0 = nothin
 comment on column experiment_summary.job_count is
 'jobs seen, including superseded ones and duplicates [count]';
 comment on column experiment_summary.unpriced_count is 'of them those whose cost is unknown [count]';
+comment on column experiment_summary.reported_count is
+'of them those whose cost is SkyPilot''s own; the others are estimated [count]';
+comment on column experiment_summary.impossible_count is
+'of them those with times or durations that can''t be any, see view impossible_time [count]';
 comment on column experiment_summary.run_h is 'run time of all jobs as reported by SkyPilot [h]';
 comment on column experiment_summary.run_per_success_h is
 'run_h per succeeded condition; null = no success [h]';

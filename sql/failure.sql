@@ -39,7 +39,10 @@ select
     finding.evidence_line,
     coalesce(finding.confidence, 0) as confidence,
     cast(spent.cost_usd as decimal(18, 4)) as cost_usd,
-    (epoch_us(job.detected_at) - epoch_us(job.end_at)) / 1e6 as detection_latency_s,
+    -- Two clocks: negative is impossible.
+    case
+        when job.detected_at >= job.end_at then (epoch_us(job.detected_at) - epoch_us(job.end_at)) / 1e6
+    end as detection_latency_s,
     coalesce(job.end_at, job.detected_at) as failed_at,
     job.detected_at,
     finding.examined_at

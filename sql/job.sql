@@ -1,4 +1,5 @@
--- Every job task of the experiment with its newest row and its cost.
+-- Every job task of the experiment with its newest row and its cost: SkyPilot's own for an ended job that its
+-- cost report has, otherwise fmon's estimate.
 create or replace view job as
 with framed as (
     select
@@ -16,6 +17,7 @@ with framed as (
         job_observation.is_failed,
         job_observation.is_newest,
         job_observation.cycle,
+        job_observation.impossible_count,
         job_observation.job_duration_s,
         job_observation.seen_at,
         job_observation.submitted_at,
@@ -52,6 +54,7 @@ timed as (
         framed.is_terminal,
         framed.is_failed,
         framed.cycle,
+        framed.impossible_count,
         case when framed.is_terminal then framed.job_duration_s end as ended_run_s,
         case
             when framed.start_at is not null then epoch_us(framed.start_at)
@@ -83,6 +86,70 @@ timed as (
             and framed.job_id = job_absence.job_id
             and framed.task_id = job_absence.task_id
     where framed.is_newest
+),
+
+-- SkyPilot reports the cost of a job as a whole: it is divided among its tasks like the estimates or, if one is
+-- unknown, like the machine times.
+weighed as (
+    select
+        timed.experiment_id,
+        timed.job_id,
+        timed.task_id,
+        reported_cost.reported_usd,
+        case
+            when
+                count(machine_time.estimate_usd) over job = count(*) over job
+                and sum(machine_time.estimate_usd) over job > 0
+                then cast(machine_time.estimate_usd as double)
+            when
+                count(machine_time.machine_s) over job = count(*) over job
+                and sum(machine_time.machine_s) over job > 0
+                then machine_time.machine_s
+            else if(row_number() over task = 1, 1, 0)
+        end as weight
+    from timed
+    inner join reported_cost
+        on timed.experiment_id = reported_cost.experiment_id and timed.job_id = reported_cost.job_id
+    inner join machine_time
+        on
+            timed.experiment_id = machine_time.experiment_id
+            and timed.job_id = machine_time.job_id
+            and timed.task_id = machine_time.task_id
+    window
+        job as (partition by timed.experiment_id, timed.job_id),
+        task as (partition by timed.experiment_id, timed.job_id order by timed.task_id)
+    -- A job that runs again costs more than what was reported.
+    qualify bool_and(timed.is_terminal) over job
+),
+
+cumulated as (
+    select
+        weighed.experiment_id,
+        weighed.job_id,
+        weighed.task_id,
+        cast(
+            weighed.reported_usd * sum(weighed.weight) over task / sum(weighed.weight) over job
+            as decimal(18, 4)
+        ) as until_usd
+    from weighed
+    window
+        job as (partition by weighed.experiment_id, weighed.job_id),
+        task as (partition by weighed.experiment_id, weighed.job_id order by weighed.task_id)
+),
+
+reported as (
+    select
+        cumulated.experiment_id,
+        cumulated.job_id,
+        cumulated.task_id,
+        cumulated.until_usd - coalesce(
+            lag(cumulated.until_usd) over (
+                partition by cumulated.experiment_id, cumulated.job_id
+                order by cumulated.task_id
+            ),
+            0
+        ) as reported_usd
+    from cumulated
 )
 
 select
@@ -106,29 +173,19 @@ select
     timed.is_terminal,
     timed.is_failed,
     timed.cycle,
+    timed.impossible_count,
+    snapshot.machine,
     snapshot.recovery_count,
     -- SkyPilot's own value first: it excludes recoveries, which end_at - start_at can't.
     case
         when timed.ended_run_s is not null then timed.ended_run_s
         when timed.ended_us >= timed.begun_us then (timed.ended_us - timed.begun_us) / 1e6
-        when timed.ended_us < timed.begun_us then 0
     end as run_s,
     machine_time.machine_s,
-    snapshot.price_usd_per_h,
-    -- Exact: millionths of a dollar per hour times microseconds, rounded half up once, to 1/10000 USD.
-    -- No machine time costs 0 at any price; an unknown price or time stays unknown.
-    cast(
-        case
-            when machine_time.machine_s = 0 then 0
-            else cast(
-                (
-                    cast(round(snapshot.price_usd_per_h * 1000000) as hugeint)
-                    * cast(round(machine_time.machine_s * 1000000) as hugeint)
-                    + 180000000000
-                ) // 360000000000 as decimal(18, 0)
-            ) * 0.0001
-        end as decimal(12, 4)
-    ) as cost_usd,
+    machine_time.price_usd_per_h,
+    machine_time.estimate_usd,
+    cast(reported.reported_usd as decimal(18, 4)) as reported_usd,
+    cast(coalesce(reported.reported_usd, machine_time.estimate_usd) as decimal(18, 4)) as cost_usd,
     timed.submitted_at,
     timed.start_at,
     timed.end_at,
@@ -147,7 +204,12 @@ inner join machine_time
     on
         timed.experiment_id = machine_time.experiment_id
         and timed.job_id = machine_time.job_id
-        and timed.task_id = machine_time.task_id;
+        and timed.task_id = machine_time.task_id
+left join reported
+    on
+        timed.experiment_id = reported.experiment_id
+        and timed.job_id = reported.job_id
+        and timed.task_id = reported.task_id;
 
 comment on view job is
 'A job task as last seen; no row if never seen; grain: experiment_id, job_id, task_id';
@@ -175,12 +237,18 @@ comment on column job.is_terminal is 'no further change possible; false if unkno
 comment on column job.is_failed is 'ended without success; a cancelled job did not fail [bool]';
 comment on column job.cycle is
 '0 = first launch, 1 and 2 = relaunches; a duplicate counts in the newest [count]';
+comment on column job.impossible_count is
+'times and durations of its newest record that can''t be any, see view impossible_time [count]';
+comment on column job.machine is 'resources of the machine that it has; null = none, or not told [text]';
 comment on column job.recovery_count is 'number of recoveries [count]';
 comment on column job.run_s is
-'run time with setup, without provisioning; for an open job so far; null = not started [s]';
+'run time with setup, without provisioning; for an open job so far; null = not started, or unknown [s]';
 comment on column job.machine_s is 'time with a machine, see view machine_time; null = unknown [s]';
-comment on column job.price_usd_per_h is 'price of its machine when first seen; null = unknown [USD/h]';
-comment on column job.cost_usd is 'price times machine_s; null = unknown [USD]';
+comment on column job.price_usd_per_h is 'price of its newest machine; null = unknown [USD/h]';
+comment on column job.estimate_usd is 'fmon''s estimate, see view machine_time; null = unknown [USD]';
+comment on column job.reported_usd is
+'its cost in SkyPilot''s cost report; null = not ended, not queried, or no cost there [USD]';
+comment on column job.cost_usd is 'reported_usd, otherwise estimate_usd; null = unknown [USD]';
 comment on column job.submitted_at is 'when it was submitted to SkyPilot [UTC]';
 comment on column job.start_at is 'when it was first RUNNING [UTC]';
 comment on column job.end_at is 'when it became terminal [UTC]';

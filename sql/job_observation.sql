@@ -1,5 +1,7 @@
 -- Every stored row of the experiment's jobs, with its condition, the meaning of its status and the previous
 -- row. A row is stored when something changes, so nothing changed between two rows of a job task.
+-- Impossible times are null here, so that no other view reads them: a time in the future (by more than 5
+-- minutes: clocks differ), and one before the step that must precede it. View impossible_time has them.
 create or replace view job_observation as
 with newest_cycle as (
     select
@@ -21,14 +23,35 @@ owned as (
         coalesce(attempt.role, 'duplicate') as role,
         attempt.cycle,
         snapshot.status,
+        snapshot.schedule_state,
+        snapshot.details,
+        snapshot.machine,
         snapshot.is_seen,
+        snapshot.has_machine,
         snapshot.job_duration_s,
+        snapshot.recovery_count,
+        snapshot.price_usd_per_h,
         snapshot.polled_at,
-        snapshot.submitted_at,
-        snapshot.start_at,
-        snapshot.last_recovered_at,
-        snapshot.end_at
+        case
+            when snapshot.submitted_at <= experiment.now_at + interval 5 minutes then snapshot.submitted_at
+        end as submitted_at,
+        case
+            when snapshot.start_at <= experiment.now_at + interval 5 minutes then snapshot.start_at
+        end as start_at,
+        case
+            when snapshot.last_recovered_at <= experiment.now_at + interval 5 minutes
+                then snapshot.last_recovered_at
+        end as last_recovered_at,
+        case
+            when snapshot.end_at <= experiment.now_at + interval 5 minutes then snapshot.end_at
+        end as end_at,
+        coalesce(len(string_split(snapshot.invalid_fields, ', ')), 0)
+        + if(snapshot.submitted_at is null, 0, 1)
+        + if(snapshot.start_at is null, 0, 1)
+        + if(snapshot.last_recovered_at is null, 0, 1)
+        + if(snapshot.end_at is null, 0, 1) as given_count
     from snapshot
+    inner join experiment on snapshot.experiment_id = experiment.experiment_id
     left join attempt
         on snapshot.experiment_id = attempt.experiment_id and snapshot.job_id = attempt.job_id
     left join entry
@@ -55,13 +78,47 @@ judged as (
         coalesce(status.is_failed, false) as is_failed,
         coalesce(status.is_billed, true) as is_billed,
         coalesce(status.is_unstarted, false) as is_unstarted,
+        -- Without a machine: SkyPilot waits for capacity or for its turn to launch. A running job has one.
+        case
+            when owned.status in ('RUNNING', 'WINDING_DOWN') then false
+            when
+                owned.schedule_state = 'ALIVE_BACKOFF'
+                or starts_with(owned.details, 'In backoff, waiting for resources')
+                then true
+            when owned.has_machine is not null then not owned.has_machine
+            else
+                coalesce(owned.schedule_state in ('INACTIVE', 'WAITING', 'ALIVE_WAITING'), false)
+                or coalesce(
+                    starts_with(owned.details, 'Waiting for other jobs to launch')
+                    or starts_with(owned.details, 'Waiting for higher priority jobs to launch'),
+                    false
+                )
+        end as is_waiting,
+        owned.schedule_state,
+        owned.machine,
+        coalesce(owned.has_machine, false) as has_machine,
         coalesce(owned.cycle, newest_cycle.cycle, manifest.current_cycle) as cycle,
+        owned.recovery_count,
         owned.job_duration_s,
+        owned.price_usd_per_h,
         owned.polled_at as seen_at,
         owned.submitted_at,
-        owned.start_at,
-        owned.last_recovered_at,
-        owned.end_at
+        case
+            when owned.start_at >= owned.submitted_at or owned.submitted_at is null then owned.start_at
+        end as start_at,
+        case
+            when owned.last_recovered_at >= coalesce(owned.submitted_at, owned.last_recovered_at)
+                then owned.last_recovered_at
+        end as last_recovered_at,
+        -- The latest of the known steps before it.
+        case
+            when
+                owned.end_at >= coalesce(
+                    greatest(owned.submitted_at, owned.start_at, owned.last_recovered_at), owned.end_at
+                )
+                then owned.end_at
+        end as end_at,
+        owned.given_count
     from owned
     inner join manifest on owned.experiment_id = manifest.experiment_id
     left join newest_cycle
@@ -89,9 +146,20 @@ select
     judged.is_failed,
     judged.is_billed,
     judged.is_unstarted,
+    judged.is_waiting,
+    judged.schedule_state,
+    judged.machine,
+    judged.has_machine,
     lead(judged.poll_id) over task is null as is_newest,
     judged.cycle,
+    judged.given_count
+    - if(judged.submitted_at is null, 0, 1)
+    - if(judged.start_at is null, 0, 1)
+    - if(judged.last_recovered_at is null, 0, 1)
+    - if(judged.end_at is null, 0, 1) as impossible_count,
+    judged.recovery_count,
     judged.job_duration_s,
+    judged.price_usd_per_h,
     judged.seen_at,
     judged.submitted_at,
     judged.start_at,
@@ -128,10 +196,21 @@ comment on column job_observation.is_failed is
 'ended without success; false if cancelled or unknown [bool]';
 comment on column job_observation.is_billed is 'it had or was getting a machine; true if unknown [bool]';
 comment on column job_observation.is_unstarted is 'without start_at it never had a machine [bool]';
+comment on column job_observation.is_waiting is
+'it waits for capacity or for its turn to launch and has no machine; false if unknown [bool]';
+comment on column job_observation.schedule_state is
+'state of SkyPilot''s scheduler; null = not told [name]';
+comment on column job_observation.machine is
+'resources of the machine that it has; null = none, or the queue does not tell [text]';
+comment on column job_observation.has_machine is 'the queue says that it has a machine [bool]';
 comment on column job_observation.is_newest is 'the newest row of its job task [bool]';
 comment on column job_observation.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
+comment on column job_observation.impossible_count is
+'times and durations that can''t be any, see view impossible_time [count]';
+comment on column job_observation.recovery_count is 'number of recoveries [count]';
 comment on column job_observation.job_duration_s is
 'SkyPilot''s run time; only in rows of ended jobs and rows without start_at [s]';
+comment on column job_observation.price_usd_per_h is 'price of its machine; null = unknown [USD/h]';
 comment on column job_observation.seen_at is 'time of the poll [UTC]';
 comment on column job_observation.submitted_at is 'when it was submitted to SkyPilot [UTC]';
 comment on column job_observation.start_at is

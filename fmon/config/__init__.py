@@ -10,7 +10,7 @@ from fmon.config.grid import expand
 from fmon.config.levels import check_factors
 from fmon.config.locate import find_regions, task_path
 from fmon.config.patterns import read_patterns
-from fmon.config.shape import ConfigKeys, LaunchKeys, MlflowKeys, check_keys, duration_s
+from fmon.config.shape import CONTROLLER, ConfigKeys, LaunchKeys, MlflowKeys, check_keys, duration_s
 from fmon.config.source import Source
 from fmon.model import MAX_CONDITIONS, Experiment, LaunchLimits, Limits, Price, Tracking, Verify
 from fmon.written import plain
@@ -73,7 +73,10 @@ def load_experiment(
         conditions=expand(source, design),
         inner_factors=plain(inner),
         limits=Limits(**keys.limits.model_dump()),
-        prices={name: Price(**price.model_dump()) for name, price in keys.prices.items()},
+        prices={
+            name: Price(**price.model_dump()) for name, price in keys.prices.items() if name != CONTROLLER
+        },
+        controller_usd_per_h=keys.prices[CONTROLLER].on_demand if CONTROLLER in keys.prices else None,
         written_levels=design.written_levels(),
         env_names=variables.of_factor,
         fixed={**variables.fixed, **texts(keys.fixed)},

@@ -119,6 +119,21 @@ class PriceKeys(_Keys):
     on_demand: Amount | None = None
 
 
+CONTROLLER = "controller"
+"""The key of ``prices`` for the jobs controller, whose price is one number."""
+
+
+def _prices(value: Any) -> Any:
+    """Write the price of the jobs controller like the others."""
+    if not isinstance(value, dict) or CONTROLLER not in value:
+        return value
+    price = value[CONTROLLER]
+    if isinstance(price, dict) or price is None:
+        message = f"{CONTROLLER} has one price, such as {CONTROLLER}: 0.05 [USD/h]"
+        raise ValueError(message)
+    return {**value, CONTROLLER: {"on_demand": price}}
+
+
 class OverrideKeys(_Keys):
     """Settings for one factor level."""
 
@@ -189,7 +204,7 @@ class ConfigKeys(_Keys):
     expect: ExpectKeys = ExpectKeys()
     limits: LimitsKeys = LimitsKeys()
     launch: LaunchKeys = LaunchKeys()
-    prices: dict[Text, PriceKeys] = {}
+    prices: Annotated[dict[Text, PriceKeys], BeforeValidator(_prices)] = {}
     job_name: Text | None = None
     docker_image: Text | None = None
     region_config: Text | None = None
@@ -267,7 +282,7 @@ _PLANNED = frozenset({"notify", "registry"})
 _HINTS = {
     "experiment_name": "lower-case letters, digits and _ only (it becomes part of the experiment's id)",
     "envs": "envs maps a factor or a key to the name of an environment variable, such as model: MODEL_FAMILY",
-    "prices": "write prices as {L4: {spot: 0.22, on_demand: 0.70}} [USD/h]",
+    "prices": "write prices as {L4: {spot: 0.22, on_demand: 0.70}, controller: 0.05} [USD/h]",
     "limits.accelerators": "write a list such as [L4]",
     "limits.clouds": "write a list such as [gcp]",
     "limits.regions": "write a list such as [us-central1]",

@@ -326,16 +326,16 @@ def _refresh(
     known = {name.lower() for name in prices}
     manifest.prices = catalog(name for name in _accelerators(found) if name.lower() not in known) | prices
     manifest.limits = experiment.limits
+    manifest.controller_usd_per_h = experiment.controller_usd_per_h
     if task is not None:
         manifest.total_estimated_cost = cost_of(experiment.conditions, task, manifest.prices).cost_usd
 
 
 def _accelerators(found: Match) -> set[str]:
-    """Name the accelerators of the experiment's jobs."""
-    machines = {
-        record.resources: parse_resources(record.resources) for record in found.own if record.resources
-    }
-    return {name for machine in machines.values() if machine for name, _ in machine.choices}
+    """Name the accelerators of the experiment's jobs: those of their machines, otherwise those requested."""
+    texts = {record.machine or record.resources for record in found.own}
+    machines = [parse_resources(text) for text in texts if text]
+    return {name for machine in machines if machine for name, _ in machine.choices}
 
 
 def _warnings(experiment: Experiment, task: Task | None, found: Match, *, is_bare_vm: bool) -> list[str]:

@@ -368,6 +368,7 @@ def _write(prepared: Prepared, passed: Passed, *, submit_until: datetime | None)
         manifest.limits, manifest.prices = experiment.limits, {**manifest.prices, **passed.found.prices}
         if passed.digest != manifest.docker_digest:
             manifest.docker_digest_source = "launch"
+        manifest.controller_usd_per_h = experiment.controller_usd_per_h
         manifest.docker_image, manifest.docker_digest = passed.image, passed.digest
         record_environment(manifest, prepared.writer.environment)
         manifest.total_estimated_cost = passed.found.cost_usd

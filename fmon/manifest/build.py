@@ -65,6 +65,7 @@ def new_manifest(
         expected_job_count=len(experiment.conditions),
         limits=experiment.limits,
         prices=dict(prices),
+        controller_usd_per_h=experiment.controller_usd_per_h,
         jobs=[
             Entry(
                 condition=condition.condition_id,

@@ -40,6 +40,10 @@ would run everything again.
 """
 
 
+TEARDOWN = timedelta(minutes=15)
+"""Time after which the machine of an ended job is not waited for any longer."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ingested:
     """The result of storing one poll for one experiment.
@@ -203,16 +207,17 @@ def _match(store: Store, manifest: Manifest, records: Sequence[Record]) -> Match
 
 
 def _price(records: Iterable[Record], prices: Mapping[str, Price]) -> None:
-    """Set the price of each record; the log keeps the first one."""
+    """Set the price of each record."""
     if not prices:
         return
     from fmon.sky.prices import price_of  # loads subprocess, which many polls do not need
 
     known: dict[str | None, tuple[float | None, str | None]] = {}
     for record in records:
-        if record.resources not in known:
-            known[record.resources] = price_of(record, prices)
-        record.price_usd_per_h, record.price_source = known[record.resources]
+        machine = record.machine or record.resources
+        if machine not in known:
+            known[machine] = price_of(record, prices)
+        record.price_usd_per_h, record.price_source = known[machine]
 
 
 def _state(store: Store) -> dict[int, tuple[bool, int]]:
@@ -231,7 +236,9 @@ def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: date
 
     The view needs DuckDB, so cheaper checks come first.
     """
-    if manifest.is_replay or any(not is_terminal(record.status) for record in found.own):
+    if manifest.is_replay or any(
+        not is_terminal(record.status) or _costs_still(record, now) for record in found.own
+    ):
         return False
     jobs = _state(store)
     needed = {entry.job_id for entry in manifest.jobs if entry.job_id is not None}
@@ -253,6 +260,13 @@ def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: date
     copy_live(stored, con)  # first, so that a closed experiment has its results even after a crash
     close(store)
     return True
+
+
+def _costs_still(record: Record, now: datetime) -> bool:
+    """Return whether the machine of a job that has just ended is still there: its end is part of the cost."""
+    if not record.has_machine or record.end_at is None:
+        return False
+    return now - (EPOCH + timedelta(microseconds=record.end_at)) < TEARDOWN
 
 
 def _closed_as_lost(store: Store, lasting: set[int]) -> set[int]:

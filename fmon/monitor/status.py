@@ -15,7 +15,7 @@ import msgspec
 from fmon.model import STATES
 from fmon.monitor.eta import ETA, Guess, eta_of
 from fmon.monitor.kill_switch import firing_sentence
-from fmon.text import cost
+from fmon.text import cost, whose
 from fmon.warehouse import typed_rows
 
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ select
     experiment_summary.missing_count,
     experiment_summary.cancelled_count,
     experiment_summary.open_count,
+    experiment_summary.job_count,
     experiment_summary.unpriced_count,
+    experiment_summary.reported_count,
+    experiment_summary.impossible_count,
     experiment_summary.cost_usd
 from experiment
 inner join experiment_summary on experiment.experiment_id = experiment_summary.experiment_id
@@ -197,7 +200,10 @@ class ExperimentRow(msgspec.Struct, frozen=True):
     missing_count: int
     cancelled_count: int
     open_count: int
+    job_count: int
     unpriced_count: int
+    reported_count: int
+    impossible_count: int
     cost_usd: Decimal | None
 
     @property
@@ -243,8 +249,10 @@ class Status:
         Pending, running and lost conditions.
     cost_usd
         The known cost; None = unknown.
-    unpriced_count
-        Number of jobs without a known cost.
+    job_count, unpriced_count, reported_count
+        Number of jobs, of those without a known cost, and of those whose cost is SkyPilot's own.
+    impossible_count
+        Number of jobs with times that can't be any.
     queued
         The conditions without a job; None = there are none, or it is not known.
     """
@@ -265,7 +273,10 @@ class Status:
     condition_count: int
     open_count: int
     cost_usd: Decimal | None
+    job_count: int
     unpriced_count: int
+    reported_count: int
+    impossible_count: int
     eta: Eta | None
     queued: Queued | None = None
 
@@ -283,7 +294,12 @@ class Status:
             if self.counts[state] or state in ALWAYS_SHOWN
         ]
         done = f"{self.counts['succeeded']:,}/{self.condition_count:,} succeeded"
-        return ", ".join([done, *shown, f"est. {cost(self.cost_usd, self.unpriced_count)}"])
+        spent = cost(self.cost_usd, self.unpriced_count)
+        if self.reported_count:
+            spent += f" ({whose(self.reported_count, self.job_count)})"
+        else:
+            spent = f"est. {spent}"
+        return ", ".join([done, *shown, spent])
 
     @property
     def has_fired(self) -> bool:
@@ -318,7 +334,10 @@ def status(con: duckdb.DuckDBPyConnection) -> Status:
         condition_count=experiment.condition_count,
         open_count=experiment.open_count,
         cost_usd=experiment.cost_usd,
+        job_count=experiment.job_count,
         unpriced_count=experiment.unpriced_count,
+        reported_count=experiment.reported_count,
+        impossible_count=experiment.impossible_count,
         eta=eta_of(guess, experiment.now_at),
     )
 

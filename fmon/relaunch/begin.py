@@ -82,6 +82,7 @@ def begin(
         extend(manifest, fresh)
         record_environment(manifest, environment)
         manifest.limits = plan.experiment.limits
+        manifest.controller_usd_per_h = plan.experiment.controller_usd_per_h
         manifest.current_cycle = max(manifest.current_cycle, plan.cycle)
         manifest.docker_image = chain.image or manifest.docker_image
         if chain.digest is not None:

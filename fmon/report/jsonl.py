@@ -42,6 +42,8 @@ tried as (
                 run_s: number(job.run_s),
                 machine_s: number(job.machine_s),
                 cost_usd: job.cost_usd,
+                estimate_usd: job.estimate_usd,
+                reported_usd: job.reported_usd,
                 price_usd_per_h: number(job.price_usd_per_h),
                 price_source: job.price_source,
                 recovery_count: job.recovery_count,

@@ -30,6 +30,8 @@ select
     experiment_summary.cycle_count,
     experiment_summary.job_count,
     experiment_summary.unpriced_count,
+    experiment_summary.reported_count,
+    experiment_summary.impossible_count,
     experiment_summary.cost_usd,
     experiment_summary.wasted_usd,
     experiment_summary.cost_per_success_usd,

@@ -26,7 +26,7 @@ from fmon.store.durable import write_chunks_durably, write_durably
 from fmon.store.read_only import workplace
 from fmon.store.runs import read_runs, write_runs
 from fmon.study import Study
-from fmon.text import cost, json_text, listed
+from fmon.text import cost, json_text, listed, whose
 from fmon.warehouse import column, rows, typed_rows
 from fmon.warehouse.load import bind_reported, bind_runs
 from fmon.warehouse.views import recompute
@@ -210,7 +210,8 @@ def _sentence(summary: Row) -> str:
     parts = [
         f"{summary['experiment_id']}: {', '.join(counted)}",
         *([f"root causes: {listed(causes)}"] if causes else []),
-        f"total {cost(summary['cost_usd'], summary['unpriced_count'])}",
+        f"total {cost(summary['cost_usd'], summary['unpriced_count'])}"
+        f" ({whose(summary['reported_count'], summary['job_count'])})",
     ]
     return "; ".join(parts)
 

@@ -23,6 +23,7 @@ _ACCELERATOR = re.compile(
     r"(?:(?<=[\[({, ])|(?<=gpus=))'?([A-Za-z][\w.-]{0,63})'?:\s?"
     r"(\d{1,6}(?:\.\d{1,6})?)\+?(?=[\])}, ]|$)"
 )
+_CPUS = re.compile(r"(?<=[( ])cpus=(\d{1,6}(?:\.\d{1,6})?)(?=[,)])")
 
 
 class Machine(NamedTuple):
@@ -42,7 +43,8 @@ def parse_resources(text: str) -> Machine | None:
     ----------
     text
         ``2x[L4:1][Spot]``, ``1x[L4:1, A100:8][On-demand|Spot]``, ``1x[CPU:4+]``, ``1x[spot](gpus=L4:1,
-        g2-standard-4, ...)``, ``1x AWS(g4dn.xlarge[Spot], {'T4': 1})``.
+        g2-standard-4, ...)``, ``1x(cpus=4, mem=16, m6i.xlarge, ...)``, ``1x AWS(g4dn.xlarge[Spot], {'T4':
+        1})``.
 
     Returns
     -------
@@ -56,7 +58,10 @@ def parse_resources(text: str) -> Machine | None:
     """
     choices = dict.fromkeys((name, float(count)) for name, count in _ACCELERATOR.findall(text))
     if not choices:
-        return None
+        cpus = _CPUS.search(text)
+        if cpus is None:
+            return None
+        choices = {("CPU", float(cpus[1])): None}
     nodes = _NODES.match(text)
     spot = _SPOT.search(text)
     is_spot = None if spot and spot[1] else spot is not None
@@ -64,12 +69,12 @@ def parse_resources(text: str) -> Machine | None:
 
 
 def price_of(record: Record, prices: Mapping[str, Price]) -> tuple[float | None, str | None]:
-    """Return the price of the machines of a job.
+    """Return the price of the machines that a job has or, if the queue does not name them, requests.
 
     Parameters
     ----------
     record
-        The job; its ``resources`` name the machines.
+        The job.
     prices
         Prices per accelerator, by name; case is ignored.
 
@@ -80,7 +85,8 @@ def price_of(record: Record, prices: Mapping[str, Price]) -> tuple[float | None,
         between machines of different prices. A request that allows spot and on-demand counts as
         on-demand, which is more expensive.
     """
-    machine = parse_resources(record.resources) if record.resources else None
+    text = record.machine or record.resources
+    machine = parse_resources(text) if text else None
     if machine is None:
         return None, None
     by_name = {name.lower(): price for name, price in prices.items()}

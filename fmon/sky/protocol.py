@@ -31,7 +31,7 @@ REQUEST_ID = "X-SkyPilot-Request-ID"
 FIELDS = (
     "job_id", "task_id", "job_name", "task_name", "status",
     "submitted_at", "start_at", "end_at", "last_recovered_at", "job_duration", "recovery_count",
-    "details", "failure_reason", "resources", "cluster_resources",
+    "details", "failure_reason", "resources", "cluster_resources", "schedule_state",
     "cloud", "region", "zone", "infra", "user_name", "user_hash", "workspace", "metadata",
 )  # fmt: skip
 """The fields that ``record`` reads. Not ``user_yaml``: it would be most of the answer to every poll."""

@@ -2,8 +2,8 @@
 
 Accepts all forms: the server's JSON, the CLI's JSON, recordings written by hand. A record without a usable
 job_id, task_id or status is left out and reported. Any other field with an invalid value is None, which
-means "unknown": SkyPilot writes -1 and "-" for that; NaN, times before 1970 or after 2100, negative
-durations and counts are treated the same way.
+means "unknown": SkyPilot writes -1 and "-" for that. ``invalid_fields`` names the times and durations that
+had an impossible value: text, NaN, times before 1970 or after 2100, negative durations.
 """
 
 from __future__ import annotations
@@ -27,6 +27,16 @@ MAX_NAME = 1_000
 MAX_REASON = 4_000
 STATUS_PREFIX = "ManagedJobStatus."
 ENVS = {"experiment": "FMON_EXPERIMENT", "condition": "FMON_CONDITION", "cycle": "FMON_CYCLE"}
+
+
+MEASURES = ("submitted_at", "start_at", "end_at", "last_recovered_at", "job_duration")
+"""The fields with times and durations, as SkyPilot names them."""
+INVALID = "invalid"
+"""Written to a recording in place of a value that was left out."""
+_UNKNOWN = (None, -1, 0, "", "-")
+INITIALIZING = "<initializing>"
+"""SkyPilot's word for a machine whose resources it does not know yet."""
+_NO_MACHINE: dict[bool | None, str] = {True: INITIALIZING, False: "-"}
 
 
 class _UnfitError(Exception):
@@ -83,6 +93,8 @@ def queue_record(record: Record) -> dict[str, Any]:
         "details": record.details,
         "failure_reason": record.failure_reason,
         "resources": record.resources,
+        "cluster_resources": record.machine or _NO_MACHINE.get(record.has_machine),
+        "schedule_state": record.schedule_state,
         "cloud": record.cloud,
         "region": record.region,
         "zone": record.zone,
@@ -91,6 +103,8 @@ def queue_record(record: Record) -> dict[str, Any]:
         "user_hash": record.user_hash,
         "workspace": record.workspace,
     }
+    raw |= dict.fromkeys((record.invalid_fields or "").split(", "), INVALID)
+    raw.pop("", None)
     tags = {
         "experiment": record.fmon_experiment,
         "condition": record.fmon_condition,
@@ -110,7 +124,9 @@ def _record(raw: Any) -> Record:
     job_id = _id(get("job_id"), "job_id")
     task_id = get("task_id")
     experiment, condition, cycle = tags_of(get("metadata"), get("user_yaml"))
-    return Record(
+    resources = _text(get("resources"))
+    machine, has_machine = _machine(get("cluster_resources", get("cluster_resources_full")), resources)
+    record = Record(
         job_id=job_id,
         task_id=0 if task_id is None else _id(task_id, f"task_id of job {job_id}"),
         job_name=_text(get("job_name")),
@@ -124,7 +140,10 @@ def _record(raw: Any) -> Record:
         recovery_count=_count(get("recovery_count")),
         details=_reason(get("details")),
         failure_reason=_reason(get("failure_reason")),
-        resources=_resources(get("resources"), get("cluster_resources")),
+        resources=resources,
+        machine=machine,
+        has_machine=has_machine,
+        schedule_state=_text(get("schedule_state")),
         cloud=_text(get("cloud")),
         region=_text(get("region")),
         zone=_text(get("zone")),
@@ -136,6 +155,26 @@ def _record(raw: Any) -> Record:
         fmon_condition=condition,
         fmon_cycle=cycle,
     )
+    measured = (
+        record.submitted_at,
+        record.start_at,
+        record.end_at,
+        record.last_recovered_at,
+        record.job_duration_s,
+    )
+    if None in measured:
+        record.invalid_fields = _invalid(raw, measured)
+    return record
+
+
+def _invalid(raw: dict[str, Any], measured: tuple[float | None, ...]) -> str | None:
+    """Name the fields that have a value, but none that they can have."""
+    names = [
+        name
+        for name, value in zip(MEASURES, measured, strict=True)
+        if value is None and raw.get(name) not in _UNKNOWN
+    ]
+    return ", ".join(names) or None
 
 
 def _id(value: Any, name: str) -> int:
@@ -224,18 +263,18 @@ def _count(value: Any) -> int | None:
     return int(value)
 
 
-def _resources(requested: Any, got: Any) -> str | None:
-    """Return the requested resources or, if the request leaves a choice, those of the job's cluster.
+def _machine(got: Any, requested: str | None) -> tuple[str | None, bool | None]:
+    """Return the machine that a job has, and whether it has one.
 
-    Requests are ``1x[L4:1]``, with a choice ``1x[L4:1, A100:1][On-demand|Spot]``; the resources of a live
-    cluster are ``1x(gpus=L4:1, ...)``.
+    SkyPilot describes a machine as ``1x(gpus=L4:1, ...)``. Once it is gone, or before there is one, the field
+    is the request or "-".
     """
-    text = _text(requested)
-    if text is None or "," in text or "|" in text:
-        cluster = _text(got)
-        if cluster is not None and "(" in cluster:
-            return cluster
-    return text
+    if not isinstance(got, str):
+        return None, None
+    text = _text(got)
+    if text is None or text == requested:
+        return None, False
+    return (None if text == INITIALIZING else text), True
 
 
 def tags_of(metadata: Any, user_yaml: Any) -> tuple[str | None, str | None, int | None]:

@@ -32,6 +32,8 @@ ROW = (*WATCHED, "is_seen", *CARRIED)
 """The fields of a row, in the order used here; job_id and task_id come first."""
 
 _SEEN = len(WATCHED)
+_RESOURCES = ROW.index("resources")
+_MACHINE = ROW.index("machine")
 _SUBMITTED = ROW.index("submitted_at")
 _encoder = msgspec.msgpack.Encoder()
 
@@ -85,13 +87,25 @@ def has_new_job(before: Mapping[Key, Row], changed: Iterable[Row]) -> bool:
 
 
 def _row(record: Record, old: Row | None) -> Row:
-    """Return the row of a record, with the price that was seen first."""
-    price, source = (old[-2], old[-1]) if old else (None, None)
-    if price is None:
-        price, source = record.price_usd_per_h, record.price_source
+    """Return the row of a record."""
+    price, source = _price(record, old)
     # Otherwise the duration is redundant: start_at and end_at give it.
     has_duration = record.end_at is not None or record.start_at is None
     return (*_watched(record), True, record.job_duration_s if has_duration else None, price, source)
+
+
+def _price(record: Record, old: Row | None) -> tuple[float | None, str | None]:
+    """Return the price of the machine that a record names, otherwise that of the job's last machine.
+
+    The price of a request is only a guess, so it never replaces that of a machine: the price of an ended
+    job, whose machine is gone, is that of the machine that it had.
+    """
+    own = record.price_usd_per_h, record.price_source
+    if old is None or record.machine is not None or old[_RESOURCES] != record.resources:
+        return own
+    if old[_MACHINE] is None and old[-2] is None:
+        return own
+    return old[-2], old[-1]
 
 
 def _absent(row: Row) -> Row:

@@ -103,8 +103,14 @@ def _clock_lines(seen: Status) -> Iterator[Line]:
     if seen.eta and seen.eta.at:
         text = f"ETA {clock(seen.eta.at)}, in {duration(seen.eta.rest_s)} ({seen.eta.rule})"
         yield line(text)
+    elif seen.eta and seen.eta.overdue_s is not None:
+        yield line(f"ETA overdue by {duration(seen.eta.overdue_s)} ({seen.eta.rule})", "yellow")
     elif seen.eta:
         yield line(f"ETA unknown: {seen.eta.rule}")
+    if seen.impossible_count:
+        jobs = counted(seen.impossible_count, "job")
+        text = f"impossible times of {jobs} count as unknown: fmon sql 'from impossible_time'"
+        yield line(text, "yellow")
     yield poll_line(seen)
     if seen.poll_error:
         answered = (
@@ -149,13 +155,18 @@ def _table(rows: list[ConditionRow], width: int | None) -> Iterator[Line]:
             yield from grid.lines()
             return
     for row in rows:
-        condition, job, *others = _cells(row, [])
+        condition, job, *others, spent = _cells(row, [])
         yield [condition]
+        if row.cycle:
+            spent = segment(f"{spent.text} in all")
+        others = [*others, spent]
         yield from packed([segment(f"job {job.text}" if job.text else ""), *others], width)
 
 
 def _grid(rows: list[ConditionRow], factors: list[str]) -> Grid:
-    header = ["condition", "job", *factors, "status", "duration", "cost"]
+    # The duration is that of the newest attempt, the cost that of all.
+    spent = "total cost" if any(row.cycle for row in rows) else "cost"
+    header = ["condition", "job", *factors, "status", "duration", spent]
     numbers = frozenset({1, len(header) - 2, len(header) - 1})
     return Grid([segment(name).text for name in header], [_cells(row, factors) for row in rows], numbers)
 

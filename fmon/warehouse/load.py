@@ -209,6 +209,7 @@ def _manifest_row(manifest: Manifest) -> Values:
         manifest.current_cycle,
         manifest.max_relaunch_cycles,
         limits.budget_usd,
+        manifest.controller_usd_per_h,
         limits.pending_minutes * 60,
         limits.starting_minutes * 60,
         limits.overrun_factor,

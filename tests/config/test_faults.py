@@ -119,6 +119,11 @@ from fmon.errors import ConfigError
         ("factors: {m: [a]}\nskypilot_yaml: 3", ["key 'skypilot_yaml'"]),
         ("factors: {m: [a]}\nprices: {L4: 0.22}", ["prices.L4 is 0.22", "on_demand"]),
         ("factors: {m: [a]}\nprices: {L4: {spot: -1}}", ["prices.L4.spot is -1"]),
+        ("factors: {m: [a]}\nprices: {controller: -1}", ["prices.controller", "greater than or equal to 0"]),
+        (
+            "factors: {m: [a]}\nprices: {controller: {spot: 1}}",
+            ["controller has one price", "controller: 0.05"],
+        ),
         ("factors: {m: [a]}\njob_name: '{model}'", ["line 4", "placeholder {model}", "m"]),
         ("factors: {m: [a]}\njob_name: '{m'", ["job_name", "{factor}"]),
         ("factors: {m: [a]}\njob_name: '{m!r:>10}'", ["job_name"]),

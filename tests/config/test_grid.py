@@ -129,6 +129,13 @@ def test_limits_and_prices_are_taken_over(folder):
     assert experiment.limits.pending_minutes == 30
     assert experiment.prices["L4"].spot == 0.22
     assert experiment.prices["L4"].on_demand is None
+    assert experiment.controller_usd_per_h is None
+
+
+def test_the_price_of_the_controller_is_no_accelerators(folder):
+    experiment = folder.load("factors: {model: [a]}\nprices: {L4: {spot: 0.22}, controller: 0.05}")
+    assert list(experiment.prices) == ["L4"]
+    assert experiment.controller_usd_per_h == 0.05
 
 
 def test_keys_left_empty_mean_the_same_as_keys_left_out(folder):

@@ -11,7 +11,7 @@ import pytest
 
 import fmon
 from tests.e2e.early import DYING
-from tests.e2e.real_sky import RealSky
+from tests.e2e.real_sky import QUEUE_UNREACHABLE, RealSky
 from tests.support.world import write_config
 
 pytestmark = pytest.mark.real
@@ -25,6 +25,10 @@ factors: {{name: {names}}}
 prices: {{H100: {{on_demand: {price}}}}}
 job_name: "{{name}}"
 """
+WATCHED = "watched"
+SPENT = "select cost_usd from experiment_summary"
+GONE_S = 600.0
+"""How long a job may take from its launch until its machine is gone."""
 TEARDOWN_S = 300.0
 """How long a machine may take to go after its job ended; two loaded cores took 110 s."""
 
@@ -84,19 +88,75 @@ def test_skypilots_figure_of_every_job_is_what_its_sdk_says(costed: Costed) -> N
     assert outcome.startswith("costed-")
 
 
+@dataclass(frozen=True)
+class Watched:
+    """What ``fmon status`` says of a job that polls watched to its end, before and after the cost report."""
+
+    before: str
+    after: str
+    estimate_usd: float
+    cost_usd: float
+    reported_usd: float
+
+
+@pytest.fixture(scope="module")
+def watched(realsky: RealSky, tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    """Poll a job, as cron would, until its machine is gone; then report."""
+    folder = tmp_path_factory.mktemp("watched")
+    write_config(
+        folder,
+        CONFIG.format(names=json.dumps([WATCHED]), price=USD_PER_H),
+        "resources: {infra: slurm/demo, accelerators: 'H100:1'}\nrun: 'true'\n",
+    )
+    (job_id,) = realsky.launch([{"name": WATCHED, "run": "sleep 45"}])
+    adopted = realsky.fmon(folder, "adopt", "experiment.yaml")
+    assert adopted.returncode == 0, adopted.stderr
+    until = time.monotonic() + GONE_S
+    while not ask(
+        folder, "select 1 from job_observation where is_newest and is_terminal and not has_machine"
+    ):
+        assert time.monotonic() < until, ask(folder, "from job_observation")
+        time.sleep(3)
+        polled = realsky.fmon(folder, "poll", tries=1)
+        assert polled.returncode in (0, QUEUE_UNREACHABLE), polled.stderr
+    before, (estimate_usd,) = realsky.fmon(folder, "status").stdout, ask(folder, SPENT)[0]
+    settled(realsky, {f"{WATCHED}-{job_id}"})
+    reported = realsky.fmon(folder, "report", "--out-dir", "reports")
+    assert reported.returncode == 0, reported.stderr
+    ((reported_usd,),) = ask(folder, "select reported_usd from reported_cost")
+    after, (cost_usd,) = realsky.fmon(folder, "status").stdout, ask(folder, SPENT)[0]
+    return Watched(before, after, float(estimate_usd), float(cost_usd), reported_usd)
+
+
+def ask(folder: Path, query: str) -> list[Any]:
+    """Ask the views of a store."""
+    found: list[Any] = fmon.connect(folder / "data").execute(query).fetchall()
+    return found
+
+
+def test_the_estimate_of_a_watched_job_is_close_to_skypilots_cost(watched: Watched) -> None:
+    assert watched.estimate_usd == pytest.approx(watched.reported_usd, rel=0.15)
+    assert f"est. ${watched.estimate_usd:.2f}" in watched.before
+
+
+def test_once_the_cost_report_is_read_the_cost_is_skypilots_own(watched: Watched) -> None:
+    assert watched.cost_usd == pytest.approx(watched.reported_usd, abs=0.0001)
+    assert f"${watched.cost_usd:.2f} (SkyPilot's own)" in watched.after
+
+
 def test_fmons_cost_is_skypilots_but_for_launch_and_teardown(costed: Costed) -> None:
     """SkyPilot bills from the start of provisioning until the machine is gone.
 
-    fmon, which did not watch these jobs, only knows from RUNNING to the end.
+    fmon, which did not watch these jobs, only knows from the submission to the end.
     """
     query = """
         select
             job.job_id,
-            (reported_cost.reported_usd - job.cost_usd) / $price * 3600 as apart_s,
+            (reported_cost.reported_usd - job.estimate_usd) / $price * 3600 as apart_s,
             epoch(job.start_at) - epoch(job.submitted_at) as launch_s
         from job join reported_cost using (experiment_id, job_id)
     """
     for job_id, apart_s, launch_s in (
         fmon.connect(costed.data).execute(query, {"price": USD_PER_H}).fetchall()
     ):
-        assert -1 <= apart_s <= launch_s + TEARDOWN_S, (job_id, apart_s, launch_s)
+        assert -launch_s - 1 <= apart_s <= TEARDOWN_S, (job_id, apart_s, launch_s)

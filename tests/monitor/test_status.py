@@ -167,10 +167,18 @@ class TestEta:
         poll(store, 11, [job(number, "SUCCEEDED") for number in range(1, 7)])
         assert seen(tmp_path).eta is None
 
-    def test_a_job_beyond_its_time_is_due_now_and_not_in_the_past(self, tmp_path):
+    def test_a_job_beyond_its_time_is_overdue_and_not_due_now(self, tmp_path):
         store = study(tmp_path, {"cell": [0, 1, 2]})
         poll(store, 10, [job(1, "SUCCEEDED"), job(2, "SUCCEEDED"), job(3)])
-        assert seen(tmp_path, 90).eta.at == at(90)
+        eta = seen(tmp_path, 90).eta
+        assert (eta.at, eta.rest_s, eta.overdue_s) == (None, None, 80 * 60)
+
+    def test_jobs_beyond_their_time_are_counted_beside_the_rest(self, tmp_path):
+        store = study(tmp_path, {"cell": [0, 1, 2, 3]})
+        poll(store, 10, [job(1, "SUCCEEDED"), job(2), job(3), job(4, "PENDING")])
+        eta = seen(tmp_path, 90).eta
+        assert (eta.at, eta.overdue_s) == (at(100), None)
+        assert "2 overdue by up to 1 h 20 min are not included" in eta.rule
 
 
 def test_progress_is_readable_with_thousands(tmp_path):

@@ -59,14 +59,14 @@ class TestReconciled:
         }
         said = (
             "SkyPilot's own cost report of 2026-03-22 05:30:00 UTC: $0.50 for 2 of 5 jobs; "
-            "fmon has $0.43 for the same jobs, difference -$0.07."
+            "fmon's estimate for the same jobs is $0.43, difference -$0.07."
         )
         assert said in Page(reported.html.read_text()).text
 
     @pytest.mark.slow
     def test_jobs_without_a_price_are_left_out_of_the_difference(self, mixed, tmp_path):
         text = Page(self.asked(tmp_path, {1: 0.2, 14: 9.0})[0].html.read_text()).text
-        assert "$9.20 for 2 of 5 jobs; fmon differs by +$0.02 for the 1 job with a price" in text
+        assert "$9.20 for 2 of 5 jobs; fmon's estimate differs by +$0.02 for the 1 job with a price" in text
 
     @pytest.mark.slow
     def test_where_fmon_has_no_price_at_all_it_says_so(self, mixed, tmp_path):

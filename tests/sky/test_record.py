@@ -107,12 +107,26 @@ def test_a_time_is_read_in_every_form(value, micros):
 )
 def test_a_time_that_makes_no_sense_is_unknown(value):
     seen = one(start_at=value, submitted_at=value, end_at=value, last_recovered_at=value)
+    seen.invalid_fields = None
     assert seen == one()
 
 
 @pytest.mark.parametrize("value", [None, -1.0, math.nan, math.inf, 10**400, "5", True])
 def test_a_duration_or_count_that_makes_no_sense_is_unknown(value):
-    assert one(job_duration=value, recovery_count=value) == one()
+    seen = one(job_duration=value, recovery_count=value)
+    seen.invalid_fields = None
+    assert seen == one()
+
+
+@pytest.mark.parametrize("value", [None, -1, -1.0, 0, "", "-"])
+def test_what_skypilot_writes_for_unknown_is_not_invalid(value):
+    assert one(start_at=value, job_duration=value).invalid_fields is None
+
+
+@pytest.mark.parametrize("value", [-5, -3600.5, math.nan, 1795468886000, "yesterday", True, []])
+def test_a_value_that_can_not_be_is_named(value):
+    seen = one(submitted_at=1795468886, end_at=value, job_duration=value if value != 1795468886000 else -2)
+    assert seen.invalid_fields == "end_at, job_duration"
 
 
 @pytest.mark.parametrize("value", [None, "-", "", 5, ["x"]])
@@ -192,11 +206,25 @@ def test_names_are_bounded_and_can_be_written_as_utf8():
     seen.failure_reason.encode()
 
 
-def test_a_choice_of_resources_is_decided_by_the_machine_it_got():
-    assert one(resources="1x[L4:1, A100:1]", cluster_resources="-").resources == "1x[L4:1, A100:1]"
-    got = "1x[spot](gpus=L4:1, g2-standard-4, ...)"
-    assert one(resources="1x[L4:1, A100:1][Spot]", cluster_resources=got).resources == got
-    assert one(resources="1x[L4:1]", cluster_resources=got).resources == "1x[L4:1]"
+GOT = "1x[spot](gpus=L4:1, g2-standard-4, ...)"
+
+
+@pytest.mark.parametrize(
+    ("fields", "machine", "has_machine"),
+    [
+        ({}, None, None),
+        ({"cluster_resources": None}, None, None),
+        ({"cluster_resources": 5}, None, None),
+        ({"cluster_resources": "-"}, None, False),
+        ({"cluster_resources": "1x[L4:1]"}, None, False),  # the request: the machine is gone
+        ({"cluster_resources": "<initializing>"}, None, True),
+        ({"cluster_resources": GOT}, GOT, True),
+        ({"cluster_resources_full": GOT}, GOT, True),
+    ],
+)
+def test_the_machine_of_a_job_is_told_from_its_request(fields, machine, has_machine):
+    seen = one(resources="1x[L4:1]", **fields)
+    assert (seen.resources, seen.machine, seen.has_machine) == ("1x[L4:1]", machine, has_machine)
 
 
 YAML = """\

@@ -31,7 +31,7 @@ def test_only_the_job_that_changed_gets_a_row(store):
 
 
 CHANGES = {"status": "FAILED", "submitted_at": 1, "start_at": 1, "end_at": 1, "last_recovered_at": 1,
-           "recovery_count": 2}  # fmt: skip
+           "recovery_count": 2, "has_machine": True}  # fmt: skip
 
 
 @pytest.mark.parametrize("field", [name for name in WATCHED if name not in ("job_id", "task_id")])
@@ -109,7 +109,7 @@ def test_an_empty_answer_marks_all_absent_and_ends_no_job(store):
     assert [row["status"] for row in rows(store)[2:]] == ["RUNNING", "RUNNING"]
 
 
-def test_the_price_stays_the_one_first_seen(store):
+def test_the_price_of_a_request_stays_the_one_first_seen(store):
     poll(store, 0, record(1, "PENDING"))
     poll(store, 1, record(1, "STARTING", price_usd_per_h=0.2, price_source="catalog"))
     poll(store, 2, record(1, "RUNNING", price_usd_per_h=0.9, price_source="config"))
@@ -118,6 +118,29 @@ def test_the_price_stays_the_one_first_seen(store):
         (0.2, "catalog"),
         (0.2, "catalog"),
     ]
+
+
+def test_the_price_follows_the_machine_and_outlives_it(store):
+    request = {"resources": "1x[A100:1, L4:1]"}
+    poll(store, 0, record(1, "STARTING", **request))
+    poll(store, 1, record(1, "RUNNING", machine="1x(gpus=A100:1)", price_usd_per_h=1.0, **request))
+    poll(store, 2, record(1, "RECOVERING", price_usd_per_h=9.0, **request))
+    poll(store, 3, record(1, "RUNNING", machine="1x[spot](gpus=L4:1)", price_usd_per_h=0.2, **request))
+    poll(store, 4, record(1, "SUCCEEDED", price_usd_per_h=9.0, **request))
+    assert [row["price_usd_per_h"] for row in rows(store)] == [None, 1.0, 1.0, 0.2, 0.2]
+
+
+def test_a_machine_without_a_price_does_not_get_that_of_the_request(store):
+    poll(store, 0, record(1, "STARTING", price_usd_per_h=0.2))
+    poll(store, 1, record(1, "RUNNING", machine="1x(gpus=H200:1)"))
+    poll(store, 2, record(1, "FAILED", price_usd_per_h=0.2))
+    assert [row["price_usd_per_h"] for row in rows(store)] == [0.2, None, None]
+
+
+def test_another_request_has_another_price(store):
+    poll(store, 0, record(1, "RUNNING", resources="1x[A100:1]", price_usd_per_h=1.0))
+    poll(store, 1, record(1, "RUNNING", resources="1x[L4:1]", price_usd_per_h=0.2))
+    assert [row["price_usd_per_h"] for row in rows(store)] == [1.0, 0.2]
 
 
 @pytest.mark.parametrize(

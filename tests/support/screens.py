@@ -76,7 +76,10 @@ def seen(rows: list[ConditionRow], alarms: list[Alarm] | None = None, **changed)
         "condition_count": len(rows),
         "open_count": counts["running"],
         "cost_usd": Decimal("4.2"),
+        "job_count": 4,
         "unpriced_count": 2,
+        "reported_count": 0,
+        "impossible_count": 0,
         "eta": Eta(at=at(30), rest_s=1200, rule="median of all succeeded conditions; 1 at a time"),
     }
     return Status(**{**fields, **changed})

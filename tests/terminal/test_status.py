@@ -6,7 +6,8 @@ import unicodedata
 
 import pytest
 
-from fmon.terminal.status import print_status
+from fmon.monitor.eta import Eta
+from fmon.terminal.status import print_status, status_lines
 from fmon.text import HIDDEN
 from tests.support.screens import HOSTILE, MIXED, alarm, on_terminal, row, seen, without_codes
 from tests.support.studies import at
@@ -112,3 +113,36 @@ def test_no_color_is_obeyed():
 
 def test_a_dumb_terminal_gets_plain_text():
     assert "\x1b" not in on_terminal("status", TERM="dumb")
+
+
+@pytest.mark.parametrize(
+    ("reported", "said"),
+    [
+        (0, "est. $4.20 (2 unpriced)"),
+        (3, "$4.20 (2 unpriced) (SkyPilot's own for 3 of 4 jobs)"),
+        (4, "$4.20 (2 unpriced) (SkyPilot's own)"),
+    ],
+)
+def test_the_cost_says_whose_it_is(capsys, reported, said):
+    print_status(seen(MIXED, reported_count=reported), "table")
+    assert f"running, 1 lost, 1 missing, {said}\n" in capsys.readouterr().out
+
+
+def test_an_eta_whose_time_is_used_up_is_overdue(capsys):
+    eta = Eta(at=None, rest_s=None, overdue_s=14400, rule="the config's expected times")
+    print_status(seen(MIXED, eta=eta), "table")
+    assert "ETA overdue by 4 h 00 min (the config's expected times)\n" in capsys.readouterr().out
+
+
+def test_impossible_times_are_counted_with_where_to_look(capsys):
+    print_status(seen(MIXED, impossible_count=2), "table")
+    out = capsys.readouterr().out
+    assert "impossible times of 2 jobs count as unknown: fmon sql 'from impossible_time'" in out
+
+
+def test_after_a_relaunch_the_cost_is_said_to_be_that_of_all_attempts(capsys):
+    print_status(seen([row(1), row(2, cycle=1)]), "table")
+    assert "duration  total cost" in capsys.readouterr().out
+    narrow = status_lines(seen([row(1), row(2, cycle=1)]), width=40, max_rows=9, max_alarms=9)
+    costs = [part.text for each in narrow for part in each if part.text.startswith("$")]
+    assert costs == ["$0.42", "$0.42 in all"]

@@ -62,6 +62,6 @@ def reconciled(found: Row) -> str:
     signed = ("-" if difference < 0 else "+") + money(abs(difference))
     if compared < reported:
         jobs = "job" if compared == 1 else "jobs"
-        return f"{report}; fmon differs by {signed} for the {compared:,} {jobs} with a price"
+        return f"{report}; fmon's estimate differs by {signed} for the {compared:,} {jobs} with a price"
     own = money(found["reported_usd"] + difference)
-    return f"{report}; fmon has {own} for the same jobs, difference {signed}"
+    return f"{report}; fmon's estimate for the same jobs is {own}, difference {signed}"
