@@ -88,8 +88,8 @@ timed as (
     where framed.is_newest
 ),
 
--- SkyPilot reports the cost of a job as a whole: it is divided among its tasks like the estimates or, if one is
--- unknown, like the machine times.
+-- SkyPilot reports the cost of a job as a whole: it is divided among its tasks like the estimates or, if one
+-- is unknown, like the machine times.
 weighed as (
     select
         timed.experiment_id,

@@ -17,7 +17,7 @@ def outcome(usd="1.40", wasted="0.38", unpriced=0, **counts):
     row["job_count"] = counts.get("jobs", row["condition_count"] - row["missing_count"])
     money = {"cost_usd": usd, "wasted_usd": wasted}
     row |= {name: None if value is None else Decimal(value) for name, value in money.items()}
-    return row | {"unpriced_count": unpriced}
+    return row | {"unpriced_count": unpriced, "reported_count": counts.get("reported", 0)}
 
 
 def cause(root_cause_id, count):
@@ -160,6 +160,12 @@ class TestWhy:
         (outcome(succeeded=1, wasted="0"), None, "$1.40 spent in all."),
         (outcome(succeeded=1, wasted="0"), Decimal(2), "$1.40 spent in all (budget $2.00)."),
         (outcome(succeeded=1, wasted="0"), Decimal(1), "$1.40 spent in all (over the budget of $1.00)."),
+        (outcome(succeeded=1, wasted="0", reported=1), None, "$1.40 spent in all (SkyPilot's own)."),
+        (
+            outcome(succeeded=2, wasted="0", reported=1),
+            Decimal(2),
+            "$1.40 spent in all (SkyPilot's own for 1 of 2 jobs; budget $2.00).",
+        ),
         (
             outcome(succeeded=2, wasted=None, unpriced=1),
             None,
