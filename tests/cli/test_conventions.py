@@ -79,7 +79,7 @@ def test_only_five_commands_take_an_experiment_as_an_argument():
         ("--by", RECORDS_A_PERSON),
         ("--yes", ASKING),
         ("--dry-run", ASKING),
-        ("--over-budget", LAUNCHING),
+        ("--over-budget", LAUNCHING | {"plan"}),
         ("--out-dir", WRITES_FILES),
         ("--out", set()),
         ("-o", having("--output")),
