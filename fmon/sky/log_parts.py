@@ -154,6 +154,14 @@ def printed_instead(text: str) -> str | None:
     return None if lack in (EMPTY, CUT_SHORT) else lack
 
 
+def is_mark(line: str) -> bool:
+    """Return whether a line begins or ends the part of a task."""
+    sentence = sentence_of(line)
+    return sentence is not None and (
+        sentence.kind in ("task", "task_end") or sentence.text.startswith("Processing task")
+    )
+
+
 def tasks_in(text: str) -> set[int]:
     """Return the tasks that have a part in a cleaned log; none if it is one part."""
     lines = text.split("\n")
