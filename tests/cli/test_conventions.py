@@ -22,8 +22,8 @@ FMON = Path(sys.executable).with_name("fmon")
 WITHOUT_EXPERIMENT = {"init", "plan", "launch", "run", "adopt", "record", "replay", "views"}
 """They take a config or a recording, or print what is the same for all experiments."""
 POSITIONAL_EXPERIMENT = {"poll", "report", "compare", "audit", "issues"}
-SELECTING = {"status", "watch", "logs", "diagnose", "relaunch", "cancel"}
-RECORDS_A_PERSON = {"launch", "run", "relaunch", "cancel", "fix record"}
+SELECTING = {"status", "watch", "logs", "diagnose", "fix verify", "relaunch", "cancel"}
+RECORDS_A_PERSON = {"launch", "adopt", "run", "relaunch", "cancel", "fix record"}
 ASKING = {"launch", "relaunch", "cancel"}
 LAUNCHING = {"launch", "run", "relaunch"}
 WRITES_FILES = {"report", "compare", "issues", "run", "record"}
@@ -60,7 +60,7 @@ def having(flag):
 
 def test_the_commands_are_those_that_the_conventions_cover():
     known = WITHOUT_EXPERIMENT | POSITIONAL_EXPERIMENT | SELECTING | {"sql"}
-    assert COMMANDS.keys() == known | {"fix plan", "fix record", "fix run", "fix verify"}
+    assert COMMANDS.keys() == known | {"fix plan", "fix record", "fix run"}
 
 
 def test_every_command_about_an_experiment_accepts_e():
