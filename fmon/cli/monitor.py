@@ -30,8 +30,9 @@ from fmon.cli.options import (
 from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE, PollCall, run_poll
 from fmon.cli.services import services
 from fmon.cli.stderr import say
-from fmon.errors import QueueError
+from fmon.errors import ConfigError, QueueError
 from fmon.model import MAX_CONDITIONS
+from fmon.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -188,26 +189,46 @@ def logs(
         bool,
         typer.Option("--controller", help="Print the controller's log instead: provisioning and recovery."),
     ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Keep printing what the job writes until it has ended.")
+    ] = False,
+    tail: Annotated[
+        int | None, typer.Option("--tail", metavar="N", help="Print only the last N lines.", min=1)
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout",
+            metavar="S",
+            help="Stop reading a live log after S seconds (default: 60, with --follow no limit).",
+            min=1,
+        ),
+    ] = None,
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Print a job's log (stored, otherwise live); with a header for each if there are several."""
+    from fmon.monitor.live_log import Extent
     from fmon.monitor.show_log import chosen_jobs
     from fmon.monitor.show_log import logs as logs_phase
-    from fmon.text import visible
+    from fmon.terminal.log import print_log
 
+    extent = Extent(follow=follow, tail=tail, timeout_s=timeout)
     jobs = chosen_jobs(data, experiment, selections, now=now())
+    if follow and len(jobs) > 1:
+        raise ConfigError(f"--follow needs one job, but {' '.join(selections)} selects {listed(jobs)}")
     faults = []
     for each in jobs:
         try:
-            found = logs_phase(data, experiment, each, services().open_logs(queue), controller=controller)
+            found = logs_phase(
+                data, experiment, each, services().open_logs(queue), controller=controller, extent=extent
+            )
+            say(found.sentence())
+            name = f"{found.condition_id} (job {found.request.job_id})" if len(jobs) > 1 else None
+            print_log(found.pieces(), name)
+            say(*filter(None, [found.ending]))
         except QueueError as fault:
             faults.append(fault)
-            continue
-        say(found.sentence())
-        if len(jobs) > 1:
-            print_lines([f"==> {found.condition_id} (job {found.request.job_id}) <=="])
-        print_lines(visible(line) for line in found.text.removesuffix("\n").split("\n"))
     if faults:
         say(*(f"fmon: {fault}" for fault in faults[1:]))
         raise faults[0]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fmon.clients.shell import Ran
     from fmon.launch.arguments import LaunchDependencies
-    from fmon.sky.reader import LogReader, QueueReader
+    from fmon.sky.reader import LiveLogReader, QueueReader
     from fmon.sky.submit.submitter import Submitter
 
 
@@ -39,7 +39,7 @@ class Services:
 
         return open_queue(source)
 
-    def open_logs(self, source: str) -> LogReader:
+    def open_logs(self, source: str) -> LiveLogReader:
         """Open the logs of the jobs of that queue."""
         from fmon.sky.logs import open_logs
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fmon.errors import ConfigError, QueueError
 from fmon.manifest.file import read_manifest
 from fmon.manifest.stored import StoredExperiment
+from fmon.monitor.live_log import Extent, LiveLog, last_lines
 from fmon.monitor.task_log import Task, failed_task, part_to_show
 from fmon.sky.clean_log import cleaned
 from fmon.sky.logs import read_log
@@ -21,12 +22,12 @@ from fmon.text import listed, nearest
 from fmon.warehouse.selection import select_current
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from fmon.model import Entry, Manifest
-    from fmon.sky.reader import LogReader
+    from fmon.sky.reader import LiveLogReader, LogReader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +42,37 @@ class JobLog:
         The condition of the job.
     task
         The task whose part of the log it is; None = the entire log.
-    is_stored
-        Whether it is from the store, not from SkyPilot.
+    text
+        The text, if it is stored.
+    live
+        The log as it arrives, if it is not.
     others
         Other jobs of the condition.
     """
 
-    text: str
     request: LogRequest
     condition_id: str
     task: Task | None
-    is_stored: bool
+    text: str | None
+    live: LiveLog | None
     others: list[int]
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether it is from the store, not from SkyPilot."""
+        return self.text is not None
+
+    def pieces(self) -> Generator[str]:
+        """Yield the text; a live one as it arrives, see ``LiveLog``."""
+        if self.text is not None:
+            yield self.text
+        if self.live is not None:
+            yield from self.live
+
+    @property
+    def ending(self) -> str:
+        """A sentence about the end of the log, once it was shown; empty if there is nothing to say."""
+        return self.live.ending if self.live else ""
 
     def sentence(self) -> str:
         """Return a description for stderr."""
@@ -66,7 +86,13 @@ class JobLog:
 
 
 def logs(
-    data: Path, experiment: str | None, target: str, reader: LogReader, *, controller: bool = False
+    data: Path,
+    experiment: str | None,
+    target: str,
+    reader: LiveLogReader,
+    *,
+    controller: bool = False,
+    extent: Extent = Extent(),  # noqa: B008 - it is frozen
 ) -> JobLog:
     """Return the log of a condition's newest job, or of one job; of several tasks that of the failed one.
 
@@ -81,13 +107,15 @@ def logs(
     controller
         Whether to return the controller's log. If not, it is still returned if the job's own log has no
         output and the controller's log is stored.
+    extent
+        How much of it to show.
 
     Raises
     ------
     ConfigError
         The experiment has no such condition or job.
     QueueError
-        The log is not stored and not available.
+        The log is not stored and not available; a live one is only read when it is shown.
     """
     store = find(data, experiment)
     manifest = read_manifest(store)
@@ -97,14 +125,18 @@ def logs(
     task = failed_task(store, job_id)
     found = _stored(store, [controllers] if controller else [own, controllers], task)
     request, text = found or (controllers if controller else own, None)
-    if text is None:
-        text = _live(manifest, reader, request, task)
+    if text is None and manifest.is_replay:
+        message = f"job {request.job_id} is from a recording, and {request.file_name} is not stored"
+        raise LogMissingError(message)
+    live = None if text is not None else LiveLog(reader, request, extent)
+    if live and task:
+        text, live = _part(reader, request, task), None
     return JobLog(
-        text=text,
         request=request,
         condition_id=entry.condition,
         task=task,
-        is_stored=found is not None,
+        text=None if text is None else last_lines(text, extent.tail),
+        live=live,
         others=others,
     )
 
@@ -178,11 +210,8 @@ def _stored(store: Store, requests: list[LogRequest], task: Task | None) -> tupl
     return (found[0], found[1].shown) if found and found[1].shown else None
 
 
-def _live(manifest: Manifest, reader: LogReader, request: LogRequest, task: Task | None) -> str:
-    """Request a log that is not stored."""
-    if manifest.is_replay:
-        message = f"job {request.job_id} is from a recording, and {request.file_name} is not stored"
-        raise LogMissingError(message)
+def _part(reader: LogReader, request: LogRequest, task: Task) -> str:
+    """Read the part of a log that belongs to a failed task: only the entire log shows what that is."""
     try:
         text = cleaned(read_log(reader, request))
     except QueueError as error:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from fmon.errors import QueueError
+from fmon.sky.arrivals import Arrivals
 from fmon.sky.endpoint import Endpoint, find_endpoint
 from fmon.sky.head_and_tail import PartedEnds
 from fmon.sky.http_wire import body_of, connect, explain, headers_of, refuse_proxy
@@ -47,6 +49,9 @@ STREAM_BYTES = 32 << 20
 """Of a longer log only the beginning is streamed, then its last lines are requested."""
 
 TAIL_LINES = 10_000
+SILENCE_S = 120.0
+"""Without even a heartbeat for this time, the server is taken to be gone; it sends one every 30 s."""
+
 CHUNK_BYTES = 64 << 10
 MAX_REFUSAL_BYTES = 64 << 10
 
@@ -83,6 +88,14 @@ class HttpLogs:
             else:
                 late_count = 0
 
+    def stream(
+        self, request: LogRequest, *, follow: bool, tail: int | None, timeout_s: float | None
+    ) -> Iterator[bytes]:
+        """Yield a log as it arrives; see ``LogStreamer.stream``."""
+        endpoint = find_endpoint()
+        refuse_proxy(endpoint.url)
+        yield from _LiveStream(endpoint, request, tail, follow=follow).pieces(timeout_s)
+
     def _log(self, endpoint: Endpoint, request: LogRequest, deadline_s: float) -> bytes:
         """Read one log; only its head and tail if it is too long for the time or the size."""
         began = time.monotonic()
@@ -102,11 +115,21 @@ class HttpLogs:
 class _Stream:
     """The stream of one log, on a separate thread: the caller's deadline holds whatever the server does."""
 
-    def __init__(self, endpoint: Endpoint, request: LogRequest, tail: int | None, most_bytes: int) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        request: LogRequest,
+        tail: int | None,
+        most_bytes: int = sys.maxsize,
+        *,
+        follow: bool = False,
+    ) -> None:
         self.ends = PartedEnds()
         self.is_complete = False
         self._endpoint = endpoint
-        self._body = logs_body(endpoint, request.job_id, controller=request.is_controller, tail=tail)
+        self._body = logs_body(
+            endpoint, request.job_id, controller=request.is_controller, tail=tail, follow=follow
+        )
         self._most_bytes = most_bytes
         self._connection: HTTPConnection | None = None
         self._error: BaseException | None = None
@@ -128,15 +151,21 @@ class _Stream:
             return
         if self._error is None or isinstance(self._error, TimeoutError):
             return
-        if isinstance(self._error, QueueError):
-            raise self._error
-        raise explain(self._error, self._endpoint.url)
+        raise self._explained(self._error)
 
     def timeout(self, deadline_s: float) -> QueueError:
         """Return the error for a log that took too long."""
         where = f"SkyPilot's API server at {self._endpoint.url}"
         message = f"{where} did not send the entire log within {deadline_s:.3g} s"
         return QueueError(message, error_type="Timeout")
+
+    def _explained(self, error: BaseException) -> QueueError:
+        return error if isinstance(error, QueueError) else explain(error, self._endpoint.url)
+
+    def _keep(self, chunk: bytes) -> bool:
+        """Take a piece of the log; return whether more is wanted."""
+        self.ends.add(chunk)
+        return self.ends.total <= self._most_bytes
 
     def _abandon(self) -> None:
         """Make the thread stop waiting."""
@@ -165,8 +194,7 @@ class _Stream:
         response = connection.getresponse()
         self._check(response)
         while chunk := response.read1(CHUNK_BYTES):
-            self.ends.add(chunk)
-            if self.ends.total > self._most_bytes:
+            if not self._keep(chunk):
                 return None
         if response.length:
             raise ConnectionResetError
@@ -203,3 +231,29 @@ class _Stream:
 
     def _path(self, path: str) -> str:
         return urlsplit(self._endpoint.url).path + path
+
+
+class _LiveStream(_Stream):
+    """The stream of one log for whoever shows it, with no limit to its size."""
+
+    def pieces(self, timeout_s: float | None) -> Iterator[bytes]:
+        """Yield the log as it arrives; see ``LogStreamer.stream``."""
+        self._arrivals = Arrivals()
+        self._connection = connect(self._endpoint.url, SILENCE_S)
+        threading.Thread(target=self._run_to_end, daemon=True).start()
+        try:
+            yield from self._arrivals.pieces(timeout_s)
+        finally:  # the server stops as well when the connection is closed
+            self._arrivals.close()
+            self._abandon()
+
+    def _keep(self, chunk: bytes) -> bool:
+        return self._arrivals.put(chunk)
+
+    def _run_to_end(self) -> None:
+        self._run()
+        error = self._error
+        if isinstance(error, TimeoutError):
+            message = f"SkyPilot's API server at {self._endpoint.url} sent nothing for {SILENCE_S:g} s"
+            error = QueueError(message, error_type="Timeout")
+        self._arrivals.end(error and self._explained(error))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fmon.errors import QueueError
 from fmon.sky.head_and_tail import PartedEnds
-from fmon.sky.reader import SDK_MAY_KNOW, LogMissingError, LogReader, LogRequest
+from fmon.sky.reader import SDK_MAY_KNOW, LiveLogReader, LogMissingError, LogReader, LogRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +26,7 @@ class SkyLogs:
 
     name = "sky"
 
-    def __init__(self, http: LogReader, open_sdk: Callable[[], LogReader]) -> None:
+    def __init__(self, http: LiveLogReader, open_sdk: Callable[[], LiveLogReader]) -> None:
         self._http = http
         self._open_sdk = open_sdk
 
@@ -40,6 +40,24 @@ class SkyLogs:
                 yield from self._open_sdk().read(requests[number:], timeout_s=until - time.monotonic())
                 return
             yield request, answer
+
+    def stream(
+        self, request: LogRequest, *, follow: bool, tail: int | None, timeout_s: float | None
+    ) -> Iterator[bytes]:
+        """Yield a log as it arrives; see ``LogStreamer.stream``."""
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        has_arrived = False
+        try:
+            for piece in self._http.stream(request, follow=follow, tail=tail, timeout_s=timeout_s):
+                has_arrived = has_arrived or bool(piece)
+                yield piece
+        except QueueError as error:
+            if has_arrived or error.error_type not in SDK_MAY_KNOW:
+                raise
+        else:
+            return
+        left_s = None if until is None else until - time.monotonic()
+        yield from self._open_sdk().stream(request, follow=follow, tail=tail, timeout_s=left_s)
 
 
 class RecordedLogs:
@@ -75,10 +93,19 @@ class NoLogs:
         """Answer that there is no log; see ``LogReader.read``."""
         del timeout_s
         for request in requests:
-            yield request, LogMissingError(f"the queue was read from {self.name}, which has no logs")
+            yield request, self._missing()
+
+    def stream(
+        self, request: LogRequest, *, follow: bool, tail: int | None, timeout_s: float | None
+    ) -> Iterator[bytes]:
+        """Raise the error that there is no log; see ``LogStreamer.stream``."""
+        raise self._missing()
+
+    def _missing(self) -> LogMissingError:
+        return LogMissingError(f"the queue was read from {self.name}, which has no logs")
 
 
-def open_logs(src: str | None) -> LogReader:
+def open_logs(src: str | None) -> LiveLogReader:
     """Return the reader of logs for a source of the queue.
 
     Parameters
@@ -117,7 +144,7 @@ def _ends_of(path: Path) -> bytes:
     return ends.value()
 
 
-def _sdk_logs() -> LogReader:
+def _sdk_logs() -> LiveLogReader:
     from fmon.sky.sdk import SdkLogs  # slow to import, and few polls need it
 
     return SdkLogs()

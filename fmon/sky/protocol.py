@@ -69,10 +69,12 @@ def costs_body(endpoint: Endpoint, *, days: int) -> bytes:
     return _body(endpoint, {"days": days})
 
 
-def logs_body(endpoint: Endpoint, job_id: int, *, controller: bool, tail: int | None = None) -> bytes:
-    """Return a request for the log written so far; ``tail`` = only its last lines."""
+def logs_body(
+    endpoint: Endpoint, job_id: int, *, controller: bool, tail: int | None = None, follow: bool = False
+) -> bytes:
+    """Return a request for the log written so far, or until the job ends; ``tail`` = only its last lines."""
     question = {
-        "job_id": job_id, "controller": controller, "follow": False, "refresh": False, "tail": tail
+        "job_id": job_id, "controller": controller, "follow": follow, "refresh": False, "tail": tail
     }  # fmt: skip
     return _body(endpoint, question)
 

@@ -61,6 +61,42 @@ class LogReader(Protocol):
         ...
 
 
+class LogStreamer(Protocol):
+    """Reads the log of a managed job while it is written."""
+
+    def stream(
+        self, request: LogRequest, *, follow: bool, tail: int | None, timeout_s: float | None
+    ) -> Iterator[bytes]:
+        """Read a log piece by piece, as it arrives.
+
+        Parameters
+        ----------
+        request
+            The log.
+        follow
+            Whether to go on until the job has ended, instead of until the end of what is written by now.
+        tail
+            Number of lines to begin with, from the end; None = all.
+        timeout_s
+            Longest time [s]; None = no limit.
+
+        Yields
+        ------
+        bytes
+            The next bytes of the raw log; none after each second in which nothing arrived.
+
+        Raises
+        ------
+        QueueError
+            StoppedError if the time is up; otherwise the log is not available, or its stream broke off.
+        """
+        ...
+
+
+class LiveLogReader(LogReader, LogStreamer, Protocol):
+    """Reads logs in both ways."""
+
+
 SDK_MAY_KNOW = frozenset(
     {"AuthRequired", "BadAnswer", "CertificateError", "ProxyRequired", "VersionMismatch"}
 )

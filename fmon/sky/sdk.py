@@ -12,11 +12,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fmon.errors import QueueError
+from fmon.sky.arrivals import Arrivals
 from fmon.sky.protocol import one_line
 from fmon.sky.reader import Answer, LogsDownError
 from fmon.sky.record import parse_records, specs_of
@@ -32,6 +34,14 @@ LEAST_S = 20.0
 
 MARK = "fmon-worker-answer:"
 """The rest of this line of stdout is the answer; SkyPilot prints hints and warnings anywhere."""
+
+PIECE = "fmon-worker-piece:"
+"""The rest of this line of stdout is a piece of a log."""
+
+MAX_OUTPUT_BYTES = 64 << 10
+
+LONGEST_S = 30 * 86400.0
+"""Time after which a worker that follows a log ends by itself [s]: fmon was killed, and the log is silent."""
 
 ENVIRONMENT = {
     "SKYPILOT_DISABLE_LOCAL_API_SERVER": "1",  # the SDK starts a server if none answers on loopback
@@ -83,6 +93,38 @@ class SdkLogs:
             else:
                 yield request, QueueError(answer["error"], error_type=answer["type"])
 
+    def stream(
+        self, request: LogRequest, *, follow: bool, tail: int | None, timeout_s: float | None
+    ) -> Iterator[bytes]:
+        """Yield a log as it arrives; see ``LogStreamer.stream``."""
+        arguments = (request.job_id, int(request.is_controller), int(follow), tail or 0)
+        arrivals = Arrivals()
+        command = ("stream", *map(str, arguments))
+        with _worker(LONGEST_S, *command, stderr=subprocess.STDOUT) as process:
+            threading.Thread(target=_take, args=(process, arrivals), daemon=True).start()
+            try:
+                yield from arrivals.pieces(timeout_s)
+            finally:
+                arrivals.close()
+                _end(process)
+
+
+def _take(process: subprocess.Popen[bytes], arrivals: Arrivals) -> None:
+    """Pass on the pieces that a worker prints, until it ends."""
+    assert process.stdout is not None
+    output = b""
+    try:
+        for line in process.stdout:
+            if line.startswith(PIECE.encode()):
+                arrivals.put(json.loads(line.removeprefix(PIECE.encode())).encode("utf-8", "replace"))
+            else:
+                output = (output + line)[-MAX_OUTPUT_BYTES:]
+        _answer(b"\n" + output, output, process.wait())
+    except (QueueError, OSError, ValueError) as error:
+        arrivals.end(error)
+    else:
+        arrivals.end(None)
+
 
 def _jobs(*arguments: str) -> list[Any]:
     """Return the raw queue records that a command of the worker answers."""
@@ -108,18 +150,7 @@ def ask_worker(*arguments: str, timeout_s: float = TIMEOUT_S) -> Any:
     QueueError
         The worker reported an error, ended without an answer, or took too long.
     """
-    # -P: a sky.py in the current folder must not be imported.
-    command = [sys.executable, "-P", "-m", "fmon.sky.worker", f"{timeout_s:g}", *arguments]
-    environment = {**os.environ, **ENVIRONMENT}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # without byte code each import takes 5 s more
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-        start_new_session=True,
-    ) as process:
+    with _worker(timeout_s, *arguments) as process:
         try:
             out, err = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired as late:
@@ -128,6 +159,22 @@ def ask_worker(*arguments: str, timeout_s: float = TIMEOUT_S) -> Any:
         finally:
             _end(process)
     return _answer(out, err, process.returncode)
+
+
+def _worker(timeout_s: float, *arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
+    """Start the worker."""
+    # -P: a sky.py in the current folder must not be imported.
+    command = [sys.executable, "-P", "-m", "fmon.sky.worker", f"{timeout_s:g}", *arguments]
+    environment = {**os.environ, **ENVIRONMENT}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # without byte code each import takes 5 s more
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        env=environment,
+        start_new_session=True,
+    )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

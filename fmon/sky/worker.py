@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from fmon.errors import QueueError
 from fmon.sky.head_and_tail import PartedEnds
 from fmon.sky.protocol import FIELDS, SPEC_FIELDS, jobs_of, one_line, refusal, return_value_of
-from fmon.sky.sdk import MARK
+from fmon.sky.sdk import MARK, PIECE
 from fmon.sky.task_yaml import count_tasks
 
 if TYPE_CHECKING:
@@ -110,6 +110,23 @@ def _logs(arguments: list[str], until: float) -> list[dict[str, Any]]:
     return answers
 
 
+def _stream(arguments: list[str], until: float) -> None:
+    """Print a log piece by piece, given as JOB_ID, whether the controller's, whether to follow, and lines."""
+    import sky.jobs
+
+    del until
+    job_id, is_controller, follow, tail = map(int, arguments)
+    pieces = sky.jobs.tail_logs(
+        job_id=job_id,
+        follow=bool(follow),
+        controller=bool(is_controller),
+        tail=tail or None,
+        preload_content=False,  # as in _logs
+    )
+    for piece in pieces:  # None is a heartbeat; printing it ends this process if fmon has gone
+        print("\n" + PIECE + json.dumps(piece or ""), flush=True)  # noqa: T201
+
+
 def _text_of(lines: Iterable[str | None], until: float) -> str:
     """Join the lines of a log; keep the head and the tail of a long one."""
     ends = PartedEnds()
@@ -174,6 +191,7 @@ COMMANDS: dict[str, Callable[[list[str], float], Any]] = {
     "queue": _queue,
     "specs": _specs,
     "logs": _logs,
+    "stream": _stream,
     "prices": _prices,
     "costs": _costs,
     "tasks": _tasks,

@@ -69,13 +69,13 @@ def test_the_controllers_log_is_shown_on_request_and_where_the_job_was_silent(da
 def test_a_log_that_is_not_stored_is_read_live_cleaned_and_redacted(data):
     live = FakeLogs({LogRequest(1): "(dynunet-dice_ce, pid=7) \x1b[31mepoch 1 MY_TOKEN=abcdef\x1b[0m\n"})
     found = logs(data, None, "dynunet-dice_ce", live)
-    assert (found.text, found.is_stored) == ("epoch 1 MY_TOKEN=[redacted:token]\n", False)
+    assert ("".join(found.pieces()), found.is_stored) == ("epoch 1 MY_TOKEN=[redacted:token]\n", False)
 
 
 @pytest.mark.parametrize("answer", [QueueError("no server", error_type="Timeout"), "Job 1 not found."])
 def test_a_live_log_that_cannot_be_had_is_a_queue_error(data, answer):
     with pytest.raises(QueueError, match=r"no log of job 1: (no server|SkyPilot does not know the job)"):
-        logs(data, None, "1", FakeLogs({LogRequest(1): answer}))
+        list(logs(data, None, "1", FakeLogs({LogRequest(1): answer})).pieces())
 
 
 def test_an_unknown_condition_is_refused_with_the_nearest_one(data):

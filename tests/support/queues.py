@@ -86,3 +86,12 @@ class FakeLogs:
             self.asked.append(ask)
             text = self.texts.get(ask, "")
             yield ask, text.encode() if isinstance(text, str) else text
+
+    def stream(
+        self, ask: LogRequest, *, follow: bool, tail: int | None, timeout_s: float | None
+    ) -> Iterator[bytes]:
+        """Give a log in one piece."""
+        ((_, text),) = self.read([ask], timeout_s=0)
+        if isinstance(text, QueueError):
+            raise text
+        yield text
