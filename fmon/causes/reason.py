@@ -55,11 +55,6 @@ class Reason(NamedTuple):
     is_general: bool
 
     @property
-    def shared(self) -> str:
-        """The text without the names of the job and its machines, so that it is the same in all jobs."""
-        return _NAMED.sub(r"\1 #", self.text)
-
-    @property
     def lines(self) -> list[str]:
         """Its exceptions as Python prints them, one per line; without any, the text."""
         return [_EXCEPTION.sub(r"\1: ", each) for each in re.split(r"; (?=\[[\w.]{1,200}\] )", self.text)]
@@ -94,6 +89,11 @@ def reason_of(failure_reason: str | None) -> Reason:
     if ended is not None and not rest:
         return Reason(text.rstrip("."), code, is_general=True)
     return Reason(text, code, is_general=not rest)
+
+
+def without_names(text: str) -> str:
+    """Return a reason without the names of the job and its machines: it is then the same for all jobs."""
+    return _NAMED.sub(r"\1 #", text)
 
 
 def stated_exit_code(tail: bytes) -> int | None:

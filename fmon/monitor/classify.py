@@ -315,9 +315,11 @@ class _Examination:
 def _failed(store: Store) -> Iterator[FailedTask]:
     """Return the failed job tasks in the state."""
     failed = failed_statuses()
-    columns = read_columns(store, ["job_id", "task_id", "status", "failure_reason"])
+    columns = read_columns(store, ["job_id", "task_id", "status", "failure_reason", "details"])
     return (
-        attempt for attempt in map(FailedTask._make, zip(*columns, strict=True)) if attempt.status in failed
+        FailedTask(job_id, task_id, status, reason or details)
+        for job_id, task_id, status, reason, details in zip(*columns, strict=True)
+        if status in failed
     )
 
 
@@ -352,5 +354,6 @@ def _columns(info: FailureInfo) -> Finding:
         "affected_files": list(info.files),
         "is_auto_fixable": info.auto_fixable,
         "evidence_line": info.evidence_line,
+        "exit_code": info.exit_code,
         "confidence": info.confidence,
     }

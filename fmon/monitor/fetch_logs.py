@@ -27,7 +27,7 @@ CONTROLLER_KNOWS = frozenset({"FAILED_SETUP", "FAILED_PRECHECKS", "FAILED_NO_RES
 
 
 class FailedTask(NamedTuple):
-    """A failed job task as of the last poll."""
+    """A failed job task as of the last poll; the reason may be that in SkyPilot's details."""
 
     job_id: int
     task_id: int

@@ -14,6 +14,7 @@ from fmon.manifest.stored import StoredExperiment
 from fmon.sky.clean_log import cleaned, is_silent, no_log
 from fmon.sky.logs import read_log
 from fmon.sky.reader import LogMissingError, LogRequest
+from fmon.store.findings import exit_code_of
 from fmon.store.folder import Store, find
 from fmon.store.job_logs import load_log
 from fmon.text import listed, nearest
@@ -42,6 +43,8 @@ class JobLog:
         Whether it is from the store, not from SkyPilot.
     others
         Other jobs of the condition.
+    exit_code
+        Exit code of the program, as SkyPilot states it; None = it is not known.
     """
 
     text: str
@@ -49,12 +52,15 @@ class JobLog:
     condition_id: str
     is_stored: bool
     others: list[int]
+    exit_code: int | None = None
 
     def sentence(self) -> str:
         """Return a description for stderr."""
         kind = "controller's log" if self.request.is_controller else "log"
         source = "stored" if self.is_stored else "live"
         sentence = f"{kind} of job {self.request.job_id} ({self.condition_id}), {source}"
+        if self.exit_code is not None:
+            sentence += f"; exit code {self.exit_code}"
         if self.others:
             sentence += f"; other jobs of the condition: {listed(map(str, self.others))}"
         return sentence
@@ -94,7 +100,12 @@ def logs(
     if text is None:
         text = _live(manifest, reader, request)
     return JobLog(
-        text=text, request=request, condition_id=entry.condition, is_stored=found is not None, others=others
+        text=text,
+        request=request,
+        condition_id=entry.condition,
+        is_stored=found is not None,
+        others=others,
+        exit_code=exit_code_of(store, job_id),
     )
 
 
