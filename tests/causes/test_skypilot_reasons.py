@@ -3,14 +3,18 @@
 
 import ast
 import json
+import tomllib
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+import fmon.causes
 from fmon.causes import analyze_logs
+from fmon.causes.decide import read_reason
 from fmon.causes.reason import is_closing, reason_of
+from fmon.causes.rules import built_in_for_reasons
 
 ROWS = [
     json.loads(line)
@@ -166,3 +170,11 @@ def test_skypilots_own_closing_line_is_no_evidence(log):
 def test_colours_in_a_reason_are_not_in_the_evidence():
     info = analyze_logs("", "FAILED_PRECHECKS", failure_reason="\x1b[31mno\x1b[0m way\u200b out")
     assert info.evidence == "no way out"
+
+
+def test_each_rule_for_reasons_matches_its_examples():
+    patterns = Path(fmon.causes.__file__).with_name("patterns.toml").read_text(encoding="utf-8")
+    for rule in tomllib.loads(patterns)["reasons"]:
+        for _, example in rule["any"]:
+            found = read_reason(reason_of(example).lines, [built_in_for_reasons()])
+            assert [event.rule.id for event in found] == [rule["id"]], example
