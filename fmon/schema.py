@@ -171,6 +171,7 @@ FINDING = (
     Column("is_auto_fixable", "boolean", "bool", "a relaunch alone may fix it"),
     Column("is_given_up", "boolean", "bool", "the missing log will not be requested again"),
     Column("evidence_line", "bigint", "count", "number of that line in the stored log, from 1"),
+    Column("exit_code", "bigint", "id", "exit code of the program that SkyPilot states; null = none"),
     Column("confidence", "double", "ratio", "confidence of the rule"),
     Column("ask_count", "bigint", "count", "how often the log was requested"),
     Column("examined_at", "timestamptz", "UTC", "when the log was last requested or read"),

@@ -23,6 +23,7 @@ with failed as materialized (
         failure.is_newest,
         failure.cycle,
         failure.evidence_line,
+        failure.exit_code,
         failure.confidence,
         failure.cost_usd,
         failure.failed_at,
@@ -144,6 +145,7 @@ gathered as (
         list(failed.condition_id order by failed.failed_at, failed.job_id) as condition_ids,
         list(failed.job_id order by failed.failed_at, failed.job_id) as job_ids,
         list_sort(list_distinct(list(failed.signature))) as signatures,
+        list_sort(list_distinct(list(failed.exit_code))) as exit_codes,
         count(*) as failed_count,
         count(*) filter (where failed.log_state is distinct from 'stored') as missing_log_count,
         count(*) filter (where failed.cost_usd is null) as unpriced_count,
@@ -223,6 +225,7 @@ select
     gathered.condition_ids,
     gathered.job_ids,
     gathered.signatures,
+    gathered.exit_codes,
     coalesce(files.affected_files, []) as affected_files,
     2 * struck.passed_count > struck.condition_count as is_transient,
     gathered.failed_count,
@@ -267,6 +270,8 @@ comment on column cause.transient_evidence is
 'evidence that it is transient, with counts; null = none [text]';
 comment on column cause.condition_ids is 'affected conditions, in the order in which they failed [id]';
 comment on column cause.job_ids is 'their jobs, in the same order [id]';
+comment on column cause.exit_codes is
+'the distinct exit codes of their programs, as stated by SkyPilot [id]';
 comment on column cause.signatures is 'the distinct errors among them [id]';
 comment on column cause.affected_files is 'project files that their logs name, deepest first [text]';
 comment on column cause.is_transient is

@@ -37,6 +37,7 @@ select
     attempt_result.is_newest,
     attempt_result.cycle,
     finding.evidence_line,
+    finding.exit_code,
     coalesce(finding.confidence, 0) as confidence,
     cast(spent.cost_usd as decimal(18, 4)) as cost_usd,
     -- Two clocks: negative is impossible.
@@ -99,6 +100,8 @@ comment on column failure.is_newest is
 comment on column failure.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
 comment on column failure.evidence_line is
 'line number of the evidence in the stored log, from 1 [count]';
+comment on column failure.exit_code is
+'exit code of the program, as stated by SkyPilot; null = none stated [id]';
 comment on column failure.confidence is 'confidence of the rule; 0 = not examined yet [ratio]';
 comment on column failure.cost_usd is
 'known cost of the job with all its tasks: cost wasted by the failure; null = unknown [USD]';

@@ -25,7 +25,7 @@ from fmon.causes.info import FailureInfo, Source
 from fmon.causes.literals import invisible
 from fmon.causes.mask import mask
 from fmon.causes.oom import kind_of_oom
-from fmon.causes.reason import is_closing, reason_of, stated_exit_code
+from fmon.causes.reason import is_closing, reason_of, stated_exit_code, without_names
 from fmon.causes.rules import Rule, built_in, built_in_for_reasons, own_rules
 from fmon.causes.scan import WINDOW, read_window, release, windows
 from fmon.causes.signature import root_cause_id_of, signature_of
@@ -188,7 +188,9 @@ def _add_reason(
     if all(event.points < ENOUGH for event in events):
         points = REASON if status in OF_SKYPILOT else MILD_REASON
         subcategory = "controller" if status == "FAILED_CONTROLLER" else "reason"
-        event = _own_event("reason", ("unknown", subcategory, points, 0.3), reason.text, reason.shared)
+        event = _own_event(
+            "reason", ("unknown", subcategory, points, 0.3), reason.text, without_names(reason.text)
+        )
         found.append((event, "failure_reason", 0))
 
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from fmon.causes.reason import without_names
 from fmon.causes.rules import TIERS, Rule, RuleSet
 from fmon.causes.text import Line
 from fmon.causes.tracebacks import Chain, Raised, read_tracebacks
@@ -111,7 +112,7 @@ def read_reason(lines: Iterable[str], rules: Sequence[RuleSet]) -> list[Event]:
     events = []
     for number, text in enumerate(lines):
         cls, _, message = text.partition(": ")
-        raised = Raised(0, "start", cls, message) if _CLASS.fullmatch(cls) else None
+        raised = Raised(0, "start", cls, without_names(message)) if _CLASS.fullmatch(cls) else None
         rule = (
             _match(rules, text) if raised is None else _match(rules, text, frames=()) or _match(rules, text)
         )
@@ -119,9 +120,10 @@ def read_reason(lines: Iterable[str], rules: Sequence[RuleSet]) -> list[Event]:
             continue
         line = Line(0, text, "", is_mild=False)
         points = TIERS[rule.tier][0]
+        about = without_names(text)
         events.append(
             Event(
-                rule=rule, points=points, order=number, at=0, line=line, text=text, stream="", raised=raised
+                rule=rule, points=points, order=number, at=0, line=line, text=about, stream="", raised=raised
             )
         )
     return events

@@ -22,10 +22,11 @@ _HINT = re.compile(
     r"\(user program failure\)\.? ?|(?:To see the (?:job error output|details)|For (?:more )?details),"
     r" run: sky jobs logs(?: --controller)? \d{1,19}\.? ?"
 )
-_ENDED = re.compile(
-    r"Job (?:exited with exit codes? (?P<codes>\[[-\d, ]{1,200}\]|-?\d{1,10})|failed \(\w{1,40}\))\.?"
-)
 _CODES = r" ?(\[[-\d, ]{1,200}\]|-?\d{1,10})"
+_ENDED = re.compile(
+    rf"(?:\w{{1,20}} ){{0,3}}(?:exited|failed|ended) with (?:exit |return )?(?:codes?|status){_CODES}\.?"
+    r"|Job failed \(\w{1,40}\)\.?"
+)
 _STATED = re.compile(rf"(?:\bexit(?:ed)? with (?:exit )?(?:codes?|status)|\(exit codes?){_CODES}")
 _IN_LOG = re.compile(rf"(?:return code list:|failed with return code|Exited with exit code){_CODES}")
 _NAMED = re.compile(
@@ -53,11 +54,6 @@ class Reason(NamedTuple):
     text: str
     exit_code: int | None
     is_general: bool
-
-    @property
-    def shared(self) -> str:
-        """The text without the names of the job and its machines, so that it is the same in all jobs."""
-        return _NAMED.sub(r"\1 #", self.text)
 
     @property
     def lines(self) -> list[str]:
@@ -90,10 +86,15 @@ def reason_of(failure_reason: str | None) -> Reason:
     text = " ".join(_HINT.sub("", text).split())
     ended = _ENDED.match(text)
     rest = text if ended is None else text[ended.end() :].strip()
-    code = _first_code(_STATED, text)
+    code = _first_code(_STATED, text) if ended is None else _first_code(_ENDED, text)
     if ended is not None and not rest:
         return Reason(text.rstrip("."), code, is_general=True)
     return Reason(text, code, is_general=not rest)
+
+
+def without_names(text: str) -> str:
+    """Return a reason without the names of the job and its machines: it is then the same for all jobs."""
+    return _NAMED.sub(r"\1 #", text)
 
 
 def stated_exit_code(tail: bytes) -> int | None:
@@ -110,7 +111,7 @@ def stated_exit_code(tail: bytes) -> int | None:
 def _first_code(pattern: re.Pattern[str], text: str) -> int | None:
     """Return the exit code of the process that failed first: others were ended because of it."""
     found = pattern.search(text)
-    if found is None:
+    if found is None or found[1] is None:
         return None
     codes = [int(each) for each in re.findall(r"-?\d+", found[1])]
     own = [code for code in codes if code not in _BY_ANOTHER] or [code for code in codes if code]

@@ -27,7 +27,7 @@ MAX_KINDS = 50_000
 MAX_STEP = 120
 _STEP = re.compile(
     rb"(?<=\d)%\|[^\r\n]{0,60}\d+/\d+"
-    rb"|\b(?:epoch|step|iter(?:ation)?|batch)s?[ :=#\[(]{1,3}\d+(?:/\d+)?[^\r\n]{0,24}",
+    rb"|\b(?:epoch|step|iter(?:ation)?|batch)s?[ :=#\[(\x22\x27]{1,3}\d+(?:/\d+)?[^\r\n]{0,24}",
     re.IGNORECASE,
 )
 

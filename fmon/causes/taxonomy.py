@@ -275,6 +275,15 @@ _SUB: dict[str, dict[str, object]] = {
     "config_error/file_permission": {
         "strategy": "Let the job write to a folder that it owns, or correct the owner and mode of the path.",
     },
+    "config_error/scheduler_request": {
+        "definition": "SkyPilot or the scheduler refuses the request",
+        "strategy": "Change what the reason names in the task YAML or in SkyPilot's config.",
+    },
+    "data_missing/volume": {
+        "definition": "A volume that the task mounts does not exist or is not ready",
+        "remedy": "config",
+        "strategy": "Create or repair the volume (sky volumes ls), or correct its name in the task YAML.",
+    },
     "tracking/mlflow_413": {
         "retry": "D",
         "strategy": "Raise the server's or proxy's limit of request size, or upload to the store directly.",

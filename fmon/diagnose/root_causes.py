@@ -40,6 +40,7 @@ select
     cause.evidence_source,
     cause.evidence_job_id,
     cause.evidence_line,
+    cause.exit_codes,
     cause.is_transient,
     cause.transient_evidence,
     cause.failed_count,
@@ -118,6 +119,7 @@ class Cause(msgspec.Struct, frozen=True):
     evidence_source: str | None
     evidence_job_id: int
     evidence_line: int | None
+    exit_codes: list[int]
     is_transient: bool
     transient_evidence: str | None
     failed_count: int

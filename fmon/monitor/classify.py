@@ -332,9 +332,14 @@ class _Examination:
 def _failed(store: Store) -> list[FailedTask]:
     """Return the failed job tasks in the state."""
     failed = failed_statuses()
-    rows = list(zip(*read_columns(store, ["job_id", "task_id", "status", "failure_reason"]), strict=True))
-    open_jobs = {job_id for job_id, _, status, _ in rows if not is_terminal(status)}
-    return [FailedTask._make((*row, row[0] in open_jobs)) for row in rows if row[2] in failed]
+    columns = read_columns(store, ["job_id", "task_id", "status", "failure_reason", "details"])
+    rows = list(zip(*columns, strict=True))
+    open_jobs = {job_id for job_id, _, status, *_ in rows if not is_terminal(status)}
+    return [
+        FailedTask(job_id, task_id, status, reason or details, job_id in open_jobs)
+        for job_id, task_id, status, reason, details in rows
+        if status in failed
+    ]
 
 
 def _failures(count: int) -> str:
@@ -368,5 +373,6 @@ def _columns(info: FailureInfo) -> Finding:
         "affected_files": list(info.files),
         "is_auto_fixable": info.auto_fixable,
         "evidence_line": info.evidence_line,
+        "exit_code": info.exit_code,
         "confidence": info.confidence,
     }

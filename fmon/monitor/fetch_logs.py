@@ -32,7 +32,10 @@ KEPT_PARTS = 8
 
 
 class FailedTask(NamedTuple):
-    """A failed job task as of the last poll; ``has_open_tasks`` = its job has tasks that have not ended."""
+    """A failed job task as of the last poll; the reason may be that in SkyPilot's details.
+
+    ``has_open_tasks`` = its job has tasks that have not ended.
+    """
 
     job_id: int
     task_id: int

@@ -16,6 +16,7 @@ from fmon.monitor.task_log import Task, failed_task, part_to_show
 from fmon.sky.clean_log import cleaned
 from fmon.sky.logs import read_log
 from fmon.sky.reader import LogMissingError, LogRequest
+from fmon.store.findings import exit_code_of
 from fmon.store.folder import Store, find
 from fmon.store.job_logs import load_log
 from fmon.text import listed, nearest
@@ -48,6 +49,8 @@ class JobLog:
         The log as it arrives, if it is not.
     others
         Other jobs of the condition.
+    exit_code
+        Exit code of the program, as SkyPilot states it; None = it is not known.
     """
 
     request: LogRequest
@@ -56,6 +59,7 @@ class JobLog:
     text: str | None
     live: LiveLog | None
     others: list[int]
+    exit_code: int | None = None
 
     @property
     def is_stored(self) -> bool:
@@ -80,6 +84,8 @@ class JobLog:
         source = "stored" if self.is_stored else "live"
         whose = f"{self.task} of job" if self.task else "job"
         sentence = f"{kind} of {whose} {self.request.job_id} ({self.condition_id}), {source}"
+        if self.exit_code is not None:
+            sentence += f"; exit code {self.exit_code}"
         if self.others:
             sentence += f"; other jobs of the condition: {listed(map(str, self.others))}"
         return sentence
@@ -138,6 +144,7 @@ def logs(
         text=None if text is None else last_lines(text, extent.tail),
         live=live,
         others=others,
+        exit_code=exit_code_of(store, job_id),
     )
 
 

@@ -22,6 +22,7 @@ select
     cause.failed_count,
     cause.evidence_job_id,
     cause.evidence_line,
+    cause.exit_codes,
     cause.unpriced_count,
     cause.confidence,
     cause.cost_usd,

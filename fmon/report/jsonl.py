@@ -57,6 +57,7 @@ tried as (
                 signature: failure.signature,
                 root_cause: failure.root_cause,
                 evidence: failure.evidence,
+                exit_code: failure.exit_code,
                 remedy: failure.remedy,
                 confidence: number(failure.confidence)
             }

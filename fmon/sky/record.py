@@ -11,6 +11,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from fmon.log_text import plain
 from fmon.model import Record
 from fmon.redact import redact
 from fmon.sky.reader import JobSpec
@@ -211,12 +212,12 @@ def _encodable(text: str) -> str:
 
 
 def _reason(value: Any) -> str | None:
-    """Parse a long text: redact it, then cut out its middle, the least useful part of a traceback."""
+    """Parse a long text: make it plain, redact it, cut out its middle, the least useful of a traceback."""
     if type(value) is not str or not value or value == "-":
         return None
     if len(value) > 16 * MAX_REASON:
         value = _cut(value, 16 * MAX_REASON)
-    text = redact(value)
+    text = redact(plain(value))
     if len(text) > MAX_REASON:
         text = _cut(text, MAX_REASON)
     return text if text.isascii() else _encodable(text)

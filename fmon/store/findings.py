@@ -43,6 +43,18 @@ def read_findings(store: Store) -> dict[Key, Finding]:
     return {(row["job_id"], row["task_id"]): row for row in found}
 
 
+def exit_code_of(store: Store, job_id: int) -> int | None:
+    """Return the exit code of a failed job, of several tasks that of the first; None if it is not known."""
+    table = read_table(store.findings)
+    if table is None:
+        return None
+    columns = (values(table[name]) for name in ("job_id", "task_id", "exit_code"))
+    found = {
+        task: code for job, task, code in zip(*columns, strict=True) if job == job_id and code is not None
+    }
+    return found[min(found)] if found else None
+
+
 def write_findings(store: Store, findings: Iterable[Finding]) -> None:
     """Replace the findings durably.
 

@@ -95,6 +95,8 @@ def why_lines(cause: RootCause) -> Iterator[tuple[str, str]]:
     if not cause.suspects:
         yield "where", ALONE if cause.failed_count == 1 else UNEXPLAINED
     yield "evidence", _evidence(cause)
+    if cause.exit_codes:
+        yield "exit code", ", ".join(map(str, cause.exit_codes))
     if cause.missing_log_count:
         yield (
             "",

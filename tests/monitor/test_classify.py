@@ -20,6 +20,7 @@ from fmon.model import Pattern
 from fmon.monitor.classify import MOST_ASKS, Budget, examine
 from fmon.monitor.poll import poll
 from fmon.monitor.replay import replay
+from fmon.monitor.show_log import logs
 from fmon.sky.logs import NoLogs
 from fmon.sky.reader import LogMissingError, LogRequest
 from fmon.store import unexamined
@@ -374,3 +375,20 @@ def test_a_quiet_poll_loads_no_re2_and_no_examination(config, data, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+REASON = "Job exited with exit code 3 (user program failure). To see the details, run: sky jobs logs 3"
+
+
+@pytest.mark.parametrize("field", [{"failure_reason": REASON}, {"details": f"Failure: {REASON}"}])
+def test_the_queues_reason_and_its_exit_code_are_evidence_of_a_silent_job(store, data, field):
+    failed = [*FAILED[:2], FAILED[2] | field, FAILED[3]]
+    look(data, FakeLogs({LogRequest(3): "✓ Job finished (status: FAILED).\n"}), queue=FakeQueue(failed))
+    found = findings(data, "job_id, source, evidence, exit_code::bigint as exit_code")[0]
+    assert found == {
+        "job_id": 3,
+        "source": "failure_reason",
+        "evidence": "Job exited with exit code 3",
+        "exit_code": 3,
+    }
+    assert logs(data, None, "3", FakeLogs()).sentence().endswith(", stored; exit code 3")

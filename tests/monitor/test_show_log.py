@@ -38,7 +38,7 @@ def data(tmp_path):
     texts = {
         LogRequest(2, **CONTROLLER): "no node for job 2\n",
         LogRequest(3): "third\n",
-        LogRequest(4): "fourth \x07bell\n",
+        LogRequest(4): "fourth \rbell\n",
         LogRequest(4, **CONTROLLER): "setup of job 4\n",
     }
     queue = FakeQueue(JOBS)
@@ -50,7 +50,7 @@ def data(tmp_path):
 def test_a_condition_shows_the_stored_log_of_its_newest_job(data):
     live = FakeLogs()
     found = logs(data, None, "sam3-dice_ce", live)
-    assert (found.text, found.is_stored, found.others) == ("fourth \x07bell\n", True, [3])
+    assert (found.text, found.is_stored, found.others) == ("fourth \rbell\n", True, [3])
     assert found.sentence() == "log of job 4 (sam3-dice_ce), stored; other jobs of the condition: 3"
     assert live.asked == []
 
@@ -91,7 +91,7 @@ def test_a_condition_that_was_never_launched_has_no_log(data):
 def test_the_command_prints_the_log_alone_on_stdout_with_control_characters_made_visible(data):
     done = typed(Live(FakeLogs()), "logs", "4", "--data", data)
     assert done.exit_code == 0
-    assert done.stdout == "fourth \\x07bell\n"
+    assert done.stdout == "fourth \\rbell\n"
     assert done.stderr.startswith("log of job 4 ")
 
 
@@ -104,7 +104,7 @@ def test_a_selection_prints_each_log_below_its_name(data):
         "==> dynunet-dice_ce_cldice (job 2) <==",
         "no node for job 2",
         "==> sam3-dice_ce (job 4) <==",
-        "fourth \\x07bell",
+        "fourth \\rbell",
     ]
 
 
@@ -112,7 +112,7 @@ def test_of_several_logs_those_that_can_be_had_are_printed_before_it_fails(data)
     live = FakeLogs({LogRequest(1): QueueError("no server", error_type="x")})
     done = typed(Live(live), "logs", "1", "model=sam3", "--data", data)
     assert isinstance(done.exception, QueueError)
-    assert done.stdout.splitlines() == ["==> sam3-dice_ce (job 4) <==", "fourth \\x07bell"]
+    assert done.stdout.splitlines() == ["==> sam3-dice_ce (job 4) <==", "fourth \\rbell"]
 
 
 def test_a_selection_without_a_job_is_refused(data):

@@ -25,6 +25,7 @@ CAUSE = (
     "signature",
     "root_cause",
     "evidence",
+    "exit_code",
     "remedy",
     "confidence",
 )
