@@ -3,6 +3,7 @@
 -- threshold. When a job leaves the queue, all its episodes end except for the one of kind lost.
 -- Kind wrong_variables is different: it begins with the poll that compared a job with its condition, and
 -- lasts as long as the job is open or the newest attempt of the condition, whose result it would be.
+-- The kinds reopened and status_changed are in view ending_change.
 create or replace view alarm_episode as
 with kind as (
     select
@@ -252,7 +253,24 @@ select
     0 as threshold_s,
     wrong_episode.started_at,
     wrong_episode.seen_at
-from wrong_episode;
+from wrong_episode
+union all
+select
+    ending_change.experiment_id,
+    ending_change.condition_id,
+    ending_change.job_id,
+    ending_change.task_id,
+    ending_change.poll_id,
+    ending_change.cleared_poll_id,
+    ending_change.kind,
+    ending_change.severity,
+    ending_change.wording,
+    ending_change.status,
+    ending_change.cycle,
+    0 as threshold_s,
+    ending_change.seen_at as started_at,
+    ending_change.seen_at
+from ending_change;
 
 comment on view alarm_episode is
 'A period in which the criterion of an alarm was met; grain: experiment_id, kind, job_id, task_id, poll_id';

@@ -1,5 +1,6 @@
 -- Every stored row of the experiment's jobs, with its condition, the meaning of its status and the previous
--- row. A row is stored when something changes, so nothing changed between two rows of a job task.
+-- row. A row is stored when something changes, so nothing changed between two rows of a job task. If the
+-- ending of a job changed, the status that counts is that of view changed_ending.
 create or replace view job_observation as
 with newest_cycle as (
     select
@@ -18,17 +19,31 @@ owned as (
         snapshot.job_id,
         snapshot.task_id,
         snapshot.poll_id,
+        coalesce(changed_ending.status_poll_id, snapshot.poll_id) as status_poll_id,
         coalesce(attempt.role, 'duplicate') as role,
         attempt.cycle,
-        snapshot.status,
+        snapshot.status as reported_status,
+        coalesce(changed_ending.status, snapshot.status) as status,
         snapshot.is_seen,
-        snapshot.job_duration_s,
+        case
+            when changed_ending.poll_id is null then snapshot.job_duration_s
+            else changed_ending.job_duration_s
+        end as job_duration_s,
         snapshot.polled_at,
         snapshot.submitted_at,
         snapshot.start_at,
         snapshot.last_recovered_at,
-        snapshot.end_at
+        case
+            when changed_ending.poll_id is null then snapshot.end_at
+            else changed_ending.end_at
+        end as end_at
     from snapshot
+    left join changed_ending
+        on
+            snapshot.experiment_id = changed_ending.experiment_id
+            and snapshot.job_id = changed_ending.job_id
+            and snapshot.task_id = changed_ending.task_id
+            and snapshot.poll_id = changed_ending.poll_id
     left join attempt
         on snapshot.experiment_id = attempt.experiment_id and snapshot.job_id = attempt.job_id
     left join entry
@@ -43,7 +58,9 @@ judged as (
         owned.job_id,
         owned.task_id,
         owned.poll_id,
+        owned.status_poll_id,
         owned.role,
+        owned.reported_status,
         owned.status,
         coalesce(status.state, 'running') as state,
         case
@@ -77,15 +94,19 @@ select
     judged.job_id,
     judged.task_id,
     judged.poll_id,
+    judged.status_poll_id,
     judged.role,
+    judged.reported_status,
     judged.status,
     judged.state,
     judged.step,
+    lag(judged.reported_status) over task as previous_reported_status,
     lag(judged.status) over task as previous_status,
     lag(judged.step) over task as previous_step,
     judged.is_seen,
     coalesce(lag(judged.is_seen) over task, false) as was_seen,
     judged.is_terminal,
+    coalesce(lag(judged.is_terminal) over task, false) as was_terminal,
     judged.is_failed,
     judged.is_billed,
     judged.is_unstarted,
@@ -111,12 +132,18 @@ comment on column job_observation.condition_id is 'the condition the job belongs
 comment on column job_observation.job_id is 'SkyPilot''s managed job [id]';
 comment on column job_observation.task_id is 'task within the job [id]';
 comment on column job_observation.poll_id is 'the poll that stored the row [id]';
+comment on column job_observation.status_poll_id is
+'the poll that last showed this status: an earlier one if SkyPilot overwrote the ending [id]';
 comment on column job_observation.role is 'attempt, superseded or duplicate, see view job [name]';
+comment on column job_observation.reported_status is
+'SkyPilot''s status, unchanged; for an absent job the last known one [name]';
 comment on column job_observation.status is
-'SkyPilot''s status; for an absent job the last known one [name]';
+'the status that counts: SkyPilot''s, or the first ending if SkyPilot overwrote it [name]';
 comment on column job_observation.state is 'meaning of the status; see table status [name]';
 comment on column job_observation.step is
 'what alarms watch: waiting, starting, running, unknown, failed_setup, ended or lost [name]';
+comment on column job_observation.previous_reported_status is
+'reported_status of the previous row; null = first row [name]';
 comment on column job_observation.previous_status is
 'status in the previous row; null = first row [name]';
 comment on column job_observation.previous_step is 'step in the previous row; null = first row [name]';
@@ -124,6 +151,7 @@ comment on column job_observation.is_seen is
 'the queue listed it; false = absent from a successful poll [bool]';
 comment on column job_observation.was_seen is 'the queue listed it in the previous row [bool]';
 comment on column job_observation.is_terminal is 'no further change possible; false if unknown [bool]';
+comment on column job_observation.was_terminal is 'the previous row is terminal [bool]';
 comment on column job_observation.is_failed is
 'ended without success; false if cancelled or unknown [bool]';
 comment on column job_observation.is_billed is 'it had or was getting a machine; true if unknown [bool]';

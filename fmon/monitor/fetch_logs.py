@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from fmon.errors import QueueError
 from fmon.sky.clean_log import cleaned, is_silent, no_log
@@ -26,13 +28,15 @@ CONTROLLER_KNOWS = frozenset({"FAILED_SETUP", "FAILED_PRECHECKS", "FAILED_NO_RES
 """Statuses whose cause may be in the controller's log; otherwise it is only read for jobs without output."""
 
 
-class FailedTask(NamedTuple):
+class FailedTask(msgspec.Struct, frozen=True):
     """A failed job task as of the last poll."""
 
     job_id: int
     task_id: int
     status: str
     failure_reason: str | None
+    end_at: int | None
+    """End of its run [us since the epoch]; None = unknown."""
 
     @property
     def logs(self) -> tuple[LogRequest, LogRequest]:
