@@ -26,7 +26,7 @@ from fmon.cli.options import (
 from fmon.cli.poll import DEFAULT_DATA
 from fmon.cli.services import services
 from fmon.cli.stderr import say
-from fmon.errors import ConfigError, FmonError
+from fmon.errors import ConfigError, FmonError, QueueError
 from fmon.text import counted
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ def _cancel(study: Study, request: CancelRequest, flags: _Flags) -> None:
     from fmon.cancel.cancel import proposed
 
     if not flags.yes or flags.dry_run:
+        study = _as_of_now(study, is_dry=flags.dry_run)
         proposal = proposed(study, request, now=now())
         if flags.dry_run or not proposal.targets:
             _print_cancelled(proposal, flags.output)
@@ -130,6 +131,22 @@ def _cancel(study: Study, request: CancelRequest, flags: _Flags) -> None:
         say("interrupted; SkyPilot still cancels the jobs that it was asked to cancel")
         raise typer.Exit(INTERRUPTED) from None
     _print_cancelled(done, flags.output)
+
+
+def _as_of_now(study: Study, *, is_dry: bool) -> Study:
+    """Poll first: a job that ended may run again. Without an answer, a dry run shows what is stored."""
+    from fmon.monitor.poll import poll_one
+    from fmon.study import Study
+
+    if study.manifest.is_replay:
+        return study
+    try:
+        poll_one(study.store, services().open_queue("sky"), clock=services().clock)
+    except QueueError as fault:
+        if not is_dry:
+            raise
+        say(f"as of the last poll: {fault}")
+    return Study(study.store)
 
 
 def _act(study: Study, request: CancelRequest, *, clock: Clock) -> Cancelled:

@@ -126,7 +126,7 @@ def adopt(
                 digest=manifest.docker_digest,
             )
             append_event(store, event)
-        stored = store_records(store, manifest, found, answer, source=queue.name)
+        stored = store_records(store, manifest, found, answer, source=queue.name, now=now)
         with lock(store.lock_file, wait_s=POLL_WAIT_S):
             variable_checks.check_again(store)  # the variables in the config may have changed
             mark_pending(store)  # the config's patterns and max_failed_ratio may have changed
