@@ -18,7 +18,7 @@ from fmon.store.events import read_events
 from fmon.store.log import Poll, append
 from fmon.store.state import read_columns
 from fmon.store.variable_checks import mark_unchecked
-from fmon.text import clock, listed
+from fmon.text import clock, duration, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from fmon.store.folder import Store
 
 __all__ = ["Ingested", "Match", "ingest", "is_terminal", "match", "new_manifest"]
+
+OLD_FILE_S = 600.0
+"""Age from which that of a queue's file is named [s]."""
 
 OPEN = "select 1 from experiment_summary where open_count > 0"
 
@@ -62,6 +65,8 @@ class Ingested:
         Why the queue could not be read; also in the heartbeat.
     is_closed
         Whether the experiment was closed, because all its jobs have ended.
+    file_age_s
+        Age of the file that the queue was read from [s]; None = it was not read from a file.
     ended_at
         When it had been closed before: it was checked again [UTC]; None = it was open.
     reopened
@@ -77,6 +82,7 @@ class Ingested:
     bad: list[str] = field(default_factory=list)
     error: str | None = None
     is_closed: bool = False
+    file_age_s: float | None = None
     ended_at: datetime | None = None
     reopened: list[int] = field(default_factory=list)
 
@@ -103,6 +109,8 @@ class Ingested:
             sentences.append(f"duplicates: {listed(each)}")
         if self.ambiguous:
             sentences.append(f"jobs of several users match ({listed(self.ambiguous)}), none attached")
+        if self.file_age_s is not None and self.file_age_s > OLD_FILE_S:
+            sentences.append(f"the file is {duration(self.file_age_s)} old")
         if self.reopened:
             jobs = listed(f"job {job_id}" for job_id in self.reopened)
             sentences.append(
@@ -144,7 +152,7 @@ def ingest(store: Store, answer: Answer | QueueError, *, source: str, now: datet
 
 
 def _known_jobs(store: Store, manifest: Manifest, answer: Answer) -> Answer:
-    """Leave out the jobs that an ended experiment does not know: they are of another one, with the same names."""
+    """Leave out jobs that an ended experiment does not know: another one may use the same names."""
     known = {job_id for job_id, _ in jobs_of(manifest)} | stored_jobs(store).keys()
     return replace(answer, records=[record for record in answer.records if record.job_id in known])
 
@@ -203,9 +211,9 @@ def store_records(
     appended = append(store, poll, found.own, failed=failed_statuses())
     open_ids = sorted({record.job_id for record in found.own if not is_terminal(record.status)})
     if ended_at is None:
-        is_closed = _close_if_ended(store, manifest, found, now=now)
+        is_closed = _close_if_ended(store, manifest, found, answer.polled_at, now=now)
     elif open_ids or appended.changed_count:
-        is_closed = _close_if_ended(store, manifest, found, now=now)
+        is_closed = _close_if_ended(store, manifest, found, answer.polled_at, now=now)
         if not is_closed:
             store.reopen()
     else:
@@ -220,6 +228,7 @@ def store_records(
         ambiguous=found.ambiguous,
         bad=answer.bad,
         is_closed=is_closed,
+        file_age_s=(now - answer.polled_at).total_seconds() if source.startswith("file:") else None,
         ended_at=ended_at,
         reopened=[] if is_closed or ended_at is None else open_ids,
     )
@@ -277,7 +286,9 @@ def _state(store: Store) -> dict[int, tuple[bool, int]]:
     return jobs
 
 
-def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: datetime) -> bool:
+def _close_if_ended(
+    store: Store, manifest: Manifest, found: Match, polled_at: datetime, *, now: datetime
+) -> bool:
     """Close the experiment if view ``condition`` has no open condition, with its results in the manifest.
 
     The view needs DuckDB, so cheaper checks come first.
@@ -292,13 +303,13 @@ def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: date
     if found.missing:
         changes = [EPOCH + timedelta(microseconds=changed_at) for _, changed_at in jobs.values()]
         last = max([*changes, manifest.submit_until or manifest.created_at])
-        if now - last < QUIET_DAY:
+        if polled_at - last < QUIET_DAY:
             return False
     from fmon.monitor.refresh import QUERIES, copy_live
     from fmon.warehouse import column, open_views
 
     stored = StoredExperiment(store)
-    con = open_views(stored, now=now, queries=(OPEN, *QUERIES))
+    con = open_views(stored, now=polled_at, queries=(OPEN, *QUERIES))
     if column(con, OPEN):
         return False
     copy_live(stored, con)  # first, so that a closed experiment has its results even after a crash

@@ -32,14 +32,15 @@ select
     experiment.experiment_id,
     experiment.experiment_name,
     experiment.is_replayed,
-    experiment.now_at,
+    experiment.clock_at as now_at,
+    experiment.is_from_file,
     poll.poll_id,
     poll.polled_at,
     poll.error_type,
     poll.error,
     experiment.last_ok_at,
-    epoch(experiment.now_at) - epoch(poll.polled_at) as poll_age_s,
-    epoch(experiment.now_at) - epoch(experiment.last_ok_at) as ok_age_s,
+    epoch(experiment.clock_at) - epoch(poll.polled_at) as poll_age_s,
+    epoch(experiment.clock_at) - epoch(experiment.last_ok_at) as ok_age_s,
     experiment_summary.condition_count,
     experiment_summary.succeeded_count,
     experiment_summary.failed_count,
@@ -181,6 +182,7 @@ class ExperimentRow(msgspec.Struct, frozen=True):
     experiment_name: str
     is_replayed: bool
     now_at: datetime
+    is_from_file: bool
     poll_id: int | None
     polled_at: datetime | None
     error_type: str | None
@@ -227,6 +229,8 @@ class Status:
     ----------
     now_at
         The current time of the views [UTC]; for a replay, the time of the last poll.
+    is_from_file
+        The newest answer of the queue came from a file, which may be old.
     poll_id, polled_at, poll_age_s
         The newest poll, even if it failed; None = never polled.
     poll_error
@@ -253,6 +257,7 @@ class Status:
     experiment_name: str
     is_replayed: bool
     now_at: datetime
+    is_from_file: bool = False
     poll_id: int | None
     polled_at: datetime | None
     poll_age_s: float | None
@@ -306,6 +311,7 @@ def status(con: duckdb.DuckDBPyConnection) -> Status:
         experiment_name=experiment.experiment_name,
         is_replayed=experiment.is_replayed,
         now_at=experiment.now_at,
+        is_from_file=experiment.is_from_file,
         poll_id=experiment.poll_id,
         polled_at=experiment.polled_at,
         poll_age_s=experiment.poll_age_s,

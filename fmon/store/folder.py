@@ -111,7 +111,7 @@ class Store:
 
     @property
     def closed_mark(self) -> Path:
-        """The marker file of an ended experiment: when it was closed; its mtime is the time of the next check."""
+        """The marker file of an ended experiment; its mtime is the time of the next check."""
         return self.path / CLOSED
 
     @property
