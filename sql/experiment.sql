@@ -75,5 +75,5 @@ comment on column experiment.last_polled_at is
 comment on column experiment.last_ok_at is 'newest poll that the queue answered [UTC]';
 comment on column experiment.is_from_file is 'the newest answer of the queue came from a file [bool]';
 comment on column experiment.now_at is
-'the time up to which open jobs count: the wall clock, for a queue read from a file the time of the file [UTC]';
+'open jobs count up to it: wall clock, time of the queue''s file, or last poll of a replay [UTC]';
 comment on column experiment.clock_at is 'the wall clock; for a replayed experiment its last poll [UTC]';

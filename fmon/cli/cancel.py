@@ -49,7 +49,10 @@ def cancel(
     ] = False,
     lost: Annotated[
         bool,
-        typer.Option("--lost", help="Close lost jobs instead, once you have checked that they have ended."),
+        typer.Option(
+            "--lost",
+            help="Close lost jobs (default: all) that you have checked to have ended.",
+        ),
     ] = False,
     reason: Annotated[
         str | None,
@@ -69,9 +72,10 @@ def cancel(
     from fmon.study import open_study
 
     words = tuple(selections or ())
-    if lost and not words:
-        raise ConfigError("--lost needs a selection such as state=lost; fmon status lists the conditions")
-    refuse_unclear(words, is_kill_switch=kill_switch)
+    if lost and kill_switch:
+        raise ConfigError("--lost closes jobs, --kill-switch cancels them: use one of the two")
+    if not lost:
+        refuse_unclear(words, is_kill_switch=kill_switch)
     flags = _Flags(dry_run=dry_run, yes=yes, output=output)
     person, study = by or user(), open_study(data, experiment)
     if lost:

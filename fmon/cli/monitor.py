@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     from fmon.store.folder import Store
 
 
+LOST_POLLS = 2
+"""Number of polls in a row that must show only lost jobs before a watch ends."""
+
+
 def poll(
     experiments: Annotated[
         list[str] | None,
@@ -109,7 +113,7 @@ def run_watch(
     from fmon.terminal.interrupt import Interrupts
     from fmon.terminal.watch import WatchScreen
 
-    store = find(data, experiment)
+    store, lost_polls = find(data, experiment), 0
     shown = partial(current_status, data, experiment, selections)
     try:
         with Interrupts(services().clock) as ctrl_c, WatchScreen() as screen:
@@ -135,12 +139,17 @@ def run_watch(
                 ):
                     status = shown()
                 screen.show(status, note=_joined(note, _queued_note(status, rounds)))
-                if status.is_over(ctrl_c.clock.now()):
+                # A queue may be incomplete once: the next poll must show the same.
+                lost_polls = lost_polls + 1 if status.has_only_lost else 0
+                at = ctrl_c.clock.now()
+                if status.is_over(at) or (lost_polls >= LOST_POLLS and not status.is_awaiting(at)):
                     break
     except KeyboardInterrupt:
         _refresh(store)
         raise typer.Exit(INTERRUPTED) from None
     _refresh(store)
+    if status.has_only_lost:
+        say(status.lost_sentence)
     return status
 
 

@@ -15,7 +15,7 @@ import msgspec
 from fmon.model import STATES
 from fmon.monitor.eta import ETA, Guess, eta_of
 from fmon.monitor.kill_switch import firing_sentence
-from fmon.text import cost
+from fmon.text import cost, counted
 from fmon.warehouse import typed_rows
 
 if TYPE_CHECKING:
@@ -276,8 +276,30 @@ class Status:
 
     def is_over(self, now: datetime) -> bool:
         """Return whether no job is open, and none will be submitted without a new command."""
-        is_awaited = self.queued is not None and self.queued.is_awaited(now) and not self.has_fired
-        return self.open_count == 0 and not is_awaited
+        return self.open_count == 0 and not self.is_awaiting(now)
+
+    def is_awaiting(self, now: datetime) -> bool:
+        """Return whether conditions without a job will be submitted without a new command."""
+        return self.queued is not None and self.queued.is_awaited(now) and not self.has_fired
+
+    @property
+    def lost_open_count(self) -> int:
+        """Lost jobs that nobody has closed."""
+        return self.open_count - self.counts["pending"] - self.counts["running"]
+
+    @property
+    def has_only_lost(self) -> bool:
+        """Whether every open job is lost: no poll will show its end unless the queue lists it again."""
+        return 0 < self.open_count == self.lost_open_count and self.poll_error is None
+
+    @property
+    def lost_sentence(self) -> str:
+        """What to do about the lost jobs."""
+        jobs = counted(self.lost_open_count, "job is", "jobs are")
+        return (
+            f"{self.experiment_id}: only lost jobs are left: {jobs} not in the queue any more. Check whether "
+            f"they still run, then close them: fmon cancel --lost --reason TEXT -e {self.experiment_id}"
+        )
 
     @property
     def progress(self) -> str:
