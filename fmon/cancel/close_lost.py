@@ -101,8 +101,8 @@ def lost(study: Study, selections: Sequence[str], *, now: datetime) -> Lost:
     ------
     ConfigError
         A condition does not exist, or one that is named by its id is not lost: a job that the queue still
-        lists can't be closed. Or the newest answer of the queue lists no job at all, which does not mean that they
-        have ended: then only conditions named by their ids can be closed.
+        lists can't be closed. Or the newest answer of the queue lists no job at all, which does not mean that
+        they have ended: then only conditions named by their ids can be closed.
     """
     every = dict.fromkeys((entry.condition for entry in study.manifest.jobs), "state=lost")
     chosen = select_current(study, selections, now=now) if selections else every
