@@ -174,6 +174,7 @@ FINDING = (
     Column("exit_code", "bigint", "id", "exit code of the program that SkyPilot states; null = none"),
     Column("confidence", "double", "ratio", "confidence of the rule"),
     Column("ask_count", "bigint", "count", "how often the log was requested"),
+    Column("end_at", "timestamptz", "UTC", "the end of the run that it is about; null = unknown"),
     Column("examined_at", "timestamptz", "UTC", "when the log was last requested or read"),
 )
 """One row per failed job task, written by ``fmon.monitor.classify`` from stored logs and snapshots."""

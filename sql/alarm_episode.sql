@@ -3,6 +3,7 @@
 -- threshold. When a job leaves the queue, all its episodes end except for the one of kind lost.
 -- Kind wrong_variables is different: it begins with the poll that compared a job with its condition, and
 -- lasts as long as the job is open or the newest attempt of the condition, whose result it would be.
+-- The kinds reopened and status_changed are in view ending_change.
 create or replace view alarm_episode as
 with kind as (
     select
@@ -196,8 +197,80 @@ wrong_episode as (
     inner join manifest on wrong.experiment_id = manifest.experiment_id
     left join succeeding
         on wrong.experiment_id = succeeding.experiment_id and wrong.job_id = succeeding.job_id
+),
+
+-- Jobs that left the queue in the same poll are one trouble, with one alarm for those that are still away.
+vanished as (
+    select
+        lasting.experiment_id,
+        arg_min(lasting.condition_id, (lasting.job_id, lasting.task_id)) as condition_id,
+        min(lasting.job_id) as job_id,
+        arg_min(lasting.task_id, (lasting.job_id, lasting.task_id)) as task_id,
+        lasting.poll_id,
+        lasting.next_poll_id,
+        any_value(lasting.severity) as severity,
+        arg_min(lasting.status, (lasting.job_id, lasting.task_id)) as status,
+        arg_min(lasting.cycle, (lasting.job_id, lasting.task_id)) as cycle,
+        any_value(lasting.seen_at) as seen_at,
+        count(distinct lasting.job_id) as job_count
+    from lasting
+    left join lost_job_closure
+        on
+            lasting.experiment_id = lost_job_closure.experiment_id
+            and lasting.job_id = lost_job_closure.job_id
+    where lasting.kind = 'lost'
+    -- What a person has closed is another episode than what is left.
+    group by lasting.experiment_id, lasting.poll_id, lasting.next_poll_id, lost_job_closure.closed_at
+),
+
+vanished_episode as (
+    select
+        vanished.experiment_id,
+        vanished.condition_id,
+        vanished.job_id,
+        vanished.task_id,
+        vanished.poll_id,
+        vanished.next_poll_id,
+        vanished.severity,
+        vanished.status,
+        vanished.cycle,
+        vanished.seen_at,
+        case
+            when vanished.job_count > 2 then format('and {} more jobs left', vanished.job_count - 1)
+            when vanished.job_count = 2 then 'and 1 more job left'
+            else 'left'
+        end
+        || case
+            when heartbeat.job_count = 0
+                then
+                    ' the queue, which is empty: SkyPilot''s jobs controller may be stopped, or its '
+                    || 'history is gone. Start it (sky jobs queue --refresh), then run fmon poll; what runs no more is '
+                    || 'closed with '
+            else ' the queue without ending; check whether it still runs, then close it: '
+        end
+        || 'fmon cancel --lost --reason TEXT -e ' || vanished.experiment_id as wording
+    from vanished
+    inner join heartbeat
+        on vanished.experiment_id = heartbeat.experiment_id and vanished.poll_id = heartbeat.poll_id
 )
 
+select
+    vanished_episode.experiment_id,
+    vanished_episode.condition_id,
+    vanished_episode.job_id,
+    vanished_episode.task_id,
+    vanished_episode.poll_id,
+    vanished_episode.next_poll_id as cleared_poll_id,
+    'lost' as kind,
+    vanished_episode.severity,
+    vanished_episode.wording,
+    vanished_episode.status,
+    vanished_episode.cycle,
+    0 as threshold_s,
+    vanished_episode.seen_at as started_at,
+    vanished_episode.seen_at
+from vanished_episode
+union all
 select
     lasting.experiment_id,
     lasting.condition_id,
@@ -235,6 +308,7 @@ inner join entry
     on lasting.experiment_id = entry.experiment_id and lasting.condition_id = entry.condition_id
 left join succeeding
     on lasting.experiment_id = succeeding.experiment_id and lasting.job_id = succeeding.job_id
+where lasting.kind <> 'lost'
 union all
 select
     wrong_episode.experiment_id,
@@ -252,7 +326,24 @@ select
     0 as threshold_s,
     wrong_episode.started_at,
     wrong_episode.seen_at
-from wrong_episode;
+from wrong_episode
+union all
+select
+    ending_change.experiment_id,
+    ending_change.condition_id,
+    ending_change.job_id,
+    ending_change.task_id,
+    ending_change.poll_id,
+    ending_change.cleared_poll_id,
+    ending_change.kind,
+    ending_change.severity,
+    ending_change.wording,
+    ending_change.status,
+    ending_change.cycle,
+    0 as threshold_s,
+    ending_change.seen_at as started_at,
+    ending_change.seen_at
+from ending_change;
 
 comment on view alarm_episode is
 'A period in which the criterion of an alarm was met; grain: experiment_id, kind, job_id, task_id, poll_id';

@@ -44,6 +44,7 @@ ranked as (
             job.experiment_id = finding.experiment_id
             and job.job_id = finding.job_id
             and job.task_id = finding.task_id
+            and job.is_failed  -- it may have run again since
     left join lost_job_closure
         on job.experiment_id = lost_job_closure.experiment_id and job.job_id = lost_job_closure.job_id
     where job.role <> 'duplicate'

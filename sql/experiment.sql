@@ -5,7 +5,8 @@ with polled as (
         heartbeat.experiment_id,
         cast(count(*) as bigint) as poll_count,
         arg_max(heartbeat.polled_at, heartbeat.poll_id) as last_polled_at,
-        arg_max(heartbeat.polled_at, heartbeat.poll_id) filter (where heartbeat.is_ok) as last_ok_at
+        arg_max(heartbeat.polled_at, heartbeat.poll_id) filter (where heartbeat.is_ok) as last_ok_at,
+        arg_max(heartbeat.source, heartbeat.poll_id) filter (where heartbeat.is_ok) as last_ok_source
     from heartbeat
     group by heartbeat.experiment_id
 ),
@@ -34,11 +35,18 @@ select
     manifest.created_at,
     polled.last_polled_at,
     polled.last_ok_at,
+    coalesce(polled.last_ok_source like 'file:%', false) as is_from_file,
     -- The clock of a replayed experiment stops at its last poll, so that its open jobs do not age.
     case
         when manifest.is_replayed then coalesce(polled.last_polled_at, manifest.created_at)
+        -- A file says nothing about the time after it was written; its jobs may have ended since.
+        when polled.last_ok_source like 'file:%' then least(polled.last_ok_at, clock.now)
         else clock.now
-    end as now_at
+    end as now_at,
+    case
+        when manifest.is_replayed then coalesce(polled.last_polled_at, manifest.created_at)
+        else clock.now
+    end as clock_at
 from manifest
 cross join clock
 left join polled on manifest.experiment_id = polled.experiment_id
@@ -65,4 +73,7 @@ comment on column experiment.created_at is 'when the experiment was created [UTC
 comment on column experiment.last_polled_at is
 'newest poll, including failed ones; null = never polled [UTC]';
 comment on column experiment.last_ok_at is 'newest poll that the queue answered [UTC]';
-comment on column experiment.now_at is 'the wall clock; for a replayed experiment its last poll [UTC]';
+comment on column experiment.is_from_file is 'the newest answer of the queue came from a file [bool]';
+comment on column experiment.now_at is
+'open jobs count up to it: wall clock, time of the queue''s file, or last poll of a replay [UTC]';
+comment on column experiment.clock_at is 'the wall clock; for a replayed experiment its last poll [UTC]';

@@ -7,8 +7,9 @@ with framed as (
         job_observation.condition_id,
         job_observation.job_id,
         job_observation.task_id,
-        job_observation.poll_id,
+        job_observation.status_poll_id,
         job_observation.role,
+        job_observation.reported_status,
         job_observation.status,
         job_observation.state,
         job_observation.step,
@@ -46,8 +47,9 @@ timed as (
         framed.condition_id,
         framed.job_id,
         framed.task_id,
-        framed.poll_id,
+        framed.status_poll_id,
         framed.role,
+        framed.reported_status,
         framed.status,
         case when framed.step = 'lost' then 'lost' else framed.state end as state,
         framed.is_seen,
@@ -160,6 +162,7 @@ select
     snapshot.job_name,
     snapshot.task_name,
     timed.role,
+    timed.reported_status,
     timed.status,
     timed.state,
     snapshot.details,
@@ -199,7 +202,7 @@ inner join snapshot
         timed.experiment_id = snapshot.experiment_id
         and timed.job_id = snapshot.job_id
         and timed.task_id = snapshot.task_id
-        and timed.poll_id = snapshot.poll_id
+        and timed.status_poll_id = snapshot.poll_id
 inner join machine_time
     on
         timed.experiment_id = machine_time.experiment_id
@@ -221,8 +224,10 @@ comment on column job.job_name is 'the job''s name; not unique [name]';
 comment on column job.task_name is 'the task''s name [name]';
 comment on column job.role is
 'attempt, superseded (ended earlier in the same cycle) or duplicate (not in the manifest) [name]';
-comment on column job.status is
+comment on column job.reported_status is
 'SkyPilot''s status, unchanged; for an absent job the last known one [name]';
+comment on column job.status is
+'the status that counts: SkyPilot''s, or the first ending if SkyPilot overwrote it [name]';
 comment on column job.state is
 'pending, running (also unknown statuses), succeeded, failed, cancelled, lost (open, not listed) [name]';
 comment on column job.details is 'details reported by SkyPilot [text]';

@@ -1,5 +1,6 @@
 -- Every stored row of the experiment's jobs, with its condition, the meaning of its status and the previous
--- row. A row is stored when something changes, so nothing changed between two rows of a job task.
+-- row. A row is stored when something changes, so nothing changed between two rows of a job task. If the
+-- ending of a job changed, the status that counts is that of view changed_ending.
 -- Impossible times are null here, so that no other view reads them: a time in the future (by more than 5
 -- minutes: clocks differ), and one before the step that must precede it. View impossible_time has them.
 create or replace view job_observation as
@@ -12,50 +13,71 @@ with newest_cycle as (
     group by attempt.experiment_id, attempt.condition_id
 ),
 
+counting as (
+    select
+        snapshot.* replace (
+            coalesce(changed_ending.status, snapshot.status) as status,
+            if(changed_ending.poll_id is null, snapshot.job_duration_s, changed_ending.job_duration_s)
+                as job_duration_s,
+            if(changed_ending.poll_id is null, snapshot.end_at, changed_ending.end_at) as end_at
+        ),
+        snapshot.status as reported_status,
+        coalesce(changed_ending.status_poll_id, snapshot.poll_id) as status_poll_id
+    from snapshot
+    left join changed_ending
+        on
+            snapshot.experiment_id = changed_ending.experiment_id
+            and snapshot.job_id = changed_ending.job_id
+            and snapshot.task_id = changed_ending.task_id
+            and snapshot.poll_id = changed_ending.poll_id
+),
+
 -- The manifest assigns jobs to conditions. An unknown job with a condition's job name is a duplicate.
 owned as (
     select
-        snapshot.experiment_id,
+        counting.experiment_id,
         coalesce(attempt.condition_id, entry.condition_id) as condition_id,
-        snapshot.job_id,
-        snapshot.task_id,
-        snapshot.poll_id,
+        counting.job_id,
+        counting.task_id,
+        counting.poll_id,
+        counting.status_poll_id,
         coalesce(attempt.role, 'duplicate') as role,
         attempt.cycle,
-        snapshot.status,
-        snapshot.schedule_state,
-        snapshot.details,
-        snapshot.machine,
-        snapshot.is_seen,
-        snapshot.has_machine,
-        snapshot.job_duration_s,
-        snapshot.recovery_count,
-        snapshot.price_usd_per_h,
-        snapshot.polled_at,
+        counting.reported_status,
+        counting.status,
+        counting.schedule_state,
+        counting.details,
+        counting.machine,
+        counting.is_seen,
+        counting.has_machine,
+        counting.job_duration_s,
+        counting.recovery_count,
+        counting.price_usd_per_h,
+        counting.polled_at,
         case
-            when snapshot.submitted_at <= experiment.now_at + interval 5 minutes then snapshot.submitted_at
+            when counting.submitted_at <= experiment.now_at + interval 5 minutes then counting.submitted_at
         end as submitted_at,
         case
-            when snapshot.start_at <= experiment.now_at + interval 5 minutes then snapshot.start_at
+            when counting.start_at <= experiment.now_at + interval 5 minutes then counting.start_at
         end as start_at,
         case
-            when snapshot.last_recovered_at <= experiment.now_at + interval 5 minutes
-                then snapshot.last_recovered_at
+            when counting.last_recovered_at <= experiment.now_at + interval 5 minutes
+                then counting.last_recovered_at
         end as last_recovered_at,
         case
-            when snapshot.end_at <= experiment.now_at + interval 5 minutes then snapshot.end_at
+            when counting.end_at <= experiment.now_at + interval 5 minutes then counting.end_at
         end as end_at,
-        coalesce(len(string_split(snapshot.invalid_fields, ', ')), 0)
-        + if(snapshot.submitted_at is null, 0, 1)
-        + if(snapshot.start_at is null, 0, 1)
-        + if(snapshot.last_recovered_at is null, 0, 1)
-        + if(snapshot.end_at is null, 0, 1) as given_count
-    from snapshot
-    inner join experiment on snapshot.experiment_id = experiment.experiment_id
+        coalesce(len(string_split(counting.invalid_fields, ', ')), 0)
+        + if(counting.submitted_at is null, 0, 1)
+        + if(counting.start_at is null, 0, 1)
+        + if(counting.last_recovered_at is null, 0, 1)
+        + if(counting.end_at is null, 0, 1) as given_count
+    from counting
+    inner join experiment on counting.experiment_id = experiment.experiment_id
     left join attempt
-        on snapshot.experiment_id = attempt.experiment_id and snapshot.job_id = attempt.job_id
+        on counting.experiment_id = attempt.experiment_id and counting.job_id = attempt.job_id
     left join entry
-        on snapshot.experiment_id = entry.experiment_id and snapshot.job_name = entry.job_name
+        on counting.experiment_id = entry.experiment_id and counting.job_name = entry.job_name
     where attempt.job_id is not null or entry.condition_id is not null
 ),
 
@@ -66,7 +88,9 @@ judged as (
         owned.job_id,
         owned.task_id,
         owned.poll_id,
+        owned.status_poll_id,
         owned.role,
+        owned.reported_status,
         owned.status,
         coalesce(status.state, 'running') as state,
         case
@@ -134,15 +158,19 @@ select
     judged.job_id,
     judged.task_id,
     judged.poll_id,
+    judged.status_poll_id,
     judged.role,
+    judged.reported_status,
     judged.status,
     judged.state,
     judged.step,
+    lag(judged.reported_status) over task as previous_reported_status,
     lag(judged.status) over task as previous_status,
     lag(judged.step) over task as previous_step,
     judged.is_seen,
     coalesce(lag(judged.is_seen) over task, false) as was_seen,
     judged.is_terminal,
+    coalesce(lag(judged.is_terminal) over task, false) as was_terminal,
     judged.is_failed,
     judged.is_billed,
     judged.is_unstarted,
@@ -179,12 +207,18 @@ comment on column job_observation.condition_id is 'the condition the job belongs
 comment on column job_observation.job_id is 'SkyPilot''s managed job [id]';
 comment on column job_observation.task_id is 'task within the job [id]';
 comment on column job_observation.poll_id is 'the poll that stored the row [id]';
+comment on column job_observation.status_poll_id is
+'the poll that last showed this status: an earlier one if SkyPilot overwrote the ending [id]';
 comment on column job_observation.role is 'attempt, superseded or duplicate, see view job [name]';
+comment on column job_observation.reported_status is
+'SkyPilot''s status, unchanged; for an absent job the last known one [name]';
 comment on column job_observation.status is
-'SkyPilot''s status; for an absent job the last known one [name]';
+'the status that counts: SkyPilot''s, or the first ending if SkyPilot overwrote it [name]';
 comment on column job_observation.state is 'meaning of the status; see table status [name]';
 comment on column job_observation.step is
 'what alarms watch: waiting, starting, running, unknown, failed_setup, ended or lost [name]';
+comment on column job_observation.previous_reported_status is
+'reported_status of the previous row; null = first row [name]';
 comment on column job_observation.previous_status is
 'status in the previous row; null = first row [name]';
 comment on column job_observation.previous_step is 'step in the previous row; null = first row [name]';
@@ -192,6 +226,7 @@ comment on column job_observation.is_seen is
 'the queue listed it; false = absent from a successful poll [bool]';
 comment on column job_observation.was_seen is 'the queue listed it in the previous row [bool]';
 comment on column job_observation.is_terminal is 'no further change possible; false if unknown [bool]';
+comment on column job_observation.was_terminal is 'the previous row is terminal [bool]';
 comment on column job_observation.is_failed is
 'ended without success; false if cancelled or unknown [bool]';
 comment on column job_observation.is_billed is 'it had or was getting a machine; true if unknown [bool]';

@@ -9,7 +9,8 @@ select
     known.is_terminal,
     known.is_failed,
     known.is_billed,
-    known.is_unstarted
+    known.is_unstarted,
+    known.ends_as
 from known_status as known;
 
 comment on table status is 'The meaning of each status of SkyPilot 0.14; grain: status';
@@ -22,3 +23,5 @@ comment on column status.is_failed is 'ended without success; a cancelled job di
 comment on column status.is_billed is 'the job has or is getting a machine [bool]';
 comment on column status.is_unstarted is
 'a job that ends with this status and has no start_at never had a machine [bool]';
+comment on column status.ends_as is
+'the status that this one leads to, whatever else happens; null = none in particular [name]';

@@ -1,4 +1,5 @@
--- Every change of a job task's status, and every time that it left the queue or came back.
+-- Every change of a job task's status as SkyPilot reported it, and every time that it left the queue or came
+-- back.
 create or replace view transition as
 with answered as (
     select
@@ -16,8 +17,8 @@ select
     job_observation.task_id,
     job_observation.poll_id,
     job_observation.role,
-    job_observation.previous_status as from_status,
-    job_observation.status as to_status,
+    job_observation.previous_reported_status as from_status,
+    job_observation.reported_status as to_status,
     job_observation.is_seen,
     job_observation.cycle,
     job_observation.seen_at,
@@ -26,7 +27,7 @@ from job_observation
 asof left join answered
     on job_observation.experiment_id = answered.experiment_id and job_observation.poll_id > answered.poll_id
 where
-    job_observation.previous_status is distinct from job_observation.status
+    job_observation.previous_reported_status is distinct from job_observation.reported_status
     or job_observation.was_seen <> job_observation.is_seen;
 
 comment on view transition is

@@ -8,15 +8,13 @@ in the queue.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fmon.cancel.targets import CancelRequest, CancelTargets, Target, find_targets
 from fmon.errors import QueueError
 from fmon.events import CancelEvent, CancelRequestedEvent
 from fmon.manifest.stored import StoredExperiment
-from fmon.monitor.ingest import ingest
-from fmon.store.durable import lock
-from fmon.store.folder import POLL_WAIT_S, poll_lock
+from fmon.monitor.poll import poll_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -113,13 +111,7 @@ class Canceller:
     def _poll(self) -> None:
         """List the launches in flight, then poll the queue."""
         launches = self.submitter.in_flight()
-        with lock(poll_lock(self.stored.data), wait_s=POLL_WAIT_S):
-            try:
-                answer: Any = self.queue.read()
-            except QueueError as error:
-                ingest(self.stored.store, error, source=self.queue.name, now=self.clock.now())
-                raise
-            ingest(self.stored.store, answer, source=self.queue.name, now=self.clock.now())
+        poll_one(self.stored.store, self.queue, clock=self.clock)
         self.stored = StoredExperiment(self.stored.store)
         self._find_targets()
         self.in_flight = self._targeted(launches)

@@ -15,7 +15,7 @@ from fmon.errors import ConfigError
 from fmon.events import LostJobClosedEvent
 from fmon.monitor.refresh import refresh
 from fmon.text import counted, listed
-from fmon.warehouse import typed_rows
+from fmon.warehouse import column, typed_rows
 from fmon.warehouse.selection import select_current
 
 if TYPE_CHECKING:
@@ -35,6 +35,13 @@ order by lost_job.manifest_position
 """
 
 STATES = "select condition_id, state, status, is_terminal from condition"
+
+
+# The number of jobs in the newest answer of the queue, of all users and experiments.
+NEWEST_ANSWER = """
+select arg_max(heartbeat.job_count, heartbeat.poll_id) filter (where heartbeat.is_ok) as job_count
+from heartbeat
+"""
 
 
 class LostJob(msgspec.Struct, frozen=True):
@@ -86,23 +93,35 @@ def lost(study: Study, selections: Sequence[str], *, now: datetime) -> Lost:
     study
         The experiment.
     selections
-        The selection; all its conditions must be lost.
+        The selection: the lost ones among its conditions; empty = all that are lost.
     now
         The clock [UTC].
 
     Raises
     ------
     ConfigError
-        A condition does not exist or is not lost: a job that the queue still lists can't be closed.
+        A condition does not exist, or one that is named by its id is not lost: a job that the queue still
+        lists can't be closed. Or the newest answer of the queue lists no job at all, which does not mean that
+        they have ended: then only conditions named by their ids can be closed.
     """
-    chosen = select_current(study, selections, now=now)
-    con = study.connect((LOST, STATES), now=now)
+    every = dict.fromkeys((entry.condition for entry in study.manifest.jobs), "state=lost")
+    chosen = select_current(study, selections, now=now) if selections else every
+    con = study.connect((LOST, STATES, NEWEST_ANSWER), now=now)
     try:
         found = [row for row in typed_rows(con, LOST, LostJob) if row.condition_id in chosen]
         states = {row.condition_id: row for row in typed_rows(con, STATES, ConditionState)}
+        is_queue_gone = column(con, NEWEST_ANSWER) == [0]
     finally:
         con.close()
-    others = [states[name] for name in chosen.keys() - {row.condition_id for row in found}]
+    by_id = {name for name, word in chosen.items() if name == word}
+    if is_queue_gone and any(row.condition_id not in by_id for row in found):
+        message = (
+            "the queue lists no job at all: SkyPilot's jobs controller may only be stopped, and its jobs may "
+            "still run. Start it (sky jobs queue --refresh) and run fmon poll, or name the conditions that "
+            "you have checked one by one"
+        )
+        raise ConfigError(message)
+    others = [states[name] for name in by_id - {row.condition_id for row in found}]
     if others:
         names = sorted(f"{row.condition_id} ({_state_text(row)})" for row in others)
         message = (

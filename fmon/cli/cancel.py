@@ -26,7 +26,7 @@ from fmon.cli.options import (
 from fmon.cli.poll import DEFAULT_DATA
 from fmon.cli.services import services
 from fmon.cli.stderr import say
-from fmon.errors import ConfigError, FmonError
+from fmon.errors import ConfigError, FmonError, QueueError
 from fmon.text import counted
 
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ def cancel(
     ] = False,
     lost: Annotated[
         bool,
-        typer.Option("--lost", help="Close lost jobs instead, once you have checked that they have ended."),
+        typer.Option(
+            "--lost",
+            help="Close lost jobs (default: all) that you have checked to have ended.",
+        ),
     ] = False,
     reason: Annotated[
         str | None,
@@ -69,9 +72,10 @@ def cancel(
     from fmon.study import open_study
 
     words = tuple(selections or ())
-    if lost and not words:
-        raise ConfigError("--lost needs a selection such as state=lost; fmon status lists the conditions")
-    refuse_unclear(words, is_kill_switch=kill_switch)
+    if lost and kill_switch:
+        raise ConfigError("--lost closes jobs, --kill-switch cancels them: use one of the two")
+    if not lost:
+        refuse_unclear(words, is_kill_switch=kill_switch)
     flags = _Flags(dry_run=dry_run, yes=yes, output=output)
     person, study = by or user(), open_study(data, experiment)
     if lost:
@@ -117,6 +121,7 @@ def _cancel(study: Study, request: CancelRequest, flags: _Flags) -> None:
     from fmon.cancel.cancel import proposed
 
     if not flags.yes or flags.dry_run:
+        study = _as_of_now(study, is_dry=flags.dry_run)
         proposal = proposed(study, request, now=now())
         if flags.dry_run or not proposal.targets:
             _print_cancelled(proposal, flags.output)
@@ -130,6 +135,22 @@ def _cancel(study: Study, request: CancelRequest, flags: _Flags) -> None:
         say("interrupted; SkyPilot still cancels the jobs that it was asked to cancel")
         raise typer.Exit(INTERRUPTED) from None
     _print_cancelled(done, flags.output)
+
+
+def _as_of_now(study: Study, *, is_dry: bool) -> Study:
+    """Poll first: a job that ended may run again. Without an answer, a dry run shows what is stored."""
+    from fmon.monitor.poll import poll_one
+    from fmon.study import Study
+
+    if study.manifest.is_replay:
+        return study
+    try:
+        poll_one(study.store, services().open_queue("sky"), clock=services().clock)
+    except QueueError as fault:
+        if not is_dry:
+            raise
+        say(f"as of the last poll: {fault}")
+    return Study(study.store)
 
 
 def _act(study: Study, request: CancelRequest, *, clock: Clock) -> Cancelled:

@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from fmon.store.folder import Store
 
 
+LOST_POLLS = 2
+"""Number of polls in a row that must show only lost jobs before a watch ends."""
+
+
 def poll(
     experiments: Annotated[
         list[str] | None,
@@ -111,7 +115,7 @@ def run_watch(
     from fmon.terminal.streams import NoReaderError, until_unread
     from fmon.terminal.watch import WatchScreen
 
-    store = find(data, experiment)
+    store, lost_polls = find(data, experiment), 0
     shown = partial(current_status, data, experiment, selections)
     try:
         with Interrupts(services().clock) as ctrl_c, WatchScreen() as screen:
@@ -138,7 +142,10 @@ def run_watch(
                 ):
                     status = shown()
                 screen.show(status, note=_joined(note, _queued_note(status, rounds)))
-                if status.is_over(ctrl_c.clock.now()):
+                # A queue may be incomplete once: the next poll must show the same.
+                lost_polls = lost_polls + 1 if status.has_only_lost else 0
+                at = ctrl_c.clock.now()
+                if status.is_over(at) or (lost_polls >= LOST_POLLS and not status.is_awaiting(at)):
                     break
     except NoReaderError:
         pass
@@ -146,6 +153,8 @@ def run_watch(
         _refresh(store)
         raise typer.Exit(INTERRUPTED) from None
     _refresh(store)
+    if status.has_only_lost:
+        say(status.lost_sentence)
     return status
 
 

@@ -93,15 +93,16 @@ def run_poll(call: PollCall) -> None:
     from fmon.sky.queue import open_queue
 
     queue = open_queue(call.queue, memo=data / ".request.json")
-    if all(store.is_closed for store in stores(data)):
+    if not call.experiments and not any(store.is_to_poll(now) for store in stores(data)):
         _load_storage()  # no server is asked, so there is no wait to use for it
     logs = open_logs(call.queue)
-    _report(poll(data, queue, call.experiments, now=now, while_waiting=_load_storage, logs=logs))
+    polled = poll(data, queue, call.experiments, now=now, while_waiting=_load_storage, logs=logs)
+    _report(polled, is_named=bool(call.experiments))
 
 
 def _needs_poll(store: Store, now: datetime) -> bool:
-    """Return whether an experiment is open, or was closed with work left to do."""
-    return not store.is_closed or store.has_unchecked or is_due(store, now)
+    """Return whether an experiment is open, due to be checked again, or was closed with work left to do."""
+    return store.is_to_poll(now) or store.has_unchecked or is_due(store, now)
 
 
 def _load_storage() -> None:
@@ -112,12 +113,15 @@ def _load_storage() -> None:
     import fmon.monitor.ingest  # noqa: F401
 
 
-def _report(polled: Polled) -> None:
+def _report(polled: Polled, *, is_named: bool) -> None:
     """Print what a poll did, then raise the error about what it could not do."""
     if polled.is_skipped:
         say("fmon: another poll is running; skipped")
+    for replay in polled.replays:
+        say(f"{replay}: a replay, its jobs are in no queue; fmon status shows its end")
     for seen in polled.observed:
-        say(f"{seen.experiment_id}: {seen.sentence()}")
+        if is_named or not seen.is_unchanged:
+            say(f"{seen.experiment_id}: {seen.sentence()}")
     for checked in polled.checked:
         if sentence := checked.sentence():
             say(f"{checked.experiment_id}: {sentence}")

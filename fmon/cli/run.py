@@ -64,6 +64,8 @@ def run(
         )
         watched = launch_and_watch(call, interval=interval)
         seen = current_status(data, watched.seen.experiment_id)
+        if seen.has_only_lost:  # F1: they may still run, as the watch has said
+            exit_with(seen)
         conclusion = conclude(data, seen, out_dir)
     print_conclusion(conclusion, output)
     exit_with(seen)

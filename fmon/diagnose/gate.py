@@ -24,15 +24,40 @@ if TYPE_CHECKING:
 
     from fmon.events import Event
 
+# Also an earlier job of a condition, if it runs again after its end.
 UNFINISHED = """
+with unfinished as (
+    select
+        condition.condition_id,
+        condition.job_id,
+        condition.state,
+        condition.status,
+        condition.cycle,
+        condition.manifest_position
+    from condition
+    where not condition.is_terminal
+    union all
+    select
+        condition.condition_id,
+        job.job_id,
+        any_value(job.state) as state,
+        any_value(job.status) as status,
+        any_value(job.cycle) as cycle,
+        condition.manifest_position
+    from condition
+    inner join job on condition.condition_id = job.condition_id and condition.job_id <> job.job_id
+    where job.role <> 'duplicate' and not job.is_terminal and job.is_seen
+    group by condition.condition_id, job.job_id, condition.manifest_position
+)
+
 select
-    condition.condition_id,
-    condition.job_id,
-    condition.state,
-    condition.status
-from condition
-where not condition.is_terminal and ($cycle is null or coalesce(condition.cycle, 0) < $cycle)
-order by condition.manifest_position
+    unfinished.condition_id,
+    unfinished.job_id,
+    unfinished.state,
+    unfinished.status
+from unfinished
+where $cycle is null or coalesce(unfinished.cycle, 0) < $cycle
+order by unfinished.manifest_position, unfinished.job_id
 """
 
 FAILURES = """
@@ -61,7 +86,7 @@ QUERIES = (UNFINISHED, FAILURES, WAITING, CYCLE)
 
 
 def unfinished(con: duckdb.DuckDBPyConnection, *, cycle: int | None = None) -> list[UnfinishedCondition]:
-    """Return the conditions whose newest job has not ended, and those without a job: for F1.
+    """Return the conditions with a job that has not ended, and those without a job: for F1.
 
     Parameters
     ----------

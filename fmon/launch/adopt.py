@@ -139,7 +139,7 @@ def adopt(
                 by=by if is_bare_vm else None,
             )
             append_event(store, event)
-        stored = store_records(store, manifest, found, answer, source=queue.name)
+        stored = store_records(store, manifest, found, answer, source=queue.name, now=now)
         with lock(store.lock_file, wait_s=POLL_WAIT_S):
             variable_checks.check_again(store)  # the variables in the config may have changed
             mark_pending(store)  # the config's patterns and max_failed_ratio may have changed

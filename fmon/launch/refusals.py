@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from fmon.errors import ConfigError, QueueError
 from fmon.launch.preflight import budget_check
 from fmon.manifest.build import jobs_of
+from fmon.rules.f1_wait_for_terminal import UnfinishedCondition
 from fmon.sky.endpoint import current_user
 from fmon.sky.status import is_terminal
 from fmon.text import counted, listed
@@ -70,6 +73,35 @@ def unrelated_jobs(manifest: Manifest, records: list[Record], names: Collection[
         and not is_terminal(record.status)
         and (user is None or record.user_hash in (None, user))
     }
+
+
+def open_jobs_of(
+    manifest: Manifest, records: list[Record], condition_ids: Collection[str]
+) -> list[UnfinishedCondition]:
+    """Find the jobs of these conditions that the queue lists as open, in any cycle: for F1.
+
+    Parameters
+    ----------
+    manifest
+        Manifest of the experiment.
+    records
+        Records of the queue.
+    condition_ids
+        The conditions to launch again.
+    """
+    chosen = [entry for entry in manifest.jobs if entry.condition in condition_ids]
+    owners = {
+        job_id: (entry.condition, name)
+        for entry in chosen
+        for job_id, name in jobs_of(replace(manifest, jobs=[entry]))
+    }
+    return [
+        UnfinishedCondition(owners[record.job_id][0], record.job_id, "open", record.status)
+        for record in records
+        if record.job_id in owners
+        and record.job_name in (None, owners[record.job_id][1])  # ids are given out again
+        and not is_terminal(record.status)
+    ]
 
 
 def refuse_another_image(manifest: Manifest, image: str | None, digest: str | None) -> None:

@@ -8,6 +8,7 @@ that is killed leaves the marker of ``store.unexamined``, and the next one resum
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
@@ -25,12 +26,12 @@ from fmon.sky.status import failed_statuses, is_terminal, unstarted_statuses
 from fmon.store import unexamined
 from fmon.store.durable import LockTaken, lock
 from fmon.store.findings import Finding, Key, read_findings, write_findings
-from fmon.store.job_logs import remove_torn
+from fmon.store.job_logs import remove_torn, set_aside
 from fmon.store.state import read_columns
 from fmon.text import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from fmon.causes import FailureInfo
@@ -52,6 +53,27 @@ WRITING_SHARE = 0.1
 """Largest share of the time to spend on writing findings: all of them are written each time."""
 
 NOT_ASKED = "not requested yet"
+
+CHANGED = """
+select
+    changed_ending.job_id,
+    changed_ending.task_id,
+    changed_ending.status,
+    coalesce(snapshot.failure_reason, snapshot.details) as failure_reason,
+    epoch_us(changed_ending.end_at) as end_at
+from changed_ending
+inner join snapshot
+    on
+        changed_ending.experiment_id = snapshot.experiment_id
+        and changed_ending.job_id = snapshot.job_id
+        and changed_ending.task_id = snapshot.task_id
+        and changed_ending.status_poll_id = snapshot.poll_id
+qualify
+    row_number() over (
+        partition by changed_ending.experiment_id, changed_ending.job_id, changed_ending.task_id
+        order by changed_ending.poll_id desc
+    ) = 1
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,8 +197,9 @@ class _Examination:
         """Examine the attempts that are due, and update the marker."""
         remove_torn(self._store)
         token = unexamined.pending_token(self._store)  # before the state: a later marker has another token
-        failed = _failed(self._store)
         self._before = read_findings(self._store)
+        failed = _failed(self._store, self._before)
+        self._set_aside(failed)
         self._findings = dict(self._before)
         due = sorted((attempt for attempt in failed if self._is_due(attempt)), key=self._order)
         for start in range(0, len(due), BATCH):
@@ -202,6 +225,15 @@ class _Examination:
             left_count=left_count,
             firings=firings,
         )
+
+    def _set_aside(self, failed: list[FailedTask]) -> None:
+        """Drop the findings and the logs of tasks that have run again since."""
+        for attempt in failed:
+            key = attempt.job_id, attempt.task_id
+            if key in self._before and not _is_about(self._before[key], attempt):
+                set_aside(self._store, attempt.job_id)
+                del self._before[key]
+                self._is_written = False
 
     def _is_new(self, attempt: FailedTask) -> bool:
         finding = self._findings.get((attempt.job_id, attempt.task_id))
@@ -291,6 +323,7 @@ class _Examination:
             "task_id": attempt.task_id,
             "rules_version": self._version,
             "examined_at": (self._now - EPOCH) // MICROSECOND,
+            "end_at": attempt.end_at,
             **self._logs_of(attempt),
             **_columns(info),
         }
@@ -329,17 +362,63 @@ class _Examination:
         return isinstance(fault, LogMissingError)
 
 
-def _failed(store: Store) -> list[FailedTask]:
-    """Return the failed job tasks in the state."""
+def _failed(store: Store, known: Mapping[Key, Finding]) -> list[FailedTask]:
+    """Return the failed job tasks, each with the status, reason and end that count.
+
+    Parameters
+    ----------
+    store
+        The experiment.
+    known
+        The findings so far: only for a task without one, the views are asked whether its ending changed.
+    """
     failed = failed_statuses()
-    columns = read_columns(store, ["job_id", "task_id", "status", "failure_reason", "details"])
+    columns = read_columns(store, ["job_id", "task_id", "status", "failure_reason", "details", "end_at"])
     rows = list(zip(*columns, strict=True))
     open_jobs = {job_id for job_id, _, status, *_ in rows if not is_terminal(status)}
-    return [
-        FailedTask(job_id, task_id, status, reason or details, job_id in open_jobs)
-        for job_id, task_id, status, reason, details in rows
+    tasks = [
+        FailedTask(job_id, task_id, status, reason or details, end_at, job_id in open_jobs)
+        for job_id, task_id, status, reason, details, end_at in rows
         if status in failed
     ]
+    if all(_is_about(known.get((task.job_id, task.task_id)), task) for task in tasks):
+        return tasks
+    changed = _changed_endings(store)
+    counted = [_as_changed(task, changed.get((task.job_id, task.task_id))) for task in tasks]
+    return [task for task in counted if task.status in failed]
+
+
+def _as_changed(task: FailedTask, ending: _Ending | None) -> FailedTask:
+    """Return the task with the ending that counts."""
+    if ending is None:
+        return task
+    return msgspec.structs.replace(
+        task, status=ending.status, failure_reason=ending.failure_reason, end_at=ending.end_at
+    )
+
+
+class _Ending(msgspec.Struct, frozen=True):
+    """The status, reason and end that count of a job task whose ending changed."""
+
+    job_id: int
+    task_id: int
+    status: str
+    failure_reason: str | None
+    end_at: int | None
+
+
+def _changed_endings(store: Store) -> dict[Key, _Ending]:
+    """Return the endings that count of the job tasks whose ending changed."""
+    from fmon.manifest.stored import StoredExperiment
+    from fmon.warehouse import open_views, typed_rows  # loads DuckDB, so only done for new failures
+
+    with closing(open_views(StoredExperiment(store), queries=(CHANGED,))) as con:
+        return {(row.job_id, row.task_id): row for row in typed_rows(con, CHANGED, _Ending)}
+
+
+def _is_about(finding: Finding | None, task: FailedTask) -> bool:
+    """Return whether a finding is about this end of the task."""
+    return finding is not None and finding["end_at"] == task.end_at
 
 
 def _failures(count: int) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from fmon.errors import QueueError
 from fmon.sky.clean_log import cleaned
@@ -31,17 +33,17 @@ KEPT_PARTS = 8
 """Parts of logs to keep in memory: an attempt's are needed several times."""
 
 
-class FailedTask(NamedTuple):
-    """A failed job task as of the last poll; the reason may be that in SkyPilot's details.
-
-    ``has_open_tasks`` = its job has tasks that have not ended.
-    """
+class FailedTask(msgspec.Struct, frozen=True):
+    """A failed job task as of the last poll; the reason may be that in SkyPilot's details."""
 
     job_id: int
     task_id: int
     status: str
     failure_reason: str | None
-    has_open_tasks: bool = False
+    end_at: int | None
+    """End of its run [us since the epoch]; None = unknown."""
+    has_open_tasks: bool
+    """Whether its job has tasks that have not ended."""
 
     @property
     def logs(self) -> tuple[LogRequest, LogRequest]:

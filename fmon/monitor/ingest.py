@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fmon.errors import ManifestError, QueueError
 from fmon.events import AttachEvent, LostJobClosedEvent
-from fmon.manifest.build import new_manifest, owned_elsewhere
+from fmon.manifest.build import jobs_of, new_manifest, owned_elsewhere
 from fmon.manifest.match import Match, attach, match
 from fmon.manifest.stored import StoredExperiment
 from fmon.model import EPOCH
 from fmon.sky.status import failed_statuses, is_terminal
-from fmon.store.compaction import close
+from fmon.store.compaction import close, compact_fully
 from fmon.store.events import read_events
 from fmon.store.log import Poll, append
 from fmon.store.state import read_columns
 from fmon.store.variable_checks import mark_unchecked
-from fmon.text import listed
+from fmon.text import clock, duration, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from fmon.store.folder import Store
 
 __all__ = ["Ingested", "Match", "ingest", "is_terminal", "match", "new_manifest"]
+
+OLD_FILE_S = 600.0
+"""Age from which that of a queue's file is named [s]."""
 
 OPEN = "select 1 from experiment_summary where open_count > 0"
 
@@ -66,6 +69,12 @@ class Ingested:
         Why the queue could not be read; also in the heartbeat.
     is_closed
         Whether the experiment was closed, because all its jobs have ended.
+    file_age_s
+        Age of the file that the queue was read from [s]; None = it was not read from a file.
+    ended_at
+        When it had been closed before: it was checked again [UTC]; None = it was open.
+    reopened
+        Its open jobs, if it had ended: it is open again.
     """
 
     experiment_id: str
@@ -77,11 +86,21 @@ class Ingested:
     bad: list[str] = field(default_factory=list)
     error: str | None = None
     is_closed: bool = False
+    file_age_s: float | None = None
+    ended_at: datetime | None = None
+    reopened: list[int] = field(default_factory=list)
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the experiment had ended, and nothing has changed since."""
+        return self.ended_at is not None and not self.changed_count and not self.reopened
 
     def sentence(self) -> str:
         """Return a summary for stderr."""
         if self.error is not None:
             return f"heartbeat written, the queue did not answer: {self.error}"
+        if self.is_unchanged:
+            return f"ended, closed at {clock(self.ended_at)}; the queue shows no change"
         sentences = [f"{self.own_count} job tasks seen, {self.changed_count} changed"]
         if self.attached:
             sentences.append(
@@ -94,8 +113,15 @@ class Ingested:
             sentences.append(f"duplicates: {listed(each)}")
         if self.ambiguous:
             sentences.append(f"jobs of several users match ({listed(self.ambiguous)}), none attached")
+        if self.file_age_s is not None and self.file_age_s > OLD_FILE_S:
+            sentences.append(f"the file is {duration(self.file_age_s)} old")
+        if self.reopened:
+            jobs = listed(f"job {job_id}" for job_id in self.reopened)
+            sentences.append(
+                f"had ended, but {jobs} {'is' if len(self.reopened) == 1 else 'are'} open: reopened"
+            )
         if self.is_closed:
-            sentences.append("all ended, closed")
+            sentences.append("all ended, closed" if self.ended_at is None else "all ended")
         return "; ".join(sentences)
 
 
@@ -121,9 +147,18 @@ def ingest(store: Store, answer: Answer | QueueError, *, source: str, now: datet
     if isinstance(answer, QueueError):
         poll = Poll(polled_at=now, source=source, error_type=answer.error_type, error=str(answer))
         append(store, poll, None)
+        store.plan_check(now)
         return Ingested(experiment_id=store.experiment_id, error=str(answer))
-    manifest, found = attach_jobs(StoredExperiment(store), answer, source=source)
-    return store_records(store, manifest, found, answer, source=source)
+    stored = StoredExperiment(store)
+    known = _known_jobs(store, stored.manifest, answer) if store.is_closed else answer
+    manifest, found = attach_jobs(stored, known, source=source)
+    return store_records(store, manifest, found, answer, source=source, now=now)
+
+
+def _known_jobs(store: Store, manifest: Manifest, answer: Answer) -> Answer:
+    """Leave out jobs that an ended experiment does not know: another one may use the same names."""
+    known = {job_id for job_id, _ in jobs_of(manifest)} | stored_jobs(store).keys()
+    return replace(answer, records=[record for record in answer.records if record.job_id in known])
 
 
 def attach_jobs(stored: StoredExperiment, answer: Answer, *, source: str) -> tuple[Manifest, Match]:
@@ -154,8 +189,10 @@ def attach_jobs(stored: StoredExperiment, answer: Answer, *, source: str) -> tup
     return manifest, found
 
 
-def store_records(store: Store, manifest: Manifest, found: Match, answer: Answer, *, source: str) -> Ingested:
-    """Price and append the experiment's records, and close the experiment if all jobs have ended.
+def store_records(
+    store: Store, manifest: Manifest, found: Match, answer: Answer, *, source: str, now: datetime
+) -> Ingested:
+    """Price and append the experiment's records; close or reopen it if all jobs have ended or one has not.
 
     Parameters
     ----------
@@ -167,12 +204,25 @@ def store_records(store: Store, manifest: Manifest, found: Match, answer: Answer
         The answer of the queue.
     source
         Where it was read from.
+    now
+        The current time [UTC].
     """
+    ended_at = store.closed_at if store.is_closed else None
     _price(found.own, manifest.prices)
     poll = Poll(
         polled_at=answer.polled_at, source=source, latency_s=answer.latency_s, job_count=len(answer.records)
     )
     appended = append(store, poll, found.own, failed=failed_statuses())
+    open_ids = sorted({record.job_id for record in found.own if not is_terminal(record.status)})
+    if ended_at is None:
+        is_closed = _close_if_ended(store, manifest, found, answer.polled_at, now=now)
+    elif open_ids or appended.changed_count:
+        is_closed = _close_if_ended(store, manifest, found, answer.polled_at, now=now)
+        if not is_closed:
+            store.reopen()
+    else:
+        is_closed = True
+        _keep_closed(store, now=now)
     return Ingested(
         experiment_id=store.experiment_id,
         own_count=len(found.own),
@@ -181,8 +231,18 @@ def store_records(store: Store, manifest: Manifest, found: Match, answer: Answer
         duplicates=found.duplicates,
         ambiguous=found.ambiguous,
         bad=answer.bad,
-        is_closed=_close_if_ended(store, manifest, found, now=answer.polled_at),
+        is_closed=is_closed,
+        file_age_s=(now - answer.polled_at).total_seconds() if source.startswith("file:") else None,
+        ended_at=ended_at,
+        reopened=[] if is_closed or ended_at is None else open_ids,
     )
+
+
+def _keep_closed(store: Store, *, now: datetime) -> None:
+    """Plan the next check of an ended experiment that has not changed, and keep its log one file."""
+    store.plan_check(now)
+    if not store.is_to_poll(now):  # otherwise every poll checks it, and the first one after that merges
+        compact_fully(store)
 
 
 def stored_jobs(store: Store) -> dict[int, bool]:
@@ -231,7 +291,9 @@ def _state(store: Store) -> dict[int, tuple[bool, int]]:
     return jobs
 
 
-def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: datetime) -> bool:
+def _close_if_ended(
+    store: Store, manifest: Manifest, found: Match, polled_at: datetime, *, now: datetime
+) -> bool:
     """Close the experiment if view ``condition`` has no open condition, with its results in the manifest.
 
     The view needs DuckDB, so cheaper checks come first.
@@ -248,17 +310,17 @@ def _close_if_ended(store: Store, manifest: Manifest, found: Match, *, now: date
     if found.missing:
         changes = [EPOCH + timedelta(microseconds=changed_at) for _, changed_at in jobs.values()]
         last = max([*changes, manifest.submit_until or manifest.created_at])
-        if now - last < QUIET_DAY:
+        if polled_at - last < QUIET_DAY:
             return False
     from fmon.monitor.refresh import QUERIES, copy_live
     from fmon.warehouse import column, open_views
 
     stored = StoredExperiment(store)
-    con = open_views(stored, now=now, queries=(OPEN, *QUERIES))
+    con = open_views(stored, now=polled_at, queries=(OPEN, *QUERIES))
     if column(con, OPEN):
         return False
     copy_live(stored, con)  # first, so that a closed experiment has its results even after a crash
-    close(store)
+    close(store, now=now)
     return True
 
 

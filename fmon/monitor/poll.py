@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 from fmon.errors import FmonError, QueueError, StoreError
 from fmon.store.durable import LockTaken, lock, write_durably
-from fmon.store.folder import Store, examine_turn, find, poll_lock, stores, variables_lock
+from fmon.store.folder import (
+    POLL_WAIT_S,
+    Store,
+    examine_turn,
+    find,
+    next_check,
+    poll_lock,
+    stores,
+    variables_lock,
+)
 from fmon.store.unexamined import has_new, is_due
 
 if TYPE_CHECKING:
@@ -37,6 +46,8 @@ class Polled:
         One item per experiment whose store has the poll.
     polled_at
         When the queue answered [UTC]; None if it did not, or was not read.
+    replays
+        Experiments that were named but are replays: their jobs are in no queue.
     is_skipped
         Whether another poll was running, so that this one did nothing.
     examined
@@ -56,6 +67,7 @@ class Polled:
     examined: list[Examined] = field(default_factory=list)
     checked: list[Checked] = field(default_factory=list)
     specs_error: QueueError | None = None
+    replays: list[str] = field(default_factory=list)
     is_skipped: bool = False
     error: QueueError | None = None
     faults: dict[str, FmonError] = field(default_factory=dict)
@@ -88,7 +100,8 @@ def poll(
     queue
         The reader of the queue, whose answers have a time.
     experiments
-        Unique prefixes of experiment ids; empty = all open experiments.
+        Unique prefixes of experiment ids, polled even if they have ended; empty = all open experiments, and
+        the ended ones that are due to be checked again.
     now
         The current time [UTC], for the heartbeat of a failed poll.
     while_waiting
@@ -103,13 +116,13 @@ def poll(
     """
     named = [find(data, prefix) for prefix in experiments]
     known = named or stores(data)
-    open_stores = [store for store in known if not store.is_closed]
-    polled = Polled()
-    if open_stores:
+    to_poll = [store for store in known if _is_polled(store, now, is_named=bool(named))]
+    polled = Polled(replays=[store.experiment_id for store in named if store not in to_poll])
+    if to_poll:
         try:
             # Polls never overlap: SkyPilot's server would queue them. A killed poll releases the lock.
             with lock(poll_lock(data), wait_s=0):
-                polled = _read_queue(open_stores, queue, now=now, while_waiting=while_waiting)
+                polled = _read_queue(to_poll, queue, now=now, while_waiting=while_waiting)
         except LockTaken:
             return Polled(is_skipped=True)
     # Not under that lock: the next poll must not wait for task YAMLs or logs.
@@ -120,6 +133,35 @@ def poll(
     if logs is not None and due and polled.error is None:
         _examine(data, due, logs, polled, now=now)
     return polled
+
+
+def poll_one(store: Store, queue: QueueReader, *, clock: Clock) -> Answer:
+    """Poll one experiment before something is done with its jobs; waits for a poll that is running.
+
+    Parameters
+    ----------
+    store, queue
+        The experiment, also one that has ended; the reader of the queue.
+    clock
+        The clock.
+
+    Raises
+    ------
+    QueueError
+        The queue did not answer; a heartbeat is stored.
+    LockTaken
+        Another poll ran for too long.
+    """
+    from fmon.monitor.ingest import ingest
+
+    with lock(poll_lock(store.path.parent), wait_s=POLL_WAIT_S):
+        try:
+            answer = queue.read()
+        except QueueError as error:
+            ingest(store, error, source=queue.name, now=clock.now())
+            raise
+        ingest(store, answer, source=queue.name, now=clock.now())
+    return answer
 
 
 def watch(
@@ -150,6 +192,28 @@ def watch(
         started = clock.now()
         yield poll(data, queue, [experiment], now=started, logs=logs)
         clock.sleep(max(0.0, interval_s - (clock.now() - started).total_seconds()))
+
+
+def _is_polled(store: Store, now: datetime, *, is_named: bool) -> bool:
+    """Return whether to poll an experiment: an open one, or one that has ended and is checked again.
+
+    Never a replay: its jobs are in no queue. The manifest is only read for an ended experiment that is due.
+    """
+    if not store.is_closed:
+        return True
+    if not is_named and not store.is_to_poll(now):
+        return False
+    from fmon.manifest.file import read_manifest
+
+    try:
+        is_live = not read_manifest(store).is_replay
+        is_over = next_check(store.closed_at, now) is None and not is_named
+    except (FmonError, OSError):  # what can't be read is reported where it is stored
+        return True
+    if is_over or not is_live:
+        store.check_no_more()
+        return False
+    return True
 
 
 def _read_queue(

@@ -21,7 +21,7 @@ from fmon.monitor.refresh import refresh
 from fmon.sky.logs import RecordedLogs
 from fmon.sky.reader import Answer
 from fmon.sky.record import parse_records, specs_of
-from fmon.store.compaction import close
+from fmon.store.compaction import close_for_good
 from fmon.store.durable import lock
 from fmon.store.folder import Store
 from fmon.store.log import polls_of
@@ -108,7 +108,7 @@ def replay(recording: Path, data: Path, *, max_conditions: int = MAX_CONDITIONS)
         if is_due(store, polls[-1][0]):  # an earlier replay was killed after its last poll
             _examine(store, logs, now=polls[-1][0])
         refresh(store, now=polls[-1][0])
-        close(store)
+        close_for_good(store)
     return Replayed(experiment_id=store.experiment_id, poll_count=len(polls), new_count=new_count, bad=bad)
 
 

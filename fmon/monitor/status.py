@@ -15,7 +15,7 @@ import msgspec
 from fmon.model import STATES
 from fmon.monitor.eta import ETA, Guess, eta_of
 from fmon.monitor.kill_switch import firing_sentence
-from fmon.text import cost, whose
+from fmon.text import cost, counted, whose
 from fmon.warehouse import typed_rows
 
 if TYPE_CHECKING:
@@ -32,14 +32,15 @@ select
     experiment.experiment_id,
     experiment.experiment_name,
     experiment.is_replayed,
-    experiment.now_at,
+    experiment.clock_at as now_at,
+    experiment.is_from_file,
     poll.poll_id,
     poll.polled_at,
     poll.error_type,
     poll.error,
     experiment.last_ok_at,
-    epoch(experiment.now_at) - epoch(poll.polled_at) as poll_age_s,
-    epoch(experiment.now_at) - epoch(experiment.last_ok_at) as ok_age_s,
+    epoch(experiment.clock_at) - epoch(poll.polled_at) as poll_age_s,
+    epoch(experiment.clock_at) - epoch(experiment.last_ok_at) as ok_age_s,
     experiment_summary.condition_count,
     experiment_summary.succeeded_count,
     experiment_summary.failed_count,
@@ -184,6 +185,7 @@ class ExperimentRow(msgspec.Struct, frozen=True):
     experiment_name: str
     is_replayed: bool
     now_at: datetime
+    is_from_file: bool
     poll_id: int | None
     polled_at: datetime | None
     error_type: str | None
@@ -233,6 +235,8 @@ class Status:
     ----------
     now_at
         The current time of the views [UTC]; for a replay, the time of the last poll.
+    is_from_file
+        The newest answer of the queue came from a file, which may be old.
     poll_id, polled_at, poll_age_s
         The newest poll, even if it failed; None = never polled.
     poll_error
@@ -261,6 +265,7 @@ class Status:
     experiment_name: str
     is_replayed: bool
     now_at: datetime
+    is_from_file: bool = False
     poll_id: int | None
     polled_at: datetime | None
     poll_age_s: float | None
@@ -282,8 +287,30 @@ class Status:
 
     def is_over(self, now: datetime) -> bool:
         """Return whether no job is open, and none will be submitted without a new command."""
-        is_awaited = self.queued is not None and self.queued.is_awaited(now) and not self.has_fired
-        return self.open_count == 0 and not is_awaited
+        return self.open_count == 0 and not self.is_awaiting(now)
+
+    def is_awaiting(self, now: datetime) -> bool:
+        """Return whether conditions without a job will be submitted without a new command."""
+        return self.queued is not None and self.queued.is_awaited(now) and not self.has_fired
+
+    @property
+    def lost_open_count(self) -> int:
+        """Lost jobs that nobody has closed."""
+        return self.open_count - self.counts["pending"] - self.counts["running"]
+
+    @property
+    def has_only_lost(self) -> bool:
+        """Whether every open job is lost: no poll will show its end unless the queue lists it again."""
+        return 0 < self.open_count == self.lost_open_count and self.poll_error is None
+
+    @property
+    def lost_sentence(self) -> str:
+        """What to do about the lost jobs."""
+        jobs = counted(self.lost_open_count, "job is", "jobs are")
+        return (
+            f"{self.experiment_id}: only lost jobs are left: {jobs} not in the queue any more. Check whether "
+            f"they still run, then close them: fmon cancel --lost --reason TEXT -e {self.experiment_id}"
+        )
 
     @property
     def progress(self) -> str:
@@ -322,6 +349,7 @@ def status(con: duckdb.DuckDBPyConnection) -> Status:
         experiment_name=experiment.experiment_name,
         is_replayed=experiment.is_replayed,
         now_at=experiment.now_at,
+        is_from_file=experiment.is_from_file,
         poll_id=experiment.poll_id,
         polled_at=experiment.polled_at,
         poll_age_s=experiment.poll_age_s,

@@ -27,8 +27,14 @@ from fmon.launch.estimate import cost_of
 from fmon.launch.job_yaml import JobWriter
 from fmon.launch.limits import DispatchLimits
 from fmon.launch.preflight import Consent, checks, parse_kinds
-from fmon.launch.refusals import confirm_over_budget, refuse_failed, unrelated_jobs
+from fmon.launch.refusals import (
+    confirm_over_budget,
+    open_jobs_of,
+    refuse_failed,
+    unrelated_jobs,
+)
 from fmon.manifest.stored import StoredExperiment
+from fmon.monitor.poll import poll_one
 from fmon.monitor.refresh import refresh
 from fmon.relaunch.begin import begin
 from fmon.relaunch.escalation import QUERIES as ESCALATION
@@ -47,6 +53,7 @@ from fmon.rules.f3_rebuild_before_relaunch import (
 from fmon.rules.f4_max_two_cycles import f4_max_two_cycles
 from fmon.rules.f5_factorial_manifest import f5_factorial_manifest, f5_unrelated_job_faults
 from fmon.store.durable import LockTaken
+from fmon.study import Study
 from fmon.warehouse import open_views
 from fmon.warehouse.selection import select_current
 
@@ -63,7 +70,6 @@ if TYPE_CHECKING:
     from fmon.model import Manifest
     from fmon.rules.f3_rebuild_before_relaunch import BuildChain, Link
     from fmon.sky.submit.submitter import Submitter
-    from fmon.study import Study
 
 QUERIES = (*PLAN, *GATHERED, *ESCALATION, *TRACKING)
 """The queries of this module; ``connect`` creates the views that they need."""
@@ -160,7 +166,11 @@ def relaunch(
     QueueError
         SkyPilot did not answer; a cycle that was started is resumed by the next call.
     """
-    clock, manifest = dependencies.clock, study.manifest
+    clock = dependencies.clock
+    if not study.manifest.is_replay:  # a job that has ended may run again since the last poll
+        poll_one(study.store, dependencies.queue, clock=clock)
+        study = Study(study.store)
+    manifest = study.manifest
     con = study.connect(QUERIES, now=clock.now())
     selected = select_current(study, options.selections, now=clock.now()) if options.selections else None
     plan = plan_relaunch(
@@ -329,11 +339,11 @@ def _check(
     """Run the checks of launch before the first job costs anything: queue and YAML may have changed."""
     if manifest.is_replay:
         return
+    records = dependencies.queue.read().records
+    f1_wait_for_terminal(open_jobs_of(manifest, records, plan.condition_ids))
     if not plan.is_resumed:  # otherwise some are its own, and dispatch finds out which
         names = {plan.conditions[condition_id].job_name for condition_id in plan.condition_ids}
-        f5_factorial_manifest(
-            f5_unrelated_job_faults(unrelated_jobs(manifest, dependencies.queue.read().records, names))
-        )
+        f5_factorial_manifest(f5_unrelated_job_faults(unrelated_jobs(manifest, records, names)))
     chosen = [plan.conditions[condition_id] for condition_id in plan.condition_ids]
     only = msgspec.structs.replace(plan.experiment, conditions=chosen)
     found = cost_of(chosen, plan.task, manifest.prices | plan.experiment.prices)

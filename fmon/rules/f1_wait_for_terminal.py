@@ -87,10 +87,17 @@ def f1_wait_for_terminal(unfinished: Iterable[UnfinishedCondition]) -> None:
     missing = [row.condition_id for row in rows if row.job_id is None]
     jobs = listed([_open_job(row) for row in still_open])
     also = f"; never launched, which blocks nothing: {listed(missing)}" if missing else ""
+    lost = [row for row in still_open if row.state == "lost"]
+    advice = ["Wait until they have ended (fmon watch)"] if len(lost) < len(still_open) else []
+    if lost:
+        what = "those that are lost" if advice else "that they have ended"
+        advice.append(f"check {what}, then close them (fmon cancel --lost --reason TEXT)")
+    advice.append("or run a preliminary diagnosis (fmon diagnose --partial)")
+    text = ", ".join(advice)
     raise RuleError(
         1,
         f"{counted(len(still_open), 'job is', 'jobs are')} still open: {jobs}{also}. "
-        "Wait until they have ended (fmon watch), or run a preliminary diagnosis (fmon diagnose --partial)",
+        f"{text[0].upper()}{text[1:]}",
     )
 
 

@@ -1,17 +1,21 @@
 """Read the queue from a file with the output of ``sky jobs queue -a -o json``.
 
-Such a file lacks start_at, region, failure_reason and metadata, which stay unknown. It has no time
-either, so the time of the poll is the moment when the file is read.
+Such a file lacks start_at, region, failure_reason and metadata, which stay unknown. The time of the poll is
+``polled_at`` in the file, as in a recording, otherwise the time at which the file was last modified: whatever
+writes it may have stopped long ago. Only what comes through a pipe is as new as its reading.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from stat import S_ISREG
+from typing import IO, TYPE_CHECKING, Any
 
 from fmon.errors import QueueError
 from fmon.sky.protocol import one_line
@@ -28,6 +32,10 @@ MAX_TRIES = 100
 """Maximum number of lines before the JSON that begin like JSON, such as a spinner or a log line."""
 
 
+_CUT = object()
+_BEGINS = re.compile(r'(\[\s*)?\{\s*"')
+
+
 class FileQueue:
     """A JSON array of queue records, or ``{"jobs": [...]}``, in a file or on standard input."""
 
@@ -39,26 +47,29 @@ class FileQueue:
     def read(self, while_waiting: Callable[[], None] | None = None) -> Answer:
         """Read the file once; see ``QueueReader.read``."""
         started = time.monotonic()
-        text = self._text()
+        text, modified_at = self._text()
         if while_waiting is not None:
             while_waiting()
-        self._raw = raw = self._jobs(text)
-        records, bad = parse_records(raw)
+        self._raw, own_time = self._jobs(text)
+        records, bad = parse_records(self._raw)
         latency_s = time.monotonic() - started
-        return Answer(polled_at=datetime.now(UTC), records=records, bad=bad, latency_s=latency_s)
+        polled_at = min(own_time or modified_at, datetime.now(UTC))
+        return Answer(polled_at=polled_at, records=records, bad=bad, latency_s=latency_s)
 
     def read_specs(self, job_ids: Collection[int]) -> dict[int, JobSpec]:
         """Return the specs in the records that were read last; see ``SpecReader.read_specs``."""
-        raw = self._jobs(self._text()) if self._raw is None else self._raw
+        raw = self._jobs(self._text()[0])[0] if self._raw is None else self._raw
         return {job_id: spec for job_id, spec in specs_of(raw).items() if job_id in job_ids}
 
-    def _text(self) -> str:
-        """Read at most MAX_BYTES."""
+    def _text(self) -> tuple[str, datetime]:
+        """Read at most MAX_BYTES; with the time at which the file was last modified."""
         try:
             if self._path == "-":
+                modified_at = _modified_at(sys.stdin.buffer)
                 data = sys.stdin.buffer.read(MAX_BYTES + 1)
             else:
                 with Path(self._path).open("rb") as file:
+                    modified_at = _modified_at(file)
                     data = file.read(MAX_BYTES + 1)
         except (OSError, ValueError) as fault:
             reason = getattr(fault, "strerror", None) or fault
@@ -67,21 +78,37 @@ class FileQueue:
             raise self._error(f"is larger than {MAX_BYTES >> 20} MB", "BadAnswer")
         if not data.strip():
             raise self._error("is empty; an empty queue is written as []", "BadAnswer")
-        return data.decode("utf-8-sig", "replace")
+        return data.decode("utf-8-sig", "replace"), modified_at
 
-    def _jobs(self, text: str) -> list[Any]:
-        """Find the list of records, after any other output."""
-        for value in _values(text):
+    def _jobs(self, text: str) -> tuple[list[Any], datetime | None]:
+        """Find the only list of records among any other output, and its own time; None = it has none."""
+        found = [value for value in _values(text) if _is_answer(value)]
+        whole = [value for value in found if value is not _CUT]
+        if len(whole) > 1 or (whole and len(found) > 1):
+            what = "contains more than one JSON value: which one is the newest is unknown. Replace the file"
+            raise self._error(f"{what} each time (> instead of >>)", "BadAnswer")
+        for value in found:
+            if value is _CUT:
+                raise self._error("is cut off in the middle of its JSON", "BadAnswer")
             if isinstance(value, dict) and isinstance(value.get("jobs"), list):
-                return list(value["jobs"])
-            if isinstance(value, dict) and value.get("error"):
+                return list(value["jobs"]), self._own_time(value.get("polled_at"))
+            if isinstance(value, dict):
                 error = value["error"]
                 named = error if isinstance(error, dict) else {"type": "QueueError", "message": error}
                 error_type = one_line(str(named.get("type", "QueueError")))
                 raise self._error(f"contains an error: {one_line(str(named.get('message')))}", error_type)
-            if isinstance(value, list) and all(isinstance(item, dict) for item in value):
-                return value
+            return value, None
         raise self._error("contains no JSON array of jobs", "BadAnswer")
+
+    def _own_time(self, value: Any) -> datetime | None:
+        """Read ``polled_at`` of a file."""
+        if value is None:
+            return None
+        try:
+            time = datetime.fromisoformat(value)
+        except (TypeError, ValueError):
+            raise self._error(f"has a polled_at that is no ISO 8601 time: {value!r}", "BadAnswer") from None
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
     def _error(self, what: str, error_type: str) -> QueueError:
         where = "standard input" if self._path == "-" else self._path
@@ -89,8 +116,27 @@ class FileQueue:
         return QueueError(message, error_type=error_type)
 
 
+def _is_answer(value: Any) -> bool:
+    """Return whether a JSON value is what a queue answers: jobs, or an error."""
+    if isinstance(value, dict):
+        return isinstance(value.get("jobs"), list) or bool(value.get("error"))
+    return value is _CUT or (isinstance(value, list) and all(isinstance(item, dict) for item in value))
+
+
+def _modified_at(file: IO[bytes]) -> datetime:
+    """Return when an open file was last modified; for a pipe or a terminal the current time."""
+    try:
+        found = os.fstat(file.fileno())
+    except (OSError, ValueError):
+        return datetime.now(UTC)
+    return datetime.fromtimestamp(found.st_mtime, UTC) if S_ISREG(found.st_mode) else datetime.now(UTC)
+
+
 def _values(text: str) -> Iterator[Any]:
-    """Yield every JSON array or object that begins at the start of a line."""
+    """Yield every JSON array or object that begins at the start of a line or after another one.
+
+    ``_CUT`` stands for an array of objects, or an object, that does not end.
+    """
     decoder = json.JSONDecoder()
     position, tries = 0, 0
     while position < len(text) and tries < MAX_TRIES:
@@ -99,9 +145,14 @@ def _values(text: str) -> Iterator[Any]:
             try:
                 value, position = decoder.raw_decode(text, position)
             except (ValueError, RecursionError):
-                pass
+                if _BEGINS.match(text, position):
+                    yield _CUT
             else:
                 yield value
+                while position < len(text) and text[position] in " \t\r":
+                    position += 1
+                if text[position : position + 1] in ("[", "{"):
+                    continue
         position = text.find("\n", position) + 1 or len(text)
         while position < len(text) and text[position] in " \t\r":
             position += 1

@@ -18,6 +18,7 @@ class Status(NamedTuple):
     is_failed: bool = False
     is_billed: bool = False
     is_unstarted: bool = False
+    ends_as: str | None = None
 
 
 STATUSES = (
@@ -27,7 +28,7 @@ STATUSES = (
     Status("RUNNING", "running", "running", is_billed=True),
     Status("RECOVERING", "running", "running", is_billed=True),
     Status("WINDING_DOWN", "running", "running", is_billed=True),
-    Status("CANCELLING", "running", "running", is_billed=True),
+    Status("CANCELLING", "running", "running", is_billed=True, ends_as="CANCELLED"),
     Status("SUCCEEDED", "succeeded", "ended", is_terminal=True),
     Status("CANCELLED", "cancelled", "ended", is_terminal=True, is_unstarted=True),
     Status("FAILED", "failed", "ended", is_terminal=True, is_failed=True),

@@ -11,6 +11,7 @@ import time
 from bisect import bisect_right
 from collections import defaultdict
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -62,10 +63,26 @@ def compact_fully(store: Store) -> None:
         _sweep(store.log_dir, live, set(spans).difference(live), grace_s=0)
 
 
-def close(store: Store) -> None:
-    """Mark an experiment as ended and merge its log into one file, which stays cheap to read."""
+def close(store: Store, *, now: datetime) -> None:
+    """Mark an experiment as ended and merge its log into one file, which stays cheap to read.
+
+    Parameters
+    ----------
+    store
+        The experiment; if it was closed before, it keeps the time of its end.
+    now
+        The current time [UTC].
+    """
     compact_fully(store)
-    write_durably(store.closed_mark, b"")
+    if not store.is_closed:
+        write_durably(store.closed_mark, now.isoformat().encode())
+    store.plan_check(now)
+
+
+def close_for_good(store: Store) -> None:
+    """Close an experiment that is never checked again: its jobs are in no queue."""
+    close(store, now=datetime.now(UTC))
+    store.check_no_more()
 
 
 def closed_blocks(live: list[Span]) -> list[list[Span]]:

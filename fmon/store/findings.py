@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fmon.store.folder import Store
 
-FINDINGS_SCHEMA = 1
+FINDINGS_SCHEMA = 2
 """Incremented when the meaning of a column changes; findings of another version are recreated."""
 
 Key = tuple[int, int]

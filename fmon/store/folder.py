@@ -5,10 +5,11 @@ Standard library only: ``fmon poll`` without open experiments must not take long
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypedDict
 
@@ -20,6 +21,9 @@ MANIFEST = "manifest.json"
 CLOSED = "closed"
 POLL_WAIT_S = 300.0
 """Longest wait for the lock of polls [s]: a poll holds it while it waits for its queue."""
+EVERY_POLL, HOURLY, DAILY = timedelta(minutes=15), timedelta(days=1), timedelta(days=7)
+"""How long an ended experiment is checked again at every poll, then hourly, then daily; then never."""
+NEVER = 0.0
 CREATED = re.compile(r"-(\d{8}T\d{6})Z$")
 
 
@@ -107,12 +111,77 @@ class Store:
 
     @property
     def closed_mark(self) -> Path:
-        """The marker file of an ended experiment."""
+        """The marker file of an ended experiment; its mtime is the time of the next check."""
         return self.path / CLOSED
+
+    @property
+    def closed_at(self) -> datetime:
+        """When the experiment was closed [UTC]; by an earlier version of fmon, when the marker was written.
+
+        Raises
+        ------
+        OSError
+            It is not closed.
+        """
+        try:
+            return datetime.fromisoformat(self.closed_mark.read_text(encoding="ascii")).astimezone(UTC)
+        except ValueError:
+            return datetime.fromtimestamp(self.closed_mark.stat().st_mtime, UTC)
+
+    def is_to_poll(self, now: datetime) -> bool:
+        """Return whether ``poll`` includes the experiment: it is open, or ended and due to be checked again.
+
+        Costs one stat, also for an experiment that ended years ago.
+        """
+        try:
+            next_at = os.stat(self.path / CLOSED).st_mtime  # noqa: PTH116 - half the time of Path.stat
+        except OSError:
+            return True
+        # No check is planned more than a day ahead: a later time is one of a clock that was wrong.
+        is_ahead = now.timestamp() < next_at <= (now + timedelta(days=1, minutes=1)).timestamp()
+        return next_at != NEVER and not is_ahead
+
+    def plan_check(self, now: datetime) -> None:
+        """Set when an ended experiment is checked again after a check; never creates the marker."""
+        with contextlib.suppress(OSError):  # it has been reopened meanwhile, or is checked once more
+            closed_at = self.closed_at
+            if not self.closed_mark.stat().st_size:  # by an earlier version of fmon: the mtime was all it had
+                with self.closed_mark.open("r+", encoding="ascii") as mark:
+                    mark.write(closed_at.isoformat())
+            next_at = next_check(closed_at, now)
+            at = NEVER if next_at is None else next_at.timestamp()
+            os.utime(self.closed_mark, (at, at))
+
+    def check_no_more(self) -> None:
+        """Never check an ended experiment again, unless it is named; never creates the marker."""
+        with contextlib.suppress(OSError):
+            os.utime(self.closed_mark, (NEVER, NEVER))
 
     def reopen(self) -> None:
         """Make ``poll`` include the experiment again."""
         remove(self.closed_mark)
+
+
+def next_check(closed_at: datetime, now: datetime) -> datetime | None:
+    """Return when an ended experiment is checked again after a check now; None = never.
+
+    Examples
+    --------
+    >>> end = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> [
+    ...     f"{next_check(end, end + timedelta(minutes=age)) or ' ' * 5 + 'never'}"[5:16]
+    ...     for age in (0, 14, 15, 90, 2000, 20000)
+    ... ]
+    ['01-01 00:00', '01-01 00:14', '01-01 01:15', '01-01 02:30', '01-03 09:20', 'never']
+    """
+    age = now - closed_at
+    if age < EVERY_POLL:
+        return now
+    if age < EVERY_POLL + HOURLY:
+        return now + timedelta(hours=1)
+    if age < EVERY_POLL + HOURLY + DAILY:
+        return now + timedelta(days=1)
+    return None
 
 
 def poll_lock(data: Path) -> Path:

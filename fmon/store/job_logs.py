@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -27,6 +28,24 @@ def remove_torn(store: Store) -> None:
     """Delete temporary files of killed writers; no other process may write logs meanwhile."""
     if store.job_logs.is_dir():
         remove_temps(store.job_logs, listing(store.job_logs))
+
+
+def set_aside(store: Store, job_id: int) -> None:
+    """Rename the stored logs of a job that ran again: they are those of an earlier end.
+
+    Raises
+    ------
+    StoreError
+        They can't be renamed.
+    """
+    for name in (f"{job_id}.log", f"{job_id}.controller.log"):
+        path = log_path(store, name)
+        try:
+            path.replace(path.with_name(f"{name}.{time.time_ns()}.earlier.zst"))
+        except FileNotFoundError:
+            continue
+        except OSError as fault:
+            raise cannot("rename", path, fault) from fault
 
 
 def save_log(store: Store, name: str, text: str) -> None:

@@ -112,6 +112,12 @@ def _clock_lines(seen: Status) -> Iterator[Line]:
         text = f"impossible times of {jobs} count as unknown: fmon sql 'from impossible_time'"
         yield line(text, "yellow")
     yield poll_line(seen)
+    if seen.is_from_file and seen.open_count and (seen.ok_age_s or 0) > STALE_S:
+        yield line(
+            f"the queue's file is {duration(seen.ok_age_s)} old: what writes it may have stopped; "
+            "run times and costs are as of then",
+            "bold red",
+        )
     if seen.poll_error:
         answered = (
             f"last answered at {clock(seen.last_ok_at)}, {duration(seen.ok_age_s)} ago"

@@ -104,8 +104,7 @@ def test_remaining_jobs_are_exit_code_11(typed, monkeypatch):
         ([], "nothing is selected"),
         (["--kill-switch", "sam3-3"], "leave out sam3-3"),
         (["sam3-3", "--reason", "x"], "--reason can only be used with --lost"),
-        (["--lost", "--kill-switch"], "--lost needs a selection"),
-        (["--lost"], "--lost needs a selection such as state=lost"),
+        (["--lost", "--kill-switch"], "--lost closes jobs, --kill-switch cancels them"),
         (["--lost", "sam3-3", "--reason", "x", "--yes"], "sam3-3 (PENDING)"),
     ],
 )

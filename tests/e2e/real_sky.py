@@ -123,6 +123,10 @@ class RealSky:
         rows: list[dict[str, Any]] = self._sdk("cost", None, CALL_S)
         return rows
 
+    def resume(self, job_id: int) -> None:
+        """Let an ended job run again, as after an outage."""
+        self._sdk("resume", job_id, CALL_S)
+
     def cancel(self, *job_ids: int) -> None:
         """Ask SkyPilot to cancel managed jobs."""
         self.sky("jobs", "cancel", "-y", *map(str, job_ids))

@@ -1,6 +1,6 @@
 """Launching: intents and results, what is in flight, what is lost, cycles."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -266,7 +266,7 @@ def test_a_job_with_that_name_from_before_the_experiment_is_not_matched(store, s
 
 
 def test_a_launch_reopens_a_closed_experiment(store, server):
-    close(store)
+    close(store, now=datetime.now(UTC))
     launch(store, server)
     assert not store.is_closed
 

@@ -1,6 +1,7 @@
 """Conditions without a job: how they are counted, and whether they are waited for."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -48,6 +49,6 @@ def test_only_an_open_live_experiment_has_queued_conditions(tmp_path):
     assert queued(StoredExperiment(store), 3) == Queued(
         count=3, config_file=manifest.config_file, until=at(30)
     )
-    close(store)
+    close(store, now=datetime.now(UTC))
     assert queued(StoredExperiment(store), 3) is None
     assert queued(StoredExperiment(make_store(tmp_path / "replay", is_replay=True)), 4) is None

@@ -113,7 +113,7 @@ def test_nothing_to_run_again_is_no_error(world):
 
 
 def test_a_dry_run_gives_the_commands_and_changes_nothing(fixed):
-    files, jobs = fixed.files(), fixed.jobs()
+    jobs, events = fixed.jobs(), fixed.store.events.read_bytes()
     done = fixed.relaunch(agree=lambda plan: False)
     assert [row.command for row in done.plan.jobs] == [
         f"sky jobs launch -n {name} --env MODEL=sam3 --env LOSS={name.removeprefix('sam3-')} "
@@ -121,7 +121,7 @@ def test_a_dry_run_gives_the_commands_and_changes_nothing(fixed):
         f"{fixed.task}"
         for name in FAILED
     ]
-    assert (fixed.files(), fixed.jobs()) == (files, jobs)
+    assert (fixed.jobs(), fixed.store.events.read_bytes()) == (jobs, events)
 
 
 @pytest.mark.slow

@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
+import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
@@ -64,7 +67,13 @@ def test_nan_as_python_prints_it_is_unknown(read):
         (" \n", "is empty"),
         ("no json", "contains no JSON array of jobs"),
         ("[1, 2]", "contains no JSON array of jobs"),
-        ('[{"job_id": 1', "contains no JSON array of jobs"),
+        ('[{"job_id": 1', "is cut off in the middle of its JSON"),
+        ('[\n  {\n    "job_id": 1,\n  },\n  {\n    "job', "is cut off in the middle of its JSON"),
+        (f"{json.dumps([JOB])}\n{json.dumps([JOB])}\n", "more than one JSON value"),
+        (json.dumps([JOB]) + json.dumps([]), "more than one JSON value"),
+        (json.dumps([JOB], indent=2) + '\n[\n  {\n    "job_id"', "more than one JSON value"),
+        ('{"error": "down"}\n' + json.dumps({"jobs": [JOB]}), "more than one JSON value"),
+        ('{"polled_at": "yesterday", "jobs": []}', "no ISO 8601 time"),
         ("[" * 100_000, "contains no JSON array of jobs"),
         ("[\n" * 10_000, "contains no JSON array of jobs"),
         (b"\x80\x04\x95pickle", "contains no JSON array of jobs"),
@@ -122,3 +131,30 @@ def test_what_was_recorded_at_the_submission_is_that_of_the_last_read(tmp_path):
     queue.read()
     path.unlink()
     assert queue.read_specs([1, 7]) == {1: JobSpec("envs: {A: 1}", None)}
+
+
+def test_a_file_is_as_old_as_its_own_time_or_its_last_change(tmp_path):
+    path = tmp_path / "queue.json"
+    path.write_text(json.dumps([JOB]))
+    os.utime(path, (1_795_000_000, 1_795_000_000))
+    assert FileQueue(str(path)).read().polled_at.timestamp() == 1_795_000_000
+    path.write_text(json.dumps({"polled_at": "2026-03-22T07:00:00+02:00", "jobs": [JOB]}))
+    assert FileQueue(str(path)).read().polled_at == datetime(2026, 3, 22, 5, tzinfo=UTC)
+    os.utime(path, (9e9, 9e9))
+    path.write_text(json.dumps([JOB]))
+    assert FileQueue(str(path)).read().polled_at <= datetime.now(UTC)
+
+
+def test_a_redirected_file_is_as_old_as_the_file_and_a_pipe_is_new(tmp_path):
+    path = tmp_path / "queue.json"
+    path.write_text(json.dumps([JOB]))
+    os.utime(path, (1_795_000_000, 1_795_000_000))
+    script = "from fmon.sky.file_queue import FileQueue; print(FileQueue('-').read().polled_at.timestamp())"
+    with path.open() as file:
+        done = subprocess.run([sys.executable, "-c", script], stdin=file, capture_output=True, check=True)
+    assert float(done.stdout) == 1_795_000_000
+    started = datetime.now(UTC).timestamp()
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=path.read_bytes(), capture_output=True, check=True
+    )
+    assert float(done.stdout) >= started

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
@@ -74,8 +75,8 @@ def test_a_start_is_no_pattern_and_no_substring(tmp_path):
 
 def test_closing_and_reopening(store):
     assert not store.is_closed
-    close(store)
-    close(store)
+    close(store, now=datetime.now(UTC))
+    close(store, now=datetime.now(UTC))
     assert store.is_closed
     store.reopen()
     store.reopen()
@@ -84,7 +85,7 @@ def test_closing_and_reopening(store):
 
 def test_whether_anything_is_open_is_known_without_a_library(tmp_path):
     make(tmp_path, "a-20260101T000000Z")
-    close(Store(tmp_path / "a-20260101T000000Z"))
+    close(Store(tmp_path / "a-20260101T000000Z"), now=datetime.now(UTC))
     code = (
         "import sys; from fmon.store.folder import find, stores\n"
         "assert [s.is_closed for s in stores(sys.argv[1])] == [True]\n"

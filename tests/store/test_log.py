@@ -18,7 +18,7 @@ from tests.support.stores import START, beats, failed_poll, files, look, poll, r
 def test_an_empty_store_has_no_polls(store):
     assert reading_set(store) == []
     assert polls_of(store) == set()
-    close(store)
+    close(store, now=datetime.now(UTC))
     assert store.is_closed
 
 
@@ -81,12 +81,12 @@ def test_a_poll_that_waited_too_long_for_the_lock_is_refused(store, monkeypatch)
 def test_an_ended_experiment_is_one_file_and_can_go_on(store):
     for number in range(5):
         poll(store, number, record(1, f"S{number}"))
-    close(store)
+    close(store, now=datetime.now(UTC))
     assert sorted(path.name for path in store.log_dir.iterdir()) == ["0000000001-0000000005.parquet"]
     store.reopen()
     assert not store.is_closed
     assert poll(store, 6, record(1, "S4")) == (6, 0)
-    close(store)
+    close(store, now=datetime.now(UTC))
     assert files(store) == ["0000000001-0000000006"]
 
 
@@ -106,7 +106,7 @@ def test_a_reader_lists_again_when_compaction_took_a_file(store):
     def read(paths):
         listed.append([path.stem for path in paths])
         if len(listed) == 1:
-            close(store)
+            close(store, now=datetime.now(UTC))
         return [path.read_bytes() for path in paths]
 
     assert len(steadily(store, read)) == 1
@@ -145,5 +145,5 @@ def test_files_that_are_not_of_the_log_are_left_alone(store):
     for name in ("notes.txt", "1-2.parquet", "0000000001-0000000009.parquet.bak"):
         (store.log_dir / name).write_text("x")
     assert poll(store, 1, record(1)).poll_id == 2
-    close(store)
+    close(store, now=datetime.now(UTC))
     assert len(list(store.log_dir.iterdir())) == 4

@@ -1,6 +1,7 @@
 """Stores as time leaves them: a year of minutes, a million rows."""
 
 import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_a_million_rows_are_stored_closed_and_rebuilt(store):
     for number in range(10):
         jobs = [record(job, f"S{number}", job_name=f"job-{job}") for job in range(100_000)]
         assert poll(store, number, *jobs).changed_count == 100_000
-    close(store)
+    close(store, now=datetime.now(UTC))
     assert len(reading_set(store)) == 1
     assert state.load(store, None).equals(state.load(store, state.header(store, 10)))
     store.state.unlink()

@@ -159,7 +159,7 @@ def test_a_file_that_compaction_takes_away_is_read_from_its_successor(store, tmp
     from fmon.warehouse import load
 
     def compacted_meanwhile(path, columns, **wanted):
-        close(store)
+        close(store, now=datetime.now(UTC))
         return real(path, columns, **wanted)
 
     real = load.read_log_file

@@ -4,6 +4,7 @@ in_sky.py launch < tasks.json      [<task as in a task YAML>, ...] -> [[job_id, 
                                    pipeline are in its ``tasks``
 in_sky.py queue                    -> every record with all its fields
 in_sky.py cost                     -> SkyPilot's cost report, one row a cluster
+in_sky.py resume < job_id          an ended job runs again
 """
 
 import json
@@ -42,10 +43,27 @@ def cost() -> list[dict[str, Any]]:
     return [{name: row.get(name) for name in names} for row in sky.get(sky.cost_report())]
 
 
+def resume(job_id: int) -> bool:
+    """Let an ended job run again, as an administrator does: open its task, then SkyPilot's own recovery."""
+    import sqlalchemy
+    from sky.jobs import state
+    from sqlalchemy import orm
+
+    opened = {"status": "PENDING", "end_at": None, "failure_reason": None}
+    with orm.Session(state._db_manager.get_engine()) as session:
+        task = sqlalchemy.update(state.spot_table).where(state.spot_table.c.spot_job_id == job_id)
+        session.execute(task.values(opened))
+        session.commit()
+    state.reset_job_for_recovery(job_id)
+    return True
+
+
 def main() -> None:
     """Do what the first argument says; SkyPilot prints to stdout too, so the answer is the last line."""
     if sys.argv[1] == "launch":
         answer: Any = launch(json.load(sys.stdin))
+    elif sys.argv[1] == "resume":
+        answer = resume(json.load(sys.stdin))
     else:
         answer = {"queue": queue, "cost": cost}[sys.argv[1]]()
     print(json.dumps(answer, default=str))
