@@ -385,7 +385,8 @@ class TestCommand:
         assert chain.returncode == 23
         links = {link["link"]: link["result"] for link in json.loads(chain.stdout)}
         assert links["digest"] == "broken"
-        person, broken = chain.stderr.splitlines()
+        person, cancelled, broken = chain.stderr.splitlines()
+        assert cancelled.startswith("cancelled by a person, relaunched only with --include-cancelled: ")
         assert person.startswith("data_missing/file/FileNotFoundError/a79497c8 needs a person: 1 condition")
         assert broken.startswith("fmon: F3: the chain is broken at record, ")
 
