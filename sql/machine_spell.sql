@@ -202,7 +202,7 @@ followed as (
     from bounded
 ),
 
-spell as (
+stretch as (
     -- Rows in which a job had a machine; for a lost one nothing is known after the last poll that saw it.
     select
         followed.experiment_id,
@@ -268,16 +268,16 @@ spell as (
         and not (bounded.is_unstarted and bounded.start_at is null and bounded.job_duration_s is null)
 ),
 
--- Clocks jump backwards; if the time that a spell seems to have taken can't be, it is unknown.
+-- Clocks jump backwards; if the time that a stretch seems to have taken can't be, it is unknown.
 measured as (
     select
-        spell.*,
+        stretch.*,
         case
-            when spell.is_by_run_s then spell.run_s
-            when spell.ended_at >= spell.begun_at - interval 5 minutes
-                then greatest(0, epoch_us(spell.ended_at) - epoch_us(spell.begun_at)) / 1e6
+            when stretch.is_by_run_s then stretch.run_s
+            when stretch.ended_at >= stretch.begun_at - interval 5 minutes
+                then greatest(0, epoch_us(stretch.ended_at) - epoch_us(stretch.begun_at)) / 1e6
         end as machine_s
-    from spell
+    from stretch
 )
 
 select
