@@ -18,15 +18,16 @@ class Status(NamedTuple):
     is_failed: bool = False
     is_billed: bool = False
     is_unstarted: bool = False
+    phase: str | None = None
 
 
 STATUSES = (
     Status("PENDING", "pending", "waiting"),
     Status("SUBMITTED", "pending", "waiting"),
-    Status("STARTING", "pending", "starting", is_billed=True),
-    Status("RUNNING", "running", "running", is_billed=True),
-    Status("RECOVERING", "running", "running", is_billed=True),
-    Status("WINDING_DOWN", "running", "running", is_billed=True),
+    Status("STARTING", "pending", "starting", is_billed=True, phase="launch"),
+    Status("RUNNING", "running", "running", is_billed=True, phase="run"),
+    Status("RECOVERING", "running", "running", is_billed=True, phase="recovery"),
+    Status("WINDING_DOWN", "running", "running", is_billed=True, phase="run"),
     Status("CANCELLING", "running", "running", is_billed=True),
     Status("SUCCEEDED", "succeeded", "ended", is_terminal=True),
     Status("CANCELLED", "cancelled", "ended", is_terminal=True, is_unstarted=True),
