@@ -61,7 +61,7 @@ ordered as (
         coalesce(lag(judged.is_launching) over task, false) as was_launching,
         bool_or(judged.is_on) over whole as is_ever_on,
         coalesce(lead(not judged.is_seen) over task, false) as is_lost_next,
-        judged.phase is distinct from 'recovery' and (
+        coalesce(judged.phase <> 'recovery', true) and (
             judged.recovery_count < max(judged.recovery_count) over whole
             or coalesce(
                 judged.poll_id < max(
