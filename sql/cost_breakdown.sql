@@ -3,7 +3,7 @@
 -- report is divided like fmon's estimate. Lost to preemption are the runs that were interrupted, of which a
 -- job with checkpoints keeps a part, and the recoveries. Failed includes lost jobs.
 create or replace view cost_breakdown as
-with spell as (
+with stretch as (
     select
         machine_spell.experiment_id,
         machine_spell.job_id,
@@ -19,28 +19,29 @@ with spell as (
 
 spent as (
     select
-        spell.experiment_id,
-        spell.job_id,
-        spell.task_id,
-        sum(if(spell.phase = 'teardown', spell.machine_s, spell.launch_s)) as setup_s,
-        sum(if(spell.phase = 'teardown', spell.usd, spell.launch_usd)) as setup_usd,
+        stretch.experiment_id,
+        stretch.job_id,
+        stretch.task_id,
+        sum(if(stretch.phase = 'teardown', stretch.machine_s, stretch.launch_s)) as setup_s,
+        sum(if(stretch.phase = 'teardown', stretch.usd, stretch.launch_usd)) as setup_usd,
         sum(
             case
-                when spell.phase = 'recovery' then spell.machine_s
-                when spell.phase = 'run' and spell.is_interrupted then spell.machine_s - spell.launch_s
+                when stretch.phase = 'recovery' then stretch.machine_s
+                when stretch.phase = 'run' and stretch.is_interrupted
+                    then stretch.machine_s - stretch.launch_s
                 else 0
             end
         ) as lost_s,
         sum(
             case
-                when spell.phase = 'recovery' then spell.usd
-                when spell.phase = 'run' and spell.is_interrupted then spell.usd - spell.launch_usd
+                when stretch.phase = 'recovery' then stretch.usd
+                when stretch.phase = 'run' and stretch.is_interrupted then stretch.usd - stretch.launch_usd
                 else 0
             end
         ) as lost_usd,
-        sum(spell.usd) as usd
-    from spell
-    group by spell.experiment_id, spell.job_id, spell.task_id
+        sum(stretch.usd) as usd
+    from stretch
+    group by stretch.experiment_id, stretch.job_id, stretch.task_id
 ),
 
 -- The whole job counts as failed if one of its tasks failed, as in wasted_usd of view cycle_cost.
@@ -62,7 +63,7 @@ task as (
             when whole.is_failed then 'failed'
             when whole.is_cancelled then 'cancelled'
             else 'useful'
-        end as outcome,
+        end as result,
         job.cost_usd,
         job.machine_s,
         if(whole.is_failed or whole.is_cancelled, 0, coalesce(spent.setup_s, 0)) as setup_s,
@@ -94,7 +95,7 @@ part as (
     select
         task.experiment_id,
         task.cycle,
-        task.outcome as purpose,
+        task.result as purpose,
         task.machine_s - task.setup_s - task.lost_s as machine_s,
         task.cost_usd - if(task.cost_usd is null, 0, task.setup_usd + task.lost_usd) as cost_usd,
         task.cost_usd is null as is_unpriced

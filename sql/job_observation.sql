@@ -97,6 +97,7 @@ judged as (
             when owned.is_seen or coalesce(status.is_terminal, false) then coalesce(status.step, 'unknown')
             else 'lost'
         end as step,
+        status.phase,
         owned.is_seen,
         coalesce(status.is_terminal, false) as is_terminal,
         coalesce(status.is_failed, false) as is_failed,
@@ -104,7 +105,7 @@ judged as (
         coalesce(status.is_unstarted, false) as is_unstarted,
         -- Without a machine: SkyPilot waits for capacity or for its turn to launch. A running job has one.
         case
-            when owned.status in ('RUNNING', 'WINDING_DOWN') then false
+            when status.phase = 'run' then false
             when
                 owned.schedule_state = 'ALIVE_BACKOFF'
                 or starts_with(owned.details, 'In backoff, waiting for resources')
@@ -165,6 +166,7 @@ select
     judged.state,
     judged.step,
     lag(judged.reported_status) over task as previous_reported_status,
+    judged.phase,
     lag(judged.status) over task as previous_status,
     lag(judged.step) over task as previous_step,
     judged.is_seen,
@@ -219,6 +221,7 @@ comment on column job_observation.step is
 'what alarms watch: waiting, starting, running, unknown, failed_setup, ended or lost [name]';
 comment on column job_observation.previous_reported_status is
 'reported_status of the previous row; null = first row [name]';
+comment on column job_observation.phase is 'launch, run, recovery or null; see table status [name]';
 comment on column job_observation.previous_status is
 'status in the previous row; null = first row [name]';
 comment on column job_observation.previous_step is 'step in the previous row; null = first row [name]';

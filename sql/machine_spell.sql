@@ -10,7 +10,7 @@ with judged as (
         job_observation.job_id,
         job_observation.task_id,
         job_observation.poll_id,
-        job_observation.status,
+        job_observation.phase,
         job_observation.machine,
         job_observation.is_seen,
         job_observation.is_terminal,
@@ -18,7 +18,7 @@ with judged as (
         job_observation.is_unstarted,
         job_observation.is_seen and job_observation.is_billed and not job_observation.is_waiting as is_on,
         job_observation.is_seen and job_observation.is_terminal and job_observation.has_machine as is_going,
-        job_observation.status = 'STARTING'
+        coalesce(job_observation.phase = 'launch', false)
         and coalesce(job_observation.schedule_state = 'LAUNCHING', false) as is_launching,
         job_observation.cycle,
         coalesce(job_observation.recovery_count, 0) as recovery_count,
@@ -41,7 +41,7 @@ ordered as (
         judged.job_id,
         judged.task_id,
         judged.poll_id,
-        judged.status,
+        judged.phase,
         judged.is_terminal,
         judged.is_newest,
         judged.is_unstarted,
@@ -61,11 +61,11 @@ ordered as (
         coalesce(lag(judged.is_launching) over task, false) as was_launching,
         bool_or(judged.is_on) over whole as is_ever_on,
         coalesce(lead(not judged.is_seen) over task, false) as is_lost_next,
-        judged.status <> 'RECOVERING' and (
+        coalesce(judged.phase <> 'recovery', true) and (
             judged.recovery_count < max(judged.recovery_count) over whole
             or coalesce(
                 judged.poll_id < max(
-                    case when judged.status = 'RECOVERING' then judged.poll_id end
+                    case when judged.phase = 'recovery' then judged.poll_id end
                 ) over whole,
                 false
             )
@@ -75,7 +75,7 @@ ordered as (
         judged.job_duration_s,
         case
             when judged.machine is not null then judged.price_usd_per_h
-            when judged.status in ('STARTING', 'RECOVERING') or judged.price_usd_per_h is null
+            when judged.phase in ('launch', 'recovery') or judged.price_usd_per_h is null
                 then
                     coalesce(
                         lead(
@@ -202,7 +202,7 @@ followed as (
     from bounded
 ),
 
-spell as (
+stretch as (
     -- Rows in which a job had a machine; for a lost one nothing is known after the last poll that saw it.
     select
         followed.experiment_id,
@@ -212,9 +212,7 @@ spell as (
         followed.poll_id,
         case
             when followed.is_terminal then 'teardown'
-            when followed.status = 'STARTING' then 'launch'
-            when followed.status = 'RECOVERING' then 'recovery'
-            else 'run'
+            else coalesce(followed.phase, 'run')
         end as phase,
         followed.is_interrupted,
         followed.cycle,
@@ -268,16 +266,16 @@ spell as (
         and not (bounded.is_unstarted and bounded.start_at is null and bounded.job_duration_s is null)
 ),
 
--- Clocks jump backwards; if the time that a spell seems to have taken can't be, it is unknown.
+-- Clocks jump backwards; if the time that a stretch seems to have taken can't be, it is unknown.
 measured as (
     select
-        spell.*,
+        stretch.*,
         case
-            when spell.is_by_run_s then spell.run_s
-            when spell.ended_at >= spell.begun_at - interval 5 minutes
-                then greatest(0, epoch_us(spell.ended_at) - epoch_us(spell.begun_at)) / 1e6
+            when stretch.is_by_run_s then stretch.run_s
+            when stretch.ended_at >= stretch.begun_at - interval 5 minutes
+                then greatest(0, epoch_us(stretch.ended_at) - epoch_us(stretch.begun_at)) / 1e6
         end as machine_s
-    from spell
+    from stretch
 )
 
 select

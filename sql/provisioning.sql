@@ -25,7 +25,7 @@ select
     task.experiment_id,
     task.accelerator,
     task.region,
-    cast(extract(hour from task.submitted_at) as integer) as hour_of_day,
+    cast(extract(hour from task.submitted_at) as bigint) as hour_of_day,
     count(*) as submitted_count,
     count(task.start_at) as started_count,
     median(

@@ -6,6 +6,7 @@ select
     known.status,
     known.state,
     known.step,
+    known.phase,
     known.is_terminal,
     known.is_failed,
     known.is_billed,
@@ -18,6 +19,8 @@ comment on column status.status is 'SkyPilot''s status [name]';
 comment on column status.state is 'pending, running, succeeded, failed or cancelled [name]';
 comment on column status.step is
 'the step that alarms watch: waiting, starting, running, failed_setup, ended [name]';
+comment on column status.phase is
+'launch, run or recovery; null = ended, waiting, or on the way to an end [name]';
 comment on column status.is_terminal is 'no further change possible [bool]';
 comment on column status.is_failed is 'ended without success; a cancelled job did not fail [bool]';
 comment on column status.is_billed is 'the job has or is getting a machine [bool]';

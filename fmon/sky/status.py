@@ -19,15 +19,16 @@ class Status(NamedTuple):
     is_billed: bool = False
     is_unstarted: bool = False
     ends_as: str | None = None
+    phase: str | None = None
 
 
 STATUSES = (
     Status("PENDING", "pending", "waiting"),
     Status("SUBMITTED", "pending", "waiting"),
-    Status("STARTING", "pending", "starting", is_billed=True),
-    Status("RUNNING", "running", "running", is_billed=True),
-    Status("RECOVERING", "running", "running", is_billed=True),
-    Status("WINDING_DOWN", "running", "running", is_billed=True),
+    Status("STARTING", "pending", "starting", is_billed=True, phase="launch"),
+    Status("RUNNING", "running", "running", is_billed=True, phase="run"),
+    Status("RECOVERING", "running", "running", is_billed=True, phase="recovery"),
+    Status("WINDING_DOWN", "running", "running", is_billed=True, phase="run"),
     Status("CANCELLING", "running", "running", is_billed=True, ends_as="CANCELLED"),
     Status("SUCCEEDED", "succeeded", "ended", is_terminal=True),
     Status("CANCELLED", "cancelled", "ended", is_terminal=True, is_unstarted=True),
