@@ -244,8 +244,8 @@ vanished_episode as (
             when heartbeat.job_count = 0
                 then
                     ' the queue, which is empty: SkyPilot''s jobs controller may be stopped, or its '
-                    || 'history is gone. Start it (sky jobs queue --refresh), then run fmon poll; what runs no more is '
-                    || 'closed with '
+                    || 'history is gone. Start it (sky jobs queue --refresh), then run fmon poll; what '
+                    || 'runs no more is closed with '
             else ' the queue without ending; check whether it still runs, then close it: '
         end
         || 'fmon cancel --lost --reason TEXT -e ' || vanished.experiment_id as wording

@@ -390,4 +390,4 @@ def test_the_queues_reason_and_its_exit_code_are_evidence_of_a_silent_job(store,
         "evidence": "Job exited with exit code 3",
         "exit_code": 3,
     }
-    assert logs(data, None, "3", FakeLogs()).sentence().endswith(", stored; exit code 3")
+    assert logs(data, None, "3", FakeLogs()).sentence().endswith("; exit code 3")

@@ -131,7 +131,7 @@ def test_duckdb_reads_it_back_with_types(demo):
     [(count, cost, last)] = found.aggregate(
         "count(*), round(sum(cost_usd), 4), max(end_at)::varchar"
     ).fetchall()
-    assert (count, cost) == (19, 1.3838)
+    assert (count, cost) == (19, 1.4921)
     assert last.startswith("2026-11-23 23:0")
     [(oom,)] = found.filter("category = 'cuda_oom'").aggregate("count(*)").fetchall()
     assert oom == 3

@@ -92,7 +92,7 @@ def test_a_read_only_store_refuses_polls_and_can_be_read(disk):
         lambda: failed_poll(store, 1),
         lambda: write_manifest(store, manifest()),
         lambda: append_event(store, AttachEvent(at=START, jobs={}, source="x")),
-        partial(close, store),
+        partial(close, store, now=START),
     ):
         with pytest.raises(StoreError, match="make the file system writable"):
             attempt()

@@ -54,8 +54,8 @@ def test_how_often_a_query_reads_a_view_is_counted():
         ({"poll_summary": 1, "poll_error": 1}, {"poll"}),
         ({"newest_poll": 1, "poll_error": 1}, set()),
         # A macro can't be a table: what it reads is run as often as it is asked for.
-        ({"cause_matrix": 1}, {"condition_level"}),
-        ({"cause_matrix": 2}, {"condition_level", "attempt_result"}),
+        ({"cause_matrix": 1}, {"condition_level", "experiment", "status"}),
+        ({"cause_matrix": 2}, {"condition_level", "attempt_result", "experiment", "status"}),
     ],
 )
 def test_what_would_run_twice_is_computed_once(asked, tables):
