@@ -54,9 +54,10 @@ def money(usd: Decimal | float | None) -> str:
     return "unknown" if usd is None else f"${usd:,.2f}"
 
 
-def cost(usd: Decimal | float | None, unpriced_count: int) -> str:
-    """Format a cost, with the number of jobs that it does not include."""
-    return money(usd) + (f" ({unpriced_count:,} unpriced)" if unpriced_count else "")
+def cost(usd: Decimal | float | None, unpriced_count: int, source: str = "") -> str:
+    """Format a cost, with its source (see ``whose``) and the number of jobs that it does not include."""
+    notes = ", ".join(filter(None, (source, f"{unpriced_count:,} unpriced" if unpriced_count else "")))
+    return money(usd) + (f" ({notes})" if notes else "")
 
 
 def whose(reported_count: int, job_count: int) -> str:

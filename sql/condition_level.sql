@@ -14,7 +14,11 @@ select
     paired.condition_id,
     paired.pair.key as factor,
     paired.pair.value as level,
-    coalesce(json_type(paired.levels, '$.' || paired.pair.key) = 'VARCHAR', false) as is_text
+    -- A JSON pointer: any name is a valid one, a JSON path it is not.
+    coalesce(
+        json_type(paired.levels, '/' || replace(replace(paired.pair.key, '~', '~0'), '/', '~1')) = 'VARCHAR',
+        false
+    ) as is_text
 from paired;
 
 comment on view condition_level is 'A factor of a condition; grain: experiment_id, condition_id, factor';

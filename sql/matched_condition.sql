@@ -39,7 +39,9 @@ create or replace macro matched_condition(before, after) as table
                             key := factor,
                             value := condition.factors[factor],
                             -- The text "0.1" and the number 0.1 are different levels.
-                            is_text := json_type(entry.levels, '$.' || factor) is not distinct from 'VARCHAR'
+                            is_text := json_type(
+                                entry.levels, '/' || replace(replace(factor, '~', '~0'), '/', '~1')
+                            ) is not distinct from 'VARCHAR'
                         )
                     ),
                     lambda pair: pair.value is not null

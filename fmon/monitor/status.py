@@ -321,11 +321,8 @@ class Status:
             if self.counts[state] or state in ALWAYS_SHOWN
         ]
         done = f"{self.counts['succeeded']:,}/{self.condition_count:,} succeeded"
-        spent = cost(self.cost_usd, self.unpriced_count)
-        if self.reported_count:
-            spent += f" ({whose(self.reported_count, self.job_count)})"
-        else:
-            spent = f"est. {spent}"
+        source = whose(self.reported_count, self.job_count) if self.reported_count else ""
+        spent = ("" if source else "est. ") + cost(self.cost_usd, self.unpriced_count, source)
         return ", ".join([done, *shown, spent])
 
     @property

@@ -207,11 +207,11 @@ def _sentence(summary: Row) -> str:
     counts = {state: summary[f"{state}_count"] for state in STATES}
     counted = [f"{count:,} {state}" for state, count in counts.items() if count or state in ALWAYS_NAMED]
     causes = [f"{each['root_cause_id']} ({each['failed_count']:,})" for each in summary["root_causes"]]
+    source = whose(summary["reported_count"], summary["job_count"])
     parts = [
         f"{summary['experiment_id']}: {', '.join(counted)}",
         *([f"root causes: {listed(causes)}"] if causes else []),
-        f"total {cost(summary['cost_usd'], summary['unpriced_count'])}"
-        f" ({whose(summary['reported_count'], summary['job_count'])})",
+        f"total {cost(summary['cost_usd'], summary['unpriced_count'], source)}",
     ]
     return "; ".join(parts)
 

@@ -122,7 +122,7 @@ def with_budget(world, usd):
 
 
 def test_a_cycle_within_the_budget_needs_no_further_confirmation(world):
-    with_budget(world, 0.36)
+    with_budget(world, 0.37)
     assert run(world, "relaunch", "--yes").exit_code == 0
     assert "is_over_budget_confirmed" not in world.events("relaunch")[0]
 

@@ -166,6 +166,7 @@ class TestDiagnosis:
         config.write_text(CONFIG)
         diagnosed(store, self.FAILED, {LogRequest(1): OOM})
         fix_plan(Study(store))
+        poll(store, 29, [*ENDED[2:], job(1, "FAILED"), job(2, "RUNNING")])  # it runs again
         poll(store, 30, [*ENDED[2:], job(1, "FAILED"), job(2, "FAILED")])
         mark_pending(store)
         examine(store, read_manifest(store), FakeLogs({LogRequest(2): OOM}), now=NOW)

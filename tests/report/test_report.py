@@ -109,14 +109,14 @@ class TestJsonl:
         )  # fmt: skip
         assert reported.sentence == (
             f"{NAME}: 2 succeeded, 1 failed, 1 running, 1 pending, 1 missing; "
-            "root causes: unknown/unexamined (1); total $1.30 (1 unpriced)"
+            "root causes: unknown/unexamined (1); total $1.30 (estimate, 1 unpriced)"
         )
 
     @pytest.mark.slow
     def test_without_a_failure_the_sentence_names_no_cause(self, tmp_path):
         store = study(tmp_path / "data", {"cell": [0, 1]})
         poll(store, 11, [job(1, "SUCCEEDED"), job(2, "SUCCEEDED")])
-        assert written(tmp_path).sentence == f"{NAME}: 2 succeeded, 0 failed; total $0.43"
+        assert written(tmp_path).sentence == f"{NAME}: 2 succeeded, 0 failed; total $0.43 (estimate)"
 
     @pytest.mark.slow
     def test_fractions_of_seconds_stay(self, tmp_path):

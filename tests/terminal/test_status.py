@@ -119,8 +119,8 @@ def test_a_dumb_terminal_gets_plain_text():
     ("reported", "said"),
     [
         (0, "est. $4.20 (2 unpriced)"),
-        (3, "$4.20 (2 unpriced) (SkyPilot's own for 3 of 4 jobs)"),
-        (4, "$4.20 (2 unpriced) (SkyPilot's own)"),
+        (3, "$4.20 (SkyPilot's own for 3 of 4 jobs, 2 unpriced)"),
+        (4, "$4.20 (SkyPilot's own, 2 unpriced)"),
     ],
 )
 def test_the_cost_says_whose_it_is(capsys, reported, said):
