@@ -178,7 +178,7 @@ def test_after_two_cycles_the_report_is_on_stdout_and_the_refusal_on_stderr(when
     if output == "json":
         report = json.loads(done.stdout)
         assert [row["cycle"] for row in report["causes"]] == [0, 1, 2]
-        assert (report["cycle"], report["condition_count"], report["estimate_usd"]) == (3, 2, 0.12)
+        assert (report["cycle"], report["condition_count"], report["estimate_usd"]) == (3, 2, 0.1206)
     assert "came back despite its fix" in done.stdout
 
 
