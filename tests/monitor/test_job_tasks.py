@@ -171,4 +171,4 @@ class TestShown:
         failed("SUCCEEDED", "RUNNING")
         text = f"{HINT}{STARTED}step 1\n"
         found = logs(tmp_path / "data", None, "1", FakeLogs({OWN: text}))
-        assert (found.text, found.task) == (text, None)
+        assert ("".join(found.pieces()), found.task) == (text, None)

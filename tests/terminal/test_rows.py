@@ -53,7 +53,10 @@ def test_a_table_aligns_numbers_right_and_leaves_null_empty(capsys):
 
 
 def test_a_pipe_that_knows_only_ascii_gets_escapes():
-    code = "from fmon.terminal.rows import print_rows; print_rows(['a'], [{'a': '数'}], 'table')"
+    code = (
+        "from fmon.terminal.rows import print_rows; from fmon.terminal.streams import guard; guard();"
+        "print_rows(['a'], [{'a': '数'}], 'table')"
+    )
     env = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
     assert done.stdout == "a\n\\u6570\n", done.stderr
