@@ -2,12 +2,12 @@
 
 import pytest
 
+from fmon.cli.services import Services
 from fmon.errors import ConfigError, QueueError
 from fmon.launch.adopt import adopt
 from fmon.monitor.live_log import CONTEXT_LINES, Extent, LiveLog
 from fmon.sky.arrivals import StoppedError
 from fmon.sky.reader import LogMissingError, LogRequest
-from tests.monitor.test_show_log import Live
 from tests.support.queues import NAMES, START, FakeLogs, FakeQueue, job
 from tests.support.typed import typed
 from tests.support.world import write_config
@@ -30,6 +30,16 @@ class Pieces(FakeLogs):
             if isinstance(piece, BaseException):
                 raise piece
             yield piece
+
+
+class Live(Services):
+    """Only logs are to be had."""
+
+    def __init__(self, logs):
+        self.logs = logs
+
+    def open_logs(self, source):
+        return self.logs
 
 
 def show(*pieces, **extent):
