@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from fmon.sky.log_parts import is_mark
 from fmon.sky.reader import LogRequest
 from fmon.store.job_logs import load_log
 from fmon.text import cut, visible
@@ -87,7 +88,7 @@ def excerpt_of(text: str, *, job_id: int, is_controller: bool, number: int, evid
     lines = text.rstrip().split("\n")
     if not 1 <= number <= len(lines):
         return None
-    first, last = max(1, number - MAX_AROUND), min(len(lines), number + MAX_AROUND)
+    first, last = _within_part(lines, number)
     return Excerpt(
         job_id=job_id,
         is_controller=is_controller,
@@ -100,6 +101,15 @@ def excerpt_of(text: str, *, job_id: int, is_controller: bool, number: int, evid
             )
             for each in range(first, last + 1)
         ),
+    )
+
+
+def _within_part(lines: list[str], number: int) -> tuple[int, int]:
+    """Return the first and the last line to show: around a line, but not of another task of the job."""
+    first, last = max(1, number - MAX_AROUND), min(len(lines), number + MAX_AROUND)
+    marks = [each for each in range(first, last + 1) if is_mark(lines[each - 1])]
+    return max([first, *(each for each in marks if each < number)]), min(
+        [last, *(each for each in marks if each > number)]
     )
 
 

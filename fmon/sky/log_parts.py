@@ -124,12 +124,12 @@ def controller_part_of(text: str, task_id: int) -> Part:
     else:
         owners = _owners_in_pipeline(lines, marks)
     named = {task for owner in owners for task in owner}
-    if not named - {task_id}:
-        return _judged(text)
-    kept = [line if not owner or task_id in owner else "" for line, owner in zip(lines, owners, strict=True)]
-    shown = _joined(line for line, owner in zip(lines, owners, strict=True) if not owner or task_id in owner)
-    part = _judged("\n".join(kept))
-    return part._replace(shown=shown, lack=part.lack if task_id in named else NO_PART)
+    is_own = [not owner or task_id in owner or named == {task_id} for owner in owners]
+    kept = [line if own else "" for line, own in zip(lines, is_own, strict=True)]
+    shown = _joined(line for line, own in zip(lines, is_own, strict=True) if own)
+    judged = _judged("\n".join(kept))
+    lack = NO_PART if named and task_id not in named else judged.lack
+    return Part("\n".join(map(_without_frames, kept)), shown, lack, judged.is_silent)
 
 
 def no_log(text: str) -> str | None:
@@ -154,6 +154,14 @@ def printed_instead(text: str) -> str | None:
     return None if lack in (EMPTY, CUT_SHORT) else lack
 
 
+def is_mark(line: str) -> bool:
+    """Return whether a line begins or ends the part of a task."""
+    sentence = sentence_of(line)
+    return sentence is not None and (
+        sentence.kind in ("task", "task_end") or sentence.text.startswith("Processing task")
+    )
+
+
 def tasks_in(text: str) -> set[int]:
     """Return the tasks that have a part in a cleaned log; none if it is one part."""
     lines = text.split("\n")
@@ -173,6 +181,11 @@ def _without_marks(line: str) -> str:
     if sentence is None:
         return GLUED.sub("", line)
     return line if sentence.kind == "exit" else ""
+
+
+def _without_frames(line: str) -> str:
+    sentence = sentence_of(line)
+    return "" if sentence is not None and sentence.kind in ("frame", "controller") else line
 
 
 def _joined(lines: Iterable[str]) -> str:

@@ -64,6 +64,9 @@ SENTENCES = (
     Sentence(LOG_LIB, "Job finished (status: {}).", "end"),
     Sentence(JOBS, "Managed job finished: {} (status: {}).", "frame"),
     Sentence(JOBS, "The job cluster is preempted or failed.", "frame"),
+    Sentence(
+        "backends/backend_utils.py", "Cluster(s) not found: ", "frame"
+    ),  # after each job, when its cluster is gone
     Sentence(JOBS, "Task {}({}) log has been cleaned at {}.", "no_log", DELETED),
     Sentence("jobs/log_gc.py", "Controller log has been cleaned at {}.", "no_log", DELETED),
     Sentence(JOBS, "Job {} not found.", "no_log", UNKNOWN_JOB),
@@ -129,7 +132,7 @@ LONGEST = 700
 TASK = r"Task (?:.{0,300}\(\d{1,9}\)|\d{1,9})"
 """How a mark names its task: by name and number, or by number."""
 
-WORD = re.compile(r"[Tt]ask|[Jj]ob|[Ll]og|request|queue")
+WORD = re.compile(r"[Tt]ask|[Jj]ob|[Ll]og|request|queue|Cluster")
 """Each sentence has one of these words: most lines of a program have none, and are passed over quickly."""
 
 

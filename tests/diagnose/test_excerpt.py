@@ -3,6 +3,7 @@
 import pytest
 
 from fmon.diagnose.excerpt import MAX_AROUND, excerpt_of, narrowed
+from tests.support.parts import parts
 
 
 def cut_out(text, number, evidence="", **room):
@@ -27,6 +28,14 @@ def test_stops_at_the_ends_of_the_log(number, numbers):
 def test_the_whole_log_is_counted_without_the_empty_lines_at_its_end():
     found = excerpt_of(LOG + "\n\n", job_id=7, is_controller=True, number=3, evidence="")
     assert (found.line_count, found.is_controller, len(found.lines)) == (30, True, 3 + MAX_AROUND)
+
+
+def test_no_line_of_another_task_of_the_job_is_shown():
+    log = parts("KeyError: caught\n", "step 1\nValueError: bad\n", "step 2\n")
+    number = log.split("\n").index("ValueError: bad") + 1
+    shown = [line["text"] for line in cut_out(log, number, around=9)]
+    assert shown[0] == "=== Task t1(1) ==="
+    assert shown[-2:] == ["ValueError: bad", "✓ Task t1(1) finished (status: SUCCEEDED)."]
 
 
 @pytest.mark.parametrize("number", [0, 31, -1])

@@ -20,7 +20,7 @@ job_name: "dying-{fault}"
 CATEGORIES = {
     "oom": "cuda_oom", "setup": "import_error", "file": "data_missing", "killed": "host_oom"
 }  # fmt: skip
-LIMIT_S = 600
+LIMIT_S = 900
 
 
 @pytest.fixture(scope="module")

@@ -83,6 +83,14 @@ def test_a_task_that_printed_nothing_is_judged_by_its_part_of_the_controllers_lo
     assert found[1]["log_error"] is None
 
 
+def test_what_skypilot_cleans_up_is_not_the_cause_of_a_silent_failure(failed):
+    controller = CONTROLLER.rpartition("sky.exceptions")[0] + "Cluster(s) not found: t1-1.\nt1-1 is down\n"
+    found = examined(
+        failed("SUCCEEDED", "FAILED"), FakeLogs({OWN: parts(CAUGHT, EXIT), CONTROLLERS: controller})
+    )
+    assert found[1]["category"] == "unknown"
+
+
 def test_the_name_of_skypilots_mark_in_a_programs_output_moves_no_error_to_another_task(failed):
     forged = "(t0, pid=7) === Task t1(1) ===\n(t0, pid=7) " + CAUGHT.replace("\n", "\n(t0, pid=7) ") + "\n"
     store = failed("SUCCEEDED", "FAILED")
@@ -92,6 +100,7 @@ def test_the_name_of_skypilots_mark_in_a_programs_output_moves_no_error_to_anoth
 class TestOpenTasks:
     """A task has failed while another one of its job runs: SkyPilot shows only the other one's log."""
 
+    @pytest.mark.slow
     def test_the_log_is_read_when_the_job_has_ended(self, failed, tmp_path):
         store = failed("FAILED", "RUNNING")
         reader = FakeLogs(

@@ -144,9 +144,14 @@ class TestController:
 
     def test_the_controller_of_a_job_of_one_task_has_one_part(self):
         text = "Processing task 0/0: a\nStarting task 0 (a) for job 3\nno H100\n"
-        assert controller_part_of(text, 0).text == text
+        assert lines(controller_part_of(text, 0)) == ["no H100"]
+        assert controller_part_of(text, 0).shown == text
         assert controller_part_of("starting\n", 0).lack is None
         assert controller_part_of("", 0).lack == "it is empty"
+
+    def test_the_clean_up_after_each_job_is_no_evidence(self):
+        text = "Task 0 failed, stopping execution\nCluster(s) not found: a-3.\na-3 is down\n"
+        assert lines(controller_part_of(text, 0)) == ["Task 0 failed, stopping execution", "a-3 is down"]
 
 
 DELETED = "Task train(0) log has been cleaned at 2026-01-01 00:00:00.\n✓ Job finished (status: FAILED).\n"
