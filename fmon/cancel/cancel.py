@@ -16,6 +16,7 @@ from fmon.monitor.refresh import refresh
 from fmon.text import counted, listed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from fmon.clock import Clock
@@ -127,6 +128,7 @@ def cancel(
     *,
     clock: Clock,
     limits: WaitLimits | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Cancelled:
     """Poll the queue, cancel the jobs that are still open, and poll until they have ended.
 
@@ -140,6 +142,8 @@ def cancel(
         The clock.
     limits
         How long to wait.
+    progress
+        Is told in a sentence what happens meanwhile.
 
     Returns
     -------
@@ -162,6 +166,7 @@ def cancel(
         queue=queue,
         clock=clock,
         limits=limits or WaitLimits(),
+        progress=progress,
     )
     canceller.run()
     refresh(study.store, now=clock.now())

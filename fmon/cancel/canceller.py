@@ -15,9 +15,10 @@ from fmon.errors import QueueError
 from fmon.events import CancelEvent, CancelRequestedEvent
 from fmon.manifest.stored import StoredExperiment
 from fmon.monitor.poll import poll_one
+from fmon.text import counted, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from fmon.clock import Clock
     from fmon.sky.reader import QueueReader
@@ -34,12 +35,15 @@ class WaitLimits:
         Time between two polls [s].
     repeat_s
         Time after which the cancellation of an open job is requested again [s].
+    report_s
+        Time after which the state is reported although it is the same [s].
     max_wait_s
         Time after which the remaining jobs are left to the next call [s]; SkyPilot needs 15 to 18 s per job.
     """
 
     poll_s: float = 5.0
     repeat_s: float = 60.0
+    report_s: float = 15.0
     max_wait_s: float = 300.0
 
 
@@ -53,6 +57,8 @@ class Canceller:
     queue: QueueReader
     clock: Clock
     limits: WaitLimits
+    progress: Callable[[str], None] = field(default=lambda _: None)
+    """Is told what happens, after each change and poll: a cancellation may take minutes."""
 
     found: CancelTargets = field(default_factory=CancelTargets)
     targets: dict[int, Target] = field(default_factory=dict)
@@ -62,6 +68,7 @@ class Canceller:
     """Launches in flight at the first poll whose task the server does not show: they may be targets."""
     in_flight: list[str] = field(default_factory=list)
     error: QueueError | None = None
+    _told: tuple[int, float] = (-1, 0.0)
 
     def run(self) -> None:
         """Cancel, and poll until all jobs have ended or the time is up.
@@ -82,6 +89,7 @@ class Canceller:
                 self._request()
                 if self.is_done or self.clock.monotonic() >= give_up_at:
                     break
+                self._report()
                 self.clock.sleep(self.limits.poll_s)
                 try:
                     self._poll()
@@ -107,6 +115,17 @@ class Canceller:
     def is_done(self) -> bool:
         """Whether no job is left and no launch is in flight."""
         return not (self.left or self.in_flight or self.error)
+
+    def _report(self) -> None:
+        """Say how many jobs have ended, if that changed or nothing was said for a while."""
+        now = self.clock.monotonic()
+        ended_count = len(self.targets) - len(self.left)
+        if ended_count == self._told[0] and now - self._told[1] < self.limits.report_s:
+            return
+        self._told = ended_count, now
+        waiting = f"; SkyPilot still launches {listed(self.in_flight)}" if self.in_flight else ""
+        jobs = counted(len(self.targets), "job")
+        self.progress(f"cancelling: {ended_count} of {jobs} ended{waiting}")
 
     def _poll(self) -> None:
         """List the launches in flight, then poll the queue."""

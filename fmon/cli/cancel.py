@@ -30,6 +30,8 @@ from fmon.errors import ConfigError, FmonError, QueueError
 from fmon.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fmon.cancel.cancel import Cancelled, CancelRequest
     from fmon.cancel.close_lost import Lost
     from fmon.clock import Clock
@@ -130,7 +132,8 @@ def _cancel(study: Study, request: CancelRequest, flags: _Flags) -> None:
         count = counted(len(proposal.targets), "job")
         require_consent(f"Cancel {count}?", verb="cancel", participle="cancelled")
     try:
-        done = _act(study, request, clock=services().clock)
+        say("asking SkyPilot to cancel; it takes up to a minute per job")
+        done = _act(study, request, clock=services().clock, progress=say)
     except KeyboardInterrupt:
         say("interrupted; SkyPilot still cancels the jobs that it was asked to cancel")
         raise typer.Exit(INTERRUPTED) from None
@@ -153,11 +156,15 @@ def _as_of_now(study: Study, *, is_dry: bool) -> Study:
     return Study(study.store)
 
 
-def _act(study: Study, request: CancelRequest, *, clock: Clock) -> Cancelled:
+def _act(
+    study: Study, request: CancelRequest, *, clock: Clock, progress: Callable[[str], None] = lambda _: None
+) -> Cancelled:
     from fmon.cancel.cancel import cancel as cancel_phase
 
     with closing(services().open_submitter()) as submitter:
-        return cancel_phase(study, request, submitter, services().open_queue("sky"), clock=clock)
+        return cancel_phase(
+            study, request, submitter, services().open_queue("sky"), clock=clock, progress=progress
+        )
 
 
 def _close(study: Study, selections: tuple[str, ...], *, by: str, reason: str, flags: _Flags) -> None:

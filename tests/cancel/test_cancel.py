@@ -1,6 +1,7 @@
 """Cancelling: what is meant, what is spared, what appears meanwhile, and what is left to say."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -353,3 +354,11 @@ def test_a_state_is_a_selection_and_is_that_of_the_first_look(fired):
 def test_a_state_in_which_no_condition_is_cancels_nothing(fired):
     done = fired.cancel(CancelRequest(selections=("state=lost",), by="anna"))
     assert (done.targets, fired.submitter.cancelled) == ([], [])
+
+
+def test_while_it_waits_it_says_how_many_jobs_have_ended(fired):
+    said = []
+    study = open_study(fired.data, None)
+    cancel(study, FIRED, fired.submitter, fired.queue, clock=fired.clock, progress=said.append)
+    assert said[0] == f"cancelling: 0 of {len(WAITING)} jobs ended"
+    assert all(re.fullmatch(rf"cancelling: \d+ of {len(WAITING)} jobs ended", each) for each in said)

@@ -84,7 +84,14 @@ def test_with_nothing_to_cancel_it_does_not_ask(typed):
 def test_yes_cancels_and_ends_the_submitter(typed):
     run = typed(burst())
     done = run("cancel", "--kill-switch", "--yes")
-    assert (done.exit_code, done.stderr) == (0, f"{NAME}: 2 jobs have ended\n")
+    assert (done.exit_code, done.stderr.splitlines()) == (
+        0,
+        [
+            "asking SkyPilot to cancel; it takes up to a minute per job",
+            "cancelling: 0 of 2 jobs ended",
+            f"{NAME}: 2 jobs have ended",
+        ],
+    )
     assert run.study.submitter.cancelled == WAITING
     assert run.study.submitter.is_closed
 

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from fmon.errors import QueueError
+from fmon.sky.arrivals import StoppedError
 from fmon.sky.head_and_tail import MARK, Ends
 from fmon.sky.http_logs import HttpLogs
 from fmon.sky.logs import NoLogs, RecordedLogs, SkyLogs, open_logs, read_log
@@ -210,3 +211,58 @@ def test_a_giant_line_is_cut_far_from_the_cut():
     assert value.endswith(b"bbbb")
     assert b"SECRET" not in value
     assert len(value) < 190_000
+
+
+def stream(server_logs, **asked):
+    """Read the log of job 7 as it arrives."""
+    options = {"follow": False, "tail": None, "timeout_s": 5.0, **asked}
+    return server_logs.stream(LogRequest(7), **options)
+
+
+def test_a_stream_gives_what_has_arrived_while_the_server_goes_on(server):
+    def script(it):
+        it.stream(b"a line\n", ends=False)
+        it.hang()
+
+    server.on_logs = script
+    pieces = stream(HttpLogs(), follow=True, tail=3)
+    assert next(pieces) == b"a line\n"
+    pieces.close()
+    assert b'"follow":true,"refresh":false,"tail":3' in server.requests[0][3]
+
+
+def test_a_stream_stops_when_the_time_is_up(server):
+    def script(it):
+        it.stream(b"a line\n", ends=False)
+        it.hang()
+
+    server.on_logs = script
+    pieces = stream(HttpLogs(), timeout_s=0.3)
+    assert next(pieces) == b"a line\n"
+    with pytest.raises(StoppedError):
+        list(pieces)
+
+
+@pytest.mark.parametrize("way", [lambda it: it.cut(), lambda it: (it.stream(b"x", ends=False), it.cut())])
+def test_a_stream_that_breaks_off_is_one_sentence(server, way):
+    server.on_logs = way
+    with pytest.raises(QueueError, match="closed the connection in the middle"):
+        list(stream(HttpLogs()))
+
+
+def test_a_stream_whose_request_failed_is_its_error(server):
+    server.on_logs = lambda it: it.stream()
+    server.on_get = lambda it: it.send(500, failed("ClusterNotUpError", "controller is stopped"))
+    with pytest.raises(QueueError, match="controller is stopped"):
+        list(stream(HttpLogs()))
+
+
+def test_the_sdk_streams_where_plain_http_is_not_enough(server):
+    server.on_logs = lambda it: it.send(401, "who?")
+    logs = SkyLogs(HttpLogs(), lambda: FakeLogs({LogRequest(7): "of the SDK\n"}))
+    assert list(stream(logs)) == [b"of the SDK\n"]
+
+
+def test_a_stream_of_a_file_queue_says_that_there_is_no_log():
+    with pytest.raises(LogMissingError, match=r"read from file:q\.json, which has no logs"):
+        list(stream(NoLogs("file:q.json")))

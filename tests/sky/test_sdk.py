@@ -279,3 +279,28 @@ def test_the_worker_runs_from_a_bare_environment(monkeypatch, stand_in, home):
     stand_in()
     monkeypatch.setattr(os, "environ", {"PYTHONPATH": str(home / "lib")})
     assert sdk.ask_worker("queue") == [{"job_id": 1, "status": "RUNNING"}]
+
+
+@pytest.mark.slow
+def test_the_sdk_streams_a_log_as_it_arrives_and_its_worker_ends_with_the_reader(stand_in, home):
+    pid = home / "pid"
+    stand_in(
+        logs=f"import os, time\nopen({str(pid)!r}, 'w').write(str(os.getpid()))\n"
+        "yield 'step 1\\n'\nyield None\nyield 'step 2\\n'\ntime.sleep(60)"
+    )
+    pieces = SdkLogs().stream(LogRequest(7), follow=True, tail=None, timeout_s=30)
+    arrived = b""
+    while b"step 2\n" not in arrived:
+        arrived += next(pieces)
+    pieces.close()
+    assert arrived == b"step 1\nstep 2\n"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", ["raise ValueError('no such job')", "import os\nos._exit(3)"])
+def test_a_stream_of_the_sdk_that_fails_is_one_sentence(stand_in, code):
+    stand_in(logs=code)
+    with pytest.raises(QueueError, match=r"no such job|exit code 3"):
+        list(SdkLogs().stream(LogRequest(7), follow=False, tail=None, timeout_s=30))

@@ -54,7 +54,7 @@ def test_a_table_aligns_numbers_right_and_leaves_null_empty(capsys):
 
 def test_a_pipe_that_knows_only_ascii_gets_escapes():
     code = (
-        "from fmon.terminal.rows import print_rows; from fmon.terminal.streams import guard; guard(); "
+        "from fmon.terminal.rows import print_rows; from fmon.terminal.streams import guard; guard();"
         "print_rows(['a'], [{'a': '数'}], 'table')"
     )
     env = {**os.environ, "PYTHONIOENCODING": "ascii"}

@@ -88,7 +88,9 @@ class SdkSubmitter:
             raise QueueError(message, error_type="Timeout") from None
         if "error" in answer:
             error = answer["error"]
-            raise QueueError(f"{error['type']}: {error['message']}", error_type=error["type"])
+            is_sentence = error["message"].startswith("SkyPilot's API server")
+            message = error["message"] if is_sentence else f"{error['type']}: {error['message']}"
+            raise QueueError(message, error_type=error["type"])
         return answer["answer"]
 
     def _send(self, what: str, done: Any, **details: Any) -> None:

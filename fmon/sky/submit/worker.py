@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from fmon.errors import QueueError
 from fmon.model import MAX_PARALLEL
+from fmon.sky.endpoint import find_endpoint
+from fmon.sky.http_wire import explain
 from fmon.sky.protocol import one_line, refusal, return_value_of
 from fmon.sky.task_yaml import count_tasks
 
@@ -36,6 +39,8 @@ LAUNCH_PATH = "/jobs/launch"
 TOO_MANY_REQUESTS = 429
 INTERRUPTED = {"RequestInterruptedError", "RequestCancelled"}
 """Errors after which the server may have launched the job."""
+
+DOWN = "ApiServerConnectionError"
 
 _sent = threading.local()
 _parsing = threading.Lock()
@@ -109,7 +114,17 @@ def _error_of(error: Exception) -> dict[str, Any]:
     if getattr(_sent, "status", None) == TOO_MANY_REQUESTS:  # a proxy's: SkyPilot's client has no name for it
         error_type = f"HTTP{TOO_MANY_REQUESTS}"
     is_uncertain = _may_be_launched(error, error_type)
+    if _has_not_connected(error):
+        return {"type": DOWN, "message": _unreachable(error), "is_uncertain": is_uncertain}
     return {"type": error_type, "message": one_line(str(error)), "is_uncertain": is_uncertain}
+
+
+def _unreachable(error: Exception) -> str:
+    """Say that the server is down, as the readers of the queue do."""
+    found = re.search(r"\[Errno \d+\] ([\w ]+)", str(error))
+    reason = OSError(found[1] if found else "no connection")
+    reason.strerror = str(reason)
+    return str(explain(reason, find_endpoint().url))
 
 
 def _may_be_launched(error: Exception, error_type: str) -> bool:
