@@ -41,10 +41,11 @@ noticed as (
     select
         job.experiment_id,
         job.job_id,
+        job.job_key,
         arg_min((epoch_us(job.detected_at) - epoch_us(job.end_at)) / 1e6, job.end_at) as latency_s
     from job
     where job.is_failed and job.role <> 'duplicate'
-    group by job.experiment_id, job.job_id
+    group by job.experiment_id, job.job_id, job.job_key
 ),
 
 latency as (

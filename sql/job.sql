@@ -5,6 +5,7 @@ with framed as (
         job_observation.experiment_id,
         job_observation.condition_id,
         job_observation.job_id,
+        job_observation.job_key,
         job_observation.task_id,
         job_observation.poll_id,
         job_observation.role,
@@ -32,7 +33,7 @@ with framed as (
     from job_observation
     window
         task as (
-            partition by job_observation.experiment_id, job_observation.job_id, job_observation.task_id
+            partition by job_observation.experiment_id, job_observation.job_key, job_observation.task_id
             order by job_observation.poll_id
             rows between unbounded preceding and current row
         )
@@ -43,6 +44,7 @@ timed as (
         framed.experiment_id,
         framed.condition_id,
         framed.job_id,
+        framed.job_key,
         framed.task_id,
         framed.poll_id,
         framed.role,
@@ -80,7 +82,7 @@ timed as (
     left join job_absence
         on
             framed.experiment_id = job_absence.experiment_id
-            and framed.job_id = job_absence.job_id
+            and framed.job_key = job_absence.job_key
             and framed.task_id = job_absence.task_id
     where framed.is_newest
 )
@@ -89,6 +91,7 @@ select
     timed.experiment_id,
     timed.condition_id,
     timed.job_id,
+    timed.job_key,
     timed.task_id,
     snapshot.job_name,
     snapshot.task_name,
@@ -140,20 +143,21 @@ from timed
 inner join snapshot
     on
         timed.experiment_id = snapshot.experiment_id
-        and timed.job_id = snapshot.job_id
+        and timed.job_key = snapshot.job_key
         and timed.task_id = snapshot.task_id
         and timed.poll_id = snapshot.poll_id
 inner join machine_time
     on
         timed.experiment_id = machine_time.experiment_id
-        and timed.job_id = machine_time.job_id
+        and timed.job_key = machine_time.job_key
         and timed.task_id = machine_time.task_id;
 
 comment on view job is
-'A job task as last seen; no row if never seen; grain: experiment_id, job_id, task_id';
+'A job task as last seen; no row if never seen; grain: experiment_id, job_key, task_id';
 comment on column job.experiment_id is 'the experiment [id]';
 comment on column job.condition_id is 'the condition it belongs to [id]';
 comment on column job.job_id is 'SkyPilot''s managed job [id]';
+comment on column job.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column job.task_id is 'task within the job; 0 for a job of one task [id]';
 comment on column job.job_name is 'the job''s name; not unique [name]';
 comment on column job.task_name is 'the task''s name [name]';

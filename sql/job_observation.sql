@@ -16,6 +16,7 @@ owned as (
         snapshot.experiment_id,
         coalesce(attempt.condition_id, entry.condition_id) as condition_id,
         snapshot.job_id,
+        snapshot.job_key,
         snapshot.task_id,
         snapshot.poll_id,
         coalesce(attempt.role, 'duplicate') as role,
@@ -30,10 +31,10 @@ owned as (
         snapshot.end_at
     from snapshot
     left join attempt
-        on snapshot.experiment_id = attempt.experiment_id and snapshot.job_id = attempt.job_id
+        on snapshot.experiment_id = attempt.experiment_id and snapshot.job_key = attempt.job_key
     left join entry
         on snapshot.experiment_id = entry.experiment_id and snapshot.job_name = entry.job_name
-    where attempt.job_id is not null or entry.condition_id is not null
+    where attempt.job_key is not null or entry.condition_id is not null
 ),
 
 judged as (
@@ -41,6 +42,7 @@ judged as (
         owned.experiment_id,
         owned.condition_id,
         owned.job_id,
+        owned.job_key,
         owned.task_id,
         owned.poll_id,
         owned.role,
@@ -75,6 +77,7 @@ select
     judged.experiment_id,
     judged.condition_id,
     judged.job_id,
+    judged.job_key,
     judged.task_id,
     judged.poll_id,
     judged.role,
@@ -100,15 +103,16 @@ select
 from judged
 window
     task as (
-        partition by judged.experiment_id, judged.job_id, judged.task_id
+        partition by judged.experiment_id, judged.job_key, judged.task_id
         order by judged.poll_id
     );
 
 comment on view job_observation is
-'A stored row of a job task, with the meaning of its status; grain: experiment_id, job_id, task_id, poll_id';
+'A stored row of a job task, with the meaning of its status; grain: experiment_id, job_key, task_id, poll_id';
 comment on column job_observation.experiment_id is 'the experiment [id]';
 comment on column job_observation.condition_id is 'the condition the job belongs to [id]';
 comment on column job_observation.job_id is 'SkyPilot''s managed job [id]';
+comment on column job_observation.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column job_observation.task_id is 'task within the job [id]';
 comment on column job_observation.poll_id is 'the poll that stored the row [id]';
 comment on column job_observation.role is 'attempt, superseded or duplicate, see view job [name]';

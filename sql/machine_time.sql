@@ -6,6 +6,7 @@ with following as (
     select
         job_observation.experiment_id,
         job_observation.job_id,
+        job_observation.job_key,
         job_observation.task_id,
         job_observation.is_seen,
         job_observation.is_terminal,
@@ -27,7 +28,7 @@ with following as (
                 when job_observation.is_newest and job_observation.is_terminal then job_observation.end_at
             end
         ) over (
-            partition by job_observation.experiment_id, job_observation.job_id, job_observation.task_id
+            partition by job_observation.experiment_id, job_observation.job_key, job_observation.task_id
         ) as last_end_at,
         lead(
             case
@@ -42,7 +43,7 @@ with following as (
     where job_observation.is_seen or job_observation.is_newest
     window
         task as (
-            partition by job_observation.experiment_id, job_observation.job_id, job_observation.task_id
+            partition by job_observation.experiment_id, job_observation.job_key, job_observation.task_id
             order by job_observation.poll_id
         )
 ),
@@ -51,6 +52,7 @@ stretch as (
     select
         following.experiment_id,
         following.job_id,
+        following.job_key,
         following.task_id,
         case
             when following.was_billed then following.seen_at
@@ -92,7 +94,7 @@ stretch as (
     left join job_absence
         on
             following.experiment_id = job_absence.experiment_id
-            and following.job_id = job_absence.job_id
+            and following.job_key = job_absence.job_key
             and following.task_id = job_absence.task_id
     where following.is_billed and following.is_seen
 )
@@ -102,16 +104,18 @@ billed as (
     select
         stretch.experiment_id,
         stretch.job_id,
+        stretch.job_key,
         stretch.task_id,
         -- Integer microseconds keep sums and prices exact. Clocks jump backwards; time on a machine does not.
         sum(greatest(0, epoch_us(stretch.ended_at) - epoch_us(stretch.begun_at))) as machine_us
     from stretch
-    group by stretch.experiment_id, stretch.job_id, stretch.task_id
+    group by stretch.experiment_id, stretch.job_id, stretch.job_key, stretch.task_id
 )
 
 select
     following.experiment_id,
     following.job_id,
+    following.job_key,
     following.task_id,
     cast(
         case
@@ -128,13 +132,14 @@ from following
 left join billed
     on
         following.experiment_id = billed.experiment_id
-        and following.job_id = billed.job_id
+        and following.job_key = billed.job_key
         and following.task_id = billed.task_id
 where following.is_newest;
 
-comment on view machine_time is 'The machine time of a job task; grain: experiment_id, job_id, task_id';
+comment on view machine_time is 'The machine time of a job task; grain: experiment_id, job_key, task_id';
 comment on column machine_time.experiment_id is 'the experiment [id]';
 comment on column machine_time.job_id is 'SkyPilot''s managed job [id]';
+comment on column machine_time.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column machine_time.task_id is 'task within the job [id]';
 comment on column machine_time.machine_s is
 'time with a machine, from provisioning if polls saw it; for open tasks until now; null = unknown [s]';

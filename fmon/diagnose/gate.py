@@ -39,6 +39,7 @@ FAILURES = """
 select
     failure.condition_id,
     failure.job_id,
+    failure.job_key,
     failure.root_cause_id
 from failure
 where failure.is_newest and ($cycle is null or failure.cycle < $cycle)

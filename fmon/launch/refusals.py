@@ -66,7 +66,7 @@ def refuse_failed(results: list[Check]) -> None:
 def refuse_open_jobs(manifest: Manifest, records: list[Record]) -> None:
     """Raise an error if another launcher has open jobs of the same names: they would run twice."""
     found = unrelated_jobs(
-        manifest, records, {entry.job_name for entry in manifest.jobs if entry.job_id is None}
+        manifest, records, {entry.job_name for entry in manifest.jobs if entry.job_key is None}
     )
     if found:
         jobs = listed(f"{job_id} ({name})" for job_id, name in found.items())
@@ -86,17 +86,17 @@ def unrelated_jobs(manifest: Manifest, records: list[Record], names: Collection[
     manifest
         Manifest of the experiment.
     records
-        Records of the queue.
+        Records of the queue, identified.
     names
         Names of the jobs to launch.
     """
-    own = {job_id for job_id, _ in jobs_of(manifest)}
+    own = {key for key, _ in jobs_of(manifest)}
     user = current_user()
     return {
         record.job_id: record.job_name or ""
         for record in records
         if record.job_name in names
-        and record.job_id not in own
+        and record.job_key not in own
         and record.fmon_experiment != manifest.experiment_id
         and not is_terminal(record.status)
         and (user is None or record.user_hash in (None, user))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from fmon.job_key import job_id_of
 from fmon.model import EPOCH
 from fmon.monitor.fetch_logs import Budget, FailedTask, Fetching, budget_of
 from fmon.monitor.kill_switch import firing_sentence, record_firings
@@ -97,7 +98,7 @@ class Examined:
             sentences.append(f"{_failures(self.left_count)} without a log yet")
         for event in self.firings:
             reason = firing_sentence(
-                event, proposed=event.candidate_job_ids, experiment_id=self.experiment_id
+                event, proposed=[*map(job_id_of, event.candidate_job_ids)], experiment_id=self.experiment_id
             )
             sentences.append(f"the kill switch fired: {reason}")
         return "; ".join(sentences) or None
@@ -187,7 +188,7 @@ class _Examination:
         waiting = [wait for finding in self._findings.values() if (wait := self._next_ask(finding))]
         unexamined.clear_pending(self._store, token, has_new=has_new, not_before=min(waiting, default=None))
         missing = {request.job_id: str(fault) for request, fault in self._fetching.faults.items()}
-        given_up = {key[0] for key, finding in self._findings.items() if finding["is_given_up"]}
+        given_up = {job_id_of(key[0]) for key, finding in self._findings.items() if finding["is_given_up"]}
         return Examined(
             experiment_id=self._store.experiment_id,
             categories=dict(Counter(self._findings[key]["category"] for key in self._judged).most_common()),
@@ -198,22 +199,22 @@ class _Examination:
         )
 
     def _is_new(self, attempt: FailedTask) -> bool:
-        finding = self._findings.get((attempt.job_id, attempt.task_id))
+        finding = self._findings.get((attempt.job_key, attempt.task_id))
         return finding is None or finding["rules_version"] != self._version
 
     def _is_due(self, attempt: FailedTask) -> bool:
         if self._is_new(attempt):
             return True
-        return self._can_ask and self._is_overdue(self._findings[attempt.job_id, attempt.task_id])
+        return self._can_ask and self._is_overdue(self._findings[attempt.job_key, attempt.task_id])
 
     def _order(self, attempt: FailedTask) -> tuple[int, int]:
         """Return a key that sorts attempts by how often, then how long ago their logs were requested."""
-        finding = self._before.get((attempt.job_id, attempt.task_id))
+        finding = self._before.get((attempt.job_key, attempt.task_id))
         return (-1, 0) if finding is None else (finding["ask_count"], finding["examined_at"])
 
     def _is_askable(self, attempt: FailedTask) -> bool:
         """Return whether a log may be requested now; with new rules, attempts are due that must wait."""
-        finding = self._before.get((attempt.job_id, attempt.task_id))
+        finding = self._before.get((attempt.job_key, attempt.task_id))
         return finding is None or finding["log_error"] is None or self._is_overdue(finding)
 
     def _is_overdue(self, finding: Finding) -> bool:
@@ -235,12 +236,12 @@ class _Examination:
         """
         of_job: defaultdict[int, list[FailedTask]] = defaultdict(list)
         for attempt in attempts:
-            of_job[attempt.job_id].append(attempt)
+            of_job[attempt.job_key].append(attempt)
         askable = [attempt for attempt in attempts if self._is_askable(attempt)]
         answered: list[FailedTask] = []
         for _ in range(2):  # only after the first pass it is known which jobs printed nothing
-            for job_id in self._fetching.fetch(askable):
-                answered += of_job[job_id]
+            for key in self._fetching.fetch(askable):
+                answered += of_job[key]
                 if monotonic() >= self._next_write_at:
                     self._classify(answered)
                     self._write()
@@ -253,7 +254,7 @@ class _Examination:
         """Classify the attempts that do not wait for a log."""
         for attempt in attempts:
             if not (self._is_askable(attempt) and self._fetching.is_waiting(attempt)):
-                key = attempt.job_id, attempt.task_id
+                key = attempt.job_key, attempt.task_id
                 self._findings[key] = self._judge(attempt)
                 self._judged[key] = None
                 self._is_written = False
@@ -281,7 +282,8 @@ class _Examination:
         )
         return {
             "experiment_id": self._store.experiment_id,
-            "job_id": attempt.job_id,
+            "job_id": job_id_of(attempt.job_key),
+            "job_key": attempt.job_key,
             "task_id": attempt.task_id,
             "rules_version": self._version,
             "examined_at": (self._now - EPOCH) // MICROSECOND,
@@ -291,8 +293,8 @@ class _Examination:
 
     def _logs_of(self, attempt: FailedTask) -> Finding:
         """Return the columns about the logs: whether and why they are missing, and the number of requests."""
-        before = self._before.get((attempt.job_id, attempt.task_id), {})
-        ask_count = before.get("ask_count", 0) + (attempt.job_id in self._fetching.asked)
+        before = self._before.get((attempt.job_key, attempt.task_id), {})
+        ask_count = before.get("ask_count", 0) + (attempt.job_key in self._fetching.asked)
         missing = self._fetching.missing(attempt)
         faults = [self._fetching.faults[request] for request in missing if request in self._fetching.faults]
         error, is_given_up = None, False
@@ -315,7 +317,7 @@ class _Examination:
 def _failed(store: Store) -> Iterator[FailedTask]:
     """Return the failed job tasks in the state."""
     failed = failed_statuses()
-    columns = read_columns(store, ["job_id", "task_id", "status", "failure_reason"])
+    columns = read_columns(store, ["job_key", "task_id", "status", "failure_reason", "is_seen"])
     return (
         attempt for attempt in map(FailedTask._make, zip(*columns, strict=True)) if attempt.status in failed
     )

@@ -6,17 +6,21 @@ Reads the manifest, the stored logs and, if needed, SkyPilot; writes nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError, QueueError
+from fmon.job_key import job_id_of
 from fmon.manifest.file import read_manifest
+from fmon.manifest.identity import stored_jobs
 from fmon.manifest.stored import StoredExperiment
+from fmon.model import EPOCH
 from fmon.sky.clean_log import cleaned, is_silent, no_log
 from fmon.sky.logs import read_log
 from fmon.sky.reader import LogMissingError, LogRequest
 from fmon.store.folder import Store, find
 from fmon.store.job_logs import load_log
-from fmon.text import listed, nearest
+from fmon.text import listed, nearest, timestamp
 from fmon.warehouse.selection import select_current
 
 if TYPE_CHECKING:
@@ -70,7 +74,7 @@ def logs(
     data, experiment
         Data directory; the experiment's id or a unique prefix.
     target
-        A condition or a job id of the experiment.
+        A condition or a job id of the experiment; ``JOB@SUBMITTED`` if the id was given out again.
     reader
         The reader for a log that is not stored.
     controller
@@ -80,19 +84,19 @@ def logs(
     Raises
     ------
     ConfigError
-        The experiment has no such condition or job.
+        The experiment has no such condition or job, or several jobs had the id.
     QueueError
         The log is not stored and not available.
     """
     store = find(data, experiment)
     manifest = read_manifest(store)
-    entry, job_id = _choose(manifest, target)
-    others = sorted(_jobs(entry) - {job_id})
-    own, controllers = LogRequest(job_id), LogRequest(job_id, is_controller=True)
+    entry, key = _choose(store, manifest, target)
+    others = sorted(map(job_id_of, _jobs(entry) - {key}))
+    own, controllers = LogRequest.of(key), LogRequest.of(key, is_controller=True)
     found = _stored(store, [controllers] if controller else [own, controllers])
     request, text = found or (controllers if controller else own, None)
     if text is None:
-        text = _live(manifest, reader, request)
+        text = _live(store, manifest, reader, request)
     return JobLog(
         text=text, request=request, condition_id=entry.condition, is_stored=found is not None, others=others
     )
@@ -123,36 +127,64 @@ def chosen_jobs(data: Path, experiment: str | None, words: Sequence[str], *, now
     stored = StoredExperiment(find(data, experiment))
     manifest = stored.manifest
     by_name = {entry.condition: entry for entry in manifest.jobs}
-    jobs = {str(job_id) for entry in manifest.jobs for job_id in _jobs(entry)} - by_name.keys()
+    ids = {str(job_id_of(key)) for entry in manifest.jobs for key in _jobs(entry)}
+    jobs = {word for word in words if word.partition("@")[0] in ids} - by_name.keys()
     selections = [word for word in words if word not in jobs]
     selected = select_current(stored, selections, now=now) if selections else {}
-    chosen = [name for name, word in selected.items() if name == word or by_name[name].job_id is not None]
+    chosen = [name for name, word in selected.items() if name == word or by_name[name].job_key is not None]
     if not chosen and selections:
         raise ConfigError(f"no condition of {manifest.experiment_id} with {' '.join(selections)} has a job")
     return list(dict.fromkeys([word for word in words if word in jobs] + chosen))
 
 
-def _choose(manifest: Manifest, target: str) -> tuple[Entry, int]:
+def _choose(store: Store, manifest: Manifest, target: str) -> tuple[Entry, int]:
     """Return the condition and the job of a target; a condition id takes precedence over a job id."""
     by_name = {entry.condition: entry for entry in manifest.jobs}
     entry = by_name.get(target)
     if entry is not None:
-        if entry.job_id is None:
+        if entry.job_key is None:
             message = f"{target} of {manifest.experiment_id} has no job yet, so there is no log"
             raise ConfigError(message)
-        return entry, entry.job_id
-    by_job = {str(job_id): entry for entry in manifest.jobs for job_id in _jobs(entry)}
-    if target in by_job:
-        return by_job[target], int(target)
+        return entry, entry.job_key
+    job, _, submitted = target.partition("@")
+    by_key = _jobs_with_id(store, manifest, job)
+    chosen = [key for key in by_key if _submission(store, key).startswith(submitted)]
+    if len(chosen) == 1:
+        return by_key[chosen[0]], chosen[0]
+    if by_key:
+        names = listed(f"{job}@{_submission(store, key)} ({by_key[key].condition})" for key in sorted(by_key))
+        message = (
+            f"{target} is not one job of {manifest.experiment_id}: SkyPilot gave the id out again; "
+            f"name one of {names}"
+        )
+        raise ConfigError(message)
     near = nearest(target, by_name)
     message = f"{manifest.experiment_id} has no condition or job {target!r}; {near}"
     raise ConfigError(message)
 
 
 def _jobs(entry: Entry) -> set[int]:
-    """Return the jobs of a condition, including earlier attempts."""
-    newest = set() if entry.job_id is None else {entry.job_id}
-    return newest | {attempt.job_id for attempt in entry.attempts}
+    """Return the keys of a condition's jobs, including earlier attempts."""
+    newest = set() if entry.job_key is None else {entry.job_key}
+    return newest | {attempt.job_key for attempt in entry.attempts}
+
+
+def _jobs_with_id(store: Store, manifest: Manifest, job: str) -> dict[int, Entry]:
+    """Return the jobs of the manifest that had an id, and those of the same names that polls have seen."""
+    by_key = {key: entry for entry in manifest.jobs for key in _jobs(entry) if str(job_id_of(key)) == job}
+    if by_key:
+        by_name = {entry.job_name: entry for entry in manifest.jobs}
+        for seen in stored_jobs(store).get(int(job), ()):
+            if seen.key not in by_key and seen.name in by_name:
+                by_key[seen.key] = by_name[seen.name]
+    return by_key
+
+
+def _submission(store: Store, key: int) -> str:
+    """Return when a job was submitted; "unknown" if no poll has shown it."""
+    jobs = {job.key: job.submitted_at for job in stored_jobs(store).get(job_id_of(key), ())}
+    micros = jobs.get(key)
+    return "unknown" if micros is None else timestamp(EPOCH + timedelta(microseconds=micros))
 
 
 def _stored(store: Store, requests: list[LogRequest]) -> tuple[LogRequest, str] | None:
@@ -163,10 +195,16 @@ def _stored(store: Store, requests: list[LogRequest]) -> tuple[LogRequest, str] 
     return next((item for item in texts if not is_silent(item[1])), texts[0] if texts else None)
 
 
-def _live(manifest: Manifest, reader: LogReader, request: LogRequest) -> str:
-    """Request a log that is not stored."""
+def _live(store: Store, manifest: Manifest, reader: LogReader, request: LogRequest) -> str:
+    """Request a log that is not stored; SkyPilot only knows the job that has the id now."""
     if manifest.is_replay:
         message = f"job {request.job_id} is from a recording, and {request.file_name} is not stored"
+        raise LogMissingError(message)
+    later = [job for job in stored_jobs(store).get(request.job_id, ()) if job.key > request.job_key]
+    if later:
+        message = (
+            f"no log of job {request.job_id}: it is not stored, and SkyPilot has given its id to another job"
+        )
         raise LogMissingError(message)
     try:
         text = cleaned(read_log(reader, request))

@@ -26,6 +26,7 @@ from fmon.launch.job_yaml import JobWriter
 from fmon.launch.limits import DispatchLimits
 from fmon.launch.preflight import checks, parse_kinds
 from fmon.launch.refusals import confirm_over_budget, refuse_failed, refuse_job_names, unrelated_jobs
+from fmon.manifest.identity import identify, stored_jobs
 from fmon.manifest.stored import StoredExperiment
 from fmon.monitor.refresh import refresh
 from fmon.relaunch.begin import begin
@@ -189,7 +190,7 @@ def relaunch(
         )  # read again: another process may have changed it before the lock
         _refuse_if_changed(stored, plan, options, selected, now=clock.now())
         writer = JobWriter(plan.task, plan.experiment, plan.experiment_id, plan.environment)
-        _check(stored.manifest, plan, writer, submitter, dependencies)
+        _check(stored, plan, writer, submitter, dependencies)
         begin(
             stored,
             plan,
@@ -318,20 +319,21 @@ def _refuse_if_changed(
 
 
 def _check(
-    manifest: Manifest,
+    stored: StoredExperiment,
     plan: RelaunchPlan,
     writer: JobWriter,
     submitter: Submitter,
     dependencies: LaunchDependencies,
 ) -> None:
     """Run the checks of launch before the first job costs anything: queue and YAML may have changed."""
+    manifest = stored.manifest
     if manifest.is_replay:
         return
     if not plan.is_resumed:  # otherwise some are its own, and dispatch finds out which
         names = {plan.conditions[condition_id].job_name for condition_id in plan.condition_ids}
-        f5_factorial_manifest(
-            f5_unrelated_job_faults(unrelated_jobs(manifest, dependencies.queue.read().records, names))
-        )
+        records = dependencies.queue.read().records
+        identify(records, stored_jobs(stored.store), manifest)
+        f5_factorial_manifest(f5_unrelated_job_faults(unrelated_jobs(manifest, records, names)))
     chosen = [plan.conditions[condition_id] for condition_id in plan.condition_ids]
     only = msgspec.structs.replace(plan.experiment, conditions=chosen)
     refuse_job_names(only)
