@@ -163,6 +163,7 @@ class _Examination:
     ) -> None:
         self._store, self._manifest, self._now = store, manifest, now
         self._can_ask = reader is not None
+        self._is_recorded = isinstance(reader, RecordedLogs)
         self._version = _version(manifest.patterns)
         self._before: dict[Key, Finding] = {}
         self._findings: dict[Key, Finding] = {}
@@ -214,8 +215,14 @@ class _Examination:
 
     def _is_askable(self, attempt: FailedTask) -> bool:
         """Return whether a log may be requested now; with new rules, attempts are due that must wait."""
+        if self._is_gone(attempt):
+            return False
         finding = self._before.get((attempt.job_key, attempt.task_id))
         return finding is None or finding["log_error"] is None or self._is_overdue(finding)
+
+    def _is_gone(self, attempt: FailedTask) -> bool:
+        """Return whether the queue does not list the job: SkyPilot may have given its id to another one."""
+        return not (attempt.is_seen or self._is_recorded)
 
     def _is_overdue(self, finding: Finding) -> bool:
         next_ask = self._next_ask(finding)
@@ -304,7 +311,7 @@ class _Examination:
             is_given_up = is_final or ask_count >= MOST_ASKS
         elif missing:  # nothing was requested: the earlier error still applies
             error = before.get("log_error") or NOT_ASKED
-            is_given_up = before.get("is_given_up", False)
+            is_given_up = before.get("is_given_up", False) or self._is_gone(attempt)
         has_any = any(self._fetching.text(request) is not None for request in attempt.logs)
         return {
             "log_state": "stored" if has_any else "missing",
