@@ -23,8 +23,9 @@ ConditionIds = Annotated[list[str], Meta(description="the conditions")]
 Cycle = Annotated[int, Meta(description="the cycle")]
 Image = Annotated[str | None, Meta(description="the image's reference; null = none")]
 Digest = Annotated[str | None, Meta(description="the image's digest; null = unknown")]
-JobId = Annotated[int, Meta(description="the managed job")]
-JobIds = Annotated[list[int], Meta(description="the managed jobs")]
+KEYS = "; a job whose id was given out before by its key (docs/glossary.md)"
+JobId = Annotated[int, Meta(description=f"the managed job{KEYS}")]
+JobIds = Annotated[list[int], Meta(description=f"the managed jobs{KEYS}")]
 Attached = Annotated[dict[str, int], Meta(description="the job attached to each condition")]
 Person = Annotated[str, Meta(description="the person")]
 Source = Annotated[str, Meta(description="where the queue was read from")]
@@ -139,14 +140,15 @@ class KillSwitchEvent(ActionEvent, tag="kill_switch", frozen=True):
     cycle: Cycle
     signature: Annotated[str | None, Meta(description="the identical error; null = failed_ratio")]
     category: Annotated[str | None, Meta(description="its category; null = failed_ratio")]
-    member_job_ids: Annotated[list[int], Meta(description="the failed jobs")]
+    member_job_ids: Annotated[list[int], Meta(description=f"the failed jobs{KEYS}")]
     first_failed_at: Annotated[Time | None, Meta(description="end of the first of them [UTC]")]
     failure_point_s: Annotated[float, Meta(description="longest run time of a failed job [s]")]
     combination: Annotated[
         dict[str, str], Meta(description="the levels that the failed jobs share, by factor; empty = all jobs")
     ]
     candidate_job_ids: Annotated[
-        list[int], Meta(description="open jobs with these levels that had not passed the failure point")
+        list[int],
+        Meta(description=f"open jobs with these levels that had not passed the failure point{KEYS}"),
     ]
     no_action_reason: Annotated[
         str | None, Meta(description="why no job is proposed for cancelling; null = some are")
@@ -172,8 +174,8 @@ class CancelRequestedEvent(ActionEvent, tag="cancel_requested", frozen=True):
 class CancelEvent(ActionEvent, tag="cancel", frozen=True):
     """``fmon cancel`` ended."""
 
-    job_ids: Annotated[list[int], Meta(description="the jobs that have ended")]
-    left_job_ids: Annotated[list[int], Meta(description="the jobs that are not known to have ended")]
+    job_ids: Annotated[list[int], Meta(description=f"the jobs that have ended{KEYS}")]
+    left_job_ids: Annotated[list[int], Meta(description=f"the jobs that are not known to have ended{KEYS}")]
     reason: CancelReason
     by: Person
 

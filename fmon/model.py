@@ -9,13 +9,15 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from fmon.job_key import MAX_JOB_ID, earlier_count_of, job_id_of, job_key
+
 Level = bool | int | float | str
 """A factor's level; it keeps the type YAML gave it."""
 
 Kind = Literal["grid", "baseline"]
 
 # msgspec checks these when it decodes, and writes them into the JSON Schema.
-JobId = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+JobId = Annotated[int, msgspec.Meta(ge=0, le=MAX_JOB_ID)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 JobKey = Annotated[str, msgspec.Meta(pattern="^(0|[1-9][0-9]{0,17})$")]
@@ -252,7 +254,19 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     cycle: Count
     job_id: JobId
+    earlier_job_count: Count = 0
+    """Number of earlier jobs that SkyPilot gave the same id."""
     role: Literal["attempt", "superseded"] = "attempt"
+
+    @property
+    def job_key(self) -> int:
+        """Identity of the job."""
+        return job_key(self.job_id, self.earlier_job_count)
+
+    @classmethod
+    def of(cls, key: int, *, cycle: int, role: Literal["attempt", "superseded"] = "attempt") -> "Attempt":
+        """Return the attempt of a job."""
+        return cls(cycle=cycle, job_id=job_id_of(key), earlier_job_count=earlier_count_of(key), role=role)
 
 
 class Entry(msgspec.Struct, kw_only=True):
@@ -272,6 +286,8 @@ class Entry(msgspec.Struct, kw_only=True):
     envs: dict[str, str | None] = {}
     """As in ``Condition``."""
     job_id: JobId | None = None
+    earlier_job_count: Count = 0
+    """As in ``Attempt``."""
     relaunch_batch: Count = 0
     attempts: list[Attempt] = msgspec.field(default_factory=list)
     status: str | None = None
@@ -282,6 +298,15 @@ class Entry(msgspec.Struct, kw_only=True):
     mlflow_run_id: str | None = None
     failure_category: str | None = None
     failure_root_cause: str | None = None
+
+    @property
+    def job_key(self) -> int | None:
+        """Identity of the job; None = there is none."""
+        return None if self.job_id is None else job_key(self.job_id, self.earlier_job_count)
+
+    @job_key.setter
+    def job_key(self, key: int) -> None:
+        self.job_id, self.earlier_job_count = job_id_of(key), earlier_count_of(key)
 
 
 DigestSource = Literal["launch", "pinned", "assumed_at_adoption", "assumed_at_fix"]
@@ -360,13 +385,16 @@ class Manifest(msgspec.Struct, kw_only=True):
 class Record(msgspec.Struct, kw_only=True):
     """One job task as the queue returned it once: SkyPilot's record, typed and limited to these fields.
 
+    ``job_key`` is the id until ``manifest.identity`` knows better.
+
     Times are microseconds since the epoch, UTC. The field names are columns of the
     source relation ``snapshot`` (see ``schema.SNAPSHOT``). A change of a field down to ``invalid_fields``
     adds a row (``store.changes``); a change of the others does not.
     """
 
-    job_id: int
+    job_key: int = -1
     task_id: int = 0
+    job_id: int
     job_name: str | None = None
     task_name: str | None = None
     status: str
@@ -399,3 +427,7 @@ class Record(msgspec.Struct, kw_only=True):
     fmon_condition: str | None = None
     fmon_cycle: int | None = None
     """From the metadata of a job that fmon launched; not stored, since the manifest has it."""
+
+    def __post_init__(self) -> None:
+        if self.job_key < 0:
+            self.job_key = self.job_id

@@ -17,6 +17,7 @@ class Column(NamedTuple):
 
 
 _EXPERIMENT = Column("experiment_id", "varchar", "id", "the experiment")
+_JOB_KEY = Column("job_key", "bigint", "id", "its identity: the job id, unless that was given out again")
 _POLL = (
     _EXPERIMENT,
     Column("poll_id", "bigint", "id", "order of the poll within the experiment, assigned under the lock"),
@@ -42,8 +43,9 @@ HEARTBEAT = (
 
 SNAPSHOT = (
     *_POLL,
-    Column("job_id", "bigint", "id", "SkyPilot's managed job"),
+    _JOB_KEY,
     Column("task_id", "bigint", "id", "task within the job; 0 for a job of one task"),
+    Column("job_id", "bigint", "id", "SkyPilot's managed job"),
     Column("job_name", "varchar", "name", "the job's name; not unique"),
     Column("task_name", "varchar", "name", "the task's name"),
     Column("is_seen", "boolean", "bool", "the queue listed it; false = absent from a successful poll"),
@@ -115,6 +117,7 @@ ATTEMPT = (
     Column("condition_id", "varchar", "id", "the condition"),
     Column("cycle", "bigint", "count", "0 = first launch, 1 and 2 = relaunches"),
     Column("job_id", "bigint", "id", "its managed job"),
+    _JOB_KEY,
     Column("role", "varchar", "name", "attempt, or superseded: an earlier ended job of the same cycle"),
 )
 
@@ -137,6 +140,7 @@ FACTOR_LEVEL = (
 REPORTED_COST = (
     _EXPERIMENT,
     Column("job_id", "bigint", "id", "an ended managed job"),
+    _JOB_KEY,
     Column("reported_usd", "double", "USD", "its cost in SkyPilot's own cost report, all its machines"),
     Column("reported_at", "timestamptz", "UTC", "when SkyPilot was last asked"),
 )
@@ -144,6 +148,7 @@ REPORTED_COST = (
 FINDING = (
     _EXPERIMENT,
     Column("job_id", "bigint", "id", "a job that failed"),
+    _JOB_KEY,
     Column("task_id", "bigint", "id", "its task that failed"),
     Column(
         "rules_version", "varchar", "name", "version of the rules and of the user's patterns that examined it"
@@ -182,6 +187,7 @@ FINDING = (
 VARIABLE_CHECK = (
     _EXPERIMENT,
     Column("job_id", "bigint", "id", "a job whose variables were compared with those of its condition"),
+    _JOB_KEY,
     Column(
         "wrong_names",
         "varchar[]",
@@ -204,6 +210,7 @@ FIRING = (
     Column("cycle", "bigint", "count", "cycle of the jobs"),
     _POSITION,
     Column("member_job_ids", "varchar[]", "id", "the failed jobs; a job is in one firing of each trigger"),
+    Column("member_job_keys", "varchar[]", "id", "their keys"),
     Column("first_failed_at", "timestamptz", "UTC", "when the first of them ended"),
     Column("fired_at", "timestamptz", "UTC", "when a poll first saw them"),
     Column("failure_point_s", "double", "s", "run time by which they had failed; 0 = they never started"),
@@ -213,6 +220,7 @@ FIRING = (
     Column(
         "candidate_job_ids", "varchar[]", "id", "open jobs of the combination that had not passed that point"
     ),
+    Column("candidate_job_keys", "varchar[]", "id", "their keys"),
     Column("no_action_reason", "varchar", "text", "why no job was proposed for cancelling; null = some were"),
 )
 """One row per ``kill_switch`` event: what the poll that fired it saw, never evaluated again."""
@@ -268,6 +276,7 @@ CYCLE_AUTHORIZATION = (
 CANCEL_REQUEST = (
     _EXPERIMENT,
     Column("job_id", "bigint", "id", "a job that fmon asked SkyPilot to cancel"),
+    _JOB_KEY,
     Column("reason", "varchar", "name", "kill_switch, or person"),
     Column("person", "varchar", "name", "who requested it"),
     _POSITION,
@@ -278,6 +287,7 @@ LOST_JOB_CLOSURE = (
     _EXPERIMENT,
     Column("condition_id", "varchar", "id", "the condition"),
     Column("job_id", "bigint", "id", "its lost job, which a person declared ended"),
+    _JOB_KEY,
     Column("person", "varchar", "name", "who declared it"),
     Column("reason", "varchar", "text", "the evidence"),
     _POSITION,

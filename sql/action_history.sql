@@ -17,7 +17,7 @@ together as (
         'launch' as kind,
         null as person,
         case when job.cycle = 0 then 'first launch' else format('relaunch, cycle {}', job.cycle) end
-        || format(': {} job{}', count(distinct job.job_id), if(count(distinct job.job_id) = 1, '', 's'))
+        || format(': {} job{}', count(distinct job.job_key), if(count(distinct job.job_key) = 1, '', 's'))
             as what,
         -- The first launch, and a launch that fmon did not make, sort before other events at the same time.
         coalesce(min(relaunch_event.event_position), 0) as event_position,
@@ -124,8 +124,8 @@ together as (
         cancel_request.person,
         format(
             'requested cancellation of {} job{} ({}): {}',
-            count(distinct cancel_request.job_id),
-            if(count(distinct cancel_request.job_id) = 1, '', 's'),
+            count(distinct cancel_request.job_key),
+            if(count(distinct cancel_request.job_key) = 1, '', 's'),
             replace(cancel_request.reason, '_', ' '),
             array_to_string(list_sort(list_distinct(list(cancel_request.job_id)))[:20], ', ')
         ) as what,
@@ -133,7 +133,7 @@ together as (
         cancel_request.requested_at as occurred_at
     from cancel_request
     left join attempt
-        on cancel_request.experiment_id = attempt.experiment_id and cancel_request.job_id = attempt.job_id
+        on cancel_request.experiment_id = attempt.experiment_id and cancel_request.job_key = attempt.job_key
     group by
         cancel_request.experiment_id,
         cancel_request.person,
@@ -148,6 +148,7 @@ together as (
         format(
             'a person confirmed that job {} of {} has ended: {}',
             lost_job_closure.job_id,
+            lost_job_closure.job_key,
             lost_job_closure.condition_id,
             lost_job_closure.reason
         ) as what,
@@ -158,7 +159,7 @@ together as (
         on
             lost_job_closure.experiment_id = attempt.experiment_id
             and lost_job_closure.condition_id = attempt.condition_id
-            and lost_job_closure.job_id = attempt.job_id
+            and lost_job_closure.job_key = attempt.job_key
 )
 
 select

@@ -5,6 +5,7 @@ select
     raised_alarm.experiment_id,
     raised_alarm.condition_id,
     raised_alarm.job_id,
+    raised_alarm.job_key,
     raised_alarm.task_id,
     raised_alarm.raised_poll_id,
     raised_alarm.kind,
@@ -20,10 +21,11 @@ select
 from raised_alarm(false) as raised_alarm;
 
 comment on view alarm is
-'A problem for a person to check, now or before; grain: experiment_id, kind, job_id, task_id, raised_poll_id';
+'A problem for a person to check, now or before; grain: experiment_id, kind, job_key, task_id, raised_poll_id';
 comment on column alarm.experiment_id is 'the experiment [id]';
 comment on column alarm.condition_id is 'the condition [id]';
 comment on column alarm.job_id is 'its managed job [id]';
+comment on column alarm.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column alarm.task_id is 'task within the job [id]';
 comment on column alarm.raised_poll_id is 'the poll that raised it [id]';
 comment on column alarm.kind is

@@ -38,6 +38,7 @@ turn as (
         job_observation.experiment_id,
         job_observation.condition_id,
         job_observation.job_id,
+        job_observation.job_key,
         job_observation.task_id,
         job_observation.poll_id,
         job_observation.status,
@@ -62,16 +63,17 @@ succeeding as (
     select
         attempt.experiment_id,
         attempt.job_id,
+        attempt.job_key,
         lead(min(job_observation.poll_id)) over attempts as newer_poll_id
     from attempt
     inner join job_observation
-        on attempt.experiment_id = job_observation.experiment_id and attempt.job_id = job_observation.job_id
+        on attempt.experiment_id = job_observation.experiment_id and attempt.job_key = job_observation.job_key
     where job_observation.previous_step is null
-    group by attempt.experiment_id, attempt.condition_id, attempt.cycle, attempt.job_id
+    group by attempt.experiment_id, attempt.condition_id, attempt.cycle, attempt.job_id, attempt.job_key
     window
         attempts as (
             partition by attempt.experiment_id, attempt.condition_id
-            order by attempt.cycle, attempt.job_id
+            order by attempt.cycle, attempt.job_key
         )
 ),
 
@@ -83,6 +85,7 @@ lasting as (
         turn.experiment_id,
         turn.condition_id,
         turn.job_id,
+        turn.job_key,
         turn.task_id,
         turn.poll_id,
         turn.status,
@@ -96,7 +99,7 @@ lasting as (
     from turn
     window
         task as (
-            partition by turn.kind, turn.experiment_id, turn.job_id, turn.task_id
+            partition by turn.kind, turn.experiment_id, turn.job_key, turn.task_id
             order by turn.poll_id
         )
     qualify turn.is_on
@@ -107,6 +110,7 @@ wrong as (
         attempt.experiment_id,
         attempt.condition_id,
         attempt.job_id,
+        attempt.job_key,
         attempt.cycle,
         variable_check.poll_id,
         array_to_string(variable_check.wrong_names, ', ') as wrong_names,
@@ -115,7 +119,7 @@ wrong as (
     inner join attempt
         on
             variable_check.experiment_id = attempt.experiment_id
-            and variable_check.job_id = attempt.job_id
+            and variable_check.job_key = attempt.job_key
     inner join heartbeat
         on
             variable_check.experiment_id = heartbeat.experiment_id
@@ -128,6 +132,7 @@ wrong_task as (
     select
         wrong.experiment_id,
         wrong.job_id,
+        wrong.job_key,
         job_observation.task_id,
         any_value(job_observation.status) filter (where job_observation.is_newest) as status,
         any_value(job_observation.state) filter (where job_observation.is_newest) as state,
@@ -140,14 +145,15 @@ wrong_task as (
         min(job_observation.submitted_at) as submitted_at
     from wrong
     inner join job_observation
-        on wrong.experiment_id = job_observation.experiment_id and wrong.job_id = job_observation.job_id
-    group by wrong.experiment_id, wrong.job_id, job_observation.task_id
+        on wrong.experiment_id = job_observation.experiment_id and wrong.job_key = job_observation.job_key
+    group by wrong.experiment_id, wrong.job_id, wrong.job_key, job_observation.task_id
 ),
 
 wrong_job as (
     select
         wrong_task.experiment_id,
         wrong_task.job_id,
+        wrong_task.job_key,
         min(wrong_task.task_id) as task_id,
         any_value(wrong_task.status order by wrong_task.task_id) as status,
         bool_or(wrong_task.is_open) as is_open,
@@ -155,7 +161,7 @@ wrong_job as (
         bool_and(wrong_task.state = 'succeeded') as has_succeeded,
         min(wrong_task.submitted_at) as submitted_at
     from wrong_task
-    group by wrong_task.experiment_id, wrong_task.job_id
+    group by wrong_task.experiment_id, wrong_task.job_id, wrong_task.job_key
 ),
 
 wrong_episode as (
@@ -163,6 +169,7 @@ wrong_episode as (
         wrong.experiment_id,
         wrong.condition_id,
         wrong.job_id,
+        wrong.job_key,
         wrong_job.task_id,
         wrong.poll_id,
         case
@@ -191,33 +198,34 @@ wrong_episode as (
         wrong.seen_at
     from wrong
     inner join wrong_job
-        on wrong.experiment_id = wrong_job.experiment_id and wrong.job_id = wrong_job.job_id
+        on wrong.experiment_id = wrong_job.experiment_id and wrong.job_key = wrong_job.job_key
     inner join entry
         on wrong.experiment_id = entry.experiment_id and wrong.condition_id = entry.condition_id
     inner join manifest on wrong.experiment_id = manifest.experiment_id
     left join succeeding
-        on wrong.experiment_id = succeeding.experiment_id and wrong.job_id = succeeding.job_id
+        on wrong.experiment_id = succeeding.experiment_id and wrong.job_key = succeeding.job_key
 ),
 
 -- Jobs that left the queue in the same poll are one trouble, with one alarm for those that are still away.
 vanished as (
     select
         lasting.experiment_id,
-        arg_min(lasting.condition_id, (lasting.job_id, lasting.task_id)) as condition_id,
-        min(lasting.job_id) as job_id,
-        arg_min(lasting.task_id, (lasting.job_id, lasting.task_id)) as task_id,
+        arg_min(lasting.condition_id, (lasting.job_key, lasting.task_id)) as condition_id,
+        arg_min(lasting.job_id, lasting.job_key) as job_id,
+        min(lasting.job_key) as job_key,
+        arg_min(lasting.task_id, (lasting.job_key, lasting.task_id)) as task_id,
         lasting.poll_id,
         lasting.next_poll_id,
         any_value(lasting.severity) as severity,
-        arg_min(lasting.status, (lasting.job_id, lasting.task_id)) as status,
-        arg_min(lasting.cycle, (lasting.job_id, lasting.task_id)) as cycle,
+        arg_min(lasting.status, (lasting.job_key, lasting.task_id)) as status,
+        arg_min(lasting.cycle, (lasting.job_key, lasting.task_id)) as cycle,
         any_value(lasting.seen_at) as seen_at,
-        count(distinct lasting.job_id) as job_count
+        count(distinct lasting.job_key) as job_count
     from lasting
     left join lost_job_closure
         on
             lasting.experiment_id = lost_job_closure.experiment_id
-            and lasting.job_id = lost_job_closure.job_id
+            and lasting.job_key = lost_job_closure.job_key
     where lasting.kind = 'lost'
     -- What a person has closed is another episode than what is left.
     group by lasting.experiment_id, lasting.poll_id, lasting.next_poll_id, lost_job_closure.closed_at
@@ -228,6 +236,7 @@ vanished_episode as (
         vanished.experiment_id,
         vanished.condition_id,
         vanished.job_id,
+        vanished.job_key,
         vanished.task_id,
         vanished.poll_id,
         vanished.next_poll_id,
@@ -258,6 +267,7 @@ select
     vanished_episode.experiment_id,
     vanished_episode.condition_id,
     vanished_episode.job_id,
+    vanished_episode.job_key,
     vanished_episode.task_id,
     vanished_episode.poll_id,
     vanished_episode.next_poll_id as cleared_poll_id,
@@ -275,6 +285,7 @@ select
     lasting.experiment_id,
     lasting.condition_id,
     lasting.job_id,
+    lasting.job_key,
     lasting.task_id,
     lasting.poll_id,
     case
@@ -307,13 +318,14 @@ inner join experiment on lasting.experiment_id = experiment.experiment_id
 inner join entry
     on lasting.experiment_id = entry.experiment_id and lasting.condition_id = entry.condition_id
 left join succeeding
-    on lasting.experiment_id = succeeding.experiment_id and lasting.job_id = succeeding.job_id
+    on lasting.experiment_id = succeeding.experiment_id and lasting.job_key = succeeding.job_key
 where lasting.kind <> 'lost'
 union all
 select
     wrong_episode.experiment_id,
     wrong_episode.condition_id,
     wrong_episode.job_id,
+    wrong_episode.job_key,
     wrong_episode.task_id,
     wrong_episode.poll_id,
     wrong_episode.cleared_poll_id,
@@ -332,6 +344,7 @@ select
     ending_change.experiment_id,
     ending_change.condition_id,
     ending_change.job_id,
+    ending_change.job_key,
     ending_change.task_id,
     ending_change.poll_id,
     ending_change.cleared_poll_id,
@@ -346,10 +359,11 @@ select
 from ending_change;
 
 comment on view alarm_episode is
-'A period in which the criterion of an alarm was met; grain: experiment_id, kind, job_id, task_id, poll_id';
+'A period in which the criterion of an alarm was met; grain: experiment_id, kind, job_key, task_id, poll_id';
 comment on column alarm_episode.experiment_id is 'the experiment [id]';
 comment on column alarm_episode.condition_id is 'the condition [id]';
 comment on column alarm_episode.job_id is 'its managed job [id]';
+comment on column alarm_episode.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column alarm_episode.task_id is 'task within the job [id]';
 comment on column alarm_episode.poll_id is 'the poll that first showed it [id]';
 comment on column alarm_episode.cleared_poll_id is

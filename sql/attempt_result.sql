@@ -7,6 +7,7 @@ with ended as (
         job_observation.experiment_id,
         job_observation.condition_id,
         job_observation.job_id,
+        job_observation.job_key,
         -- The first failed task determines the result.
         arg_min(
             (job_observation.task_id, job_observation.poll_id),
@@ -25,6 +26,7 @@ with ended as (
         job_observation.experiment_id,
         job_observation.condition_id,
         job_observation.job_id,
+        job_observation.job_key,
         job_observation.role,
         job_observation.cycle
     -- One failed task makes the job a failure, even if other tasks still run.
@@ -35,6 +37,7 @@ select
     ended.experiment_id,
     ended.condition_id,
     ended.job_id,
+    ended.job_key,
     snapshot.task_id,
     case when ended.is_failed then coalesce(finding.root_cause_id, 'unknown/unexamined') end as root_cause_id,
     case when ended.is_failed then coalesce(finding.category, 'unknown') end as category,
@@ -44,27 +47,28 @@ select
     ended.is_failed,
     row_number() over (
         partition by ended.experiment_id, ended.condition_id
-        order by ended.cycle desc, ended.role asc, ended.job_id desc
+        order by ended.cycle desc, ended.role asc, ended.job_key desc
     ) = 1 as is_newest,
     ended.cycle
 from ended
 inner join snapshot
     on
         ended.experiment_id = snapshot.experiment_id
-        and ended.job_id = snapshot.job_id
+        and ended.job_key = snapshot.job_key
         and ended.decider[1] = snapshot.task_id
         and ended.decider[2] = snapshot.poll_id
 left join finding
     on
         ended.experiment_id = finding.experiment_id
-        and ended.job_id = finding.job_id
+        and ended.job_key = finding.job_key
         and ended.decider[1] = finding.task_id;
 
 comment on view attempt_result is
-'The result of an attempt; open and cancelled attempts have none; grain: experiment_id, job_id';
+'The result of an attempt; open and cancelled attempts have none; grain: experiment_id, job_key';
 comment on column attempt_result.experiment_id is 'the experiment [id]';
 comment on column attempt_result.condition_id is 'the condition [id]';
 comment on column attempt_result.job_id is 'its managed job [id]';
+comment on column attempt_result.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column attempt_result.task_id is
 'the task that determines the result: the first that failed [id]';
 comment on column attempt_result.root_cause_id is

@@ -5,8 +5,9 @@ select
     attempt.experiment_id,
     attempt.condition_id,
     attempt.job_id,
+    attempt.job_key,
     attempt.role,
-    count(job.job_id) > 0 as is_seen,
+    count(job.job_key) > 0 as is_seen,
     coalesce(bool_and(job.state = 'succeeded'), false) as is_succeeded,
     attempt.cycle,
     min(least(job.submitted_at, job.first_seen_at)) as begun_at,
@@ -15,19 +16,20 @@ select
         case when bool_and(job.is_terminal) then max(job.detected_at) end, min(lost_job_closure.closed_at)
     ) as ended_at
 from attempt
-left join job on attempt.experiment_id = job.experiment_id and attempt.job_id = job.job_id
+left join job on attempt.experiment_id = job.experiment_id and attempt.job_key = job.job_key
 left join lost_job_closure
     on
         attempt.experiment_id = lost_job_closure.experiment_id
         and attempt.condition_id = lost_job_closure.condition_id
-        and attempt.job_id = lost_job_closure.job_id
-group by attempt.experiment_id, attempt.condition_id, attempt.job_id, attempt.role, attempt.cycle;
+        and attempt.job_key = lost_job_closure.job_key
+group by attempt.experiment_id, attempt.condition_id, attempt.job_id, attempt.job_key, attempt.role, attempt.cycle;
 
 comment on view attempt_span is
-'The start and end of an attempt of the manifest; grain: experiment_id, condition_id, cycle, job_id';
+'The start and end of an attempt of the manifest; grain: experiment_id, condition_id, cycle, job_key';
 comment on column attempt_span.experiment_id is 'the experiment [id]';
 comment on column attempt_span.condition_id is 'the condition [id]';
 comment on column attempt_span.job_id is 'its managed job [id]';
+comment on column attempt_span.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column attempt_span.role is 'attempt or superseded, see view job [name]';
 comment on column attempt_span.is_seen is 'a poll has shown it [bool]';
 comment on column attempt_span.is_succeeded is 'all its tasks succeeded [bool]';

@@ -360,7 +360,7 @@ violation as (
         end as what
     from condition
     left join attempt_span
-        on condition.experiment_id = attempt_span.experiment_id and condition.job_id = attempt_span.job_id
+        on condition.experiment_id = attempt_span.experiment_id and condition.job_key = attempt_span.job_key
     where condition.state = 'missing' or (condition.state = 'lost' and attempt_span.closed_at is null)
 ),
 

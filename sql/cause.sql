@@ -7,6 +7,7 @@ with failed as materialized (
         failure.root_cause_id,
         failure.condition_id,
         failure.job_id,
+        failure.job_key,
         failure.signature,
         failure.category,
         failure.subcategory,
@@ -34,7 +35,7 @@ with failed as materialized (
                 failure.confidence desc,
                 failure.evidence is null asc,
                 failure.failed_at asc,
-                failure.job_id asc
+                failure.job_key asc
         ) as sureness
     from failure
 ),
@@ -48,7 +49,7 @@ machine_taken as (
         failed.condition_id
     from failed
     inner join snapshot
-        on failed.experiment_id = snapshot.experiment_id and failed.job_id = snapshot.job_id
+        on failed.experiment_id = snapshot.experiment_id and failed.job_key = snapshot.job_key
     where
         (failed.category = 'node_lost' and snapshot.recovery_count > 0)
         or (
@@ -62,12 +63,13 @@ lifetime as (
         job.experiment_id,
         job.condition_id,
         job.job_id,
+        job.job_key,
         bool_and(job.state = 'succeeded') as has_succeeded,
         job.cycle,
         min(job.submitted_at) as submitted_at,
         max(job.end_at) as end_at
     from job
-    group by job.experiment_id, job.condition_id, job.job_id, job.cycle
+    group by job.experiment_id, job.condition_id, job.job_id, job.job_key, job.cycle
 ),
 
 changing as (
@@ -95,7 +97,7 @@ unchanged as (
         failed.condition_id
     from failed
     inner join lifetime as own
-        on failed.experiment_id = own.experiment_id and failed.job_id = own.job_id
+        on failed.experiment_id = own.experiment_id and failed.job_key = own.job_key
     inner join lifetime as other
         on
             failed.experiment_id = other.experiment_id
@@ -142,8 +144,9 @@ gathered as (
     select
         failed.experiment_id,
         failed.root_cause_id,
-        list(failed.condition_id order by failed.failed_at, failed.job_id) as condition_ids,
-        list(failed.job_id order by failed.failed_at, failed.job_id) as job_ids,
+        list(failed.condition_id order by failed.failed_at, failed.job_key) as condition_ids,
+        list(failed.job_id order by failed.failed_at, failed.job_key) as job_ids,
+        list(failed.job_key order by failed.failed_at, failed.job_key) as job_keys,
         list_sort(list_distinct(list(failed.signature))) as signatures,
         list_sort(list_distinct(list(failed.exit_code))) as exit_codes,
         count(*) as failed_count,
@@ -224,12 +227,14 @@ select
     ) as transient_evidence,
     gathered.condition_ids,
     gathered.job_ids,
+    gathered.job_keys,
     gathered.signatures,
     gathered.exit_codes,
     coalesce(files.affected_files, []) as affected_files,
     2 * struck.passed_count > struck.condition_count as is_transient,
     gathered.failed_count,
     failed.job_id as evidence_job_id,
+    failed.job_key as evidence_job_key,
     failed.evidence_line,
     gathered.missing_log_count,
     gathered.unpriced_count,

@@ -30,8 +30,8 @@ select
     failure.root_cause_id,
     failure.category,
     -- Taken from the most certain failure, as in view cause.
-    arg_min(failure.remedy, row(-failure.confidence, failure.failed_at, failure.job_id)) as remedy,
-    arg_min(failure.root_cause, row(-failure.confidence, failure.failed_at, failure.job_id)) as root_cause,
+    arg_min(failure.remedy, row(-failure.confidence, failure.failed_at, failure.job_key)) as remedy,
+    arg_min(failure.root_cause, row(-failure.confidence, failure.failed_at, failure.job_key)) as root_cause,
     coalesce(any_value(fixed.fixes), []) as fixes,
     coalesce(any_value(fixed.no_fix_reasons), []) as no_fix_reasons,
     failure.cycle,

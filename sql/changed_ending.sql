@@ -6,11 +6,12 @@ with changed as (
     select
         snapshot.experiment_id,
         snapshot.job_id,
+        snapshot.job_key,
         snapshot.task_id
     from snapshot
     inner join status on snapshot.status = status.status
     where status.is_terminal
-    group by snapshot.experiment_id, snapshot.job_id, snapshot.task_id
+    group by snapshot.experiment_id, snapshot.job_id, snapshot.job_key, snapshot.task_id
     having
         min(snapshot.status) <> max(snapshot.status)
         or bool_or(snapshot.failure_reason like 'Failed to clean up%')
@@ -22,6 +23,7 @@ observed as (
     select
         snapshot.experiment_id,
         snapshot.job_id,
+        snapshot.job_key,
         snapshot.task_id,
         snapshot.poll_id,
         case
@@ -42,12 +44,12 @@ observed as (
     inner join changed
         on
             snapshot.experiment_id = changed.experiment_id
-            and snapshot.job_id = changed.job_id
+            and snapshot.job_key = changed.job_key
             and snapshot.task_id = changed.task_id
     left join status on snapshot.status = status.status
     window
         task as (
-            partition by snapshot.experiment_id, snapshot.job_id, snapshot.task_id
+            partition by snapshot.experiment_id, snapshot.job_key, snapshot.task_id
             order by snapshot.poll_id
         )
 ),
@@ -57,6 +59,7 @@ numbered as (
     select
         observed.experiment_id,
         observed.job_id,
+        observed.job_key,
         observed.task_id,
         observed.poll_id,
         observed.status,
@@ -68,7 +71,7 @@ numbered as (
                 else 0
             end
         ) over (
-            partition by observed.experiment_id, observed.job_id, observed.task_id
+            partition by observed.experiment_id, observed.job_key, observed.task_id
             order by observed.poll_id
         ) as ending_number,
         observed.job_duration_s,
@@ -80,12 +83,13 @@ first_of_ending as (
     select
         numbered.experiment_id,
         numbered.job_id,
+        numbered.job_key,
         numbered.task_id,
         numbered.poll_id,
         numbered.status,
         numbered.ending_number,
         first_value(numbered.status) over (
-            partition by numbered.experiment_id, numbered.job_id, numbered.task_id, numbered.ending_number
+            partition by numbered.experiment_id, numbered.job_key, numbered.task_id, numbered.ending_number
             order by numbered.poll_id
         ) as first_status,
         numbered.job_duration_s,
@@ -98,6 +102,7 @@ kept as (
     select
         first_of_ending.experiment_id,
         first_of_ending.job_id,
+        first_of_ending.job_key,
         first_of_ending.task_id,
         first_of_ending.poll_id,
         first_of_ending.first_status,
@@ -114,7 +119,7 @@ kept as (
         ) over (
             partition by
                 first_of_ending.experiment_id,
-                first_of_ending.job_id,
+                first_of_ending.job_key,
                 first_of_ending.task_id,
                 first_of_ending.ending_number
             order by first_of_ending.poll_id
@@ -126,6 +131,7 @@ kept as (
 select
     kept.experiment_id,
     kept.job_id,
+    kept.job_key,
     kept.task_id,
     kept.poll_id,
     kept.newest.poll_id as status_poll_id,
@@ -135,9 +141,10 @@ select
 from kept;
 
 comment on view changed_ending is
-'A stored row of a job task whose ending changed; grain: experiment_id, job_id, task_id, poll_id';
+'A stored row of a job task whose ending changed; grain: experiment_id, job_key, task_id, poll_id';
 comment on column changed_ending.experiment_id is 'the experiment [id]';
 comment on column changed_ending.job_id is 'SkyPilot''s managed job [id]';
+comment on column changed_ending.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column changed_ending.task_id is 'task within the job [id]';
 comment on column changed_ending.poll_id is 'the poll that stored the row [id]';
 comment on column changed_ending.status_poll_id is

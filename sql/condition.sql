@@ -5,13 +5,14 @@ with newest_attempt as (
         attempt.experiment_id,
         attempt.condition_id,
         attempt.job_id,
+        attempt.job_key,
         attempt.cycle
     from attempt
     where attempt.role = 'attempt'
     qualify
         row_number() over (
             partition by attempt.experiment_id, attempt.condition_id
-            order by attempt.cycle desc, attempt.job_id desc
+            order by attempt.cycle desc, attempt.job_key desc
         ) = 1
 ),
 
@@ -21,13 +22,14 @@ ranked as (
     select
         job.experiment_id,
         job.job_id,
+        job.job_key,
         job.task_id,
         job.status,
         job.state,
         job.failure_reason,
         finding.category,
         -- Lost for good: a person has checked that it ended.
-        job.is_terminal or (job.state = 'lost' and lost_job_closure.job_id is not null) as is_terminal,
+        job.is_terminal or (job.state = 'lost' and lost_job_closure.job_key is not null) as is_terminal,
         job.recovery_count,
         job.run_s,
         job.run_s is null and job.impossible_count > 0 as is_impossible,
@@ -42,11 +44,11 @@ ranked as (
     left join finding
         on
             job.experiment_id = finding.experiment_id
-            and job.job_id = finding.job_id
+            and job.job_key = finding.job_key
             and job.task_id = finding.task_id
             and job.is_failed  -- it may have run again since
     left join lost_job_closure
-        on job.experiment_id = lost_job_closure.experiment_id and job.job_id = lost_job_closure.job_id
+        on job.experiment_id = lost_job_closure.experiment_id and job.job_key = lost_job_closure.job_key
     where job.role <> 'duplicate'
 ),
 
@@ -54,6 +56,7 @@ tried as (
     select
         ranked.experiment_id,
         ranked.job_id,
+        ranked.job_key,
         arg_min(ranked.status, (ranked.task_rank, ranked.task_id)) as status,
         -- Between two tasks of a pipeline the next one waits, but the job is running.
         case
@@ -72,7 +75,7 @@ tried as (
         case when bool_and(ranked.is_terminal) then max(ranked.end_at) end as end_at,
         arg_min(ranked.since_at, (ranked.task_rank, ranked.task_id)) as since_at
     from ranked
-    group by ranked.experiment_id, ranked.job_id
+    group by ranked.experiment_id, ranked.job_id, ranked.job_key
 ),
 
 -- A job with several tasks has one cost, and one failed task is enough to waste all of it.
@@ -81,11 +84,12 @@ billed as (
         job.experiment_id,
         job.condition_id,
         job.job_id,
+        job.job_key,
         sum(job.cost_usd) as cost_usd,
         bool_or(job.cost_usd is null) as is_unpriced,
         bool_or(job.is_failed and job.role <> 'duplicate') as is_wasted
     from job
-    group by job.experiment_id, job.condition_id, job.job_id
+    group by job.experiment_id, job.condition_id, job.job_id, job.job_key
 ),
 
 spent as (
@@ -106,11 +110,12 @@ select
     entry.experiment_id,
     entry.condition_id,
     newest_attempt.job_id,
+    newest_attempt.job_key,
     entry.kind,
     entry.job_name,
     entry.factors,
     -- A job that is in the manifest but in no poll yet is pending.
-    case when newest_attempt.job_id is null then 'missing' else coalesce(tried.state, 'pending') end as state,
+    case when newest_attempt.job_key is null then 'missing' else coalesce(tried.state, 'pending') end as state,
     tried.status,
     tried.category,
     tried.failure_reason,
@@ -134,7 +139,7 @@ from entry
 left join newest_attempt
     on entry.experiment_id = newest_attempt.experiment_id and entry.condition_id = newest_attempt.condition_id
 left join tried
-    on newest_attempt.experiment_id = tried.experiment_id and newest_attempt.job_id = tried.job_id
+    on newest_attempt.experiment_id = tried.experiment_id and newest_attempt.job_key = tried.job_key
 left join spent
     on entry.experiment_id = spent.experiment_id and entry.condition_id = spent.condition_id;
 
@@ -143,6 +148,7 @@ comment on view condition is
 comment on column condition.experiment_id is 'the experiment [id]';
 comment on column condition.condition_id is 'one cell of the grid, or one baseline [id]';
 comment on column condition.job_id is 'managed job of the newest attempt; null = missing [id]';
+comment on column condition.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column condition.kind is 'grid or baseline [name]';
 comment on column condition.job_name is 'the exact name of its jobs [name]';
 comment on column condition.factors is 'factor -> level [text]';

@@ -7,6 +7,7 @@ with stretch as (
     select
         machine_spell.experiment_id,
         machine_spell.job_id,
+        machine_spell.job_key,
         machine_spell.task_id,
         machine_spell.phase,
         machine_spell.is_interrupted,
@@ -21,6 +22,7 @@ spent as (
     select
         stretch.experiment_id,
         stretch.job_id,
+        stretch.job_key,
         stretch.task_id,
         sum(if(stretch.phase = 'teardown', stretch.machine_s, stretch.launch_s)) as setup_s,
         sum(if(stretch.phase = 'teardown', stretch.usd, stretch.launch_usd)) as setup_usd,
@@ -41,7 +43,7 @@ spent as (
         ) as lost_usd,
         sum(stretch.usd) as usd
     from stretch
-    group by stretch.experiment_id, stretch.job_id, stretch.task_id
+    group by stretch.experiment_id, stretch.job_id, stretch.job_key, stretch.task_id
 ),
 
 -- The whole job counts as failed if one of its tasks failed, as in wasted_usd of view cycle_cost.
@@ -49,10 +51,11 @@ whole as (
     select
         job.experiment_id,
         job.job_id,
+        job.job_key,
         bool_or(job.is_failed or job.state = 'lost') as is_failed,
         bool_or(job.state = 'cancelled') as is_cancelled
     from job
-    group by job.experiment_id, job.job_id
+    group by job.experiment_id, job.job_id, job.job_key
 ),
 
 task as (
@@ -83,11 +86,11 @@ task as (
             ) as decimal(18, 4)
         ) as lost_usd
     from job
-    inner join whole on job.experiment_id = whole.experiment_id and job.job_id = whole.job_id
+    inner join whole on job.experiment_id = whole.experiment_id and job.job_key = whole.job_key
     left join spent
         on
             job.experiment_id = spent.experiment_id
-            and job.job_id = spent.job_id
+            and job.job_key = spent.job_key
             and job.task_id = spent.task_id
 ),
 

@@ -7,12 +7,13 @@ with priced as (
         job.experiment_id,
         job.condition_id,
         job.job_id,
+        job.job_key,
         sum(job.cost_usd) as cost_usd,
         arg_max(job.price_usd_per_h, job.cycle) as price_usd_per_h,
         bool_and(job.state = 'succeeded') as has_succeeded
     from job
     where job.is_terminal and job.cost_usd is not null
-    group by job.experiment_id, job.condition_id, job.job_id
+    group by job.experiment_id, job.condition_id, job.job_id, job.job_key
 ),
 
 typical as (

@@ -6,6 +6,7 @@ with whole as (
         job.experiment_id,
         job.cycle,
         job.job_id,
+        job.job_key,
         sum(job.run_s) as run_s,
         sum(job.machine_s) as machine_s,
         sum(job.cost_usd) as cost_usd,
@@ -15,7 +16,7 @@ with whole as (
         bool_or(job.impossible_count > 0) as is_impossible,
         bool_or(job.is_failed and job.role <> 'duplicate') as is_wasted
     from job
-    group by job.experiment_id, job.cycle, job.job_id
+    group by job.experiment_id, job.cycle, job.job_id, job.job_key
 ),
 
 priced as (
@@ -23,6 +24,7 @@ priced as (
         whole.experiment_id,
         whole.cycle,
         whole.job_id,
+        whole.job_key,
         whole.run_s,
         whole.machine_s,
         whole.cost_usd,
@@ -34,7 +36,7 @@ priced as (
         case when whole.reported_usd is not null then reported_cost.reported_at end as reported_at
     from whole
     left join reported_cost
-        on whole.experiment_id = reported_cost.experiment_id and whole.job_id = reported_cost.job_id
+        on whole.experiment_id = reported_cost.experiment_id and whole.job_key = reported_cost.job_key
 )
 
 select

@@ -6,6 +6,7 @@ with touched as (
     select distinct
         job_observation.experiment_id,
         job_observation.job_id,
+        job_observation.job_key,
         job_observation.task_id
     from job_observation
     where
@@ -22,6 +23,7 @@ followed as (
         job_observation.experiment_id,
         job_observation.condition_id,
         job_observation.job_id,
+        job_observation.job_key,
         job_observation.task_id,
         job_observation.poll_id,
         job_observation.reported_status,
@@ -51,11 +53,11 @@ followed as (
     inner join touched
         on
             job_observation.experiment_id = touched.experiment_id
-            and job_observation.job_id = touched.job_id
+            and job_observation.job_key = touched.job_key
             and job_observation.task_id = touched.task_id
     window
         later as (
-            partition by job_observation.experiment_id, job_observation.job_id, job_observation.task_id
+            partition by job_observation.experiment_id, job_observation.job_key, job_observation.task_id
             order by job_observation.poll_id
             rows between 1 following and unbounded following
         )
@@ -65,7 +67,8 @@ newest_attempt as (
     select
         attempt.experiment_id,
         attempt.condition_id,
-        arg_max(attempt.job_id, (attempt.cycle, attempt.role = 'attempt', attempt.job_id)) as job_id
+        arg_max(attempt.job_id, (attempt.cycle, attempt.role = 'attempt', attempt.job_key)) as job_id,
+        arg_max(attempt.job_key, (attempt.cycle, attempt.role = 'attempt', attempt.job_key)) as job_key
     from attempt
     group by attempt.experiment_id, attempt.condition_id
 )
@@ -74,6 +77,7 @@ select
     followed.experiment_id,
     followed.condition_id,
     followed.job_id,
+    followed.job_key,
     followed.task_id,
     followed.poll_id,
     case
@@ -81,7 +85,7 @@ select
     end as cleared_poll_id,
     case when followed.is_terminal then 'status_changed' else 'reopened' end as kind,
     case
-        when not followed.is_terminal and newest_attempt.job_id <> followed.job_id then 'critical'
+        when not followed.is_terminal and newest_attempt.job_key <> followed.job_key then 'critical'
         else 'warning'
     end as severity,
     case
@@ -93,7 +97,7 @@ select
             then
                 'had ended as ' || followed.previous_status || ', but SkyPilot now reports '
                 || followed.reported_status || ': it ran again between two polls'
-        when newest_attempt.job_id <> followed.job_id
+        when newest_attempt.job_key <> followed.job_key
             then
                 'had ended as ' || followed.previous_status || ' and is ' || followed.status
                 || ' again, beside job ' || newest_attempt.job_id
@@ -118,10 +122,11 @@ where
     );
 
 comment on view ending_change is
-'An ended attempt that runs again or has another end; grain: experiment_id, job_id, task_id, poll_id';
+'An ended attempt that runs again or has another end; grain: experiment_id, job_key, task_id, poll_id';
 comment on column ending_change.experiment_id is 'the experiment [id]';
 comment on column ending_change.condition_id is 'the condition [id]';
 comment on column ending_change.job_id is 'its managed job [id]';
+comment on column ending_change.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column ending_change.task_id is 'task within the job [id]';
 comment on column ending_change.poll_id is 'the poll that showed it [id]';
 comment on column ending_change.cleared_poll_id is

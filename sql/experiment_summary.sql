@@ -43,6 +43,7 @@ noticed as (
     select
         job.experiment_id,
         job.job_id,
+        job.job_key,
         -- Two clocks: negative is impossible.
         arg_min(
             case
@@ -53,7 +54,7 @@ noticed as (
         ) as latency_s
     from job
     where job.is_failed and job.role <> 'duplicate'
-    group by job.experiment_id, job.job_id
+    group by job.experiment_id, job.job_id, job.job_key
 ),
 
 latency as (

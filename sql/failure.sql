@@ -5,15 +5,17 @@ with spent as (
     select
         job.experiment_id,
         job.job_id,
+        job.job_key,
         sum(job.cost_usd) as cost_usd
     from job
-    group by job.experiment_id, job.job_id
+    group by job.experiment_id, job.job_id, job.job_key
 )
 
 select
     attempt_result.experiment_id,
     attempt_result.condition_id,
     attempt_result.job_id,
+    attempt_result.job_key,
     attempt_result.task_id,
     attempt_result.root_cause_id,
     finding.signature,
@@ -51,22 +53,23 @@ from attempt_result
 inner join job
     on
         attempt_result.experiment_id = job.experiment_id
-        and attempt_result.job_id = job.job_id
+        and attempt_result.job_key = job.job_key
         and attempt_result.task_id = job.task_id
 inner join spent
-    on attempt_result.experiment_id = spent.experiment_id and attempt_result.job_id = spent.job_id
+    on attempt_result.experiment_id = spent.experiment_id and attempt_result.job_key = spent.job_key
 left join finding
     on
         attempt_result.experiment_id = finding.experiment_id
-        and attempt_result.job_id = finding.job_id
+        and attempt_result.job_key = finding.job_key
         and attempt_result.task_id = finding.task_id
 where attempt_result.is_failed;
 
 comment on view failure is
-'An attempt that failed, and its root cause; grain: experiment_id, condition_id, cycle, job_id';
+'An attempt that failed, and its root cause; grain: experiment_id, condition_id, cycle, job_key';
 comment on column failure.experiment_id is 'the experiment [id]';
 comment on column failure.condition_id is 'the condition [id]';
 comment on column failure.job_id is 'the managed job that failed [id]';
+comment on column failure.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column failure.task_id is 'the first task that failed [id]';
 comment on column failure.root_cause_id is
 'the root cause; unknown/unexamined = not examined yet [id]';

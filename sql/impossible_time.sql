@@ -6,6 +6,7 @@ with doubtful as (
         job_observation.experiment_id,
         job_observation.condition_id,
         job_observation.job_id,
+        job_observation.job_key,
         job_observation.task_id,
         job_observation.poll_id,
         job_observation.cycle,
@@ -23,6 +24,7 @@ given_time as (
         doubtful.experiment_id,
         doubtful.condition_id,
         doubtful.job_id,
+        doubtful.job_key,
         doubtful.task_id,
         doubtful.cycle,
         doubtful.seen_at,
@@ -44,7 +46,7 @@ given_time as (
     inner join snapshot
         on
             doubtful.experiment_id = snapshot.experiment_id
-            and doubtful.job_id = snapshot.job_id
+            and doubtful.job_key = snapshot.job_key
             and doubtful.task_id = snapshot.task_id
             and doubtful.poll_id = snapshot.poll_id
 ),
@@ -54,6 +56,7 @@ invalid as (
         doubtful.experiment_id,
         doubtful.condition_id,
         doubtful.job_id,
+        doubtful.job_key,
         doubtful.task_id,
         doubtful.cycle,
         doubtful.seen_at,
@@ -62,7 +65,7 @@ invalid as (
     inner join snapshot
         on
             doubtful.experiment_id = snapshot.experiment_id
-            and doubtful.job_id = snapshot.job_id
+            and doubtful.job_key = snapshot.job_key
             and doubtful.task_id = snapshot.task_id
             and doubtful.poll_id = snapshot.poll_id
     where snapshot.invalid_fields is not null
@@ -72,6 +75,7 @@ select
     given_time.experiment_id,
     given_time.condition_id,
     given_time.job_id,
+    given_time.job_key,
     given_time.task_id,
     given_time.given_value.field,
     case
@@ -89,6 +93,7 @@ select
     invalid.experiment_id,
     invalid.condition_id,
     invalid.job_id,
+    invalid.job_key,
     invalid.task_id,
     invalid.field,
     'negative, or no time' as reason,
@@ -98,10 +103,11 @@ select
 from invalid;
 
 comment on view impossible_time is
-'A time or duration of the queue that can''t be one; grain: experiment_id, job_id, task_id, field';
+'A time or duration of the queue that can''t be one; grain: experiment_id, job_key, task_id, field';
 comment on column impossible_time.experiment_id is 'the experiment [id]';
 comment on column impossible_time.condition_id is 'the condition [id]';
 comment on column impossible_time.job_id is 'its managed job [id]';
+comment on column impossible_time.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column impossible_time.task_id is 'task within the job [id]';
 comment on column impossible_time.field is 'SkyPilot''s name of the time or duration [name]';
 comment on column impossible_time.reason is

@@ -24,6 +24,7 @@ standing as (
         failure.source as evidence_source,
         failure.condition_id,
         failure.job_id,
+        failure.job_key,
         failure.confidence,
         failure.affected_files,
         condition.manifest_position,
@@ -34,7 +35,7 @@ standing as (
         on
             failure.experiment_id = condition.experiment_id
             and failure.condition_id = condition.condition_id
-            and failure.job_id = condition.job_id
+            and failure.job_key = condition.job_key
     inner join last_cycle on failure.experiment_id = last_cycle.experiment_id
     where condition.state = 'failed'
 ),
@@ -56,6 +57,7 @@ cause as (
                 evidence_line: standing.evidence_line,
                 evidence_source: standing.evidence_source,
                 job_id: standing.job_id,
+                job_key: standing.job_key,
                 affected_files: standing.affected_files
             },
             (standing.confidence, -standing.manifest_position)
@@ -72,7 +74,7 @@ wasted as (
     select
         failure.experiment_id,
         failure.root_cause_id,
-        list(cast(failure.job_id as varchar) order by failure.job_id) as job_ids,
+        list(cast(failure.job_id as varchar) order by failure.job_key) as job_ids,
         count(*) as failed_count,
         count(*) filter (where failure.cost_usd is null) as unpriced_count,
         cast(sum(failure.cost_usd) as decimal(18, 4)) as cost_usd,
@@ -127,6 +129,7 @@ select
     cause.shown.evidence,
     cause.shown.evidence_source,
     cause.shown.job_id as evidence_job_id,
+    cause.shown.job_key as evidence_job_key,
     cause.shown.affected_files,
     cause.condition_ids,
     wasted.job_ids,

@@ -6,6 +6,7 @@ with framed as (
         job_observation.experiment_id,
         job_observation.condition_id,
         job_observation.job_id,
+        job_observation.job_key,
         job_observation.task_id,
         job_observation.status_poll_id,
         job_observation.role,
@@ -35,7 +36,7 @@ with framed as (
     from job_observation
     window
         task as (
-            partition by job_observation.experiment_id, job_observation.job_id, job_observation.task_id
+            partition by job_observation.experiment_id, job_observation.job_key, job_observation.task_id
             order by job_observation.poll_id
             rows between unbounded preceding and current row
         )
@@ -46,6 +47,7 @@ timed as (
         framed.experiment_id,
         framed.condition_id,
         framed.job_id,
+        framed.job_key,
         framed.task_id,
         framed.status_poll_id,
         framed.role,
@@ -85,7 +87,7 @@ timed as (
     left join job_absence
         on
             framed.experiment_id = job_absence.experiment_id
-            and framed.job_id = job_absence.job_id
+            and framed.job_key = job_absence.job_key
             and framed.task_id = job_absence.task_id
     where framed.is_newest
 ),
@@ -96,6 +98,7 @@ weighed as (
     select
         timed.experiment_id,
         timed.job_id,
+        timed.job_key,
         timed.task_id,
         reported_cost.reported_usd,
         case
@@ -111,15 +114,15 @@ weighed as (
         end as weight
     from timed
     inner join reported_cost
-        on timed.experiment_id = reported_cost.experiment_id and timed.job_id = reported_cost.job_id
+        on timed.experiment_id = reported_cost.experiment_id and timed.job_key = reported_cost.job_key
     inner join machine_time
         on
             timed.experiment_id = machine_time.experiment_id
-            and timed.job_id = machine_time.job_id
+            and timed.job_key = machine_time.job_key
             and timed.task_id = machine_time.task_id
     window
-        job as (partition by timed.experiment_id, timed.job_id),
-        task as (partition by timed.experiment_id, timed.job_id order by timed.task_id)
+        job as (partition by timed.experiment_id, timed.job_key),
+        task as (partition by timed.experiment_id, timed.job_key order by timed.task_id)
     -- A job that runs again costs more than what was reported.
     qualify bool_and(timed.is_terminal) over job
 ),
@@ -128,6 +131,7 @@ cumulated as (
     select
         weighed.experiment_id,
         weighed.job_id,
+        weighed.job_key,
         weighed.task_id,
         cast(
             weighed.reported_usd * sum(weighed.weight) over task / sum(weighed.weight) over job
@@ -135,18 +139,19 @@ cumulated as (
         ) as until_usd
     from weighed
     window
-        job as (partition by weighed.experiment_id, weighed.job_id),
-        task as (partition by weighed.experiment_id, weighed.job_id order by weighed.task_id)
+        job as (partition by weighed.experiment_id, weighed.job_key),
+        task as (partition by weighed.experiment_id, weighed.job_key order by weighed.task_id)
 ),
 
 reported as (
     select
         cumulated.experiment_id,
         cumulated.job_id,
+        cumulated.job_key,
         cumulated.task_id,
         cumulated.until_usd - coalesce(
             lag(cumulated.until_usd) over (
-                partition by cumulated.experiment_id, cumulated.job_id
+                partition by cumulated.experiment_id, cumulated.job_key
                 order by cumulated.task_id
             ),
             0
@@ -158,6 +163,7 @@ select
     timed.experiment_id,
     timed.condition_id,
     timed.job_id,
+    timed.job_key,
     timed.task_id,
     snapshot.job_name,
     snapshot.task_name,
@@ -200,25 +206,26 @@ from timed
 inner join snapshot
     on
         timed.experiment_id = snapshot.experiment_id
-        and timed.job_id = snapshot.job_id
+        and timed.job_key = snapshot.job_key
         and timed.task_id = snapshot.task_id
         and timed.status_poll_id = snapshot.poll_id
 inner join machine_time
     on
         timed.experiment_id = machine_time.experiment_id
-        and timed.job_id = machine_time.job_id
+        and timed.job_key = machine_time.job_key
         and timed.task_id = machine_time.task_id
 left join reported
     on
         timed.experiment_id = reported.experiment_id
-        and timed.job_id = reported.job_id
+        and timed.job_key = reported.job_key
         and timed.task_id = reported.task_id;
 
 comment on view job is
-'A job task as last seen; no row if never seen; grain: experiment_id, job_id, task_id';
+'A job task as last seen; no row if never seen; grain: experiment_id, job_key, task_id';
 comment on column job.experiment_id is 'the experiment [id]';
 comment on column job.condition_id is 'the condition it belongs to [id]';
 comment on column job.job_id is 'SkyPilot''s managed job [id]';
+comment on column job.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column job.task_id is 'task within the job; 0 for a job of one task [id]';
 comment on column job.job_name is 'the job''s name; not unique [name]';
 comment on column job.task_name is 'the task''s name [name]';

@@ -6,6 +6,7 @@ with gone as (
         job_observation.experiment_id,
         job_observation.condition_id,
         job_observation.job_id,
+        job_observation.job_key,
         job_observation.task_id,
         job_observation.poll_id,
         job_observation.status,
@@ -31,6 +32,7 @@ select
     gone.experiment_id,
     gone.condition_id,
     gone.job_id,
+    gone.job_key,
     gone.task_id,
     gone.status,
     gone.is_terminal,
@@ -41,10 +43,11 @@ asof left join answered
     on gone.experiment_id = answered.experiment_id and gone.poll_id > answered.poll_id;
 
 comment on view job_absence is
-'A job task that the queue no longer lists; grain: experiment_id, job_id, task_id';
+'A job task that the queue no longer lists; grain: experiment_id, job_key, task_id';
 comment on column job_absence.experiment_id is 'the experiment [id]';
 comment on column job_absence.condition_id is 'the condition it belongs to [id]';
 comment on column job_absence.job_id is 'SkyPilot''s managed job [id]';
+comment on column job_absence.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column job_absence.task_id is 'task within the job [id]';
 comment on column job_absence.status is 'the last known status [name]';
 comment on column job_absence.is_terminal is 'it had ended; if not, it is lost [bool]';

@@ -27,7 +27,7 @@ counting as (
     left join changed_ending
         on
             snapshot.experiment_id = changed_ending.experiment_id
-            and snapshot.job_id = changed_ending.job_id
+            and snapshot.job_key = changed_ending.job_key
             and snapshot.task_id = changed_ending.task_id
             and snapshot.poll_id = changed_ending.poll_id
 ),
@@ -38,6 +38,7 @@ owned as (
         counting.experiment_id,
         coalesce(attempt.condition_id, entry.condition_id) as condition_id,
         counting.job_id,
+        counting.job_key,
         counting.task_id,
         counting.poll_id,
         counting.status_poll_id,
@@ -75,10 +76,10 @@ owned as (
     from counting
     inner join experiment on counting.experiment_id = experiment.experiment_id
     left join attempt
-        on counting.experiment_id = attempt.experiment_id and counting.job_id = attempt.job_id
+        on counting.experiment_id = attempt.experiment_id and counting.job_key = attempt.job_key
     left join entry
         on counting.experiment_id = entry.experiment_id and counting.job_name = entry.job_name
-    where attempt.job_id is not null or entry.condition_id is not null
+    where attempt.job_key is not null or entry.condition_id is not null
 ),
 
 judged as (
@@ -86,6 +87,7 @@ judged as (
         owned.experiment_id,
         owned.condition_id,
         owned.job_id,
+        owned.job_key,
         owned.task_id,
         owned.poll_id,
         owned.status_poll_id,
@@ -157,6 +159,7 @@ select
     judged.experiment_id,
     judged.condition_id,
     judged.job_id,
+    judged.job_key,
     judged.task_id,
     judged.poll_id,
     judged.status_poll_id,
@@ -198,15 +201,16 @@ select
 from judged
 window
     task as (
-        partition by judged.experiment_id, judged.job_id, judged.task_id
+        partition by judged.experiment_id, judged.job_key, judged.task_id
         order by judged.poll_id
     );
 
 comment on view job_observation is
-'A stored row of a job task, with the meaning of its status; grain: experiment_id, job_id, task_id, poll_id';
+'A stored row of a job task, with the meaning of its status; grain: experiment_id, job_key, task_id, poll_id';
 comment on column job_observation.experiment_id is 'the experiment [id]';
 comment on column job_observation.condition_id is 'the condition the job belongs to [id]';
 comment on column job_observation.job_id is 'SkyPilot''s managed job [id]';
+comment on column job_observation.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column job_observation.task_id is 'task within the job [id]';
 comment on column job_observation.poll_id is 'the poll that stored the row [id]';
 comment on column job_observation.status_poll_id is

@@ -6,7 +6,7 @@ with candidate as (
         firing.experiment_id,
         firing.firing_id,
         firing.failure_point_s,
-        cast(unnest(firing.candidate_job_ids) as bigint) as job_id
+        cast(unnest(firing.candidate_job_keys) as bigint) as job_key
     from firing
 ),
 
@@ -14,10 +14,11 @@ still_open as (
     select
         candidate.experiment_id,
         candidate.firing_id,
-        list(candidate.job_id order by candidate.job_id) as job_ids
+        list(longest_run.job_id order by longest_run.job_key) as job_ids,
+        list(longest_run.job_key order by longest_run.job_key) as job_keys
     from candidate
     inner join longest_run
-        on candidate.experiment_id = longest_run.experiment_id and candidate.job_id = longest_run.job_id
+        on candidate.experiment_id = longest_run.experiment_id and candidate.job_key = longest_run.job_key
     where
         longest_run.is_open
         and (
@@ -36,7 +37,9 @@ select
     firing.no_action_reason,
     firing.combination,
     [cast(member as bigint) for member in firing.member_job_ids] as failed_job_ids,
+    [cast(member as bigint) for member in firing.member_job_keys] as failed_job_keys,
     coalesce(still_open.job_ids, []) as cancel_job_ids,
+    coalesce(still_open.job_keys, []) as cancel_job_keys,
     firing.cycle,
     cast(len(firing.member_job_ids) as bigint) as failed_count,
     firing.failure_point_s,

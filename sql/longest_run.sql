@@ -6,6 +6,7 @@ with run as (
     select distinct
         job_observation.experiment_id,
         job_observation.job_id,
+        job_observation.job_key,
         job_observation.task_id,
         coalesce(
             job_observation.last_recovered_at,
@@ -27,10 +28,11 @@ followed as (
     select
         run.experiment_id,
         run.job_id,
+        run.job_key,
         run.task_id,
         run.begun_at,
         lead(run.begun_at) over (
-            partition by run.experiment_id, run.job_id, run.task_id
+            partition by run.experiment_id, run.job_key, run.task_id
             order by run.begun_at asc nulls last
         ) as next_at
     from run
@@ -40,12 +42,13 @@ task as (
     select
         job.experiment_id,
         job.job_id,
+        job.job_key,
         job.task_id,
         any_value(job.state) as state,
         any_value(job.is_failed) as is_failed,
         -- The rows of a lost job show its last known status: nobody can cancel it.
         any_value(job.state in ('pending', 'running')) as is_open,
-        count(followed.job_id) > 0 as has_started,
+        count(followed.job_key) > 0 as has_started,
         max(
             case
                 when followed.begun_at is null then null
@@ -64,15 +67,16 @@ task as (
     left join followed
         on
             job.experiment_id = followed.experiment_id
-            and job.job_id = followed.job_id
+            and job.job_key = followed.job_key
             and job.task_id = followed.task_id
-    group by job.experiment_id, job.job_id, job.task_id
+    group by job.experiment_id, job.job_id, job.job_key, job.task_id
 ),
 
 whole as (
     select
         task.experiment_id,
         task.job_id,
+        task.job_key,
         bool_or(task.is_open) as is_open,
         bool_or(task.is_failed) as is_failed,
         bool_and(task.state = 'succeeded') as has_succeeded,
@@ -84,13 +88,14 @@ whole as (
         sum(task.duration_s) as duration_s,
         min(task.end_at) filter (where task.is_failed) as failed_at
     from task
-    group by task.experiment_id, task.job_id
+    group by task.experiment_id, task.job_id, task.job_key
 )
 
 select
     attempt.experiment_id,
     attempt.condition_id,
     attempt.job_id,
+    attempt.job_key,
     coalesce(whole.is_open, true) as is_open,
     coalesce(whole.is_failed, false) as is_failed,
     coalesce(whole.has_succeeded, false) as has_succeeded,
@@ -101,14 +106,15 @@ select
     whole.failed_at
 from attempt
 left join whole
-    on attempt.experiment_id = whole.experiment_id and attempt.job_id = whole.job_id
+    on attempt.experiment_id = whole.experiment_id and attempt.job_key = whole.job_key
 where attempt.role = 'attempt';
 
 comment on view longest_run is
-'The longest single run of an attempt; grain: experiment_id, condition_id, cycle, job_id';
+'The longest single run of an attempt; grain: experiment_id, condition_id, cycle, job_key';
 comment on column longest_run.experiment_id is 'the experiment [id]';
 comment on column longest_run.condition_id is 'the condition [id]';
 comment on column longest_run.job_id is 'its managed job [id]';
+comment on column longest_run.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column longest_run.is_open is
 'it has not ended, and the queue lists it or has not shown it yet [bool]';
 comment on column longest_run.is_failed is 'one of its tasks failed [bool]';

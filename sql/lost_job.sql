@@ -4,18 +4,20 @@ select
     condition.experiment_id,
     condition.condition_id,
     condition.job_id,
+    condition.job_key,
     any_value(job.status) as status,
     condition.manifest_position,
     max(job.last_seen_at) as last_seen_at
 from condition
-inner join job on condition.experiment_id = job.experiment_id and condition.job_id = job.job_id
+inner join job on condition.experiment_id = job.experiment_id and condition.job_key = job.job_key
 where job.state = 'lost' and not condition.is_terminal
-group by condition.experiment_id, condition.condition_id, condition.job_id, condition.manifest_position;
+group by condition.experiment_id, condition.condition_id, condition.job_id, condition.job_key, condition.manifest_position;
 
 comment on view lost_job is 'A job that may still run unnoticed; grain: experiment_id, condition_id';
 comment on column lost_job.experiment_id is 'the experiment [id]';
 comment on column lost_job.condition_id is 'the condition [id]';
 comment on column lost_job.job_id is 'its managed job [id]';
+comment on column lost_job.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column lost_job.status is 'SkyPilot''s status when it was last listed [name]';
 comment on column lost_job.manifest_position is
 'position of the condition in the manifest, from 0 [count]';

@@ -8,6 +8,7 @@ with judged as (
         job_observation.experiment_id,
         job_observation.condition_id,
         job_observation.job_id,
+        job_observation.job_key,
         job_observation.task_id,
         job_observation.poll_id,
         job_observation.phase,
@@ -39,6 +40,7 @@ ordered as (
         judged.experiment_id,
         judged.condition_id,
         judged.job_id,
+        judged.job_key,
         judged.task_id,
         judged.poll_id,
         judged.phase,
@@ -104,9 +106,9 @@ ordered as (
             as last_end_at
     from judged
     window
-        whole as (partition by judged.experiment_id, judged.job_id, judged.task_id),
+        whole as (partition by judged.experiment_id, judged.job_key, judged.task_id),
         task as (
-            partition by judged.experiment_id, judged.job_id, judged.task_id
+            partition by judged.experiment_id, judged.job_key, judged.task_id
             order by judged.poll_id
         )
 ),
@@ -194,7 +196,7 @@ followed as (
         bounded.*,
         coalesce(
             lead(bounded.since_at) over (
-                partition by bounded.experiment_id, bounded.job_id, bounded.task_id
+                partition by bounded.experiment_id, bounded.job_key, bounded.task_id
                 order by bounded.poll_id
             ),
             bounded.now_at
@@ -208,6 +210,7 @@ stretch as (
         followed.experiment_id,
         followed.condition_id,
         followed.job_id,
+        followed.job_key,
         followed.task_id,
         followed.poll_id,
         case
@@ -232,7 +235,7 @@ stretch as (
     left join job_absence
         on
             followed.experiment_id = job_absence.experiment_id
-            and followed.job_id = job_absence.job_id
+            and followed.job_key = job_absence.job_key
             and followed.task_id = job_absence.task_id
     where followed.is_on or followed.is_going
     union all
@@ -242,6 +245,7 @@ stretch as (
         bounded.experiment_id,
         bounded.condition_id,
         bounded.job_id,
+        bounded.job_key,
         bounded.task_id,
         bounded.poll_id,
         'run' as phase,
@@ -282,6 +286,7 @@ select
     measured.experiment_id,
     measured.condition_id,
     measured.job_id,
+    measured.job_key,
     measured.task_id,
     measured.poll_id,
     measured.phase,
@@ -300,10 +305,11 @@ select
 from measured;
 
 comment on view machine_spell is
-'A time in which a job task had a machine; grain: experiment_id, job_id, task_id, poll_id';
+'A time in which a job task had a machine; grain: experiment_id, job_key, task_id, poll_id';
 comment on column machine_spell.experiment_id is 'the experiment [id]';
 comment on column machine_spell.condition_id is 'the condition [id]';
 comment on column machine_spell.job_id is 'SkyPilot''s managed job [id]';
+comment on column machine_spell.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column machine_spell.task_id is 'task within the job [id]';
 comment on column machine_spell.poll_id is 'the poll that stored the row with which it begins [id]';
 comment on column machine_spell.phase is

@@ -5,6 +5,7 @@ with summed as (
     select
         machine_spell.experiment_id,
         machine_spell.job_id,
+        machine_spell.job_key,
         machine_spell.task_id,
         bool_or(machine_spell.machine_s is null) as is_unknown,
         bool_or(machine_spell.machine_s > 0 and machine_spell.price_usd_per_h is null) as is_unpriced,
@@ -19,12 +20,13 @@ with summed as (
         ) as product,
         last(machine_spell.price_usd_per_h order by machine_spell.poll_id) as price_usd_per_h
     from machine_spell
-    group by machine_spell.experiment_id, machine_spell.job_id, machine_spell.task_id
+    group by machine_spell.experiment_id, machine_spell.job_id, machine_spell.job_key, machine_spell.task_id
 )
 
 select
     job_observation.experiment_id,
     job_observation.job_id,
+    job_observation.job_key,
     job_observation.task_id,
     case
         when summed.experiment_id is null then 0
@@ -48,14 +50,15 @@ from job_observation
 left join summed
     on
         job_observation.experiment_id = summed.experiment_id
-        and job_observation.job_id = summed.job_id
+        and job_observation.job_key = summed.job_key
         and job_observation.task_id = summed.task_id
 where job_observation.is_newest;
 
 comment on view machine_time is
-'The machine time of a job task and its cost; grain: experiment_id, job_id, task_id';
+'The machine time of a job task and its cost; grain: experiment_id, job_key, task_id';
 comment on column machine_time.experiment_id is 'the experiment [id]';
 comment on column machine_time.job_id is 'SkyPilot''s managed job [id]';
+comment on column machine_time.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column machine_time.task_id is 'task within the job [id]';
 comment on column machine_time.machine_s is
 'time with a machine, see view machine_spell; for open tasks until now; null = unknown [s]';

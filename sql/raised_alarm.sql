@@ -11,6 +11,7 @@ create or replace macro raised_alarm(lasting_only) as table
             episode.experiment_id,
             episode.condition_id,
             episode.job_id,
+            episode.job_key,
             episode.task_id,
             episode.poll_id,
             episode.cleared_poll_id,
@@ -31,7 +32,7 @@ create or replace macro raised_alarm(lasting_only) as table
         left join lost_job_closure
             on
                 episode.experiment_id = lost_job_closure.experiment_id
-                and episode.job_id = lost_job_closure.job_id
+                and episode.job_key = lost_job_closure.job_key
         left join heartbeat as clearing
             on episode.experiment_id = clearing.experiment_id and episode.cleared_poll_id = clearing.poll_id
         where
@@ -102,6 +103,7 @@ create or replace macro raised_alarm(lasting_only) as table
             due.kind,
             due.experiment_id,
             due.job_id,
+            due.job_key,
             due.task_id,
             due.poll_id,
             due.cleared_poll_id,
@@ -125,6 +127,7 @@ create or replace macro raised_alarm(lasting_only) as table
             waiting.kind,
             waiting.experiment_id,
             waiting.job_id,
+            waiting.job_key,
             waiting.task_id,
             waiting.poll_id,
             min(answered.poll_id) as raised_poll_id
@@ -135,7 +138,7 @@ create or replace macro raised_alarm(lasting_only) as table
                 and waiting.step_back_count = answered.step_back_count
                 and waiting.due_at <= answered.polled_at
         where coalesce(answered.poll_id < waiting.cleared_poll_id, true)
-        group by waiting.kind, waiting.experiment_id, waiting.job_id, waiting.task_id, waiting.poll_id
+        group by waiting.kind, waiting.experiment_id, waiting.job_id, waiting.job_key, waiting.task_id, waiting.poll_id
     ),
 
     raised as (
@@ -146,6 +149,7 @@ create or replace macro raised_alarm(lasting_only) as table
             due.experiment_id,
             due.condition_id,
             due.job_id,
+            due.job_key,
             due.task_id,
             due.status,
             due.cycle,
@@ -163,7 +167,7 @@ create or replace macro raised_alarm(lasting_only) as table
             on
                 due.kind = reached.kind
                 and due.experiment_id = reached.experiment_id
-                and due.job_id = reached.job_id
+                and due.job_key = reached.job_key
                 and due.task_id = reached.task_id
                 and due.poll_id = reached.poll_id
         inner join heartbeat as raising
@@ -177,6 +181,7 @@ create or replace macro raised_alarm(lasting_only) as table
         raised.experiment_id,
         raised.condition_id,
         raised.job_id,
+        raised.job_key,
         raised.task_id,
         raised.raised_poll_id,
         raised.kind,
@@ -200,10 +205,11 @@ create or replace macro raised_alarm(lasting_only) as table
     from raised;
 
 comment on macro table raised_alarm is -- noqa: PRS
-'A problem for a person to check, now or before, all or only active ones; grain: experiment_id, kind, job_id, task_id, raised_poll_id
+'A problem for a person to check, now or before, all or only active ones; grain: experiment_id, kind, job_key, task_id, raised_poll_id
 experiment_id: the experiment [id]
 condition_id: the condition [id]
 job_id: its managed job [id]
+job_key: its identity: the job id, unless that was given out again [id]
 task_id: task within the job [id]
 raised_poll_id: the poll that raised it [id]
 kind: failed_setup, pending_too_long, starting_too_long, overrun, lost, duplicate, reopened, status_changed, wrong_variables or unknown_status [name]

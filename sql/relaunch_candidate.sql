@@ -37,6 +37,7 @@ fixed as (
     select
         failure.experiment_id,
         failure.job_id,
+        failure.job_key,
         arg_max(
             {
                 fix: fix_record.what,
@@ -56,23 +57,25 @@ fixed as (
             failure.experiment_id = fix_record.experiment_id
             and failure.root_cause_id = fix_record.root_cause_id
             and named.diagnosed_at <= fix_record.fixed_at
-    group by failure.experiment_id, failure.job_id
+    group by failure.experiment_id, failure.job_id, failure.job_key
 ),
 
 requested as (
     select
         cancel_request.experiment_id,
         cancel_request.job_id,
+        cancel_request.job_key,
         bool_or(cancel_request.reason = 'kill_switch') as is_kill_switch
     from cancel_request
-    group by cancel_request.experiment_id, cancel_request.job_id
+    group by cancel_request.experiment_id, cancel_request.job_id, cancel_request.job_key
 ),
 
 closed as (
     select distinct
         lost_job_closure.experiment_id,
         lost_job_closure.condition_id,
-        lost_job_closure.job_id
+        lost_job_closure.job_id,
+        lost_job_closure.job_key
     from lost_job_closure
 ),
 
@@ -81,6 +84,7 @@ ended as (
         condition.experiment_id,
         condition.condition_id,
         condition.job_id,
+        condition.job_key,
         condition.job_name,
         condition.manifest_position,
         condition.cycle,
@@ -90,22 +94,23 @@ ended as (
             when condition.state = 'failed' and condition.is_terminal then 'failed'
             when condition.state = 'cancelled' and requested.is_kill_switch then 'kill_switch'
             when condition.state = 'cancelled' then 'cancelled'
-            when condition.state = 'lost' and closed.job_id is not null then 'lost'
+            when condition.state = 'lost' and closed.job_key is not null then 'lost'
         end as reason
     from condition
     left join requested
-        on condition.experiment_id = requested.experiment_id and condition.job_id = requested.job_id
+        on condition.experiment_id = requested.experiment_id and condition.job_key = requested.job_key
     left join closed
         on
             condition.experiment_id = closed.experiment_id
             and condition.condition_id = closed.condition_id
-            and condition.job_id = closed.job_id
+            and condition.job_key = closed.job_key
 )
 
 select
     ended.experiment_id,
     ended.condition_id,
     ended.job_id,
+    ended.job_key,
     ended.job_name,
     ended.reason,
     failure.root_cause_id,
@@ -134,9 +139,9 @@ left join failure
     on
         ended.reason = 'failed'
         and ended.experiment_id = failure.experiment_id
-        and ended.job_id = failure.job_id
+        and ended.job_key = failure.job_key
 left join fixed
-    on ended.experiment_id = fixed.experiment_id and ended.job_id = fixed.job_id
+    on ended.experiment_id = fixed.experiment_id and ended.job_key = fixed.job_key
 left join left_over
     on ended.experiment_id = left_over.experiment_id and ended.condition_id = left_over.condition_id
 where
@@ -147,6 +152,7 @@ comment on view relaunch_candidate is 'A condition to run again; grain: experime
 comment on column relaunch_candidate.experiment_id is 'the experiment [id]';
 comment on column relaunch_candidate.condition_id is 'the condition [id]';
 comment on column relaunch_candidate.job_id is 'managed job of its newest attempt [id]';
+comment on column relaunch_candidate.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column relaunch_candidate.job_name is 'the exact name of its jobs [name]';
 comment on column relaunch_candidate.reason is
 'failed, kill_switch (cancelled by it), cancelled (by a person) or lost (closed as lost) [name]';

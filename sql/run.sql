@@ -7,6 +7,7 @@ with spanned as (
         attempt.experiment_id,
         attempt.condition_id,
         attempt.job_id,
+        attempt.job_key,
         attempt.cycle,
         entry.job_name,
         min(job.submitted_at) as submitted_at,
@@ -15,8 +16,14 @@ with spanned as (
     inner join entry
         on attempt.experiment_id = entry.experiment_id and attempt.condition_id = entry.condition_id
     left join job
-        on attempt.experiment_id = job.experiment_id and attempt.job_id = job.job_id
-    group by attempt.experiment_id, attempt.condition_id, attempt.job_id, attempt.cycle, entry.job_name
+        on attempt.experiment_id = job.experiment_id and attempt.job_key = job.job_key
+    group by
+        attempt.experiment_id,
+        attempt.condition_id,
+        attempt.job_id,
+        attempt.job_key,
+        attempt.cycle,
+        entry.job_name
 ),
 
 told as (
@@ -43,6 +50,7 @@ paired as (
         told.*,
         spanned.condition_id,
         spanned.job_id as attempt_job_id,
+        spanned.job_key,
         spanned.cycle,
         'condition' as joined_by,
         spanned.submitted_at,
@@ -57,6 +65,7 @@ paired as (
         told.*,
         spanned.condition_id,
         spanned.job_id as attempt_job_id,
+        spanned.job_key,
         spanned.cycle,
         'job_name' as joined_by,
         spanned.submitted_at,
@@ -71,6 +80,7 @@ paired as (
         told.*,
         spanned.condition_id,
         spanned.job_id as attempt_job_id,
+        spanned.job_key,
         spanned.cycle,
         'job' as joined_by,
         spanned.submitted_at,
@@ -87,6 +97,7 @@ joined as (
         paired.run_id,
         paired.condition_id,
         paired.attempt_job_id as job_id,
+        paired.job_key,
         paired.cycle,
         paired.joined_by
     from paired
@@ -103,7 +114,7 @@ joined as (
             order by
                 list_position(['condition', 'job_name', 'job'], paired.joined_by) asc,
                 paired.submitted_at desc nulls last,
-                paired.attempt_job_id desc
+                paired.job_key desc
         ) = 1
 )
 
@@ -112,6 +123,7 @@ select
     tracked_run.run_id,
     joined.condition_id,
     joined.job_id,
+    joined.job_key,
     tracked_run.run_name,
     tracked_run.status,
     joined.joined_by,
@@ -145,6 +157,7 @@ comment on column run.experiment_id is 'the experiment [id]';
 comment on column run.run_id is 'MLflow''s id of the run [id]';
 comment on column run.condition_id is 'the condition of the run; null = none of the experiment [id]';
 comment on column run.job_id is 'the managed job that wrote it; null = none of the experiment [id]';
+comment on column run.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column run.run_name is 'its name in MLflow [name]';
 comment on column run.status is 'MLflow''s status: RUNNING, FINISHED, FAILED, KILLED ... [name]';
 comment on column run.joined_by is

@@ -4,6 +4,7 @@ select
     job.experiment_id,
     job.condition_id,
     job.job_id,
+    job.job_key,
     job.task_id,
     job.role,
     job.state,
@@ -19,10 +20,11 @@ from job
 inner join experiment on job.experiment_id = experiment.experiment_id;
 
 comment on view timeline is
-'A job task from its submission to its end; grain: experiment_id, job_id, task_id';
+'A job task from its submission to its end; grain: experiment_id, job_key, task_id';
 comment on column timeline.experiment_id is 'the experiment [id]';
 comment on column timeline.condition_id is 'the condition [id]';
 comment on column timeline.job_id is 'its managed job [id]';
+comment on column timeline.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column timeline.task_id is 'task within the job [id]';
 comment on column timeline.role is 'attempt, superseded or duplicate, see view job [name]';
 comment on column timeline.state is 'its state, see view job [name]';

@@ -14,6 +14,7 @@ select
     job_observation.experiment_id,
     job_observation.condition_id,
     job_observation.job_id,
+    job_observation.job_key,
     job_observation.task_id,
     job_observation.poll_id,
     job_observation.role,
@@ -31,10 +32,11 @@ where
     or job_observation.was_seen <> job_observation.is_seen;
 
 comment on view transition is
-'A change of a job task''s status or presence; grain: experiment_id, job_id, task_id, poll_id';
+'A change of a job task''s status or presence; grain: experiment_id, job_key, task_id, poll_id';
 comment on column transition.experiment_id is 'the experiment [id]';
 comment on column transition.condition_id is 'the condition the job belongs to [id]';
 comment on column transition.job_id is 'SkyPilot''s managed job [id]';
+comment on column transition.job_key is 'its identity: the job id, unless that was given out again [id]';
 comment on column transition.task_id is 'task within the job [id]';
 comment on column transition.poll_id is 'the poll that showed the change [id]';
 comment on column transition.role is 'attempt, superseded or duplicate, see view job [name]';

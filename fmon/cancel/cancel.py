@@ -12,6 +12,7 @@ from fmon.cancel.canceller import Canceller, WaitLimits
 from fmon.cancel.targets import CancelRequest, Target, find_targets
 from fmon.errors import QueueError
 from fmon.events import CancelEvent, CancelRequestedEvent
+from fmon.job_key import job_id_of
 from fmon.monitor.refresh import refresh
 from fmon.text import counted, listed
 
@@ -114,7 +115,7 @@ def proposed(study: Study, request: CancelRequest, *, now: datetime) -> Cancelle
     return Cancelled(
         experiment_id=study.experiment_id,
         targets=found.targets,
-        spared=found.spared,
+        spared=[*map(job_id_of, found.spared)],
         no_action_reason=found.no_action_reason,
         is_proposal=True,
     )
@@ -175,7 +176,7 @@ def cancel(
         targets=canceller.now,
         left=canceller.left,
         in_flight=canceller.in_flight,
-        spared=[job_id for job_id in canceller.found.spared if job_id not in canceller.targets],
+        spared=[job_id_of(key) for key in canceller.found.spared if key not in canceller.targets],
         no_action_reason=canceller.found.no_action_reason,
         error=canceller.error,
     )
@@ -198,7 +199,7 @@ def _write_dry(study: Study, request: CancelRequest, *, now: datetime) -> Cancel
     """Record what would be cancelled: the jobs of a replay are in no queue."""
     found = find_targets(study, request, now=now)
     if found.targets:
-        job_ids = sorted(target.job_id for target in found.targets)
+        job_ids = sorted(target.job_key for target in found.targets)
         fields: dict[str, Any] = {"at": now, "job_ids": job_ids, "reason": request.reason, "by": request.by}
         study.append(CancelRequestedEvent(firing_ids=found.firing_ids, **fields))
         study.append(CancelEvent(left_job_ids=[], **fields))

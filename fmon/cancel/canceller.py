@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from fmon.cancel.targets import CancelRequest, CancelTargets, Target, find_targets
 from fmon.errors import QueueError
 from fmon.events import CancelEvent, CancelRequestedEvent
+from fmon.job_key import job_id_of
+from fmon.manifest.identity import holders
 from fmon.manifest.stored import StoredExperiment
 from fmon.monitor.poll import poll_one
 from fmon.text import counted, listed
@@ -67,6 +69,8 @@ class Canceller:
     hidden: set[str] | None = None
     """Launches in flight at the first poll whose task the server does not show: they may be targets."""
     in_flight: list[str] = field(default_factory=list)
+    holders: dict[int, int | None] = field(default_factory=dict)
+    """The key of the job that has each id in the queue: a job that is gone is not cancelled by its id."""
     error: QueueError | None = None
     _told: tuple[int, float] = (-1, 0.0)
 
@@ -101,14 +105,14 @@ class Canceller:
     @property
     def left(self) -> list[Target]:
         """The jobs that are not known to have ended, with their current status."""
-        return [target for target in self.now if not self.found.jobs[target.job_id].has_ended]
+        return [target for target in self.now if not self.found.jobs[target.job_key].has_ended]
 
     @property
     def now(self) -> list[Target]:
         """All jobs of this cancellation, with their current status."""
         return [
-            target._replace(status=self.found.jobs[job_id].status)
-            for job_id, target in sorted(self.targets.items())
+            target._replace(status=self.found.jobs[key].status)
+            for key, target in sorted(self.targets.items())
         ]
 
     @property
@@ -130,8 +134,9 @@ class Canceller:
     def _poll(self) -> None:
         """List the launches in flight, then poll the queue."""
         launches = self.submitter.in_flight()
-        poll_one(self.stored.store, self.queue, clock=self.clock)
+        answer = poll_one(self.stored.store, self.queue, clock=self.clock)
         self.stored = StoredExperiment(self.stored.store)
+        self.holders = holders(self.stored.store, answer.records)
         self._find_targets()
         self.in_flight = self._targeted(launches)
         self.error = None
@@ -167,7 +172,7 @@ class Canceller:
 
     def _add_targets(self, targets: Iterable[Target]) -> None:
         """Add jobs to cancel, and record them in the audit before the request."""
-        fresh = {target.job_id: target for target in targets if target.job_id not in self.targets}
+        fresh = {target.job_key: target for target in targets if target.job_key not in self.targets}
         if fresh:
             self.targets |= fresh
             event = CancelRequestedEvent(
@@ -183,14 +188,15 @@ class Canceller:
         """Ask SkyPilot to cancel the jobs that it was not asked to cancel yet, or some time ago."""
         now = self.clock.monotonic()
         due = [
-            target.job_id
+            target.job_key
             for target in self.left
-            if now - self.requested_at.get(target.job_id, -self.limits.repeat_s) >= self.limits.repeat_s
+            if now - self.requested_at.get(target.job_key, -self.limits.repeat_s) >= self.limits.repeat_s
+            and self.holders.get(target.job_id, target.job_key) == target.job_key
         ]
         if not due:
             return
         try:
-            self.submitter.cancel(due)
+            self.submitter.cancel([*map(job_id_of, due)])
         except QueueError as error:
             self.error = error
         else:
@@ -199,7 +205,7 @@ class Canceller:
     def _record(self) -> None:
         """Record which jobs have ended and which are left."""
         if self.targets:
-            left = {target.job_id for target in self.left}
+            left = {target.job_key for target in self.left}
             event = CancelEvent(
                 at=self.clock.now(),
                 job_ids=sorted(self.targets.keys() - left),

@@ -28,6 +28,7 @@ LOST = """
 select
     lost_job.condition_id,
     lost_job.job_id,
+    lost_job.job_key,
     lost_job.status,
     lost_job.last_seen_at
 from lost_job
@@ -49,6 +50,7 @@ class LostJob(msgspec.Struct, frozen=True):
 
     condition_id: str
     job_id: int
+    job_key: int
     status: str | None
     last_seen_at: datetime | None
 
@@ -154,7 +156,7 @@ def close_lost(study: Study, selections: Sequence[str], *, by: str, reason: str,
     found = lost(study, selections, now=now)
     for row in found.rows:
         event = LostJobClosedEvent(
-            at=now, condition_id=row.condition_id, job_id=row.job_id, by=by, reason=redact(reason)
+            at=now, condition_id=row.condition_id, job_id=row.job_key, by=by, reason=redact(reason)
         )
         study.append(event)
     if found.rows:

@@ -30,6 +30,7 @@ JOBS = """
 select
     known_job.condition_id,
     known_job.job_id,
+    known_job.job_key,
     known_job.cycle,
     known_job.status,
     known_job.is_open,
@@ -37,7 +38,7 @@ select
     known_job.has_started,
     known_job.longest_run_s
 from known_job
-order by known_job.job_id
+order by known_job.job_key
 """
 
 # Only the current cycle: a relaunch has already answered earlier firings.
@@ -51,8 +52,8 @@ select
     kill_switch.cycle,
     kill_switch.failed_count,
     kill_switch.failure_point_s,
-    kill_switch.cancel_job_ids,
-    firing.candidate_job_ids
+    kill_switch.cancel_job_keys,
+    firing.candidate_job_keys
 from kill_switch
 inner join experiment on kill_switch.experiment_id = experiment.experiment_id
 inner join firing
@@ -75,6 +76,7 @@ class KnownJob(msgspec.Struct, frozen=True):
 
     condition_id: str
     job_id: int
+    job_key: int
     cycle: int | None
     status: str | None
     is_open: bool
@@ -88,9 +90,9 @@ class FiringRow(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
-    cancel_job_ids
+    cancel_job_keys
         Jobs that it proposes now.
-    candidate_job_ids
+    candidate_job_keys
         Jobs that it proposed when it fired, as text.
     """
 
@@ -102,8 +104,8 @@ class FiringRow(msgspec.Struct, frozen=True):
     cycle: int
     failed_count: int
     failure_point_s: float
-    cancel_job_ids: list[int]
-    candidate_job_ids: list[str]
+    cancel_job_keys: list[int]
+    candidate_job_keys: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +136,12 @@ class Target(NamedTuple):
     job_id: int
     status: str | None
     reason: str
+    job_key: int
+
+
+def target_of(job: KnownJob, reason: str) -> Target:
+    """Return a job as a target."""
+    return Target(job.condition_id, job.job_id, job.status, reason, job.job_key)
 
 
 class BlamedCondition(NamedTuple):
@@ -156,7 +164,7 @@ class CancelTargets:
     targets
         Open jobs to cancel.
     jobs
-        Every job of the experiment, by its id.
+        Every job of the experiment, by its key.
     blamed
         Conditions whose jobs are to be cancelled.
     firing_ids
@@ -178,11 +186,11 @@ class CancelTargets:
         """Find the open jobs of the blamed conditions that were not known before."""
         before = set(known)
         found = []
-        for job_id, job in self.jobs.items():
+        for key, job in self.jobs.items():
             blamed = self.blamed.get(job.condition_id, [])
             reason = next((each.reason for each in blamed if _is_blamed(job, each)), None)
-            if job_id not in before and job.is_open and reason:
-                found.append(Target(job.condition_id, job_id, job.status, f"{reason}; appeared meanwhile"))
+            if key not in before and job.is_open and reason:
+                found.append(target_of(job, f"{reason}; appeared meanwhile"))
         return found
 
 
@@ -206,14 +214,14 @@ def find_targets(stored: StoredExperiment, request: CancelRequest, *, now: datet
     chosen = select_current(stored, request.selections, now=now)
     con = open_views(stored, now=now, queries=(JOBS, FIRINGS))
     try:
-        jobs = {job.job_id: job for job in typed_rows(con, JOBS, KnownJob)}
+        jobs = {job.job_key: job for job in typed_rows(con, JOBS, KnownJob)}
         if not request.selections:
             return _targets_of_firings(con, stored.manifest, jobs)
     finally:
         con.close()
     targets = [
-        Target(job.condition_id, job_id, job.status, chosen[job.condition_id])
-        for job_id, job in jobs.items()
+        target_of(job, chosen[job.condition_id])
+        for job in jobs.values()
         if job.is_open and job.condition_id in chosen
     ]
     return CancelTargets(
@@ -250,21 +258,20 @@ def _targets_of_firings(
     spared: set[int] = set()
     for firing in firings:
         why = firing_reason(firing)
-        for job_id in firing.cancel_job_ids:
-            job = jobs[job_id]
-            targets.setdefault(job_id, Target(job.condition_id, job_id, job.status, why))
+        for key in firing.cancel_job_keys:
+            targets.setdefault(key, target_of(jobs[key], why))
         if firing.no_action_reason is None:
             for entry in manifest.jobs:
                 if _is_at(entry, firing.combination):
                     condition = BlamedCondition(why, firing.cycle, firing.failure_point_s)
                     blamed.setdefault(entry.condition, []).append(condition)
-        spared |= {int(job_id) for job_id in firing.candidate_job_ids}
+        spared |= {int(key) for key in firing.candidate_job_keys}
     return CancelTargets(
         targets=list(targets.values()),
         jobs=jobs,
         blamed=blamed,
-        firing_ids=[firing.firing_id for firing in firings if firing.cancel_job_ids],
-        spared=sorted(job_id for job_id in spared - targets.keys() if jobs[job_id].is_open),
+        firing_ids=[firing.firing_id for firing in firings if firing.cancel_job_keys],
+        spared=sorted(key for key in spared - targets.keys() if jobs[key].is_open),
         no_action_reason=_no_action_reason(firings),
     )
 

@@ -296,7 +296,7 @@ def _record(study: Study, diagnosis: Diagnosis, *, now: datetime) -> None:
             category=cause.category,
             remedy=cause.remedy,
             confidence=cause.confidence,
-            job_ids=cause.job_ids,
+            job_ids=cause.job_keys,
             condition_ids=cause.condition_ids,
         )
         for cause in diagnosis.causes

@@ -29,13 +29,13 @@ class Evidence(NamedTuple):
         The line, or part of it; None = there is none.
     source
         Where it was found: log, controller_log, failure_reason or status.
-    job_id, line
+    job_key, line
         The job, and the number of the line in its log, from 1.
     """
 
     text: str | None
     source: str | None
-    job_id: int
+    job_key: int
     line: int | None
 
 
@@ -156,7 +156,7 @@ def excerpt(store: Store, evidence: Evidence) -> Excerpt | None:
     """
     if evidence.source not in ("log", "controller_log") or evidence.line is None:
         return None
-    asked = LogRequest(evidence.job_id, is_controller=evidence.source == "controller_log")
+    asked = LogRequest.of(evidence.job_key, is_controller=evidence.source == "controller_log")
     text = load_log(store, asked.file_name)
     if text is None:
         return None

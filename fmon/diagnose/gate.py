@@ -45,9 +45,9 @@ with unfinished as (
         any_value(job.cycle) as cycle,
         condition.manifest_position
     from condition
-    inner join job on condition.condition_id = job.condition_id and condition.job_id <> job.job_id
+    inner join job on condition.condition_id = job.condition_id and condition.job_key <> job.job_key
     where job.role <> 'duplicate' and not job.is_terminal and job.is_seen
-    group by condition.condition_id, job.job_id, condition.manifest_position
+    group by condition.condition_id, job.job_id, job.job_key, condition.manifest_position
 )
 
 select
@@ -64,6 +64,7 @@ FAILURES = """
 select
     failure.condition_id,
     failure.job_id,
+    failure.job_key,
     failure.root_cause_id
 from failure
 where failure.is_newest and ($cycle is null or failure.cycle < $cycle)

@@ -39,12 +39,14 @@ select
     cause.evidence,
     cause.evidence_source,
     cause.evidence_job_id,
+    cause.evidence_job_key,
     cause.evidence_line,
     cause.exit_codes,
     cause.is_transient,
     cause.transient_evidence,
     cause.failed_count,
     cause.job_ids,
+    cause.job_keys,
     cause.condition_ids,
     cause.affected_files,
     cause.signatures,
@@ -118,12 +120,14 @@ class Cause(msgspec.Struct, frozen=True):
     evidence: str | None
     evidence_source: str | None
     evidence_job_id: int
+    evidence_job_key: int
     evidence_line: int | None
     exit_codes: list[int]
     is_transient: bool
     transient_evidence: str | None
     failed_count: int
     job_ids: list[int]
+    job_keys: list[int]
     condition_ids: list[str]
     affected_files: list[str]
     signatures: list[str]

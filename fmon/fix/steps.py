@@ -49,7 +49,7 @@ select
     count(*) as condition_count
 from condition
 inner join failure
-    on condition.experiment_id = failure.experiment_id and condition.job_id = failure.job_id
+    on condition.experiment_id = failure.experiment_id and condition.job_key = failure.job_key
 left join relaunch_candidate
     on
         condition.experiment_id = relaunch_candidate.experiment_id

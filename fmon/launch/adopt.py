@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from fmon.config import load_experiment
 from fmon.errors import ConfigError, QueueError
 from fmon.events import AdoptEvent
+from fmon.job_key import job_id_of
 from fmon.launch.adopt_image import images_of_jobs, record_image, task_of_jobs
 from fmon.launch.adopted import Adopted
 from fmon.launch.estimate import cost_of
@@ -19,9 +20,10 @@ from fmon.launch.preflight import accelerator_check, image_check
 from fmon.launch.recorded import Rejected, Sorted, contradictions, ids_to_ask, sort_by_variables
 from fmon.manifest.build import extend, jobs_of, new_manifest, owned_elsewhere
 from fmon.manifest.file import read_manifest, write_manifest
+from fmon.manifest.identity import identify, stored_jobs
 from fmon.manifest.match import Match, attach, match
 from fmon.model import MAX_CONDITIONS
-from fmon.monitor.ingest import store_records, stored_jobs
+from fmon.monitor.ingest import ended_jobs, store_records
 from fmon.monitor.kill_switch import check_again
 from fmon.monitor.refresh import refresh_held
 from fmon.sky.prices import catalog_prices, parse_resources
@@ -105,13 +107,13 @@ def adopt(
     with lock(poll_lock(data), wait_s=POLL_WAIT_S):
         answer = queue.read()
         store, manifest, is_new = _experiment(data, experiment, answer.records, since=since, now=now)
-        owned = owned_elsewhere(store, manifest)
+        owned = owned_elsewhere(store, manifest, answer.records)
         specs, warnings = _specs(queue, manifest, answer.records)
         by_variables = sort_by_variables(manifest, answer.records, specs, owned_elsewhere=owned)
         _refuse_contradicted(by_variables, manifest)
         _keep_decisions(manifest, by_variables, answer.records)
         found = _match(
-            manifest, by_variables, answer.records, owned=owned, stored={} if is_new else stored_jobs(store)
+            manifest, by_variables, answer.records, owned=owned, stored={} if is_new else ended_jobs(store)
         )
         _refuse_unclear(found, manifest, answer, queue.name, rejected=by_variables.rejected)
         own_specs = [specs[record.job_id] for record in found.own if record.job_id in specs]
@@ -124,7 +126,8 @@ def adopt(
         attach(manifest, found)
         write_manifest(store, manifest)
         store.reopen()
-        attached = {each.condition_id: each.job_id for each in found.attach}
+        keys = {each.condition_id: each.job_key for each in found.attach}
+        attached = {condition: job_id_of(key) for condition, key in keys.items()}
         if is_new or attached or is_bare_vm or manifest.docker_digest != known_digest:
             event = AdoptEvent(
                 at=now,
@@ -152,13 +155,13 @@ def adopt(
         condition_count=len(manifest.jobs),
         attached=attached,
         superseded=sorted(earlier.job_id for each in found.attach for earlier in each.earlier),
-        duplicates=found.duplicates,
+        duplicates={name: [*map(job_id_of, keys)] for name, keys in found.duplicates.items()},
         missing=found.missing,
         strangers=found.strangers,
         by_variables={
             condition: name
-            for condition, job_id in attached.items()
-            if (name := manifest.adopted_names.get(str(job_id)))
+            for condition, key in keys.items()
+            if (name := manifest.adopted_names.get(str(key)))
         },
         rejected=[each.sentence() for each in by_variables.rejected],
         warnings=[
@@ -201,11 +204,11 @@ def _refuse_contradicted(found: Sorted, manifest: Manifest) -> None:
 
 def _keep_decisions(manifest: Manifest, found: Sorted, records: list[Record]) -> None:
     """Store in the manifest what polls can't find out by themselves."""
-    names = {record.job_id: record.job_name or "" for record in records}
-    for job_id in found.renamed:
-        manifest.adopted_names[str(job_id)] = names[job_id]
+    names = {record.job_key: record.job_name or "" for record in records}
+    for key in found.renamed:
+        manifest.adopted_names[str(key)] = names[key]
     kept = {key: name for key, name in manifest.rejected_jobs.items() if int(key) not in names}
-    manifest.rejected_jobs = kept | {str(each.job_id): each.job_name for each in found.rejected}
+    manifest.rejected_jobs = kept | {str(each.job_key): each.job_name for each in found.rejected}
 
 
 def _match(
@@ -218,9 +221,9 @@ def _match(
 ) -> Match:
     """Match the jobs under the names of the conditions that their variables say; return the real records."""
     found = match(manifest, by_variables.records, owned_elsewhere=owned, stored=stored, replaces_ended=True)
-    own = {(record.job_id, record.task_id) for record in found.own}
-    found.own[:] = [record for record in records if (record.job_id, record.task_id) in own]
-    others = {str(record.job_id) for record in records} - {str(job_id) for job_id, _ in own}
+    own = {(record.job_key, record.task_id) for record in found.own}
+    found.own[:] = [record for record in records if (record.job_key, record.task_id) in own]
+    others = {str(record.job_key) for record in records} - {str(key) for key, _ in own}
     manifest.adopted_names = {k: name for k, name in manifest.adopted_names.items() if k not in others}
     found.strangers.extend(each.job_name for each in by_variables.rejected)
     return found
@@ -240,12 +243,13 @@ def _experiment(
         since=since,
     )
     names = {entry.job_name for entry in fresh.jobs}
-    jobs = {(record.job_id, record.job_name) for record in records}
-    named = {job for job in jobs if job[1] in names}
     for store in reversed(stores(data)):  # the newest of several comes first
         if store.experiment_id.rpartition("-")[0] != fresh.experiment_name:
             continue
         manifest = read_manifest(store)
+        identify(records, stored_jobs(store), manifest)
+        jobs = {(record.job_key, record.job_name) for record in records}
+        named = {job for job in jobs if job[1] in names}
         adopted = {(int(key), name) for key, name in manifest.adopted_names.items()}
         is_same = manifest.experiment_id == fresh.experiment_id or not jobs_of(manifest).isdisjoint(
             named | (jobs & adopted)
@@ -254,6 +258,7 @@ def _experiment(
             extend(manifest, fresh)
             manifest.since = since or manifest.since
             return store, manifest, False
+    identify(records, {}, fresh)
     return Store(data / fresh.experiment_id), fresh, True
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fmon.errors import QueueError
+from fmon.job_key import job_id_of
 from fmon.launch.backoff import Backoff, refusal, refusal_of
 from fmon.launch.intent_log import LaunchHistory, LaunchKey, history_of, key_of, write_intent, write_result
 from fmon.launch.outcome import DispatchOutcome
 from fmon.manifest.build import assign_job, jobs_of
+from fmon.manifest.identity import new_key
 from fmon.monitor.ingest import attach_jobs
 from fmon.sky.submit.submitter import Submission
 from fmon.store.durable import lock
@@ -56,6 +58,8 @@ class Dispatcher:
     running: dict[str, LaunchKey] = field(default_factory=dict)
     absent: dict[LaunchKey, float | None] = field(default_factory=dict)
     job_ids: dict[LaunchKey, int] = field(default_factory=dict)
+    found_keys: dict[LaunchKey, int] = field(default_factory=dict)
+    """Keys of the jobs among them that a poll has found."""
     refused: dict[LaunchKey, str] = field(default_factory=dict)
     queued: dict[LaunchKey, str] = field(default_factory=dict)
     failed: dict[LaunchKey, str] = field(default_factory=dict)
@@ -153,8 +157,8 @@ class Dispatcher:
         self.is_unchecked = False
         for attempt in self._without_job():
             entry = self.entries[attempt.condition_id]
-            if entry.job_id is not None and entry.relaunch_batch >= attempt.cycle:
-                self._settle(attempt, entry.job_id)
+            if entry.job_key is not None and entry.relaunch_batch >= attempt.cycle:
+                self._settle(attempt, entry.job_key)
         self._find_untagged(manifest, answer.records)
         self._compare(in_flight, at)
 
@@ -164,16 +168,16 @@ class Dispatcher:
 
     def _find_untagged(self, manifest: Manifest, records: list[Record]) -> None:
         """Find relaunches whose metadata the server dropped: the name matches and the job is newer."""
-        own = {job_id for job_id, _ in jobs_of(manifest)}
-        untagged = [each for each in records if each.fmon_experiment is None and each.job_id not in own]
+        own = {key for key, _ in jobs_of(manifest)}
+        untagged = [each for each in records if each.fmon_experiment is None and each.job_key not in own]
         for attempt in self._without_job():
             entry = self.entries[attempt.condition_id]
-            if not self.history[attempt].count or attempt.cycle == 0 or entry.job_id is None:
+            if not self.history[attempt].count or attempt.cycle == 0 or entry.job_key is None:
                 continue  # the first job of a name is attached by ``attach_jobs``
-            newer = [each.job_id for each in untagged if each.job_name == entry.job_name]
-            job_id = min((each for each in newer if each > entry.job_id), default=None)
-            if job_id is not None:
-                self._settle(attempt, job_id)
+            newer = [each.job_key for each in untagged if each.job_name == entry.job_name]
+            key = min((each for each in newer if each > entry.job_key), default=None)
+            if key is not None:
+                self._settle(attempt, key)
                 self.unsaved.add(attempt)
 
     def _compare(self, in_flight: list[InFlight], at: float) -> None:
@@ -205,9 +209,9 @@ class Dispatcher:
                 self.to_launch.append(attempt)
                 self.changed_at = at
 
-    def _settle(self, attempt: LaunchKey, job_id: int) -> None:
+    def _settle(self, attempt: LaunchKey, key: int) -> None:
         """Record that an attempt has its job."""
-        self.job_ids[attempt] = job_id
+        self.job_ids[attempt], self.found_keys[attempt] = job_id_of(key), key
         self.changed_at = self.clock.monotonic()
         self.absent.pop(attempt, None)
         for without in (self.refused, self.queued, self.failed):
@@ -326,7 +330,10 @@ class Dispatcher:
             entries = {entry.condition: entry for entry in manifest.jobs}
             for attempt in self.unsaved:
                 entry = entries[attempt.condition_id]
-                assign_job(manifest, entry, job_id=self.job_ids[attempt], cycle=attempt.cycle)
+                key = self.found_keys.get(attempt)
+                if key is None:
+                    key = new_key(self.stored.store, manifest, self.job_ids[attempt], name=entry.job_name)
+                assign_job(manifest, entry, job_key=key, cycle=attempt.cycle)
             file.write(manifest)
         self.unsaved.clear()
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
+from fmon.job_key import job_id_of
 from fmon.model import EPOCH, envs_of, level_text
 from fmon.sky.endpoint import current_user
 from fmon.sky.user_yaml import NOT_COMPARED, differing, variables_of
@@ -34,14 +35,14 @@ class Rejected(NamedTuple):
         Names of the variables that differ.
     """
 
-    job_id: int
+    job_key: int
     job_name: str
     variables: list[str]
 
     def sentence(self) -> str:
         """Return why the job is not adopted."""
         return (
-            f"job {self.job_id} ({self.job_name}) is not adopted: "
+            f"job {job_id_of(self.job_key)} ({self.job_name}) is not adopted: "
             f"it has the name of a condition, but different values of {listed(self.variables)}"
         )
 
@@ -113,19 +114,19 @@ def sort_by_variables(
         if entry is not None:
             wrong.setdefault(entry.condition, names)
         if not is_certain:
-            unsure[record.job_id] = name
-            found.rejected.extend([Rejected(record.job_id, name, names)] if entry else [])
+            unsure[record.job_key] = name
+            found.rejected.extend([Rejected(record.job_key, name, names)] if entry else [])
     found.renamed.update(_renamed(manifest, unsure, specs, agreeing=found.agreeing))
-    found.rejected[:] = sorted(each for each in found.rejected if each.job_id not in found.renamed)
-    left_out = {each.job_id for each in found.rejected}
+    found.rejected[:] = sorted(each for each in found.rejected if each.job_key not in found.renamed)
+    left_out = {each.job_key for each in found.rejected}
     taken = set(found.renamed.values())
     for condition, names in wrong.items():
         if condition not in found.agreeing and entries.by_id[condition].job_name not in taken:
             found.contradicted[condition] = names
     found.records.extend(
-        replace(record, job_name=found.renamed.get(record.job_id, record.job_name))
+        replace(record, job_name=found.renamed.get(record.job_key, record.job_name))
         for record in records
-        if record.job_id not in left_out
+        if record.job_key not in left_out
     )
     return found
 
@@ -168,7 +169,7 @@ def contradictions(manifest: Manifest, found: Sorted) -> list[str]:
 
 def _candidates(manifest: Manifest, records: Sequence[Record]) -> list[Record]:
     """Return the first task of each job that can belong to the experiment: of its user, not too old."""
-    first = list({record.job_id: record for record in reversed(records)}.values())
+    first = list({record.job_key: record for record in reversed(records)}.values())
     names = {entry.job_name for entry in manifest.jobs}
     user = manifest.user_hash or current_user()
     ours = [record for record in first if record.user_hash in (None, user)]
@@ -177,8 +178,8 @@ def _candidates(manifest: Manifest, records: Sequence[Record]) -> list[Record]:
     if manifest.since is None:
         return first
     since = (manifest.since - EPOCH) // timedelta(microseconds=1)
-    known = {entry.job_id for entry in manifest.jobs}
-    return [each for each in first if each.job_id in known or (each.submitted_at or 0) >= since]
+    known = {entry.job_key for entry in manifest.jobs}
+    return [each for each in first if each.job_key in known or (each.submitted_at or 0) >= since]
 
 
 class _Entries:
@@ -187,12 +188,12 @@ class _Entries:
     def __init__(self, manifest: Manifest) -> None:
         self.by_id = {entry.condition: entry for entry in manifest.jobs}
         self._by_name = {entry.job_name: entry for entry in manifest.jobs}
-        self._by_job = {entry.job_id: entry for entry in manifest.jobs if entry.job_id is not None}
+        self._by_job = {entry.job_key: entry for entry in manifest.jobs if entry.job_key is not None}
 
     def of(self, record: Record) -> tuple[Entry | None, bool]:
         """Return the condition, and whether more than the job's name says so."""
-        if record.job_id in self._by_job:
-            return self._by_job[record.job_id], True
+        if record.job_key in self._by_job:
+            return self._by_job[record.job_key], True
         if record.fmon_experiment is not None:
             return self.by_id.get(record.fmon_condition or ""), True
         return self._by_name.get(record.job_name or ""), False
@@ -211,15 +212,15 @@ def _renamed(
     """
     cells = _Cells(manifest)
     found: dict[str, list[int]] = defaultdict(list)
-    for job_id in jobs:
-        entry = cells.of(specs.get(job_id))
+    for job_key in jobs:
+        entry = cells.of(specs.get(job_id_of(job_key)))
         if entry is not None and entry.condition not in agreeing:
-            found[entry.job_name].append(job_id)
+            found[entry.job_name].append(job_key)
     return {
-        job_id: name
-        for name, job_ids in found.items()
-        if len({jobs[job_id] for job_id in job_ids}) == 1
-        for job_id in job_ids
+        job_key: name
+        for name, job_keys in found.items()
+        if len({jobs[job_key] for job_key in job_keys}) == 1
+        for job_key in job_keys
     }
 
 
@@ -255,12 +256,12 @@ class _Cells:
 def ids_to_ask(manifest: Manifest, records: Iterable[Record]) -> tuple[list[int], list[int]]:
     """Return the jobs with a condition's name, and all others that could be a condition's."""
     names = {entry.job_name for entry in manifest.jobs}
-    known = {entry.job_id for entry in manifest.jobs}
+    known = {entry.job_key for entry in manifest.jobs}
     ids = {record.job_id: record for record in records}
     named = [
         job_id
         for job_id, record in ids.items()
-        if record.job_name in names or job_id in known or record.fmon_experiment
+        if record.job_name in names or record.job_key in known or record.fmon_experiment
     ]
     return sorted(named), sorted(ids.keys() - set(named))
 

@@ -38,7 +38,7 @@ def refuse_failed(results: list[Check]) -> None:
 def refuse_open_jobs(manifest: Manifest, records: list[Record]) -> None:
     """Raise an error if another launcher has open jobs of the same names: they would run twice."""
     found = unrelated_jobs(
-        manifest, records, {entry.job_name for entry in manifest.jobs if entry.job_id is None}
+        manifest, records, {entry.job_name for entry in manifest.jobs if entry.job_key is None}
     )
     if found:
         jobs = listed(f"{job_id} ({name})" for job_id, name in found.items())
@@ -58,17 +58,17 @@ def unrelated_jobs(manifest: Manifest, records: list[Record], names: Collection[
     manifest
         Manifest of the experiment.
     records
-        Records of the queue.
+        Records of the queue, identified.
     names
         Names of the jobs to launch.
     """
-    own = {job_id for job_id, _ in jobs_of(manifest)}
+    own = {key for key, _ in jobs_of(manifest)}
     user = current_user()
     return {
         record.job_id: record.job_name or ""
         for record in records
         if record.job_name in names
-        and record.job_id not in own
+        and record.job_key not in own
         and record.fmon_experiment != manifest.experiment_id
         and not is_terminal(record.status)
         and (user is None or record.user_hash in (None, user))
@@ -85,22 +85,16 @@ def open_jobs_of(
     manifest
         Manifest of the experiment.
     records
-        Records of the queue.
+        Records of the queue, identified.
     condition_ids
         The conditions to launch again.
     """
     chosen = [entry for entry in manifest.jobs if entry.condition in condition_ids]
-    owners = {
-        job_id: (entry.condition, name)
-        for entry in chosen
-        for job_id, name in jobs_of(replace(manifest, jobs=[entry]))
-    }
+    owners = {key: entry.condition for entry in chosen for key, _ in jobs_of(replace(manifest, jobs=[entry]))}
     return [
-        UnfinishedCondition(owners[record.job_id][0], record.job_id, "open", record.status)
+        UnfinishedCondition(owners[record.job_key], record.job_id, "open", record.status)
         for record in records
-        if record.job_id in owners
-        and record.job_name in (None, owners[record.job_id][1])  # ids are given out again
-        and not is_terminal(record.status)
+        if record.job_key in owners and not is_terminal(record.status)
     ]
 
 

@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError
+from fmon.job_key import job_id_of
 from fmon.manifest.file import read_manifest
+from fmon.manifest.identity import is_same_job, stored_jobs
 from fmon.model import Attempt, Entry, Experiment, Manifest, Price
 from fmon.store.folder import Store, stores
 from fmon.text import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
+
+    from fmon.model import Record
 
 
 def new_manifest(
@@ -129,35 +133,49 @@ def extend(manifest: Manifest, fresh: Manifest) -> None:
     manifest.config_file, manifest.skypilot_yaml = fresh.config_file, fresh.skypilot_yaml
 
 
-def assign_job(manifest: Manifest, entry: Entry, *, job_id: int, cycle: int) -> None:
+def assign_job(manifest: Manifest, entry: Entry, *, job_key: int, cycle: int) -> None:
     """Assign the job of a cycle to a condition in memory; an earlier cycle's job becomes an earlier attempt.
 
     A job of this cycle or a later one is kept: a poll may have attached it in the meantime.
     """
-    if entry.job_id is not None:
+    if entry.job_key is not None:
         if entry.relaunch_batch >= cycle:
             return
-        entry.attempts = [*entry.attempts, Attempt(cycle=entry.relaunch_batch, job_id=entry.job_id)]
-    entry.job_id, entry.relaunch_batch = job_id, cycle
+        entry.attempts = [*entry.attempts, Attempt.of(entry.job_key, cycle=entry.relaunch_batch)]
+    entry.job_key, entry.relaunch_batch = job_key, cycle
     manifest.current_cycle = max(manifest.current_cycle, cycle)
 
 
 def jobs_of(manifest: Manifest) -> set[tuple[int, str]]:
-    """Return (job_id, job name) of all attempts."""
+    """Return (job_key, job name) of all attempts."""
     return {
-        (job_id, manifest.adopted_names.get(str(job_id), entry.job_name))
+        (key, manifest.adopted_names.get(str(key), entry.job_name))
         for entry in manifest.jobs
-        for job_id in (entry.job_id, *(attempt.job_id for attempt in entry.attempts))
-        if job_id is not None
+        for key in (entry.job_key, *(attempt.job_key for attempt in entry.attempts))
+        if key is not None
     }
 
 
-def owned_elsewhere(store: Store, manifest: Manifest) -> set[tuple[int, str]]:
-    """Return (job_id, job name) of the attempts of all other live experiments.
+def owned_elsewhere(store: Store, manifest: Manifest, records: Iterable[Record]) -> set[tuple[int, str]]:
+    """Return (job_id, job name) of the jobs of the queue that are attempts of other live experiments.
 
     A replay shares no queue with other experiments, so it has no jobs in common with them.
     """
     if manifest.is_replay:
         return set()
-    others = [read_manifest(other) for other in stores(store.path.parent) if other.path != store.path]
-    return {job for other in others if not other.is_replay for job in jobs_of(other)}
+    tasks: dict[tuple[int, str], list[Record]] = {}
+    for record in records:
+        tasks.setdefault((record.job_id, record.job_name or ""), []).append(record)
+    owned: set[tuple[int, str]] = set()
+    for other in stores(store.path.parent):
+        if other.path == store.path:
+            continue
+        its_manifest = read_manifest(other)
+        if its_manifest.is_replay:
+            continue
+        keys = {(job_id_of(key), name): key for key, name in sorted(jobs_of(its_manifest))}
+        listed = keys.keys() & tasks.keys()
+        seen = {job.key: job for jobs in stored_jobs(other).values() for job in jobs} if listed else {}
+        # Without a poll that has shown it, only the id and the name can be compared.
+        owned |= {job for job in listed if keys[job] not in seen or is_same_job(seen[keys[job]], tasks[job])}
+    return owned

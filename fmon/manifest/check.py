@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from fmon.job_key import job_id_of
 from fmon.model import Entry
 
 if TYPE_CHECKING:
@@ -109,13 +110,14 @@ def _duplicates(entries: Iterable[Entry]) -> Iterator[str]:
             yield f"{_name(number, entry)}: entry {first} is the same condition"
         if (first := names.setdefault(entry.job_name, number)) != number:
             yield f"{_name(number, entry)}: job_name {entry.job_name!r} is already used in entry {first}"
-        own = [attempt.job_id for attempt in entry.attempts]
-        if entry.job_id is not None:
-            own.append(entry.job_id)
+        own = [attempt.job_key for attempt in entry.attempts]
+        if entry.job_key is not None:
+            own.append(entry.job_key)
+        ids = [job_id_of(key) for key in own]
         if len(set(own)) != len(own):
-            yield f"{_name(number, entry)}: a job_id appears twice among its attempts {own}"
-        for job_id in own:
-            if (first := jobs.setdefault(job_id, number)) != number:
+            yield f"{_name(number, entry)}: a job_id appears twice among its attempts {ids}"
+        for key, job_id in zip(own, ids, strict=True):
+            if (first := jobs.setdefault(key, number)) != number:
                 yield f"{_name(number, entry)}: job_id {job_id} is already used in entry {first}"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from fmon.job_key import job_id_of
 from fmon.model import EPOCH
 from fmon.sky.endpoint import current_user
 from fmon.sky.status import is_terminal
@@ -23,7 +24,7 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 class Job:
     """All tasks of one managed job."""
 
-    job_id: int
+    job_key: int
     tasks: list[Record]
 
     @property
@@ -54,7 +55,7 @@ class Job:
 
     def order(self) -> tuple[datetime, int]:
         """Return a key to sort by submission; ids are in any order when launches run in parallel."""
-        return self.submitted_at or _LAST, self.job_id
+        return self.submitted_at or _LAST, self.job_key
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def find_claims(
     jobs
         Jobs that are not in the manifest.
     known
-        Entries of the manifest by job_id.
+        Entries of the manifest by job_key.
     owned
         (job_id, job name) of other experiments' attempts.
 
@@ -94,13 +95,17 @@ def find_claims(
     named: list[Claim] = []
     for job in jobs:
         tag = job.tag
-        if job.job_id in known:
+        if job.job_key in known:
             continue  # an id that the manifest gives to another condition
         if tag is not None:
             entry = by_id.get(tag.fmon_condition or "")
             if entry is not None and _names_this(manifest, tag.fmon_experiment):
                 claims[entry.condition].append(Claim(job, entry, tag.fmon_cycle or 0))
-        elif job.name in by_name and (job.job_id, job.name) not in owned and _may_belong(manifest, job):
+        elif (
+            job.name in by_name
+            and (job_id_of(job.job_key), job.name) not in owned
+            and _may_belong(manifest, job)
+        ):
             entry = by_name[job.name]
             named.append(Claim(job, entry, entry.relaunch_batch))
     users = {claim.job.user_hash for claims_ in claims.values() for claim in claims_} - {None}
@@ -121,7 +126,7 @@ def _names_this(manifest: Manifest, experiment_id: str | None) -> bool:
 
 def _may_belong(manifest: Manifest, job: Job) -> bool:
     """Return whether a job was not rejected and not submitted before ``since``, if that is set."""
-    if manifest.rejected_jobs.get(str(job.job_id)) == job.name:
+    if manifest.rejected_jobs.get(str(job.job_key)) == job.name:
         return False
     return manifest.since is None or (job.submitted_at is not None and job.submitted_at >= manifest.since)
 

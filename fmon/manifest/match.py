@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from fmon.job_key import job_id_of
 from fmon.manifest.claims import Claim, Job, find_claims
 from fmon.model import Attempt, Entry, Manifest, Record
 
@@ -28,7 +29,7 @@ class Attachment:
     """
 
     condition_id: str
-    job_id: int
+    job_key: int
     cycle: int
     earlier: tuple[Attempt, ...] = ()
 
@@ -67,11 +68,11 @@ class Match:
     user_hash: str | None = None
 
     @property
-    def decided_ids(self) -> set[int]:
-        """Ids of all jobs of ``attach`` and ``duplicates``."""
-        earlier = {attempt.job_id for each in self.attach for attempt in each.earlier}
+    def decided_keys(self) -> set[int]:
+        """Keys of all jobs of ``attach`` and ``duplicates``."""
+        earlier = {attempt.job_key for each in self.attach for attempt in each.earlier}
         return (
-            {each.job_id for each in self.attach}
+            {each.job_key for each in self.attach}
             | earlier
             | {i for ids in self.duplicates.values() for i in ids}
         )
@@ -108,31 +109,35 @@ def match(
         duplicate, or is ignored if it had ended when it was first seen.
     """
     stored = stored or {}
-    own_ids: set[int] = set()
+    own_keys: set[int] = set()
     others: dict[int, list[Record]] = {}
     known = _known_jobs(manifest)
     for record in records:
-        entry = known.get(record.job_id)
+        entry = known.get(record.job_key)
         if entry is not None and _is_job_of(record, entry, manifest):
-            own_ids.add(record.job_id)
+            own_keys.add(record.job_key)
         else:
-            others.setdefault(record.job_id, []).append(record)
-    jobs = [Job(job_id, tasks) for job_id, tasks in others.items() if job_id not in own_ids]
+            others.setdefault(record.job_key, []).append(record)
+    jobs = [Job(job_key, tasks) for job_key, tasks in others.items() if job_key not in own_keys]
     claims, user_hash, ambiguous = find_claims(manifest, jobs, known, set(owned_elsewhere))
     found = Match(user_hash=user_hash, ambiguous=ambiguous)
-    seen = {job_id: Job(job_id, []) for job_id in own_ids}
+    seen = {job_key: Job(job_key, []) for job_key in own_keys}
     if replaces_ended:
         for record in records:
-            if record.job_id in seen:
-                seen[record.job_id].tasks.append(record)
+            if record.job_key in seen:
+                seen[record.job_key].tasks.append(record)
     for entry_claims in claims.values():
         _decide(found, entry_claims, seen=seen, stored=stored, replaces_ended=replaces_ended)
-    mine = own_ids | found.decided_ids
-    found.own.extend(record for record in records if record.job_id in mine)
-    found.strangers.extend(job.name or f"job {job.job_id}" for job in jobs if job.job_id not in mine)
+    mine = own_keys | found.decided_keys
+    found.own.extend(record for record in records if record.job_key in mine)
+    found.strangers.extend(
+        job.name or f"job {job_id_of(job.job_key)}" for job in jobs if job.job_key not in mine
+    )
     attached = {each.condition_id for each in found.attach}
     found.missing.extend(
-        entry.condition for entry in manifest.jobs if entry.job_id is None and entry.condition not in attached
+        entry.condition
+        for entry in manifest.jobs
+        if entry.job_key is None and entry.condition not in attached
     )
     return found
 
@@ -143,7 +148,7 @@ def attach(manifest: Manifest, found: Match) -> None:
     for each in found.attach:
         entry = entries[each.condition_id]
         entry.attempts = [*entry.attempts, *each.earlier]
-        entry.job_id, entry.relaunch_batch = each.job_id, each.cycle
+        entry.job_key, entry.relaunch_batch = each.job_key, each.cycle
         manifest.current_cycle = max(manifest.current_cycle, each.cycle)
     manifest.user_hash = found.user_hash
 
@@ -152,19 +157,19 @@ def _known_jobs(manifest: Manifest) -> dict[int, Entry]:
     """Index the manifest's attempts by job."""
     known = {}
     for entry in manifest.jobs:
-        if entry.job_id is not None:
-            known[entry.job_id] = entry
+        if entry.job_key is not None:
+            known[entry.job_key] = entry
         for attempt in entry.attempts:
-            known[attempt.job_id] = entry
+            known[attempt.job_key] = entry
     return known
 
 
 def _is_job_of(record: Record, entry: Entry, manifest: Manifest) -> bool:
-    """Check the name as well: a server that lost its history assigns the same ids again."""
+    """Check the name as well: the metadata of a job may be lost, its name is not."""
     return (
         record.job_name in (None, entry.job_name)
         or record.fmon_condition == entry.condition
-        or record.job_name == manifest.adopted_names.get(str(record.job_id))
+        or record.job_name == manifest.adopted_names.get(str(record.job_key))
     )
 
 
@@ -179,18 +184,18 @@ def _decide(
     """Decide for each candidate of one condition: newest attempt, duplicate, or neither."""
     entry = claims[0].entry
     taken, earlier = claims, []
-    if entry.job_id is not None:
+    if entry.job_key is not None:
         taken = [claim for claim in claims if claim.cycle > entry.relaunch_batch]
-        earlier = [Attempt(cycle=entry.relaunch_batch, job_id=entry.job_id)]
-        current = seen.get(entry.job_id)
-        has_ended = current.has_ended if current else stored.get(entry.job_id, False)
+        earlier = [Attempt.of(entry.job_key, cycle=entry.relaunch_batch)]
+        current = seen.get(entry.job_key)
+        has_ended = current.has_ended if current else stored.get(entry.job_key, False)
         if not taken and replaces_ended and has_ended:
             taken = [claim for claim in claims if current is None or claim.job.order() > current.order()]
-            earlier = [Attempt(cycle=entry.relaunch_batch, job_id=entry.job_id, role="superseded")]
+            earlier = [Attempt.of(entry.job_key, cycle=entry.relaunch_batch, role="superseded")]
     duplicates = _attach_newest(found, entry, taken, earlier=earlier) if taken else []
-    taken_ids = {claim.job.job_id for claim in taken}
-    left = {claim.job.job_id: claim.job for claim in claims if claim.job.job_id not in taken_ids}
-    late = [job_id for job_id, job in left.items() if job_id not in stored and job.has_ended]
+    taken_ids = {claim.job.job_key for claim in taken}
+    left = {claim.job.job_key: claim.job for claim in claims if claim.job.job_key not in taken_ids}
+    late = [job_key for job_key, job in left.items() if job_key not in stored and job.has_ended]
     found.ended_late.extend(late)
     duplicates += left.keys() - set(late)
     if duplicates:
@@ -205,13 +210,13 @@ def _attach_newest(
     duplicates: list[int] = []
     for cycle in sorted({claim.cycle for claim in claims}):
         chosen, ended, rest = _choose([claim.job for claim in claims if claim.cycle == cycle])
-        attempts += [Attempt(cycle=cycle, job_id=job.job_id, role="superseded") for job in ended]
-        attempts.append(Attempt(cycle=cycle, job_id=chosen.job_id))
-        duplicates += [job.job_id for job in rest]
+        attempts += [Attempt.of(job.job_key, cycle=cycle, role="superseded") for job in ended]
+        attempts.append(Attempt.of(chosen.job_key, cycle=cycle))
+        duplicates += [job.job_key for job in rest]
     newest = attempts.pop()
     found.attach.append(
         Attachment(
-            condition_id=entry.condition, job_id=newest.job_id, cycle=newest.cycle, earlier=tuple(attempts)
+            condition_id=entry.condition, job_key=newest.job_key, cycle=newest.cycle, earlier=tuple(attempts)
         )
     )
     return duplicates

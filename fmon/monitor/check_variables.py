@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from fmon.errors import FmonError, QueueError
+from fmon.job_key import job_id_of
 from fmon.manifest.file import read_manifest
+from fmon.manifest.identity import WAITING
 from fmon.model import envs_of
 from fmon.sky.reader import SPEC_BATCH
-from fmon.sky.status import STATUSES
 from fmon.sky.user_yaml import differing
 from fmon.store.log import newest_poll_id
 from fmon.store.state import read_columns
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from fmon.model import Entry, Manifest
     from fmon.sky.reader import JobSpec, SpecReader
     from fmon.store.folder import Store
-
-WAITING = frozenset(known.status for known in STATUSES if known.step == "waiting")
-"""Statuses of jobs whose task YAML SkyPilot may not have recorded yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +100,7 @@ def check_variables(
             continue
         if turn.manifest.is_replay == is_replay:
             turns.append(turn)
-    job_ids = {job.job_id for job in [job for turn in turns for job in turn.due][:SPEC_BATCH]}
+    job_ids = {job_id_of(job.job_key) for job in [job for turn in turns for job in turn.due][:SPEC_BATCH]}
     try:
         specs = reader.read_specs(job_ids) if job_ids else {}
     except QueueError as error:
@@ -118,7 +116,7 @@ def check_variables(
 class _Job(NamedTuple):
     """A job to compare, as in the state."""
 
-    job_id: int
+    job_key: int
     entry: Entry
     status: str
     submitted_at: int | None
@@ -138,28 +136,19 @@ def _begun(store: Store) -> _Turn:
     """Find the newest attempts that the queue lists and that were not compared yet."""
     token = unchecked_token(store)  # before the state: a later marker has another token
     manifest, before = read_manifest(store), read_checks(store)
-    due = [
-        job
-        for job in _listed_jobs(store, manifest)
-        if job.job_id not in before or _is_other_job(before[job.job_id], job)
-    ]
+    due = [job for job in _listed_jobs(store, manifest) if job.job_key not in before]
     # Jobs that SkyPilot has certainly recorded come first: waiting jobs must not fill every batch.
-    due.sort(key=lambda job: (job.status in WAITING, job.job_id))
+    due.sort(key=lambda job: (job.status in WAITING, job.job_key))
     return _Turn(store, manifest, token, before, due)
 
 
 def _listed_jobs(store: Store, manifest: Manifest) -> Iterator[_Job]:
     """Yield the newest attempt of each condition, if the last poll saw it."""
-    entries = {entry.job_id: entry for entry in manifest.jobs if entry.job_id is not None}
-    names = ["job_id", "task_id", "is_seen", "status", "submitted_at"]
-    for job_id, task_id, is_seen, status, submitted_at in zip(*read_columns(store, names), strict=True):
-        if task_id == 0 and is_seen and job_id in entries:
-            yield _Job(job_id, entries[job_id], status, submitted_at)
-
-
-def _is_other_job(check: VariableCheck, job: _Job) -> bool:
-    """Return whether a server that lost its history has assigned the id again."""
-    return None not in (check.submitted_at, job.submitted_at) and check.submitted_at != job.submitted_at
+    entries = {entry.job_key: entry for entry in manifest.jobs if entry.job_key is not None}
+    names = ["job_key", "task_id", "is_seen", "status", "submitted_at"]
+    for key, task_id, is_seen, status, submitted_at in zip(*read_columns(store, names), strict=True):
+        if task_id == 0 and is_seen and key in entries:
+            yield _Job(key, entries[key], status, submitted_at)
 
 
 def _finished(turn: _Turn, asked: set[int], specs: Mapping[int, JobSpec]) -> Checked:
@@ -168,14 +157,15 @@ def _finished(turn: _Turn, asked: set[int], specs: Mapping[int, JobSpec]) -> Che
     poll_id = newest_poll_id(turn.store)
     found: dict[int, VariableCheck] = {}
     for job in turn.due:
-        spec = specs.get(job.job_id)
+        job_id = job_id_of(job.job_key)
+        spec = specs.get(job_id)
         is_answered = spec is not None and (spec.user_yaml is not None or job.status not in WAITING)
-        if job.job_id in asked and (is_answered or is_final):
+        if job_id in asked and (is_answered or is_final):
             wrong_names = None
             if spec is not None:
                 expected = envs_of(turn.manifest, job.entry)
                 wrong_names = differing(expected, spec.user_yaml, spec.entrypoint)
-            found[job.job_id] = VariableCheck(job.job_id, wrong_names, poll_id, job.submitted_at)
+            found[job.job_key] = VariableCheck(job.job_key, job_id, wrong_names, poll_id, job.submitted_at)
     if found:
         write_checks(turn.store, (turn.before | found).values())
     if len(found) == len(turn.due):

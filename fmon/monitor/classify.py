@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from fmon.job_key import job_id_of
 from fmon.model import EPOCH
 from fmon.monitor.fetch_logs import Budget, FailedTask, Fetching, NoLogError, budget_of
 from fmon.monitor.kill_switch import firing_sentence, record_firings
@@ -56,7 +57,7 @@ NOT_ASKED = "not requested yet"
 
 CHANGED = """
 select
-    changed_ending.job_id,
+    changed_ending.job_key,
     changed_ending.task_id,
     changed_ending.status,
     coalesce(snapshot.failure_reason, snapshot.details) as failure_reason,
@@ -65,12 +66,12 @@ from changed_ending
 inner join snapshot
     on
         changed_ending.experiment_id = snapshot.experiment_id
-        and changed_ending.job_id = snapshot.job_id
+        and changed_ending.job_key = snapshot.job_key
         and changed_ending.task_id = snapshot.task_id
         and changed_ending.status_poll_id = snapshot.poll_id
 qualify
     row_number() over (
-        partition by changed_ending.experiment_id, changed_ending.job_id, changed_ending.task_id
+        partition by changed_ending.experiment_id, changed_ending.job_key, changed_ending.task_id
         order by changed_ending.poll_id desc
     ) = 1
 """
@@ -120,7 +121,7 @@ class Examined:
             sentences.append(f"{_failures(self.left_count)} without a log yet")
         for event in self.firings:
             reason = firing_sentence(
-                event, proposed=event.candidate_job_ids, experiment_id=self.experiment_id
+                event, proposed=[*map(job_id_of, event.candidate_job_ids)], experiment_id=self.experiment_id
             )
             sentences.append(f"the kill switch fired: {reason}")
         return "; ".join(sentences) or None
@@ -185,7 +186,7 @@ class _Examination:
     ) -> None:
         self._store, self._manifest, self._now = store, manifest, now
         self._can_ask = reader is not None
-        self._can_change = not isinstance(reader, RecordedLogs)
+        self._is_recorded = isinstance(reader, RecordedLogs)
         self._version = _version(manifest.patterns)
         self._before: dict[Key, Finding] = {}
         self._findings: dict[Key, Finding] = {}
@@ -212,11 +213,11 @@ class _Examination:
         waiting = [wait for finding in self._findings.values() if (wait := self._next_ask(finding))]
         unexamined.clear_pending(self._store, token, has_new=has_new, not_before=min(waiting, default=None))
         missing = {request.job_id: str(fault) for request, fault in self._fetching.faults.items()}
-        for job_id, task_id in self._judged:  # a stored log may lack the part of one task
-            error = self._findings[job_id, task_id]["log_error"]
-            if error is not None and job_id in self._fetching.asked:
-                missing.setdefault(job_id, error)
-        given_up = {key[0] for key, finding in self._findings.items() if finding["is_given_up"]}
+        for key in self._judged:  # a stored log may lack the part of one task
+            error = self._findings[key]["log_error"]
+            if error is not None and key[0] in self._fetching.asked:
+                missing.setdefault(job_id_of(key[0]), error)
+        given_up = {job_id_of(key[0]) for key, finding in self._findings.items() if finding["is_given_up"]}
         return Examined(
             experiment_id=self._store.experiment_id,
             categories=dict(Counter(self._findings[key]["category"] for key in self._judged).most_common()),
@@ -229,30 +230,36 @@ class _Examination:
     def _set_aside(self, failed: list[FailedTask]) -> None:
         """Drop the findings and the logs of tasks that have run again since."""
         for attempt in failed:
-            key = attempt.job_id, attempt.task_id
+            key = attempt.job_key, attempt.task_id
             if key in self._before and not _is_about(self._before[key], attempt):
-                set_aside(self._store, attempt.job_id)
+                set_aside(self._store, [request.file_name for request in attempt.logs])
                 del self._before[key]
                 self._is_written = False
 
     def _is_new(self, attempt: FailedTask) -> bool:
-        finding = self._findings.get((attempt.job_id, attempt.task_id))
+        finding = self._findings.get((attempt.job_key, attempt.task_id))
         return finding is None or finding["rules_version"] != self._version
 
     def _is_due(self, attempt: FailedTask) -> bool:
         if self._is_new(attempt):
             return True
-        return self._can_ask and self._is_overdue(self._findings[attempt.job_id, attempt.task_id])
+        return self._can_ask and self._is_overdue(self._findings[attempt.job_key, attempt.task_id])
 
     def _order(self, attempt: FailedTask) -> tuple[int, int]:
         """Return a key that sorts attempts by how often, then how long ago their logs were requested."""
-        finding = self._before.get((attempt.job_id, attempt.task_id))
+        finding = self._before.get((attempt.job_key, attempt.task_id))
         return (-1, 0) if finding is None else (finding["ask_count"], finding["examined_at"])
 
     def _is_askable(self, attempt: FailedTask) -> bool:
         """Return whether a log may be requested now; with new rules, attempts are due that must wait."""
-        finding = self._before.get((attempt.job_id, attempt.task_id))
+        if self._is_gone(attempt):
+            return False
+        finding = self._before.get((attempt.job_key, attempt.task_id))
         return finding is None or finding["log_error"] is None or self._is_overdue(finding)
+
+    def _is_gone(self, attempt: FailedTask) -> bool:
+        """Return whether the queue does not list the job: SkyPilot may have given its id to another one."""
+        return not (attempt.is_seen or self._is_recorded)
 
     def _is_overdue(self, finding: Finding) -> bool:
         next_ask = self._next_ask(finding)
@@ -273,12 +280,12 @@ class _Examination:
         """
         of_job: defaultdict[int, list[FailedTask]] = defaultdict(list)
         for attempt in attempts:
-            of_job[attempt.job_id].append(attempt)
+            of_job[attempt.job_key].append(attempt)
         askable = [attempt for attempt in attempts if self._is_askable(attempt)]
         answered: list[FailedTask] = []
         for _ in range(2):  # only after the first pass it is known which jobs printed nothing
-            for job_id in self._fetching.fetch(askable):
-                answered += of_job[job_id]
+            for key in self._fetching.fetch(askable):
+                answered += of_job[key]
                 if monotonic() >= self._next_write_at:
                     self._classify(answered)
                     self._write()
@@ -291,7 +298,7 @@ class _Examination:
         """Classify the attempts that do not wait for a log."""
         for attempt in attempts:
             if not (self._is_askable(attempt) and self._fetching.is_waiting(attempt)):
-                key = attempt.job_id, attempt.task_id
+                key = attempt.job_key, attempt.task_id
                 self._findings[key] = self._judge(attempt)
                 self._judged[key] = None
                 self._is_written = False
@@ -319,7 +326,8 @@ class _Examination:
         )
         return {
             "experiment_id": self._store.experiment_id,
-            "job_id": attempt.job_id,
+            "job_id": job_id_of(attempt.job_key),
+            "job_key": attempt.job_key,
             "task_id": attempt.task_id,
             "rules_version": self._version,
             "examined_at": (self._now - EPOCH) // MICROSECOND,
@@ -330,8 +338,8 @@ class _Examination:
 
     def _logs_of(self, attempt: FailedTask) -> Finding:
         """Return the columns about the logs: whether and why they are missing, and the number of requests."""
-        before = self._before.get((attempt.job_id, attempt.task_id), {})
-        ask_count = before.get("ask_count", 0) + (attempt.job_id in self._fetching.asked)
+        before = self._before.get((attempt.job_key, attempt.task_id), {})
+        ask_count = before.get("ask_count", 0) + (attempt.job_key in self._fetching.asked)
         missing = self._fetching.missing(attempt)
         faults = [fault for request in missing if (fault := self._fetching.fault(attempt, request))]
         error, is_given_up = None, False
@@ -341,7 +349,7 @@ class _Examination:
             is_given_up = is_final or (ask_count >= MOST_ASKS and not attempt.has_open_tasks)
         elif missing:  # nothing was requested: the earlier error still applies
             error = before.get("log_error") or NOT_ASKED
-            is_given_up = before.get("is_given_up", False)
+            is_given_up = before.get("is_given_up", False) or self._is_gone(attempt)
         has_any = any(self._fetching.text(request) is not None for request in attempt.logs)
         return {
             "log_state": "stored" if has_any else "missing",
@@ -358,7 +366,7 @@ class _Examination:
         """
         if isinstance(fault, NoLogError):
             is_unstarted = attempt.status in unstarted_statuses()
-            return not self._can_change or (is_unstarted and self._fetching.has_controllers(attempt))
+            return self._is_recorded or (is_unstarted and self._fetching.has_controllers(attempt))
         return isinstance(fault, LogMissingError)
 
 
@@ -373,18 +381,18 @@ def _failed(store: Store, known: Mapping[Key, Finding]) -> list[FailedTask]:
         The findings so far: only for a task without one, the views are asked whether its ending changed.
     """
     failed = failed_statuses()
-    columns = read_columns(store, ["job_id", "task_id", "status", "failure_reason", "details", "end_at"])
-    rows = list(zip(*columns, strict=True))
-    open_jobs = {job_id for job_id, _, status, *_ in rows if not is_terminal(status)}
+    names = ["job_key", "task_id", "status", "failure_reason", "details", "end_at", "is_seen"]
+    rows = list(zip(*read_columns(store, names), strict=True))
+    open_jobs = {key for key, _, status, *_ in rows if not is_terminal(status)}
     tasks = [
-        FailedTask(job_id, task_id, status, reason or details, end_at, job_id in open_jobs)
-        for job_id, task_id, status, reason, details, end_at in rows
+        FailedTask(key, task_id, status, reason or details, end_at, key in open_jobs, is_seen)
+        for key, task_id, status, reason, details, end_at, is_seen in rows
         if status in failed
     ]
-    if all(_is_about(known.get((task.job_id, task.task_id)), task) for task in tasks):
+    if all(_is_about(known.get((task.job_key, task.task_id)), task) for task in tasks):
         return tasks
     changed = _changed_endings(store)
-    counted = [_as_changed(task, changed.get((task.job_id, task.task_id))) for task in tasks]
+    counted = [_as_changed(task, changed.get((task.job_key, task.task_id))) for task in tasks]
     return [task for task in counted if task.status in failed]
 
 
@@ -400,7 +408,7 @@ def _as_changed(task: FailedTask, ending: _Ending | None) -> FailedTask:
 class _Ending(msgspec.Struct, frozen=True):
     """The status, reason and end that count of a job task whose ending changed."""
 
-    job_id: int
+    job_key: int
     task_id: int
     status: str
     failure_reason: str | None
@@ -413,7 +421,7 @@ def _changed_endings(store: Store) -> dict[Key, _Ending]:
     from fmon.warehouse import open_views, typed_rows  # loads DuckDB, so only done for new failures
 
     with closing(open_views(StoredExperiment(store), queries=(CHANGED,))) as con:
-        return {(row.job_id, row.task_id): row for row in typed_rows(con, CHANGED, _Ending)}
+        return {(row.job_key, row.task_id): row for row in typed_rows(con, CHANGED, _Ending)}
 
 
 def _is_about(finding: Finding | None, task: FailedTask) -> bool:

@@ -36,7 +36,7 @@ KEPT_PARTS = 8
 class FailedTask(msgspec.Struct, frozen=True):
     """A failed job task as of the last poll; the reason may be that in SkyPilot's details."""
 
-    job_id: int
+    job_key: int
     task_id: int
     status: str
     failure_reason: str | None
@@ -44,11 +44,13 @@ class FailedTask(msgspec.Struct, frozen=True):
     """End of its run [us since the epoch]; None = unknown."""
     has_open_tasks: bool
     """Whether its job has tasks that have not ended."""
+    is_seen: bool = True
+    """Whether the last poll listed its job."""
 
     @property
     def logs(self) -> tuple[LogRequest, LogRequest]:
         """The log of the job and that of its controller."""
-        return LogRequest(self.job_id), LogRequest(self.job_id, is_controller=True)
+        return LogRequest.of(self.job_key), LogRequest.of(self.job_key, is_controller=True)
 
 
 class NoLogError(QueueError):
@@ -120,24 +122,24 @@ class Fetching:
         """
         pending = self._within_budget(attempts) if self._reader else []
         for request, answer in self._answers(pending):
-            self.asked.add(request.job_id)
+            self.asked.add(request.job_key)
             pending.remove(request)
             self._keep(request, answer)
-            yield request.job_id
+            yield request.job_key
         if self._down is not None:  # the others would fail too, and were not requested
             for request in pending:
                 self.faults[request] = self._down
-                yield request.job_id
+                yield request.job_key
 
     def _within_budget(self, attempts: Iterable[FailedTask]) -> list[LogRequest]:
         """Return the logs to request; each new job reduces the budget."""
         pending: dict[LogRequest, None] = {}
         for attempt in attempts:
             requests = [request for request in self.missing(attempt) if self._is_open(attempt, request)]
-            if requests and attempt.job_id not in self._budgeted and not self._budget.is_spent:
+            if requests and attempt.job_key not in self._budgeted and not self._budget.is_spent:
                 self._budget.jobs -= 1
-                self._budgeted.add(attempt.job_id)
-            if attempt.job_id in self._budgeted:
+                self._budgeted.add(attempt.job_key)
+            if attempt.job_key in self._budgeted:
                 pending.update(dict.fromkeys(requests))
         return list(pending)
 

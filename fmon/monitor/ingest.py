@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 from fmon.errors import ManifestError, QueueError
 from fmon.events import AttachEvent, LostJobClosedEvent
+from fmon.job_key import job_id_of
 from fmon.manifest.build import jobs_of, new_manifest, owned_elsewhere
+from fmon.manifest.identity import assume_newest, identify, stored_jobs
 from fmon.manifest.match import Match, attach, match
 from fmon.manifest.stored import StoredExperiment
 from fmon.model import EPOCH
 from fmon.sky.status import failed_statuses, is_terminal
 from fmon.store.compaction import close, compact_fully
 from fmon.store.events import read_events
-from fmon.store.log import Poll, append
+from fmon.store.log import Poll, append, is_unchanged
 from fmon.store.state import read_columns
 from fmon.store.variable_checks import mark_unchecked
 from fmon.text import clock, duration, listed
@@ -157,8 +159,11 @@ def ingest(store: Store, answer: Answer | QueueError, *, source: str, now: datet
 
 def _known_jobs(store: Store, manifest: Manifest, answer: Answer) -> Answer:
     """Leave out jobs that an ended experiment does not know: another one may use the same names."""
-    known = {job_id for job_id, _ in jobs_of(manifest)} | stored_jobs(store).keys()
-    return replace(answer, records=[record for record in answer.records if record.job_id in known])
+    stored = stored_jobs(store)
+    assume_newest(answer.records, manifest)
+    identify(answer.records, stored, manifest)
+    known = {key for key, _ in jobs_of(manifest)} | {job.key for jobs in stored.values() for job in jobs}
+    return replace(answer, records=[record for record in answer.records if record.job_key in known])
 
 
 def attach_jobs(stored: StoredExperiment, answer: Answer, *, source: str) -> tuple[Manifest, Match]:
@@ -179,12 +184,12 @@ def attach_jobs(stored: StoredExperiment, answer: Answer, *, source: str) -> tup
         The manifest as written, and the result of matching.
     """
     with stored.manifest_file.changing() as manifest:
-        found = _match(stored.store, manifest, answer.records)
+        found = _identified(stored.store, manifest, answer.records)
         if found.attach:
             attach(manifest, found)
             mark_unchecked(stored.store)  # a job may have been seen before, as a duplicate
             stored.manifest_file.write(manifest)
-            jobs = {each.condition_id: each.job_id for each in found.attach}
+            jobs = {each.condition_id: job_id_of(each.job_key) for each in found.attach}
             stored.append(AttachEvent(at=answer.polled_at, jobs=jobs, source=source))
     return manifest, found
 
@@ -227,8 +232,8 @@ def store_records(
         experiment_id=store.experiment_id,
         own_count=len(found.own),
         changed_count=appended.changed_count,
-        attached={each.condition_id: each.job_id for each in found.attach},
-        duplicates=found.duplicates,
+        attached={each.condition_id: job_id_of(each.job_key) for each in found.attach},
+        duplicates={name: [*map(job_id_of, keys)] for name, keys in found.duplicates.items()},
         ambiguous=found.ambiguous,
         bad=answer.bad,
         is_closed=is_closed,
@@ -245,21 +250,35 @@ def _keep_closed(store: Store, *, now: datetime) -> None:
         compact_fully(store)
 
 
-def stored_jobs(store: Store) -> dict[int, bool]:
-    """Return the jobs in the store's state, and whether each had ended when it was last seen."""
-    return {job_id: has_ended for job_id, (has_ended, _) in _state(store).items()}
+def ended_jobs(store: Store) -> dict[int, bool]:
+    """Return the jobs in the store's state by key, and whether each had ended when it was last seen."""
+    return {key: has_ended for key, (has_ended, _) in _state(store).items()}
+
+
+def _identified(store: Store, manifest: Manifest, records: Sequence[Record]) -> Match:
+    """Tell which jobs the records are of, and match them.
+
+    The records of a poll without changes are those of the jobs of the last poll; the state is not read.
+    """
+    assume_newest(records, manifest)
+    found = _match(store, manifest, records)
+    if is_unchanged(store, found.own):
+        return found
+    if identify(records, stored_jobs(store), manifest):
+        return _match(store, manifest, records)
+    return found
 
 
 def _match(store: Store, manifest: Manifest, records: Sequence[Record]) -> Match:
     """Match records to the experiment; read the store and other experiments only if there are new jobs."""
     found = match(manifest, records)
-    if not found.decided_ids and not found.ended_late:
+    if not found.decided_keys and not found.ended_late:
         return found
-    stored = stored_jobs(store)
+    stored = ended_jobs(store)
     owned: set[tuple[int, str]] = set()
-    if not found.decided_ids <= stored.keys():
+    if not found.decided_keys <= stored.keys():
         try:
-            owned = owned_elsewhere(store, manifest)
+            owned = owned_elsewhere(store, manifest, records)
         except ManifestError:
             # The owner of new jobs is unknown until that manifest is fixed: attach none.
             owned = {(record.job_id, record.job_name) for record in records if record.job_name}
@@ -283,11 +302,9 @@ def _price(records: Iterable[Record], prices: Mapping[str, Price]) -> None:
 def _state(store: Store) -> dict[int, tuple[bool, int]]:
     """Return whether each stored job has ended and when it last changed [us since the epoch]."""
     jobs: dict[int, tuple[bool, int]] = {}
-    for job_id, status, changed_at in zip(
-        *read_columns(store, ["job_id", "status", "polled_at"]), strict=True
-    ):
-        has_ended, last = jobs.get(job_id, (True, 0))
-        jobs[job_id] = has_ended and is_terminal(status), max(last, changed_at)
+    for key, status, changed_at in zip(*read_columns(store, ["job_key", "status", "polled_at"]), strict=True):
+        has_ended, last = jobs.get(key, (True, 0))
+        jobs[key] = has_ended and is_terminal(status), max(last, changed_at)
     return jobs
 
 
@@ -303,8 +320,8 @@ def _close_if_ended(
     ):
         return False
     jobs = _state(store)
-    needed = {entry.job_id for entry in manifest.jobs if entry.job_id is not None}
-    lasting = {job_id for job_id, (has_ended, _) in jobs.items() if not has_ended}
+    needed = {entry.job_key for entry in manifest.jobs if entry.job_key is not None}
+    lasting = {key for key, (has_ended, _) in jobs.items() if not has_ended}
     if not needed <= jobs.keys() or not lasting <= _closed_as_lost(store, lasting):
         return False
     if found.missing:

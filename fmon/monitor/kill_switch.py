@@ -29,6 +29,7 @@ JOBS = """
 select
     longest_run.condition_id,
     longest_run.job_id,
+    longest_run.job_key,
     longest_run.cycle,
     entry.factors,
     longest_run.is_open,
@@ -45,8 +46,8 @@ from longest_run
 inner join entry
     on longest_run.experiment_id = entry.experiment_id and longest_run.condition_id = entry.condition_id
 left join job_error
-    on longest_run.experiment_id = job_error.experiment_id and longest_run.job_id = job_error.job_id
-order by longest_run.job_id
+    on longest_run.experiment_id = job_error.experiment_id and longest_run.job_key = job_error.job_key
+order by longest_run.job_key
 """
 
 CONDITIONS = "select entry.factors from entry"
@@ -103,7 +104,7 @@ def _decide(store: Store, manifest: Manifest, *, now: datetime) -> list[KillSwit
     for cycle, jobs in by_cycle.items():
         fired = [event for event in recorded if event.cycle == cycle]
         alike = [event for event in fired if event.trigger == "identical_errors"]
-        members = {job_id for event in alike for job_id in event.member_job_ids}
+        members = {key for event in alike for key in event.member_job_ids}
         new = [("identical_errors", firing) for firing in kill_switch(jobs, conditions, members)]
         if len(alike) == len(fired):
             count = len(conditions) if cycle == 0 else len(jobs)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from fmon.config import load_experiment
 from fmon.errors import ConfigError, QueueError
+from fmon.manifest.identity import identify, remember
 from fmon.model import MAX_CONDITIONS
 from fmon.monitor.ingest import is_terminal, match, new_manifest
 from fmon.redact import redact
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from fmon.clock import Clock
+    from fmon.manifest.identity import StoredJob
     from fmon.model import Manifest, Record
     from fmon.sky.reader import LogReader, QueueReader
 
@@ -72,28 +74,31 @@ def record(
     manifest = new_manifest(
         experiment, experiment.experiment_name, created_at=clock.now(), is_replay=True, prices={}
     )
+    known: dict[int, list[StoredJob]] = {}
     _copy_inputs(config, config.parent / experiment.skypilot_yaml, out)
     while True:
         started = clock.now()
-        own, line = _read_queue(queue, manifest, now=started)
+        own, line = _read_queue(queue, manifest, known, now=started)
         _append_line(out / "queue.jsonl", line)
         open_count = sum(not is_terminal(seen.status) for seen in own)
         yield line.get("error") or f"{len(own)} jobs of the experiment, {open_count} open"
         if own and open_count == 0:
             break
         clock.sleep(max(0.0, interval_s - (clock.now() - started).total_seconds()))
-    yield from _save_logs(sorted({seen.job_id for seen in own}), logs, out / "logs")
+    yield from _save_logs(sorted({seen.job_key for seen in own}), logs, out / "logs")
 
 
 def _read_queue(
-    queue: QueueReader, manifest: Manifest, *, now: datetime
+    queue: QueueReader, manifest: Manifest, known: dict[int, list[StoredJob]], *, now: datetime
 ) -> tuple[list[Record], dict[str, Any]]:
     """Read the queue once; return this experiment's records and the line to append."""
     try:
         answer = queue.read()
     except QueueError as error:
         return [], {"polled_at": _stamp(now), "error": redact(f"{error.error_type}: {error}")}
+    identify(answer.records, known, manifest)
     own = match(manifest, answer.records).own
+    remember(known, own)
     return own, {"polled_at": _stamp(answer.polled_at), "jobs": [queue_record(seen) for seen in own]}
 
 
@@ -135,9 +140,9 @@ def _remove_incomplete_line(handle: int) -> None:
         os.ftruncate(handle, end)
 
 
-def _save_logs(job_ids: list[int], logs: LogReader, folder: Path) -> Iterator[str]:
+def _save_logs(keys: list[int], logs: LogReader, folder: Path) -> Iterator[str]:
     """Fetch the logs of jobs and of their controllers; report those that are not available."""
-    requests = [LogRequest(job_id, is_controller) for job_id in job_ids for is_controller in (False, True)]
+    requests = [LogRequest.of(key, is_controller=which) for key in keys for which in (False, True)]
     saved = 0
     for request, answer in logs.read(requests, timeout_s=EACH_S * len(requests)):
         if isinstance(answer, QueueError):

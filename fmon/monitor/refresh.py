@@ -38,7 +38,7 @@ select
     failure.root_cause_id
 from condition
 left join failure
-    on condition.condition_id = failure.condition_id and condition.job_id = failure.job_id
+    on condition.condition_id = failure.condition_id and condition.job_key = failure.job_key
 left join run on condition.condition_id = run.condition_id and run.is_newest
 """
 
@@ -136,7 +136,7 @@ def copy_live(
 def keep_reported(manifest: Manifest, reported: Mapping[int, float] | None, *, as_of: datetime) -> None:
     """Add SkyPilot's own costs to the manifest in memory; earlier ones of ended jobs are kept."""
     if reported:
-        manifest.reported_costs |= {str(job_id): usd for job_id, usd in reported.items()}
+        manifest.reported_costs |= {str(key): usd for key, usd in reported.items()}
         manifest.reported_as_of = as_of
 
 

@@ -6,11 +6,15 @@ Reads the manifest, the stored logs and, if needed, SkyPilot; writes nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError, QueueError
+from fmon.job_key import job_id_of
 from fmon.manifest.file import read_manifest
+from fmon.manifest.identity import stored_jobs
 from fmon.manifest.stored import StoredExperiment
+from fmon.model import EPOCH
 from fmon.monitor.live_log import Extent, LiveLog, last_lines
 from fmon.monitor.task_log import Task, failed_task, part_to_show
 from fmon.sky.clean_log import cleaned
@@ -19,7 +23,7 @@ from fmon.sky.reader import LogMissingError, LogRequest
 from fmon.store.findings import exit_code_of
 from fmon.store.folder import Store, find
 from fmon.store.job_logs import load_log
-from fmon.text import listed, nearest
+from fmon.text import listed, nearest, timestamp
 from fmon.warehouse.selection import select_current
 
 if TYPE_CHECKING:
@@ -107,7 +111,7 @@ def logs(
     data, experiment
         Data directory; the experiment's id or a unique prefix.
     target
-        A condition or a job id of the experiment.
+        A condition or a job id of the experiment; ``JOB@SUBMITTED`` if the id was given out again.
     reader
         The reader for a log that is not stored.
     controller
@@ -119,21 +123,20 @@ def logs(
     Raises
     ------
     ConfigError
-        The experiment has no such condition or job.
+        The experiment has no such condition or job, or several jobs had the id.
     QueueError
         The log is not stored and not available; a live one is only read when it is shown.
     """
     store = find(data, experiment)
     manifest = read_manifest(store)
-    entry, job_id = _choose(manifest, target)
-    others = sorted(_jobs(entry) - {job_id})
-    own, controllers = LogRequest(job_id), LogRequest(job_id, is_controller=True)
-    task = failed_task(store, job_id)
+    entry, key = _choose(store, manifest, target)
+    others = sorted(map(job_id_of, _jobs(entry) - {key}))
+    own, controllers = LogRequest.of(key), LogRequest.of(key, is_controller=True)
+    task = failed_task(store, key)
     found = _stored(store, [controllers] if controller else [own, controllers], task)
     request, text = found or (controllers if controller else own, None)
-    if text is None and manifest.is_replay:
-        message = f"job {request.job_id} is from a recording, and {request.file_name} is not stored"
-        raise LogMissingError(message)
+    if text is None:
+        _refuse_unavailable(store, manifest, request)
     live = None if text is not None else LiveLog(reader, request, extent)
     if live and task:
         text, live = _part(reader, request, task), None
@@ -144,7 +147,7 @@ def logs(
         text=None if text is None else last_lines(text, extent.tail),
         live=live,
         others=others,
-        exit_code=exit_code_of(store, job_id),
+        exit_code=exit_code_of(store, key),
     )
 
 
@@ -173,36 +176,64 @@ def chosen_jobs(data: Path, experiment: str | None, words: Sequence[str], *, now
     stored = StoredExperiment(find(data, experiment))
     manifest = stored.manifest
     by_name = {entry.condition: entry for entry in manifest.jobs}
-    jobs = {str(job_id) for entry in manifest.jobs for job_id in _jobs(entry)} - by_name.keys()
+    ids = {str(job_id_of(key)) for entry in manifest.jobs for key in _jobs(entry)}
+    jobs = {word for word in words if word.partition("@")[0] in ids} - by_name.keys()
     selections = [word for word in words if word not in jobs]
     selected = select_current(stored, selections, now=now) if selections else {}
-    chosen = [name for name, word in selected.items() if name == word or by_name[name].job_id is not None]
+    chosen = [name for name, word in selected.items() if name == word or by_name[name].job_key is not None]
     if not chosen and selections:
         raise ConfigError(f"no condition of {manifest.experiment_id} with {' '.join(selections)} has a job")
     return list(dict.fromkeys([word for word in words if word in jobs] + chosen))
 
 
-def _choose(manifest: Manifest, target: str) -> tuple[Entry, int]:
+def _choose(store: Store, manifest: Manifest, target: str) -> tuple[Entry, int]:
     """Return the condition and the job of a target; a condition id takes precedence over a job id."""
     by_name = {entry.condition: entry for entry in manifest.jobs}
     entry = by_name.get(target)
     if entry is not None:
-        if entry.job_id is None:
+        if entry.job_key is None:
             message = f"{target} of {manifest.experiment_id} has no job yet, so there is no log"
             raise ConfigError(message)
-        return entry, entry.job_id
-    by_job = {str(job_id): entry for entry in manifest.jobs for job_id in _jobs(entry)}
-    if target in by_job:
-        return by_job[target], int(target)
+        return entry, entry.job_key
+    job, _, submitted = target.partition("@")
+    by_key = _jobs_with_id(store, manifest, job)
+    chosen = [key for key in by_key if _submission(store, key).startswith(submitted)]
+    if len(chosen) == 1:
+        return by_key[chosen[0]], chosen[0]
+    if by_key:
+        names = listed(f"{job}@{_submission(store, key)} ({by_key[key].condition})" for key in sorted(by_key))
+        message = (
+            f"{target} is not one job of {manifest.experiment_id}: SkyPilot gave the id out again; "
+            f"name one of {names}"
+        )
+        raise ConfigError(message)
     near = nearest(target, by_name)
     message = f"{manifest.experiment_id} has no condition or job {target!r}; {near}"
     raise ConfigError(message)
 
 
 def _jobs(entry: Entry) -> set[int]:
-    """Return the jobs of a condition, including earlier attempts."""
-    newest = set() if entry.job_id is None else {entry.job_id}
-    return newest | {attempt.job_id for attempt in entry.attempts}
+    """Return the keys of a condition's jobs, including earlier attempts."""
+    newest = set() if entry.job_key is None else {entry.job_key}
+    return newest | {attempt.job_key for attempt in entry.attempts}
+
+
+def _jobs_with_id(store: Store, manifest: Manifest, job: str) -> dict[int, Entry]:
+    """Return the jobs of the manifest that had an id, and those of the same names that polls have seen."""
+    by_key = {key: entry for entry in manifest.jobs for key in _jobs(entry) if str(job_id_of(key)) == job}
+    if by_key:
+        by_name = {entry.job_name: entry for entry in manifest.jobs}
+        for seen in stored_jobs(store).get(int(job), ()):
+            if seen.key not in by_key and seen.name in by_name:
+                by_key[seen.key] = by_name[seen.name]
+    return by_key
+
+
+def _submission(store: Store, key: int) -> str:
+    """Return when a job was submitted; "unknown" if no poll has shown it."""
+    jobs = {job.key: job.submitted_at for job in stored_jobs(store).get(job_id_of(key), ())}
+    micros = jobs.get(key)
+    return "unknown" if micros is None else timestamp(EPOCH + timedelta(microseconds=micros))
 
 
 def _stored(store: Store, requests: list[LogRequest], task: Task | None) -> tuple[LogRequest, str] | None:
@@ -215,6 +246,19 @@ def _stored(store: Store, requests: list[LogRequest], task: Task | None) -> tupl
     usable = [item for item in parts if item[1].lack is None] or parts
     found = next((item for item in usable if not item[1].is_silent), usable[0] if usable else None)
     return (found[0], found[1].shown) if found and found[1].shown else None
+
+
+def _refuse_unavailable(store: Store, manifest: Manifest, request: LogRequest) -> None:
+    """Raise an error if SkyPilot can't have the log: it only knows the job that has the id now."""
+    if manifest.is_replay:
+        message = f"job {request.job_id} is from a recording, and {request.file_name} is not stored"
+        raise LogMissingError(message)
+    later = [job for job in stored_jobs(store).get(request.job_id, ()) if job.key > request.job_key]
+    if later:
+        message = (
+            f"no log of job {request.job_id}: it is not stored, and SkyPilot has given its id to another job"
+        )
+        raise LogMissingError(message)
 
 
 def _part(reader: LogReader, request: LogRequest, task: Task) -> str:

@@ -122,7 +122,7 @@ left join lost_job_closure
     on
         condition.state = 'lost'
         and condition.experiment_id = lost_job_closure.experiment_id
-        and condition.job_id = lost_job_closure.job_id
+        and condition.job_key = lost_job_closure.job_key
 order by condition.manifest_position
 """
 

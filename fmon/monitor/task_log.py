@@ -23,10 +23,10 @@ class Task(NamedTuple):
         return f"task {self.task_id} ({self.name})" if self.name else f"task {self.task_id}"
 
 
-def failed_task(store: Store, job_id: int) -> Task | None:
+def failed_task(store: Store, key: int) -> Task | None:
     """Return the task of a job that failed first; None if none did, or the job has one task."""
-    columns = read_columns(store, ["job_id", "task_id", "task_name", "status", "end_at"])
-    tasks = [row[1:] for row in zip(*columns, strict=True) if row[0] == job_id]
+    columns = read_columns(store, ["job_key", "task_id", "task_name", "status", "end_at"])
+    tasks = [row[1:] for row in zip(*columns, strict=True) if row[0] == key]
     failed = [task for task in tasks if task[2] in failed_statuses()]
     if len(tasks) < 2 or not failed:
         return None

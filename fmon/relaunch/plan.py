@@ -46,7 +46,7 @@ from experiment_summary
 UNFIXED = """
 select condition.condition_id
 from condition
-inner join failure on condition.job_id = failure.job_id
+inner join failure on condition.job_key = failure.job_key
 left join relaunch_candidate on condition.condition_id = relaunch_candidate.condition_id
 where failure.remedy = 'unrecoverable' and relaunch_candidate.condition_id is null
 order by condition.manifest_position

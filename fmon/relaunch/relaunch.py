@@ -33,6 +33,7 @@ from fmon.launch.refusals import (
     refuse_failed,
     unrelated_jobs,
 )
+from fmon.manifest.identity import identify, stored_jobs
 from fmon.manifest.stored import StoredExperiment
 from fmon.monitor.poll import poll_one
 from fmon.monitor.refresh import refresh
@@ -201,7 +202,7 @@ def relaunch(
         )  # read again: another process may have changed it before the lock
         _refuse_if_changed(stored, plan, options, selected, now=clock.now())
         writer = JobWriter(plan.task, plan.experiment, plan.experiment_id, plan.environment)
-        _check(stored.manifest, plan, writer, submitter, dependencies)
+        _check(stored, plan, writer, submitter, dependencies)
         begin(
             stored,
             plan,
@@ -330,16 +331,18 @@ def _refuse_if_changed(
 
 
 def _check(
-    manifest: Manifest,
+    stored: StoredExperiment,
     plan: RelaunchPlan,
     writer: JobWriter,
     submitter: Submitter,
     dependencies: LaunchDependencies,
 ) -> None:
     """Run the checks of launch before the first job costs anything: queue and YAML may have changed."""
+    manifest = stored.manifest
     if manifest.is_replay:
         return
     records = dependencies.queue.read().records
+    identify(records, stored_jobs(stored.store), manifest)
     f1_wait_for_terminal(open_jobs_of(manifest, records, plan.condition_ids))
     if not plan.is_resumed:  # otherwise some are its own, and dispatch finds out which
         names = {plan.conditions[condition_id].job_name for condition_id in plan.condition_ids}

@@ -21,7 +21,7 @@ select
     attempt_span.is_seen or attempt_span.closed_at is not null as is_known
 from attempt_span
 where attempt_span.cycle < $cycle
-order by attempt_span.cycle, attempt_span.job_id
+order by attempt_span.cycle, attempt_span.job_key
 """
 
 OPEN_DUPLICATES = """
@@ -31,7 +31,7 @@ select distinct
     job.job_id
 from job
 where job.role = 'duplicate' and not job.is_terminal and job.is_seen
-order by job.job_id
+order by job.job_key
 """
 
 QUERIES = (ATTEMPTS, OPEN_DUPLICATES)

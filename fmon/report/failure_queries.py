@@ -21,6 +21,7 @@ select
     cause.is_transient,
     cause.failed_count,
     cause.evidence_job_id,
+    cause.evidence_job_key,
     cause.evidence_line,
     cause.exit_codes,
     cause.unpriced_count,

@@ -64,6 +64,7 @@ class Issue(msgspec.Struct, frozen=True):
     evidence: str | None
     evidence_source: str | None
     evidence_job_id: int
+    evidence_job_key: int
     evidence_line: int | None
     affected_files: list[str]
     fixes: list[str]

@@ -54,6 +54,7 @@ select
     issue.evidence,
     issue.evidence_source,
     issue.evidence_job_id,
+    issue.evidence_job_key,
     issue.evidence_line,
     issue.affected_files,
     issue.fixes,
@@ -169,7 +170,9 @@ def _written(store: Store, con: duckdb.DuckDBPyConnection, out: Path) -> Iterato
     suspects = grouped_rows(con, SUSPECTS, Suspicion, by="root_cause_id")
     for issue in typed_rows(con, ISSUES, Issue):
         cause = issue.root_cause_id
-        evidence = Evidence(issue.evidence, issue.evidence_source, issue.evidence_job_id, issue.evidence_line)
+        evidence = Evidence(
+            issue.evidence, issue.evidence_source, issue.evidence_job_key, issue.evidence_line
+        )
         affected = conditions.get(cause, [])
         statements = [suspect.statement for suspect in suspects.get(cause, [])]
         around = excerpt(store, evidence)

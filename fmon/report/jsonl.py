@@ -62,12 +62,12 @@ tried as (
                 confidence: number(failure.confidence)
             }
             order by
-                coalesce(job.cycle, attempt.cycle), coalesce(job.job_id, attempt.job_id), job.task_id
+                coalesce(job.cycle, attempt.cycle), coalesce(job.job_key, attempt.job_key), job.task_id
         ) as attempts
     from attempt
-    full join job on attempt.condition_id = job.condition_id and attempt.job_id = job.job_id
+    full join job on attempt.condition_id = job.condition_id and attempt.job_key = job.job_key
     -- The task that failed first explains the entire job; the others have no root cause of their own.
-    left join failure on job.job_id = failure.job_id and job.task_id = failure.task_id
+    left join failure on job.job_key = failure.job_key and job.task_id = failure.task_id
     where coalesce(job.condition_id, attempt.condition_id) in (select batch.condition_id from batch)
     group by coalesce(job.condition_id, attempt.condition_id)
 )
@@ -118,7 +118,7 @@ from batch as condition
 inner join entry on condition.condition_id = entry.condition_id
 left join tried on condition.condition_id = tried.condition_id
 left join failure
-    on condition.condition_id = failure.condition_id and condition.job_id = failure.job_id
+    on condition.condition_id = failure.condition_id and condition.job_key = failure.job_key
 left join run on condition.condition_id = run.condition_id and run.is_newest
 order by condition.manifest_position
 """

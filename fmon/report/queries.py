@@ -139,11 +139,11 @@ from cost_reconciliation
 # Only ended jobs: the cost of an open one still changes. A recording has no server to ask.
 ENDED_AT_SKYPILOT = """
 select
-    billable_job.job_id,
+    billable_job.job_key,
     billable_job.task_names,
     billable_job.submitted_at
 from billable_job
-order by billable_job.job_id
+order by billable_job.job_key
 """
 
 # SkyPilot ends its reasons with a command that names the job; without its number the reasons are equal.

@@ -63,7 +63,7 @@ BATCH_SIZE = 20_000
 class EndedJob(msgspec.Struct, frozen=True):
     """A job whose cost SkyPilot knows: the columns of ``ENDED_AT_SKYPILOT``."""
 
-    job_id: int
+    job_key: int
     task_names: list[str]
     submitted_at: datetime
 
@@ -172,7 +172,7 @@ def _ask(con: duckdb.DuckDBPyConnection, ask: Ask, *, as_of: datetime) -> tuple[
         return {}, None
     days = (as_of - min(job.submitted_at for job in jobs)).days + 2
     try:
-        costs = ask({job.job_id: job.task_names for job in jobs}, days)
+        costs = ask({job.job_key: job.task_names for job in jobs}, days)
     except QueueError as fault:
         return {}, f"the report does not have SkyPilot's own costs: {fault}"
     if not costs:

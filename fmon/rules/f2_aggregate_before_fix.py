@@ -11,6 +11,7 @@ import msgspec
 
 from fmon.errors import RuleError
 from fmon.events import DiagnosisEvent
+from fmon.job_key import job_id_of
 from fmon.text import counted, listed, timestamp
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class FailedAttempt(msgspec.Struct, frozen=True):
 
     condition_id: str
     job_id: int
+    job_key: int
     root_cause_id: str
 
 
@@ -36,7 +38,7 @@ class NamedFailures(NamedTuple):
     @property
     def jobs(self) -> frozenset[int]:
         """The jobs without the root causes."""
-        return frozenset(job_id for _, job_id in self.pairs)
+        return frozenset(key for _, key in self.pairs)
 
 
 def f2_diagnosed_in_full(events: Sequence[Event], cycle: int, failures: Iterable[FailedAttempt]) -> datetime:
@@ -68,9 +70,9 @@ def f2_diagnosed_in_full(events: Sequence[Event], cycle: int, failures: Iterable
         what = "only a preliminary diagnosis" if made else "no diagnosis"
         raise RuleError(2, f"cycle {cycle} has {what}; run fmon diagnose first")
     newest = named_in(full[-1].causes)
-    current = NamedFailures(frozenset((row.root_cause_id, row.job_id) for row in failures))
+    current = NamedFailures(frozenset((row.root_cause_id, row.job_key) for row in failures))
     if newest != current:
-        changed = sorted({job_id for _, job_id in newest.pairs ^ current.pairs})
+        changed = sorted({job_id_of(key) for _, key in newest.pairs ^ current.pairs})
         jobs = listed(changed)
         raise RuleError(
             2,
@@ -82,9 +84,7 @@ def f2_diagnosed_in_full(events: Sequence[Event], cycle: int, failures: Iterable
 
 def named_in(causes: Iterable[DiagnosedCause]) -> NamedFailures:
     """Collect the failures that the causes of a diagnosis name."""
-    return NamedFailures(
-        frozenset((cause.root_cause_id, job_id) for cause in causes for job_id in cause.job_ids)
-    )
+    return NamedFailures(frozenset((cause.root_cause_id, key) for cause in causes for key in cause.job_ids))
 
 
 UNEXAMINED = "unknown/unexamined"

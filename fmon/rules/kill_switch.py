@@ -51,6 +51,7 @@ class CycleJob(msgspec.Struct, frozen=True):
 
     condition_id: str
     job_id: int
+    job_key: int
     cycle: int
     factors: dict[str, str]
     is_open: bool
@@ -117,14 +118,20 @@ def kill_switch(
     """
     by_signature: dict[str, list[Failed]] = {}
     for job in jobs:
-        if job.is_failed and job.job_id not in fired and job.end_at and job.signature and names_an_error(job):
+        if (
+            job.is_failed
+            and job.job_key not in fired
+            and job.end_at
+            and job.signature
+            and names_an_error(job)
+        ):
             failed = Failed(job, job.end_at, job.signature)
             by_signature.setdefault(job.signature, []).append(failed)
     varying = _varying_factors(conditions)
     found = [
         (members[0].end_at, signature, _firing(members, jobs, varying))
         for signature, failures in by_signature.items()
-        for members in _bursts(sorted(failures, key=lambda failed: (failed.end_at, failed.job.job_id)))
+        for members in _bursts(sorted(failures, key=lambda failed: (failed.end_at, failed.job.job_key)))
     ]
     return [firing for *_, firing in sorted(found, key=lambda each: each[:2])]
 
@@ -160,12 +167,12 @@ def too_many_failed(
     failed = [job for job in jobs if job.is_failed]
     if max_failed_ratio is None or not failed or len(failed) <= max_failed_ratio * condition_count:
         return None
-    waiting = sorted(job.job_id for job in jobs if job.is_open and not job.has_started)
+    waiting = sorted(job.job_key for job in jobs if job.is_open and not job.has_started)
     ends = [job.end_at for job in failed if job.end_at]
     return Firing(
         signature=None,
         category=None,
-        member_job_ids=sorted(job.job_id for job in failed),
+        member_job_ids=sorted(job.job_key for job in failed),
         first_failed_at=min(ends, default=None),
         failure_point_s=0.0,
         combination={},
@@ -218,11 +225,11 @@ def _firing(members: list[Failed], jobs: Sequence[CycleJob], varying: set[str]) 
         for job in alike
         if job.has_succeeded or (is_past(job, point_s) and not _failed_identically(job, signature))
     ]
-    still_open = [job.job_id for job in alike if job.is_open and not is_past(job, point_s)]
+    still_open = [job.job_key for job in alike if job.is_open and not is_past(job, point_s)]
     return Firing(
         signature=signature,
         category=failed[0].category,
-        member_job_ids=sorted(job.job_id for job in failed),
+        member_job_ids=sorted(job.job_key for job in failed),
         first_failed_at=members[0].end_at,
         failure_point_s=point_s,
         combination=shared,

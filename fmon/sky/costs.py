@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fmon.errors import QueueError
+from fmon.job_key import job_id_of
 from fmon.sky.endpoint import find_endpoint
 from fmon.sky.http_queue import Question, ask_once
 from fmon.sky.protocol import COSTS_PATH, costs_body, return_value_of
@@ -36,7 +37,7 @@ def reported_costs(
     Parameters
     ----------
     jobs
-        The names of each job's tasks, by job_id.
+        The names of each job's tasks, by job_key.
     days
         How far back to look; the server reads all clusters used since then.
     timeout_s
@@ -45,7 +46,7 @@ def reported_costs(
     Returns
     -------
     dict
-        Cost [USD] by job_id, only of jobs whose clusters SkyPilot knows and has a price for. Empty if
+        Cost [USD] by job_key, only of jobs whose clusters SkyPilot knows and has a price for. Empty if
         the jobs controller is a separate machine: only that machine then knows the clusters.
 
     Raises
@@ -54,13 +55,13 @@ def reported_costs(
         SkyPilot did not answer in time, or did not send a cost report.
     """
     rows = _rows(days, timeout_s)
-    owners = {cluster_name(name, job_id): job_id for job_id, names in jobs.items() for name in names}
+    owners = {cluster_name(name, job_id_of(key)): key for key, names in jobs.items() for name in names}
     costs: dict[int, float] = {}
     for row in rows:
         name = row.get("name") if isinstance(row, dict) else None
         if isinstance(name, str) and name in owners:
             costs[owners[name]] = costs.get(owners[name], 0.0) + _cost(row)
-    return {job_id: cost for job_id, cost in costs.items() if cost <= MOST_USD}
+    return {key: cost for key, cost in costs.items() if cost <= MOST_USD}
 
 
 def cluster_name(task_name: str, job_id: int) -> str:

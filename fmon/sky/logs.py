@@ -61,12 +61,17 @@ class SkyLogs:
 
 
 class RecordedLogs:
-    """The logs in a recording: LOGS/<job_id>.log and LOGS/<job_id>.controller.log."""
+    """The logs in a recording: LOGS/<job_id>.log and LOGS/<job_id>.controller.log.
+
+    A recording made by hand may name the log of a later job with the same id like that of the first one: it
+    is used unless the first one's log was asked for.
+    """
 
     name = "recording"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._given: set[str] = set()
 
     def read(
         self, requests: Sequence[LogRequest], *, timeout_s: float
@@ -75,6 +80,10 @@ class RecordedLogs:
         del timeout_s
         for request in requests:
             path = self._folder / request.file_name
+            first = request._replace(earlier_job_count=0).file_name
+            if request.earlier_job_count and first not in self._given and not path.exists():
+                path = self._folder / first
+            self._given.add(path.name)
             try:
                 yield request, _ends_of(path)
             except OSError as fault:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from fmon.errors import QueueError
+from fmon.job_key import earlier_count_of, job_id_of, job_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -27,11 +28,26 @@ class LogRequest(NamedTuple):
 
     job_id: int
     is_controller: bool = False
+    earlier_job_count: int = 0
+
+    @classmethod
+    def of(cls, key: int, *, is_controller: bool = False) -> LogRequest:
+        """Return the request for a log of the job with a key."""
+        return cls(job_id_of(key), is_controller, earlier_count_of(key))
+
+    @property
+    def job_key(self) -> int:
+        """Identity of the job."""
+        return job_key(self.job_id, self.earlier_job_count)
 
     @property
     def file_name(self) -> str:
-        """Name of its file in a recording; in a store, ``.zst`` is appended."""
-        return f"{self.job_id}.controller.log" if self.is_controller else f"{self.job_id}.log"
+        """Name of its file in a recording; in a store, ``.zst`` is appended.
+
+        The log of the second job with the id 7 is ``7.2.log``.
+        """
+        job = f"{self.job_id}.{self.earlier_job_count + 1}" if self.earlier_job_count else f"{self.job_id}"
+        return f"{job}.controller.log" if self.is_controller else f"{job}.log"
 
 
 class LogReader(Protocol):

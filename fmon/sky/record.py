@@ -11,6 +11,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from fmon.job_key import MAX_JOB_ID
 from fmon.log_text import plain
 from fmon.model import Record
 from fmon.redact import redact
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 END_OF_TIME_S = 4_102_444_800.0
 """2100-01-01: a larger number is in milliseconds or wrong."""
 
-MAX_ID = 2**63 - 1
+MAX_COUNT = 2**63 - 1
 MAX_NAME = 1_000
 MAX_REASON = 4_000
 STATUS_PREFIX = "ManagedJobStatus."
@@ -182,7 +183,7 @@ def _id(value: Any, name: str) -> int:
     """Parse an id; an integral float is accepted (pandas and jq write ids so)."""
     if type(value) is float and value.is_integer():
         value = int(value)
-    if type(value) is not int or not 0 <= value <= MAX_ID:
+    if type(value) is not int or not 0 <= value <= MAX_JOB_ID:
         problem = "is missing" if value is None else f"is not a valid id ({type(value).__name__})"
         raise _UnfitError(f"{name} {problem}")
     return int(value)
@@ -259,7 +260,7 @@ def _duration(value: Any) -> float | None:
 def _count(value: Any) -> int | None:
     if type(value) is float and value.is_integer():
         value = int(value)
-    if type(value) is not int or not 0 <= value <= MAX_ID:
+    if type(value) is not int or not 0 <= value <= MAX_COUNT:
         return None
     return int(value)
 

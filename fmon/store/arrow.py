@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-STORE_SCHEMA = 1
+STORE_SCHEMA = 2
 """Incremented when an older fmon would misread the files; not for a new column."""
 
 TYPES = {
@@ -136,6 +136,11 @@ def read_log_file(
     raise StoreError(message)
 
 
+def with_keys(table: pa.Table) -> pa.Table:
+    """Add the job keys to a table that an older fmon wrote: then they were the ids."""
+    return table if "job_key" in table.column_names else table.append_column("job_key", table["job_id"])
+
+
 def _schema_of(columns: list[str] | None, coded: Sequence[str]) -> pa.Schema:
     """Return the schema of some columns of the log, with the coded ones as dictionaries."""
     return pa.schema(
@@ -161,13 +166,19 @@ def _groups_with(file: pq.ParquetFile, kind: str | None) -> list[int]:
 
 
 def _conform(file: pq.ParquetFile, schema: pa.Schema, groups: list[int]) -> pa.Table:
-    """Read the columns of a schema; those that the file lacks (no changes, older fmon) are null."""
-    have = set(file.schema.names).intersection(schema.names)
-    names = [name for name in schema.names if name in have]
+    """Read the columns of a schema; those that the file lacks (no changes, older fmon) are null.
+
+    Before job keys, every job had the key that the first job with its id has now.
+    """
+    source = {name: name for name in schema.names}
+    if "job_key" not in file.schema.names:
+        source["job_key"] = "job_id"
+    have = {name for name in schema.names if source[name] in file.schema.names}
+    names = list(dict.fromkeys(source[name] for name in schema.names if name in have))
     table = file.read_row_groups(groups, columns=names, use_threads=False)
     count = table.num_rows if names else sum(file.metadata.row_group(number).num_rows for number in groups)
     arrays = [
-        _typed(table[field.name], field.type) if field.name in have else pa.nulls(count, field.type)
+        _typed(table[source[field.name]], field.type) if field.name in have else pa.nulls(count, field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)

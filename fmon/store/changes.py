@@ -29,12 +29,11 @@ WATCHED = tuple(
     column.name for column in SNAPSHOT if column not in HEARTBEAT and column.name not in ("is_seen", *CARRIED)
 )
 ROW = (*WATCHED, "is_seen", *CARRIED)
-"""The fields of a row, in the order used here; job_id and task_id come first."""
+"""The fields of a row, in the order used here; job_key and task_id come first."""
 
 _SEEN = len(WATCHED)
 _RESOURCES = ROW.index("resources")
 _MACHINE = ROW.index("machine")
-_SUBMITTED = ROW.index("submitted_at")
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -42,12 +41,13 @@ def fingerprint(records: Sequence[Record]) -> str:
     """Hash the watched fields of all records, in their order.
 
     If the fingerprint is the same as last time, nothing has changed; this takes a fifth of the time of a
-    comparison. If it differs, the rows must be compared, since only the order may have changed.
+    comparison. If it differs, the rows must be compared, since only the order may have changed. The key is
+    left out: it follows from the other fields and from what is stored.
     """
     digest = sha256()
     for start in range(0, len(records), 100):  # many live tuples would trigger Python's garbage collector
         some = records[start : start + 100]
-        digest.update(_encoder.encode([astuple(record)[:_SEEN] for record in some]))
+        digest.update(_encoder.encode([astuple(record)[1:_SEEN] for record in some]))
     return digest.hexdigest()
 
 
@@ -57,16 +57,16 @@ def changed_rows(before: Mapping[Key, Row], records: Sequence[Record]) -> list[R
     Parameters
     ----------
     before
-        Newest row by job_id and task_id.
+        Newest row by job_key and task_id.
     records
         The records of this poll; of several with the same key the last one is used.
 
     Returns
     -------
     list of Row
-        The rows to write, ordered by job_id and task_id.
+        The rows to write, ordered by job_key and task_id.
     """
-    seen = {(record.job_id, record.task_id): record for record in records}
+    seen = {(record.job_key, record.task_id): record for record in records}
     rows = [
         _row(record, old)
         for key, record in seen.items()
@@ -77,12 +77,9 @@ def changed_rows(before: Mapping[Key, Row], records: Sequence[Record]) -> list[R
 
 
 def has_new_job(before: Mapping[Key, Row], changed: Iterable[Row]) -> bool:
-    """Return whether a changed row is of a job that appeared, reappeared, or has the id of an earlier job."""
+    """Return whether a changed row is of a job that appeared or reappeared."""
     return any(
-        (old := before.get((row[0], row[1]))) is None
-        or (row[_SEEN] and not old[_SEEN])
-        or old[_SUBMITTED] not in (None, row[_SUBMITTED])
-        for row in changed
+        (old := before.get((row[0], row[1]))) is None or (row[_SEEN] and not old[_SEEN]) for row in changed
     )
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fmon.schema import FINDING
-from fmon.store.arrow import TYPES, parquet, table_of, values
+from fmon.store.arrow import TYPES, parquet, table_of, values, with_keys
 from fmon.store.durable import write_durably
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ OPTIONS = {"compression": "zstd"}
 
 
 def read_findings(store: Store) -> dict[Key, Finding]:
-    """Return the findings by job_id and task_id; none if the file can't be used.
+    """Return the findings by job_key and task_id; none if the file can't be used.
 
     It may be missing, damaged or written by another fmon version. Times are microseconds since the epoch.
     """
@@ -40,18 +40,16 @@ def read_findings(store: Store) -> dict[Key, Finding]:
         return {}
     rows = zip(*(values(table[name]) for name in SCHEMA.names), strict=True)
     found = [dict(zip(SCHEMA.names, row, strict=True)) for row in rows]
-    return {(row["job_id"], row["task_id"]): row for row in found}
+    return {(row["job_key"], row["task_id"]): row for row in found}
 
 
-def exit_code_of(store: Store, job_id: int) -> int | None:
+def exit_code_of(store: Store, key: int) -> int | None:
     """Return the exit code of a failed job, of several tasks that of the first; None if it is not known."""
     table = read_table(store.findings)
     if table is None:
         return None
-    columns = (values(table[name]) for name in ("job_id", "task_id", "exit_code"))
-    found = {
-        task: code for job, task, code in zip(*columns, strict=True) if job == job_id and code is not None
-    }
+    columns = (values(table[name]) for name in ("job_key", "task_id", "exit_code"))
+    found = {task: code for job, task, code in zip(*columns, strict=True) if job == key and code is not None}
     return found[min(found)] if found else None
 
 
@@ -63,7 +61,7 @@ def write_findings(store: Store, findings: Iterable[Finding]) -> None:
     StoreError
         They can't be written; the old ones are unchanged.
     """
-    rows = sorted(findings, key=lambda row: (row["job_id"], row["task_id"]))
+    rows = sorted(findings, key=lambda row: (row["job_key"], row["task_id"]))
     columns = {name: [row[name] for row in rows] for name in SCHEMA.names}
     notes = {"findings_schema": str(FINDINGS_SCHEMA)}
     write_durably(store.findings, parquet(table_of(columns, SCHEMA), options=OPTIONS, notes=notes))
@@ -76,6 +74,6 @@ def read_table(path: Path) -> pa.Table | None:
         notes = file.metadata.metadata or {}
         if int(notes.get(b"findings_schema", b"0")) != FINDINGS_SCHEMA:
             return None
-        return file.read(columns=SCHEMA.names, use_threads=False).select(SCHEMA.names).cast(SCHEMA)
+        return with_keys(file.read(columns=SCHEMA.names, use_threads=False)).select(SCHEMA.names).cast(SCHEMA)
     except (pa.ArrowException, OSError, ValueError, KeyError):
         return None

@@ -11,6 +11,7 @@ from fmon.store.durable import cannot, remove_temps, write_durably
 from fmon.store.reading import listing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from fmon.store.folder import Store
@@ -30,7 +31,7 @@ def remove_torn(store: Store) -> None:
         remove_temps(store.job_logs, listing(store.job_logs))
 
 
-def set_aside(store: Store, job_id: int) -> None:
+def set_aside(store: Store, names: Iterable[str]) -> None:
     """Rename the stored logs of a job that ran again: they are those of an earlier end.
 
     Raises
@@ -38,7 +39,7 @@ def set_aside(store: Store, job_id: int) -> None:
     StoreError
         They can't be renamed.
     """
-    for name in (f"{job_id}.log", f"{job_id}.controller.log"):
+    for name in names:
         path = log_path(store, name)
         try:
             path.replace(path.with_name(f"{name}.{time.time_ns()}.earlier.zst"))

@@ -120,6 +120,12 @@ def append(
     return Appended(new.hi, rows.num_rows)
 
 
+def is_unchanged(store: Store, records: Sequence[Record]) -> bool:
+    """Return whether these are the records of the newest poll; then ``append`` will store no job row."""
+    known = state.header(store, newest_poll_id(store))
+    return known is not None and known.fingerprint == fingerprint(records)
+
+
 def newest_poll_id(store: Store) -> int:
     """Return the id of the newest stored poll; 0 if there is none."""
     return max((span.hi for span in spans_of(listing(store.log_dir))), default=0)

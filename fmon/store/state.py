@@ -78,6 +78,8 @@ def read_columns(store: Store, names: list[str]) -> list[list[Any]]:
     """Read some columns of the state, or of the log if the state is missing or damaged; without a lock."""
     try:
         table = pq.ParquetFile(store.state).read(columns=names, use_threads=False)
+        if table.column_names != names:  # written by an older fmon
+            table = load(store, None)
     except (OSError, pa.ArrowException):
         table = load(store, None)
     return [values(table[name]) for name in names]
@@ -97,7 +99,7 @@ def rebuild(paths: Sequence[Path]) -> pa.Table:
 
 
 def rows_of(table: pa.Table) -> dict[Key, Row]:
-    """Return the rows of a state by job_id and task_id, as ``changes`` compares them."""
+    """Return the rows of a state by job_key and task_id, as ``changes`` compares them."""
     rows = zip(*(values(table[name]) for name in ROW), strict=True)
     return {(row[0], row[1]): row for row in rows}
 
@@ -108,12 +110,12 @@ def merged(table: pa.Table, changed: pa.Table) -> pa.Table:
 
 
 def _newest_rows(table: pa.Table) -> pa.Table:
-    """Return the last row of each job task, by job_id and task_id, without heartbeats."""
+    """Return the last row of each job task, by job_key and task_id, without heartbeats."""
     last = {
-        (job_id, task_id): number
-        for number, (job_id, task_id) in enumerate(
-            zip(values(table["job_id"]), values(table["task_id"]), strict=True)
+        (job_key, task_id): number
+        for number, (job_key, task_id) in enumerate(
+            zip(values(table["job_key"]), values(table["task_id"]), strict=True)
         )
-        if job_id is not None
+        if job_key is not None
     }
     return table.take(pa.array([last[key] for key in sorted(last)], pa.int64()))

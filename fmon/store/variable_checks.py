@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fmon.schema import VARIABLE_CHECK
-from fmon.store.arrow import TYPES, parquet, table_of, values
+from fmon.store.arrow import TYPES, parquet, table_of, values, with_keys
 from fmon.store.durable import cannot, lock, remove, write_durably
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ SCHEMA = pa.schema([(column.name, TYPES[column.type]) for column in VARIABLE_CHE
 class VariableCheck(NamedTuple):
     """A row of the file, without experiment_id; ``submitted_at`` is in microseconds since the epoch."""
 
+    job_key: int
     job_id: int
     wrong_names: list[str] | None
     poll_id: int
@@ -39,7 +40,7 @@ class VariableCheck(NamedTuple):
 
 
 def read_checks(store: Store) -> dict[int, VariableCheck]:
-    """Return the comparisons by job_id; none if the file is missing or can't be used."""
+    """Return the comparisons by job_key; none if the file is missing or can't be used."""
     table = read_table(store.variables)
     if table is None:
         return {}
@@ -55,7 +56,7 @@ def write_checks(store: Store, checks: Iterable[VariableCheck]) -> None:
     StoreError
         They can't be written; the old ones are unchanged.
     """
-    rows = sorted(checks, key=lambda check: check.job_id)
+    rows = sorted(checks, key=lambda check: check.job_key)
     columns = {name: [getattr(row, name) for row in rows] for name in VariableCheck._fields}
     columns["experiment_id"] = [store.experiment_id] * len(rows)
     write_durably(store.variables, parquet(table_of(columns, SCHEMA), options={"compression": "zstd"}))
@@ -65,7 +66,7 @@ def read_table(path: Path) -> pa.Table | None:
     """Read the file as a table; None if it is missing or can't be used."""
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
-        return file.read(columns=SCHEMA.names, use_threads=False).select(SCHEMA.names).cast(SCHEMA)
+        return with_keys(file.read(columns=SCHEMA.names, use_threads=False)).select(SCHEMA.names).cast(SCHEMA)
     except (pa.ArrowException, OSError, ValueError, KeyError):
         return None
 

@@ -18,6 +18,7 @@ from fmon.events import (
     NoFixEvent,
     RelaunchEvent,
 )
+from fmon.job_key import job_id_of
 from fmon.rules.f3_rebuild_before_relaunch import bare_vm
 
 if TYPE_CHECKING:
@@ -45,12 +46,14 @@ def _firings(experiment_id: str, events: list[Event]) -> Iterator[Values]:
             event.category,
             event.cycle,
             position,
-            [str(job_id) for job_id in event.member_job_ids],
+            [str(job_id_of(key)) for key in event.member_job_ids],
+            [str(key) for key in event.member_job_ids],
             event.first_failed_at,
             event.at,
             event.failure_point_s,
             list(event.combination.items()),
-            [str(job_id) for job_id in event.candidate_job_ids],
+            [str(job_id_of(key)) for key in event.candidate_job_ids],
+            [str(key) for key in event.candidate_job_ids],
             event.no_action_reason,
         )
 
@@ -97,10 +100,10 @@ def _cancel_requests(experiment_id: str, events: list[Event]) -> Iterator[Values
     """Yield each job once: the first request decides whether it is to be relaunched."""
     first: dict[int, tuple[int, CancelRequestedEvent]] = {}
     for position, event in _of(CancelRequestedEvent, events):
-        for job_id in event.job_ids:
-            first.setdefault(job_id, (position, event))
-    for job_id, (position, event) in first.items():
-        yield experiment_id, job_id, event.reason, event.by, position, event.at
+        for key in event.job_ids:
+            first.setdefault(key, (position, event))
+    for key, (position, event) in first.items():
+        yield experiment_id, job_id_of(key), key, event.reason, event.by, position, event.at
 
 
 def _closures(experiment_id: str, events: list[Event]) -> Iterator[Values]:
@@ -108,8 +111,17 @@ def _closures(experiment_id: str, events: list[Event]) -> Iterator[Values]:
     first: dict[int, tuple[int, LostJobClosedEvent]] = {}
     for position, event in _of(LostJobClosedEvent, events):
         first.setdefault(event.job_id, (position, event))
-    for job_id, (position, event) in first.items():
-        yield experiment_id, event.condition_id, job_id, event.by, event.reason, position, event.at
+    for key, (position, event) in first.items():
+        yield (
+            experiment_id,
+            event.condition_id,
+            job_id_of(key),
+            key,
+            event.by,
+            event.reason,
+            position,
+            event.at,
+        )
 
 
 def _bare_vms(experiment_id: str, events: list[Event]) -> Iterator[Values]:

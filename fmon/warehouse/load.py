@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from fmon.errors import FmonError
+from fmon.job_key import job_id_of
 from fmon.manifest.stored import StoredExperiment
 from fmon.model import envs_of, value_text
 from fmon.schema import HEARTBEAT, SNAPSHOT, SOURCES
@@ -240,9 +241,17 @@ def _env_rows(manifest: Manifest) -> Iterator[Values]:
 def _attempt_rows(manifest: Manifest) -> Iterator[Values]:
     for entry in manifest.jobs:
         for attempt in entry.attempts:
-            yield manifest.experiment_id, entry.condition, attempt.cycle, attempt.job_id, attempt.role
+            yield (
+                manifest.experiment_id,
+                entry.condition,
+                attempt.cycle,
+                attempt.job_id,
+                attempt.job_key,
+                attempt.role,
+            )
         if entry.job_id is not None:
-            yield manifest.experiment_id, entry.condition, entry.relaunch_batch, entry.job_id, "attempt"
+            cycle = entry.relaunch_batch
+            yield manifest.experiment_id, entry.condition, cycle, entry.job_id, entry.job_key, "attempt"
 
 
 def _factor_level_rows(manifest: Manifest) -> Iterator[Values]:
@@ -254,5 +263,5 @@ def _factor_level_rows(manifest: Manifest) -> Iterator[Values]:
 
 
 def _reported_rows(manifest: Manifest) -> Iterator[Values]:
-    for job_id, usd in manifest.reported_costs.items():
-        yield manifest.experiment_id, int(job_id), usd, manifest.reported_as_of
+    for key, usd in manifest.reported_costs.items():
+        yield manifest.experiment_id, job_id_of(int(key)), int(key), usd, manifest.reported_as_of

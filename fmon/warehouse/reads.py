@@ -158,7 +158,7 @@ READS: dict[str, tuple[str, ...]] = {
     "timeline": ("experiment", "job"),
     "timeline_density": ("timeline",),
     "attempt_span": ("attempt", "lost_job_closure", "job"),
-    "billable_job": ("heartbeat", "experiment", "job"),
+    "billable_job": ("heartbeat", "experiment", "job", "job"),
     "cost_estimate": ("entry", "job"),
     "lost_job": ("job", "condition"),
     "failure_reason": ("job", "condition"),

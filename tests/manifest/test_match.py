@@ -41,12 +41,12 @@ def job(job_id, name=NAMES[0], status="RUNNING", *, minutes=0, user=ME, **fields
 
 
 def attached(found):
-    return {each.condition_id: each.job_id for each in found.attach}
+    return {each.condition_id: each.job_key for each in found.attach}
 
 
 def earlier(found):
     return [
-        (each.job_id, each.role, each.cycle) for attachment in found.attach for each in attachment.earlier
+        (each.job_key, each.role, each.cycle) for attachment in found.attach for each in attachment.earlier
     ]
 
 

@@ -7,7 +7,7 @@ from fmon.rules.f2_aggregate_before_fix import FailedAttempt, f2_aggregate_befor
 
 
 def failure(name: str, job_id: int, root_cause_id: str) -> FailedAttempt:
-    return FailedAttempt(name, job_id, root_cause_id)
+    return FailedAttempt(name, job_id, job_id, root_cause_id)
 
 
 def test_refuses_with_22_and_names_the_unexamined_attempts():

@@ -33,6 +33,7 @@ def job(job_id, model="sam3", fold="0", *, state="open", reach=None, minute=0.0,
         "source": "log" if state == "failed" else None,
         **more,
     }
+    columns.setdefault("job_key", columns["job_id"])
     return CycleJob(**columns)
 
 

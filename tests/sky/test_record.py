@@ -274,7 +274,7 @@ times = st.none() | st.integers(min_value=1, max_value=4 * 10**15)
 @given(
     st.builds(
         Record,
-        job_id=st.integers(0, 2**63 - 1),
+        job_id=st.integers(0, 2**40 - 1),
         task_id=st.integers(0, 99),
         status=st.sampled_from(["RUNNING", "X"]),
         job_name=texts,

@@ -105,6 +105,10 @@ def complete(sources: Sources) -> Sources:
     experiments = {row["experiment_id"] for name in ("entry", "snapshot") for row in sources[name]}
     experiments -= {row["experiment_id"] for row in sources["manifest"]}
     sources["manifest"] += [{"experiment_id": name, **DEFAULTS["manifest"]} for name in sorted(experiments)]
+    for row in (row for rows in sources.values() for row in rows):
+        for name in ("job_id", "member_job_ids", "candidate_job_ids"):
+            if name in row:
+                row.setdefault(name.replace("job_id", "job_key"), row[name])
     for number, row in enumerate(sources["entry"]):
         row.setdefault("manifest_position", str(number))
         row.setdefault("job_name", f"job-{row['condition_id']}")

@@ -162,6 +162,6 @@ def _evidence(cause: Row) -> Evidence:
     return Evidence(
         text=cause["evidence"],
         source=cause["evidence_source"],
-        job_id=cause["evidence_job_id"],
+        job_key=cause["evidence_job_key"],
         line=cause["evidence_line"],
     )

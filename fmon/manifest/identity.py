@@ -1,0 +1,187 @@
+"""Tell which job a queue record is about: a job is its id plus when it was submitted.
+
+SkyPilot writes the time once, when a job leaves PENDING, and gives ids out again after a jobs controller is
+torn down (docs/decisions/0029).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fmon.job_key import job_id_of, later_key
+from fmon.sky.status import STATUSES, is_terminal
+from fmon.store.state import read_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from fmon.model import Manifest, Record
+    from fmon.store.folder import Store
+
+CORRECTION_US = 60_000_000
+"""Submission times of one job differ by less: sources round them, and clocks are corrected."""
+
+WAITING = frozenset(known.status for known in STATUSES if known.step == "waiting")
+"""Statuses of jobs that SkyPilot has not started to launch; only they have no submission time yet."""
+
+COLUMNS = ["job_key", "job_name", "status", "submitted_at", "end_at", "is_seen"]
+
+
+class StoredJob(NamedTuple):
+    """A job as the last poll that saw it showed it, all tasks together; times in microseconds."""
+
+    key: int
+    name: str | None
+    submitted_at: int | None
+    end_at: int | None
+    has_ended: bool
+    is_seen: bool
+
+
+def stored_jobs(store: Store) -> dict[int, list[StoredJob]]:
+    """Return the jobs in the store's state by job id, oldest first."""
+    by_id: dict[int, list[StoredJob]] = {}
+    _add(by_id, zip(*read_columns(store, COLUMNS), strict=True))
+    return by_id
+
+
+def remember(known: dict[int, list[StoredJob]], records: Iterable[Record]) -> None:
+    """Update known jobs from an answer whose records are identified, for a caller without a store."""
+    _add(known, ((*(getattr(record, name) for name in COLUMNS[:-1]), True) for record in records))
+
+
+def _add(known: dict[int, list[StoredJob]], rows: Iterable[tuple[Any, ...]]) -> None:
+    """Replace or add jobs by their rows of ``COLUMNS``."""
+    jobs: dict[int, StoredJob] = {}
+    for key, name, status, submitted_at, end_at, is_seen in rows:
+        task = StoredJob(key, name, submitted_at, end_at, is_terminal(status), is_seen)
+        jobs[key] = _together(jobs[key], task) if key in jobs else task
+    for key in sorted(jobs):
+        of_id = [job for job in known.get(job_id_of(key), ()) if job.key != key]
+        known[job_id_of(key)] = sorted([*of_id, jobs[key]])
+
+
+def manifest_keys(manifest: Manifest) -> dict[int, set[int]]:
+    """Return the keys of all attempts by job id."""
+    keys: dict[int, set[int]] = {}
+    for entry in manifest.jobs:
+        for key in (entry.job_key, *(attempt.job_key for attempt in entry.attempts)):
+            if key is not None:
+                keys.setdefault(job_id_of(key), set()).add(key)
+    return keys
+
+
+def assume_newest(records: Iterable[Record], manifest: Manifest) -> None:
+    """Give each record the newest key that the manifest has for its id, without reading the state.
+
+    If the records are those of the last poll, nothing can have changed, and this is enough.
+    """
+    later = {job_id: max(keys) for job_id, keys in manifest_keys(manifest).items() if max(keys) != job_id}
+    for record in records:  # an experiment before this one may have set them
+        record.job_key = later.get(record.job_id, record.job_id)
+
+
+def identify(
+    records: Sequence[Record], stored: Mapping[int, Sequence[StoredJob]], manifest: Manifest
+) -> bool:
+    """Set the key of each record; return whether any has changed.
+
+    Parameters
+    ----------
+    records
+        An answer of the queue.
+    stored
+        The jobs in the experiment's state.
+    manifest
+        The experiment; an attempt that no poll has shown yet is newer than all stored jobs with its id.
+    """
+    of_manifest = manifest_keys(manifest)
+    tasks: dict[int, list[Record]] = {}
+    for record in records:
+        if record.job_id in stored or record.job_id in of_manifest:
+            tasks.setdefault(record.job_id, []).append(record)
+    is_changed = False
+    for job_id, job in tasks.items():
+        key = _key(job, stored.get(job_id, ()), of_manifest.get(job_id, set()))
+        for record in job:
+            is_changed = is_changed or record.job_key != key
+            record.job_key = key
+    return is_changed
+
+
+def new_key(store: Store, manifest: Manifest, job_id: int, *, name: str) -> int:
+    """Return the key of a job that was just submitted.
+
+    Whatever has its id is an earlier job, unless a poll has seen it in the meantime: then the queue lists a
+    job of this name that the manifest does not have.
+    """
+    of_manifest = manifest_keys(manifest).get(job_id, set())
+    stored = stored_jobs(store).get(job_id, [])
+    for job in stored:
+        if job.is_seen and job.name == name and job.key not in of_manifest:
+            return job.key
+    return later_key({job.key for job in stored} | of_manifest, job_id)
+
+
+def holders(store: Store, records: Iterable[Record]) -> dict[int, int | None]:
+    """Return the key of the experiment's job that has each id in the queue; None = another's job has it.
+
+    Parameters
+    ----------
+    store
+        The experiment, with the answer stored.
+    records
+        The answer.
+    """
+    found: dict[int, int | None] = dict.fromkeys(record.job_id for record in records)
+    for jobs in stored_jobs(store).values():
+        found.update((job_id_of(job.key), job.key) for job in jobs if job.is_seen)
+    return found
+
+
+def is_same_job(stored: StoredJob, tasks: Sequence[Record]) -> bool:
+    """Return whether a job of the queue is a stored one with the same id.
+
+    Parameters
+    ----------
+    stored
+        The stored job.
+    tasks
+        The records of the job in the queue.
+    """
+    name = tasks[0].job_name
+    if name is not None and stored.name is not None and name != stored.name:
+        return False
+    submitted_at = min((task.submitted_at for task in tasks if task.submitted_at is not None), default=None)
+    if submitted_at is None:
+        # SkyPilot keeps a time that it has written: a job without one has never been started.
+        return stored.submitted_at is None or not all(map(_is_waiting, tasks))
+    is_over = stored.has_ended and stored.end_at is not None and submitted_at > stored.end_at
+    if is_over and stored.end_at not in {task.end_at for task in tasks}:
+        return False
+    return stored.submitted_at is None or abs(submitted_at - stored.submitted_at) < CORRECTION_US
+
+
+def _key(tasks: Sequence[Record], stored: Sequence[StoredJob], of_manifest: set[int]) -> int:
+    for job in reversed(stored):
+        if is_same_job(job, tasks):
+            return job.key
+    newest = max((job.key for job in stored), default=-1)
+    unseen = [key for key in of_manifest if key > newest]
+    return max(unseen, default=None) or later_key({job.key for job in stored} | of_manifest, tasks[0].job_id)
+
+
+def _is_waiting(task: Record) -> bool:
+    return task.status in WAITING and task.start_at is None and task.end_at is None
+
+
+def _together(job: StoredJob, task: StoredJob) -> StoredJob:
+    """Add a task to a job."""
+    submitted = [time for time in (job.submitted_at, task.submitted_at) if time is not None]
+    ended = [time for time in (job.end_at, task.end_at) if time is not None]
+    return job._replace(
+        submitted_at=min(submitted, default=None),
+        end_at=max(ended, default=None),
+        has_ended=job.has_ended and task.has_ended,
+        is_seen=job.is_seen or task.is_seen,
+    )
