@@ -21,7 +21,7 @@ select
 from raised_alarm(false) as raised_alarm;
 
 comment on view alarm is
-'A problem for a person to check, now or before; grain: experiment_id, kind, job_key, task_id, raised_poll_id';
+'A problem to check, now or before; grain: experiment_id, kind, job_key, task_id, raised_poll_id';
 comment on column alarm.experiment_id is 'the experiment [id]';
 comment on column alarm.condition_id is 'the condition [id]';
 comment on column alarm.job_id is 'its managed job [id]';

@@ -138,7 +138,13 @@ create or replace macro raised_alarm(lasting_only) as table
                 and waiting.step_back_count = answered.step_back_count
                 and waiting.due_at <= answered.polled_at
         where coalesce(answered.poll_id < waiting.cleared_poll_id, true)
-        group by waiting.kind, waiting.experiment_id, waiting.job_id, waiting.job_key, waiting.task_id, waiting.poll_id
+        group by
+            waiting.kind,
+            waiting.experiment_id,
+            waiting.job_id,
+            waiting.job_key,
+            waiting.task_id,
+            waiting.poll_id
     ),
 
     raised as (
