@@ -120,8 +120,10 @@ def test_the_controllers_log_is_read_where_the_run_log_is_silent_or_the_status_s
     polled = look(data, logs, queue=FakeQueue(failed))
     controllers = {ask.job_id for ask in logs.asked if ask.is_controller}
     assert controllers == {2, 3, 4}
-    assert polled.examined[0].sentence().endswith(
-        "no log of job 2 (it is empty), job 4 (it is empty), the controller of job 3 (it is empty)"
+    assert (
+        polled.examined[0]
+        .sentence()
+        .endswith("no log of job 2 (it is empty), job 4 (it is empty), the controller of job 3 (it is empty)")
     )
     assert len(logs.asked) == len(set(logs.asked)) == 7
     assert findings(data)[0]["source"] == "log"
