@@ -209,7 +209,10 @@ def logs(
         typer.Option(
             "--timeout",
             metavar="S",
-            help="Stop reading a live log after S seconds (default: 60, with --follow no limit).",
+            help=(
+                "Stop reading a live log after S seconds (default: 60, with --follow no limit); exit 0, "
+                "or 11 if nothing has arrived."
+            ),
             min=1,
         ),
     ] = None,

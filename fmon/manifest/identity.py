@@ -102,11 +102,32 @@ def identify(
             tasks.setdefault(record.job_id, []).append(record)
     is_changed = False
     for job_id, job in tasks.items():
-        key = _key(job, stored.get(job_id, ()), of_manifest.get(job_id, set()))
+        attempts = of_manifest.get(job_id, set())
+        key = _key(job, stored.get(job_id, ()), attempts)
+        if key not in attempts:
+            key = _key_by_metadata(job, manifest, attempts) or key
         for record in job:
             is_changed = is_changed or record.job_key != key
             record.job_key = key
     return is_changed
+
+
+def _key_by_metadata(tasks: Sequence[Record], manifest: Manifest, attempts: set[int]) -> int | None:
+    """Return the key of the attempt that a job's metadata names; None = it names none with this id.
+
+    An attempt is one job: it is the same one even if SkyPilot has submitted it anew.
+    """
+    named = {
+        (task.fmon_condition, task.fmon_cycle or 0)
+        for task in tasks
+        if attempts and task.fmon_experiment == manifest.experiment_id
+    }
+    for entry in manifest.jobs if named else ():
+        newest = [] if entry.job_key is None else [(entry.job_key, entry.relaunch_batch)]
+        for key, cycle in [*newest, *((each.job_key, each.cycle) for each in entry.attempts)]:
+            if key in attempts and (entry.condition, cycle) in named:
+                return key
+    return None
 
 
 def new_key(store: Store, manifest: Manifest, job_id: int, *, name: str) -> int:
