@@ -15,7 +15,7 @@ VARIABLE = "[A-Za-z_][A-Za-z0-9_]*"
 """A valid name of an environment variable."""
 _BRACED = re.compile(rf"\$\{{({VARIABLE})\}}")
 _BARE = re.compile(rf"\$({VARIABLE})")
-_SHELL = re.compile(r"\$\{[^}]*\}?|\$\([^)]*\)?")
+_SHELL = re.compile(rf"\$\{{[^}}]*\}}?|\$\([^)]*\)?|^\${VARIABLE}(?=/)")
 
 
 def placeholders(text: str) -> list[str]:
@@ -41,8 +41,8 @@ def shell_form(text: str) -> str | None:
 
     Examples
     --------
-    >>> shell_form("a/${NAME:-x}"), shell_form("$(date)"), shell_form("${NAME}")
-    ('${NAME:-x}', '$(date)', None)
+    >>> shell_form("a/${NAME:-x}"), shell_form("$(date)"), shell_form("$HOME/x"), shell_form("${NAME}")
+    ('${NAME:-x}', '$(date)', '$HOME', None)
     """
     found = (each[0] for each in _SHELL.finditer(text) if not _BRACED.fullmatch(each[0]))
     return next(found, None)

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from fmon.clients.registry import parse_reference
+from fmon.config.placeholders import placeholders, shell_form
 from fmon.config.task import images_of
 from fmon.errors import QueueError, RegistryError
 from fmon.launch.check import Check
@@ -142,16 +143,18 @@ def _allowed(check: Check, option: str, *, is_allowed: bool) -> Check:
 
 
 def _reference_checks(experiment: Experiment, task: Task) -> Iterator[Check]:
-    """Check that every container image is a reference as Docker knows it; placeholders are another fault."""
+    """Check that every container image is a reference as Docker knows it; variables are another fault."""
     changes = {id(each.resources): each.resources for each in experiment.conditions}.values()
     images = [image for image in images_of(task, changes) if image.startswith("docker:")]
     for image in dict.fromkeys([*images, *([experiment.docker_image] if experiment.docker_image else [])]):
         try:
-            if "$" not in image:
+            if not placeholders(image) and shell_form(image) is None:
                 parse_reference(image)
         except RegistryError as fault:
             yield Check("image_reference", "fail", str(fault))
-    if experiment.docker_image and "$" in experiment.docker_image:
+    if experiment.docker_image and (
+        placeholders(experiment.docker_image) or shell_form(experiment.docker_image)
+    ):
         sentence = f"docker_image is {experiment.docker_image!r}, which nothing expands; write the reference"
         yield Check("image_reference", "fail", sentence)
 

@@ -6,6 +6,7 @@ Pure functions: ``fmon.warehouse.selection`` reads the current state of conditio
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from fmon.errors import ConfigError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from fmon.model import Entry, Level, Manifest
 
+_HEX = re.compile(r"0[xX][0-9a-fA-F]{1,16}")
 NOW = ("state", "cause")
 """Keys of a selection that refer to the current state of a condition, not to its levels."""
 
@@ -149,7 +151,7 @@ def _is_same(level: Level, text: str) -> bool:
     if isinstance(level, bool):
         return text.lower() == level_text(level)
     try:
-        number = float(text)
+        number = int(text, 16) if _HEX.fullmatch(text) else float(text)
     except ValueError:
         return False
     return math.isfinite(number) and number == level

@@ -27,6 +27,7 @@ REFUSED = {
         "'docker:a b' is not an image",
     ),
     "an image with a variable": ("", {IMAGE: "docker:${REG}/x:1"}, "image_id: 'docker:${REG}/x:1'"),
+    "an image that is a variable": ("", {IMAGE: "docker:$IMG"}, "'docker:$IMG' is not an image"),
     "docker_image": ("docker_image: 'x:y:z'\n", {}, "'x:y:z' is not an image"),
     "no image": ("", {f"image_id: '{IMAGE}', ": ""}, "jobs run on a bare VM"),
     "PATH": ("fixed: {PATH: /opt}\n", {}, "the config would set PATH=/opt"),
@@ -47,6 +48,7 @@ REFUSED = {
     "a secret of the task": ("", {"run:": "secrets: {HOME: /x}\nrun:"}, "train.yaml would set HOME, but"),
     "an unresolved value": ("fixed: {DATA: '${BUCKET}/x'}\n", {}, "set DATA to '${BUCKET}/x'"),
     "an unresolved level": ("baselines: [{model: $NAME, job_name: x}]\n", {}, "set MODEL to '$NAME'"),
+    "a folder of a variable": ("fixed: {OUT: $HOME/out}\n", {}, "set OUT to '$HOME/out'"),
     "a command": ("fixed: {DAY: $(date)}\n", {}, "set DAY to '$(date)'"),
     "an unresolved resource": ("", {"L4,": "'${GPU}',"}, "accelerators: '${GPU}'"),
     "an unresolved mount": (

@@ -79,6 +79,14 @@ def test_a_word_that_means_nothing_is_refused(manifest, now, word, sentence):
     assert sentence in str(fault.value)
 
 
+def test_a_number_is_found_as_it_is_written_in_the_config(tmp_path):
+    manifest = read_manifest(study(tmp_path, {"batch": [16, 32, 0]}))
+    for word in ("batch=0x10", "batch=16", "batch=1.6e1", "batch=0X10"):
+        assert list(select(manifest, [word])) == names(1)
+    with pytest.raises(ConfigError, match="batch has no level '0x11'"):
+        select(manifest, ["batch=0x11"])
+
+
 def test_each_condition_knows_the_words_that_select_it(manifest):
     assert select(manifest, ["c1", "model=sam3", "tag=1"])["c1"] == "c1"
     assert select(manifest, ["c1", "model=sam3", "tag=1"])["c9"] == "model=sam3 tag=1"
