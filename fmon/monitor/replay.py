@@ -127,6 +127,8 @@ def _check_variables(store: Store, specs: _RecordedSpecs) -> None:
 class _RecordedSpecs:
     """What a recorded poll has about the submission of jobs; ``fmon record`` leaves it out."""
 
+    name = SOURCE
+
     def __init__(self, jobs: Iterable[Any] = ()) -> None:
         self._specs = specs_of(jobs)
 

@@ -39,8 +39,14 @@ class FakeQueue:
 
     name = "sky"
 
-    def __init__(self, *polls: Iterable[dict[str, Any]] | QueueError, minutes: float = 1) -> None:
+    def __init__(
+        self,
+        *polls: Iterable[dict[str, Any]] | QueueError,
+        minutes: float = 1,
+        server: str | None = None,
+    ) -> None:
         self.polls = list(polls)
+        self.server = server
         self.step = timedelta(minutes=minutes)
         self.read_count = 0
         self.specs_error: QueueError | None = None
@@ -57,7 +63,7 @@ class FakeQueue:
         if isinstance(poll, QueueError):
             raise poll
         records, bad = parse_records(list(poll))
-        return Answer(polled_at=polled_at, records=records, bad=bad, latency_s=0.1)
+        return Answer(polled_at=polled_at, records=records, bad=bad, latency_s=0.1, server=self.server)
 
     def read_specs(self, job_ids: Collection[int]) -> dict[int, JobSpec]:
         """Answer with what the records of the last poll have."""
