@@ -15,7 +15,7 @@ from fmon.store.state import read_columns
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from fmon.model import Manifest, Record
+    from fmon.model import Entry, Manifest, Record
     from fmon.store.folder import Store
 
 CORRECTION_US = 60_000_000
@@ -65,10 +65,27 @@ def manifest_keys(manifest: Manifest) -> dict[int, set[int]]:
     """Return the keys of all attempts by job id."""
     keys: dict[int, set[int]] = {}
     for entry in manifest.jobs:
-        for key in (entry.job_key, *(attempt.job_key for attempt in entry.attempts)):
-            if key is not None:
-                keys.setdefault(job_id_of(key), set()).add(key)
+        for key in _keys_of(entry):
+            keys.setdefault(job_id_of(key), set()).add(key)
     return keys
+
+
+def _keys_of(entry: Entry) -> list[int]:
+    """Return the keys of all attempts of a condition."""
+    newest = [] if entry.job_key is None else [entry.job_key]
+    return [*newest, *(attempt.job_key for attempt in entry.attempts)]
+
+
+def is_job_of(record: Record, key: int, entry: Entry, manifest: Manifest) -> bool:
+    """Return whether a record may be of a condition's job, by its name or its metadata.
+
+    Both are compared: the metadata of a job may be lost, and a job that was adopted has its own name.
+    """
+    return (
+        record.job_name in (None, entry.job_name)
+        or record.fmon_condition == entry.condition
+        or record.job_name == manifest.adopted_names.get(str(key))
+    )
 
 
 def assume_newest(records: Iterable[Record], manifest: Manifest) -> None:
@@ -96,13 +113,16 @@ def identify(
         The experiment; an attempt that no poll has shown yet is newer than all stored jobs with its id.
     """
     of_manifest = manifest_keys(manifest)
+    entries = {key: entry for entry in manifest.jobs for key in _keys_of(entry)}
     tasks: dict[int, list[Record]] = {}
     for record in records:
         if record.job_id in stored or record.job_id in of_manifest:
             tasks.setdefault(record.job_id, []).append(record)
     is_changed = False
     for job_id, job in tasks.items():
-        key = _key(job, stored.get(job_id, ()), of_manifest.get(job_id, set()))
+        keys = of_manifest.get(job_id, set())
+        unseen = {key for key in keys if is_job_of(job[0], key, entries[key], manifest)}
+        key = _key(job, stored.get(job_id, ()), keys, unseen)
         for record in job:
             is_changed = is_changed or record.job_key != key
             record.job_key = key
@@ -162,12 +182,15 @@ def is_same_job(stored: StoredJob, tasks: Sequence[Record]) -> bool:
     return stored.submitted_at is None or abs(submitted_at - stored.submitted_at) < CORRECTION_US
 
 
-def _key(tasks: Sequence[Record], stored: Sequence[StoredJob], of_manifest: set[int]) -> int:
+def _key(
+    tasks: Sequence[Record], stored: Sequence[StoredJob], of_manifest: set[int], may_be: set[int]
+) -> int:
+    """Return the key of a job; ``may_be`` are the jobs of the manifest that have its name."""
     for job in reversed(stored):
         if is_same_job(job, tasks):
             return job.key
     newest = max((job.key for job in stored), default=-1)
-    unseen = [key for key in of_manifest if key > newest]
+    unseen = [key for key in may_be if key > newest]
     return max(unseen, default=None) or later_key({job.key for job in stored} | of_manifest, tasks[0].job_id)
 
 
