@@ -61,19 +61,14 @@ def _add(known: dict[int, list[StoredJob]], rows: Iterable[tuple[Any, ...]]) -> 
         known[job_id_of(key)] = sorted([*of_id, jobs[key]])
 
 
-def manifest_keys(manifest: Manifest) -> dict[int, set[int]]:
-    """Return the keys of all attempts by job id."""
-    keys: dict[int, set[int]] = {}
+def manifest_attempts(manifest: Manifest) -> dict[int, dict[int, Entry]]:
+    """Return the keys of all attempts by job id, with the condition of each."""
+    attempts: dict[int, dict[int, Entry]] = {}
     for entry in manifest.jobs:
-        for key in _keys_of(entry):
-            keys.setdefault(job_id_of(key), set()).add(key)
-    return keys
-
-
-def _keys_of(entry: Entry) -> list[int]:
-    """Return the keys of all attempts of a condition."""
-    newest = [] if entry.job_key is None else [entry.job_key]
-    return [*newest, *(attempt.job_key for attempt in entry.attempts)]
+        for key in (entry.job_key, *(attempt.job_key for attempt in entry.attempts)):
+            if key is not None:
+                attempts.setdefault(job_id_of(key), {})[key] = entry
+    return attempts
 
 
 def is_job_of(record: Record, key: int, entry: Entry, manifest: Manifest) -> bool:
@@ -91,11 +86,16 @@ def is_job_of(record: Record, key: int, entry: Entry, manifest: Manifest) -> boo
 def assume_newest(records: Iterable[Record], manifest: Manifest) -> None:
     """Give each record the newest key that the manifest has for its id, without reading the state.
 
-    If the records are those of the last poll, nothing can have changed, and this is enough.
+    If the records are those of the last poll, nothing can have changed, and this is enough. A record with
+    another name than that attempt's is of a later job.
     """
-    later = {job_id: max(keys) for job_id, keys in manifest_keys(manifest).items() if max(keys) != job_id}
-    for record in records:  # an experiment before this one may have set them
-        record.job_key = later.get(record.job_id, record.job_id)
+    attempts = manifest_attempts(manifest)
+    for record in records:
+        record.job_key = record.job_id  # an experiment before this one may have set another
+        if of_id := attempts.get(record.job_id):
+            newest = max(of_id)
+            is_attempt = is_job_of(record, newest, of_id[newest], manifest)
+            record.job_key = newest if is_attempt else later_key({*of_id}, record.job_id)
 
 
 def identify(
@@ -112,17 +112,16 @@ def identify(
     manifest
         The experiment; an attempt that no poll has shown yet is newer than all stored jobs with its id.
     """
-    of_manifest = manifest_keys(manifest)
-    entries = {key: entry for entry in manifest.jobs for key in _keys_of(entry)}
+    of_manifest = manifest_attempts(manifest)
     tasks: dict[int, list[Record]] = {}
     for record in records:
         if record.job_id in stored or record.job_id in of_manifest:
             tasks.setdefault(record.job_id, []).append(record)
     is_changed = False
     for job_id, job in tasks.items():
-        keys = of_manifest.get(job_id, set())
-        unseen = {key for key in keys if is_job_of(job[0], key, entries[key], manifest)}
-        key = _key(job, stored.get(job_id, ()), keys, unseen)
+        attempts = of_manifest.get(job_id, {})
+        may_be = {key for key, entry in attempts.items() if is_job_of(job[0], key, entry, manifest)}
+        key = _key(job, stored.get(job_id, ()), {*attempts}, may_be)
         for record in job:
             is_changed = is_changed or record.job_key != key
             record.job_key = key
@@ -135,7 +134,7 @@ def new_key(store: Store, manifest: Manifest, job_id: int, *, name: str) -> int:
     Whatever has its id is an earlier job, unless a poll has seen it in the meantime: then the queue lists a
     job of this name that the manifest does not have.
     """
-    of_manifest = manifest_keys(manifest).get(job_id, set())
+    of_manifest = {*manifest_attempts(manifest).get(job_id, ())}
     stored = stored_jobs(store).get(job_id, [])
     for job in stored:
         if job.is_seen and job.name == name and job.key not in of_manifest:
