@@ -44,9 +44,11 @@ class FakeQueue:
         *polls: Iterable[dict[str, Any]] | QueueError,
         minutes: float = 1,
         server: str | None = None,
+        start: datetime = START,
     ) -> None:
         self.polls = list(polls)
         self.server = server
+        self.start = start
         self.step = timedelta(minutes=minutes)
         self.read_count = 0
         self.specs_error: QueueError | None = None
@@ -58,7 +60,7 @@ class FakeQueue:
         if while_waiting:
             while_waiting()
         poll = self.polls[min(self.read_count, len(self.polls) - 1)]
-        polled_at = START + self.step * self.read_count
+        polled_at = self.start + self.step * self.read_count
         self.read_count += 1
         if isinstance(poll, QueueError):
             raise poll
