@@ -130,8 +130,8 @@ def elsewhere_sentence(manifest: Manifest) -> str:
 def _sentence(manifest: Manifest, answered: str) -> str:
     expected = manifest.api_servers[-1]
     return (
-        f"{manifest.experiment_id}: its jobs are on SkyPilot's API server {listed(manifest.api_servers, 2)}, "
-        f"but {answered} answered and lists none of them; set SKYPILOT_API_SERVER_ENDPOINT={_url(expected)}, "
+        f"the jobs of {manifest.experiment_id} are on SkyPilot's API server "
+        f"{listed(manifest.api_servers, 2)}, but {answered} answered and lists none of them; set SKYPILOT_API_SERVER_ENDPOINT={_url(expected)}, "
         f"or, if {answered} has taken its place, run `fmon poll {manifest.experiment_id} --new-server`"
     )
 

@@ -45,7 +45,7 @@ def test_a_poll_that_another_server_answers_has_failed(adopted, jobs):
     (fault,) = poll_of(adopted, jobs, OTHER).faults.values()
     assert isinstance(fault, OtherServerError)
     assert str(fault) == (
-        f"{adopted.experiment_id}: its jobs are on SkyPilot's API server http://sky.example, but "
+        f"the jobs of {adopted.experiment_id} are on SkyPilot's API server http://sky.example, but "
         "http://127.0.0.1:46580 (user 1a2b3c4d) answered and lists none of them; set "
         "SKYPILOT_API_SERVER_ENDPOINT=http://sky.example, or, if http://127.0.0.1:46580 (user 1a2b3c4d) has "
         f"taken its place, run `fmon poll {adopted.experiment_id} --new-server`"
