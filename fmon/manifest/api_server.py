@@ -1,7 +1,8 @@
 """Which SkyPilot API server has the jobs of an experiment: another one gives the same ids to other jobs.
 
 The manifest keeps the addresses under which the jobs were found, and the id of the server. A server with
-another id, or without one under another address, is the same if it lists one of the jobs (docs/decisions/0029).
+another id, or without one under another address, is the same if it lists one of the jobs: see
+docs/decisions/0029.
 """
 
 from __future__ import annotations
