@@ -112,6 +112,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pending_minutes: float = 30.0
     starting_minutes: float = 10.0
     overrun_factor: float = 3.0
+    flapping: Count = 5
+    """Changes to PENDING, STARTING or RECOVERING within 6 h; 0 = no alarm."""
 
 
 MAX_PARALLEL = 16

@@ -98,6 +98,12 @@ MANIFEST = (
         "ratio",
         "running longer than this many times the expected time raises an alarm",
     ),
+    Column(
+        "flapping_threshold",
+        "bigint",
+        "count",
+        "so many changes to PENDING, STARTING or RECOVERING within 6 h raise an alarm; 0 = never",
+    ),
     Column("created_at", "timestamptz", "UTC", "when the experiment was created"),
 )
 

@@ -148,7 +148,6 @@ together as (
         format(
             'a person confirmed that job {} of {} has ended: {}',
             lost_job_closure.job_id,
-            lost_job_closure.job_key,
             lost_job_closure.condition_id,
             lost_job_closure.reason
         ) as what,

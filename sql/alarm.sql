@@ -21,7 +21,7 @@ select
 from raised_alarm(false) as raised_alarm;
 
 comment on view alarm is
-'A problem for a person to check, now or before; grain: experiment_id, kind, job_key, task_id, raised_poll_id';
+'A problem to check, now or before; grain: experiment_id, kind, job_key, task_id, raised_poll_id';
 comment on column alarm.experiment_id is 'the experiment [id]';
 comment on column alarm.condition_id is 'the condition [id]';
 comment on column alarm.job_id is 'its managed job [id]';
@@ -29,7 +29,7 @@ comment on column alarm.job_key is 'its identity: the job id, unless that was gi
 comment on column alarm.task_id is 'task within the job [id]';
 comment on column alarm.raised_poll_id is 'the poll that raised it [id]';
 comment on column alarm.kind is
-'failed_setup, pending_too_long, starting_too_long, overrun, lost, duplicate, reopened, status_changed, wrong_variables or unknown_status [name]'; -- noqa: LT05
+'failed_setup, pending_too_long, starting_too_long, flapping, overrun, lost, duplicate, reopened, status_changed, wrong_variables or unknown_status [name]'; -- noqa: LT05
 comment on column alarm.severity is 'critical or warning [name]';
 comment on column alarm.message is 'the alarm as a sentence [text]';
 comment on column alarm.cycle is '0 = first launch, 1 and 2 = relaunches [count]';

@@ -3,7 +3,7 @@
 -- threshold. When a job leaves the queue, all its episodes end except for the one of kind lost.
 -- Kind wrong_variables is different: it begins with the poll that compared a job with its condition, and
 -- lasts as long as the job is open or the newest attempt of the condition, whose result it would be.
--- The kinds reopened and status_changed are in view ending_change.
+-- The kinds reopened and status_changed are in view ending_change, flapping in view flapping.
 create or replace view alarm_episode as
 with kind as (
     select
@@ -356,7 +356,33 @@ select
     0 as threshold_s,
     ending_change.seen_at as started_at,
     ending_change.seen_at
-from ending_change;
+from ending_change
+union all
+select
+    flapping.experiment_id,
+    flapping.condition_id,
+    flapping.job_id,
+    flapping.job_key,
+    flapping.task_id,
+    flapping.poll_id,
+    flapping.cleared_poll_id,
+    'flapping' as kind,
+    'warning' as severity,
+    format('went back to PENDING, STARTING or RECOVERING {} times within 6 h', flapping.change_count)
+    || case
+        when flapping.cleared_poll_id is null
+            then
+                '; check capacity, quota and region (fmon logs ' || flapping.job_id || ' --controller -e '
+                || flapping.experiment_id || '), or cancel it: fmon cancel ' || flapping.condition_id
+                || ' -e ' || flapping.experiment_id
+        else ''
+    end as wording,
+    flapping.status,
+    flapping.cycle,
+    0 as threshold_s,
+    flapping.seen_at as started_at,
+    flapping.seen_at
+from flapping;
 
 comment on view alarm_episode is
 'A period in which the criterion of an alarm was met; grain: experiment_id, kind, job_key, task_id, poll_id';

@@ -22,7 +22,13 @@ left join lost_job_closure
         attempt.experiment_id = lost_job_closure.experiment_id
         and attempt.condition_id = lost_job_closure.condition_id
         and attempt.job_key = lost_job_closure.job_key
-group by attempt.experiment_id, attempt.condition_id, attempt.job_id, attempt.job_key, attempt.role, attempt.cycle;
+group by
+    attempt.experiment_id,
+    attempt.condition_id,
+    attempt.job_id,
+    attempt.job_key,
+    attempt.role,
+    attempt.cycle;
 
 comment on view attempt_span is
 'The start and end of an attempt of the manifest; grain: experiment_id, condition_id, cycle, job_key';

@@ -1,5 +1,6 @@
 -- Ended jobs whose cost can be looked up in SkyPilot's cost report, which finds a job by the names of its
--- tasks and its id: it can't tell the jobs apart that had the same id. Recordings and queues read from a file have none.
+-- tasks and its id: it can't tell the jobs apart that had the same id. Recordings and queues read from a file
+-- have none.
 create or replace view billable_job as
 with asked as (
     select distinct heartbeat.experiment_id

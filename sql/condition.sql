@@ -115,7 +115,9 @@ select
     entry.job_name,
     entry.factors,
     -- A job that is in the manifest but in no poll yet is pending.
-    case when newest_attempt.job_key is null then 'missing' else coalesce(tried.state, 'pending') end as state,
+    case
+        when newest_attempt.job_key is null then 'missing' else coalesce(tried.state, 'pending')
+    end as state,
     tried.status,
     tried.category,
     tried.failure_reason,

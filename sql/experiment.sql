@@ -32,6 +32,7 @@ select
     manifest.pending_threshold_s,
     manifest.starting_threshold_s,
     manifest.overrun_factor,
+    manifest.flapping_threshold,
     manifest.created_at,
     polled.last_polled_at,
     polled.last_ok_at,
@@ -67,6 +68,8 @@ comment on column experiment.budget_usd is 'budget; null = none [USD]';
 comment on column experiment.pending_threshold_s is
 'a longer time in PENDING or SUBMITTED raises an alarm [s]';
 comment on column experiment.starting_threshold_s is 'a longer time in STARTING raises an alarm [s]';
+comment on column experiment.flapping_threshold is
+'so many changes to PENDING, STARTING or RECOVERING within 6 h raise an alarm; 0 = never [count]';
 comment on column experiment.overrun_factor is
 'running longer than this times the expected time raises an alarm [ratio]';
 comment on column experiment.created_at is 'when the experiment was created [UTC]';

@@ -11,7 +11,12 @@ select
 from condition
 inner join job on condition.experiment_id = job.experiment_id and condition.job_key = job.job_key
 where job.state = 'lost' and not condition.is_terminal
-group by condition.experiment_id, condition.condition_id, condition.job_id, condition.job_key, condition.manifest_position;
+group by
+    condition.experiment_id,
+    condition.condition_id,
+    condition.job_id,
+    condition.job_key,
+    condition.manifest_position;
 
 comment on view lost_job is 'A job that may still run unnoticed; grain: experiment_id, condition_id';
 comment on column lost_job.experiment_id is 'the experiment [id]';

@@ -138,7 +138,13 @@ create or replace macro raised_alarm(lasting_only) as table
                 and waiting.step_back_count = answered.step_back_count
                 and waiting.due_at <= answered.polled_at
         where coalesce(answered.poll_id < waiting.cleared_poll_id, true)
-        group by waiting.kind, waiting.experiment_id, waiting.job_id, waiting.job_key, waiting.task_id, waiting.poll_id
+        group by
+            waiting.kind,
+            waiting.experiment_id,
+            waiting.job_id,
+            waiting.job_key,
+            waiting.task_id,
+            waiting.poll_id
     ),
 
     raised as (
@@ -212,7 +218,7 @@ job_id: its managed job [id]
 job_key: its identity: the job id, unless that was given out again [id]
 task_id: task within the job [id]
 raised_poll_id: the poll that raised it [id]
-kind: failed_setup, pending_too_long, starting_too_long, overrun, lost, duplicate, reopened, status_changed, wrong_variables or unknown_status [name]
+kind: failed_setup, pending_too_long, starting_too_long, flapping, overrun, lost, duplicate, reopened, status_changed, wrong_variables or unknown_status [name]
 severity: critical or warning [name]
 message: the alarm as a sentence [text]
 cycle: 0 = first launch, 1 and 2 = relaunches [count]

@@ -152,7 +152,8 @@ comment on view relaunch_candidate is 'A condition to run again; grain: experime
 comment on column relaunch_candidate.experiment_id is 'the experiment [id]';
 comment on column relaunch_candidate.condition_id is 'the condition [id]';
 comment on column relaunch_candidate.job_id is 'managed job of its newest attempt [id]';
-comment on column relaunch_candidate.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column relaunch_candidate.job_key is
+'its identity: the job id, unless that was given out again [id]';
 comment on column relaunch_candidate.job_name is 'the exact name of its jobs [name]';
 comment on column relaunch_candidate.reason is
 'failed, kill_switch (cancelled by it), cancelled (by a person) or lost (closed as lost) [name]';

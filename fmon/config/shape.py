@@ -99,6 +99,7 @@ class LimitsKeys(_Keys):
     pending_minutes: Amount = 30
     starting_minutes: Amount = 10
     overrun_factor: Ratio = 3
+    flapping: Annotated[int, Field(ge=0)] = 5
 
 
 class LaunchKeys(_Keys):

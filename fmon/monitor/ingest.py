@@ -127,7 +127,9 @@ class Ingested:
         return "; ".join(sentences)
 
 
-def ingest(store: Store, answer: Answer | QueueError, *, source: str, now: datetime) -> Ingested:
+def ingest(
+    store: Store, answer: Answer | QueueError, *, source: str, now: datetime, is_replay: bool = False
+) -> Ingested:
     """Store one poll of the queue for one experiment.
 
     Parameters
@@ -140,6 +142,8 @@ def ingest(store: Store, answer: Answer | QueueError, *, source: str, now: datet
         Where it was read from.
     now
         The current time [UTC], for a failed poll; an answer has its own time.
+    is_replay
+        The poll is one of a recording, whose experiment is closed from the start.
 
     Raises
     ------
@@ -149,10 +153,12 @@ def ingest(store: Store, answer: Answer | QueueError, *, source: str, now: datet
     if isinstance(answer, QueueError):
         poll = Poll(polled_at=now, source=source, error_type=answer.error_type, error=str(answer))
         append(store, poll, None)
-        store.plan_check(now)
+        if not is_replay:
+            store.plan_check(now)
         return Ingested(experiment_id=store.experiment_id, error=str(answer))
     stored = StoredExperiment(store)
-    known = _known_jobs(store, stored.manifest, answer) if store.is_closed else answer
+    has_ended = store.is_closed and not is_replay
+    known = _known_jobs(store, stored.manifest, answer) if has_ended else answer
     manifest, found = attach_jobs(stored, known, source=source)
     return store_records(store, manifest, found, answer, source=source, now=now)
 
@@ -212,7 +218,7 @@ def store_records(
     now
         The current time [UTC].
     """
-    ended_at = store.closed_at if store.is_closed else None
+    ended_at = store.closed_at if store.is_closed and not manifest.is_replay else None
     _price(found.own, manifest.prices)
     poll = Poll(
         polled_at=answer.polled_at, source=source, latency_s=answer.latency_s, job_count=len(answer.records)

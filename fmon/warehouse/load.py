@@ -214,6 +214,7 @@ def _manifest_row(manifest: Manifest) -> Values:
         limits.pending_minutes * 60,
         limits.starting_minutes * 60,
         limits.overrun_factor,
+        limits.flapping,
         manifest.created_at,
     )
 

@@ -62,6 +62,7 @@ READS: dict[str, tuple[str, ...]] = {
         "job_observation",
         "job_observation",
         "ending_change",
+        "flapping",
     ),
     "alarm": ("raised_alarm",),
     "cycle_cost": ("reported_cost", "job"),
@@ -184,4 +185,5 @@ READS: dict[str, tuple[str, ...]] = {
     "provisioning": ("job",),
     "changed_ending": ("snapshot", "snapshot", "status", "status"),
     "ending_change": ("attempt", "job_observation", "job_observation"),
+    "flapping": ("heartbeat", "experiment", "job_observation"),
 }

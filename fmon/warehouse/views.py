@@ -28,6 +28,7 @@ VIEWS = (
     "changed_ending",
     "job_observation",
     "ending_change",
+    "flapping",
     "transition",
     "job_absence",
     "impossible_time",

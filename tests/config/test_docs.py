@@ -69,7 +69,7 @@ def test_every_key_is_in_a_table():
 
 def test_the_defaults_in_the_table_are_the_defaults():
     limits = LimitsKeys()
-    for name in ("pending_minutes", "starting_minutes", "overrun_factor"):
+    for name in ("pending_minutes", "starting_minutes", "overrun_factor", "flapping"):
         assert re.search(rf"\| `limits.{name}` \|.*\| {getattr(limits, name):g} \|", TEXT)
     for name, value in LaunchKeys().model_dump().items():
         assert re.search(rf"\| `launch.{name}` \|.*\| `?{value}`? \|", TEXT)

@@ -179,14 +179,14 @@ def test_jobs_of_an_experiment_that_closed_at_once_are_compared(config, data):
     assert "so its result is not valid for the condition" in select(data, ALARMS)[0]["message"]
 
 
-def test_an_id_that_a_server_assigned_again_is_compared_again(config, data):
+def test_a_later_job_with_the_same_id_is_not_taken_for_the_one_that_was_compared(config, data):
     again = [submitted({**RUNNING[0], "submitted_at": START.timestamp() + 99}), *WRONG[1:]]
     queue = adopted(config, data, WRONG, WRONG, again)
     poll(data, queue, now=START)
     assert wrong_names(data)[1] == ["LOSS"]
     poll(data, queue, now=START)
-    assert queue.asked == [[1, 2, 3, 4], [1]]
-    assert wrong_names(data)[1] == []
+    assert queue.asked == [[1, 2, 3, 4]]
+    assert wrong_names(data)[1] == ["LOSS"]
 
 
 def test_a_time_of_submission_that_is_known_later_is_no_reason(config, data):

@@ -120,7 +120,7 @@ def test_the_command_escapes_what_it_prints_ends_the_line_and_stores_nothing(dat
     done = typed(
         Live(Pieces(b"\x1b]0;x\x07bell \x07 MY_TO", b"KEN=abcdef 1 ", b"", LATE)), "logs", "1", "--data", data
     )
-    assert (done.exit_code, done.stdout) == (0, "bell \\x07 MY_TOKEN=[redacted:token] 1 \n")
+    assert (done.exit_code, done.stdout) == (0, "bell  MY_TOKEN=[redacted:token] 1 \n")
     assert "stopped after 60 s" in done.stderr
     assert {path: path.read_bytes() for path in data.rglob("*") if path.is_file()} == before
 

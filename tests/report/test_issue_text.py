@@ -47,6 +47,7 @@ def issue(**changed):
         "evidence": "ValueError: shapes (3,) and (4,)",
         "evidence_line": 3,
         "evidence_job_id": 7,
+        "evidence_job_key": 7,
         "evidence_source": "log",
         "affected_files": ["train.py"],
         "fixes": ["after cycle 0, 2026-03-22 12:00:00 UTC, by ada: batch size 2"],

@@ -34,7 +34,7 @@ CHANGES = {"status": "FAILED", "submitted_at": 1, "start_at": 1, "end_at": 1, "l
            "recovery_count": 2, "has_machine": True}  # fmt: skip
 
 
-@pytest.mark.parametrize("field", [name for name in WATCHED if name not in ("job_id", "task_id")])
+@pytest.mark.parametrize("field", [name for name in WATCHED if name not in ("job_key", "task_id", "job_id")])
 def test_every_watched_field_makes_a_row(store, field):
     poll(store, 0, record(1))
     assert poll(store, 1, record(1, **{field: CHANGES.get(field, "other")})).changed_count == 1

@@ -30,6 +30,7 @@ DEFAULTS: dict[str, Row] = {
         "pending_threshold_s": "1800",
         "starting_threshold_s": "600",
         "overrun_factor": "3",
+        "flapping_threshold": "5",
         "created_at": "00:00",
     },
     "entry": {"condition_id": "c", "kind": "grid", "factors": "", "expected_s": ""},

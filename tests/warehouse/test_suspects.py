@@ -46,7 +46,8 @@ def loaded(designs: list[Design]) -> Any:
             for factor, level in pairs
         ]
         for job_id, (condition, cause) in enumerate(zip(conditions, causes, strict=True)):
-            own = key | {"condition_id": f"c{job_id}", "job_id": job_id, "job_name": f"job{job_id}"}
+            own = key | {"condition_id": f"c{job_id}", "job_id": job_id, "job_key": job_id}
+            own["job_name"] = f"job{job_id}"
             given["entry"].append(own | {"kind": "grid", "factors": list(condition.items())})
             given["attempt"].append(own | {"cycle": 0, "role": "attempt"})
             status = "FAILED" if cause else "SUCCEEDED"
