@@ -200,7 +200,7 @@ def _is_polled(store: Store, now: datetime, *, is_named: bool) -> bool:
     Never a replay: its jobs are in no queue. The manifest is only read for an ended experiment that is due.
     """
     if not store.is_closed:
-        return True
+        return not store.is_replay
     if not is_named and not store.is_to_poll(now):
         return False
     from fmon.manifest.file import read_manifest

@@ -85,7 +85,7 @@ def replay(recording: Path, data: Path, *, max_conditions: int = MAX_CONDITIONS)
     store.path.mkdir(parents=True, exist_ok=True)
     new_count, bad = 0, []
     logs = RecordedLogs(recording / "logs")
-    with lock(store.path / ".replay.lock", wait_s=600):
+    with lock(store.replay_lock, wait_s=600):
         if not store.manifest.exists():
             manifest = new_manifest(
                 experiment,
