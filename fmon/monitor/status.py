@@ -317,7 +317,8 @@ class Status:
         if self.is_queue_empty:
             return (
                 f"{left}, which is empty: SkyPilot's jobs controller may be stopped. Start it "
-                f"(sky jobs queue --refresh), run fmon watch -e {self.experiment_id}, then close what runs no more: {close}"
+                f"(sky jobs queue --refresh), run fmon watch -e {self.experiment_id}, then close what runs "
+                f"no more: {close}"
             )
         return f"{left}. Check whether they still run, then close them: {close}"
 

@@ -5,10 +5,11 @@ import json
 import pytest
 
 from fmon.errors import ConfigError
+from fmon.monitor.poll import poll
 from fmon.monitor.replay import replay
 from fmon.store.folder import stores
 from tests.support.queries import select
-from tests.support.queues import NAMES, START, job
+from tests.support.queues import NAMES, START, FakeQueue, job
 from tests.support.world import write_config
 
 
@@ -78,6 +79,22 @@ def test_a_replay_cut_short_is_carried_on(recording, tmp_path):
 def test_a_replayed_experiment_is_closed_to_live_polls(recording, tmp_path):
     replay(recording, tmp_path / "data")
     assert [store.is_closed for store in stores(tmp_path / "data")] == [True]
+
+
+def test_a_replay_that_was_killed_before_its_end_is_never_polled(recording, tmp_path):
+    lines = (recording / "queue.jsonl").read_text()
+    (recording / "queue.jsonl").write_text(lines.splitlines()[0] + "\n")
+    replay(recording, tmp_path / "data")
+    (store,) = stores(tmp_path / "data")
+    store.reopen()  # as if it had been killed before it closed the experiment
+    queue = FakeQueue([])
+    assert not store.is_to_poll(START)
+    for names in ([], [store.experiment_id]):
+        polled = poll(tmp_path / "data", queue, names, now=START)
+        assert (polled.observed, polled.replays) == ([], names)
+    assert queue.read_count == 0
+    (recording / "queue.jsonl").write_text(lines)
+    assert replay(recording, tmp_path / "data").new_count == 3
 
 
 def test_a_torn_last_line_is_left_out(recording, tmp_path):
