@@ -59,11 +59,18 @@ def poll(
     ] = None,
     *,
     experiment: ExperimentOptions = None,
+    new_server: Annotated[
+        bool,
+        typer.Option(
+            "--new-server",
+            help="The API server that answers has replaced the one that had the jobs of the experiments.",
+        ),
+    ] = False,
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Poll the queue once and store the changes, for example from cron; never changes SkyPilot."""
-    run_poll(PollCall(several_experiments(experiments, experiment), str(data), queue))
+    run_poll(PollCall(several_experiments(experiments, experiment), str(data), queue, new_server))
 
 
 def watch(
@@ -215,7 +222,10 @@ def logs(
         typer.Option(
             "--timeout",
             metavar="S",
-            help="Stop reading a live log after S seconds (default: 60, with --follow no limit).",
+            help=(
+                "Stop reading a live log after S seconds (default: 60, with --follow no limit); exit 0, "
+                "or 11 if nothing has arrived."
+            ),
             min=1,
         ),
     ] = None,

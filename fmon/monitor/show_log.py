@@ -1,4 +1,4 @@
-"""Show the log of a job: the stored one or, if there is none, the live one.
+"""Show the log of a job: the stored one or, if there is none of its last run, the live one.
 
 Reads the manifest, the stored logs and, if needed, SkyPilot; writes nothing.
 """
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError, QueueError
 from fmon.job_key import job_id_of
+from fmon.manifest.api_server import OTHER_SERVER, elsewhere_sentence, is_elsewhere
 from fmon.manifest.file import read_manifest
 from fmon.manifest.identity import stored_jobs
 from fmon.manifest.stored import StoredExperiment
 from fmon.model import EPOCH
 from fmon.monitor.live_log import Extent, LiveLog, last_lines
-from fmon.monitor.task_log import Task, failed_task, part_to_show
+from fmon.monitor.task_log import Task, failed_task, has_failed, part_to_show
 from fmon.sky.clean_log import cleaned
 from fmon.sky.logs import read_log
 from fmon.sky.reader import LogMissingError, LogRequest
@@ -133,10 +134,12 @@ def logs(
     others = sorted(map(job_id_of, _jobs(entry) - {key}))
     own, controllers = LogRequest.of(key), LogRequest.of(key, is_controller=True)
     task = failed_task(store, key)
-    found = _stored(store, [controllers] if controller else [own, controllers], task)
+    # What is stored of a job that has run again since is about an earlier end. A recording has only one log.
+    is_current = manifest.is_replay or has_failed(store, key)
+    found = _stored(store, [controllers] if controller else [own, controllers], task) if is_current else None
     request, text = found or (controllers if controller else own, None)
     if text is None:
-        _refuse_unavailable(store, manifest, request)
+        _refuse_unavailable(store, manifest, request, source=reader.name)
     live = None if text is not None else LiveLog(reader, request, extent)
     if live and task:
         text, live = _part(reader, request, task), None
@@ -147,7 +150,7 @@ def logs(
         text=None if text is None else last_lines(text, extent.tail),
         live=live,
         others=others,
-        exit_code=exit_code_of(store, key),
+        exit_code=exit_code_of(store, key) if is_current else None,
     )
 
 
@@ -248,8 +251,11 @@ def _stored(store: Store, requests: list[LogRequest], task: Task | None) -> tupl
     return (found[0], found[1].shown) if found and found[1].shown else None
 
 
-def _refuse_unavailable(store: Store, manifest: Manifest, request: LogRequest) -> None:
+def _refuse_unavailable(store: Store, manifest: Manifest, request: LogRequest, *, source: str) -> None:
     """Raise an error if SkyPilot can't have the log: it only knows the job that has the id now."""
+    if is_elsewhere(manifest, source):
+        message = f"no log of job {request.job_id}: it is not stored, and {elsewhere_sentence(manifest)}"
+        raise QueueError(message, error_type=OTHER_SERVER)
     if manifest.is_replay:
         message = f"job {request.job_id} is from a recording, and {request.file_name} is not stored"
         raise LogMissingError(message)

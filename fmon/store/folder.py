@@ -19,7 +19,6 @@ from fmon.text import listed
 
 MANIFEST = "manifest.json"
 CLOSED = "closed"
-REPLAY_LOCK = ".replay.lock"
 POLL_WAIT_S = 300.0
 """Longest wait for the lock of polls [s]: a poll holds it while it waits for its queue."""
 EVERY_POLL, HOURLY, DAILY = timedelta(minutes=15), timedelta(days=1), timedelta(days=7)
@@ -111,16 +110,6 @@ class Store:
         return os.path.exists(self.path / CLOSED)  # noqa: PTH110 - half the time of Path.exists, 365 times
 
     @property
-    def replay_lock(self) -> Path:
-        """The lock for replaying a recording into the store; only a replay has it."""
-        return self.path / REPLAY_LOCK
-
-    @property
-    def is_replay(self) -> bool:
-        """Whether a recording was replayed into the store, also one that was not finished."""
-        return os.path.exists(self.path / REPLAY_LOCK)  # noqa: PTH110 - half the time of Path.exists
-
-    @property
     def closed_mark(self) -> Path:
         """The marker file of an ended experiment; its mtime is the time of the next check."""
         return self.path / CLOSED
@@ -142,13 +131,12 @@ class Store:
     def is_to_poll(self, now: datetime) -> bool:
         """Return whether ``poll`` includes the experiment: it is open, or ended and due to be checked again.
 
-        Costs one stat, also for an experiment that ended years ago. A replay is never included, even if it
-        was killed before it closed its experiment.
+        Costs one stat, also for an experiment that ended years ago.
         """
         try:
             next_at = os.stat(self.path / CLOSED).st_mtime  # noqa: PTH116 - half the time of Path.stat
         except OSError:
-            return not self.is_replay
+            return True
         # No check is planned more than a day ahead: a later time is one of a clock that was wrong.
         is_ahead = now.timestamp() < next_at <= (now + timedelta(days=1, minutes=1)).timestamp()
         return next_at != NEVER and not is_ahead

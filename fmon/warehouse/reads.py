@@ -55,6 +55,7 @@ READS: dict[str, tuple[str, ...]] = {
         "attempt",
         "heartbeat",
         "heartbeat",
+        "heartbeat",
         "variable_check",
         "lost_job_closure",
         "experiment",

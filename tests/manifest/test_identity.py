@@ -54,3 +54,16 @@ def test_a_third_job_with_an_id_has_a_new_key():
     record = seen(submitted_at=THURSDAY)
     assert identify([record], {1: [OPEN, later]}, manifest())
     assert record.job_key == job_key(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("cycle", "key"), [pytest.param(0, 1, id="the-attempt"), pytest.param(1, job_key(1, 1), id="another")]
+)
+def test_an_attempt_that_its_metadata_names_is_one_job_even_if_it_was_submitted_anew(cycle, key):
+    made = manifest()
+    tags = {
+        "fmon_experiment": made.experiment_id, "fmon_condition": made.jobs[0].condition, "fmon_cycle": cycle
+    }  # fmt: skip
+    record = seen(submitted_at=THURSDAY, **tags)
+    identify([record], {1: [ENDED]}, made)
+    assert record.job_key == key

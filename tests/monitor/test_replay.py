@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import fmon.monitor.replay
 from fmon.errors import ConfigError
 from fmon.monitor.poll import poll
 from fmon.monitor.replay import replay
@@ -81,20 +82,16 @@ def test_a_replayed_experiment_is_closed_to_live_polls(recording, tmp_path):
     assert [store.is_closed for store in stores(tmp_path / "data")] == [True]
 
 
-def test_a_replay_that_was_killed_before_its_end_is_never_polled(recording, tmp_path):
-    lines = (recording / "queue.jsonl").read_text()
-    (recording / "queue.jsonl").write_text(lines.splitlines()[0] + "\n")
-    replay(recording, tmp_path / "data")
-    (store,) = stores(tmp_path / "data")
-    store.reopen()  # as if it had been killed before it closed the experiment
-    queue = FakeQueue([])
-    assert not store.is_to_poll(START)
-    for names in ([], [store.experiment_id]):
-        polled = poll(tmp_path / "data", queue, names, now=START)
-        assert (polled.observed, polled.replays) == ([], names)
+def test_a_live_poll_adds_nothing_to_a_replay_that_was_killed(recording, tmp_path, monkeypatch):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fmon.monitor.replay, "refresh", killed)
+    with pytest.raises(KeyboardInterrupt):
+        replay(recording, tmp_path / "data")
+    queue = FakeQueue([job(9, NAMES[0])])
+    assert poll(tmp_path / "data", queue, now=START).observed == []
     assert queue.read_count == 0
-    (recording / "queue.jsonl").write_text(lines)
-    assert replay(recording, tmp_path / "data").new_count == 3
 
 
 def test_a_torn_last_line_is_left_out(recording, tmp_path):

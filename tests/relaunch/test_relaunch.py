@@ -208,6 +208,20 @@ def test_without_an_answer_of_the_queue_nothing_is_launched(fixed, answers):
     assert fixed.launched(1) == fixed.events("relaunch") == []
 
 
+@pytest.mark.parametrize("is_submitted_anew", [False, True])
+def test_a_condition_whose_own_job_runs_again_is_not_launched_beside_it(fixed, is_submitted_anew):
+    fixed.server.pass_time(300)
+    job = next(job for job in fixed.server.jobs if job["job_name"] == FAILED[0])
+    job.update(status="RUNNING", end_at=None)
+    if is_submitted_anew:
+        job["submitted_at"] = fixed.server.clock().timestamp()
+    with pytest.raises(RuleError, match=rf"{FAILED[0]} \(job {job['job_id']}, ") as refusal:
+        fixed.relaunch()
+    assert refusal.value.exit_code == 21
+    assert fixed.launched(1) == []
+    assert not fixed.store.is_closed
+
+
 def test_a_gate_of_launch_that_refuses_leaves_nothing_begun(failed):
     failed.config.write_text(failed.config.read_text() + "limits: {max_hourly_usd: 0.1}\n")
     failed.fix()
