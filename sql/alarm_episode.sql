@@ -222,10 +222,11 @@ vanished as (
         any_value(lasting.seen_at) as seen_at,
         count(distinct lasting.job_key) as job_count
     from lasting
-    left join lost_job_closure
+    asof left join lost_job_closure
         on
             lasting.experiment_id = lost_job_closure.experiment_id
             and lasting.job_key = lost_job_closure.job_key
+            and lasting.seen_at <= lost_job_closure.closed_at
     where lasting.kind = 'lost'
     -- What a person has closed is another episode than what is left.
     group by lasting.experiment_id, lasting.poll_id, lasting.next_poll_id, lost_job_closure.closed_at

@@ -42,8 +42,11 @@ def test_fix_verify_reads_each_file_once(counted):
 
 
 @pytest.mark.slow
-def test_relaunch_reads_each_file_once_and_what_may_change_again_under_the_lock_and_at_the_end(counted):
-    assert counted["reads"]["relaunch --yes"] == {"manifest": 3, "config": 1, "task": 1, "events": 3}
+def test_relaunch_reads_each_file_once_and_what_may_change_after_its_poll_under_the_lock_and_at_the_end(
+    counted,
+):
+    """The manifest: before the poll, in it, after it, under the lock, and at the end."""
+    assert counted["reads"]["relaunch --yes"] == {"manifest": 5, "config": 1, "task": 1, "events": 3}
     assert counted["relaunched"] == sorted(CONDITIONS[1::2])
 
 

@@ -30,10 +30,10 @@ from fmon.errors import ConfigError, FmonError, QueueError
 from fmon.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from fmon.cancel.cancel import Cancelled, CancelRequest
-    from fmon.cancel.close_lost import Lost
+    from fmon.cancel.cancel import Cancelled, CancelRequest, Target
+    from fmon.cancel.close_lost import Lost, LostJob
     from fmon.clock import Clock
     from fmon.study import Study
 
@@ -123,12 +123,12 @@ def _cancel(study: Study, request: CancelRequest, flags: _Flags) -> None:
     from fmon.cancel.cancel import proposed
 
     if not flags.yes or flags.dry_run:
-        study = _as_of_now(study, is_dry=flags.dry_run)
+        study = _as_of_now(study, is_needed=not flags.dry_run)
         proposal = proposed(study, request, now=now())
         if flags.dry_run or not proposal.targets:
             _print_cancelled(proposal, flags.output)
             return
-        _show(TARGETS, [target._asdict() for target in proposal.targets], proposal.sentences())
+        _show(TARGETS, _rows(TARGETS, proposal.targets), proposal.sentences())
         count = counted(len(proposal.targets), "job")
         require_consent(f"Cancel {count}?", verb="cancel", participle="cancelled")
     try:
@@ -140,8 +140,8 @@ def _cancel(study: Study, request: CancelRequest, flags: _Flags) -> None:
     _print_cancelled(done, flags.output)
 
 
-def _as_of_now(study: Study, *, is_dry: bool) -> Study:
-    """Poll first: a job that ended may run again. Without an answer, a dry run shows what is stored."""
+def _as_of_now(study: Study, *, is_needed: bool) -> Study:
+    """Poll first: a job that ended may run again. If no answer is needed, what is stored will do."""
     from fmon.monitor.poll import poll_one
     from fmon.study import Study
 
@@ -150,7 +150,7 @@ def _as_of_now(study: Study, *, is_dry: bool) -> Study:
     try:
         poll_one(study.store, services().open_queue("sky"), clock=services().clock)
     except QueueError as fault:
-        if not is_dry:
+        if is_needed:
             raise
         say(f"as of the last poll: {fault}")
     return Study(study.store)
@@ -168,20 +168,25 @@ def _act(
 
 
 def _close(study: Study, selections: tuple[str, ...], *, by: str, reason: str, flags: _Flags) -> None:
-    from msgspec.structs import asdict
+    from fmon.cancel.close_lost import close_lost, is_from_file, lost
 
-    from fmon.cancel.close_lost import close_lost, lost
-
+    if not is_from_file(study):
+        study = _as_of_now(study, is_needed=False)  # a job that was lost may be back
     found = lost(study, selections, now=now())
     if not flags.dry_run and found.rows:
         if not reason:
             raise ConfigError("--lost needs --reason TEXT: the evidence that the job has ended")
         if not flags.yes:
-            _show(LOST, [asdict(row) for row in found.rows], found.sentences())
+            _show(LOST, _rows(LOST, found.rows), found.sentences())
             count = counted(len(found.rows), "lost job")
             require_consent(f"Close {count}?", verb="close", participle="closed")
         found = close_lost(study, selections, by=by, reason=reason, now=now())
     _print_lost(found, flags.output)
+
+
+def _rows(columns: tuple[str, ...], jobs: Iterable[Target | LostJob]) -> list[dict[str, Any]]:
+    """Return what the output has about each job."""
+    return [{name: getattr(job, name) for name in columns} for job in jobs]
 
 
 def _show(columns: tuple[str, ...], rows: list[dict[str, Any]], sentences: list[str]) -> None:
@@ -197,18 +202,16 @@ def _print_cancelled(done: Cancelled, output: str) -> None:
     """Print the jobs, then raise the error about those that have not ended."""
     from fmon.terminal.rows import print_rows
 
-    print_rows(TARGETS, [target._asdict() for target in done.targets], output)
+    print_rows(TARGETS, _rows(TARGETS, done.targets), output)
     say(*done.sentences())
     if fault := done.fault():
         raise fault
 
 
 def _print_lost(done: Lost, output: str) -> None:
-    from msgspec.structs import asdict
-
     from fmon.terminal.rows import print_rows
 
-    print_rows(LOST, [asdict(row) for row in done.rows], output)
+    print_rows(LOST, _rows(LOST, done.rows), output)
     say(*done.sentences())
 
 

@@ -13,7 +13,7 @@ from fmon.sky.status import STATUSES, is_terminal
 from fmon.store.state import read_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from fmon.model import Entry, Manifest, Record
     from fmon.store.folder import Store
@@ -122,10 +122,30 @@ def identify(
         attempts = of_manifest.get(job_id, {})
         may_be = {key for key, entry in attempts.items() if is_job_of(job[0], key, entry, manifest)}
         key = _key(job, stored.get(job_id, ()), {*attempts}, may_be)
+        if key not in attempts:
+            key = _key_by_metadata(job, manifest, attempts) or key
         for record in job:
             is_changed = is_changed or record.job_key != key
             record.job_key = key
     return is_changed
+
+
+def _key_by_metadata(tasks: Sequence[Record], manifest: Manifest, attempts: Collection[int]) -> int | None:
+    """Return the key of the attempt that a job's metadata names; None = it names none with this id.
+
+    An attempt is one job: it is the same one even if SkyPilot has submitted it anew.
+    """
+    named = {
+        (task.fmon_condition, task.fmon_cycle or 0)
+        for task in tasks
+        if attempts and task.fmon_experiment == manifest.experiment_id
+    }
+    for entry in manifest.jobs if named else ():
+        newest = [] if entry.job_key is None else [(entry.job_key, entry.relaunch_batch)]
+        for key, cycle in [*newest, *((each.job_key, each.cycle) for each in entry.attempts)]:
+            if key in attempts and (entry.condition, cycle) in named:
+                return key
+    return None
 
 
 def new_key(store: Store, manifest: Manifest, job_id: int, *, name: str) -> int:

@@ -87,6 +87,8 @@ class Examined:
         Number of attempts examined this time, by category.
     missing
         Why the log of a job is not available, for logs requested this time.
+    missing_controllers
+        Why the log of a job's controller is not available, where only that one is missing.
     given_up
         Those of these jobs whose logs will not be requested again.
     left_count
@@ -100,6 +102,7 @@ class Examined:
     experiment_id: str
     categories: dict[str, int] = field(default_factory=dict)
     missing: dict[int, str] = field(default_factory=dict)
+    missing_controllers: dict[int, str] = field(default_factory=dict)
     given_up: list[int] = field(default_factory=list)
     left_count: int = 0
     firings: list[KillSwitchEvent] = field(default_factory=list)
@@ -111,10 +114,15 @@ class Examined:
         if self.categories:
             each = (f"{count} {category}" for category, count in self.categories.items())
             sentences.append(f"{_failures(sum(self.categories.values()))} examined: {listed(each)}")
-        if self.missing:
+        if self.missing or self.missing_controllers:
+            whose = [(f"job {job_id}", job_id, why) for job_id, why in self.missing.items()]
+            whose += [
+                (f"the controller of job {job_id}", job_id, why)
+                for job_id, why in self.missing_controllers.items()
+            ]
             each = (
-                f"job {job_id} ({why}{'; given up' if job_id in self.given_up else ''})"
-                for job_id, why in self.missing.items()
+                f"{name} ({why}{'; given up' if job_id in self.given_up else ''})"
+                for name, job_id, why in whose
             )
             sentences.append(f"no log of {listed(each)}")
         if self.left_count:
@@ -212,17 +220,24 @@ class _Examination:
         has_new = any(map(self._is_new, due))
         waiting = [wait for finding in self._findings.values() if (wait := self._next_ask(finding))]
         unexamined.clear_pending(self._store, token, has_new=has_new, not_before=min(waiting, default=None))
-        missing = {request.job_id: str(fault) for request, fault in self._fetching.faults.items()}
+        faults = self._fetching.faults.items()
+        missing = {request.job_id: str(fault) for request, fault in faults if not request.is_controller}
+        controllers = {
+            request.job_id: str(fault)
+            for request, fault in faults
+            if request.is_controller and request.job_id not in missing
+        }
         for key in self._judged:  # a stored log may lack the part of one task
-            error = self._findings[key]["log_error"]
-            if error is not None and key[0] in self._fetching.asked:
-                missing.setdefault(job_id_of(key[0]), error)
+            error, job_id = self._findings[key]["log_error"], job_id_of(key[0])
+            if error is not None and key[0] in self._fetching.asked and job_id not in controllers:
+                missing.setdefault(job_id, error)
         given_up = {job_id_of(key[0]) for key, finding in self._findings.items() if finding["is_given_up"]}
         return Examined(
             experiment_id=self._store.experiment_id,
             categories=dict(Counter(self._findings[key]["category"] for key in self._judged).most_common()),
             missing=missing,
-            given_up=sorted(given_up & missing.keys()),
+            missing_controllers=controllers,
+            given_up=sorted(given_up & (missing.keys() | controllers.keys())),
             left_count=left_count,
             firings=firings,
         )

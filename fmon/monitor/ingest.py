@@ -128,7 +128,9 @@ class Ingested:
         return "; ".join(sentences)
 
 
-def ingest(store: Store, answer: Answer | QueueError, *, source: str, now: datetime) -> Ingested:
+def ingest(
+    store: Store, answer: Answer | QueueError, *, source: str, now: datetime, is_replay: bool = False
+) -> Ingested:
     """Store one poll of the queue for one experiment.
 
     Parameters
@@ -141,6 +143,8 @@ def ingest(store: Store, answer: Answer | QueueError, *, source: str, now: datet
         Where it was read from.
     now
         The current time [UTC], for a failed poll; an answer has its own time.
+    is_replay
+        The poll is one of a recording, whose experiment is closed from the start.
 
     Raises
     ------
@@ -148,9 +152,10 @@ def ingest(store: Store, answer: Answer | QueueError, *, source: str, now: datet
         The experiment's files can't be read or written; the store stays consistent.
     """
     if isinstance(answer, QueueError):
-        return _store_failure(store, answer, source=source, now=now)
+        return _store_failure(store, answer, source=source, now=now, is_replay=is_replay)
     stored = StoredExperiment(store)
-    known = _known_jobs(store, stored.manifest, answer) if store.is_closed else answer
+    has_ended = store.is_closed and not is_replay
+    known = _known_jobs(store, stored.manifest, answer) if has_ended else answer
     try:
         manifest, found = attach_jobs(stored, known, source=source)
     except OtherServerError as error:
@@ -158,11 +163,14 @@ def ingest(store: Store, answer: Answer | QueueError, *, source: str, now: datet
     return store_records(store, manifest, found, answer, source=source, now=now)
 
 
-def _store_failure(store: Store, error: QueueError, *, source: str, now: datetime) -> Ingested:
+def _store_failure(
+    store: Store, error: QueueError, *, source: str, now: datetime, is_replay: bool = False
+) -> Ingested:
     """Store a poll that failed, which implies nothing about any job."""
     poll = Poll(polled_at=now, source=source, error_type=error.error_type, error=str(error))
     append(store, poll, None)
-    store.plan_check(now)
+    if not is_replay:
+        store.plan_check(now)
     return Ingested(experiment_id=store.experiment_id, error=error)
 
 
@@ -230,7 +238,7 @@ def store_records(
     now
         The current time [UTC].
     """
-    ended_at = store.closed_at if store.is_closed else None
+    ended_at = store.closed_at if store.is_closed and not manifest.is_replay else None
     _price(found.own, manifest.prices)
     poll = Poll(
         polled_at=answer.polled_at, source=source, latency_s=answer.latency_s, job_count=len(answer.records)

@@ -183,13 +183,14 @@ class _Window:
 def last_lines(text: str, count: int | None) -> str:
     r"""Return the last lines of a text; None = all.
 
+    One empty line at the end does not count: SkyPilot adds it to what a running job has printed.
+
     Examples
     --------
-    >>> last_lines("a\nb\nc\n", 2), last_lines("a\nb\nc", 1), last_lines("a\n", 5)
-    ('b\nc\n', 'c', 'a\n')
+    >>> last_lines("a\nb\nc\n", 2), last_lines("a\nb\nc", 1), last_lines("a\n", 5), last_lines("a\nb\n\n", 1)
+    ('b\nc\n', 'c', 'a\n', 'b\n\n')
     """
     if count is None:
         return text
-    lines = text.split("\n")
-    end = [""] if lines[-1] == "" else []
-    return "\n".join([*lines[: len(lines) - len(end)][-count:], *end])
+    body = text.removesuffix("\n").removesuffix("\n")
+    return "\n".join(body.split("\n")[-count:]) + text[len(body) :]

@@ -86,6 +86,7 @@ def replay(recording: Path, data: Path, *, max_conditions: int = MAX_CONDITIONS)
     new_count, bad = 0, []
     logs = RecordedLogs(recording / "logs")
     with lock(store.path / ".replay.lock", wait_s=600):
+        close_for_good(store)  # first, so that no live poll adds to a replay that runs or was killed
         if not store.manifest.exists():
             manifest = new_manifest(
                 experiment,
@@ -99,7 +100,7 @@ def replay(recording: Path, data: Path, *, max_conditions: int = MAX_CONDITIONS)
         for polled_at, answer, specs in polls:
             if (SOURCE, polled_at) in known:
                 continue
-            bad += ingest(store, answer, source=SOURCE, now=polled_at).bad
+            bad += ingest(store, answer, source=SOURCE, now=polled_at, is_replay=True).bad
             new_count += 1
             if store.has_unchecked:
                 _check_variables(store, specs)
@@ -108,7 +109,7 @@ def replay(recording: Path, data: Path, *, max_conditions: int = MAX_CONDITIONS)
         if is_due(store, polls[-1][0]):  # an earlier replay was killed after its last poll
             _examine(store, logs, now=polls[-1][0])
         refresh(store, now=polls[-1][0])
-        close_for_good(store)
+        close_for_good(store)  # again: the log is one file
     return Replayed(experiment_id=store.experiment_id, poll_count=len(polls), new_count=new_count, bad=bad)
 
 

@@ -1,4 +1,4 @@
-"""Show the log of a job: the stored one or, if there is none, the live one.
+"""Show the log of a job: the stored one or, if there is none of its last run, the live one.
 
 Reads the manifest, the stored logs and, if needed, SkyPilot; writes nothing.
 """
@@ -17,7 +17,7 @@ from fmon.manifest.identity import stored_jobs
 from fmon.manifest.stored import StoredExperiment
 from fmon.model import EPOCH
 from fmon.monitor.live_log import Extent, LiveLog, last_lines
-from fmon.monitor.task_log import Task, failed_task, part_to_show
+from fmon.monitor.task_log import Task, failed_task, has_failed, part_to_show
 from fmon.sky.clean_log import cleaned
 from fmon.sky.logs import read_log
 from fmon.sky.reader import LogMissingError, LogRequest
@@ -134,7 +134,9 @@ def logs(
     others = sorted(map(job_id_of, _jobs(entry) - {key}))
     own, controllers = LogRequest.of(key), LogRequest.of(key, is_controller=True)
     task = failed_task(store, key)
-    found = _stored(store, [controllers] if controller else [own, controllers], task)
+    # What is stored of a job that has run again since is about an earlier end. A recording has only one log.
+    is_current = manifest.is_replay or has_failed(store, key)
+    found = _stored(store, [controllers] if controller else [own, controllers], task) if is_current else None
     request, text = found or (controllers if controller else own, None)
     if text is None:
         _refuse_unavailable(store, manifest, request, source=reader.name)
@@ -148,7 +150,7 @@ def logs(
         text=None if text is None else last_lines(text, extent.tail),
         live=live,
         others=others,
-        exit_code=exit_code_of(store, key),
+        exit_code=exit_code_of(store, key) if is_current else None,
     )
 
 

@@ -34,6 +34,12 @@ def failed_task(store: Store, key: int) -> Task | None:
     return Task(task_id, name)
 
 
+def has_failed(store: Store, key: int) -> bool:
+    """Return whether a task of a job has failed, and has not run again since."""
+    rows = zip(*read_columns(store, ["job_key", "status"]), strict=True)
+    return any(job == key and status in failed_statuses() for job, status in rows)
+
+
 def part_to_show(text: str, request: LogRequest, task: Task | None) -> Part:
     """Return the part of a cleaned log that belongs to a task; without a task the entire log."""
     if task is None:

@@ -42,7 +42,7 @@ STATUSES = (
 
 @cache
 def terminal_statuses() -> frozenset[str]:
-    """Return the terminal statuses, after which no further change is possible."""
+    """Return the terminal statuses: those of jobs that have ended, as far as SkyPilot knows."""
     return frozenset(known.status for known in STATUSES if known.is_terminal)
 
 

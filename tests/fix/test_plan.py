@@ -114,5 +114,5 @@ def test_a_file_outside_of_the_project_is_not_looked_for(world):
 def test_hostile_text_of_a_log_does_not_steer_the_terminal(world):
     plan = planned(world, log="ValueError: \u202eevil\x9b2J [bold]\n")
     text = "".join(plain(each) for each in fix_plan_lines(plan, width=100))
-    assert "\\u202eevil" in text
+    assert "ValueError: evil [bold]" in text
     assert text.isprintable()

@@ -62,3 +62,16 @@ def test_a_record_with_another_name_is_not_of_the_attempt_that_had_its_id():
     assert [own.job_key, other.job_key] == [1, job_key(1, 1)]
     assert identify([other], {}, manifest()) is False
     assert other.job_key == job_key(1, 1)
+
+
+@pytest.mark.parametrize(
+    ("cycle", "key"), [pytest.param(0, 1, id="the-attempt"), pytest.param(1, job_key(1, 1), id="another")]
+)
+def test_an_attempt_that_its_metadata_names_is_one_job_even_if_it_was_submitted_anew(cycle, key):
+    made = manifest()
+    tags = {
+        "fmon_experiment": made.experiment_id, "fmon_condition": made.jobs[0].condition, "fmon_cycle": cycle
+    }  # fmt: skip
+    record = seen(submitted_at=THURSDAY, **tags)
+    identify([record], {1: [ENDED]}, made)
+    assert record.job_key == key

@@ -117,9 +117,14 @@ def test_the_controllers_log_is_read_where_the_run_log_is_silent_or_the_status_s
     ]
     logs = FakeLogs({LogRequest(1): OOM, LogRequest(3): "(setup pid=5) pip install\n"})
     adopt(config, FakeQueue(failed), data, now=START)
-    look(data, logs, queue=FakeQueue(failed))
+    polled = look(data, logs, queue=FakeQueue(failed))
     controllers = {ask.job_id for ask in logs.asked if ask.is_controller}
     assert controllers == {2, 3, 4}
+    assert (
+        polled.examined[0]
+        .sentence()
+        .endswith("no log of job 2 (it is empty), job 4 (it is empty), the controller of job 3 (it is empty)")
+    )
     assert len(logs.asked) == len(set(logs.asked)) == 7
     assert findings(data)[0]["source"] == "log"
 

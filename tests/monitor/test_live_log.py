@@ -90,6 +90,10 @@ def test_of_the_tail_the_last_lines_are_shown():
     assert show(b"a\nb\nc\n", b"", b"d\ne\nf\n", tail=1, follow=True)[0] == "c\nd\ne\nf\n"
 
 
+def test_the_empty_line_that_skypilot_adds_at_the_end_is_not_one_of_the_tail():
+    assert show(b"a\nb\n\n", tail=1)[0] == "b\n\n"
+
+
 def test_a_tail_that_begins_within_a_private_key_shows_none_of_it():
     lines = KEY.splitlines(keepends=True)
     for count in range(1, len(lines)):

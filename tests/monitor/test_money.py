@@ -139,5 +139,5 @@ def test_a_machine_that_never_goes_is_not_waited_for_for_ever(config, data):
     up = {"resources": "1x[L4:1]", "cluster_resources": "1x(gpus=L4:1, g2, ...)"}
     queue = FakeQueue(RUNNING, [{**ended(seen), **up, "end_at": T0} for seen in RUNNING], minutes=20)
     adopt(config, queue, data, now=START)
-    poll(data, queue, now=START)
+    poll(data, queue, now=START + timedelta(minutes=20))
     assert stores(data)[0].is_closed

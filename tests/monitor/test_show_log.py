@@ -78,6 +78,15 @@ def test_a_live_log_that_cannot_be_had_is_a_queue_error(data, answer):
         list(logs(data, None, "1", FakeLogs({LogRequest(1): answer})).pieces())
 
 
+@pytest.mark.parametrize("status", ["RECOVERING", "SUCCEEDED"])
+def test_the_stored_log_of_a_job_that_ran_again_is_not_that_of_its_last_run(data, status):
+    again = {} if status == "RECOVERING" else ENDED
+    poll(data, FakeQueue([JOBS[0], job(2, NAMES[1], status, **again), *JOBS[2:]]), now=START)
+    found = logs(data, None, "2", FakeLogs({LogRequest(2): "second try\n"}))
+    assert ("".join(found.pieces()), found.is_stored) == ("second try\n", False)
+    assert found.sentence() == f"log of job 2 ({NAMES[1]}), live"
+
+
 def test_an_unknown_condition_is_refused_with_the_nearest_one(data):
     with pytest.raises(ConfigError, match=r"no condition or job 'sam3-dice'; did you mean 'sam3-dice_ce'\?"):
         logs(data, None, "sam3-dice", FakeLogs())

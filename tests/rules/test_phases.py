@@ -128,8 +128,13 @@ def call(world: Repository, phase: str) -> None:
 
 
 def judged_files(world: Repository, phase: str, rule: int) -> dict[str, bytes]:
-    """Give all files; before F2 can be asked, diagnose examines, and that may note how far it came."""
+    """Give all files but what a phase may note before a rule is asked.
+
+    A diagnosis examines before F2, and may note how far it came; a relaunch asks the queue, which is a poll.
+    """
     files = world.files()
+    if phase == "relaunch":
+        return {path: content for path, content in files.items() if PurePath(path).parent.name != "log"}
     if (phase, rule) == ("diagnose", 2):
         return {path: content for path, content in files.items() if PurePath(path).name not in NOTES}
     return files

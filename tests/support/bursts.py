@@ -54,5 +54,6 @@ def burst(**changed: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def logs() -> FakeLogs:
-    """Give every failure of the level the same last words."""
-    return FakeLogs(dict(LOGS))
+    """Give every failure of the level the same last words, and its controller one line."""
+    controllers = {LogRequest(ask.job_id, is_controller=True): "Job failed in setup.\n" for ask in LOGS}
+    return FakeLogs({**LOGS, **controllers})
