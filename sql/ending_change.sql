@@ -1,6 +1,6 @@
--- Every time that an ended attempt did not stay as it was: it runs again (reopened), or SkyPilot now reports
--- another end (status_changed). Each is an episode for an alarm: it lasts while the job runs again, or until
--- the queue shows something else.
+-- Changes of ended attempts: the job runs again (reopened), or SkyPilot now reports another ending
+-- (status_changed). Each is an alarm episode: it lasts while the job runs, or until the queue shows another
+-- status.
 create or replace view ending_change as
 with touched as (
     select distinct
@@ -91,7 +91,7 @@ select
     case
         when followed.is_terminal and followed.status = followed.previous_status
             then
-                'ended as ' || followed.status || ', which counts, but SkyPilot now reports '
+                'ended as ' || followed.status || ', which still counts, but SkyPilot now reports '
                 || followed.reported_status || '; check whether its cluster still exists'
         when followed.is_terminal
             then
@@ -104,7 +104,7 @@ select
                 || ' of the same condition; cancel one of them: sky jobs cancel ' || followed.job_id
         else
             'had ended as ' || followed.previous_status || ' and is ' || followed.status
-            || ' again; wait for its new end (fmon watch)'
+            || ' again; wait until it ends (fmon watch)'
     end as wording,
     followed.reported_status as status,
     followed.cycle,
@@ -122,11 +122,11 @@ where
     );
 
 comment on view ending_change is
-'An ended attempt that runs again or has another end; grain: experiment_id, job_key, task_id, poll_id';
+'An ended attempt that runs again or has another ending; grain: experiment_id, job_key, task_id, poll_id';
 comment on column ending_change.experiment_id is 'the experiment [id]';
 comment on column ending_change.condition_id is 'the condition [id]';
 comment on column ending_change.job_id is 'its managed job [id]';
-comment on column ending_change.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column ending_change.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column ending_change.task_id is 'task within the job [id]';
 comment on column ending_change.poll_id is 'the poll that showed it [id]';
 comment on column ending_change.cleared_poll_id is
