@@ -222,13 +222,25 @@ vanished as (
         any_value(lasting.seen_at) as seen_at,
         count(distinct lasting.job_key) as job_count
     from lasting
-    left join lost_job_closure
+    asof left join lost_job_closure
         on
             lasting.experiment_id = lost_job_closure.experiment_id
             and lasting.job_key = lost_job_closure.job_key
+            and lasting.seen_at <= lost_job_closure.closed_at
     where lasting.kind = 'lost'
     -- Jobs that a person has closed are a separate episode.
     group by lasting.experiment_id, lasting.poll_id, lasting.next_poll_id, lost_job_closure.closed_at
+),
+
+newest_answer as (
+    select
+        heartbeat.experiment_id,
+        arg_max(heartbeat.job_count, heartbeat.poll_id) as job_count
+    from heartbeat
+    where
+        heartbeat.is_ok
+        and heartbeat.experiment_id in (select vanished.experiment_id from vanished)
+    group by heartbeat.experiment_id
 ),
 
 vanished_episode as (
@@ -250,7 +262,7 @@ vanished_episode as (
             else 'left'
         end
         || case
-            when heartbeat.job_count = 0
+            when heartbeat.job_count = 0 and newest_answer.job_count = 0
                 then
                     ' the queue, which is empty: SkyPilot''s jobs controller may be stopped, or its '
                     || 'history is gone. Start it (sky jobs queue --refresh), then run fmon poll; close '
@@ -261,6 +273,7 @@ vanished_episode as (
     from vanished
     inner join heartbeat
         on vanished.experiment_id = heartbeat.experiment_id and vanished.poll_id = heartbeat.poll_id
+    inner join newest_answer on vanished.experiment_id = newest_answer.experiment_id
 )
 
 select

@@ -359,9 +359,7 @@ violation as (
             else ' is lost (job ' || condition.job_id || ')'
         end as what
     from condition
-    left join attempt_span
-        on condition.experiment_id = attempt_span.experiment_id and condition.job_key = attempt_span.job_key
-    where condition.state = 'missing' or (condition.state = 'lost' and attempt_span.closed_at is null)
+    where condition.state = 'missing' or (condition.state = 'lost' and not condition.is_terminal)
 ),
 
 counted as (

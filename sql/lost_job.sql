@@ -7,7 +7,8 @@ select
     condition.job_key,
     any_value(job.status) as status,
     condition.manifest_position,
-    max(job.last_seen_at) as last_seen_at
+    max(job.last_seen_at) as last_seen_at,
+    max(job.since_at) as lost_at
 from condition
 inner join job on condition.experiment_id = job.experiment_id and condition.job_key = job.job_key
 where job.state = 'lost' and not condition.is_terminal
@@ -27,3 +28,4 @@ comment on column lost_job.status is 'SkyPilot''s status when it was last listed
 comment on column lost_job.manifest_position is
 'position of the condition in the manifest, from 0 [count]';
 comment on column lost_job.last_seen_at is 'last poll that listed it [UTC]';
+comment on column lost_job.lost_at is 'first poll that no longer listed it [UTC]';

@@ -30,7 +30,8 @@ select
     lost_job.job_id,
     lost_job.job_key,
     lost_job.status,
-    lost_job.last_seen_at
+    lost_job.last_seen_at,
+    lost_job.lost_at
 from lost_job
 order by lost_job.manifest_position
 """
@@ -53,6 +54,7 @@ class LostJob(msgspec.Struct, frozen=True):
     job_key: int
     status: str | None
     last_seen_at: datetime | None
+    lost_at: datetime
 
 
 class ConditionState(msgspec.Struct, frozen=True):
@@ -82,6 +84,8 @@ class Lost:
 
     def sentences(self) -> list[str]:
         """Return what was done, for stderr."""
+        if not self.rows:
+            return [f"{self.experiment_id}: nothing to close: no lost job is selected"]
         count = counted(len(self.rows), "lost job")
         done = "closed and can be relaunched" if self.is_closed else "would be closed; nothing was changed"
         return [f"{self.experiment_id}: {count} {done}"]
@@ -155,8 +159,10 @@ def close_lost(study: Study, selections: Sequence[str], *, by: str, reason: str,
 
     found = lost(study, selections, now=now)
     for row in found.rows:
+        # A closure counts only for the absence before it, also if this clock is behind the queue's.
+        at = max(now, row.lost_at)
         event = LostJobClosedEvent(
-            at=now, condition_id=row.condition_id, job_id=row.job_key, by=by, reason=redact(reason)
+            at=at, condition_id=row.condition_id, job_id=row.job_key, by=by, reason=redact(reason)
         )
         study.append(event)
     if found.rows:

@@ -59,11 +59,18 @@ def poll(
     ] = None,
     *,
     experiment: ExperimentOptions = None,
+    new_server: Annotated[
+        bool,
+        typer.Option(
+            "--new-server",
+            help="The API server that answers has replaced the one that had the jobs of the experiments.",
+        ),
+    ] = False,
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Poll the queue once and store the changes, for example from cron; never changes SkyPilot."""
-    run_poll(PollCall(several_experiments(experiments, experiment), str(data), queue))
+    run_poll(PollCall(several_experiments(experiments, experiment), str(data), queue, new_server))
 
 
 def watch(

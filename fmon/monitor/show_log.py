@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError, QueueError
 from fmon.job_key import job_id_of
+from fmon.manifest.api_server import OTHER_SERVER, elsewhere_sentence, is_elsewhere
 from fmon.manifest.file import read_manifest
 from fmon.manifest.identity import stored_jobs
 from fmon.manifest.stored import StoredExperiment
@@ -138,7 +139,7 @@ def logs(
     found = _stored(store, [controllers] if controller else [own, controllers], task) if is_current else None
     request, text = found or (controllers if controller else own, None)
     if text is None:
-        _refuse_unavailable(store, manifest, request)
+        _refuse_unavailable(store, manifest, request, source=reader.name)
     live = None if text is not None else LiveLog(reader, request, extent)
     if live and task:
         text, live = _part(reader, request, task), None
@@ -250,8 +251,11 @@ def _stored(store: Store, requests: list[LogRequest], task: Task | None) -> tupl
     return (found[0], found[1].shown) if found and found[1].shown else None
 
 
-def _refuse_unavailable(store: Store, manifest: Manifest, request: LogRequest) -> None:
+def _refuse_unavailable(store: Store, manifest: Manifest, request: LogRequest, *, source: str) -> None:
     """Raise an error if SkyPilot no longer has the log: it only knows the newest job with the id."""
+    if is_elsewhere(manifest, source):
+        message = f"no log of job {request.job_id}: it is not stored, and {elsewhere_sentence(manifest)}"
+        raise QueueError(message, error_type=OTHER_SERVER)
     if manifest.is_replay:
         message = f"job {request.job_id} is from a recording, and {request.file_name} is not stored"
         raise LogMissingError(message)

@@ -118,11 +118,11 @@ select
     lost_job_closure.reason as closed_reason,
     lost_job_closure.closed_at
 from condition
-left join lost_job_closure
+asof left join lost_job_closure
     on
-        condition.state = 'lost'
-        and condition.experiment_id = lost_job_closure.experiment_id
+        condition.experiment_id = lost_job_closure.experiment_id
         and condition.job_key = lost_job_closure.job_key
+        and if(condition.state = 'lost', condition.since_at, null) <= lost_job_closure.closed_at
 order by condition.manifest_position
 """
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import fmon.monitor.replay
 from fmon.errors import ConfigError
 from fmon.monitor.poll import poll
 from fmon.monitor.replay import replay
@@ -85,7 +86,7 @@ def test_a_live_poll_adds_nothing_to_a_replay_that_was_killed(recording, tmp_pat
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fmon.monitor.replay.refresh", killed)
+    monkeypatch.setattr(fmon.monitor.replay, "refresh", killed)
     with pytest.raises(KeyboardInterrupt):
         replay(recording, tmp_path / "data")
     queue = FakeQueue([job(9, NAMES[0])])
