@@ -206,7 +206,7 @@ wrong_episode as (
         on wrong.experiment_id = succeeding.experiment_id and wrong.job_key = succeeding.job_key
 ),
 
--- Jobs that left the queue in the same poll are one trouble, with one alarm for those that are still away.
+-- Jobs that left the queue in the same poll get one alarm, about those that are still missing.
 vanished as (
     select
         lasting.experiment_id,
@@ -228,7 +228,7 @@ vanished as (
             and lasting.job_key = lost_job_closure.job_key
             and lasting.seen_at <= lost_job_closure.closed_at
     where lasting.kind = 'lost'
-    -- What a person has closed is another episode than what is left.
+    -- Jobs that a person has closed are a separate episode.
     group by lasting.experiment_id, lasting.poll_id, lasting.next_poll_id, lost_job_closure.closed_at
 ),
 
@@ -265,8 +265,8 @@ vanished_episode as (
             when heartbeat.job_count = 0 and newest_answer.job_count = 0
                 then
                     ' the queue, which is empty: SkyPilot''s jobs controller may be stopped, or its '
-                    || 'history is gone. Start it (sky jobs queue --refresh), then run fmon poll; what '
-                    || 'runs no more is closed with '
+                    || 'history is gone. Start it (sky jobs queue --refresh), then run fmon poll; close '
+                    || 'jobs that have ended: '
             else ' the queue without ending; check whether it still runs, then close it: '
         end
         || 'fmon cancel --lost --reason TEXT -e ' || vanished.experiment_id as wording
@@ -402,7 +402,7 @@ comment on view alarm_episode is
 comment on column alarm_episode.experiment_id is 'the experiment [id]';
 comment on column alarm_episode.condition_id is 'the condition [id]';
 comment on column alarm_episode.job_id is 'its managed job [id]';
-comment on column alarm_episode.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column alarm_episode.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column alarm_episode.task_id is 'task within the job [id]';
 comment on column alarm_episode.poll_id is 'the poll that first showed it [id]';
 comment on column alarm_episode.cleared_poll_id is

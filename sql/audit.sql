@@ -180,7 +180,7 @@ violation as (
         on
             act.experiment_id = attempt_span.experiment_id
             and act.cycle >= attempt_span.cycle
-            and act.acted_at > attempt_span.begun_at
+            and act.acted_at > attempt_span.started_at
     where attempt_span.ended_at is null or attempt_span.ended_at > act.acted_at
 
     union all

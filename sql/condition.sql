@@ -153,7 +153,7 @@ comment on view condition is
 comment on column condition.experiment_id is 'the experiment [id]';
 comment on column condition.condition_id is 'one cell of the grid, or one baseline [id]';
 comment on column condition.job_id is 'managed job of the newest attempt; null = missing [id]';
-comment on column condition.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column condition.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column condition.kind is 'grid or baseline [name]';
 comment on column condition.job_name is 'the exact name of its jobs [name]';
 comment on column condition.factors is 'factor -> level [text]';

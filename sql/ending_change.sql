@@ -1,7 +1,6 @@
--- Every time that an ended attempt did not stay as it was: it runs again (reopened), or SkyPilot now reports
--- another end (status_changed). Each is an episode for an alarm: it lasts while the job runs again, or until
--- the queue shows something else. A job that a person closed as lost has ended too: if the queue lists it
--- again, it runs again.
+-- Changes of ended attempts: the job runs again (reopened), or SkyPilot now reports another ending
+-- (status_changed). Each is an alarm episode: it lasts while the job runs, or until the queue shows another
+-- status. A job that a person closed as lost has ended too: if the queue lists it again, it runs again.
 create or replace view ending_change as
 with touched as (
     select distinct
@@ -98,7 +97,7 @@ reported as (
         case
             when followed.was_terminal then 'had ended as ' || followed.previous_status
             else 'had been closed as lost'
-        end as former_end
+        end as earlier_ending
     from followed
     asof left join lost_job_closure
         on
@@ -135,7 +134,7 @@ select
     case
         when reported.is_terminal and reported.status = reported.previous_status
             then
-                'ended as ' || reported.status || ', which counts, but SkyPilot now reports '
+                'ended as ' || reported.status || ', which still counts, but SkyPilot now reports '
                 || reported.reported_status || '; check whether its cluster still exists'
         when reported.is_terminal
             then
@@ -143,12 +142,12 @@ select
                 || reported.reported_status || ': it ran again between two polls'
         when newest_attempt.job_key <> reported.job_key
             then
-                reported.former_end || ' and is ' || reported.status || ' again, beside job '
+                reported.earlier_ending || ' and is ' || reported.status || ' again, beside job '
                 || newest_attempt.job_id
                 || ' of the same condition; cancel one of them: sky jobs cancel ' || reported.job_id
         else
-            reported.former_end || ' and is ' || reported.status
-            || ' again; wait for its new end (fmon watch)'
+            reported.earlier_ending || ' and is ' || reported.status
+            || ' again; wait until it ends (fmon watch)'
     end as wording,
     reported.reported_status as status,
     reported.cycle,
@@ -167,11 +166,11 @@ where
     end;
 
 comment on view ending_change is
-'An ended attempt that runs again or has another end; grain: experiment_id, job_key, task_id, poll_id';
+'An ended attempt that runs again or has another ending; grain: experiment_id, job_key, task_id, poll_id';
 comment on column ending_change.experiment_id is 'the experiment [id]';
 comment on column ending_change.condition_id is 'the condition [id]';
 comment on column ending_change.job_id is 'its managed job [id]';
-comment on column ending_change.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column ending_change.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column ending_change.task_id is 'task within the job [id]';
 comment on column ending_change.poll_id is 'the poll that showed it [id]';
 comment on column ending_change.cleared_poll_id is

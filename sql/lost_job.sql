@@ -23,7 +23,7 @@ comment on view lost_job is 'A job that may still run unnoticed; grain: experime
 comment on column lost_job.experiment_id is 'the experiment [id]';
 comment on column lost_job.condition_id is 'the condition [id]';
 comment on column lost_job.job_id is 'its managed job [id]';
-comment on column lost_job.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column lost_job.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column lost_job.status is 'SkyPilot''s status when it was last listed [name]';
 comment on column lost_job.manifest_position is
 'position of the condition in the manifest, from 0 [count]';

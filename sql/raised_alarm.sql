@@ -216,7 +216,7 @@ comment on macro table raised_alarm is -- noqa: PRS
 experiment_id: the experiment [id]
 condition_id: the condition [id]
 job_id: its managed job [id]
-job_key: its identity: the job id, unless that was given out again [id]
+job_key: key of the job: its id, unless SkyPilot reused that id [id]
 task_id: task within the job [id]
 raised_poll_id: the poll that raised it [id]
 kind: failed_setup, pending_too_long, starting_too_long, flapping, overrun, lost, duplicate, reopened, status_changed, wrong_variables or unknown_status [name]

@@ -139,7 +139,7 @@ comment on column relaunch_candidate.experiment_id is 'the experiment [id]';
 comment on column relaunch_candidate.condition_id is 'the condition [id]';
 comment on column relaunch_candidate.job_id is 'managed job of its newest attempt [id]';
 comment on column relaunch_candidate.job_key is
-'its identity: the job id, unless that was given out again [id]';
+'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column relaunch_candidate.job_name is 'the exact name of its jobs [name]';
 comment on column relaunch_candidate.reason is
 'failed, kill_switch (cancelled by it), cancelled (by a person) or lost (closed as lost) [name]';

@@ -63,7 +63,7 @@ def poll(
         bool,
         typer.Option(
             "--new-server",
-            help="The API server that answers has replaced the one that had the jobs of the experiments.",
+            help="Accept the API server that answers as the replacement of the experiments' previous one.",
         ),
     ] = False,
     queue: Queue = DEFAULT_QUEUE,

@@ -89,7 +89,7 @@ def run_poll(call: PollCall) -> None:
     data = Path(call.data)
     now = datetime.now(UTC)
     if call.is_new_server and not call.experiments:
-        raise ConfigError("--new-server needs the experiments whose server was replaced: fmon list has them")
+        raise ConfigError("--new-server needs the experiments to move: fmon poll EXPERIMENT... --new-server")
     if not call.experiments and not any(_needs_poll(store, now) for store in stores(data)):
         return
     from fmon.monitor.poll import poll

@@ -1,6 +1,6 @@
-"""Tell which job a queue record is about: a job is its id plus when it was submitted.
+"""Identify the job of a queue record: a job is its id plus its submission time.
 
-SkyPilot writes the time once, when a job leaves PENDING, and gives ids out again after a jobs controller is
+SkyPilot writes the submission time once, when a job leaves PENDING, and reuses ids after a jobs controller is
 torn down (docs/decisions/0029).
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fmon.store.folder import Store
 
 CORRECTION_US = 60_000_000
-"""Submission times of one job differ by less: sources round them, and clocks are corrected."""
+"""Smallest difference between two jobs' submission times: sources round them, and clocks are corrected."""
 
 WAITING = frozenset(known.status for known in STATUSES if known.step == "waiting")
 """Statuses of jobs that SkyPilot has not started to launch; only they have no submission time yet."""
@@ -28,7 +28,7 @@ COLUMNS = ["job_key", "job_name", "status", "submitted_at", "end_at", "is_seen"]
 
 
 class StoredJob(NamedTuple):
-    """A job as the last poll that saw it showed it, all tasks together; times in microseconds."""
+    """A job as of the last poll that saw it, all tasks together; times in microseconds."""
 
     key: int
     name: str | None

@@ -80,7 +80,7 @@ class JobLog:
 
     @property
     def ending(self) -> str:
-        """A sentence about the end of the log, once it was shown; empty if there is nothing to say."""
+        """A sentence about the end of the log, once it was shown; empty if there is none."""
         return self.live.ending if self.live else ""
 
     def sentence(self) -> str:
@@ -112,7 +112,7 @@ def logs(
     data, experiment
         Data directory; the experiment's id or a unique prefix.
     target
-        A condition or a job id of the experiment; ``JOB@SUBMITTED`` if the id was given out again.
+        A condition or a job id of the experiment; ``JOB@SUBMITTED`` if SkyPilot reused the id.
     reader
         The reader for a log that is not stored.
     controller
@@ -206,7 +206,7 @@ def _choose(store: Store, manifest: Manifest, target: str) -> tuple[Entry, int]:
     if by_key:
         names = listed(f"{job}@{_submission(store, key)} ({by_key[key].condition})" for key in sorted(by_key))
         message = (
-            f"{target} is not one job of {manifest.experiment_id}: SkyPilot gave the id out again; "
+            f"{target} is not one job of {manifest.experiment_id}: SkyPilot reused the id; "
             f"name one of {names}"
         )
         raise ConfigError(message)
@@ -252,7 +252,7 @@ def _stored(store: Store, requests: list[LogRequest], task: Task | None) -> tupl
 
 
 def _refuse_unavailable(store: Store, manifest: Manifest, request: LogRequest, *, source: str) -> None:
-    """Raise an error if SkyPilot can't have the log: it only knows the job that has the id now."""
+    """Raise an error if SkyPilot no longer has the log: it only knows the newest job with the id."""
     if is_elsewhere(manifest, source):
         message = f"no log of job {request.job_id}: it is not stored, and {elsewhere_sentence(manifest)}"
         raise QueueError(message, error_type=OTHER_SERVER)
@@ -261,9 +261,7 @@ def _refuse_unavailable(store: Store, manifest: Manifest, request: LogRequest, *
         raise LogMissingError(message)
     later = [job for job in stored_jobs(store).get(request.job_id, ()) if job.key > request.job_key]
     if later:
-        message = (
-            f"no log of job {request.job_id}: it is not stored, and SkyPilot has given its id to another job"
-        )
+        message = f"no log of job {request.job_id}: it is not stored, and another job has the id now"
         raise LogMissingError(message)
 
 

@@ -13,7 +13,7 @@ READS: dict[str, tuple[str, ...]] = {
         "status",
         "experiment",
         "newest_cycle",
-        "changed_ending",
+        "effective_status",
     ),
     "transition": ("heartbeat", "job_observation"),
     "job_absence": ("heartbeat", "job_observation"),
@@ -182,7 +182,7 @@ READS: dict[str, tuple[str, ...]] = {
     "machine_spell": ("heartbeat", "experiment", "job_observation", "job_absence"),
     "cost_breakdown": ("manifest", "machine_spell", "job", "job", "job"),
     "provisioning": ("job",),
-    "changed_ending": ("snapshot", "snapshot", "status", "status"),
+    "effective_status": ("snapshot", "snapshot", "status", "status"),
     "ending_change": (
         "attempt",
         "lost_job_closure",

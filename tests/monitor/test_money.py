@@ -106,7 +106,7 @@ def test_values_that_can_not_be_are_named_and_make_the_cost_unknown(tmp_path):
     wrong = record("SUCCEEDED", start_at=2, end_at=1, job_duration=-3600, resources="1x[L4:1]")
     assert told(tmp_path, query, (3, wrong)) == [
         {"field": "end_at", "reason": "before an earlier step"},
-        {"field": "job_duration", "reason": "negative, or no time"},
+        {"field": "job_duration", "reason": "negative, or not a time"},
     ]
     assert select(tmp_path / "data", COST) == [{"usd": None, "unpriced_count": 1}]
     assert select(tmp_path / "data", "select run_s from condition") == [{"run_s": None}]
