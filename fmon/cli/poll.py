@@ -130,7 +130,7 @@ def _report(polled: Polled, *, is_named: bool) -> None:
     if polled.is_skipped:
         say("fmon: another poll is running; skipped")
     for replay in polled.replays:
-        say(f"{replay}: a replay, its jobs are in no queue; fmon status shows its end")
+        say(f"{replay}: a replay, so its jobs are not in the queue; fmon status shows how it ended")
     for seen in polled.observed:
         if is_named or not seen.is_unchanged:
             say(f"{seen.experiment_id}: {seen.sentence()}")

@@ -1,7 +1,7 @@
-"""Which SkyPilot API server has the jobs of an experiment: another one gives the same ids to other jobs.
+"""Track which SkyPilot API server has an experiment's jobs: another one has other jobs with the same ids.
 
-SkyPilot tells clients no id of a server, and one server has several addresses. So the manifest keeps the
-addresses under which the jobs were found, and another one is added once it lists one of the jobs
+SkyPilot has no server ids, and one server may have several addresses. So the manifest keeps the addresses
+under which the jobs were found, and another one is added once it lists one of the jobs
 (docs/decisions/0029).
 """
 
@@ -49,7 +49,7 @@ def refuse_other_server(store: Store, manifest: Manifest, answer: Answer) -> Non
     Raises
     ------
     OtherServerError
-        The answer is of a server under an unknown address, and has none of the jobs.
+        The answer comes from an unknown address and has none of the jobs.
     """
     if answer.server is None or not manifest.api_servers or answer.server in manifest.api_servers:
         return
@@ -76,7 +76,7 @@ def note_server(store: Store, manifest: Manifest, answer: Answer, *, has_own: bo
 
 
 def move_to_server(store: Store, answer: Answer) -> None:
-    """Record that the server that answered has taken the place of the one that had the jobs.
+    """Record that the server that answered has replaced the one that had the jobs.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def _sentence(manifest: Manifest, answered: str) -> str:
     return (
         f"{manifest.experiment_id}: its jobs are on SkyPilot's API server {listed(manifest.api_servers, 2)}, "
         f"but {answered} answered and lists none of them; set SKYPILOT_API_SERVER_ENDPOINT={_url(expected)}, "
-        f"or, if {answered} has taken its place, run `fmon poll {manifest.experiment_id} --new-server`"
+        f"or, if {answered} has replaced it, run `fmon poll {manifest.experiment_id} --new-server`"
     )
 
 

@@ -114,7 +114,7 @@ def test_jobs_of_a_launch_in_flight_are_cancelled_when_they_appear(tmp_path):
     study.fly("sam3-4", seconds=30)
     done = study.cancel()
     assert [target.job_id for target in done.targets] == [9, 11]
-    assert done.targets[1].reason.endswith("at model=sam3; appeared meanwhile")
+    assert done.targets[1].reason.endswith("at model=sam3; appeared during the cancellation")
     assert done.fault() is None
     assert study.statuses()["sam3-4"] == "CANCELLED"
     assert [event["job_ids"] for event in study.events("cancel_requested")] == [[9], [11]]

@@ -63,7 +63,7 @@ def test_nothing_in_time_is_an_error_that_names_the_next_step(pieces):
 def test_what_has_arrived_is_shown_before_a_broken_stream_is_an_error():
     live = LiveLog(Pieces(b"step 1\n", DOWN), LogRequest(1), Extent())
     shown = []
-    with pytest.raises(QueueError, match="the log of job 1 broke off: the server went away"):
+    with pytest.raises(QueueError, match="the log of job 1 was interrupted: the server went away"):
         shown.extend(live)
     assert shown == ["step 1\n"]
 

@@ -214,7 +214,7 @@ class TestAssumed:
         assert self.evidence(digest="sha256:old") == (
             "broken",
             f"{image} is still the image that failed (sha256:old, assumed at adoption); build and push a new "
-            "one: fmon fix run, or fmon fix record CAUSE --no-fix REASON if it has the fix already",
+            "one: fmon fix run, or fmon fix record CAUSE --no-fix REASON if it already has the fix",
         )
 
     @pytest.mark.parametrize(
