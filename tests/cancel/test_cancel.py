@@ -356,7 +356,7 @@ def test_a_state_in_which_no_condition_is_cancels_nothing(fired):
     assert (done.targets, fired.submitter.cancelled) == ([], [])
 
 
-def test_while_it_waits_it_says_how_many_jobs_have_ended(fired):
+def test_while_it_waits_it_reports_how_many_jobs_have_ended(fired):
     said = []
     study = open_study(fired.data, None)
     cancel(study, FIRED, fired.submitter, fired.queue, clock=fired.clock, progress=said.append)

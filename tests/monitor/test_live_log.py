@@ -69,7 +69,7 @@ def test_what_has_arrived_is_shown_before_a_broken_stream_is_an_error():
 
 
 @pytest.mark.parametrize("size", [1, 5, 100])
-def test_a_sentence_in_place_of_a_log_is_never_shown_as_one(size):
+def test_a_message_instead_of_a_log_is_never_shown_as_a_log(size):
     text = b"Job 1 not found.\n"
     with pytest.raises(LogMissingError, match="no log of job 1: SkyPilot does not know the job"):
         show(*(text[at : at + size] for at in range(0, len(text), size)), b"")
@@ -90,7 +90,7 @@ def test_of_the_tail_the_last_lines_are_shown():
     assert show(b"a\nb\nc\n", b"", b"d\ne\nf\n", tail=1, follow=True)[0] == "c\nd\ne\nf\n"
 
 
-def test_the_empty_line_that_skypilot_adds_at_the_end_is_not_one_of_the_tail():
+def test_the_empty_line_that_skypilot_adds_at_the_end_does_not_count_for_tail():
     assert show(b"a\nb\n\n", tail=1)[0] == "b\n\n"
 
 

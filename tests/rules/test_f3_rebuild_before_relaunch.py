@@ -201,7 +201,7 @@ class TestAssumed:
         (link,) = [link for link in f3_links(replace(self.ASSUMED, **changes)) if link.link == "digest"]
         return link.result, link.evidence
 
-    def test_every_result_says_so(self):
+    def test_every_result_is_marked_as_assumed(self):
         image, outage = "ghcr.io/ada/study:v1", frozenset({"auto"})
         assert self.evidence() == (
             "ok",
