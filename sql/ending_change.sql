@@ -57,6 +57,11 @@ followed as (
         ) over later as next_ended_poll_id,
         min(
             case
+                when job_observation.is_terminal or not job_observation.is_seen then job_observation.seen_at
+            end
+        ) over later as next_ended_at,
+        min(
+            case
                 when
                     not job_observation.is_terminal
                     or not job_observation.is_seen
@@ -85,9 +90,10 @@ followed as (
 reported as (
     select
         followed.*,
-        followed.previous_step = 'lost' and coalesce(
-            lost_job_closure.closed_at >= followed.previous_seen_at, false
-        ) as was_closed,
+        -- A queue's file may be older than the closure, so the absence decides which closure is meant.
+        followed.previous_step = 'lost'
+        and lost_job_closure.closed_at is not null
+        and coalesce(lost_job_closure.closed_at < followed.next_ended_at, true) as was_closed,
         case
             when followed.was_terminal then 'had ended as ' || followed.previous_status
             else 'had been closed as lost'
@@ -97,7 +103,7 @@ reported as (
         on
             followed.experiment_id = lost_job_closure.experiment_id
             and followed.job_key = lost_job_closure.job_key
-            and followed.seen_at >= lost_job_closure.closed_at
+            and followed.previous_seen_at <= lost_job_closure.closed_at
 ),
 
 newest_attempt as (

@@ -46,6 +46,9 @@ from heartbeat
 """
 
 
+FROM_FILE = "select experiment.is_from_file from experiment"
+
+
 class LostJob(msgspec.Struct, frozen=True):
     """A job that the queue has lost, as it was last seen: the columns of ``LOST``."""
 
@@ -89,6 +92,15 @@ class Lost:
         count = counted(len(self.rows), "lost job")
         done = "closed and can be relaunched" if self.is_closed else "would be closed; nothing was changed"
         return [f"{self.experiment_id}: {count} {done}"]
+
+
+def is_from_file(study: Study) -> bool:
+    """Return whether the newest answer of the queue came from a file: then no server is asked."""
+    con = study.connect((FROM_FILE,))
+    try:
+        return column(con, FROM_FILE) == [True]
+    finally:
+        con.close()
 
 
 def lost(study: Study, selections: Sequence[str], *, now: datetime) -> Lost:

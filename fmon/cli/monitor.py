@@ -27,7 +27,7 @@ from fmon.cli.options import (
     print_lines,
     several_experiments,
 )
-from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE, PollCall, run_poll
+from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE, PollCall, replay_sentence, run_poll
 from fmon.cli.services import services
 from fmon.cli.stderr import say
 from fmon.errors import ConfigError, QueueError
@@ -152,7 +152,11 @@ def run_watch(
                 # A queue may be incomplete once: the next poll must show the same.
                 lost_polls = lost_polls + 1 if status.has_only_lost else 0
                 at = ctrl_c.clock.now()
-                if status.is_over(at) or (lost_polls >= LOST_POLLS and not status.is_awaiting(at)):
+                if (
+                    polled.replays
+                    or status.is_over(at)
+                    or (lost_polls >= LOST_POLLS and not status.is_awaiting(at))
+                ):
                     break
     except NoReaderError:
         pass
@@ -160,7 +164,9 @@ def run_watch(
         _refresh(store)
         raise typer.Exit(INTERRUPTED) from None
     _refresh(store)
-    if status.has_only_lost:
+    if polled.replays:
+        say(replay_sentence(experiment))
+    elif status.has_only_lost:
         say(status.lost_sentence)
     return status
 

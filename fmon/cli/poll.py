@@ -112,6 +112,11 @@ def run_poll(call: PollCall) -> None:
     _report(polled, is_named=bool(call.experiments))
 
 
+def replay_sentence(experiment_id: str) -> str:
+    """Return why a replay is not polled."""
+    return f"{experiment_id}: a replay, so its jobs are not in the queue; fmon status shows how it ended"
+
+
 def _needs_poll(store: Store, now: datetime) -> bool:
     """Return whether an experiment is open, due to be checked again, or was closed with work left to do."""
     return store.is_to_poll(now) or store.has_unchecked or is_due(store, now)
@@ -130,7 +135,7 @@ def _report(polled: Polled, *, is_named: bool) -> None:
     if polled.is_skipped:
         say("fmon: another poll is running; skipped")
     for replay in polled.replays:
-        say(f"{replay}: a replay, so its jobs are not in the queue; fmon status shows how it ended")
+        say(replay_sentence(replay))
     for seen in polled.observed:
         if is_named or not seen.is_unchanged:
             say(f"{seen.experiment_id}: {seen.sentence()}")

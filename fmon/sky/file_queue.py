@@ -33,6 +33,7 @@ MAX_TRIES = 100
 
 
 _CUT = object()
+_NULL = re.compile(r"null\s*(\n|$)")
 _BEGINS = re.compile(r'(\[\s*)?\{\s*"')
 
 
@@ -92,12 +93,13 @@ class FileQueue:
                 raise self._error("is cut off in the middle of its JSON", "BadAnswer")
             if isinstance(value, dict) and isinstance(value.get("jobs"), list):
                 return list(value["jobs"]), self._own_time(value.get("polled_at"))
-            if isinstance(value, dict):
+            if isinstance(value, dict) and value.get("error"):
                 error = value["error"]
                 named = error if isinstance(error, dict) else {"type": "QueueError", "message": error}
                 error_type = one_line(str(named.get("type", "QueueError")))
                 raise self._error(f"contains an error: {one_line(str(named.get('message')))}", error_type)
-            return value, None
+            if isinstance(value, list):
+                return value, None
         raise self._error("contains no JSON array of jobs", "BadAnswer")
 
     def _own_time(self, value: Any) -> datetime | None:
@@ -119,10 +121,14 @@ class FileQueue:
 
 
 def _is_answer(value: Any) -> bool:
-    """Return whether a JSON value is what a queue answers: jobs, or an error."""
+    """Return whether a JSON value is what a queue may answer: jobs, one job, nothing, or an error."""
     if isinstance(value, dict):
-        return isinstance(value.get("jobs"), list) or bool(value.get("error"))
-    return value is _CUT or (isinstance(value, list) and all(isinstance(item, dict) for item in value))
+        return isinstance(value.get("jobs"), list) or "job_id" in value or bool(value.get("error"))
+    return (
+        value is None
+        or value is _CUT
+        or (isinstance(value, list) and all(isinstance(item, dict) for item in value))
+    )
 
 
 def _modified_at(file: IO[bytes]) -> datetime:
@@ -135,7 +141,7 @@ def _modified_at(file: IO[bytes]) -> datetime:
 
 
 def _values(text: str) -> Iterator[Any]:
-    """Yield every JSON array or object that begins at the start of a line or after another one.
+    """Yield every JSON array or object that begins at the start of a line or after another one, and any null.
 
     ``_CUT`` stands for an array of objects, or an object, that does not end.
     """
@@ -151,10 +157,12 @@ def _values(text: str) -> Iterator[Any]:
                     yield _CUT
             else:
                 yield value
-                while position < len(text) and text[position] in " \t\r":
+                while position < len(text) and text[position] in " \t\r,;":
                     position += 1
                 if text[position : position + 1] in ("[", "{"):
                     continue
+        elif _NULL.match(text, position):
+            yield None
         position = text.find("\n", position) + 1 or len(text)
         while position < len(text) and text[position] in " \t\r":
             position += 1
