@@ -134,9 +134,9 @@ def lost(study: Study, selections: Sequence[str], *, now: datetime) -> Lost:
     by_id = {name for name, word in chosen.items() if name == word}
     if is_queue_gone and any(row.condition_id not in by_id for row in found):
         message = (
-            "the queue lists no job at all: SkyPilot's jobs controller may only be stopped, and its jobs may "
-            "still run. Start it (sky jobs queue --refresh) and run fmon poll, or name the conditions that "
-            "you have checked one by one"
+            "the queue lists no jobs at all: SkyPilot's jobs controller may just be stopped, and its jobs "
+            "may still run. Start it (sky jobs queue --refresh) and run fmon poll, or name by id the "
+            "conditions that you have checked"
         )
         raise ConfigError(message)
     others = [states[name] for name in by_id - {row.condition_id for row in found}]

@@ -75,7 +75,7 @@ def cancel(
 
     words = tuple(selections or ())
     if lost and kill_switch:
-        raise ConfigError("--lost closes jobs, --kill-switch cancels them: use one of the two")
+        raise ConfigError("--lost closes jobs, --kill-switch cancels them: use only one of them")
     if not lost:
         refuse_unclear(words, is_kill_switch=kill_switch)
     flags = _Flags(dry_run=dry_run, yes=yes, output=output)

@@ -113,8 +113,8 @@ def run_poll(call: PollCall) -> None:
 
 
 def replay_sentence(experiment_id: str) -> str:
-    """Return why an experiment is not polled."""
-    return f"{experiment_id}: a replay, its jobs are in no queue; fmon status shows its end"
+    """Return why a replay is not polled."""
+    return f"{experiment_id}: a replay, so its jobs are not in the queue; fmon status shows how it ended"
 
 
 def _needs_poll(store: Store, now: datetime) -> bool:

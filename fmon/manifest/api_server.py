@@ -1,4 +1,4 @@
-"""Which SkyPilot API server has the jobs of an experiment: another one gives the same ids to other jobs.
+"""Track which SkyPilot API server has an experiment's jobs: another one has other jobs with the same ids.
 
 The manifest keeps the addresses under which the jobs were found, and the id of the server. A server with
 another id, or without one under another address, is the same if it lists one of the jobs: see
@@ -49,7 +49,7 @@ def refuse_other_server(store: Store, manifest: Manifest, answer: Answer) -> Non
     Raises
     ------
     OtherServerError
-        The answer is of a server under an unknown address, and has none of the jobs.
+        The answer comes from an unknown address and has none of the jobs.
     """
     if answer.server is None or not manifest.api_servers or _is_known(manifest, answer):
         return
@@ -81,7 +81,7 @@ def note_server(store: Store, manifest: Manifest, answer: Answer, *, has_own: bo
 
 
 def move_to_server(store: Store, answer: Answer) -> None:
-    """Record that the server that answered has taken the place of the one that had the jobs.
+    """Record that the server that answered has replaced the one that had the jobs.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def _sentence(manifest: Manifest, answer: Answer) -> str:
     return (
         f"the jobs of {manifest.experiment_id} are on SkyPilot's API server {_expected(manifest)}, but "
         f"{answered} answered and lists none of them; {reach if expected != answer.server else ''}"
-        f"if {answered} has taken its place, run `fmon poll {manifest.experiment_id} --new-server`"
+        f"if {answered} has replaced it, run `fmon poll {manifest.experiment_id} --new-server`"
     )
 
 

@@ -115,14 +115,14 @@ class Examined:
             each = (f"{count} {category}" for category, count in self.categories.items())
             sentences.append(f"{_failures(sum(self.categories.values()))} examined: {listed(each)}")
         if self.missing or self.missing_controllers:
-            whose = [(f"job {job_id}", job_id, why) for job_id, why in self.missing.items()]
-            whose += [
+            missing = [(f"job {job_id}", job_id, why) for job_id, why in self.missing.items()]
+            missing += [
                 (f"the controller of job {job_id}", job_id, why)
                 for job_id, why in self.missing_controllers.items()
             ]
             each = (
                 f"{name} ({why}{'; given up' if job_id in self.given_up else ''})"
-                for name, job_id, why in whose
+                for name, job_id, why in missing
             )
             sentences.append(f"no log of {listed(each)}")
         if self.left_count:

@@ -79,7 +79,7 @@ class LiveLog:
         Raises
         ------
         QueueError
-            There is no log, or it broke off.
+            There is no log, or it was interrupted.
         """
         try:
             for piece in self._pieces():
@@ -92,7 +92,7 @@ class LiveLog:
             self._explain_stop()
         except QueueError as error:
             yield from self._rest(self._text.stop())
-            what = "the log of job {} broke off" if self._is_log else "no log of job {}"
+            what = "the log of job {} was interrupted" if self._is_log else "no log of job {}"
             message = f"{what.format(self._request.job_id)}: {error}"
             raise QueueError(message, error_type=error.error_type) from error
         else:

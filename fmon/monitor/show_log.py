@@ -87,8 +87,8 @@ class JobLog:
         """Return a description for stderr."""
         kind = "controller's log" if self.request.is_controller else "log"
         source = "stored" if self.is_stored else "live"
-        whose = f"{self.task} of job" if self.task else "job"
-        sentence = f"{kind} of {whose} {self.request.job_id} ({self.condition_id}), {source}"
+        owner = f"{self.task} of job" if self.task else "job"
+        sentence = f"{kind} of {owner} {self.request.job_id} ({self.condition_id}), {source}"
         if self.exit_code is not None:
             sentence += f"; exit code {self.exit_code}"
         if self.others:
@@ -246,7 +246,7 @@ def _stored(store: Store, requests: list[LogRequest], task: Task | None) -> tupl
         for request in requests
         if (text := load_log(store, request.file_name)) is not None
     ]
-    usable = [item for item in parts if item[1].lack is None] or parts
+    usable = [item for item in parts if item[1].no_log_reason is None] or parts
     found = next((item for item in usable if not item[1].is_silent), usable[0] if usable else None)
     return (found[0], found[1].shown) if found and found[1].shown else None
 
@@ -261,7 +261,7 @@ def _refuse_unavailable(store: Store, manifest: Manifest, request: LogRequest, *
         raise LogMissingError(message)
     later = [job for job in stored_jobs(store).get(request.job_id, ()) if job.key > request.job_key]
     if later:
-        message = f"no log of job {request.job_id}: it is not stored, and another job has the id now"
+        message = f"no log of job {request.job_id}: it is not stored, and SkyPilot has reused its id"
         raise LogMissingError(message)
 
 
@@ -272,6 +272,6 @@ def _part(reader: LogReader, request: LogRequest, task: Task) -> str:
     except QueueError as error:
         raise QueueError(f"no log of job {request.job_id}: {error}", error_type=error.error_type) from error
     part = part_to_show(text, request, task)
-    if part.lack:
-        raise LogMissingError(f"no log of job {request.job_id}: {part.lack}")
+    if part.no_log_reason:
+        raise LogMissingError(f"no log of job {request.job_id}: {part.no_log_reason}")
     return part.shown

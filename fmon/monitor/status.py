@@ -15,7 +15,7 @@ import msgspec
 from fmon.model import STATES
 from fmon.monitor.eta import ETA, Guess, eta_of
 from fmon.monitor.kill_switch import firing_sentence
-from fmon.text import cost, counted, whose
+from fmon.text import cost, cost_source, counted
 from fmon.warehouse import typed_rows
 
 if TYPE_CHECKING:
@@ -312,13 +312,13 @@ class Status:
     def lost_sentence(self) -> str:
         """What to do about the lost jobs."""
         jobs = counted(self.lost_open_count, "job is", "jobs are")
-        left = f"{self.experiment_id}: only lost jobs are left: {jobs} not in the queue any more"
+        left = f"{self.experiment_id}: only lost jobs are left: {jobs} no longer in the queue"
         close = f"fmon cancel --lost --reason TEXT -e {self.experiment_id}"
         if self.is_queue_empty:
             return (
                 f"{left}, which is empty: SkyPilot's jobs controller may be stopped. Start it "
-                f"(sky jobs queue --refresh), run fmon watch -e {self.experiment_id}, then close what runs "
-                f"no more: {close}"
+                f"(sky jobs queue --refresh), run fmon watch -e {self.experiment_id}, then close jobs that "
+                f"have ended: {close}"
             )
         return f"{left}. Check whether they still run, then close them: {close}"
 
@@ -331,7 +331,7 @@ class Status:
             if self.counts[state] or state in ALWAYS_SHOWN
         ]
         done = f"{self.counts['succeeded']:,}/{self.condition_count:,} succeeded"
-        source = whose(self.reported_count, self.job_count) if self.reported_count else ""
+        source = cost_source(self.reported_count, self.job_count) if self.reported_count else ""
         spent = ("" if source else "est. ") + cost(self.cost_usd, self.unpriced_count, source)
         return ", ".join([done, *shown, spent])
 

@@ -27,7 +27,7 @@ from fmon.store.durable import write_chunks_durably, write_durably
 from fmon.store.read_only import workplace
 from fmon.store.runs import read_runs, write_runs
 from fmon.study import Study
-from fmon.text import cost, json_text, listed, whose
+from fmon.text import cost, cost_source, json_text, listed
 from fmon.warehouse import column, rows, typed_rows
 from fmon.warehouse.load import bind_reported, bind_runs
 from fmon.warehouse.views import recompute
@@ -212,7 +212,7 @@ def _sentence(summary: Row) -> str:
     counts = {state: summary[f"{state}_count"] for state in STATES}
     counted = [f"{count:,} {state}" for state, count in counts.items() if count or state in ALWAYS_NAMED]
     causes = [f"{each['root_cause_id']} ({each['failed_count']:,})" for each in summary["root_causes"]]
-    source = whose(summary["reported_count"], summary["job_count"])
+    source = cost_source(summary["reported_count"], summary["job_count"])
     parts = [
         f"{summary['experiment_id']}: {', '.join(counted)}",
         *([f"root causes: {listed(causes)}"] if causes else []),

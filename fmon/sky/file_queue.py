@@ -86,7 +86,7 @@ class FileQueue:
         found = [value for value in _values(text) if _is_answer(value)]
         whole = [value for value in found if value is not _CUT]
         if len(whole) > 1 or (whole and len(found) > 1):
-            what = "contains more than one JSON value: which one is the newest is unknown. Replace the file"
+            what = "contains more than one JSON value, so the newest is unknown; overwrite the file"
             raise self._error(f"{what} each time (> instead of >>)", "BadAnswer")
         for value in found:
             if value is _CUT:
@@ -109,7 +109,9 @@ class FileQueue:
         try:
             time = datetime.fromisoformat(value)
         except (TypeError, ValueError):
-            raise self._error(f"has a polled_at that is no ISO 8601 time: {value!r}", "BadAnswer") from None
+            raise self._error(
+                f"has a polled_at that is not an ISO 8601 time: {value!r}", "BadAnswer"
+            ) from None
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
     def _error(self, what: str, error_type: str) -> QueueError:

@@ -104,7 +104,7 @@ class LogStreamer(Protocol):
         Raises
         ------
         QueueError
-            StoppedError if the time is up; otherwise the log is not available, or its stream broke off.
+            StoppedError if the time is up; otherwise the log is not available, or its stream was interrupted.
         """
         ...
 

@@ -42,7 +42,7 @@ PIECE = "fmon-worker-piece:"
 MAX_OUTPUT_BYTES = 64 << 10
 
 LONGEST_S = 30 * 86400.0
-"""Time after which a worker that follows a log ends by itself [s]: fmon was killed, and the log is silent."""
+"""Time limit of a worker that follows a log [s], in case fmon was killed and the log is silent."""
 
 ENVIRONMENT = {
     "SKYPILOT_DISABLE_LOCAL_API_SERVER": "1",  # the SDK starts a server if none answers on loopback

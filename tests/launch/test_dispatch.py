@@ -260,9 +260,7 @@ def test_a_job_without_metadata_is_recognized_by_its_name(store, server):
 
 
 @pytest.mark.parametrize("keeps_metadata", [True, False], ids=["tagged", "untagged"])
-def test_a_relaunch_that_was_interrupted_is_found_although_its_id_was_given_out_before(
-    store, server, keeps_metadata
-):
+def test_an_interrupted_relaunch_is_found_although_its_id_was_reused(store, server, keeps_metadata):
     server.ids = count(3)
     launch(store, server)
     end_all(store, server)

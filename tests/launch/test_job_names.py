@@ -153,7 +153,7 @@ def test_the_proposed_name_can_be_launched(sky):
     assert [job["job_name"] for job in sky.server.jobs] == ["fold0", "fold1"]
 
 
-def test_plan_names_the_same(sky):
+def test_plan_reports_what_launch_refuses(sky):
     planned = plan(sky.config, ask=lambda *arguments: 1, catalog=lambda names: {})
     (check,) = (check for check in planned.checks if check.name == "job_names")
     with sky.refused(ConfigError, re.escape(check.sentence)):

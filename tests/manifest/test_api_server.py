@@ -63,7 +63,7 @@ def test_a_server_that_lists_one_of_the_jobs_is_the_same_under_another_address(a
     assert poll_of(adopted, [], OTHER).faults == {}
 
 
-def test_a_tag_of_the_experiment_tells_the_server_before_any_poll_has_seen_the_job(adopted):
+def test_a_tag_of_the_experiment_identifies_the_server_before_any_poll_has_seen_the_job(adopted):
     tag = {"fmon": {"experiment": adopted.experiment_id, "condition": "x", "cycle": 0}}
     assert poll_of(adopted, [job(77, "x", metadata=tag)], OTHER).faults == {}
 

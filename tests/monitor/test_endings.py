@@ -1,4 +1,4 @@
-"""An end is not final: a failed clean-up changes nothing, and a job that runs again is looked at again."""
+"""An end is not final: a failed cleanup changes nothing, and a job that runs again is checked again."""
 
 import os
 from datetime import timedelta
@@ -37,7 +37,7 @@ def succeeded(config, data):
     return stores(data)[0]
 
 
-def test_a_failed_clean_up_is_not_examined_and_changes_no_result(config, data):
+def test_a_failed_cleanup_is_not_examined_and_changes_no_result(config, data):
     adopt(config, FakeQueue([RUNNING[0], *ENDED[1:]]), data, now=START)
     assert look(data, ended(RUNNING[0], "SUCCEEDED"), minute=1).observed[0].is_closed
     logs = FakeLogs()
@@ -106,7 +106,7 @@ def test_a_job_that_runs_again_reopens_its_experiment_and_is_named(succeeded, da
     assert look(data, ENDED[0], minute=9).observed[0].is_closed
 
 
-def test_a_check_that_was_killed_before_it_reopened_is_made_up_for(succeeded, data, monkeypatch):
+def test_a_check_that_was_killed_before_it_reopened_is_repeated(succeeded, data, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Store, "reopen", lambda store: None)
         look(data, RUNNING[0], minute=1)
