@@ -18,7 +18,7 @@ REFUSED = {
     "a blank in the name of a baseline": (
         "baselines: [{model: x, job_name: a b}]\n",
         {},
-        "a space is neither",
+        "a space is not a letter",
     ),
     "upper case in an image": ("", {IMAGE: "docker:registry/X:1"}, "'docker:registry/X:1' is not an image"),
     "an image of one level": (
@@ -38,8 +38,14 @@ REFUSED = {
     ),
     "a variable that bash ignores": ("fixed: {GROUPS: 8}\n", {}, "GROUPS=8"),
     "a variable of SkyPilot": ("fixed: {SKYPILOT_NODE_RANK: 1}\n", {}, "SKYPILOT_NODE_RANK=1"),
-    "a variable that the task sets": ("", {"run:": "envs: {LANG: C}\nrun:"}, "would set LANG=C"),
+    "a variable that the task sets": ("", {"run:": "envs: {LANG: C}\nrun:"}, "train.yaml would set LANG,"),
     "a variable from here": ("", {"run:": "envs: {USER: null}\nrun:"}, "declares USER without a value"),
+    "a variable of the task": (
+        "",
+        {"run:": "envs: {CUDA_VISIBLE_DEVICES: '0'}\nrun:"},
+        "would set CUDA_VISIBLE",
+    ),
+    "a secret of the task": ("", {"run:": "secrets: {HOME: /x}\nrun:"}, "train.yaml would set HOME, but"),
     "an unresolved value": ("fixed: {DATA: '${BUCKET}/x'}\n", {}, "set DATA to '${BUCKET}/x'"),
     "an unresolved level": ("baselines: [{model: $NAME, job_name: x}]\n", {}, "set MODEL to '$NAME'"),
     "a command": ("fixed: {DAY: $(date)}\n", {}, "set DAY to '$(date)'"),

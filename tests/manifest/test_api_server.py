@@ -48,7 +48,7 @@ def test_a_poll_that_another_server_answers_has_failed(adopted, jobs):
         f"the jobs of {adopted.experiment_id} are on SkyPilot's API server http://sky.example, but "
         "http://127.0.0.1:46580 (user 1a2b3c4d) answered and lists none of them; set "
         "SKYPILOT_API_SERVER_ENDPOINT=http://sky.example, or, if http://127.0.0.1:46580 (user 1a2b3c4d) has "
-        f"taken its place, run `fmon poll {adopted.experiment_id} --new-server`"
+        f"replaced it, run `fmon poll {adopted.experiment_id} --new-server`"
     )
     assert states(adopted) == RUNS
     beats = select(adopted.path.parent, "select is_ok, error_type from poll order by poll_id")
@@ -117,7 +117,7 @@ def test_the_id_of_the_server_counts_where_it_is_known(config, data):
     assert str(fault) == (
         f"the jobs of {store.experiment_id} are on SkyPilot's API server http://sky.example (server aa), but "
         "http://sky.example (server bb) answered and lists none of them; if http://sky.example (server bb) "
-        f"has taken its place, run `fmon poll {store.experiment_id} --new-server`"
+        f"has replaced it, run `fmon poll {store.experiment_id} --new-server`"
     )
     assert states(store) == RUNS
     assert poll_of(store, RUNNING[:0], OTHER, "aa").faults == {}
