@@ -113,7 +113,7 @@ def _dotted(value: dict[Any, Any], *at: str) -> Iterator[str]:
             yield ".".join((*at, str(key)))
 
 
-def _read_as(node: yaml.Node) -> str:
+def _read_as(node: yaml.ScalarNode) -> str:
     """Return which number YAML 1.1 reads, if it is written differently, and how to write it instead."""
     try:
         number = f"{scalar_value(node)}"
@@ -346,7 +346,7 @@ class _Reader:
                 return as_written(float(raw), raw)
             case "float" if raw.lower().lstrip("+-") in (".inf", ".nan"):
                 return float(raw.lower().replace(".", ""))
-            case "int" | "float":
+            case "int" | "float" if isinstance(node, yaml.ScalarNode):
                 message = f'YAML 1.1 reads {raw} as {_read_as(node)} in plain decimal, or quote it: "{raw}"'
             case "timestamp":
                 message = f'YAML reads {raw} as a date; quote it: "{raw}"'
