@@ -18,7 +18,7 @@ REFUSED = {
     "a blank in the name of a baseline": (
         "baselines: [{model: x, job_name: a b}]\n",
         {},
-        "a space is neither",
+        "a space is not a letter",
     ),
     "upper case in an image": ("", {IMAGE: "docker:registry/X:1"}, "'docker:registry/X:1' is not an image"),
     "an image of one level": (

@@ -48,7 +48,7 @@ def test_a_poll_that_another_server_answers_has_failed(adopted, jobs):
         f"{adopted.experiment_id}: its jobs are on SkyPilot's API server http://sky.example, but "
         "http://127.0.0.1:46580 (user 1a2b3c4d) answered and lists none of them; set "
         "SKYPILOT_API_SERVER_ENDPOINT=http://sky.example, or, if http://127.0.0.1:46580 (user 1a2b3c4d) has "
-        f"taken its place, run `fmon poll {adopted.experiment_id} --new-server`"
+        f"replaced it, run `fmon poll {adopted.experiment_id} --new-server`"
     )
     assert states(adopted) == RUNS
     beats = select(adopted.path.parent, "select is_ok, error_type from poll order by poll_id")
