@@ -355,8 +355,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     mlflow: Tracking | None = None
     user_hash: str | None = None
     """SkyPilot's id of the user whose jobs these are; None until the first job is attached."""
-    api_servers: list[str] = msgspec.field(default_factory=list)
-    """Addresses of the SkyPilot API server that has its jobs; empty = not known yet."""
+    api_servers: dict[str, str] = msgspec.field(default_factory=dict)
+    """Addresses of the SkyPilot API server that has its jobs, each with its id; "" = unknown."""
     since: Time | None = None
     """Jobs submitted before this never belong to the experiment (``adopt --since``)."""
     adopted_names: dict[JobKey, str] = msgspec.field(default_factory=dict)

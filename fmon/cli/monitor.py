@@ -144,7 +144,7 @@ def run_watch(
                     status, note = shown(), acted
                 if (
                     rounds is not None
-                    and polled.error is None
+                    and not (polled.error or polled.faults)
                     and rounds.after_poll(status.queued, has_fired=status.has_fired)
                 ):
                     status = shown()

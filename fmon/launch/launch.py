@@ -350,7 +350,7 @@ def _experiment(
         fresh = new_manifest(
             experiment, store.experiment_id, created_at=now, is_replay=False, prices={}, since=now
         )
-        fresh.api_servers = [answer.server] if answer.server else []
+        fresh.api_servers = {answer.server: answer.server_id or ""} if answer.server else {}
         if newest is None or newest.is_closed:
             return store, fresh, True, answer.records
         manifest = read_manifest(newest)

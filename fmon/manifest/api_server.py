@@ -1,8 +1,8 @@
 """Track which SkyPilot API server has an experiment's jobs: another one has other jobs with the same ids.
 
-SkyPilot has no server ids, and one server may have several addresses. So the manifest keeps the addresses
-under which the jobs were found, and another one is added once it lists one of the jobs
-(docs/decisions/0029).
+The manifest keeps the addresses under which the jobs were found, and the id of the server. A server with
+another id, or without one under another address, is the same if it lists one of the jobs: see
+docs/decisions/0029.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ def refuse_other_server(store: Store, manifest: Manifest, answer: Answer) -> Non
     OtherServerError
         The answer comes from an unknown address and has none of the jobs.
     """
-    if answer.server is None or not manifest.api_servers or answer.server in manifest.api_servers:
+    if answer.server is None or not manifest.api_servers or _is_known(manifest, answer):
         return
     if not _has_own_job(store, manifest, answer.records):
-        raise OtherServerError(_sentence(manifest, answer.server))
+        raise OtherServerError(_sentence(manifest, answer))
 
 
 def note_server(store: Store, manifest: Manifest, answer: Answer, *, has_own: bool) -> bool:
-    """Add the address of the server to the manifest in memory; return whether it is new.
+    """Keep the address and the id of the server in the manifest in memory; return whether they are new.
 
     Parameters
     ----------
@@ -67,11 +67,16 @@ def note_server(store: Store, manifest: Manifest, answer: Answer, *, has_own: bo
     has_own
         Whether it is already known that the answer has jobs of the experiment.
     """
-    if answer.server is None or answer.server in manifest.api_servers:
+    if answer.server is None:
         return False
-    if not has_own and not _has_own_job(store, manifest, answer.records):
+    known = manifest.api_servers
+    server_id = answer.server_id or known.get(answer.server, "")
+    if known.get(answer.server) == server_id:
         return False
-    manifest.api_servers = [*manifest.api_servers, answer.server][-MAX_ADDRESSES:]
+    if not (has_own or _is_known(manifest, answer) or _has_own_job(store, manifest, answer.records)):
+        return False
+    kept = {address: known[address] for address in known if address != answer.server}
+    manifest.api_servers = dict([*kept.items(), (answer.server, server_id)][-MAX_ADDRESSES:])
     return True
 
 
@@ -95,7 +100,7 @@ def move_to_server(store: Store, answer: Answer) -> None:
         raise ConfigError(message)
     file = ManifestFile(store)
     with file.changing() as manifest:
-        manifest.api_servers = [answer.server]
+        manifest.api_servers = {answer.server: answer.server_id or ""}
         file.write(manifest)
 
 
@@ -119,25 +124,39 @@ def is_elsewhere(manifest: Manifest, source: str) -> bool:
 
 def elsewhere_sentence(manifest: Manifest) -> str:
     """Return which server has the jobs, and how to reach it."""
-    known = manifest.api_servers[-1]
     return (
-        f"the jobs are on SkyPilot's API server {listed(manifest.api_servers, 2)}, not on "
-        f"{find_endpoint().server}; set SKYPILOT_API_SERVER_ENDPOINT={_url(known)}, or, if it is the same "
+        f"the jobs are on SkyPilot's API server {_expected(manifest)}, not on {find_endpoint().server}; "
+        f"set SKYPILOT_API_SERVER_ENDPOINT={_url([*manifest.api_servers][-1])}, or, if it is the same "
         f"server, run `fmon poll {manifest.experiment_id}`"
     )
 
 
-def _sentence(manifest: Manifest, answered: str) -> str:
-    expected = manifest.api_servers[-1]
+def _sentence(manifest: Manifest, answer: Answer) -> str:
+    expected, answered = [*manifest.api_servers][-1], _label(answer.server or "", answer.server_id)
+    reach = f"set SKYPILOT_API_SERVER_ENDPOINT={_url(expected)}, or, "
     return (
-        f"{manifest.experiment_id}: its jobs are on SkyPilot's API server {listed(manifest.api_servers, 2)}, "
-        f"but {answered} answered and lists none of them; set SKYPILOT_API_SERVER_ENDPOINT={_url(expected)}, "
-        f"or, if {answered} has replaced it, run `fmon poll {manifest.experiment_id} --new-server`"
+        f"the jobs of {manifest.experiment_id} are on SkyPilot's API server {_expected(manifest)}, but "
+        f"{answered} answered and lists none of them; {reach if expected != answer.server else ''}"
+        f"if {answered} has replaced it, run `fmon poll {manifest.experiment_id} --new-server`"
     )
 
 
-def _url(server: str) -> str:
-    return server.partition(" ")[0]
+def _expected(manifest: Manifest) -> str:
+    return listed((_label(*server) for server in manifest.api_servers.items()), 2)
+
+
+def _label(address: str, server_id: str | None) -> str:
+    return f"{_url(address)} (server {server_id})" if server_id else address
+
+
+def _url(address: str) -> str:
+    return address.partition(" ")[0]
+
+
+def _is_known(manifest: Manifest, answer: Answer) -> bool:
+    """Return whether the server that answered has the jobs: by its id, otherwise by its address."""
+    ids = {*manifest.api_servers.values()} - {""}
+    return answer.server_id in ids if answer.server_id and ids else answer.server in manifest.api_servers
 
 
 def _has_own_job(store: Store, manifest: Manifest, records: Sequence[Record]) -> bool:

@@ -131,6 +131,7 @@ def poll(
         except LockTaken:
             return Polled(is_skipped=True)
     # Not under that lock: the next poll must not wait for task YAMLs or logs.
+    known = [store for store in known if not isinstance(polled.faults.get(store.experiment_id), QueueError)]
     unchecked = [store for store in known if store.has_unchecked]
     if unchecked and polled.error is None:
         polled = _check_variables(data, unchecked, queue, polled)

@@ -50,7 +50,7 @@ class Endpoint:
 
     @property
     def server(self) -> str:
-        """The server as the manifest names it: its address, on loopback with the user.
+        """The address of the server, on loopback with the user.
 
         Each machine may have a server of its own on loopback, and each has users of its own.
         """

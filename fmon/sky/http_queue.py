@@ -30,6 +30,7 @@ from fmon.sky.protocol import (
     REQUEST_ID,
     jobs_of,
     queue_body,
+    queue_of,
     refusal,
     request_headers,
     require_json,
@@ -84,13 +85,15 @@ class HttpQueue:
         exchange = _begin(queue_body, self._queue_memo, self._deadline_s)
         if while_waiting is not None:
             while_waiting()
-        records, bad = parse_records(jobs_of(_end(exchange, self._queue_memo)))
+        jobs, server_id = queue_of(_end(exchange, self._queue_memo))
+        records, bad = parse_records(jobs)
         return Answer(
             polled_at=exchange.ended_at,
             records=records,
             bad=bad,
             latency_s=exchange.latency_s,
             server=exchange.endpoint.server,
+            server_id=server_id,
         )
 
     def read_specs(self, job_ids: Collection[int]) -> dict[int, JobSpec]:

@@ -137,7 +137,9 @@ class Answer:
     latency_s
         Time the queue took to answer [s].
     server
-        The API server that answered; None = it was not one.
+        Address of the API server that answered; None = it was not one.
+    server_id
+        Its id; None = it is not known.
     """
 
     polled_at: datetime
@@ -145,6 +147,7 @@ class Answer:
     bad: list[str]
     latency_s: float
     server: str | None = None
+    server_id: str | None = None
 
 
 @dataclass(frozen=True, repr=False)

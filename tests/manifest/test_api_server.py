@@ -27,8 +27,8 @@ def adopted(config, data):
     return stores(data)[0]
 
 
-def poll_of(store, jobs, server, **options):
-    queue = FakeQueue(jobs, server=server)
+def poll_of(store, jobs, server, server_id=None, **options):
+    queue = FakeQueue(jobs, server=server, server_id=server_id)
     return poll(store.path.parent, queue, now=START + timedelta(minutes=5), **options)
 
 
@@ -45,7 +45,7 @@ def test_a_poll_that_another_server_answers_has_failed(adopted, jobs):
     (fault,) = poll_of(adopted, jobs, OTHER).faults.values()
     assert isinstance(fault, OtherServerError)
     assert str(fault) == (
-        f"{adopted.experiment_id}: its jobs are on SkyPilot's API server http://sky.example, but "
+        f"the jobs of {adopted.experiment_id} are on SkyPilot's API server http://sky.example, but "
         "http://127.0.0.1:46580 (user 1a2b3c4d) answered and lists none of them; set "
         "SKYPILOT_API_SERVER_ENDPOINT=http://sky.example, or, if http://127.0.0.1:46580 (user 1a2b3c4d) has "
         f"replaced it, run `fmon poll {adopted.experiment_id} --new-server`"
@@ -58,7 +58,7 @@ def test_a_poll_that_another_server_answers_has_failed(adopted, jobs):
 
 def test_a_server_that_lists_one_of_the_jobs_is_the_same_under_another_address(adopted):
     assert poll_of(adopted, [ended(RUNNING[0]), *REUSED[1:]], OTHER).faults == {}
-    assert read_manifest(adopted).api_servers == [OURS, OTHER]
+    assert read_manifest(adopted).api_servers == {OURS: "", OTHER: ""}
     assert states(adopted)[1] == "succeeded"
     assert poll_of(adopted, [], OTHER).faults == {}
 
@@ -81,9 +81,9 @@ def test_a_file_and_a_store_of_an_older_fmon_have_no_server(adopted, config, tmp
     adopt(config, FakeQueue(RUNNING), tmp_path / "older", now=START)
     (older,) = stores(tmp_path / "older")
     assert poll_of(older, [], OTHER).faults == {}
-    assert read_manifest(older).api_servers == []
+    assert read_manifest(older).api_servers == {}
     assert poll_of(older, RUNNING, OURS).faults == {}
-    assert read_manifest(older).api_servers == [OURS]
+    assert read_manifest(older).api_servers == {OURS: ""}
 
 
 def test_what_acts_on_jobs_asks_first_and_stops(adopted, config):
@@ -92,7 +92,7 @@ def test_what_acts_on_jobs_asks_first_and_stops(adopted, config):
         poll_one(adopted, FakeQueue(REUSED, server=OTHER), clock=clock)
     with pytest.raises(OtherServerError):
         adopt(config, FakeQueue(REUSED, server=OTHER), adopted.path.parent, now=START)
-    assert read_manifest(adopted).api_servers == [OURS]
+    assert read_manifest(adopted).api_servers == {OURS: ""}
 
 
 def test_another_server_is_asked_for_no_log_and_no_variables(adopted, monkeypatch):
@@ -108,3 +108,24 @@ def test_another_server_is_asked_for_no_log_and_no_variables(adopted, monkeypatc
     monkeypatch.setenv("SKYPILOT_API_SERVER_ENDPOINT", OURS)
     poll_of(adopted, failed, OURS, logs=logs)
     assert {request.job_id for request in logs.asked} == {1}
+
+
+def test_the_id_of_the_server_counts_where_it_is_known(config, data):
+    adopt(config, FakeQueue(RUNNING, server=OURS, server_id="aa"), data, now=START)
+    (store,) = stores(data)
+    (fault,) = poll_of(store, REUSED, OURS, "bb").faults.values()
+    assert str(fault) == (
+        f"the jobs of {store.experiment_id} are on SkyPilot's API server http://sky.example (server aa), but "
+        "http://sky.example (server bb) answered and lists none of them; if http://sky.example (server bb) "
+        f"has taken its place, run `fmon poll {store.experiment_id} --new-server`"
+    )
+    assert states(store) == RUNS
+    assert poll_of(store, RUNNING[:0], OTHER, "aa").faults == {}
+    assert read_manifest(store).api_servers == {OURS: "aa", OTHER: "aa"}
+    assert poll_of(store, RUNNING, OURS, "bb").faults == {}
+    assert read_manifest(store).api_servers == {OTHER: "aa", OURS: "bb"}
+
+
+def test_the_id_is_added_to_a_server_that_was_known_by_its_address(adopted):
+    assert poll_of(adopted, [], OURS, "aa").faults == {}
+    assert read_manifest(adopted).api_servers == {OURS: "aa"}

@@ -3,7 +3,7 @@
 import pytest
 
 from fmon.job_key import earlier_count_of, job_id_of, job_key
-from fmon.manifest.identity import StoredJob, identify, is_same_job
+from fmon.manifest.identity import StoredJob, assume_newest, identify, is_same_job
 from fmon.model import Record
 from tests.support.stores import manifest
 
@@ -54,6 +54,14 @@ def test_a_third_job_with_an_id_has_a_new_key():
     record = seen(submitted_at=THURSDAY)
     assert identify([record], {1: [OPEN, later]}, manifest())
     assert record.job_key == job_key(1, 2)
+
+
+def test_a_record_with_another_name_is_not_of_the_attempt_that_had_its_id():
+    own, other = seen(job_name="dynunet-calibtrue"), seen(job_name="dynunet-calibfalse")
+    assume_newest([own, other], manifest())
+    assert [own.job_key, other.job_key] == [1, job_key(1, 1)]
+    assert identify([other], {}, manifest()) is False
+    assert other.job_key == job_key(1, 1)
 
 
 @pytest.mark.parametrize(

@@ -44,10 +44,11 @@ class FakeQueue:
         *polls: Iterable[dict[str, Any]] | QueueError,
         minutes: float = 1,
         server: str | None = None,
+        server_id: str | None = None,
         start: datetime = START,
     ) -> None:
         self.polls = list(polls)
-        self.server = server
+        self.server, self.server_id = server, server_id
         self.start = start
         self.step = timedelta(minutes=minutes)
         self.read_count = 0
@@ -65,7 +66,14 @@ class FakeQueue:
         if isinstance(poll, QueueError):
             raise poll
         records, bad = parse_records(list(poll))
-        return Answer(polled_at=polled_at, records=records, bad=bad, latency_s=0.1, server=self.server)
+        return Answer(
+            polled_at=polled_at,
+            records=records,
+            bad=bad,
+            latency_s=0.1,
+            server=self.server,
+            server_id=self.server_id,
+        )
 
     def read_specs(self, job_ids: Collection[int]) -> dict[int, JobSpec]:
         """Answer with what the records of the last poll have."""
