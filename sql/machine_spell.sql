@@ -100,6 +100,7 @@ ordered as (
             as previous_start_at,
         lead(judged.start_at) over task as next_start_at,
         judged.last_recovered_at,
+        lag(judged.last_recovered_at) over task as previous_recovered_at,
         judged.end_at,
         -- If the job runs again after an end, that end is not the last one.
         max(case when judged.is_newest and judged.is_terminal then judged.end_at end) over whole
@@ -184,7 +185,9 @@ bounded as (
                 then greatest(launched.previous_at, least(launched.seen_at, launched.launch_at))
             when launched.previous_start_at is null and launched.start_at is not null
                 then greatest(launched.previous_at, least(launched.seen_at, launched.start_at))
-            when launched.last_recovered_at between launched.previous_at and launched.seen_at
+            when
+                coalesce(launched.last_recovered_at <> launched.previous_recovered_at, true)
+                and launched.last_recovered_at between launched.previous_at and launched.seen_at
                 then launched.last_recovered_at
             else launched.seen_at
         end as since_at

@@ -24,8 +24,8 @@ MAX_BEFORE = 200
 
 _MESSAGES = ("message", "msg", "event", "text", "log", "body", "@m", "@mt", "textPayload", "short_message")
 _FAULTS = (
-    "error", "err", "errorMessage", "exception", "exc_info", "exc_text", "traceback", "stack", "stack_trace",
-    "stackTrace", "stacktrace", "errorVerbose", "full_message", "@x",
+    "error", "err", "errorMessage", "exception", "exc", "exc_info", "exc_text", "traceback", "stack",
+    "stack_trace", "stderr", "stackTrace", "stacktrace", "errorVerbose", "full_message", "@x",
     "error.message", "error.stack_trace", "exception.message", "exception.stacktrace",
 )  # fmt: skip
 _LEVELS = (
@@ -54,6 +54,8 @@ _HARSH = frozenset(
 )  # fmt: skip
 _CAUSE = "\nThe above exception was the direct cause of the following exception:\n\n"
 _CONTEXT = "\nDuring handling of the above exception, another exception occurred:\n\n"
+
+TRACEBACK = "Traceback (most recent call last):"
 
 _BYTES = re.compile(r"""\b[bB](?:'((?:[^'\\]++|\\.)*+)(?:'|$)|"((?:[^"\\]++|\\.)*+)(?:"|$))""", re.DOTALL)
 _ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
@@ -119,6 +121,8 @@ def _texts(fields: dict[str, Any], depth: int = 0) -> Iterator[str]:
     for name in _FAULTS:
         if (value := fields.get(name)) is not None:
             yield from _fault(value)
+    # A program may name the field as it likes.
+    yield from (value for value in fields.values() if isinstance(value, str) and TRACEBACK in value)
 
 
 def _fault(value: Any) -> Iterator[str]:

@@ -18,6 +18,7 @@ _PATH = re.compile(
 _FILE = re.compile(r"(?<![\w.-])[\w.+-]{0,100}[A-Za-z_][\w+-]{0,100}\.(?!\d)[A-Za-z]\w{1,9}\b")
 _HEX = re.compile(r"\b(?:0x[0-9a-fA-F]++|(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{7,128}+)\b")
 _HOST = re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?\b|\bhost='[^']{0,255}+'")
+_TIME = re.compile(r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?: ?Z\b|[+-]\d\d:?\d\d)?)?")
 _NUMBER = re.compile(r"(?<![A-Za-z_])[-+]?\d[\d_,.]*+(?:[eE][-+]?\d++)?")
 _EXIT_CODE = re.compile(
     r"\bexit(?:ed)? (?:with )?(?:exit )?(?:codes?|status) \[?-?\d{1,10}(?:, -?\d{1,10}){0,100}"
@@ -48,7 +49,7 @@ def mask(text: str) -> str:
     """
     text = _EXIT_CODE.sub(lambda match: match.group().translate(_HIDDEN), text[:2000])
     text = _URL.sub(_masked_url, text)
-    text = _UUID.sub("#", text)
+    text = _TIME.sub("#", _UUID.sub("#", text))
     text = _DOMAIN.sub("#", _HOST.sub("#", text))
     text = _PATH.sub(lambda match: _kept(match.group(1)), text)
     text = _FILE.sub(lambda match: _kept(match.group()), text)

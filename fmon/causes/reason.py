@@ -22,15 +22,17 @@ _HINT = re.compile(
     r"\(user program failure\)\.? ?|(?:To see the (?:job error output|details)|For (?:more )?details),"
     r" run: sky jobs logs(?: --controller)? \d{1,19}\.? ?"
 )
-_CODES = r" ?(\[[-\d, ]{1,200}\]|-?\d{1,10})"
+_CODES = r"[:=]? ?(\[[-\d, ]{1,200}\]|-?\d{1,10}(?!\d))"
 _ENDED = re.compile(
     rf"(?:\w{{1,20}} ){{0,3}}(?:exited|failed|ended) with (?:exit |return )?(?:codes?|status){_CODES}\.?"
     r"|Job failed \(\w{1,40}\)\.?"
 )
-_STATED = re.compile(rf"(?:\bexit(?:ed)? with (?:exit )?(?:codes?|status)|\(exit codes?){_CODES}")
+_STATED = re.compile(
+    rf"(?i)\b(?:exit(?:ed)?(?: with)?[ _]?(?:exit |return )?(?:codes?|status)|return code){_CODES}"
+)
 _IN_LOG = re.compile(rf"(?:return code list:|failed with return code|Exited with exit code){_CODES}")
 _NAMED = re.compile(
-    r"\b([Cc]luster|[Cc]luster name|[Tt]ask|[Jj]ob) "
+    r"\b([Cc]luster|[Cc]luster name|[Tt]ask|[Jj]ob|[Pp]od|[Nn]ode|[Hh]ost|[Ii]nstance|[Mm]achine|[Ww]orker) "
     r"(?:'[^']{1,200}'|\"[^\"]{1,200}\"|[\w.-]{0,100}\d[\w.-]{0,100}\w)"
 )
 _EXCEPTION = re.compile(r"(?:^|(?<=; ))\[([\w.]{1,200})\] ")

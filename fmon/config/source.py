@@ -15,7 +15,7 @@ import yaml
 
 from fmon.errors import ConfigError
 from fmon.written import FLOAT, BooleanKey, as_written
-from fmon.yaml_values import MAX_DEPTH, is_too_deep
+from fmon.yaml_values import MAX_DEPTH, YamlValueError, is_too_deep, scalar_value
 
 MAX_BYTES = 10_000_000
 MAX_NODES = 500_000
@@ -23,6 +23,8 @@ MAX_NODES = 500_000
 
 _TAG = "tag:yaml.org,2002:"
 _PLAIN_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+")
+_MAX_NUMBER = 24
+"""Longest number that a message shows."""
 _PLAIN_FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")
 _TAGGED = re.compile(r"(&\S+\s+)?!")
 
@@ -109,6 +111,17 @@ def _dotted(value: dict[Any, Any], *at: str) -> Iterator[str]:
             yield from _dotted(each, *at, str(key))
         else:
             yield ".".join((*at, str(key)))
+
+
+def _read_as(node: yaml.Node) -> str:
+    """Return which number YAML 1.1 reads, if it is written differently, and how to write it instead."""
+    try:
+        number = f"{scalar_value(node)}"
+    except YamlValueError:
+        number = node.value
+    if number == node.value or len(number) > _MAX_NUMBER:
+        return "a different number from what it looks like; write it"
+    return f"{number}; write {number}"
 
 
 def read_source(path: Path, text: str | None = None) -> Source:
@@ -334,10 +347,7 @@ class _Reader:
             case "float" if raw.lower().lstrip("+-") in (".inf", ".nan"):
                 return float(raw.lower().replace(".", ""))
             case "int" | "float":
-                message = (
-                    f"YAML 1.1 reads {raw} as a different number from what it looks like; "
-                    f'write it in plain decimal, or quote it: "{raw}"'
-                )
+                message = f'YAML 1.1 reads {raw} as {_read_as(node)} in plain decimal, or quote it: "{raw}"'
             case "timestamp":
                 message = f'YAML reads {raw} as a date; quote it: "{raw}"'
             case tag:

@@ -130,14 +130,9 @@ def _set_by_config(experiment: Experiment) -> Iterator[tuple[str, str, str]]:
 
 def _of_the_system(experiment: Experiment, task: Task, environment: Environment) -> Iterator[Check]:
     """Check that no variable replaces one of the system: with another PATH no program is found."""
-    fixed = (
-        (task.path.name, name, str(value))
-        for kind, name, value in task.declared
-        if kind == "envs" and not is_open(value)
-    )
-    set_by = [*_set_by_config(experiment), *fixed]
-    given = {name: (what, value) for what, name, value in reversed(set_by)}
-    outside = dict.fromkeys(environment.passed, "the env file would set {}")
+    given = {name: (what, value) for what, name, value in reversed(list(_set_by_config(experiment)))}
+    outside = dict.fromkeys((name for _, name, _ in task.declared), f"{task.path.name} would set {{}}")
+    outside |= dict.fromkeys(environment.passed, "the env file would set {}")
     outside |= dict.fromkeys(
         task.without_value("envs"),
         f"{task.path.name} declares {{}} without a value, so jobs would get that of this machine",

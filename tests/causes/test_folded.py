@@ -28,6 +28,9 @@ RECORDS = {
     "the Elastic schema": {"@timestamp": "2026-03-02T10:00:00Z", "log.level": "error", "message": "step failed", "error": {"type": "OutOfMemoryError", "message": OOM, "stack_trace": TRACEBACK}},
     "a cloud": {"severity": "ERROR", "jsonPayload": {"message": "step failed", "traceback": TRACEBACK}},
     "OpenTelemetry": {"severity_text": "ERROR", "body": "step failed", "attributes": {"exception.type": "OutOfMemoryError", "exception.message": OOM, "exception.stacktrace": TRACEBACK}},
+    "the output of another program": {"event": "worker failed", "level": "error", "stderr": OOM},
+    "the repr of one": {"event": "worker failed", "level": "error", "output": repr(TRACEBACK.encode())},
+    "a field of its own": {"msg": "step failed", "lvl": "error", "why": TRACEBACK},
     "a list of lines": {"message": "step failed", "level": "ERROR", "stackTrace": TRACEBACK.splitlines()},
 }  # fmt: skip
 

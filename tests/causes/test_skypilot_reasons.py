@@ -89,6 +89,7 @@ def test_different_unknown_reasons_are_different_causes():
         "Controller process has exited abnormally (Controller process is dead). Also, cleanup failed: Failed to "
         "terminate cluster {name}-{number}: [RuntimeError] boom. For more details, run: sky jobs logs --controller "
         "{number}",
+        "pod sky-{name}-7f9d8c6b5-x2x4{number} was evicted at 2026-11-{number:02d}T03:04:05.{number}Z by the node's agent",
         '[sky.exceptions.InvalidClusterNameError] Cluster name "{name},{number}" is invalid; ensure ...',
     ],
 )
@@ -142,6 +143,23 @@ def test_a_failed_cleanup_is_not_a_failure_of_a_program_that_caught_an_error():
 def test_an_exit_code_is_shown_and_used_if_the_log_has_nothing_more_specific(code, category):
     info = analyze_logs(STEPS, "FAILED", failure_reason=f"Job exited with exit code {code} {SEE}")
     assert (info.category, info.exit_code) == (category, code)
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("command terminated with exit code 137", 137),
+        ("container main exited with code: 3", 3),
+        ("Exit code: 3", 3),
+        ("ssh returned non-zero exit status 255", 255),
+        ("prolog ended, exit_code=4", 4),
+        ("launcher failed with return code 5", 5),
+        ("exited with code 99999999999999999999", None),
+        ("the server answered with status 429", None),
+    ],
+)
+def test_an_exit_code_is_read_in_any_wording(reason, code):
+    assert reason_of(reason).exit_code == code
 
 
 def test_an_exception_in_the_log_takes_precedence_over_an_exit_code():
