@@ -208,7 +208,7 @@ def test_while_the_queue_is_empty_only_conditions_named_one_by_one_are_closed(em
     for polls in ([], [FakeQueue([])], [down]):
         for queue in polls:
             poll(emptied, queue, now=NOW)
-        with pytest.raises(ConfigError, match="the queue lists no job at all"):
+        with pytest.raises(ConfigError, match="the queue lists no jobs at all"):
             closed(emptied, *selections)
     assert written_events(stores(emptied)[0], "lost_job_closed") == []
     assert closed(emptied, NAMES[0], NAMES[3]) == [NAMES[0], NAMES[3]]

@@ -123,7 +123,7 @@ def test_following_a_job_that_hangs_stops_when_the_time_is_up_with_what_has_arri
     done = story.said["logs limited"]
     assert done.returncode == 0, done.stderr
     assert program_lines(story, "limited") == ["epoch 1", "epoch 2"]
-    assert f"stopped after 30 s; the log of job {story.job_id} may go on" in done.stderr
+    assert f"stopped after 30 s; the log of job {story.job_id} may continue" in done.stderr
 
 
 def test_following_a_job_continues_until_it_has_ended(story: Story) -> None:

@@ -83,10 +83,10 @@ def test_a_name_that_only_looks_like_a_number_is_accepted(name):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("a/b", "'/' is neither"),
-        ("a b", "a space is neither"),
-        ("é", "'é' is neither"),
-        ("lr-1e+20", "'+' is neither"),
+        ("a/b", "'/' is not a letter"),
+        ("a b", "a space is not a letter"),
+        ("é", "'é' is not a letter"),
+        ("lr-1e+20", "'+' is not a letter"),
         ("-a", "start and end with a letter or a digit"),
         ("a_", "start and end with a letter or a digit"),
         ("a_--1", "three of . _ - in a row"),

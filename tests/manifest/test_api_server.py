@@ -68,7 +68,7 @@ def test_a_tag_of_the_experiment_identifies_the_server_before_any_poll_has_seen_
     assert poll_of(adopted, [job(77, "x", metadata=tag)], OTHER).faults == {}
 
 
-def test_a_server_that_has_taken_the_place_of_another_is_named_by_a_person(adopted):
+def test_a_person_accepts_a_server_that_replaced_another(adopted):
     with pytest.raises(ConfigError, match="--new-server is about SkyPilot's API server"):
         raise poll_of(adopted, [], None, is_new_server=True).faults[adopted.experiment_id]
     assert poll_of(adopted, [], OTHER, is_new_server=True).faults == {}

@@ -51,7 +51,7 @@ def show(*pieces, **extent):
 def test_what_has_arrived_is_shown_when_the_time_is_up():
     text, ending = show(b"step 1\nstep 2\nst", b"", LATE)
     assert text == "step 1\nstep 2\n"
-    assert ending.startswith("stopped after 60 s; the log of job 1 may go on: --timeout S")
+    assert ending.startswith("stopped after 60 s; the log of job 1 may continue: --timeout S")
 
 
 @pytest.mark.parametrize("pieces", [[], [b"", b""], [b"<sky-payload>x</sky-payload>\n"]])

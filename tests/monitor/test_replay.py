@@ -100,7 +100,7 @@ def test_a_watch_of_a_replay_with_open_jobs_ends_with_a_sentence(recording, tmp_
     replay(recording, tmp_path / "data")
     done = World(tmp_path / "world").type("watch", "--exit-status", "--data", tmp_path / "data")
     assert done.exit_code == 3
-    assert "a replay, its jobs are in no queue; fmon status shows its end" in done.stderr
+    assert "a replay, so its jobs are not in the queue; fmon status shows how it ended" in done.stderr
 
 
 def test_a_torn_last_line_is_left_out(recording, tmp_path):

@@ -105,7 +105,7 @@ def test_the_age_of_a_queue_from_a_file_is_told_while_jobs_are_open(
     poll(store, 1, [job(1, status)], source=source)
     lines = status_lines(seen(tmp_path, minute), width=None, max_rows=9, max_alarms=9)
     text = "\n".join("".join(part.text for part in line) for line in lines)
-    assert ("the queue's file is 19 min 00 s old: what writes it may have stopped" in text) == is_said
+    assert ("the queue file is 19 min 00 s old: its writer may have stopped" in text) == is_said
     assert f"{minute - 1} min 00 s ago" in text
 
 

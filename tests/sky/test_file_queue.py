@@ -81,7 +81,7 @@ def test_nan_as_python_prints_it_is_unknown(read):
         ("null", "contains no JSON array of jobs"),
         ("{}", "contains no JSON array of jobs"),
         ('{"error": "down"}\n' + json.dumps({"jobs": [JOB]}), "more than one JSON value"),
-        ('{"polled_at": "yesterday", "jobs": []}', "no ISO 8601 time"),
+        ('{"polled_at": "yesterday", "jobs": []}', "not an ISO 8601 time"),
         ("[" * 100_000, "contains no JSON array of jobs"),
         ("[\n" * 10_000, "contains no JSON array of jobs"),
         (b"\x80\x04\x95pickle", "contains no JSON array of jobs"),

@@ -137,7 +137,7 @@ def test_an_eta_whose_time_is_used_up_is_overdue(capsys):
 def test_impossible_times_are_counted_with_a_query_that_lists_them(capsys):
     print_status(seen(MIXED, impossible_count=2), "table")
     out = capsys.readouterr().out
-    assert "impossible times of 2 jobs count as unknown: fmon sql 'from impossible_time'" in out
+    assert "impossible times of 2 jobs count as unknown; list them: fmon sql 'from impossible_time'" in out
 
 
 def test_after_a_relaunch_the_cost_is_marked_as_that_of_all_attempts(capsys):
