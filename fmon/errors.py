@@ -24,7 +24,7 @@ class QueueError(FmonError):
 
     ``error_type`` is the kind of failure in one word, for the heartbeat: SkyPilot's error class if
     the server named one (ClusterNotUpError), otherwise ApiServerConnectionError, Timeout, HTTP500,
-    AuthRequired, VersionMismatch, BadAnswer and the like.
+    AuthRequired, VersionMismatch, BadAnswer, OtherServer and the like.
     """
 
     exit_code = 11

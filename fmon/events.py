@@ -23,7 +23,7 @@ ConditionIds = Annotated[list[str], Meta(description="the conditions")]
 Cycle = Annotated[int, Meta(description="the cycle")]
 Image = Annotated[str | None, Meta(description="the image's reference; null = none")]
 Digest = Annotated[str | None, Meta(description="the image's digest; null = unknown")]
-KEYS = "; a job whose id was given out before by its key (docs/glossary.md)"
+KEYS = " (job_key if SkyPilot reused the id, docs/glossary.md)"
 JobId = Annotated[int, Meta(description=f"the managed job{KEYS}")]
 JobIds = Annotated[list[int], Meta(description=f"the managed jobs{KEYS}")]
 Attached = Annotated[dict[str, int], Meta(description="the job attached to each condition")]
@@ -63,11 +63,11 @@ class AdoptEvent(BaseEvent, tag="adopt", frozen=True):
     is_bare_vm: Annotated[
         bool, Meta(description="a person allowed jobs without an image (``--allow-bare-vm``)")
     ] = False
-    by: Annotated[str | None, Meta(description="the person who allowed that; null = nobody")] = None
+    by: Annotated[str | None, Meta(description="who allowed jobs without an image; null = nobody")] = None
 
 
 class ImageAssumedEvent(BaseEvent, tag="image_assumed", frozen=True):
-    """``fmon fix`` read the digest of the image of adopted jobs, which ``fmon adopt`` could not read.
+    """``fmon fix`` recorded the digest of the adopted jobs' image, which ``fmon adopt`` could not read.
 
     The jobs may have run with an earlier image.
     """

@@ -1,8 +1,8 @@
-"""The identity of a managed job: SkyPilot gives job ids out again after a jobs controller is torn down.
+"""The key of a managed job: SkyPilot reuses job ids after a jobs controller is torn down.
 
 The key of the first job with an id is that id. The key of a later job with the same id also has the number of
-the earlier ones in its high bits, so a key tells the id, and keys of one id sort by age. Ids are for SkyPilot
-and for people; whatever belongs together is joined by key (docs/decisions/0029).
+the earlier ones in its high bits, so a key contains the id, and keys of one id sort by age. Ids are for
+SkyPilot and users; joins use keys (docs/decisions/0029).
 """
 
 from __future__ import annotations

@@ -229,7 +229,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     undeclared: list[str] = []
     """Variables that the program reads although the task does not declare them."""
     allow_variables: list[str] = []
-    """Variables of the system that the jobs may get nevertheless, such as PATH."""
+    """System variables that the config may set nevertheless, such as PATH."""
     region_config: str | None = None
     """Name of a region file."""
     region_file: str | None = None
@@ -257,7 +257,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     cycle: Count
     job_id: JobId
     earlier_job_count: Count = 0
-    """Number of earlier jobs that SkyPilot gave the same id."""
+    """Number of earlier jobs with the same id."""
     role: Literal["attempt", "superseded"] = "attempt"
 
     @property
@@ -355,6 +355,8 @@ class Manifest(msgspec.Struct, kw_only=True):
     mlflow: Tracking | None = None
     user_hash: str | None = None
     """SkyPilot's id of the user whose jobs these are; None until the first job is attached."""
+    api_servers: dict[str, str] = msgspec.field(default_factory=dict)
+    """Addresses of the SkyPilot API server that has its jobs, each with its id; "" = unknown."""
     since: Time | None = None
     """Jobs submitted before this never belong to the experiment (``adopt --since``)."""
     adopted_names: dict[JobKey, str] = msgspec.field(default_factory=dict)
@@ -409,9 +411,9 @@ class Record(msgspec.Struct, kw_only=True):
     failure_reason: str | None = None
     resources: str | None = None
     machine: str | None = None
-    """The machine that the job has, in SkyPilot's words; None = none, or the queue does not tell."""
+    """The job's current machine, as SkyPilot describes it; None = none, or not reported."""
     has_machine: bool | None = None
-    """None = the queue does not tell."""
+    """None = not reported."""
     schedule_state: str | None = None
     cloud: str | None = None
     region: str | None = None
@@ -421,7 +423,7 @@ class Record(msgspec.Struct, kw_only=True):
     user_hash: str | None = None
     workspace: str | None = None
     invalid_fields: str | None = None
-    """Names of the times and durations that were left out because they have impossible values."""
+    """Names of the times and durations left out because their values are impossible."""
     job_duration_s: float | None = None
     price_usd_per_h: float | None = None
     price_source: str | None = None

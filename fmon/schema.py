@@ -17,7 +17,7 @@ class Column(NamedTuple):
 
 
 _EXPERIMENT = Column("experiment_id", "varchar", "id", "the experiment")
-_JOB_KEY = Column("job_key", "bigint", "id", "its identity: the job id, unless that was given out again")
+_JOB_KEY = Column("job_key", "bigint", "id", "key of the job: its id, unless SkyPilot reused that id")
 _POLL = (
     _EXPERIMENT,
     Column("poll_id", "bigint", "id", "order of the poll within the experiment, assigned under the lock"),
@@ -64,8 +64,8 @@ SNAPSHOT = (
     Column("details", "varchar", "text", "what the job is doing, according to SkyPilot, redacted"),
     Column("failure_reason", "varchar", "text", "why it failed, according to SkyPilot, redacted"),
     Column("resources", "varchar", "text", "requested resources"),
-    Column("machine", "varchar", "text", "resources of the machine that it has; null = none, or not told"),
-    Column("has_machine", "boolean", "bool", "it has a machine; null = the queue does not tell"),
+    Column("machine", "varchar", "text", "resources of its current machine; null = none, or not reported"),
+    Column("has_machine", "boolean", "bool", "it has a machine; null = not reported"),
     Column(
         "schedule_state", "varchar", "name", "state of SkyPilot's scheduler: LAUNCHING, ALIVE_BACKOFF, ..."
     ),
@@ -76,7 +76,7 @@ SNAPSHOT = (
     Column("user_name", "varchar", "name", "who submitted it"),
     Column("user_hash", "varchar", "id", "SkyPilot's id of the user"),
     Column("workspace", "varchar", "name", "SkyPilot workspace"),
-    Column("invalid_fields", "varchar", "text", "times and durations whose values can't be any; null = none"),
+    Column("invalid_fields", "varchar", "text", "names of impossible times and durations; null = none"),
     Column("price_usd_per_h", "double", "USD/h", "price of its machine per hour; null = unknown"),
     Column("price_source", "varchar", "name", "source of the price: config or catalog"),
 )
@@ -102,7 +102,7 @@ MANIFEST = (
         "flapping_threshold",
         "bigint",
         "count",
-        "so many changes to PENDING, STARTING or RECOVERING within 6 h raise an alarm; 0 = never",
+        "number of changes to PENDING, STARTING or RECOVERING within 6 h that raises an alarm; 0 = never",
     ),
     Column("created_at", "timestamptz", "UTC", "when the experiment was created"),
 )
@@ -182,7 +182,7 @@ FINDING = (
     Column("is_auto_fixable", "boolean", "bool", "a relaunch alone may fix it"),
     Column("is_given_up", "boolean", "bool", "the missing log will not be requested again"),
     Column("evidence_line", "bigint", "count", "number of that line in the stored log, from 1"),
-    Column("exit_code", "bigint", "id", "exit code of the program that SkyPilot states; null = none"),
+    Column("exit_code", "bigint", "id", "the program's exit code, as stated by SkyPilot; null = none"),
     Column("confidence", "double", "ratio", "confidence of the rule"),
     Column("ask_count", "bigint", "count", "how often the log was requested"),
     Column("end_at", "timestamptz", "UTC", "the end of the run that it is about; null = unknown"),
@@ -198,7 +198,7 @@ VARIABLE_CHECK = (
         "wrong_names",
         "varchar[]",
         "name",
-        "variables that are missing or have different values; null = SkyPilot's record does not tell",
+        "variables that are missing or have different values; null = not in SkyPilot's record",
     ),
     Column("poll_id", "bigint", "id", "the newest poll at that time"),
     Column("submitted_at", "timestamptz", "UTC", "when the job was submitted; null = unknown"),

@@ -55,17 +55,17 @@ def money(usd: Decimal | float | None) -> str:
 
 
 def cost(usd: Decimal | float | None, unpriced_count: int, source: str = "") -> str:
-    """Format a cost, with its source (see ``whose``) and the number of jobs that it does not include."""
+    """Format a cost, with its source (see ``cost_source``) and the number of jobs without a cost."""
     notes = ", ".join(filter(None, (source, f"{unpriced_count:,} unpriced" if unpriced_count else "")))
     return money(usd) + (f" ({notes})" if notes else "")
 
 
-def whose(reported_count: int, job_count: int) -> str:
-    """Say whether a cost is SkyPilot's own, from its cost report, or fmon's estimate.
+def cost_source(reported_count: int, job_count: int) -> str:
+    """Return whether a cost is SkyPilot's own, from its cost report, or fmon's estimate.
 
     Examples
     --------
-    >>> whose(0, 5), whose(5, 5), whose(3, 5)
+    >>> cost_source(0, 5), cost_source(5, 5), cost_source(3, 5)
     ('estimate', "SkyPilot's own", "SkyPilot's own for 3 of 5 jobs")
     """
     if not reported_count:

@@ -25,7 +25,7 @@ comment on view alarm is
 comment on column alarm.experiment_id is 'the experiment [id]';
 comment on column alarm.condition_id is 'the condition [id]';
 comment on column alarm.job_id is 'its managed job [id]';
-comment on column alarm.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column alarm.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column alarm.task_id is 'task within the job [id]';
 comment on column alarm.raised_poll_id is 'the poll that raised it [id]';
 comment on column alarm.kind is

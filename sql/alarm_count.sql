@@ -13,6 +13,6 @@ group by alarm.experiment_id, alarm.kind;
 comment on view alarm_count is 'The alarms of a kind; grain: experiment_id, kind';
 comment on column alarm_count.experiment_id is 'the experiment [id]';
 comment on column alarm_count.kind is 'kind of alarm, see view alarm [name]';
-comment on column alarm_count.severity is 'critical if one of them was, otherwise warning [name]';
+comment on column alarm_count.severity is 'critical if one of them is, otherwise warning [name]';
 comment on column alarm_count.raised_count is 'alarms raised [count]';
 comment on column alarm_count.open_count is 'alarms that are still active [count]';

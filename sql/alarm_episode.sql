@@ -206,7 +206,7 @@ wrong_episode as (
         on wrong.experiment_id = succeeding.experiment_id and wrong.job_key = succeeding.job_key
 ),
 
--- Jobs that left the queue in the same poll are one trouble, with one alarm for those that are still away.
+-- Jobs that left the queue in the same poll get one alarm, about those that are still missing.
 vanished as (
     select
         lasting.experiment_id,
@@ -222,13 +222,25 @@ vanished as (
         any_value(lasting.seen_at) as seen_at,
         count(distinct lasting.job_key) as job_count
     from lasting
-    left join lost_job_closure
+    asof left join lost_job_closure
         on
             lasting.experiment_id = lost_job_closure.experiment_id
             and lasting.job_key = lost_job_closure.job_key
+            and lasting.seen_at <= lost_job_closure.closed_at
     where lasting.kind = 'lost'
-    -- What a person has closed is another episode than what is left.
+    -- Jobs that a person has closed are a separate episode.
     group by lasting.experiment_id, lasting.poll_id, lasting.next_poll_id, lost_job_closure.closed_at
+),
+
+newest_answer as (
+    select
+        heartbeat.experiment_id,
+        arg_max(heartbeat.job_count, heartbeat.poll_id) as job_count
+    from heartbeat
+    where
+        heartbeat.is_ok
+        and heartbeat.experiment_id in (select vanished.experiment_id from vanished)
+    group by heartbeat.experiment_id
 ),
 
 vanished_episode as (
@@ -250,17 +262,18 @@ vanished_episode as (
             else 'left'
         end
         || case
-            when heartbeat.job_count = 0
+            when heartbeat.job_count = 0 and newest_answer.job_count = 0
                 then
                     ' the queue, which is empty: SkyPilot''s jobs controller may be stopped, or its '
-                    || 'history is gone. Start it (sky jobs queue --refresh), then run fmon poll; what '
-                    || 'runs no more is closed with '
+                    || 'history is gone. Start it (sky jobs queue --refresh), then run fmon poll; close '
+                    || 'jobs that have ended: '
             else ' the queue without ending; check whether it still runs, then close it: '
         end
         || 'fmon cancel --lost --reason TEXT -e ' || vanished.experiment_id as wording
     from vanished
     inner join heartbeat
         on vanished.experiment_id = heartbeat.experiment_id and vanished.poll_id = heartbeat.poll_id
+    inner join newest_answer on vanished.experiment_id = newest_answer.experiment_id
 )
 
 select
@@ -389,7 +402,7 @@ comment on view alarm_episode is
 comment on column alarm_episode.experiment_id is 'the experiment [id]';
 comment on column alarm_episode.condition_id is 'the condition [id]';
 comment on column alarm_episode.job_id is 'its managed job [id]';
-comment on column alarm_episode.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column alarm_episode.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column alarm_episode.task_id is 'task within the job [id]';
 comment on column alarm_episode.poll_id is 'the poll that first showed it [id]';
 comment on column alarm_episode.cleared_poll_id is

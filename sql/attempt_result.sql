@@ -68,7 +68,7 @@ comment on view attempt_result is
 comment on column attempt_result.experiment_id is 'the experiment [id]';
 comment on column attempt_result.condition_id is 'the condition [id]';
 comment on column attempt_result.job_id is 'its managed job [id]';
-comment on column attempt_result.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column attempt_result.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column attempt_result.task_id is
 'the task that determines the result: the first that failed [id]';
 comment on column attempt_result.root_cause_id is

@@ -10,7 +10,7 @@ select
     count(job.job_key) > 0 as is_seen,
     coalesce(bool_and(job.state = 'succeeded'), false) as is_succeeded,
     attempt.cycle,
-    min(least(job.submitted_at, job.first_seen_at)) as begun_at,
+    min(least(job.submitted_at, job.first_seen_at)) as started_at,
     min(lost_job_closure.closed_at) as closed_at,
     least(
         case when bool_and(job.is_terminal) then max(job.detected_at) end, min(lost_job_closure.closed_at)
@@ -35,12 +35,12 @@ comment on view attempt_span is
 comment on column attempt_span.experiment_id is 'the experiment [id]';
 comment on column attempt_span.condition_id is 'the condition [id]';
 comment on column attempt_span.job_id is 'its managed job [id]';
-comment on column attempt_span.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column attempt_span.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column attempt_span.role is 'attempt or superseded, see view job [name]';
 comment on column attempt_span.is_seen is 'a poll has shown it [bool]';
 comment on column attempt_span.is_succeeded is 'all its tasks succeeded [bool]';
 comment on column attempt_span.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
-comment on column attempt_span.begun_at is
+comment on column attempt_span.started_at is
 'submitted or first seen, whichever was earlier; null = not seen yet [UTC]';
 comment on column attempt_span.closed_at is 'a person closed it as lost; null = nobody did [UTC]';
 comment on column attempt_span.ended_at is

@@ -180,7 +180,7 @@ violation as (
         on
             act.experiment_id = attempt_span.experiment_id
             and act.cycle >= attempt_span.cycle
-            and act.acted_at > attempt_span.begun_at
+            and act.acted_at > attempt_span.started_at
     where attempt_span.ended_at is null or attempt_span.ended_at > act.acted_at
 
     union all
@@ -359,9 +359,7 @@ violation as (
             else ' is lost (job ' || condition.job_id || ')'
         end as what
     from condition
-    left join attempt_span
-        on condition.experiment_id = attempt_span.experiment_id and condition.job_key = attempt_span.job_key
-    where condition.state = 'missing' or (condition.state = 'lost' and attempt_span.closed_at is null)
+    where condition.state = 'missing' or (condition.state = 'lost' and not condition.is_terminal)
 ),
 
 counted as (

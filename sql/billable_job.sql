@@ -1,6 +1,6 @@
 -- Ended jobs whose cost can be looked up in SkyPilot's cost report, which finds a job by the names of its
--- tasks and its id: it can't tell the jobs apart that had the same id. Recordings and queues read from a file
--- have none.
+-- tasks and its id, so it can't distinguish jobs that had the same id. Recordings and queues read from a file
+-- have no cost report.
 create or replace view billable_job as
 with asked as (
     select distinct heartbeat.experiment_id
@@ -34,6 +34,6 @@ comment on view billable_job is
 'An ended job whose cost can be looked up in SkyPilot''s cost report; grain: experiment_id, job_key';
 comment on column billable_job.experiment_id is 'the experiment [id]';
 comment on column billable_job.job_id is 'the managed job [id]';
-comment on column billable_job.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column billable_job.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column billable_job.task_names is 'distinct names of its tasks, in no order [name]';
 comment on column billable_job.submitted_at is 'when it was submitted, otherwise first seen [UTC]';

@@ -275,7 +275,7 @@ comment on column cause.transient_evidence is
 'evidence that it is transient, with counts; null = none [text]';
 comment on column cause.condition_ids is 'affected conditions, in the order in which they failed [id]';
 comment on column cause.job_ids is 'their jobs, in the same order [id]';
-comment on column cause.job_keys is 'the identities of these jobs [id]';
+comment on column cause.job_keys is 'keys of these jobs [id]';
 comment on column cause.exit_codes is
 'the distinct exit codes of their programs, as stated by SkyPilot [id]';
 comment on column cause.signatures is 'the distinct errors among them [id]';
@@ -285,7 +285,7 @@ comment on column cause.is_transient is
 comment on column cause.failed_count is
 'conditions whose newest result is a failure of this cause [count]';
 comment on column cause.evidence_job_id is 'the job whose log has the evidence [id]';
-comment on column cause.evidence_job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column cause.evidence_job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column cause.evidence_line is 'line number of the evidence in its stored log, from 1 [count]';
 comment on column cause.missing_log_count is
 'jobs without a stored log: classified from queue data only, or not yet [count]';

@@ -28,7 +28,7 @@ ranked as (
         job.state,
         job.failure_reason,
         finding.category,
-        -- Lost for good: a person has checked that it ended.
+        -- Lost for good: a person has checked that it ended, since it was lost.
         job.is_terminal or (job.state = 'lost' and lost_job_closure.job_key is not null) as is_terminal,
         job.recovery_count,
         job.run_s,
@@ -47,8 +47,11 @@ ranked as (
             and job.job_key = finding.job_key
             and job.task_id = finding.task_id
             and job.is_failed  -- it may have run again since
-    left join lost_job_closure
-        on job.experiment_id = lost_job_closure.experiment_id and job.job_key = lost_job_closure.job_key
+    asof left join lost_job_closure
+        on
+            job.experiment_id = lost_job_closure.experiment_id
+            and job.job_key = lost_job_closure.job_key
+            and job.since_at <= lost_job_closure.closed_at
     where job.role <> 'duplicate'
 ),
 
@@ -150,7 +153,7 @@ comment on view condition is
 comment on column condition.experiment_id is 'the experiment [id]';
 comment on column condition.condition_id is 'one cell of the grid, or one baseline [id]';
 comment on column condition.job_id is 'managed job of the newest attempt; null = missing [id]';
-comment on column condition.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column condition.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column condition.kind is 'grid or baseline [name]';
 comment on column condition.job_name is 'the exact name of its jobs [name]';
 comment on column condition.factors is 'factor -> level [text]';

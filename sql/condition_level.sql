@@ -14,7 +14,7 @@ select
     paired.condition_id,
     paired.pair.key as factor,
     paired.pair.value as level,
-    -- A JSON pointer: any name is a valid one, a JSON path it is not.
+    -- A JSON pointer, because not every factor name is valid in a JSON path.
     coalesce(
         json_type(paired.levels, '/' || replace(replace(paired.pair.key, '~', '~0'), '/', '~1')) = 'VARCHAR',
         false

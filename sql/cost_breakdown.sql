@@ -1,7 +1,7 @@
 -- What the money of each cycle was spent on. The purposes of jobs add up to cost_usd of view cycle_cost; the
--- jobs controller, which SkyPilot runs for all jobs together, comes on top. A job's cost in SkyPilot's own
--- report is divided like fmon's estimate. Lost to preemption are the runs that were interrupted, of which a
--- job with checkpoints keeps a part, and the recoveries. Failed includes lost jobs.
+-- jobs controller, which SkyPilot runs for all jobs together, is an additional row. A cost that SkyPilot
+-- reported is divided like fmon's estimate. Recoveries and interrupted runs count as lost to preemption,
+-- although a job with checkpoints keeps part of such a run. Failed includes lost jobs.
 create or replace view cost_breakdown as
 with stretch as (
     select
@@ -130,7 +130,7 @@ controlled as (
     select
         job.experiment_id,
         job.cycle,
-        min(least(job.submitted_at, job.first_seen_at)) as begun_at,
+        min(least(job.submitted_at, job.first_seen_at)) as started_at,
         max(if(job.is_terminal, coalesce(job.end_at, job.detected_at), job.last_seen_at)) as ended_at
     from job
     group by job.experiment_id, job.cycle
@@ -151,9 +151,9 @@ select
     'controller' as purpose,
     controlled.cycle,
     0 as unpriced_count,
-    greatest(0, epoch(controlled.ended_at) - epoch(controlled.begun_at)) / 3600 as machine_h,
+    greatest(0, epoch(controlled.ended_at) - epoch(controlled.started_at)) / 3600 as machine_h,
     cast(
-        greatest(0, epoch(controlled.ended_at) - epoch(controlled.begun_at)) / 3600
+        greatest(0, epoch(controlled.ended_at) - epoch(controlled.started_at)) / 3600
         * manifest.controller_usd_per_h as decimal(18, 4)
     ) as cost_usd
 from controlled

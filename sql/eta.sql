@@ -2,9 +2,9 @@
 -- of the succeeded conditions with the same level of the factor that best explains the run times (adjusted R
 -- squared: a factor with a different level for each job explains nothing). If no factor explains anything,
 -- it is the median of all; if none has succeeded yet, the expected time of the config. The open conditions
--- run with as many jobs at a time as now, and not faster than the longest of them. A job that has used up its
--- time is overdue: its end is unknown, so it has no remaining time. Jobs that succeeded, but overran,
--- tell how long something went wrong, not how long the others take: they are left out.
+-- run with as many jobs at a time as now, and not faster than the longest of them. A job past its estimated
+-- end is overdue: its end is unknown, so it has no remaining time. Jobs that succeeded but overran are left
+-- out: something went wrong, so they do not show how long the others take.
 create or replace view eta as
 with finished as (
     select
@@ -140,8 +140,8 @@ comment on column eta.is_expected is 'some estimates are the expected times of t
 comment on column eta.running_count is 'running conditions, the assumed number of parallel jobs [count]';
 comment on column eta.unknown_count is 'open conditions without an estimate, which are left out [count]';
 comment on column eta.overdue_count is
-'running conditions that have used up their time, which are left out of remaining_s [count]';
+'running conditions past their estimated end, left out of remaining_s [count]';
 comment on column eta.remaining_s is
-'time until the others may have ended; null = unknown, or none; if none runs, as if none had to wait [s]';
+'estimated time until the others end; null = unknown, or no others; if none runs, queueing is ignored [s]';
 comment on column eta.overdue_s is
-'by how much the longest of the overdue conditions is over its time; null = none is [s]';
+'time since the estimated end of the most overdue condition; null = none is overdue [s]';

@@ -40,7 +40,7 @@ select
     -- The clock of a replayed experiment stops at its last poll, so that its open jobs do not age.
     case
         when manifest.is_replayed then coalesce(polled.last_polled_at, manifest.created_at)
-        -- A file says nothing about the time after it was written; its jobs may have ended since.
+        -- A file is only valid for the time at which it was written; its jobs may have ended since.
         when polled.last_ok_source like 'file:%' then least(polled.last_ok_at, clock.now)
         else clock.now
     end as now_at,
@@ -69,7 +69,7 @@ comment on column experiment.pending_threshold_s is
 'a longer time in PENDING or SUBMITTED raises an alarm [s]';
 comment on column experiment.starting_threshold_s is 'a longer time in STARTING raises an alarm [s]';
 comment on column experiment.flapping_threshold is
-'so many changes to PENDING, STARTING or RECOVERING within 6 h raise an alarm; 0 = never [count]';
+'number of changes to PENDING, STARTING or RECOVERING within 6 h that raises an alarm; 0 = never [count]';
 comment on column experiment.overrun_factor is
 'running longer than this times the expected time raises an alarm [ratio]';
 comment on column experiment.created_at is 'when the experiment was created [UTC]';
@@ -78,5 +78,5 @@ comment on column experiment.last_polled_at is
 comment on column experiment.last_ok_at is 'newest poll that the queue answered [UTC]';
 comment on column experiment.is_from_file is 'the newest answer of the queue came from a file [bool]';
 comment on column experiment.now_at is
-'open jobs count up to it: wall clock, time of the queue''s file, or last poll of a replay [UTC]';
+'end of open run times and costs: wall clock, time of the queue''s file, or last poll of a replay [UTC]';
 comment on column experiment.clock_at is 'the wall clock; for a replayed experiment its last poll [UTC]';

@@ -44,7 +44,7 @@ noticed as (
         job.experiment_id,
         job.job_id,
         job.job_key,
-        -- Two clocks: negative is impossible.
+        -- The times come from two clocks; a negative difference is impossible.
         arg_min(
             case
                 when job.detected_at >= job.end_at
@@ -114,9 +114,9 @@ comment on column experiment_summary.job_count is
 'jobs seen, including superseded ones and duplicates [count]';
 comment on column experiment_summary.unpriced_count is 'of them those whose cost is unknown [count]';
 comment on column experiment_summary.reported_count is
-'of them those whose cost is SkyPilot''s own; the others are estimated [count]';
+'of these, jobs whose cost SkyPilot reported; the others are estimated [count]';
 comment on column experiment_summary.impossible_count is
-'of them those with times or durations that can''t be any, see view impossible_time [count]';
+'of these, jobs with impossible times or durations, see view impossible_time [count]';
 comment on column experiment_summary.run_h is 'run time of all jobs as reported by SkyPilot [h]';
 comment on column experiment_summary.run_per_success_h is
 'run_h per succeeded condition; null = no success [h]';

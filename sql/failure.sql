@@ -42,7 +42,7 @@ select
     finding.exit_code,
     coalesce(finding.confidence, 0) as confidence,
     cast(spent.cost_usd as decimal(18, 4)) as cost_usd,
-    -- Two clocks: negative is impossible.
+    -- The times come from two clocks; a negative difference is impossible.
     case
         when job.detected_at >= job.end_at then (epoch_us(job.detected_at) - epoch_us(job.end_at)) / 1e6
     end as detection_latency_s,
@@ -69,7 +69,7 @@ comment on view failure is
 comment on column failure.experiment_id is 'the experiment [id]';
 comment on column failure.condition_id is 'the condition [id]';
 comment on column failure.job_id is 'the managed job that failed [id]';
-comment on column failure.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column failure.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column failure.task_id is 'the first task that failed [id]';
 comment on column failure.root_cause_id is
 'the root cause; unknown/unexamined = not examined yet [id]';

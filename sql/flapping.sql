@@ -1,7 +1,7 @@
--- Job tasks that get no lasting machine: they go to PENDING, STARTING or RECOVERING again and again, so that
--- no threshold for one of these statuses is ever reached. Each is an episode for an alarm: it begins with the
--- change that reaches the limit within 6 hours, and lasts until the job has ended, left the queue, or stayed
--- as it is for 6 hours.
+-- Job tasks that keep losing their machines: they return to PENDING, STARTING or RECOVERING again and again,
+-- so that they never reach the threshold for one of these statuses. Each is an alarm episode: it begins with
+-- the change that reaches the limit within 6 hours, and lasts until the job ends, leaves the queue, or does
+-- not change for 6 hours.
 create or replace view flapping as
 with entered as (
     select
@@ -24,7 +24,7 @@ with entered as (
     where job_observation.role <> 'duplicate'
 ),
 
--- SkyPilot counts a recovery when it is done; between two polls there may have been several, or none.
+-- SkyPilot counts a recovery once it is done, so there may be several between two polls.
 recovered as (
     select
         entered.experiment_id,
@@ -196,15 +196,15 @@ from numbered
 group by numbered.experiment_id, numbered.job_key, numbered.task_id, numbered.episode_number;
 
 comment on view flapping is
-'A time in which a job task got no lasting machine; grain: experiment_id, job_key, task_id, poll_id';
+'A period in which a job task kept losing its machines; grain: experiment_id, job_key, task_id, poll_id';
 comment on column flapping.experiment_id is 'the experiment [id]';
 comment on column flapping.condition_id is 'the condition [id]';
 comment on column flapping.job_id is 'its managed job [id]';
-comment on column flapping.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column flapping.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column flapping.task_id is 'task within the job [id]';
 comment on column flapping.poll_id is 'the poll that showed the change that reached the limit [id]';
 comment on column flapping.cleared_poll_id is 'the poll that showed its end; null while it lasts [id]';
 comment on column flapping.status is 'SkyPilot''s status when it began [name]';
 comment on column flapping.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
-comment on column flapping.change_count is 'the most changes within 6 hours [count]';
+comment on column flapping.change_count is 'highest number of changes within 6 hours [count]';
 comment on column flapping.seen_at is 'time of that poll [UTC]';

@@ -1,5 +1,6 @@
--- The times and durations of the queue that can't be any, which all other views leave out: what is not a time
--- at all, a negative duration, a time in the future, an end before the start, a start before the submission.
+-- The impossible times and durations in the queue's answers, which all other views leave out: a value that is
+-- not a time, a negative duration, a time in the future, an end before the start, a start before the
+-- submission.
 create or replace view impossible_time as
 with doubtful as (
     select
@@ -96,22 +97,22 @@ select
     invalid.job_key,
     invalid.task_id,
     invalid.field,
-    'negative, or no time' as reason,
+    'negative, or not a time' as reason,
     invalid.cycle,
     null as value_at,
     invalid.seen_at
 from invalid;
 
 comment on view impossible_time is
-'A time or duration of the queue that can''t be one; grain: experiment_id, job_key, task_id, field';
+'An impossible time or duration in the queue; grain: experiment_id, job_key, task_id, field';
 comment on column impossible_time.experiment_id is 'the experiment [id]';
 comment on column impossible_time.condition_id is 'the condition [id]';
 comment on column impossible_time.job_id is 'its managed job [id]';
-comment on column impossible_time.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column impossible_time.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column impossible_time.task_id is 'task within the job [id]';
 comment on column impossible_time.field is 'SkyPilot''s name of the time or duration [name]';
 comment on column impossible_time.reason is
-'in the future, before an earlier step (submission, start, recovery), or negative, or no time [text]';
+'in the future, before an earlier step (submission, start, ...), negative, or not a time [text]';
 comment on column impossible_time.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
-comment on column impossible_time.value_at is 'its value; null = it is no time [UTC]';
+comment on column impossible_time.value_at is 'its value; null = not a time [UTC]';
 comment on column impossible_time.seen_at is 'the poll that showed it [UTC]';

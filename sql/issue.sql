@@ -168,7 +168,7 @@ comment on column issue.evidence is
 comment on column issue.evidence_source is
 'where it was found: log, controller_log, failure_reason or status [name]';
 comment on column issue.evidence_job_id is 'the job with the evidence [id]';
-comment on column issue.evidence_job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column issue.evidence_job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column issue.affected_files is 'project files that its log names, deepest first [text]';
 comment on column issue.condition_ids is 'conditions whose newest attempt failed with it [id]';
 comment on column issue.job_ids is 'all jobs that failed with it, in any cycle [id]';

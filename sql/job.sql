@@ -123,7 +123,7 @@ weighed as (
     window
         job as (partition by timed.experiment_id, timed.job_key),
         task as (partition by timed.experiment_id, timed.job_key order by timed.task_id)
-    -- A job that runs again costs more than what was reported.
+    -- A job that runs again costs more than SkyPilot reported.
     qualify bool_and(timed.is_terminal) over job
 ),
 
@@ -225,7 +225,7 @@ comment on view job is
 comment on column job.experiment_id is 'the experiment [id]';
 comment on column job.condition_id is 'the condition it belongs to [id]';
 comment on column job.job_id is 'SkyPilot''s managed job [id]';
-comment on column job.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column job.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column job.task_id is 'task within the job; 0 for a job of one task [id]';
 comment on column job.job_name is 'the job''s name; not unique [name]';
 comment on column job.task_name is 'the task''s name [name]';
@@ -234,7 +234,7 @@ comment on column job.role is
 comment on column job.reported_status is
 'SkyPilot''s status, unchanged; for an absent job the last known one [name]';
 comment on column job.status is
-'the status that counts: SkyPilot''s, or the first ending if SkyPilot overwrote it [name]';
+'effective status: SkyPilot''s, or the first ending if SkyPilot overwrote it [name]';
 comment on column job.state is
 'pending, running (also unknown statuses), succeeded, failed, cancelled, lost (open, not listed) [name]';
 comment on column job.details is 'details reported by SkyPilot [text]';
@@ -250,11 +250,11 @@ comment on column job.is_failed is 'ended without success; a cancelled job did n
 comment on column job.cycle is
 '0 = first launch, 1 and 2 = relaunches; a duplicate counts in the newest [count]';
 comment on column job.impossible_count is
-'times and durations of its newest record that can''t be any, see view impossible_time [count]';
-comment on column job.machine is 'resources of the machine that it has; null = none, or not told [text]';
+'impossible times and durations in its newest record, see view impossible_time [count]';
+comment on column job.machine is 'resources of its current machine; null = none, or not reported [text]';
 comment on column job.recovery_count is 'number of recoveries [count]';
 comment on column job.run_s is
-'run time with setup, without provisioning; for an open job so far; null = not started, or unknown [s]';
+'run time so far, with setup, without provisioning; null = not started, or unknown [s]';
 comment on column job.machine_s is 'time with a machine, see view machine_time; null = unknown [s]';
 comment on column job.price_usd_per_h is 'price of its newest machine; null = unknown [USD/h]';
 comment on column job.estimate_usd is 'fmon''s estimate, see view machine_time; null = unknown [USD]';

@@ -47,7 +47,7 @@ comment on view job_absence is
 comment on column job_absence.experiment_id is 'the experiment [id]';
 comment on column job_absence.condition_id is 'the condition it belongs to [id]';
 comment on column job_absence.job_id is 'SkyPilot''s managed job [id]';
-comment on column job_absence.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column job_absence.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column job_absence.task_id is 'task within the job [id]';
 comment on column job_absence.status is 'the last known status [name]';
 comment on column job_absence.is_terminal is 'it had ended; if not, it is lost [bool]';

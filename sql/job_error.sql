@@ -13,7 +13,7 @@ group by finding.experiment_id, finding.job_id, finding.job_key;
 comment on view job_error is 'The error found for a job; grain: experiment_id, job_key';
 comment on column job_error.experiment_id is 'the experiment [id]';
 comment on column job_error.job_id is 'the managed job that failed [id]';
-comment on column job_error.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column job_error.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column job_error.signature is
 'hash of the normalized error; same hash = identical error [id]';
 comment on column job_error.category is 'root cause category; unknown = no rule decided [name]';

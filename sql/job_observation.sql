@@ -1,8 +1,8 @@
 -- Every stored row of the experiment's jobs, with its condition, the meaning of its status and the previous
 -- row. A row is stored when something changes, so nothing changed between two rows of a job task. If the
--- ending of a job changed, the status that counts is that of view changed_ending.
+-- ending of a job changed, its status is that of view effective_status.
 -- Impossible times are null here, so that no other view reads them: a time in the future (by more than 5
--- minutes: clocks differ), and one before the step that must precede it. View impossible_time has them.
+-- minutes, because clocks differ), or before the step that must precede it. View impossible_time has them.
 create or replace view job_observation as
 with newest_cycle as (
     select
@@ -16,20 +16,20 @@ with newest_cycle as (
 counting as (
     select
         snapshot.* replace (
-            coalesce(changed_ending.status, snapshot.status) as status,
-            if(changed_ending.poll_id is null, snapshot.job_duration_s, changed_ending.job_duration_s)
+            coalesce(effective_status.status, snapshot.status) as status,
+            if(effective_status.poll_id is null, snapshot.job_duration_s, effective_status.job_duration_s)
                 as job_duration_s,
-            if(changed_ending.poll_id is null, snapshot.end_at, changed_ending.end_at) as end_at
+            if(effective_status.poll_id is null, snapshot.end_at, effective_status.end_at) as end_at
         ),
         snapshot.status as reported_status,
-        coalesce(changed_ending.status_poll_id, snapshot.poll_id) as status_poll_id
+        coalesce(effective_status.status_poll_id, snapshot.poll_id) as status_poll_id
     from snapshot
-    left join changed_ending
+    left join effective_status
         on
-            snapshot.experiment_id = changed_ending.experiment_id
-            and snapshot.job_key = changed_ending.job_key
-            and snapshot.task_id = changed_ending.task_id
-            and snapshot.poll_id = changed_ending.poll_id
+            snapshot.experiment_id = effective_status.experiment_id
+            and snapshot.job_key = effective_status.job_key
+            and snapshot.task_id = effective_status.task_id
+            and snapshot.poll_id = effective_status.poll_id
 ),
 
 -- The manifest assigns jobs to conditions. An unknown job with a condition's job name is a duplicate.
@@ -210,7 +210,7 @@ comment on view job_observation is
 comment on column job_observation.experiment_id is 'the experiment [id]';
 comment on column job_observation.condition_id is 'the condition the job belongs to [id]';
 comment on column job_observation.job_id is 'SkyPilot''s managed job [id]';
-comment on column job_observation.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column job_observation.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column job_observation.task_id is 'task within the job [id]';
 comment on column job_observation.poll_id is 'the poll that stored the row [id]';
 comment on column job_observation.status_poll_id is
@@ -219,7 +219,7 @@ comment on column job_observation.role is 'attempt, superseded or duplicate, see
 comment on column job_observation.reported_status is
 'SkyPilot''s status, unchanged; for an absent job the last known one [name]';
 comment on column job_observation.status is
-'the status that counts: SkyPilot''s, or the first ending if SkyPilot overwrote it [name]';
+'effective status: SkyPilot''s, or the first ending if SkyPilot overwrote it [name]';
 comment on column job_observation.state is 'meaning of the status; see table status [name]';
 comment on column job_observation.step is
 'what alarms watch: waiting, starting, running, unknown, failed_setup, ended or lost [name]';
@@ -239,16 +239,16 @@ comment on column job_observation.is_failed is
 comment on column job_observation.is_billed is 'it had or was getting a machine; true if unknown [bool]';
 comment on column job_observation.is_unstarted is 'without start_at it never had a machine [bool]';
 comment on column job_observation.is_waiting is
-'it waits for capacity or for its turn to launch and has no machine; false if unknown [bool]';
+'it has no machine because it waits for capacity or for its turn to launch; false if unknown [bool]';
 comment on column job_observation.schedule_state is
-'state of SkyPilot''s scheduler; null = not told [name]';
+'state of SkyPilot''s scheduler; null = not reported [name]';
 comment on column job_observation.machine is
-'resources of the machine that it has; null = none, or the queue does not tell [text]';
-comment on column job_observation.has_machine is 'the queue says that it has a machine [bool]';
+'resources of its current machine; null = none, or not reported [text]';
+comment on column job_observation.has_machine is 'it has a machine, according to the queue [bool]';
 comment on column job_observation.is_newest is 'the newest row of its job task [bool]';
 comment on column job_observation.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
 comment on column job_observation.impossible_count is
-'times and durations that can''t be any, see view impossible_time [count]';
+'impossible times and durations, see view impossible_time [count]';
 comment on column job_observation.recovery_count is 'number of recoveries [count]';
 comment on column job_observation.job_duration_s is
 'SkyPilot''s run time; only in rows of ended jobs and rows without start_at [s]';

@@ -62,10 +62,10 @@ comment on column kill_switch.combination is
 'factor -> level that the failures share; empty = all jobs [text]';
 comment on column kill_switch.failed_job_ids is
 'the failed jobs; no job is in two firings of a trigger [id]';
-comment on column kill_switch.failed_job_keys is 'the identities of these jobs [id]';
+comment on column kill_switch.failed_job_keys is 'keys of these jobs [id]';
 comment on column kill_switch.cancel_job_ids is
 'proposed jobs that are still open and still not past the failure point [id]';
-comment on column kill_switch.cancel_job_keys is 'the identities of these jobs [id]';
+comment on column kill_switch.cancel_job_keys is 'keys of these jobs [id]';
 comment on column kill_switch.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
 comment on column kill_switch.failed_count is 'jobs in failed_job_ids [count]';
 comment on column kill_switch.failure_point_s is

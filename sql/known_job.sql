@@ -39,7 +39,7 @@ comment on view known_job is
 comment on column known_job.experiment_id is 'the experiment [id]';
 comment on column known_job.condition_id is 'the condition [id]';
 comment on column known_job.job_id is 'the managed job [id]';
-comment on column known_job.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column known_job.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column known_job.status is
 'SkyPilot''s status of its first task that has not ended, otherwise of its first; null = not seen yet [name]';
 comment on column known_job.is_open is

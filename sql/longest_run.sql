@@ -12,7 +12,7 @@ with run as (
             job_observation.last_recovered_at,
             job_observation.start_at,
             job_observation.seen_at - to_microseconds(cast(job_observation.job_duration_s * 1e6 as bigint))
-        ) as begun_at
+        ) as started_at
     from job_observation
     where
         job_observation.role = 'attempt'
@@ -30,10 +30,10 @@ followed as (
         run.job_id,
         run.job_key,
         run.task_id,
-        run.begun_at,
-        lead(run.begun_at) over (
+        run.started_at,
+        lead(run.started_at) over (
             partition by run.experiment_id, run.job_key, run.task_id
-            order by run.begun_at asc nulls last
+            order by run.started_at asc nulls last
         ) as next_at
     from run
 ),
@@ -51,12 +51,12 @@ task as (
         count(followed.job_key) > 0 as has_started,
         max(
             case
-                when followed.begun_at is null then null
+                when followed.started_at is null then null
                 else greatest(
                     0,
                     epoch_us(
                         coalesce(followed.next_at, job.end_at, experiment.now_at)
-                    ) - epoch_us(followed.begun_at)
+                    ) - epoch_us(followed.started_at)
                 ) / 1e6
             end
         ) as longest_run_s,
@@ -114,7 +114,7 @@ comment on view longest_run is
 comment on column longest_run.experiment_id is 'the experiment [id]';
 comment on column longest_run.condition_id is 'the condition [id]';
 comment on column longest_run.job_id is 'its managed job [id]';
-comment on column longest_run.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column longest_run.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column longest_run.is_open is
 'it has not ended, and the queue lists it or has not shown it yet [bool]';
 comment on column longest_run.is_failed is 'one of its tasks failed [bool]';

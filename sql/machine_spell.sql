@@ -1,4 +1,4 @@
--- When each job task had a machine, and its price: a row per stored row in which it had one, until the next
+-- When each job task had a machine, and its price: one row per stored row with a machine, up to the next
 -- stored row. Waiting for capacity is left out. The boundaries are SkyPilot's own times if it gives them,
 -- otherwise those of the polls. The price is that of the machine that the row names; while a job is launched,
 -- that of the machine that it then gets. A job that was only seen after its end has one row.
@@ -48,7 +48,7 @@ ordered as (
         judged.is_newest,
         judged.is_unstarted,
         judged.is_on,
-        -- The machine of an ended job costs until a poll showed that it is gone; before that, nobody knows.
+        -- The machine of an ended job costs money until it is gone; unknown until a poll has shown that.
         judged.is_going
         and coalesce(
             judged.poll_id < max(
@@ -102,7 +102,7 @@ ordered as (
         judged.last_recovered_at,
         lag(judged.last_recovered_at) over task as previous_recovered_at,
         judged.end_at,
-        -- Of a job that runs again after an end, the end is not the last one.
+        -- If the job runs again after an end, that end is not the last one.
         max(case when judged.is_newest and judged.is_terminal then judged.end_at end) over whole
             as last_end_at
     from judged
@@ -123,8 +123,8 @@ answered as (
     where heartbeat.is_ok
 ),
 
--- Since when a job runs on the machine of a row that follows one without a machine, and when the launch of
--- that machine began.
+-- For a row with a machine after one without: when the job started on that machine, and when the machine's
+-- launch began.
 started as (
     select
         ordered.*,
@@ -159,7 +159,7 @@ started as (
         on ordered.experiment_id = answered.experiment_id and ordered.poll_id > answered.poll_id
 ),
 
--- A launch that no poll saw is only believed if it was short: a long one was waiting for capacity.
+-- A launch that no poll saw only counts if it was short: a long one was mostly waiting for capacity.
 launched as (
     select
         started.* exclude (launch_at),
@@ -208,7 +208,7 @@ followed as (
 ),
 
 stretch as (
-    -- Rows in which a job had a machine; for a lost one nothing is known after the last poll that saw it.
+    -- Rows in which a job had a machine; nothing is known about a lost job after the last poll that saw it.
     select
         followed.experiment_id,
         followed.condition_id,
@@ -227,7 +227,7 @@ stretch as (
         false as is_by_run_s,
         followed.price_usd_per_h,
         if(followed.is_terminal, followed.since_at, least(followed.since_at, followed.last_end_at))
-            as begun_at,
+            as started_at,
         case
             when followed.is_lost_next then job_absence.last_seen_at
             when followed.is_terminal then followed.next_at
@@ -242,8 +242,8 @@ stretch as (
             and followed.task_id = job_absence.task_id
     where followed.is_on or followed.is_going
     union all
-    -- Ended, and never seen with a machine: it had one only between two polls, or fmon came later. Recoveries
-    -- may have waited for capacity, so SkyPilot's run time counts then.
+    -- Ended, and never seen with a machine: it had one only between two polls, or before the first poll.
+    -- Recoveries may have waited for capacity, so SkyPilot's run time counts then.
     select
         bounded.experiment_id,
         bounded.condition_id,
@@ -263,7 +263,7 @@ stretch as (
         coalesce(
             bounded.launch_at,
             bounded.end_at - to_microseconds(cast(bounded.job_duration_s * 1e6 as bigint))
-        ) as begun_at,
+        ) as started_at,
         coalesce(bounded.end_at, bounded.seen_at) as ended_at
     from bounded
     where
@@ -273,14 +273,14 @@ stretch as (
         and not (bounded.is_unstarted and bounded.start_at is null and bounded.job_duration_s is null)
 ),
 
--- Clocks jump backwards; if the time that a stretch seems to have taken can't be, it is unknown.
+-- Clocks can jump backwards; a spell with an impossible duration has an unknown one.
 measured as (
     select
         stretch.*,
         case
             when stretch.is_by_run_s then stretch.run_s
-            when stretch.ended_at >= stretch.begun_at - interval 5 minutes
-                then greatest(0, epoch_us(stretch.ended_at) - epoch_us(stretch.begun_at)) / 1e6
+            when stretch.ended_at >= stretch.started_at - interval 5 minutes
+                then greatest(0, epoch_us(stretch.ended_at) - epoch_us(stretch.started_at)) / 1e6
         end as machine_s
     from stretch
 )
@@ -297,31 +297,33 @@ select
     measured.cycle,
     case
         when measured.phase = 'launch' then measured.machine_s
-        when measured.phase = 'run' and measured.ready_at > measured.begun_at
-            then least(measured.machine_s, (epoch_us(measured.ready_at) - epoch_us(measured.begun_at)) / 1e6)
+        when measured.phase = 'run' and measured.ready_at > measured.started_at
+            then least(
+                measured.machine_s, (epoch_us(measured.ready_at) - epoch_us(measured.started_at)) / 1e6
+            )
         else 0
     end as launch_s,
     measured.machine_s,
     measured.price_usd_per_h,
-    measured.begun_at,
+    measured.started_at,
     measured.ended_at
 from measured;
 
 comment on view machine_spell is
-'A time in which a job task had a machine; grain: experiment_id, job_key, task_id, poll_id';
+'A period in which a job task had a machine; grain: experiment_id, job_key, task_id, poll_id';
 comment on column machine_spell.experiment_id is 'the experiment [id]';
 comment on column machine_spell.condition_id is 'the condition [id]';
 comment on column machine_spell.job_id is 'SkyPilot''s managed job [id]';
-comment on column machine_spell.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column machine_spell.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column machine_spell.task_id is 'task within the job [id]';
-comment on column machine_spell.poll_id is 'the poll that stored the row with which it begins [id]';
+comment on column machine_spell.poll_id is 'the poll whose row it begins with [id]';
 comment on column machine_spell.phase is
 'launch, run (with a launch that no poll saw), recovery, or teardown: after the end until it was gone [name]';
 comment on column machine_spell.is_interrupted is
-'a run that a preemption or another recovery interrupted later [bool]';
+'a run that a preemption or another recovery interrupted [bool]';
 comment on column machine_spell.cycle is '0 = first launch, 1 and 2 = relaunches [count]';
 comment on column machine_spell.launch_s is 'the part of machine_s before the job ran; null = unknown [s]';
 comment on column machine_spell.machine_s is 'how long the job had the machine; null = unknown [s]';
 comment on column machine_spell.price_usd_per_h is 'price of the machine; null = unknown [USD/h]';
-comment on column machine_spell.begun_at is 'when it began; null = unknown [UTC]';
-comment on column machine_spell.ended_at is 'when it ended; for an open one now [UTC]';
+comment on column machine_spell.started_at is 'when it started; null = unknown [UTC]';
+comment on column machine_spell.ended_at is 'when it ended; now if it is open [UTC]';

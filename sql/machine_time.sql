@@ -58,10 +58,10 @@ comment on view machine_time is
 'The machine time of a job task and its cost; grain: experiment_id, job_key, task_id';
 comment on column machine_time.experiment_id is 'the experiment [id]';
 comment on column machine_time.job_id is 'SkyPilot''s managed job [id]';
-comment on column machine_time.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column machine_time.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column machine_time.task_id is 'task within the job [id]';
 comment on column machine_time.machine_s is
-'time with a machine, see view machine_spell; for open tasks until now; null = unknown [s]';
+'time with a machine so far, see view machine_spell; null = unknown [s]';
 comment on column machine_time.price_usd_per_h is
 'price of its newest machine; null = unknown [USD/h]';
 comment on column machine_time.estimate_usd is

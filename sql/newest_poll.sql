@@ -15,6 +15,7 @@ select
     heartbeat.error_type,
     heartbeat.error,
     heartbeat.is_ok,
+    heartbeat.job_count,
     heartbeat.polled_at
 from newest
 inner join heartbeat
@@ -27,4 +28,6 @@ comment on column newest_poll.poll_id is 'order of the poll within the experimen
 comment on column newest_poll.error_type is 'class of the error if the queue did not answer [name]';
 comment on column newest_poll.error is 'its message [text]';
 comment on column newest_poll.is_ok is 'the queue answered [bool]';
+comment on column newest_poll.job_count is
+'jobs in the answer, of all users and experiments; null = the queue did not answer [count]';
 comment on column newest_poll.polled_at is 'when the queue was polled [UTC]';

@@ -1,5 +1,5 @@
--- How long jobs waited from their submission to a running machine, by what they asked for, where they got it,
--- and the hour of day (UTC) at which they were submitted. A job without a machine yet has no region.
+-- How long jobs waited from submission until they ran, by accelerator, region and hour of submission (UTC). A
+-- job that has no machine yet has no region.
 create or replace view provisioning as
 with task as (
     select
@@ -41,10 +41,10 @@ comment on view provisioning is
 'Time from submission to a machine; grain: experiment_id, accelerator, region, hour_of_day';
 comment on column provisioning.experiment_id is 'the experiment [id]';
 comment on column provisioning.accelerator is
-'the first accelerator of the machine, or of the request; CPU = none, unknown = not told [name]';
-comment on column provisioning.region is 'the region it got; unknown = none yet, or not told [name]';
+'the first accelerator of the machine, or of the request; CPU = none, unknown = not reported [name]';
+comment on column provisioning.region is 'the region it got; unknown = none yet, or not reported [name]';
 comment on column provisioning.hour_of_day is 'hour of the submission in UTC, 0 to 23 [count]';
 comment on column provisioning.submitted_count is 'jobs submitted [count]';
-comment on column provisioning.started_count is 'of them those that have run [count]';
+comment on column provisioning.started_count is 'of these, jobs that have run [count]';
 comment on column provisioning.wait_s is
 'median time from submission (or the first poll, if earlier) to RUNNING; null = none has run [s]';

@@ -25,14 +25,15 @@ create or replace macro raised_alarm(lasting_only) as table
             + to_microseconds(cast(least(episode.threshold_s, 1e10) * 1e6 as bigint)) as due_at,
             case
                 when episode.kind = 'lost' and lost_job_closure.closed_at is not null
-                    then least(clearing.polled_at, greatest(lost_job_closure.closed_at, episode.seen_at))
+                    then least(clearing.polled_at, lost_job_closure.closed_at)
                 else clearing.polled_at
             end as cleared_at
         from alarm_episode as episode
-        left join lost_job_closure
+        asof left join lost_job_closure
             on
                 episode.experiment_id = lost_job_closure.experiment_id
                 and episode.job_key = lost_job_closure.job_key
+                and episode.seen_at <= lost_job_closure.closed_at
         left join heartbeat as clearing
             on episode.experiment_id = clearing.experiment_id and episode.cleared_poll_id = clearing.poll_id
         where
@@ -215,7 +216,7 @@ comment on macro table raised_alarm is -- noqa: PRS
 experiment_id: the experiment [id]
 condition_id: the condition [id]
 job_id: its managed job [id]
-job_key: its identity: the job id, unless that was given out again [id]
+job_key: key of the job: its id, unless SkyPilot reused that id [id]
 task_id: task within the job [id]
 raised_poll_id: the poll that raised it [id]
 kind: failed_setup, pending_too_long, starting_too_long, flapping, overrun, lost, duplicate, reopened, status_changed, wrong_variables or unknown_status [name]

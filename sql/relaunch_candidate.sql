@@ -70,15 +70,6 @@ requested as (
     group by cancel_request.experiment_id, cancel_request.job_id, cancel_request.job_key
 ),
 
-closed as (
-    select distinct
-        lost_job_closure.experiment_id,
-        lost_job_closure.condition_id,
-        lost_job_closure.job_id,
-        lost_job_closure.job_key
-    from lost_job_closure
-),
-
 ended as (
     select
         condition.experiment_id,
@@ -94,16 +85,11 @@ ended as (
             when condition.state = 'failed' and condition.is_terminal then 'failed'
             when condition.state = 'cancelled' and requested.is_kill_switch then 'kill_switch'
             when condition.state = 'cancelled' then 'cancelled'
-            when condition.state = 'lost' and closed.job_key is not null then 'lost'
+            when condition.state = 'lost' and condition.is_terminal then 'lost'
         end as reason
     from condition
     left join requested
         on condition.experiment_id = requested.experiment_id and condition.job_key = requested.job_key
-    left join closed
-        on
-            condition.experiment_id = closed.experiment_id
-            and condition.condition_id = closed.condition_id
-            and condition.job_key = closed.job_key
 )
 
 select
@@ -153,7 +139,7 @@ comment on column relaunch_candidate.experiment_id is 'the experiment [id]';
 comment on column relaunch_candidate.condition_id is 'the condition [id]';
 comment on column relaunch_candidate.job_id is 'managed job of its newest attempt [id]';
 comment on column relaunch_candidate.job_key is
-'its identity: the job id, unless that was given out again [id]';
+'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column relaunch_candidate.job_name is 'the exact name of its jobs [name]';
 comment on column relaunch_candidate.reason is
 'failed, kill_switch (cancelled by it), cancelled (by a person) or lost (closed as lost) [name]';

@@ -157,7 +157,7 @@ comment on column run.experiment_id is 'the experiment [id]';
 comment on column run.run_id is 'MLflow''s id of the run [id]';
 comment on column run.condition_id is 'the condition of the run; null = none of the experiment [id]';
 comment on column run.job_id is 'the managed job that wrote it; null = none of the experiment [id]';
-comment on column run.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column run.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column run.run_name is 'its name in MLflow [name]';
 comment on column run.status is 'MLflow''s status: RUNNING, FINISHED, FAILED, KILLED ... [name]';
 comment on column run.joined_by is

@@ -33,7 +33,7 @@ comment on column run_metric.condition_id is 'the condition [id]';
 comment on column run_metric.run_id is 'MLflow''s id of the run [id]';
 comment on column run_metric.metric is 'name of the metric [name]';
 comment on column run_metric.job_id is 'the managed job that wrote it [id]';
-comment on column run_metric.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column run_metric.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column run_metric.is_newest is 'it belongs to the newest run of its condition [bool]';
 comment on column run_metric.cycle is 'cycle of that job [count]';
 comment on column run_metric.metric_value is

@@ -27,4 +27,4 @@ comment on column status.is_billed is 'the job has or is getting a machine [bool
 comment on column status.is_unstarted is
 'a job that ends with this status and has no start_at never had a machine [bool]';
 comment on column status.ends_as is
-'the status that this one leads to, whatever else happens; null = none in particular [name]';
+'the terminal status that always follows; null = it varies [name]';

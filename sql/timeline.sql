@@ -24,7 +24,7 @@ comment on view timeline is
 comment on column timeline.experiment_id is 'the experiment [id]';
 comment on column timeline.condition_id is 'the condition [id]';
 comment on column timeline.job_id is 'its managed job [id]';
-comment on column timeline.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column timeline.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column timeline.task_id is 'task within the job [id]';
 comment on column timeline.role is 'attempt, superseded or duplicate, see view job [name]';
 comment on column timeline.state is 'its state, see view job [name]';

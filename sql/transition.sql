@@ -36,7 +36,7 @@ comment on view transition is
 comment on column transition.experiment_id is 'the experiment [id]';
 comment on column transition.condition_id is 'the condition the job belongs to [id]';
 comment on column transition.job_id is 'SkyPilot''s managed job [id]';
-comment on column transition.job_key is 'its identity: the job id, unless that was given out again [id]';
+comment on column transition.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
 comment on column transition.task_id is 'task within the job [id]';
 comment on column transition.poll_id is 'the poll that showed the change [id]';
 comment on column transition.role is 'attempt, superseded or duplicate, see view job [name]';

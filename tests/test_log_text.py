@@ -81,7 +81,7 @@ def test_of_a_long_utf_16_log_both_ends_are_read():
     assert "left out here" in text
 
 
-def test_a_secret_is_found_behind_what_hides_it():
+def test_a_secret_is_found_despite_invisible_characters():
     for hidden in (
         "hf_a1B2a1B2\u200ba1B2a1B2a1B2a1B2a1B2a1B2a1B2",
         "hf_a1B2a1B2\x00a1B2a1B2a1B2a1B2a1B2a1B2a1B2",

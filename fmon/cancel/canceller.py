@@ -60,7 +60,7 @@ class Canceller:
     clock: Clock
     limits: WaitLimits
     progress: Callable[[str], None] = field(default=lambda _: None)
-    """Is told what happens, after each change and poll: a cancellation may take minutes."""
+    """Called with a message after a change and now and then, because a cancellation may take minutes."""
 
     found: CancelTargets = field(default_factory=CancelTargets)
     targets: dict[int, Target] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class Canceller:
     """Launches in flight at the first poll whose task the server does not show: they may be targets."""
     in_flight: list[str] = field(default_factory=list)
     holders: dict[int, int | None] = field(default_factory=dict)
-    """The key of the job that has each id in the queue: a job that is gone is not cancelled by its id."""
+    """The key of the queue's job with each id, so that no other job that reuses an id is cancelled."""
     error: QueueError | None = None
     _told: tuple[int, float] = (-1, 0.0)
 
@@ -121,7 +121,7 @@ class Canceller:
         return not (self.left or self.in_flight or self.error)
 
     def _report(self) -> None:
-        """Say how many jobs have ended, if that changed or nothing was said for a while."""
+        """Report how many jobs have ended, if that changed or nothing was reported for a while."""
         now = self.clock.monotonic()
         ended_count = len(self.targets) - len(self.left)
         if ended_count == self._told[0] and now - self._told[1] < self.limits.report_s:

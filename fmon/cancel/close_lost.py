@@ -30,7 +30,8 @@ select
     lost_job.job_id,
     lost_job.job_key,
     lost_job.status,
-    lost_job.last_seen_at
+    lost_job.last_seen_at,
+    lost_job.lost_at
 from lost_job
 order by lost_job.manifest_position
 """
@@ -45,6 +46,9 @@ from heartbeat
 """
 
 
+FROM_FILE = "select experiment.is_from_file from experiment"
+
+
 class LostJob(msgspec.Struct, frozen=True):
     """A job that the queue has lost, as it was last seen: the columns of ``LOST``."""
 
@@ -53,6 +57,7 @@ class LostJob(msgspec.Struct, frozen=True):
     job_key: int
     status: str | None
     last_seen_at: datetime | None
+    lost_at: datetime
 
 
 class ConditionState(msgspec.Struct, frozen=True):
@@ -82,9 +87,20 @@ class Lost:
 
     def sentences(self) -> list[str]:
         """Return what was done, for stderr."""
+        if not self.rows:
+            return [f"{self.experiment_id}: nothing to close: no lost job is selected"]
         count = counted(len(self.rows), "lost job")
         done = "closed and can be relaunched" if self.is_closed else "would be closed; nothing was changed"
         return [f"{self.experiment_id}: {count} {done}"]
+
+
+def is_from_file(study: Study) -> bool:
+    """Return whether the newest answer of the queue came from a file: then no server is asked."""
+    con = study.connect((FROM_FILE,))
+    try:
+        return column(con, FROM_FILE) == [True]
+    finally:
+        con.close()
 
 
 def lost(study: Study, selections: Sequence[str], *, now: datetime) -> Lost:
@@ -118,9 +134,9 @@ def lost(study: Study, selections: Sequence[str], *, now: datetime) -> Lost:
     by_id = {name for name, word in chosen.items() if name == word}
     if is_queue_gone and any(row.condition_id not in by_id for row in found):
         message = (
-            "the queue lists no job at all: SkyPilot's jobs controller may only be stopped, and its jobs may "
-            "still run. Start it (sky jobs queue --refresh) and run fmon poll, or name the conditions that "
-            "you have checked one by one"
+            "the queue lists no jobs at all: SkyPilot's jobs controller may just be stopped, and its jobs "
+            "may still run. Start it (sky jobs queue --refresh) and run fmon poll, or name by id the "
+            "conditions that you have checked"
         )
         raise ConfigError(message)
     others = [states[name] for name in by_id - {row.condition_id for row in found}]
@@ -155,8 +171,10 @@ def close_lost(study: Study, selections: Sequence[str], *, by: str, reason: str,
 
     found = lost(study, selections, now=now)
     for row in found.rows:
+        # A closure counts only for the absence before it, also if this clock is behind the queue's.
+        at = max(now, row.lost_at)
         event = LostJobClosedEvent(
-            at=now, condition_id=row.condition_id, job_id=row.job_key, by=by, reason=redact(reason)
+            at=at, condition_id=row.condition_id, job_id=row.job_key, by=by, reason=redact(reason)
         )
         study.append(event)
     if found.rows:

@@ -190,7 +190,7 @@ class CancelTargets:
             blamed = self.blamed.get(job.condition_id, [])
             reason = next((each.reason for each in blamed if _is_blamed(job, each)), None)
             if key not in before and job.is_open and reason:
-                found.append(target_of(job, f"{reason}; appeared meanwhile"))
+                found.append(target_of(job, f"{reason}; appeared during the cancellation"))
         return found
 
 

@@ -298,12 +298,12 @@ _SUB: dict[str, dict[str, object]] = {
         "strategy": "SkyPilot's jobs controller failed: check its log, then relaunch.",
     },
     "unknown/driver": {
-        "definition": "SkyPilot's driver of the job died on its machine, mostly because memory ran out",
+        "definition": "SkyPilot's driver of the job died on its machine, usually because memory ran out",
         "remedy": "config",
         "strategy": "Ask for more memory or use less, and relaunch; the log of the machine shows what died.",
     },
     "unknown/reason": {
-        "definition": "SkyPilot gives a reason that no rule knows",
+        "definition": "SkyPilot gives a reason that matches no rule",
         "strategy": "A person must read the reason; a failure pattern can then classify it.",
     },
 }

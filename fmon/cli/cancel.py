@@ -75,7 +75,7 @@ def cancel(
 
     words = tuple(selections or ())
     if lost and kill_switch:
-        raise ConfigError("--lost closes jobs, --kill-switch cancels them: use one of the two")
+        raise ConfigError("--lost closes jobs, --kill-switch cancels them: use only one of them")
     if not lost:
         refuse_unclear(words, is_kill_switch=kill_switch)
     flags = _Flags(dry_run=dry_run, yes=yes, output=output)
@@ -123,7 +123,7 @@ def _cancel(study: Study, request: CancelRequest, flags: _Flags) -> None:
     from fmon.cancel.cancel import proposed
 
     if not flags.yes or flags.dry_run:
-        study = _as_of_now(study, is_dry=flags.dry_run)
+        study = _as_of_now(study, is_needed=not flags.dry_run)
         proposal = proposed(study, request, now=now())
         if flags.dry_run or not proposal.targets:
             _print_cancelled(proposal, flags.output)
@@ -140,8 +140,8 @@ def _cancel(study: Study, request: CancelRequest, flags: _Flags) -> None:
     _print_cancelled(done, flags.output)
 
 
-def _as_of_now(study: Study, *, is_dry: bool) -> Study:
-    """Poll first: a job that ended may run again. Without an answer, a dry run shows what is stored."""
+def _as_of_now(study: Study, *, is_needed: bool) -> Study:
+    """Poll first: a job that ended may run again. If no answer is needed, what is stored will do."""
     from fmon.monitor.poll import poll_one
     from fmon.study import Study
 
@@ -150,7 +150,7 @@ def _as_of_now(study: Study, *, is_dry: bool) -> Study:
     try:
         poll_one(study.store, services().open_queue("sky"), clock=services().clock)
     except QueueError as fault:
-        if not is_dry:
+        if is_needed:
             raise
         say(f"as of the last poll: {fault}")
     return Study(study.store)
@@ -168,8 +168,10 @@ def _act(
 
 
 def _close(study: Study, selections: tuple[str, ...], *, by: str, reason: str, flags: _Flags) -> None:
-    from fmon.cancel.close_lost import close_lost, lost
+    from fmon.cancel.close_lost import close_lost, is_from_file, lost
 
+    if not is_from_file(study):
+        study = _as_of_now(study, is_needed=False)  # a job that was lost may be back
     found = lost(study, selections, now=now())
     if not flags.dry_run and found.rows:
         if not reason:

@@ -27,7 +27,7 @@ from fmon.cli.options import (
     print_lines,
     several_experiments,
 )
-from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE, PollCall, run_poll
+from fmon.cli.poll import DEFAULT_DATA, DEFAULT_QUEUE, PollCall, replay_sentence, run_poll
 from fmon.cli.services import services
 from fmon.cli.stderr import say
 from fmon.errors import ConfigError, QueueError
@@ -59,11 +59,18 @@ def poll(
     ] = None,
     *,
     experiment: ExperimentOptions = None,
+    new_server: Annotated[
+        bool,
+        typer.Option(
+            "--new-server",
+            help="Accept the API server that answers as the replacement of the experiments' previous one.",
+        ),
+    ] = False,
     queue: Queue = DEFAULT_QUEUE,
     data: Data = Path(DEFAULT_DATA),
 ) -> None:
     """Poll the queue once and store the changes, for example from cron; never changes SkyPilot."""
-    run_poll(PollCall(several_experiments(experiments, experiment), str(data), queue))
+    run_poll(PollCall(several_experiments(experiments, experiment), str(data), queue, new_server))
 
 
 def watch(
@@ -137,7 +144,7 @@ def run_watch(
                     status, note = shown(), acted
                 if (
                     rounds is not None
-                    and polled.error is None
+                    and not (polled.error or polled.faults)
                     and rounds.after_poll(status.queued, has_fired=status.has_fired)
                 ):
                     status = shown()
@@ -145,7 +152,11 @@ def run_watch(
                 # A queue may be incomplete once: the next poll must show the same.
                 lost_polls = lost_polls + 1 if status.has_only_lost else 0
                 at = ctrl_c.clock.now()
-                if status.is_over(at) or (lost_polls >= LOST_POLLS and not status.is_awaiting(at)):
+                if (
+                    polled.replays
+                    or status.is_over(at)
+                    or (lost_polls >= LOST_POLLS and not status.is_awaiting(at))
+                ):
                     break
     except NoReaderError:
         pass
@@ -153,7 +164,9 @@ def run_watch(
         _refresh(store)
         raise typer.Exit(INTERRUPTED) from None
     _refresh(store)
-    if status.has_only_lost:
+    if polled.replays:
+        say(replay_sentence(experiment))
+    elif status.has_only_lost:
         say(status.lost_sentence)
     return status
 

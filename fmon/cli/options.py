@@ -171,7 +171,7 @@ def several_experiments(words: list[str] | None, options: list[str] | None) -> l
         message = (
             f"experiments are given as arguments ({' '.join(words)}) and with -e ({' '.join(options)}); "
         )
-        raise ConfigError(message + "use one of the two")
+        raise ConfigError(message + "use only one of them")
     return words or options or []
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from fmon.cli.stderr import refuse_bad, say
+from fmon.errors import ConfigError
 from fmon.store.folder import stores
 from fmon.store.unexamined import is_due
 
@@ -32,6 +33,7 @@ class PollCall(NamedTuple):
     experiments: list[str]
     data: str
     queue: str
+    is_new_server: bool = False
 
 
 def plain_call(words: Sequence[str]) -> PollCall | None:
@@ -86,6 +88,8 @@ def run_poll(call: PollCall) -> None:
     """
     data = Path(call.data)
     now = datetime.now(UTC)
+    if call.is_new_server and not call.experiments:
+        raise ConfigError("--new-server needs the experiments to move: fmon poll EXPERIMENT... --new-server")
     if not call.experiments and not any(_needs_poll(store, now) for store in stores(data)):
         return
     from fmon.monitor.poll import poll
@@ -96,8 +100,21 @@ def run_poll(call: PollCall) -> None:
     if not call.experiments and not any(store.is_to_poll(now) for store in stores(data)):
         _load_storage()  # no server is asked, so there is no wait to use for it
     logs = open_logs(call.queue)
-    polled = poll(data, queue, call.experiments, now=now, while_waiting=_load_storage, logs=logs)
+    polled = poll(
+        data,
+        queue,
+        call.experiments,
+        now=now,
+        while_waiting=_load_storage,
+        logs=logs,
+        is_new_server=call.is_new_server,
+    )
     _report(polled, is_named=bool(call.experiments))
+
+
+def replay_sentence(experiment_id: str) -> str:
+    """Return why a replay is not polled."""
+    return f"{experiment_id}: a replay, so its jobs are not in the queue; fmon status shows how it ended"
 
 
 def _needs_poll(store: Store, now: datetime) -> bool:
@@ -118,7 +135,7 @@ def _report(polled: Polled, *, is_named: bool) -> None:
     if polled.is_skipped:
         say("fmon: another poll is running; skipped")
     for replay in polled.replays:
-        say(f"{replay}: a replay, its jobs are in no queue; fmon status shows its end")
+        say(replay_sentence(replay))
     for seen in polled.observed:
         if is_named or not seen.is_unchanged:
             say(f"{seen.experiment_id}: {seen.sentence()}")

@@ -31,7 +31,7 @@ LABELS = {
 }
 """Colour and description of each label, to create it in a repository."""
 
-ASK = "ask a maintainer of the repository to create and set it"
+ASK = "ask a maintainer of the repository to add it"
 
 _REPOSITORY = re.compile(r"(?:https://)?(?:[\w.-]+/)?[\w.-]+/[\w.-]+")
 _MAY_NOT = re.compile(r"label|permission|not accessible|not authorized|forbidden|HTTP 40[34]", re.IGNORECASE)

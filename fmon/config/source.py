@@ -346,7 +346,7 @@ class _Reader:
                 return as_written(float(raw), raw)
             case "float" if raw.lower().lstrip("+-") in (".inf", ".nan"):
                 return float(raw.lower().replace(".", ""))
-            case "int" | "float":
+            case "int" | "float" if isinstance(node, yaml.ScalarNode):
                 message = f'YAML 1.1 reads {raw} as {_read_as(node)} in plain decimal, or quote it: "{raw}"'
             case "timestamp":
                 message = f'YAML reads {raw} as a date; quote it: "{raw}"'

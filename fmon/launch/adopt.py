@@ -18,6 +18,7 @@ from fmon.launch.adopted import Adopted
 from fmon.launch.estimate import cost_of
 from fmon.launch.preflight import accelerator_check, image_check
 from fmon.launch.recorded import Rejected, Sorted, contradictions, ids_to_ask, sort_by_variables
+from fmon.manifest.api_server import note_server, refuse_other_server
 from fmon.manifest.build import extend, jobs_of, new_manifest, owned_elsewhere
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.manifest.identity import identify, stored_jobs
@@ -107,6 +108,8 @@ def adopt(
     with lock(poll_lock(data), wait_s=POLL_WAIT_S):
         answer = queue.read()
         store, manifest, is_new = _experiment(data, experiment, answer.records, since=since, now=now)
+        if not is_new:
+            refuse_other_server(store, manifest, answer)
         owned = owned_elsewhere(store, manifest, answer.records)
         specs, warnings = _specs(queue, manifest, answer.records)
         by_variables = sort_by_variables(manifest, answer.records, specs, owned_elsewhere=owned)
@@ -123,6 +126,7 @@ def adopt(
         known_digest = manifest.docker_digest
         image_warnings = record_image(manifest, images, digest_of)
         is_bare_vm = allow_bare_vm and not images
+        note_server(store, manifest, answer, has_own=bool(found.attach))
         attach(manifest, found)
         write_manifest(store, manifest)
         store.reopen()

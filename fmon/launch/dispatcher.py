@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fmon.errors import QueueError
@@ -12,17 +13,20 @@ from fmon.launch.backoff import Backoff, refusal, refusal_of
 from fmon.launch.intent_log import LaunchHistory, LaunchKey, history_of, key_of, write_intent, write_result
 from fmon.launch.outcome import DispatchOutcome
 from fmon.manifest.build import assign_job, jobs_of
-from fmon.manifest.identity import new_key
+from fmon.manifest.claims import Job
+from fmon.manifest.identity import new_key, stored_jobs
+from fmon.model import EPOCH
 from fmon.monitor.ingest import attach_jobs
 from fmon.sky.submit.submitter import Submission
 from fmon.store.durable import lock
 from fmon.store.folder import POLL_WAIT_S, poll_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from fmon.clock import Clock
     from fmon.launch.limits import DispatchLimits
+    from fmon.manifest.identity import StoredJob
     from fmon.manifest.stored import StoredExperiment
     from fmon.model import Entry, Manifest, Record
     from fmon.sky.reader import QueueReader
@@ -168,16 +172,25 @@ class Dispatcher:
 
     def _find_untagged(self, manifest: Manifest, records: list[Record]) -> None:
         """Find relaunches whose metadata the server dropped: the name matches and the job is newer."""
-        own = {key for key, _ in jobs_of(manifest)}
-        untagged = [each for each in records if each.fmon_experiment is None and each.job_key not in own]
-        for attempt in self._without_job():
-            entry = self.entries[attempt.condition_id]
-            if not self.history[attempt].count or attempt.cycle == 0 or entry.job_key is None:
+        sent = [
+            (attempt, self.entries[attempt.condition_id])
+            for attempt in self._without_job()
+            if self.history[attempt].count and attempt.cycle > 0
+        ]
+        untagged = _untagged_jobs(manifest, records, {entry.job_name for _, entry in sent})
+        if not untagged:
+            return
+        earlier = {job.key: job for jobs in stored_jobs(self.store).values() for job in jobs}
+        for attempt, entry in sent:
+            if entry.job_key is None:
                 continue  # the first job of a name is attached by ``attach_jobs``
-            newer = [each.job_key for each in untagged if each.job_name == entry.job_name]
-            key = min((each for each in newer if each > entry.job_key), default=None)
-            if key is not None:
-                self._settle(attempt, key)
+            newer = [
+                job
+                for job in untagged
+                if job.name == entry.job_name and _is_later(job, entry.job_key, earlier)
+            ]
+            if newer:
+                self._settle(attempt, min(newer, key=Job.order).job_key)
                 self.unsaved.add(attempt)
 
     def _compare(self, in_flight: list[InFlight], at: float) -> None:
@@ -357,3 +370,27 @@ class Dispatcher:
             left=[each.condition_id for each in self.to_launch],
             error=self.error,
         )
+
+
+def _untagged_jobs(manifest: Manifest, records: list[Record], names: set[str]) -> list[Job]:
+    """Return jobs with certain names that have no metadata and are not in the manifest."""
+    own = {key for key, _ in jobs_of(manifest)}
+    tasks: dict[int, list[Record]] = {}
+    for record in records:
+        is_untagged = record.fmon_experiment is None and record.job_key not in own
+        if record.job_name in names and is_untagged and _may_be_ours(manifest, record):
+            tasks.setdefault(record.job_key, []).append(record)
+    return [Job(key, of_job) for key, of_job in tasks.items()]
+
+
+def _may_be_ours(manifest: Manifest, record: Record) -> bool:
+    return manifest.user_hash is None or record.user_hash in (None, manifest.user_hash)
+
+
+def _is_later(job: Job, key: int, stored: Mapping[int, StoredJob]) -> bool:
+    """Return whether a job was submitted after an attempt; a larger id need not be a later one."""
+    attempt = stored.get(key)
+    micros = attempt and (attempt.submitted_at or attempt.end_at)
+    if micros is None:
+        return job.job_key > key
+    return job.submitted_at is None or job.submitted_at > EPOCH + timedelta(microseconds=micros)

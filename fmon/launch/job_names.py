@@ -1,6 +1,6 @@
 """Check job names against the grammars that SkyPilot and its clusters have for them.
 
-What ``sky jobs launch`` accepts is not yet a job that runs. SkyPilot 0.14.1 writes the name into its own YAML
+``sky jobs launch`` accepts names with which no job can run. SkyPilot 0.14.1 writes the name into its own YAML
 without quotes, so a job named ``1`` stays PENDING forever; and it names the job's cluster after it, so a job
 named ``3d-unet`` ends as FAILED_PRECHECKS.
 """
@@ -49,7 +49,7 @@ def name_fault(name: str) -> str | None:
     >>> name_fault("dynunet-dice_ce-true-0") is None
     True
     >>> name_fault("a/b")
-    "SkyPilot refuses ('/' is neither a letter A-Z, a digit nor one of . _ -)"
+    "SkyPilot refuses ('/' is not a letter A-Z, a digit or one of . _ -)"
     """
     read = misread(name)
     if read is not None:
@@ -90,7 +90,7 @@ def _reason(name: str) -> str:
     odd = next((each for each in name if not re.match(r"[A-Za-z0-9._-]", each)), None)
     if odd is not None:
         shown = "a space" if odd == " " else repr(odd)
-        return f"{shown} is neither a letter A-Z, a digit nor one of . _ -"
+        return f"{shown} is not a letter A-Z, a digit or one of . _ -"
     if re.search(r"[._-]{3}", name):
         return "it has three of . _ - in a row"
     return "it must start and end with a letter or a digit"

@@ -342,12 +342,15 @@ def _experiment(
         answer = dependencies.queue.read()
         newest = known[-1] if known else None
         if newest is not None and not newest.is_closed:
-            ingest(newest, answer, source=dependencies.queue.name, now=now)
+            refused = ingest(newest, answer, source=dependencies.queue.name, now=now).error
+            if refused is not None:
+                raise refused
         while (store := store_at(data, experiment, now)) in known:
             now += timedelta(seconds=1)
         fresh = new_manifest(
             experiment, store.experiment_id, created_at=now, is_replay=False, prices={}, since=now
         )
+        fresh.api_servers = {answer.server: answer.server_id or ""} if answer.server else {}
         if newest is None or newest.is_closed:
             return store, fresh, True, answer.records
         manifest = read_manifest(newest)

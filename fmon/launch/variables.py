@@ -145,7 +145,7 @@ def _of_the_system(experiment: Experiment, task: Task, environment: Environment)
             what, value = given[name]
             said = f"{what} would set {name}={cut(value, 60)}"
             if factor := what.partition("factor ")[2]:
-                remedy = f"name another variable (envs: {{{factor}: {name}_LEVEL}})"
+                remedy = f"use another variable (envs: {{{factor}: {name}_LEVEL}})"
         else:
             said = outside[name].format(name)
         sentence = (

@@ -129,6 +129,7 @@ def extend(manifest: Manifest, fresh: Manifest) -> None:
     manifest.env_names, manifest.fixed = fresh.env_names, fresh.fixed
     manifest.kill_switch, manifest.max_failed_ratio = fresh.kill_switch, fresh.max_failed_ratio
     manifest.mlflow = fresh.mlflow
+    manifest.api_servers = manifest.api_servers or fresh.api_servers
     manifest.task, manifest.study_keys = fresh.task, fresh.study_keys
     manifest.config_file, manifest.skypilot_yaml = fresh.config_file, fresh.skypilot_yaml
 

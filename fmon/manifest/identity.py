@@ -1,6 +1,6 @@
-"""Tell which job a queue record is about: a job is its id plus when it was submitted.
+"""Identify the job of a queue record: a job is its id plus its submission time.
 
-SkyPilot writes the time once, when a job leaves PENDING, and gives ids out again after a jobs controller is
+SkyPilot writes the submission time once, when a job leaves PENDING, and reuses ids after a jobs controller is
 torn down (docs/decisions/0029).
 """
 
@@ -13,13 +13,13 @@ from fmon.sky.status import STATUSES, is_terminal
 from fmon.store.state import read_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from fmon.model import Manifest, Record
+    from fmon.model import Entry, Manifest, Record
     from fmon.store.folder import Store
 
 CORRECTION_US = 60_000_000
-"""Submission times of one job differ by less: sources round them, and clocks are corrected."""
+"""Smallest difference between two jobs' submission times: sources round them, and clocks are corrected."""
 
 WAITING = frozenset(known.status for known in STATUSES if known.step == "waiting")
 """Statuses of jobs that SkyPilot has not started to launch; only they have no submission time yet."""
@@ -28,7 +28,7 @@ COLUMNS = ["job_key", "job_name", "status", "submitted_at", "end_at", "is_seen"]
 
 
 class StoredJob(NamedTuple):
-    """A job as the last poll that saw it showed it, all tasks together; times in microseconds."""
+    """A job as of the last poll that saw it, all tasks together; times in microseconds."""
 
     key: int
     name: str | None
@@ -61,24 +61,41 @@ def _add(known: dict[int, list[StoredJob]], rows: Iterable[tuple[Any, ...]]) -> 
         known[job_id_of(key)] = sorted([*of_id, jobs[key]])
 
 
-def manifest_keys(manifest: Manifest) -> dict[int, set[int]]:
-    """Return the keys of all attempts by job id."""
-    keys: dict[int, set[int]] = {}
+def manifest_attempts(manifest: Manifest) -> dict[int, dict[int, Entry]]:
+    """Return the keys of all attempts by job id, with the condition of each."""
+    attempts: dict[int, dict[int, Entry]] = {}
     for entry in manifest.jobs:
         for key in (entry.job_key, *(attempt.job_key for attempt in entry.attempts)):
             if key is not None:
-                keys.setdefault(job_id_of(key), set()).add(key)
-    return keys
+                attempts.setdefault(job_id_of(key), {})[key] = entry
+    return attempts
+
+
+def is_job_of(record: Record, key: int, entry: Entry, manifest: Manifest) -> bool:
+    """Return whether a record may be of a condition's job, by its name or its metadata.
+
+    Both are compared: the metadata of a job may be lost, and a job that was adopted has its own name.
+    """
+    return (
+        record.job_name in (None, entry.job_name)
+        or record.fmon_condition == entry.condition
+        or record.job_name == manifest.adopted_names.get(str(key))
+    )
 
 
 def assume_newest(records: Iterable[Record], manifest: Manifest) -> None:
     """Give each record the newest key that the manifest has for its id, without reading the state.
 
-    If the records are those of the last poll, nothing can have changed, and this is enough.
+    If the records are those of the last poll, nothing can have changed, and this is enough. A record with
+    another name than that attempt's is of a later job.
     """
-    later = {job_id: max(keys) for job_id, keys in manifest_keys(manifest).items() if max(keys) != job_id}
-    for record in records:  # an experiment before this one may have set them
-        record.job_key = later.get(record.job_id, record.job_id)
+    attempts = manifest_attempts(manifest)
+    for record in records:
+        record.job_key = record.job_id  # an experiment before this one may have set another
+        if of_id := attempts.get(record.job_id):
+            newest = max(of_id)
+            is_attempt = is_job_of(record, newest, of_id[newest], manifest)
+            record.job_key = newest if is_attempt else later_key({*of_id}, record.job_id)
 
 
 def identify(
@@ -95,15 +112,16 @@ def identify(
     manifest
         The experiment; an attempt that no poll has shown yet is newer than all stored jobs with its id.
     """
-    of_manifest = manifest_keys(manifest)
+    of_manifest = manifest_attempts(manifest)
     tasks: dict[int, list[Record]] = {}
     for record in records:
         if record.job_id in stored or record.job_id in of_manifest:
             tasks.setdefault(record.job_id, []).append(record)
     is_changed = False
     for job_id, job in tasks.items():
-        attempts = of_manifest.get(job_id, set())
-        key = _key(job, stored.get(job_id, ()), attempts)
+        attempts = of_manifest.get(job_id, {})
+        may_be = {key for key, entry in attempts.items() if is_job_of(job[0], key, entry, manifest)}
+        key = _key(job, stored.get(job_id, ()), {*attempts}, may_be)
         if key not in attempts:
             key = _key_by_metadata(job, manifest, attempts) or key
         for record in job:
@@ -112,7 +130,7 @@ def identify(
     return is_changed
 
 
-def _key_by_metadata(tasks: Sequence[Record], manifest: Manifest, attempts: set[int]) -> int | None:
+def _key_by_metadata(tasks: Sequence[Record], manifest: Manifest, attempts: Collection[int]) -> int | None:
     """Return the key of the attempt that a job's metadata names; None = it names none with this id.
 
     An attempt is one job: it is the same one even if SkyPilot has submitted it anew.
@@ -136,7 +154,7 @@ def new_key(store: Store, manifest: Manifest, job_id: int, *, name: str) -> int:
     Whatever has its id is an earlier job, unless a poll has seen it in the meantime: then the queue lists a
     job of this name that the manifest does not have.
     """
-    of_manifest = manifest_keys(manifest).get(job_id, set())
+    of_manifest = {*manifest_attempts(manifest).get(job_id, ())}
     stored = stored_jobs(store).get(job_id, [])
     for job in stored:
         if job.is_seen and job.name == name and job.key not in of_manifest:
@@ -183,12 +201,15 @@ def is_same_job(stored: StoredJob, tasks: Sequence[Record]) -> bool:
     return stored.submitted_at is None or abs(submitted_at - stored.submitted_at) < CORRECTION_US
 
 
-def _key(tasks: Sequence[Record], stored: Sequence[StoredJob], of_manifest: set[int]) -> int:
+def _key(
+    tasks: Sequence[Record], stored: Sequence[StoredJob], of_manifest: set[int], may_be: set[int]
+) -> int:
+    """Return the key of a job; ``may_be`` are the jobs of the manifest that have its name."""
     for job in reversed(stored):
         if is_same_job(job, tasks):
             return job.key
     newest = max((job.key for job in stored), default=-1)
-    unseen = [key for key in of_manifest if key > newest]
+    unseen = [key for key in may_be if key > newest]
     return max(unseen, default=None) or later_key({job.key for job in stored} | of_manifest, tasks[0].job_id)
 
 

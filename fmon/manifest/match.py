@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fmon.job_key import job_id_of
 from fmon.manifest.claims import Claim, Job, find_claims
+from fmon.manifest.identity import is_job_of
 from fmon.model import Attempt, Entry, Manifest, Record
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def match(
     known = _known_jobs(manifest)
     for record in records:
         entry = known.get(record.job_key)
-        if entry is not None and _is_job_of(record, entry, manifest):
+        if entry is not None and is_job_of(record, record.job_key, entry, manifest):
             own_keys.add(record.job_key)
         else:
             others.setdefault(record.job_key, []).append(record)
@@ -162,15 +163,6 @@ def _known_jobs(manifest: Manifest) -> dict[int, Entry]:
         for attempt in entry.attempts:
             known[attempt.job_key] = entry
     return known
-
-
-def _is_job_of(record: Record, entry: Entry, manifest: Manifest) -> bool:
-    """Check the name as well: the metadata of a job may be lost, its name is not."""
-    return (
-        record.job_name in (None, entry.job_name)
-        or record.fmon_condition == entry.condition
-        or record.job_name == manifest.adopted_names.get(str(record.job_key))
-    )
 
 
 def _decide(

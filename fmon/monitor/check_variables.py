@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fmon.errors import FmonError, QueueError
 from fmon.job_key import job_id_of
+from fmon.manifest.api_server import is_elsewhere
 from fmon.manifest.file import read_manifest
 from fmon.manifest.identity import WAITING
 from fmon.model import envs_of
@@ -88,7 +89,7 @@ def check_variables(
         Reads what SkyPilot recorded.
     is_replay
         Whether ``reader`` is the recording of the experiments; without it, replays are left out: the live
-        queue has other jobs with the same ids.
+        queue has other jobs with the same ids, as has another API server.
     """
     result = VariableChecks()
     turns: list[_Turn] = []
@@ -98,7 +99,7 @@ def check_variables(
         except FmonError as fault:
             result.faults[store.experiment_id] = fault
             continue
-        if turn.manifest.is_replay == is_replay:
+        if turn.manifest.is_replay == is_replay and not is_elsewhere(turn.manifest, reader.name):
             turns.append(turn)
     job_ids = {job_id_of(job.job_key) for job in [job for turn in turns for job in turn.due][:SPEC_BATCH]}
     try:

@@ -55,24 +55,24 @@ WRITING_SHARE = 0.1
 
 NOT_ASKED = "not requested yet"
 
-CHANGED = """
+EFFECTIVE = """
 select
-    changed_ending.job_key,
-    changed_ending.task_id,
-    changed_ending.status,
+    effective_status.job_key,
+    effective_status.task_id,
+    effective_status.status,
     coalesce(snapshot.failure_reason, snapshot.details) as failure_reason,
-    epoch_us(changed_ending.end_at) as end_at
-from changed_ending
+    epoch_us(effective_status.end_at) as end_at
+from effective_status
 inner join snapshot
     on
-        changed_ending.experiment_id = snapshot.experiment_id
-        and changed_ending.job_key = snapshot.job_key
-        and changed_ending.task_id = snapshot.task_id
-        and changed_ending.status_poll_id = snapshot.poll_id
+        effective_status.experiment_id = snapshot.experiment_id
+        and effective_status.job_key = snapshot.job_key
+        and effective_status.task_id = snapshot.task_id
+        and effective_status.status_poll_id = snapshot.poll_id
 qualify
     row_number() over (
-        partition by changed_ending.experiment_id, changed_ending.job_key, changed_ending.task_id
-        order by changed_ending.poll_id desc
+        partition by effective_status.experiment_id, effective_status.job_key, effective_status.task_id
+        order by effective_status.poll_id desc
     ) = 1
 """
 
@@ -115,14 +115,14 @@ class Examined:
             each = (f"{count} {category}" for category, count in self.categories.items())
             sentences.append(f"{_failures(sum(self.categories.values()))} examined: {listed(each)}")
         if self.missing or self.missing_controllers:
-            whose = [(f"job {job_id}", job_id, why) for job_id, why in self.missing.items()]
-            whose += [
+            missing = [(f"job {job_id}", job_id, why) for job_id, why in self.missing.items()]
+            missing += [
                 (f"the controller of job {job_id}", job_id, why)
                 for job_id, why in self.missing_controllers.items()
             ]
             each = (
                 f"{name} ({why}{'; given up' if job_id in self.given_up else ''})"
-                for name, job_id, why in whose
+                for name, job_id, why in missing
             )
             sentences.append(f"no log of {listed(each)}")
         if self.left_count:
@@ -227,7 +227,7 @@ class _Examination:
             for request, fault in faults
             if request.is_controller and request.job_id not in missing
         }
-        for key in self._judged:  # a stored log may lack the part of one task
+        for key in self._judged:  # a stored log may have no part for one of the tasks
             error, job_id = self._findings[key]["log_error"], job_id_of(key[0])
             if error is not None and key[0] in self._fetching.asked and job_id not in controllers:
                 missing.setdefault(job_id, error)
@@ -273,7 +273,7 @@ class _Examination:
         return finding is None or finding["log_error"] is None or self._is_overdue(finding)
 
     def _is_gone(self, attempt: FailedTask) -> bool:
-        """Return whether the queue does not list the job: SkyPilot may have given its id to another one."""
+        """Return whether the queue does not list the job: SkyPilot may have reused its id."""
         return not (attempt.is_seen or self._is_recorded)
 
     def _is_overdue(self, finding: Finding) -> bool:
@@ -376,8 +376,8 @@ class _Examination:
     def _is_final(self, attempt: FailedTask, fault: QueueError) -> bool:
         """Return whether there will never be a log.
 
-        What SkyPilot prints instead of one may give way to it, but not in a recording, and not if the
-        controller's log is there and says that no program was started.
+        A text that SkyPilot prints instead of a log may be replaced by the log later, but not in a recording,
+        and not if the status says that no program was started and the controller's log is stored.
         """
         if isinstance(fault, NoLogError):
             is_unstarted = attempt.status in unstarted_statuses()
@@ -386,14 +386,14 @@ class _Examination:
 
 
 def _failed(store: Store, known: Mapping[Key, Finding]) -> list[FailedTask]:
-    """Return the failed job tasks, each with the status, reason and end that count.
+    """Return the failed job tasks, each with its effective status, reason and end.
 
     Parameters
     ----------
     store
         The experiment.
     known
-        The findings so far: only for a task without one, the views are asked whether its ending changed.
+        The findings so far; the views are queried only if a task has none.
     """
     failed = failed_statuses()
     names = ["job_key", "task_id", "status", "failure_reason", "details", "end_at", "is_seen"]
@@ -406,13 +406,13 @@ def _failed(store: Store, known: Mapping[Key, Finding]) -> list[FailedTask]:
     ]
     if all(_is_about(known.get((task.job_key, task.task_id)), task) for task in tasks):
         return tasks
-    changed = _changed_endings(store)
-    counted = [_as_changed(task, changed.get((task.job_key, task.task_id))) for task in tasks]
+    changed = _effective_endings(store)
+    counted = [_with_ending(task, changed.get((task.job_key, task.task_id))) for task in tasks]
     return [task for task in counted if task.status in failed]
 
 
-def _as_changed(task: FailedTask, ending: _Ending | None) -> FailedTask:
-    """Return the task with the ending that counts."""
+def _with_ending(task: FailedTask, ending: _EffectiveEnding | None) -> FailedTask:
+    """Return the task with its effective ending."""
     if ending is None:
         return task
     return msgspec.structs.replace(
@@ -420,8 +420,8 @@ def _as_changed(task: FailedTask, ending: _Ending | None) -> FailedTask:
     )
 
 
-class _Ending(msgspec.Struct, frozen=True):
-    """The status, reason and end that count of a job task whose ending changed."""
+class _EffectiveEnding(msgspec.Struct, frozen=True):
+    """The effective status, reason and end of a job task whose ending changed."""
 
     job_key: int
     task_id: int
@@ -430,13 +430,13 @@ class _Ending(msgspec.Struct, frozen=True):
     end_at: int | None
 
 
-def _changed_endings(store: Store) -> dict[Key, _Ending]:
-    """Return the endings that count of the job tasks whose ending changed."""
+def _effective_endings(store: Store) -> dict[Key, _EffectiveEnding]:
+    """Return the effective endings of the job tasks whose ending changed."""
     from fmon.manifest.stored import StoredExperiment
     from fmon.warehouse import open_views, typed_rows  # loads DuckDB, so only done for new failures
 
-    with closing(open_views(StoredExperiment(store), queries=(CHANGED,))) as con:
-        return {(row.job_key, row.task_id): row for row in typed_rows(con, CHANGED, _Ending)}
+    with closing(open_views(StoredExperiment(store), queries=(EFFECTIVE,))) as con:
+        return {(row.job_key, row.task_id): row for row in typed_rows(con, EFFECTIVE, _EffectiveEnding)}
 
 
 def _is_about(finding: Finding | None, task: FailedTask) -> bool:

@@ -181,7 +181,7 @@ class Fetching:
         """Return the needed logs that are not stored, with the controller's if the task printed nothing."""
         own, controllers = attempt.logs
         part = self.part(attempt, own)
-        missing = [] if part is not None and part.lack is None else [own]
+        missing = [] if part is not None and part.no_log_reason is None else [own]
         is_mute = self.fault(attempt, own) is not None if part is None else part.is_silent
         if is_mute or attempt.status in CONTROLLER_KNOWS:
             missing += [] if self.has_controllers(attempt) else [controllers]
@@ -194,9 +194,9 @@ class Fetching:
         if not request.is_controller and self._is_early(attempt):
             return NoLogError(NOT_MARKED)
         part = self.part(attempt, request)
-        if part is None or part.lack is None:
+        if part is None or part.no_log_reason is None:
             return None
-        return NoLogError(part.lack)
+        return NoLogError(part.no_log_reason)
 
     def is_waiting(self, attempt: FailedTask) -> bool:
         """Return whether an attempt has missing logs that were not requested yet, and no request failed.
@@ -212,7 +212,7 @@ class Fetching:
     def has_controllers(self, attempt: FailedTask) -> bool:
         """Return whether the task's part of the controller's log is stored."""
         part = self.part(attempt, attempt.logs[1])
-        return part is not None and part.lack is None
+        return part is not None and part.no_log_reason is None
 
     def part(self, attempt: FailedTask, request: LogRequest) -> Part | None:
         """Return the task's part of a stored log."""

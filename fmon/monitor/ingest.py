@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fmon.errors import ManifestError, QueueError
 from fmon.events import AttachEvent, LostJobClosedEvent
 from fmon.job_key import job_id_of
+from fmon.manifest.api_server import OtherServerError, note_server, refuse_other_server
 from fmon.manifest.build import jobs_of, new_manifest, owned_elsewhere
 from fmon.manifest.identity import assume_newest, identify, stored_jobs
 from fmon.manifest.match import Match, attach, match
@@ -86,7 +87,7 @@ class Ingested:
     duplicates: dict[str, list[int]] = field(default_factory=dict)
     ambiguous: list[str] = field(default_factory=list)
     bad: list[str] = field(default_factory=list)
-    error: str | None = None
+    error: QueueError | None = None
     is_closed: bool = False
     file_age_s: float | None = None
     ended_at: datetime | None = None
@@ -151,16 +152,26 @@ def ingest(
         The experiment's files can't be read or written; the store stays consistent.
     """
     if isinstance(answer, QueueError):
-        poll = Poll(polled_at=now, source=source, error_type=answer.error_type, error=str(answer))
-        append(store, poll, None)
-        if not is_replay:
-            store.plan_check(now)
-        return Ingested(experiment_id=store.experiment_id, error=str(answer))
+        return _store_failure(store, answer, source=source, now=now, is_replay=is_replay)
     stored = StoredExperiment(store)
     has_ended = store.is_closed and not is_replay
     known = _known_jobs(store, stored.manifest, answer) if has_ended else answer
-    manifest, found = attach_jobs(stored, known, source=source)
+    try:
+        manifest, found = attach_jobs(stored, known, source=source)
+    except OtherServerError as error:
+        return _store_failure(store, error, source=source, now=now)
     return store_records(store, manifest, found, answer, source=source, now=now)
+
+
+def _store_failure(
+    store: Store, error: QueueError, *, source: str, now: datetime, is_replay: bool = False
+) -> Ingested:
+    """Store a poll that failed, which implies nothing about any job."""
+    poll = Poll(polled_at=now, source=source, error_type=error.error_type, error=str(error))
+    append(store, poll, None)
+    if not is_replay:
+        store.plan_check(now)
+    return Ingested(experiment_id=store.experiment_id, error=error)
 
 
 def _known_jobs(store: Store, manifest: Manifest, answer: Answer) -> Answer:
@@ -188,13 +199,22 @@ def attach_jobs(stored: StoredExperiment, answer: Answer, *, source: str) -> tup
     -------
     tuple
         The manifest as written, and the result of matching.
+
+    Raises
+    ------
+    OtherServerError
+        The jobs are on another API server than the one that answered.
     """
     with stored.manifest_file.changing() as manifest:
+        refuse_other_server(stored.store, manifest, answer)
         found = _identified(stored.store, manifest, answer.records)
+        is_noted = note_server(stored.store, manifest, answer, has_own=bool(found.attach))
         if found.attach:
             attach(manifest, found)
             mark_unchecked(stored.store)  # a job may have been seen before, as a duplicate
+        if found.attach or is_noted:
             stored.manifest_file.write(manifest)
+        if found.attach:
             jobs = {each.condition_id: job_id_of(each.job_key) for each in found.attach}
             stored.append(AttachEvent(at=answer.polled_at, jobs=jobs, source=source))
     return manifest, found

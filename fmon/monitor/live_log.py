@@ -1,4 +1,4 @@
-"""Show a log while it arrives from SkyPilot; writes nothing."""
+"""Stream a log from SkyPilot; writes nothing."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from fmon.sky.reader import LogRequest, LogStreamer
 
 TIMEOUT_S = 60.0
-"""Longest time for a log that is not followed [s]: SkyPilot may need 25 s for that of a running job."""
+"""Default timeout without --follow [s]: SkyPilot may need 25 s for the log of a running job."""
 
 CONTEXT_LINES = 300
-"""Lines that are requested before those to show: the shown ones may be the end of a private key."""
+"""Additional lines to request before those to show, which may be the end of a private key."""
 
 MAX_PLACEHOLDER_CHARS = 4096
 MAX_HELD_CHARS = 4 << 20
 ENDED = re.compile(r"(?:Managed job|Job) finished(?:: \d+)? \(status: (\w{1,40})\)\.?\s*$")
-"""SkyPilot's last line of a log that was followed to its end."""
+"""The last line that SkyPilot prints when it has followed a log to its end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +36,11 @@ class Extent:
     Attributes
     ----------
     follow
-        Whether to go on until the job has ended.
+        Whether to continue until the job has ended.
     tail
         Number of lines to begin with, from the end; None = all.
     timeout_s
-        Longest time [s]; None = 60 s, and no limit if the log is followed.
+        Time limit [s]; None = 60 s, or no limit if the log is followed.
     """
 
     follow: bool = False
@@ -49,17 +49,17 @@ class Extent:
 
     @property
     def limit_s(self) -> float | None:
-        """The longest time [s]; None = no limit."""
+        """The time limit [s]; None = no limit."""
         return TIMEOUT_S if self.timeout_s is None and not self.follow else self.timeout_s
 
 
 class LiveLog:
-    """A log that arrives; ``ending`` is a sentence about its end, once it has been iterated.
+    """A streamed log; after iteration, ``ending`` is a sentence about its end.
 
     Parameters
     ----------
     reader, request
-        Reads the log; which one it is.
+        Reads the log; which log.
     extent
         How much of it to show.
     """
@@ -69,7 +69,7 @@ class LiveLog:
         self._reader, self._request, self._extent = reader, request, extent
         self._text = LiveText()
         self._window = _Window(extent)
-        self._start = ""  # until it is known to be a log, not a sentence in place of one
+        self._start = ""  # held until it is known to be a log, not a message instead of one
         self._is_log = False
         self._end = ""
 
@@ -79,7 +79,7 @@ class LiveLog:
         Raises
         ------
         QueueError
-            There is no log, or it broke off.
+            There is no log, or it was interrupted.
         """
         try:
             for piece in self._pieces():
@@ -92,7 +92,7 @@ class LiveLog:
             self._explain_stop()
         except QueueError as error:
             yield from self._rest(self._text.stop())
-            what = "the log of job {} broke off" if self._is_log else "no log of job {}"
+            what = "the log of job {} was interrupted" if self._is_log else "no log of job {}"
             message = f"{what.format(self._request.job_id)}: {error}"
             raise QueueError(message, error_type=error.error_type) from error
         else:
@@ -105,7 +105,7 @@ class LiveLog:
         return self._reader.stream(self._request, follow=extent.follow, tail=tail, timeout_s=extent.limit_s)
 
     def _checked(self, text: str) -> str:
-        """Hold back a text that may be printed in place of a log."""
+        """Hold back a text that may be a message instead of a log."""
         if self._is_log:
             self._end = (self._end + text)[-200:]
             return text
@@ -123,7 +123,7 @@ class LiveLog:
         yield from self._window.close()
 
     def _explain_stop(self) -> None:
-        """Say that the log goes on, or raise the error that nothing arrived."""
+        """Note that the log continues, or raise an error if nothing arrived."""
         job_id, limit_s = self._request.job_id, self._extent.limit_s
         if not self._is_log:
             other = (
@@ -135,12 +135,12 @@ class LiveLog:
             )
             raise QueueError(message, error_type="Timeout")
         self.ending = (
-            f"stopped after {limit_s:g} s; the log of job {job_id} may go on: "
-            "--timeout S waits longer, --tail N shows its end, --follow all that comes"
+            f"stopped after {limit_s:g} s; the log of job {job_id} may continue: "
+            "--timeout S waits longer, --tail N shows its end, --follow keeps printing"
         )
 
     def _explain_end(self) -> None:
-        """Say that the job has ended, or that it printed nothing yet."""
+        """Note that the job has ended, or that it has printed nothing yet."""
         job_id = self._request.job_id
         if not self._is_log and (reason := printed_instead(self._start)):
             raise LogMissingError(f"no log of job {job_id}: {reason}")
@@ -154,14 +154,14 @@ class LiveLog:
 
 
 class _Window:
-    """Holds the beginning back until the last lines of it are known; without a tail it holds nothing."""
+    """Holds text back until its last lines are known; without a tail it holds nothing."""
 
     def __init__(self, extent: Extent) -> None:
         self._count, self._follow = extent.tail, extent.follow
         self._held = ""
 
     def add(self, text: str, *, is_quiet: bool) -> Iterator[str]:
-        """Take text; yield what can be shown. What comes after the first quiet second is followed."""
+        """Add text; yield what can be shown. After the first quiet second, text is passed through."""
         if self._count is None:
             if text:
                 yield text
@@ -174,7 +174,7 @@ class _Window:
             yield from self.close()
 
     def close(self) -> Iterator[str]:
-        """Yield the last lines of what is held, and hold nothing from now on."""
+        """Yield the last lines of the held text, and hold nothing from now on."""
         if self._count is not None and self._held:
             yield last_lines(self._held, self._count)
         self._count, self._held = None, ""

@@ -88,6 +88,7 @@ def poll(
     now: datetime,
     while_waiting: Callable[[], None] | None = None,
     logs: LogReader | None = None,
+    is_new_server: bool = False,
 ) -> Polled:
     """Read the queue once for all open experiments, then what new and failed jobs need; changes no job.
 
@@ -108,6 +109,8 @@ def poll(
         Called once after the request was sent.
     logs
         The reader of logs; None = a later poll examines the failures.
+    is_new_server
+        Whether the API server that answers has taken the place of the one that had the jobs.
 
     Returns
     -------
@@ -122,10 +125,13 @@ def poll(
         try:
             # Polls never overlap: SkyPilot's server would queue them. A killed poll releases the lock.
             with lock(poll_lock(data), wait_s=0):
-                polled = _read_queue(to_poll, queue, now=now, while_waiting=while_waiting)
+                polled = _read_queue(
+                    to_poll, queue, now=now, while_waiting=while_waiting, is_new_server=is_new_server
+                )
         except LockTaken:
             return Polled(is_skipped=True)
     # Not under that lock: the next poll must not wait for task YAMLs or logs.
+    known = [store for store in known if not isinstance(polled.faults.get(store.experiment_id), QueueError)]
     unchecked = [store for store in known if store.has_unchecked]
     if unchecked and polled.error is None:
         polled = _check_variables(data, unchecked, queue, polled)
@@ -148,7 +154,7 @@ def poll_one(store: Store, queue: QueueReader, *, clock: Clock) -> Answer:
     Raises
     ------
     QueueError
-        The queue did not answer; a heartbeat is stored.
+        The queue did not answer, or another server did; a heartbeat is stored.
     LockTaken
         Another poll ran for too long.
     """
@@ -160,7 +166,9 @@ def poll_one(store: Store, queue: QueueReader, *, clock: Clock) -> Answer:
         except QueueError as error:
             ingest(store, error, source=queue.name, now=clock.now())
             raise
-        ingest(store, answer, source=queue.name, now=clock.now())
+        refused = ingest(store, answer, source=queue.name, now=clock.now()).error
+    if refused is not None:
+        raise refused
     return answer
 
 
@@ -217,7 +225,12 @@ def _is_polled(store: Store, now: datetime, *, is_named: bool) -> bool:
 
 
 def _read_queue(
-    experiments: list[Store], queue: QueueReader, *, now: datetime, while_waiting: Callable[[], None] | None
+    experiments: list[Store],
+    queue: QueueReader,
+    *,
+    now: datetime,
+    while_waiting: Callable[[], None] | None,
+    is_new_server: bool,
 ) -> Polled:
     """Read the queue once and pass its answer to each store."""
     answer: Answer | QueueError
@@ -227,14 +240,23 @@ def _read_queue(
         polled_at = answer.polled_at
     except QueueError as failed:
         answer = error = failed
+    from fmon.manifest.api_server import move_to_server
     from fmon.monitor.ingest import ingest  # loads pyarrow, so only after the request was sent
 
-    observed, faults = [], {}
+    observed: list[Ingested] = []
+    faults: dict[str, FmonError] = {}
     for store in experiments:
         try:
-            observed.append(ingest(store, answer, source=queue.name, now=now))
+            if is_new_server and not isinstance(answer, QueueError):
+                move_to_server(store, answer)
+            seen = ingest(store, answer, source=queue.name, now=now)
         except FmonError as fault:
             faults[store.experiment_id] = fault
+            continue
+        if seen.error is not None and error is None:
+            faults[store.experiment_id] = seen.error  # another server has its jobs
+        else:
+            observed.append(seen)
     return Polled(observed=observed, polled_at=polled_at, error=error, faults=faults)
 
 
@@ -253,6 +275,7 @@ def _check_variables(data: Path, unchecked: list[Store], queue: QueueReader, pol
 
 def _examine(data: Path, due: list[Store], logs: LogReader, polled: Polled, *, now: datetime) -> None:
     """Examine the failures of all experiments together, within the budget of one poll."""
+    from fmon.manifest.api_server import is_elsewhere
     from fmon.manifest.file import read_manifest
     from fmon.monitor.classify import budget_of, examine  # few polls see a failure
 
@@ -262,7 +285,8 @@ def _examine(data: Path, due: list[Store], logs: LogReader, polled: Polled, *, n
             return  # do not open the other experiments in vain
         try:
             manifest = read_manifest(store)
-            if not manifest.is_replay:  # jobs of a replay are not in a queue
+            # Jobs of a replay are not in a queue, and the ids are those of other jobs on another server.
+            if not manifest.is_replay and not is_elsewhere(manifest, logs.name):
                 examined = examine(store, manifest, logs, now=now, polled_at=polled.polled_at, budget=budget)
                 polled.examined.append(examined)
                 if examined.categories and store.is_closed:  # closed before the causes were known

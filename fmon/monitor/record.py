@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 from fmon.config import load_experiment
 from fmon.errors import ConfigError, QueueError
 from fmon.manifest.identity import identify, remember
+from fmon.manifest.match import attach
 from fmon.model import MAX_CONDITIONS
 from fmon.monitor.ingest import is_terminal, match, new_manifest
+from fmon.monitor.replay import recorded_polls
 from fmon.redact import redact
 from fmon.sky.reader import LogRequest
 from fmon.sky.record import queue_record
@@ -74,31 +76,53 @@ def record(
     manifest = new_manifest(
         experiment, experiment.experiment_name, created_at=clock.now(), is_replay=True, prices={}
     )
-    known: dict[int, list[StoredJob]] = {}
     _copy_inputs(config, config.parent / experiment.skypilot_yaml, out)
+    jobs = _Jobs(manifest)
+    for poll in recorded_polls(out / "queue.jsonl") if (out / "queue.jsonl").exists() else ():
+        if not isinstance(poll.answer, QueueError):
+            jobs.select(poll.answer.records)
     while True:
         started = clock.now()
-        own, line = _read_queue(queue, manifest, known, now=started)
+        own, line = _read_queue(queue, jobs, now=started)
         _append_line(out / "queue.jsonl", line)
         open_count = sum(not is_terminal(seen.status) for seen in own)
         yield line.get("error") or f"{len(own)} jobs of the experiment, {open_count} open"
         if own and open_count == 0:
             break
         clock.sleep(max(0.0, interval_s - (clock.now() - started).total_seconds()))
-    yield from _save_logs(sorted({seen.job_key for seen in own}), logs, out / "logs")
+    yield from _save_logs(sorted({seen.job_key for seen in own} & jobs.keys), logs, out / "logs")
 
 
-def _read_queue(
-    queue: QueueReader, manifest: Manifest, known: dict[int, list[StoredJob]], *, now: datetime
-) -> tuple[list[Record], dict[str, Any]]:
+class _Jobs:
+    """The experiment's jobs so far, as a replay will see them: logs are named by the keys of their jobs."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._stored: dict[int, list[StoredJob]] = {}
+
+    @property
+    def keys(self) -> set[int]:
+        """Keys of the jobs."""
+        return {job.key for jobs in self._stored.values() for job in jobs}
+
+    def select(self, records: list[Record]) -> list[Record]:
+        """Return the experiment's records, with the keys of their jobs."""
+        identify(records, self._stored, self._manifest)
+        ended = {job.key: job.has_ended for jobs in self._stored.values() for job in jobs}
+        found = match(self._manifest, records, stored=ended)
+        attach(self._manifest, found)
+        remember(self._stored, found.own)
+        mine = {record.job_key for record in found.own} | {*found.ended_late}
+        return [record for record in records if record.job_key in mine]
+
+
+def _read_queue(queue: QueueReader, jobs: _Jobs, *, now: datetime) -> tuple[list[Record], dict[str, Any]]:
     """Read the queue once; return this experiment's records and the line to append."""
     try:
         answer = queue.read()
     except QueueError as error:
         return [], {"polled_at": _stamp(now), "error": redact(f"{error.error_type}: {error}")}
-    identify(answer.records, known, manifest)
-    own = match(manifest, answer.records).own
-    remember(known, own)
+    own = jobs.select(answer.records)
     return own, {"polled_at": _stamp(answer.polled_at), "jobs": [queue_record(seen) for seen in own]}
 
 

@@ -76,7 +76,7 @@ def replay(recording: Path, data: Path, *, max_conditions: int = MAX_CONDITIONS)
     experiment = load_experiment(
         recording / "experiment.yaml", max_conditions=max_conditions, needs_task=False
     )
-    polls = list(_polls(recording / "queue.jsonl"))
+    polls = list(recorded_polls(recording / "queue.jsonl"))
     if not polls:
         message = f"{recording / 'queue.jsonl'} contains no poll; record one with fmon record"
         raise ConfigError(message)
@@ -128,6 +128,8 @@ def _check_variables(store: Store, specs: _RecordedSpecs) -> None:
 class _RecordedSpecs:
     """What a recorded poll has about the submission of jobs; ``fmon record`` leaves it out."""
 
+    name = SOURCE
+
     def __init__(self, jobs: Iterable[Any] = ()) -> None:
         self._specs = specs_of(jobs)
 
@@ -136,7 +138,7 @@ class _RecordedSpecs:
         return {job_id: spec for job_id, spec in self._specs.items() if job_id in job_ids}
 
 
-class _RecordedPoll(NamedTuple):
+class RecordedPoll(NamedTuple):
     """One line of a recording."""
 
     polled_at: datetime
@@ -144,8 +146,19 @@ class _RecordedPoll(NamedTuple):
     specs: _RecordedSpecs
 
 
-def _polls(path: Path) -> Iterator[_RecordedPoll]:
-    """Yield the recorded polls in the order of the file."""
+def recorded_polls(path: Path) -> Iterator[RecordedPoll]:
+    """Yield the polls of a recording in the order of the file.
+
+    Parameters
+    ----------
+    path
+        Its ``queue.jsonl``; a last line that its writer did not finish is left out.
+
+    Raises
+    ------
+    ConfigError
+        It can't be read, or a line is not a poll.
+    """
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as fault:
@@ -168,17 +181,17 @@ def _polls(path: Path) -> Iterator[_RecordedPoll]:
             raise ConfigError(message) from fault
 
 
-def _poll(line: dict[str, Any]) -> _RecordedPoll:
+def _poll(line: dict[str, Any]) -> RecordedPoll:
     """Convert one line to the answer of a live queue."""
     polled_at = datetime.fromisoformat(line["polled_at"])
     polled_at = polled_at.replace(tzinfo=UTC) if polled_at.tzinfo is None else polled_at.astimezone(UTC)
     if "error" in line:
         error_type, _, _ = str(line["error"]).partition(":")
         error = QueueError(str(line["error"]), error_type=error_type)
-        return _RecordedPoll(polled_at, error, _RecordedSpecs())
+        return RecordedPoll(polled_at, error, _RecordedSpecs())
     jobs = line["jobs"]
     if not isinstance(jobs, list):
         raise TypeError(f"jobs is {type(jobs).__name__}, not a list")
     records, bad = parse_records(jobs)
     answer = Answer(polled_at=polled_at, records=records, bad=bad, latency_s=0.0)
-    return _RecordedPoll(polled_at, answer, _RecordedSpecs(jobs))
+    return RecordedPoll(polled_at, answer, _RecordedSpecs(jobs))

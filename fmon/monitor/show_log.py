@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fmon.errors import ConfigError, QueueError
 from fmon.job_key import job_id_of
+from fmon.manifest.api_server import OTHER_SERVER, elsewhere_sentence, is_elsewhere
 from fmon.manifest.file import read_manifest
 from fmon.manifest.identity import stored_jobs
 from fmon.manifest.stored import StoredExperiment
@@ -79,15 +80,15 @@ class JobLog:
 
     @property
     def ending(self) -> str:
-        """A sentence about the end of the log, once it was shown; empty if there is nothing to say."""
+        """A sentence about the end of the log, once it was shown; empty if there is none."""
         return self.live.ending if self.live else ""
 
     def sentence(self) -> str:
         """Return a description for stderr."""
         kind = "controller's log" if self.request.is_controller else "log"
         source = "stored" if self.is_stored else "live"
-        whose = f"{self.task} of job" if self.task else "job"
-        sentence = f"{kind} of {whose} {self.request.job_id} ({self.condition_id}), {source}"
+        owner = f"{self.task} of job" if self.task else "job"
+        sentence = f"{kind} of {owner} {self.request.job_id} ({self.condition_id}), {source}"
         if self.exit_code is not None:
             sentence += f"; exit code {self.exit_code}"
         if self.others:
@@ -111,7 +112,7 @@ def logs(
     data, experiment
         Data directory; the experiment's id or a unique prefix.
     target
-        A condition or a job id of the experiment; ``JOB@SUBMITTED`` if the id was given out again.
+        A condition or a job id of the experiment; ``JOB@SUBMITTED`` if SkyPilot reused the id.
     reader
         The reader for a log that is not stored.
     controller
@@ -138,7 +139,7 @@ def logs(
     found = _stored(store, [controllers] if controller else [own, controllers], task) if is_current else None
     request, text = found or (controllers if controller else own, None)
     if text is None:
-        _refuse_unavailable(store, manifest, request)
+        _refuse_unavailable(store, manifest, request, source=reader.name)
     live = None if text is not None else LiveLog(reader, request, extent)
     if live and task:
         text, live = _part(reader, request, task), None
@@ -205,7 +206,7 @@ def _choose(store: Store, manifest: Manifest, target: str) -> tuple[Entry, int]:
     if by_key:
         names = listed(f"{job}@{_submission(store, key)} ({by_key[key].condition})" for key in sorted(by_key))
         message = (
-            f"{target} is not one job of {manifest.experiment_id}: SkyPilot gave the id out again; "
+            f"{target} is not one job of {manifest.experiment_id}: SkyPilot reused the id; "
             f"name one of {names}"
         )
         raise ConfigError(message)
@@ -245,21 +246,22 @@ def _stored(store: Store, requests: list[LogRequest], task: Task | None) -> tupl
         for request in requests
         if (text := load_log(store, request.file_name)) is not None
     ]
-    usable = [item for item in parts if item[1].lack is None] or parts
+    usable = [item for item in parts if item[1].no_log_reason is None] or parts
     found = next((item for item in usable if not item[1].is_silent), usable[0] if usable else None)
     return (found[0], found[1].shown) if found and found[1].shown else None
 
 
-def _refuse_unavailable(store: Store, manifest: Manifest, request: LogRequest) -> None:
-    """Raise an error if SkyPilot can't have the log: it only knows the job that has the id now."""
+def _refuse_unavailable(store: Store, manifest: Manifest, request: LogRequest, *, source: str) -> None:
+    """Raise an error if SkyPilot no longer has the log: it only knows the newest job with the id."""
+    if is_elsewhere(manifest, source):
+        message = f"no log of job {request.job_id}: it is not stored, and {elsewhere_sentence(manifest)}"
+        raise QueueError(message, error_type=OTHER_SERVER)
     if manifest.is_replay:
         message = f"job {request.job_id} is from a recording, and {request.file_name} is not stored"
         raise LogMissingError(message)
     later = [job for job in stored_jobs(store).get(request.job_id, ()) if job.key > request.job_key]
     if later:
-        message = (
-            f"no log of job {request.job_id}: it is not stored, and SkyPilot has given its id to another job"
-        )
+        message = f"no log of job {request.job_id}: it is not stored, and SkyPilot has reused its id"
         raise LogMissingError(message)
 
 
@@ -270,6 +272,6 @@ def _part(reader: LogReader, request: LogRequest, task: Task) -> str:
     except QueueError as error:
         raise QueueError(f"no log of job {request.job_id}: {error}", error_type=error.error_type) from error
     part = part_to_show(text, request, task)
-    if part.lack:
-        raise LogMissingError(f"no log of job {request.job_id}: {part.lack}")
+    if part.no_log_reason:
+        raise LogMissingError(f"no log of job {request.job_id}: {part.no_log_reason}")
     return part.shown

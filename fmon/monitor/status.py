@@ -15,7 +15,7 @@ import msgspec
 from fmon.model import STATES
 from fmon.monitor.eta import ETA, Guess, eta_of
 from fmon.monitor.kill_switch import firing_sentence
-from fmon.text import cost, counted, whose
+from fmon.text import cost, cost_source, counted
 from fmon.warehouse import typed_rows
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ select
     poll.polled_at,
     poll.error_type,
     poll.error,
+    coalesce(poll.job_count = 0, false) as is_queue_empty,
     experiment.last_ok_at,
     epoch(experiment.clock_at) - epoch(poll.polled_at) as poll_age_s,
     epoch(experiment.clock_at) - epoch(experiment.last_ok_at) as ok_age_s,
@@ -118,11 +119,11 @@ select
     lost_job_closure.reason as closed_reason,
     lost_job_closure.closed_at
 from condition
-left join lost_job_closure
+asof left join lost_job_closure
     on
-        condition.state = 'lost'
-        and condition.experiment_id = lost_job_closure.experiment_id
+        condition.experiment_id = lost_job_closure.experiment_id
         and condition.job_key = lost_job_closure.job_key
+        and if(condition.state = 'lost', condition.since_at, null) <= lost_job_closure.closed_at
 order by condition.manifest_position
 """
 
@@ -190,6 +191,7 @@ class ExperimentRow(msgspec.Struct, frozen=True):
     polled_at: datetime | None
     error_type: str | None
     error: str | None
+    is_queue_empty: bool
     last_ok_at: datetime | None
     poll_age_s: float | None
     ok_age_s: float | None
@@ -241,6 +243,8 @@ class Status:
         The newest poll, even if it failed; None = never polled.
     poll_error
         Why the newest poll failed; None = it succeeded.
+    is_queue_empty
+        The newest poll showed no job at all, of nobody.
     last_ok_at, ok_age_s
         The newest successful poll.
     alarms
@@ -270,6 +274,7 @@ class Status:
     polled_at: datetime | None
     poll_age_s: float | None
     poll_error: str | None
+    is_queue_empty: bool = False
     last_ok_at: datetime | None
     ok_age_s: float | None
     alarms: list[Alarm]
@@ -307,10 +312,15 @@ class Status:
     def lost_sentence(self) -> str:
         """What to do about the lost jobs."""
         jobs = counted(self.lost_open_count, "job is", "jobs are")
-        return (
-            f"{self.experiment_id}: only lost jobs are left: {jobs} not in the queue any more. Check whether "
-            f"they still run, then close them: fmon cancel --lost --reason TEXT -e {self.experiment_id}"
-        )
+        left = f"{self.experiment_id}: only lost jobs are left: {jobs} no longer in the queue"
+        close = f"fmon cancel --lost --reason TEXT -e {self.experiment_id}"
+        if self.is_queue_empty:
+            return (
+                f"{left}, which is empty: SkyPilot's jobs controller may be stopped. Start it "
+                f"(sky jobs queue --refresh), run fmon watch -e {self.experiment_id}, then close jobs that "
+                f"have ended: {close}"
+            )
+        return f"{left}. Check whether they still run, then close them: {close}"
 
     @property
     def progress(self) -> str:
@@ -321,7 +331,7 @@ class Status:
             if self.counts[state] or state in ALWAYS_SHOWN
         ]
         done = f"{self.counts['succeeded']:,}/{self.condition_count:,} succeeded"
-        source = whose(self.reported_count, self.job_count) if self.reported_count else ""
+        source = cost_source(self.reported_count, self.job_count) if self.reported_count else ""
         spent = ("" if source else "est. ") + cost(self.cost_usd, self.unpriced_count, source)
         return ", ".join([done, *shown, spent])
 
@@ -351,6 +361,7 @@ def status(con: duckdb.DuckDBPyConnection) -> Status:
         polled_at=experiment.polled_at,
         poll_age_s=experiment.poll_age_s,
         poll_error=_joined([text for text in (experiment.error_type, experiment.error) if text]),
+        is_queue_empty=experiment.is_queue_empty,
         last_ok_at=experiment.last_ok_at,
         ok_age_s=experiment.ok_age_s,
         alarms=[*_firings(con, experiment.experiment_id), *typed_rows(con, ALARMS, Alarm)],

@@ -168,7 +168,7 @@ class RelaunchPlan:
         limit = Decimal(str(DEFAULT_BUDGET_USD if budget is None else budget))
         if total <= limit and (is_known or budget is None):
             return None
-        costs = "of unknown cost" if self.estimate_usd is None else f"for about {money(estimate)}"
+        costs = "has an unknown cost" if self.estimate_usd is None else f"costs about {money(estimate)}"
         before = f"{money(spent)} spent so far"
         if self.spent.unpriced_count:
             before += f" and {counted(self.spent.unpriced_count, 'job')} of unknown cost"
@@ -178,7 +178,7 @@ class RelaunchPlan:
             else f"limits.budget_usd is {budget:g}"
         )
         together = f"{'' if is_known else 'at least '}{money(total)}"
-        return f"cycle {self.cycle} {costs}, after {before}, makes {together}; {allowed}"
+        return f"cycle {self.cycle} {costs} on top of {before}: {together} in total; {allowed}"
 
     @property
     def commands(self) -> list[str]:

@@ -15,6 +15,7 @@ import msgspec
 
 from fmon.diagnose.excerpt import excerpt
 from fmon.errors import QueueError, TrackingError
+from fmon.manifest.api_server import SKY, elsewhere_sentence, is_elsewhere
 from fmon.model import STATES
 from fmon.monitor.refresh import keep_reported, refresh
 from fmon.report import failure_queries, jsonl, queries
@@ -26,7 +27,7 @@ from fmon.store.durable import write_chunks_durably, write_durably
 from fmon.store.read_only import workplace
 from fmon.store.runs import read_runs, write_runs
 from fmon.study import Study
-from fmon.text import cost, json_text, listed, whose
+from fmon.text import cost, cost_source, json_text, listed
 from fmon.warehouse import column, rows, typed_rows
 from fmon.warehouse.load import bind_reported, bind_runs
 from fmon.warehouse.views import recompute
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from fmon.model import Tracking
+    from fmon.model import Manifest, Tracking
     from fmon.store.folder import Store
     from fmon.warehouse.result import Row
 
@@ -136,7 +137,7 @@ def _report(
     store = study.store
     con = study.connect(QUERIES, now=now)
     (as_of,) = column(con, queries.NOW)
-    costs, unreconciled = _ask(con, ask, as_of=as_of) if ask else ({}, None)
+    costs, unreconciled = _ask(con, study.manifest, ask, as_of=as_of) if ask else ({}, None)
     mlflow = study.manifest.mlflow
     keep_reported(study.manifest, costs, as_of=as_of)
     untracked = _track(con, store, mlflow, track) if mlflow and track else None
@@ -165,13 +166,17 @@ def _report(
     return reported
 
 
-def _ask(con: duckdb.DuckDBPyConnection, ask: Ask, *, as_of: datetime) -> tuple[dict[int, float], str | None]:
+def _ask(
+    con: duckdb.DuckDBPyConnection, manifest: Manifest, ask: Ask, *, as_of: datetime
+) -> tuple[dict[int, float], str | None]:
     """Ask SkyPilot for its costs of the ended jobs; the report does not depend on the answer."""
     jobs = typed_rows(con, queries.ENDED_AT_SKYPILOT, EndedJob)
     if not jobs:
         return {}, None
     days = (as_of - min(job.submitted_at for job in jobs)).days + 2
     try:
+        if is_elsewhere(manifest, SKY):
+            return {}, f"the report does not have SkyPilot's own costs: {elsewhere_sentence(manifest)}"
         costs = ask({job.job_key: job.task_names for job in jobs}, days)
     except QueueError as fault:
         return {}, f"the report does not have SkyPilot's own costs: {fault}"
@@ -207,7 +212,7 @@ def _sentence(summary: Row) -> str:
     counts = {state: summary[f"{state}_count"] for state in STATES}
     counted = [f"{count:,} {state}" for state, count in counts.items() if count or state in ALWAYS_NAMED]
     causes = [f"{each['root_cause_id']} ({each['failed_count']:,})" for each in summary["root_causes"]]
-    source = whose(summary["reported_count"], summary["job_count"])
+    source = cost_source(summary["reported_count"], summary["job_count"])
     parts = [
         f"{summary['experiment_id']}: {', '.join(counted)}",
         *([f"root causes: {listed(causes)}"] if causes else []),

@@ -321,7 +321,7 @@ def _digest_link(chain: BuildChain) -> Link:
             "build and push a new one: fmon fix run"
         )
         if chain.assumed:
-            evidence += ", or fmon fix record CAUSE --no-fix REASON if it has the fix already"
+            evidence += ", or fmon fix record CAUSE --no-fix REASON if it already has the fix"
         return Link("digest", "broken", evidence)
     evidence = f"{chain.image} was {_known(chain.old_digest, chain)} and is now {chain.digest}"
     return Link("digest", "ok", evidence)

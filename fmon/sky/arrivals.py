@@ -1,4 +1,4 @@
-"""Pieces of a log on their way from a reading thread to the thread that shows them."""
+"""Pass the pieces of a log from the thread that reads them to the thread that shows them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_WAITING = 64
-"""Pieces that may wait: the server waits, too, while nobody turns the page of a pager."""
+"""Maximum number of waiting pieces; beyond it the server waits too, for example for a pager."""
 
 QUIET_S = 1.0
 
 
 class StoppedError(QueueError):
-    """The time is up while the log goes on."""
+    """The time limit was reached before the end of the log."""
 
 
 class Arrivals:
@@ -31,7 +31,7 @@ class Arrivals:
         self._is_closed = False
 
     def put(self, piece: bytes | None) -> bool:
-        """Add a piece, None as the last; return False if nobody takes any more."""
+        """Add a piece, None as the last; return False if the reader has stopped."""
         while not self._is_closed:
             try:
                 self._pieces.put(piece, timeout=QUIET_S)
@@ -46,7 +46,7 @@ class Arrivals:
         self.put(None)
 
     def close(self) -> None:
-        """Take no more pieces."""
+        """Accept no more pieces."""
         self._is_closed = True
 
     def pieces(self, timeout_s: float | None) -> Iterator[bytes]:
@@ -55,9 +55,9 @@ class Arrivals:
         Raises
         ------
         StoppedError
-            The time is up.
+            The time limit was reached.
         BaseException
-            That of the end.
+            The error passed to ``end``.
         """
         until = math.inf if timeout_s is None else time.monotonic() + timeout_s
         while True:

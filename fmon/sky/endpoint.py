@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_PORT = "46580"
 MAX_CONFIG_BYTES = 1 << 20
 WORTH_PARSING = ("api_server", "active_workspace")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 VALID_USER = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-]*")
 
 
@@ -46,6 +47,16 @@ class Endpoint:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     identity: dict[str, str] = field(default_factory=dict)
     workspace: str | None = None
+
+    @property
+    def server(self) -> str:
+        """The address of the server, on loopback with the user.
+
+        Each machine may have a server of its own on loopback, and each has users of its own.
+        """
+        user = self.identity.get("SKYPILOT_USER_ID")
+        is_shared = urlsplit(self.url).hostname not in LOOPBACK
+        return self.url if is_shared or user is None else f"{self.url} (user {user})"
 
 
 def find_endpoint(environ: Mapping[str, str] | None = None) -> Endpoint:

@@ -33,6 +33,7 @@ MAX_TRIES = 100
 
 
 _CUT = object()
+_NULL = re.compile(r"null\s*(\n|$)")
 _BEGINS = re.compile(r'(\[\s*)?\{\s*"')
 
 
@@ -85,19 +86,20 @@ class FileQueue:
         found = [value for value in _values(text) if _is_answer(value)]
         whole = [value for value in found if value is not _CUT]
         if len(whole) > 1 or (whole and len(found) > 1):
-            what = "contains more than one JSON value: which one is the newest is unknown. Replace the file"
+            what = "contains more than one JSON value, so the newest is unknown; overwrite the file"
             raise self._error(f"{what} each time (> instead of >>)", "BadAnswer")
         for value in found:
             if value is _CUT:
                 raise self._error("is cut off in the middle of its JSON", "BadAnswer")
             if isinstance(value, dict) and isinstance(value.get("jobs"), list):
                 return list(value["jobs"]), self._own_time(value.get("polled_at"))
-            if isinstance(value, dict):
+            if isinstance(value, dict) and value.get("error"):
                 error = value["error"]
                 named = error if isinstance(error, dict) else {"type": "QueueError", "message": error}
                 error_type = one_line(str(named.get("type", "QueueError")))
                 raise self._error(f"contains an error: {one_line(str(named.get('message')))}", error_type)
-            return value, None
+            if isinstance(value, list):
+                return value, None
         raise self._error("contains no JSON array of jobs", "BadAnswer")
 
     def _own_time(self, value: Any) -> datetime | None:
@@ -107,7 +109,9 @@ class FileQueue:
         try:
             time = datetime.fromisoformat(value)
         except (TypeError, ValueError):
-            raise self._error(f"has a polled_at that is no ISO 8601 time: {value!r}", "BadAnswer") from None
+            raise self._error(
+                f"has a polled_at that is not an ISO 8601 time: {value!r}", "BadAnswer"
+            ) from None
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
     def _error(self, what: str, error_type: str) -> QueueError:
@@ -117,10 +121,14 @@ class FileQueue:
 
 
 def _is_answer(value: Any) -> bool:
-    """Return whether a JSON value is what a queue answers: jobs, or an error."""
+    """Return whether a JSON value is what a queue may answer: jobs, one job, nothing, or an error."""
     if isinstance(value, dict):
-        return isinstance(value.get("jobs"), list) or bool(value.get("error"))
-    return value is _CUT or (isinstance(value, list) and all(isinstance(item, dict) for item in value))
+        return isinstance(value.get("jobs"), list) or "job_id" in value or bool(value.get("error"))
+    return (
+        value is None
+        or value is _CUT
+        or (isinstance(value, list) and all(isinstance(item, dict) for item in value))
+    )
 
 
 def _modified_at(file: IO[bytes]) -> datetime:
@@ -133,7 +141,7 @@ def _modified_at(file: IO[bytes]) -> datetime:
 
 
 def _values(text: str) -> Iterator[Any]:
-    """Yield every JSON array or object that begins at the start of a line or after another one.
+    """Yield every JSON array or object that begins at the start of a line or after another one, and any null.
 
     ``_CUT`` stands for an array of objects, or an object, that does not end.
     """
@@ -149,10 +157,12 @@ def _values(text: str) -> Iterator[Any]:
                     yield _CUT
             else:
                 yield value
-                while position < len(text) and text[position] in " \t\r":
+                while position < len(text) and text[position] in " \t\r,;":
                     position += 1
                 if text[position : position + 1] in ("[", "{"):
                     continue
+        elif _NULL.match(text, position):
+            yield None
         position = text.find("\n", position) + 1 or len(text)
         while position < len(text) and text[position] in " \t\r":
             position += 1

@@ -50,7 +50,7 @@ STREAM_BYTES = 32 << 20
 
 TAIL_LINES = 10_000
 SILENCE_S = 120.0
-"""Without even a heartbeat for this time, the server is taken to be gone; it sends one every 30 s."""
+"""Without a heartbeat for this time, the server is considered gone; it sends one every 30 s."""
 
 CHUNK_BYTES = 64 << 10
 MAX_REFUSAL_BYTES = 64 << 10
@@ -140,7 +140,7 @@ class _Stream:
         Raises
         ------
         QueueError
-            The server has no log, or the stream broke off.
+            The server has no log, or the stream was interrupted.
         """
         self._connection = connect(self._endpoint.url, max(0.1, deadline_s))
         thread = threading.Thread(target=self._run, daemon=True)
@@ -234,7 +234,7 @@ class _Stream:
 
 
 class _LiveStream(_Stream):
-    """The stream of one log for whoever shows it, with no limit to its size."""
+    """The stream of one log to show, of any size."""
 
     def pieces(self, timeout_s: float | None) -> Iterator[bytes]:
         """Yield the log as it arrives; see ``LogStreamer.stream``."""

@@ -30,6 +30,7 @@ from fmon.sky.protocol import (
     REQUEST_ID,
     jobs_of,
     queue_body,
+    queue_of,
     refusal,
     request_headers,
     require_json,
@@ -84,8 +85,16 @@ class HttpQueue:
         exchange = _begin(queue_body, self._queue_memo, self._deadline_s)
         if while_waiting is not None:
             while_waiting()
-        records, bad = parse_records(jobs_of(_end(exchange, self._queue_memo)))
-        return Answer(polled_at=exchange.ended_at, records=records, bad=bad, latency_s=exchange.latency_s)
+        jobs, server_id = queue_of(_end(exchange, self._queue_memo))
+        records, bad = parse_records(jobs)
+        return Answer(
+            polled_at=exchange.ended_at,
+            records=records,
+            bad=bad,
+            latency_s=exchange.latency_s,
+            server=exchange.endpoint.server,
+            server_id=server_id,
+        )
 
     def read_specs(self, job_ids: Collection[int]) -> dict[int, JobSpec]:
         """Read the specs of some jobs; see ``SpecReader.read_specs``."""
@@ -173,7 +182,7 @@ class _Exchange:
         self.unfinished = left_behind
         self.ended_at = datetime.now(UTC)
         self.latency_s = 0.0
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._question = question
         self._deadline_s = deadline_s
         self._began = time.monotonic()
@@ -204,7 +213,7 @@ class _Exchange:
             self._fetch(self.unfinished.request_id)
             self.unfinished = None
         request_id = self._ask()
-        self.unfinished = _LeftBehind(self._endpoint.url, request_id, time.time())
+        self.unfinished = _LeftBehind(self.endpoint.url, request_id, time.time())
         status, headers, body = self._fetch(request_id)
         self.unfinished = None
         if status == 404:
@@ -228,7 +237,7 @@ class _Exchange:
             return self._body, self._error
         if isinstance(self._error, TimeoutError):
             return b"", self._timeout()
-        return b"", explain(self._error, self._endpoint.url)
+        return b"", explain(self._error, self.endpoint.url)
 
     def _abandon(self) -> None:
         """Make the thread stop waiting."""
@@ -261,16 +270,16 @@ class _Exchange:
         """Send one HTTP request and return its response."""
         if self._is_abandoned:
             raise TimeoutError
-        headers = request_headers(self._endpoint)
+        headers = request_headers(self.endpoint)
         if body is not None:
             headers["Content-Type"] = "application/json"
-        self._connection.request(method, urlsplit(self._endpoint.url).path + path, body, headers)
+        self._connection.request(method, urlsplit(self.endpoint.url).path + path, body, headers)
         response = self._connection.getresponse()
         return response.status, headers_of(response), body_of(response)
 
     def _timeout(self) -> QueueError:
         message = (
-            f"SkyPilot's API server at {self._endpoint.url} did not answer within {self._deadline_s:g} s;"
+            f"SkyPilot's API server at {self.endpoint.url} did not answer within {self._deadline_s:g} s;"
             f" it may be busy; {self._question.after_failure}"
         )
         return QueueError(message, error_type="Timeout")

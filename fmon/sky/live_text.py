@@ -1,4 +1,4 @@
-"""Clean a log while it arrives: what is shown is what ``cleaned`` returns for the text so far.
+"""Clean a log as it arrives: the output equals what ``cleaned`` returns for the text so far.
 
 The pieces end anywhere, in the middle of a secret too. So only complete lines are released, of an unfinished
 one the complete words. Each piece is cleaned together with the text before it, since a secret may take
@@ -15,7 +15,7 @@ from fmon.sky.head_and_tail import LONGEST_SECRET
 
 CONTEXT_BYTES = 2 * MAX_KEY_BLOCK
 MAX_PENDING_BYTES = 1 << 20
-"""Of a longer word, a part is left out."""
+"""Part of a longer word is left out."""
 
 PAYLOAD = b"<sky-payload"
 UNFINISHED = re.compile(PAYLOAD + rb"|\([^()\n]{0,300}$|\([^()\n]{0,300}\) ?$")
@@ -50,11 +50,11 @@ class LiveText:
         return self._release(self._pending.rfind(b"\n") + 1)
 
     def pause(self) -> str:
-        """Return the complete words of an unfinished line, as nothing arrives for a while."""
+        """Return the complete words of an unfinished line, when nothing arrives for a while."""
         return "" if UNFINISHED.match(self._line()) else self._words()
 
     def stop(self) -> str:
-        """Return what can be shown although the log goes on: a cut word may be a part of a secret."""
+        """Return what can be shown although the log continues: a cut word may be part of a secret."""
         return "" if self._line().startswith(PAYLOAD) else self._words()
 
     def end(self) -> str:

@@ -1,9 +1,9 @@
-"""Tell the parts of a log apart: one per task, and what SkyPilot printed instead of a log.
+"""Split a log into one part per task, and recognize what SkyPilot prints instead of a log.
 
 SkyPilot marks the parts of a job's log once the job has ended: a hint, then per task a heading and a closing
 line. Before that it shows one task after another, each closed by the end of its program. The log of a
 controller names each task of a pipeline when it starts; of the tasks of a job group, which run side by side,
-only the copies of their logs can be told apart.
+only the copies of their logs can be distinguished.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REASON = "\nFailure reason: "
 EMPTY = "it is empty"
 CUT_SHORT = "it has no output and no end"
 NOT_MARKED = "SkyPilot shows the log of another task until the job has ended"
-NO_PART = "it has no part of this task"
+NO_PART = "it has no part for this task"
 
 MAX_REASON = 200
 HINT_LINES = 20
@@ -38,10 +38,10 @@ OTHER_WORDING = re.compile(
     r"(?i)(?=.{0,300}\blogs?\b).{0,300}\b(?:forwarded|deleted|removed|cleaned|purged|expired|rotated|archived|"
     r"retention|no longer|not available|unavailable)\b"
 )
-"""A sentence of another release; only if the text has no line that SkyPilot prints before a program's."""
+"""A message of another SkyPilot release; only if the text has no line that precedes a program's output."""
 
 OTHERS = -1
-"""Owner of the lines of tasks that are not known, or not asked for."""
+"""Owner of the lines of tasks that are unknown or not requested."""
 
 
 class Part(NamedTuple):
@@ -54,7 +54,7 @@ class Part(NamedTuple):
         parts SkyPilot's own lines are blank too, apart from how the program ended.
     shown
         The part with SkyPilot's own lines, for people.
-    lack
+    no_log_reason
         Why this is not a log of the task; None if it is one.
     is_silent
         Whether it has no line of a program.
@@ -62,7 +62,7 @@ class Part(NamedTuple):
 
     text: str
     shown: str
-    lack: str | None
+    no_log_reason: str | None
     is_silent: bool
 
 
@@ -81,7 +81,7 @@ def part_of(text: str, task_id: int) -> Part:
     >>> log = "=== Task a(0) ===\nKeyError: 1\n=== Task b(1) ===\nstep 1\n"
     >>> part_of(log, 1).text
     '\n\n\nstep 1\n'
-    >>> part_of("Job 3 not found.", 0).lack
+    >>> part_of("Job 3 not found.", 0).no_log_reason
     'SkyPilot does not know the job'
     """
     lines = text.split("\n")
@@ -98,9 +98,11 @@ def part_of(text: str, task_id: int) -> Part:
     # A sentence for the entire job, such as one that no log exists, is each task's.
     common = [line for line, owner in zip(lines, owners, strict=True) if owner is None and sentence_of(line)]
     part = _judged("\n".join([*common, *own]))
-    lack = missing if part.lack in (EMPTY, CUT_SHORT) and task_id not in owners else part.lack
+    no_log_reason = (
+        missing if part.no_log_reason in (EMPTY, CUT_SHORT) and task_id not in owners else part.no_log_reason
+    )
     shown = _joined(line for line, owner in zip(lines, owners, strict=True) if owner == task_id)
-    return Part("\n".join(map(_without_marks, own)), shown, lack, part.is_silent)
+    return Part("\n".join(map(_without_marks, own)), shown, no_log_reason, part.is_silent)
 
 
 def controller_part_of(text: str, task_id: int) -> Part:
@@ -128,8 +130,8 @@ def controller_part_of(text: str, task_id: int) -> Part:
     kept = [line if own else "" for line, own in zip(lines, is_own, strict=True)]
     shown = _joined(line for line, own in zip(lines, is_own, strict=True) if own)
     judged = _judged("\n".join(kept))
-    lack = NO_PART if named and task_id not in named else judged.lack
-    return Part("\n".join(map(_without_frames, kept)), shown, lack, judged.is_silent)
+    no_log_reason = NO_PART if named and task_id not in named else judged.no_log_reason
+    return Part("\n".join(map(_without_frames, kept)), shown, no_log_reason, judged.is_silent)
 
 
 def no_log(text: str) -> str | None:
@@ -137,21 +139,21 @@ def no_log(text: str) -> str | None:
     lines = text.split("\n")
     marks = _marks(lines)
     if marks is None:
-        return _judged(text).lack
+        return _judged(text).no_log_reason
     if tasks_in(text):
         return None
     if any(sentence.kind == "no_log" for sentence in marks.values()):
-        return _judged(text).lack
+        return _judged(text).no_log_reason
     has_failed = any(
         sentence.kind == "end" and FAILED.search(lines[number]) for number, sentence in marks.items()
     )
-    return None if has_failed else _judged(text).lack or NOT_MARKED
+    return None if has_failed else _judged(text).no_log_reason or NOT_MARKED
 
 
 def printed_instead(text: str) -> str | None:
-    """Return what SkyPilot says instead of a log; None if nothing, as of a job that just began."""
-    lack = _judged(text).lack
-    return None if lack in (EMPTY, CUT_SHORT) else lack
+    """Return what SkyPilot prints instead of a log; None if nothing, as for a job that has just started."""
+    no_log_reason = _judged(text).no_log_reason
+    return None if no_log_reason in (EMPTY, CUT_SHORT) else no_log_reason
 
 
 def is_mark(line: str) -> bool:
@@ -251,7 +253,7 @@ def _task(line: str) -> int | None:
 def _owners(lines: Sequence[str], marks: dict[int, Sentence]) -> list[int | None]:
     """Return the task of each line of a marked log; None = of no task.
 
-    After a cut the closing line of a task tells whose the lines before it are.
+    After a cut, the closing line of a task shows which task the lines before it belong to.
     """
     owners: list[int | None] = []
     current: int | None = None

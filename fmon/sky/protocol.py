@@ -6,6 +6,7 @@ server. ``object``, ``request_body`` and ``entrypoint`` of a response are pickle
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -39,6 +40,7 @@ FIELDS = (
 SPEC_FIELDS = ("job_id", "user_yaml", "entrypoint")
 """The fields of a ``reader.JobSpec``."""
 
+CONTROLLER = re.compile(r"sky-jobs-controller-(?P<server_id>[A-Za-z0-9-]{1,64})")
 MAX_TEXT = 500
 
 
@@ -97,8 +99,24 @@ def jobs_of(body: bytes) -> list[Any]:
     QueueError
         BadAnswer: its structure is not that of SkyPilot 0.14, or the queue is incomplete.
     """
+    return queue_of(body)[0]
+
+
+def queue_of(body: bytes) -> tuple[list[Any], str | None]:
+    """Return the raw records in a response of ``/api/get``, and the id of the server; None = it has none.
+
+    The server gives the request the name of its jobs controller, which contains its id. The id is the same in
+    all its processes and after restarts, since it is in the server's database.
+
+    Raises
+    ------
+    QueueError
+        As ``jobs_of``.
+    """
     try:
-        value = _loads(_loads(body)["return_value"])
+        payload = _loads(body)
+        value = _loads(payload["return_value"])
+        named = CONTROLLER.fullmatch(str(payload.get("cluster_name")))
         jobs = value["jobs"] if isinstance(value, dict) else value
     except (ValueError, KeyError, TypeError) as fault:
         raise _bad_answer(
@@ -109,7 +127,7 @@ def jobs_of(body: bytes) -> list[Any]:
     total = value.get("total") if isinstance(value, dict) else None
     if isinstance(total, int) and len(jobs) < total:
         raise _bad_answer(f"it sent {len(jobs)} of {total} jobs")
-    return jobs
+    return jobs, named and named["server_id"]
 
 
 def return_value_of(body: bytes) -> Any:

@@ -104,7 +104,7 @@ class LogStreamer(Protocol):
         Raises
         ------
         QueueError
-            StoppedError if the time is up; otherwise the log is not available, or its stream broke off.
+            StoppedError if the time is up; otherwise the log is not available, or its stream was interrupted.
         """
         ...
 
@@ -136,12 +136,18 @@ class Answer:
         One sentence per record that was invalid and left out.
     latency_s
         Time the queue took to answer [s].
+    server
+        Address of the API server that answered; None = it was not one.
+    server_id
+        Its id; None = it is not known.
     """
 
     polled_at: datetime
     records: list[Record]
     bad: list[str]
     latency_s: float
+    server: str | None = None
+    server_id: str | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -170,7 +176,9 @@ def spec_batches(job_ids: Sequence[int]) -> Iterator[Sequence[int]]:
 
 
 class SpecReader(Protocol):
-    """Reads what SkyPilot recorded when jobs were submitted."""
+    """Reads what SkyPilot recorded when jobs were submitted; ``name`` is that of a ``QueueReader``."""
+
+    name: str
 
     def read_specs(self, job_ids: Collection[int]) -> dict[int, JobSpec]:
         """Read the specs of some jobs, which may be thousands of characters each.
@@ -190,8 +198,6 @@ class SpecReader(Protocol):
 
 class QueueReader(SpecReader, Protocol):
     """Reads the job queue; ``name`` is the source in heartbeats: sky or file:PATH."""
-
-    name: str
 
     def read(self, while_waiting: Callable[[], None] | None = None) -> Answer:
         """Read the queue once.

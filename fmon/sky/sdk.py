@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from fmon.errors import QueueError
 from fmon.sky.arrivals import Arrivals
+from fmon.sky.endpoint import find_endpoint
 from fmon.sky.protocol import one_line
 from fmon.sky.reader import Answer, LogsDownError
 from fmon.sky.record import parse_records, specs_of
@@ -41,7 +42,7 @@ PIECE = "fmon-worker-piece:"
 MAX_OUTPUT_BYTES = 64 << 10
 
 LONGEST_S = 30 * 86400.0
-"""Time after which a worker that follows a log ends by itself [s]: fmon was killed, and the log is silent."""
+"""Time limit of a worker that follows a log [s], in case fmon was killed and the log is silent."""
 
 ENVIRONMENT = {
     "SKYPILOT_DISABLE_LOCAL_API_SERVER": "1",  # the SDK starts a server if none answers on loopback
@@ -62,7 +63,13 @@ class SdkQueue:
             while_waiting()
         records, bad = parse_records(_jobs("queue"))
         latency_s = time.monotonic() - started
-        return Answer(polled_at=datetime.now(UTC), records=records, bad=bad, latency_s=latency_s)
+        return Answer(
+            polled_at=datetime.now(UTC),
+            records=records,
+            bad=bad,
+            latency_s=latency_s,
+            server=find_endpoint().server,
+        )
 
     def read_specs(self, job_ids: Collection[int]) -> dict[int, JobSpec]:
         """Read the specs of some jobs; see ``SpecReader.read_specs``."""

@@ -127,7 +127,7 @@ def read_log_file(
         lo, _, hi = path.stem.partition("-")
         message = (
             f"{path} is damaged ({' '.join(str(fault).split())[:200]}); restore it from a backup, or move it "
-            f"away, which loses polls {int(lo)} to {int(hi)}"
+            f"away, which loses polls {int(lo)} to {int(hi)}, and run fmon poll {path.parent.parent.name}"
         )
         raise StoreError(message) from fault
     message = (

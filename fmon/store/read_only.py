@@ -54,7 +54,7 @@ def workplace(store: Store) -> Iterator[Workplace]:
         yield Workplace(store, None)
         return
     sentence = (
-        f"nothing was recorded: {locked} can't be written; to go on with the experiment, copy its data "
+        f"nothing was recorded: {locked} can't be written; to continue the experiment, copy its data "
         "folder and use --data COPY"
     )
     with TemporaryDirectory(prefix="fmon-") as folder:
@@ -108,5 +108,7 @@ def require_writable(folder: Path) -> None:
         existing = existing.parent
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         reason = os.strerror(errno.EACCES if existing.is_dir() else errno.ENOTDIR)
-        message = f"can't write into {folder} ({existing}: {reason}); give another folder with --out-dir DIR"
+        message = (
+            f"can't write into {folder} ({existing}: {reason}); choose another folder with --out-dir DIR"
+        )
         raise StoreError(message)

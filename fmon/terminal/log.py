@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def print_log(pieces: Generator[str], name: str | None = None) -> None:
-    """Print the pieces of a log, with control characters escaped, until nobody reads them.
+    """Print the pieces of a log, with control characters escaped, until the reader is gone.
 
     Parameters
     ----------

@@ -109,12 +109,12 @@ def _clock_lines(seen: Status) -> Iterator[Line]:
         yield line(f"ETA unknown: {seen.eta.rule}")
     if seen.impossible_count:
         jobs = counted(seen.impossible_count, "job")
-        text = f"impossible times of {jobs} count as unknown: fmon sql 'from impossible_time'"
+        text = f"impossible times of {jobs} count as unknown; list them: fmon sql 'from impossible_time'"
         yield line(text, "yellow")
     yield poll_line(seen)
     if seen.is_from_file and seen.open_count and (seen.ok_age_s or 0) > STALE_S:
         yield line(
-            f"the queue's file is {duration(seen.ok_age_s)} old: what writes it may have stopped; "
+            f"the queue file is {duration(seen.ok_age_s)} old: its writer may have stopped; "
             "run times and costs are as of then",
             "bold red",
         )

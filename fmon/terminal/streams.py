@@ -1,8 +1,8 @@
-"""stdout and stderr of a process: closed before it starts, by their reader, or on a full disk.
+"""Handle stdout and stderr that are closed at the start, lose their reader, or are on a full disk.
 
 A reader that has seen enough (``fmon status | head``) is not an error. The rest is dropped, and the command
-ends with its own exit code: stopping in the middle could cut a launch or a cancellation in two, and exit
-code 0 of ``--exit-status`` would be a lie.
+ends with its own exit code: stopping in the middle could interrupt a launch or a cancellation, and exit
+code 0 of ``--exit-status`` would be wrong.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-LOOK_EVERY_S = 1.0
-"""How often a wait looks whether somebody still reads."""
+CHECK_EVERY_S = 1.0
+"""Interval at which a wait checks whether stdout still has a reader [s]."""
 
 
 class NoReaderError(Exception):
-    """Nobody reads stdout any more; ends what would otherwise go on."""
+    """stdout has no reader any more; ends what would otherwise continue."""
 
 
 class _Descriptor(io.FileIO):
-    """A descriptor that drops what nobody reads any more.
+    """A descriptor that drops output once its reader is gone.
 
     Parameters
     ----------
@@ -66,9 +66,9 @@ class _Descriptor(io.FileIO):
         """Return whether the reader is gone, also if nothing was written since."""
         if self.is_dropping:
             return True
-        looked = select.poll()
-        looked.register(self, 0)
-        return any(event & (select.POLLERR | select.POLLHUP) for _, event in looked.poll(0))
+        poller = select.poll()
+        poller.register(self, 0)
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in poller.poll(0))
 
 
 def guard() -> None:
@@ -107,7 +107,7 @@ def _descriptor() -> _Descriptor | None:
 
 
 def while_read(items: Iterable[Item]) -> Iterator[Item]:
-    """Yield items to print, until a write has shown that nobody reads them."""
+    """Yield items to print, until a write has shown that the reader is gone."""
     descriptor = _descriptor()
     for item in items:
         if descriptor is not None and descriptor.is_dropping:
@@ -116,12 +116,12 @@ def while_read(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def require_reader() -> None:
-    """Raise an error if nobody reads stdout any more.
+    """Raise an error if stdout has no reader any more.
 
     Raises
     ------
     NoReaderError
-        Nobody does.
+        The reader is gone.
     """
     descriptor = _descriptor()
     if descriptor is not None and descriptor.is_unread():
@@ -129,7 +129,7 @@ def require_reader() -> None:
 
 
 def until_unread(clock: Clock) -> Clock:
-    """Return a clock whose sleep ends with a ``NoReaderError`` when nobody reads stdout any more."""
+    """Return a clock whose sleep ends with a ``NoReaderError`` when stdout has no reader any more."""
     if _descriptor() is None:
         return clock
 
@@ -137,6 +137,6 @@ def until_unread(clock: Clock) -> Clock:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             require_reader()
-            clock.sleep(min(left, LOOK_EVERY_S))
+            clock.sleep(min(left, CHECK_EVERY_S))
 
     return replace(clock, sleep=sleep)

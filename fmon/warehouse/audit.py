@@ -107,16 +107,13 @@ def _cancel_requests(experiment_id: str, events: list[Event]) -> Iterator[Values
 
 
 def _closures(experiment_id: str, events: list[Event]) -> Iterator[Values]:
-    """Yield each lost job once, with its first closure."""
-    first: dict[int, tuple[int, LostJobClosedEvent]] = {}
+    """Yield each closure: a job that came back and was lost again is closed again."""
     for position, event in _of(LostJobClosedEvent, events):
-        first.setdefault(event.job_id, (position, event))
-    for key, (position, event) in first.items():
         yield (
             experiment_id,
             event.condition_id,
-            job_id_of(key),
-            key,
+            job_id_of(event.job_id),
+            event.job_id,
             event.by,
             event.reason,
             position,

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from fmon.warehouse.result import rows
-from fmon.warehouse.views import VIEWS, make_views, open_empty, text
+from fmon.warehouse.views import COMPUTED, VIEWS, make_views, open_empty, text
 
 if TYPE_CHECKING:
     import duckdb
@@ -18,11 +18,11 @@ COLUMNS = ["view", "column", "type", "unit", "meaning", "grain"]
 COMMENTED = re.compile(r"(?P<meaning>.*) \[(?P<unit>[^\]]+)\]")
 
 DESCRIBED = """
-select view_name as relation, comment, false as is_table from duckdb_views() where not internal
+select view_name as relation, comment from duckdb_views() where not internal
 union all
-select table_name, comment, true from duckdb_tables() where comment is not null
+select table_name, comment from duckdb_tables() where comment is not null
 union all
-select function_name, comment, false from duckdb_functions()
+select function_name, comment from duckdb_functions()
 where function_type = 'table_macro' and not internal
 """
 
@@ -63,16 +63,14 @@ def dictionary() -> tuple[list[str], list[Row]]:
 def relations() -> list[Relation]:
     """Describe everything in ``sql/``, in the order of ``VIEWS``."""
     con = open_empty()
-    make_views(con)
+    make_views(con, computed=COMPUTED)  # to bind views of views of views takes seconds
     found = {row["relation"]: row for row in rows(con, DESCRIBED)}
     described = [_relation(con, name, **found[name]) for name in VIEWS]
     con.close()
     return described
 
 
-def _relation(
-    con: duckdb.DuckDBPyConnection, name: str, *, comment: str, is_table: bool, relation: str
-) -> Relation:
+def _relation(con: duckdb.DuckDBPyConnection, name: str, *, comment: str, relation: str) -> Relation:
     """Parse the comments of a relation; those of a macro are the lines of its only comment."""
     head, *lines = comment.split("\n")
     purpose, _, grain = head.partition("; grain: ")
@@ -89,6 +87,7 @@ def _relation(
     columns = [
         Column(column, types[column], *_unit_and_meaning(comments.get(column, ""))) for column in types
     ]
+    is_table = f"replace table {name}" in text(name)
     return Relation(name, name + (signature[1] if signature else ""), purpose, grain, columns, is_table)
 
 

@@ -25,7 +25,7 @@ VIEWS = (
     "newest_poll",
     "poll_summary",
     "poll_error",
-    "changed_ending",
+    "effective_status",
     "job_observation",
     "ending_change",
     "flapping",

@@ -114,7 +114,7 @@ def test_jobs_of_a_launch_in_flight_are_cancelled_when_they_appear(tmp_path):
     study.fly("sam3-4", seconds=30)
     done = study.cancel()
     assert [target.job_id for target in done.targets] == [9, 11]
-    assert done.targets[1].reason.endswith("at model=sam3; appeared meanwhile")
+    assert done.targets[1].reason.endswith("at model=sam3; appeared during the cancellation")
     assert done.fault() is None
     assert study.statuses()["sam3-4"] == "CANCELLED"
     assert [event["job_ids"] for event in study.events("cancel_requested")] == [[9], [11]]
@@ -356,7 +356,7 @@ def test_a_state_in_which_no_condition_is_cancels_nothing(fired):
     assert (done.targets, fired.submitter.cancelled) == ([], [])
 
 
-def test_while_it_waits_it_says_how_many_jobs_have_ended(fired):
+def test_while_it_waits_it_reports_how_many_jobs_have_ended(fired):
     said = []
     study = open_study(fired.data, None)
     cancel(study, FIRED, fired.submitter, fired.queue, clock=fired.clock, progress=said.append)

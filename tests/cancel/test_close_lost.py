@@ -7,7 +7,7 @@ import pytest
 from fmon.cancel.close_lost import close_lost, lost
 from fmon.clock import Clock
 from fmon.diagnose.diagnose import diagnose
-from fmon.errors import ConfigError, RuleError
+from fmon.errors import ConfigError, QueueError, RuleError
 from fmon.fix.steps import verify
 from fmon.launch.adopt import adopt
 from fmon.launch.arguments import LaunchDependencies
@@ -161,6 +161,68 @@ def test_closing_again_is_refused_and_says_that_it_is_closed(data):
     close(data)
     with pytest.raises(ConfigError, match="lost, already closed"):
         close(data)
+
+
+def test_one_that_comes_back_and_is_lost_again_must_be_closed_again(data):
+    close(data)
+    poll(data, FakeQueue([RUNNING[0], *REST]), now=NOW)
+    back = FakeQueue([RUNNING[0], *REST], REST, minutes=6)
+    poll(data, back, now=NOW)
+    assert [alarm.kind for alarm in seen(data).alarms] == ["reopened"]
+    poll(data, back, now=NOW)
+    again = seen(data)
+    assert (again.open_count, [alarm.kind for alarm in again.alarms]) == (1, ["lost"])
+    assert again.rows[0].closed_by is None
+    assert select(data, "select condition_id from relaunch_candidate") == []
+    assert not stores(data)[0].is_closed
+    close(data, reason="this time too")  # by a clock that is behind that of the queue
+    assert (seen(data).open_count, seen(data).rows[0].closed_reason) == (0, "this time too")
+    assert len(seen(data).rows) == len(NAMES)
+
+
+@pytest.fixture
+def emptied(tmp_path):
+    """All jobs left the queue in one poll, which shows no job at all."""
+    adopt(write_config(tmp_path / "config"), FakeQueue(RUNNING), tmp_path / "data", now=START)
+    poll(tmp_path / "data", FakeQueue([]), now=START)
+    return tmp_path / "data"
+
+
+def closed(data, *selections):
+    done = close_lost(open_study(data), selections, by="anna", reason="checked", now=NOW)
+    return [row.condition_id for row in done.rows]
+
+
+def test_without_a_selection_all_are_closed_and_then_there_is_nothing_to_close(emptied):
+    poll(emptied, FakeQueue([job(77, "somebody-elses")]), now=NOW)
+    assert closed(emptied, NAMES[0]) == NAMES[:1]
+    assert closed(emptied, "model=dynunet") == NAMES[1:2]
+    assert closed(emptied) == NAMES[2:]
+    nothing = lost(open_study(emptied), (), now=NOW)
+    assert nothing.sentences()[0].endswith("nothing to close: no lost job is selected")
+
+
+@pytest.mark.parametrize("selections", [(), ("state=lost",), ("model=sam3",), (NAMES[0], "model=sam3")])
+def test_while_the_queue_is_empty_only_conditions_named_one_by_one_are_closed(emptied, selections):
+    down = FakeQueue(QueueError("down", error_type="X"))
+    for polls in ([], [FakeQueue([])], [down]):
+        for queue in polls:
+            poll(emptied, queue, now=NOW)
+        with pytest.raises(ConfigError, match="the queue lists no jobs at all"):
+            closed(emptied, *selections)
+    assert written_events(stores(emptied)[0], "lost_job_closed") == []
+    assert closed(emptied, NAMES[0], NAMES[3]) == [NAMES[0], NAMES[3]]
+    poll(emptied, FakeQueue([RUNNING[1]]), now=NOW)
+    assert closed(emptied) == NAMES[2:3]
+
+
+def test_with_only_lost_jobs_left_the_sentence_says_what_to_do(emptied):
+    assert seen(emptied).has_only_lost
+    assert "which is empty: SkyPilot's jobs controller may be stopped" in seen(emptied).lost_sentence
+    poll(emptied, FakeQueue([job(77, "somebody-elses")]), now=NOW)
+    assert "Check whether they still run, then close them: fmon cancel --lost" in seen(emptied).lost_sentence
+    poll(emptied, FakeQueue(QueueError("down", error_type="X")), now=NOW)
+    assert not seen(emptied).has_only_lost
 
 
 def test_a_secret_in_the_reason_is_not_stored(data):

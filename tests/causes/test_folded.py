@@ -65,7 +65,7 @@ def test_a_long_record_is_read_to_its_end():
 
 
 @pytest.mark.parametrize("level", ["warning", "info"])
-def test_a_record_that_calls_itself_a_warning_gives_way_to_an_error(level):
+def test_an_error_takes_precedence_over_a_record_with_level_warning(level):
     warned = {"event": "MlflowException: API request failed: 500 error responses, will go on", "level": level}
     raised = {"event": "failed", "level": "error", "exception": "KeyError: 'mask'"}
     info = analyze_logs(f"{json.dumps(warned)}\n{json.dumps(raised)}\n", "FAILED")
@@ -102,7 +102,7 @@ def test_unknown_failures_are_grouped_by_the_message_and_not_by_the_time():
         '["message"]',
     ],
 )
-def test_what_is_no_log_record_stays_as_it_is(text):
+def test_what_is_not_a_log_record_is_not_read_as_one(text):
     assert record_of(text) is None
 
 
@@ -119,7 +119,7 @@ REPRS = {
 
 
 @pytest.mark.parametrize("line", REPRS.values(), ids=REPRS.keys())
-def test_a_repr_is_read_as_the_lines_it_stands_for(line):
+def test_a_repr_is_read_as_the_lines_that_it_contains(line):
     info = analyze_logs(f"epoch 1\n{line}\n", "FAILED")
     assert (info.category, info.evidence, info.evidence_line) == ("cuda_oom", OOM, 2)
 
@@ -128,5 +128,5 @@ def test_a_repr_is_read_as_the_lines_it_stands_for(line):
     "line",
     [r'    raise ValueError(b"first\nsecond")', r"C:\new\nets", r"KeyError: 'a\nb'", r"print b'one line\t'"],
 )
-def test_line_ends_in_code_and_paths_are_none(line):
+def test_escaped_line_ends_in_code_and_paths_do_not_split_a_line(line):
     assert unfolded(line) == [line]

@@ -93,7 +93,7 @@ def test_different_unknown_reasons_are_different_causes():
         '[sky.exceptions.InvalidClusterNameError] Cluster name "{name},{number}" is invalid; ensure ...',
     ],
 )
-def test_a_reason_is_one_cause_whatever_job_and_machine_it_names(reason):
+def test_a_reason_is_one_cause_for_all_jobs_and_machines(reason):
     first, second = (
         analyze_logs("", "FAILED_CONTROLLER", failure_reason=reason.format(name=name, number=number))
         for name, number in (("dynunet-dice-f0", 12), ("sam3-cldice-f1", 3))
@@ -101,7 +101,7 @@ def test_a_reason_is_one_cause_whatever_job_and_machine_it_names(reason):
     assert first.root_cause_id == second.root_cause_id
 
 
-def test_without_a_word_the_status_is_the_cause():
+def test_without_a_log_or_a_reason_the_status_is_the_cause():
     setup, run = (analyze_logs("", status) for status in ("FAILED_SETUP", "FAILED"))
     assert setup.root_cause_id != run.root_cause_id
     assert (run.evidence, run.source) == (None, None)
@@ -121,7 +121,7 @@ def test_an_exception_in_the_log_wins_over_a_reason_that_no_rule_knows(status):
     )
 
 
-def test_a_failed_clean_up_is_no_failure_of_a_program_that_caught_an_error():
+def test_a_failed_cleanup_is_not_a_failure_of_a_program_that_caught_an_error():
     log = STEPS + "ModuleNotFoundError: No module named 'apex'\ngoing on without\ndone\n"
     reason = "Failed to clean up, resources may have leaked: RuntimeError: boom. Please check whether it still exists."
     info = analyze_logs(log, "FAILED_CONTROLLER", failure_reason=reason)
@@ -140,7 +140,7 @@ def test_a_failed_clean_up_is_no_failure_of_a_program_that_caught_an_error():
         (124, "walltime"),
     ],
 )
-def test_an_exit_code_is_shown_and_used_where_the_log_says_no_more(code, category):
+def test_an_exit_code_is_shown_and_used_if_the_log_has_nothing_more_specific(code, category):
     info = analyze_logs(STEPS, "FAILED", failure_reason=f"Job exited with exit code {code} {SEE}")
     assert (info.category, info.exit_code) == (category, code)
 
@@ -162,7 +162,7 @@ def test_an_exit_code_is_read_in_any_wording(reason, code):
     assert reason_of(reason).exit_code == code
 
 
-def test_an_exception_in_the_log_says_more_than_an_exit_code():
+def test_an_exception_in_the_log_takes_precedence_over_an_exit_code():
     log = STEPS + "ModuleNotFoundError: No module named 'monai'\n"
     info = analyze_logs(log, "FAILED", failure_reason=f"Job exited with exit code 137 {SEE}")
     assert (info.category, info.exit_code) == ("import_error", 137)
@@ -178,14 +178,14 @@ def test_silent_programs_are_grouped_by_their_exit_code():
 
 
 @pytest.mark.parametrize("log", [OWN, STEPS + OWN])
-def test_skypilots_own_closing_line_is_no_evidence(log):
+def test_skypilots_own_closing_line_is_not_evidence(log):
     info = analyze_logs(log, "FAILED")
     assert info.exit_code == 3
     assert info.evidence == ("epoch 2" if "epoch" in log else None)
     assert all(is_closing(line) for line in OWN.splitlines())
 
 
-def test_colours_in_a_reason_are_not_in_the_evidence():
+def test_colors_in_a_reason_are_not_in_the_evidence():
     info = analyze_logs("", "FAILED_PRECHECKS", failure_reason="\x1b[31mno\x1b[0m way\u200b out")
     assert info.evidence == "no way out"
 

@@ -215,6 +215,56 @@ def test_a_dry_run_shows_what_would_be_closed(lost):
 
 
 @pytest.mark.slow
+def test_a_lost_job_that_is_back_is_not_closed_because_the_queue_is_asked_first(lost):
+    lost.study.server.jobs.append(queue_of()[-1])
+    done = lost("cancel", "--lost", "--reason", "gone", "--yes")
+    assert (done.exit_code, lost.study.events("lost_job_closed")) == (0, [])
+    assert "nothing to close" in done.stderr
+
+
+@pytest.mark.slow
+def test_if_the_queue_does_not_answer_what_is_stored_is_closed(lost):
+    lost.study.server.is_queue_away = lambda: True
+    done = lost("cancel", "--lost", "--reason", "gone", "--yes", "--by", "anna")
+    assert (done.exit_code, len(lost.study.events("lost_job_closed"))) == (0, 1)
+    assert "as of the last poll: the queue is away" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["--yes"], []])
+def test_a_job_that_had_ended_and_runs_again_is_cancelled(typed, words):
+    run = typed([{**job, "status": "SUCCEEDED", "end_at": job["submitted_at"] + 9} for job in queue_of()])
+    run.study.seat(True)
+    run.study.record("dynunet-0")["status"] = "RUNNING"
+    done = run("cancel", "dynunet-0", *words)
+    assert (done.exit_code, run.study.submitter.cancelled) == (0, [1])
+
+
+@pytest.mark.slow
+def test_before_a_cancellation_the_queue_must_answer(typed):
+    run = typed(queue_of())
+    run.study.server.is_queue_away = lambda: True
+    assert run("cancel", "dynunet-0", "--yes").exception.exit_code == 11
+    assert run("cancel", "dynunet-0", "--dry-run").exit_code == 0
+    assert run.study.submitter.cancelled == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("jobs", "sentence"),
+    [([], "which is empty"), (queue_of()[:1], "Check whether they still run, then close them")],
+)
+def test_watch_ends_with_a_sentence_when_only_lost_jobs_are_left(typed, jobs, sentence):
+    run = typed(queue_of())
+    run.study.server.jobs[:] = [{**job, "status": "SUCCEEDED"} for job in jobs]
+    done = run("watch", "--exit-status")
+    assert done.exit_code == 3
+    assert "only lost jobs are left" in done.stderr
+    assert sentence in done.stderr
+    assert "fmon cancel --lost --reason TEXT -e burst" in done.stderr
+
+
+@pytest.mark.slow
 def test_status_and_watch_show_the_selected_conditions_of_the_entire_experiment(lost):
     done = lost("status", "state=lost", "-o", "json")
     assert [row["condition_id"] for row in json.loads(done.stdout)] == ["sam3-4"]

@@ -144,7 +144,7 @@ def test_both_forms_of_an_experiment_work_and_must_agree():
     assert several_experiments(["a", "b"], None) == several_experiments(None, ["a", "b"]) == ["a", "b"]
     with pytest.raises(ConfigError, match="two experiments are given: a and -e b"):
         one_experiment("a", "b")
-    with pytest.raises(ConfigError, match="use one of the two"):
+    with pytest.raises(ConfigError, match="use only one of them"):
         several_experiments(["a"], ["b"])
 
 

@@ -130,7 +130,7 @@ def test_a_cycle_within_the_budget_needs_no_further_confirmation(world):
 @pytest.mark.slow
 def test_a_cycle_beyond_the_budget_is_refused_or_asked_about(world):
     with_budget(world, 0.30)
-    sums = "cycle 1 for about $0.12, after $0.24 spent so far, makes $0.36; limits.budget_usd is 0.3"
+    sums = "cycle 1 costs about $0.12 on top of $0.24 spent so far: $0.36 in total; limits.budget_usd is 0.3"
     shown = run(world, "relaunch", "--dry-run")
     assert shown.exit_code == 0
     assert f"over budget: {sums}" in shown.stderr

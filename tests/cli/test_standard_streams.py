@@ -46,7 +46,7 @@ def shell(line, data):
         ("fmon watch --exit-status | true", 3),
     ],
 )
-def test_a_reader_that_has_seen_enough_does_not_change_the_exit_code(data, line, code):
+def test_a_reader_that_closes_the_pipe_does_not_change_the_exit_code(data, line, code):
     assert shell(line, data)[0] == code
 
 
@@ -66,6 +66,6 @@ def test_what_is_stored_while_stdout_is_closed_is_not_what_is_printed(data, tmp_
     assert json.loads(done.stdout) == [{"n": 20}]
 
 
-def test_a_full_disk_is_one_sentence(data):
+def test_a_full_disk_is_reported_in_one_sentence(data):
     code, said = shell("fmon status >/dev/full", data)
     assert (code, said) == (14, "fmon: can't write to stdout: No space left on device\n")

@@ -132,7 +132,7 @@ def test_limits_and_prices_are_taken_over(folder):
     assert experiment.controller_usd_per_h is None
 
 
-def test_the_price_of_the_controller_is_no_accelerators(folder):
+def test_the_price_of_the_controller_is_not_that_of_an_accelerator(folder):
     experiment = folder.load("factors: {model: [a]}\nprices: {L4: {spot: 0.22}, controller: 0.05}")
     assert list(experiment.prices) == ["L4"]
     assert experiment.controller_usd_per_h == 0.05

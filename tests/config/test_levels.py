@@ -102,11 +102,11 @@ def test_a_boolean_is_never_a_number(folder):
 @pytest.mark.parametrize(
     ("level", "named"), [("true", "1"), ("1", "true"), ("0.1", "'0.1'"), ("'0.1'", "0.1"), ("0", "false")]
 )
-def test_a_level_of_another_type_is_not_meant(folder, use, level, named):
+def test_a_level_of_another_type_does_not_match(folder, use, level, named):
     assert f"has no level {named}" in folder.refusal(f"factors: {{f: [{level}]}}\n{use % named}")
 
 
-def test_everything_that_names_a_level_means_its_value(folder):
+def test_everything_that_refers_to_a_level_matches_it_by_value(folder):
     experiment = folder.load(
         """\
         factors: {m: [a, b], lr: [1e-4, 0.10, 2]}
@@ -146,7 +146,7 @@ def test_the_manifest_keeps_the_type_and_the_text(folder, tmp_path):
     assert [envs_of(read, entry)["LR"] for entry in read.jobs] == ["1e-4", "0.5"]
 
 
-def test_an_experiment_of_an_older_fmon_which_read_1e_4_as_text_goes_on(folder, tmp_path):
+def test_an_experiment_of_an_older_fmon_which_read_1e_4_as_text_continues(folder, tmp_path):
     experiment = folder.load("factors: {m: [a], lr: [1e-4]}")
     old = manifest_of(experiment)
     old.factors, old.written_levels = {"m": ["a"], "lr": ["1e-4"]}, {}

@@ -32,4 +32,18 @@ DYING = {
         ]
     },
 }
-TASKS = [{"name": name, **task} for name, task in {**CONTRACT, **DYING}.items()]
+AGAIN = "fails-once"
+"""Fails; when it runs again, it prints two lines and then nothing until ``may_end`` is in its folder."""
+AGAIN_FOLDER = "/tmp/{user}.{job_id}"
+FOLDER = AGAIN_FOLDER.format(user="$USER", job_id="$SKYPILOT_MANAGED_JOB_ID")
+RECOVERED = {
+    AGAIN: {
+        "run": f"""if mkdir "{FOLDER}" 2>/dev/null; then echo "KeyError: 'first'" >&2; exit 3; fi
+echo "epoch 1"
+echo "epoch 2"
+until [ -e "{FOLDER}/may_end" ]; do sleep 1; done
+echo "all done"
+"""
+    }
+}
+TASKS = [{"name": name, **task} for name, task in {**CONTRACT, **DYING, **RECOVERED}.items()]

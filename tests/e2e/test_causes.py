@@ -62,7 +62,7 @@ def test_the_evidence_is_a_line_of_the_stored_log(failures):
     assert row["evidence"] in lines[row["evidence_line"] - 1]
 
 
-def test_a_task_that_fails_in_silence_is_not_blamed_for_what_an_earlier_one_caught(failures):
+def test_an_error_that_an_earlier_task_caught_is_not_the_cause_of_a_silent_failure(failures):
     row = failures["silent"]
     assert (row["task_id"], row["log_state"]) == (1, "stored")
     assert "cache.json" not in str(row["evidence"])

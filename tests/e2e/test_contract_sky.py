@@ -210,6 +210,14 @@ def test_other_users_jobs_are_listed_too(ended, monkeypatch):
     assert not set(ended.values()) & set(raw_jobs(all_users=False))
 
 
+def test_the_server_tells_its_id_whoever_asks(ended, monkeypatch):
+    server_id = HttpQueue().read().server_id
+    assert server_id
+    monkeypatch.setenv("SKYPILOT_USER_ID", "0ther123")
+    monkeypatch.setenv("SKYPILOT_USER", "other")
+    assert HttpQueue().read().server_id == server_id
+
+
 def test_the_total_tells_of_records_that_were_kept_back(ended):
     _, _, data = queue_request(limit=1)
     answer = json.loads(json.loads(data)["return_value"])

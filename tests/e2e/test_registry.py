@@ -118,7 +118,7 @@ expect: {minutes: 60}
         self.write(folder, f"{image_name}@{first}")
         assert "sky jobs launch -n b " in self.relaunched(folder)
 
-    def test_one_that_was_there_is_assumed_and_a_pinned_one_is_certain(self, registry, folder):
+    def test_the_digest_of_a_tag_is_assumed_and_a_pinned_one_is_certain(self, registry, folder):
         reference = f"{registry}/study/tagged:v1"
         digest = push(image(folder / "first", "first"), reference)
         self.write(folder, reference)

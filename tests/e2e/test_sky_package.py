@@ -182,7 +182,7 @@ def refused_names():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_check_of_job_names_says_what_the_package_says(refused_names, name):
+def test_the_check_of_job_names_agrees_with_the_package(refused_names, name):
     assert (name_fault(name) is not None) is (name in refused_names)
 
 
@@ -201,7 +201,7 @@ def test_the_grammar_of_variables_is_that_of_the_package():
     assert found == [name for name in names if re.fullmatch(VARIABLE, name)]
 
 
-def test_every_variable_that_the_package_sets_in_a_job_is_one_of_the_system():
+def test_every_variable_that_the_package_sets_in_a_job_is_a_system_variable():
     found = pinned(
         "from sky.skylet import constants as c\n"
         "names = [v for k, v in vars(c).items() if isinstance(v, str) and v.startswith('SKYPILOT_')]\n"

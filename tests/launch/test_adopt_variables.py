@@ -181,7 +181,7 @@ class TestImage:
         assert read_manifest(find(data)).docker_digest_source == "assumed_at_adoption"
         assert written_events(find(data))[0]["is_digest_assumed"]
 
-    def test_adopting_again_records_what_the_registry_did_not_tell(self, config, data):
+    def test_adopting_again_records_a_digest_that_the_registry_did_not_return_before(self, config, data):
         adopt(config, FakeQueue(RUNNING), data, now=START)
         adopt(config, FakeQueue(RUNNING), data, now=START, digest_of=lambda image: DIGEST)
         manifest = read_manifest(find(data))
@@ -189,7 +189,7 @@ class TestImage:
         assert [event.get("digest") for event in written_events(find(data), "adopt")] == [None, DIGEST]
 
     @pytest.mark.parametrize("has_file", [True, False])
-    def test_a_pinned_one_is_certain_and_not_asked_for(self, config, data, has_file):
+    def test_a_pinned_digest_is_certain_and_not_requested(self, config, data, has_file):
         task = f"resources: {{image_id: 'docker:registry.example/train:1@{DIGEST}'}}\nrun: x\n"
         jobs = [recorded(number, name, envs_of(name)) for number, name in enumerate(NAMES, start=1)]
         if has_file:  # it counts only if nothing is recorded

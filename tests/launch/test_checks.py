@@ -18,7 +18,7 @@ REFUSED = {
     "a blank in the name of a baseline": (
         "baselines: [{model: x, job_name: a b}]\n",
         {},
-        "a space is neither",
+        "a space is not a letter",
     ),
     "upper case in an image": ("", {IMAGE: "docker:registry/X:1"}, "'docker:registry/X:1' is not an image"),
     "an image of one level": (
@@ -39,6 +39,7 @@ REFUSED = {
     ),
     "a variable that bash ignores": ("fixed: {GROUPS: 8}\n", {}, "GROUPS=8"),
     "a variable of SkyPilot": ("fixed: {SKYPILOT_NODE_RANK: 1}\n", {}, "SKYPILOT_NODE_RANK=1"),
+    "a variable that the task sets": ("", {"run:": "envs: {LANG: C}\nrun:"}, "train.yaml would set LANG,"),
     "a variable from here": ("", {"run:": "envs: {USER: null}\nrun:"}, "declares USER without a value"),
     "a variable of the task": (
         "",

@@ -1,13 +1,14 @@
 """Launching: intents and results, what is in flight, what is lost, cycles."""
 
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import count, pairwise
 
 import pytest
 
 from fmon.errors import QueueError
+from fmon.job_key import job_key
 from fmon.launch.dispatch import LaunchKey
-from fmon.manifest.file import read_manifest
+from fmon.manifest.file import ManifestFile, read_manifest, write_manifest
 from fmon.monitor.ingest import ingest
 from fmon.store.compaction import close
 from fmon.store.durable import LockTaken
@@ -256,6 +257,56 @@ def test_a_job_without_metadata_is_recognized_by_its_name(store, server):
     server.keeps_metadata = False
     launch(store, server, FakeSubmitter(server, first(DROPPED)))
     assert_once(store, server)
+
+
+@pytest.mark.parametrize("keeps_metadata", [True, False], ids=["tagged", "untagged"])
+def test_an_interrupted_relaunch_is_found_although_its_id_was_reused(store, server, keeps_metadata):
+    server.ids = count(3)
+    launch(store, server)
+    end_all(store, server)
+    server.jobs.clear()  # the jobs controller was torn down
+    server.ids, server.keeps_metadata = count(1), keeps_metadata
+    done = launch(store, server, FakeSubmitter(server, lambda submission: DROPPED), all_of(store, 1))
+    assert (len(done.found), done.uncertain, len(server.jobs)) == (4, {}, 4)
+    assert_once(store, server, cycle=1)
+    entries = read_manifest(store).jobs
+    assert sorted(entry.job_key for entry in entries) == [1, 2, job_key(3, 1), job_key(4, 1)]
+    assert sorted(attempt.job_key for entry in entries for attempt in entry.attempts) == [3, 4, 5, 6]
+
+
+def test_a_relaunch_is_found_although_its_id_is_that_of_a_job_that_no_poll_has_shown(store, server):
+    conditions = all_of(store)
+    launch(store, server, attempts=conditions[:1])
+    server.jobs.clear()
+    server.ids = count(1)
+    done = launch(store, server, FakeSubmitter(server, first(DROPPED)), conditions[1:2])
+    assert (len(done.found), len(server.jobs)) == (1, 1)
+    assert [entry.job_key for entry in read_manifest(store).jobs] == [1, job_key(1, 1), None, None]
+
+
+def test_an_untagged_job_from_before_a_relaunch_or_of_someone_else_is_not_taken_for_it(store, server):
+    launch(store, server)
+    name = read_manifest(store).jobs[0].job_name
+    older = server.add(name, status="SUCCEEDED")
+    server.jobs[-1] |= {"submitted_at": server.jobs[0]["submitted_at"] - 1, "user_hash": "me"}
+    end_all(store, server)
+    stranger = server.add(name)
+    server.jobs[-1] |= {"user_hash": "someone"}
+    with ManifestFile(store).changing() as manifest:
+        manifest.user_hash = "me"
+        write_manifest(store, manifest)
+    done = launch(store, server, FakeSubmitter(server, first(Fate(makes="refusal"))), all_of(store, 1)[:1])
+    assert len(done.failed) == 1
+    assert not {older, stranger} & {entry.job_id for entry in read_manifest(store).jobs}
+
+
+def end_all(store, server):
+    """Let all jobs fail, and a poll see it."""
+    poll = SkyPilotQueue(server)
+    ingest(store, poll.read(), source="sky", now=server.clock())
+    for job in server.jobs:
+        job |= {"status": "FAILED", "end_at": server.clock().timestamp()}
+    ingest(store, poll.read(), source="sky", now=server.clock())
 
 
 def test_a_job_with_that_name_from_before_the_experiment_is_not_matched(store, server):

@@ -83,10 +83,10 @@ def test_a_name_that_only_looks_like_a_number_is_accepted(name):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("a/b", "'/' is neither"),
-        ("a b", "a space is neither"),
-        ("é", "'é' is neither"),
-        ("lr-1e+20", "'+' is neither"),
+        ("a/b", "'/' is not a letter"),
+        ("a b", "a space is not a letter"),
+        ("é", "'é' is not a letter"),
+        ("lr-1e+20", "'+' is not a letter"),
         ("-a", "start and end with a letter or a digit"),
         ("a_", "start and end with a letter or a digit"),
         ("a_--1", "three of . _ - in a row"),
@@ -153,7 +153,7 @@ def test_the_proposed_name_can_be_launched(sky):
     assert [job["job_name"] for job in sky.server.jobs] == ["fold0", "fold1"]
 
 
-def test_plan_names_the_same(sky):
+def test_plan_reports_what_launch_refuses(sky):
     planned = plan(sky.config, ask=lambda *arguments: 1, catalog=lambda names: {})
     (check,) = (check for check in planned.checks if check.name == "job_names")
     with sky.refused(ConfigError, re.escape(check.sentence)):

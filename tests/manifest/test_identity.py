@@ -3,7 +3,7 @@
 import pytest
 
 from fmon.job_key import earlier_count_of, job_id_of, job_key
-from fmon.manifest.identity import StoredJob, identify, is_same_job
+from fmon.manifest.identity import StoredJob, assume_newest, identify, is_same_job
 from fmon.model import Record
 from tests.support.stores import manifest
 
@@ -18,7 +18,7 @@ def seen(status: str = "RUNNING", **fields) -> Record:
     return Record(**{"job_id": 1, "job_name": "a", "status": status, **fields})
 
 
-def test_a_key_tells_the_id_and_sorts_by_age():
+def test_a_key_contains_the_id_and_sorts_by_age():
     assert job_id_of(job_key(7, 2)) == 7
     assert earlier_count_of(job_key(7, 2)) == 2
     assert job_key(7) == 7 < job_key(7, 1) < job_key(7, 2)
@@ -56,10 +56,18 @@ def test_a_third_job_with_an_id_has_a_new_key():
     assert record.job_key == job_key(1, 2)
 
 
+def test_a_record_with_another_name_is_not_of_the_attempt_that_had_its_id():
+    own, other = seen(job_name="dynunet-calibtrue"), seen(job_name="dynunet-calibfalse")
+    assume_newest([own, other], manifest())
+    assert [own.job_key, other.job_key] == [1, job_key(1, 1)]
+    assert identify([other], {}, manifest()) is False
+    assert other.job_key == job_key(1, 1)
+
+
 @pytest.mark.parametrize(
     ("cycle", "key"), [pytest.param(0, 1, id="the-attempt"), pytest.param(1, job_key(1, 1), id="another")]
 )
-def test_an_attempt_that_its_metadata_names_is_one_job_even_if_it_was_submitted_anew(cycle, key):
+def test_a_resubmitted_job_with_the_metadata_of_an_attempt_is_the_same_job(cycle, key):
     made = manifest()
     tags = {
         "fmon_experiment": made.experiment_id, "fmon_condition": made.jobs[0].condition, "fmon_cycle": cycle

@@ -133,7 +133,7 @@ class TestInstead:
         ],
         ids=["empty", "terminal", "cleaned", "no part"],
     )
-    def test_it_is_a_fact_and_gives_way_to_the_log_that_comes_later(self, failed, text):
+    def test_it_is_a_fact_until_the_log_arrives(self, failed, text):
         store = failed("SUCCEEDED", "FAILED")
         reader = FakeLogs({OWN: text, CONTROLLERS: CONTROLLER})
         found = examined(store, reader)
@@ -176,7 +176,7 @@ class TestShown:
         assert "cache.json" not in found.text
         assert found.sentence().startswith("controller's log of task 1 (t1) of job 1")
 
-    def test_the_log_of_a_job_none_of_whose_tasks_failed_is_shown_as_a_whole(self, failed, tmp_path):
+    def test_the_entire_log_is_shown_if_no_task_failed(self, failed, tmp_path):
         failed("SUCCEEDED", "RUNNING")
         text = f"{HINT}{STARTED}step 1\n"
         found = logs(tmp_path / "data", None, "1", FakeLogs({OWN: text}))

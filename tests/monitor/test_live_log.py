@@ -51,7 +51,7 @@ def show(*pieces, **extent):
 def test_what_has_arrived_is_shown_when_the_time_is_up():
     text, ending = show(b"step 1\nstep 2\nst", b"", LATE)
     assert text == "step 1\nstep 2\n"
-    assert ending.startswith("stopped after 60 s; the log of job 1 may go on: --timeout S")
+    assert ending.startswith("stopped after 60 s; the log of job 1 may continue: --timeout S")
 
 
 @pytest.mark.parametrize("pieces", [[], [b"", b""], [b"<sky-payload>x</sky-payload>\n"]])
@@ -63,13 +63,13 @@ def test_nothing_in_time_is_an_error_that_names_the_next_step(pieces):
 def test_what_has_arrived_is_shown_before_a_broken_stream_is_an_error():
     live = LiveLog(Pieces(b"step 1\n", DOWN), LogRequest(1), Extent())
     shown = []
-    with pytest.raises(QueueError, match="the log of job 1 broke off: the server went away"):
+    with pytest.raises(QueueError, match="the log of job 1 was interrupted: the server went away"):
         shown.extend(live)
     assert shown == ["step 1\n"]
 
 
 @pytest.mark.parametrize("size", [1, 5, 100])
-def test_a_sentence_in_place_of_a_log_is_never_shown_as_one(size):
+def test_a_message_instead_of_a_log_is_never_shown_as_a_log(size):
     text = b"Job 1 not found.\n"
     with pytest.raises(LogMissingError, match="no log of job 1: SkyPilot does not know the job"):
         show(*(text[at : at + size] for at in range(0, len(text), size)), b"")
@@ -90,7 +90,7 @@ def test_of_the_tail_the_last_lines_are_shown():
     assert show(b"a\nb\nc\n", b"", b"d\ne\nf\n", tail=1, follow=True)[0] == "c\nd\ne\nf\n"
 
 
-def test_the_empty_line_that_skypilot_adds_at_the_end_is_not_one_of_the_tail():
+def test_the_empty_line_that_skypilot_adds_at_the_end_does_not_count_for_tail():
     assert show(b"a\nb\n\n", tail=1)[0] == "b\n\n"
 
 

@@ -101,12 +101,12 @@ def test_a_recovery_on_a_machine_without_a_price_is_counted(tmp_path):
     assert found == [{"usd": None, "unpriced_count": 1}]
 
 
-def test_values_that_can_not_be_are_named_and_make_the_cost_unknown(tmp_path):
+def test_impossible_values_are_named_and_make_the_cost_unknown(tmp_path):
     query = "select field, reason from impossible_time order by field"
     wrong = record("SUCCEEDED", start_at=2, end_at=1, job_duration=-3600, resources="1x[L4:1]")
     assert told(tmp_path, query, (3, wrong)) == [
         {"field": "end_at", "reason": "before an earlier step"},
-        {"field": "job_duration", "reason": "negative, or no time"},
+        {"field": "job_duration", "reason": "negative, or not a time"},
     ]
     assert select(tmp_path / "data", COST) == [{"usd": None, "unpriced_count": 1}]
     assert select(tmp_path / "data", "select run_s from condition") == [{"run_s": None}]
@@ -135,7 +135,7 @@ def test_an_experiment_stays_open_until_the_machines_of_its_jobs_are_gone(config
     assert closed == [False, True]
 
 
-def test_a_machine_that_never_goes_is_not_waited_for_for_ever(config, data):
+def test_the_wait_for_a_machine_to_go_is_limited(config, data):
     up = {"resources": "1x[L4:1]", "cluster_resources": "1x(gpus=L4:1, g2, ...)"}
     queue = FakeQueue(RUNNING, [{**ended(seen), **up, "end_at": T0} for seen in RUNNING], minutes=20)
     adopt(config, queue, data, now=START)

@@ -6,11 +6,12 @@ import pytest
 
 from fmon.clock import Clock
 from fmon.errors import ConfigError, QueueError
+from fmon.job_key import job_key
 from fmon.monitor.record import record
 from fmon.monitor.replay import replay
 from fmon.sky.reader import LogRequest
 from tests.support.queries import select
-from tests.support.queues import NAMES, START, FakeLogs, FakeQueue, job
+from tests.support.queues import NAMES, START, FakeLogs, FakeQueue, ended, job
 from tests.support.world import write_config
 
 RUNNING = [job(number, name, start_at=START.timestamp()) for number, name in enumerate(NAMES, start=1)]
@@ -23,12 +24,13 @@ def logs():
     return FakeLogs()
 
 
-def run(config, out, *polls, logs, **limit):
-    ticks = iter(START + timedelta(seconds=second) for second in range(0, 6000, 10))
+def run(config, out, *polls, logs, first_minute=0, **limit):
+    start = START + timedelta(minutes=first_minute)
+    ticks = iter(start + timedelta(seconds=second) for second in range(0, 6000, 10))
     return list(
         record(
             config,
-            FakeQueue(*polls),
+            FakeQueue(*polls, start=start),
             out,
             interval_s=60,
             clock=Clock(now=lambda: next(ticks), sleep=lambda seconds: None),
@@ -105,3 +107,24 @@ def test_a_torn_line_of_a_killed_recorder_is_cut_off(tmp_path, logs):
     (out / "queue.jsonl").write_text(whole + '{"polled_at": "2026')
     run(config, out, done, logs=logs)
     assert (out / "queue.jsonl").read_text() == whole * 2
+
+
+@pytest.mark.parametrize("minutes", [60, 0.1], ids=["the-next-day", "seconds-later"])
+def test_a_recording_that_is_resumed_keeps_apart_the_jobs_that_had_an_id(tmp_path, logs, minutes):
+    config, out, name = write_config(tmp_path), tmp_path / "out", NAMES[0]
+    for number, text in enumerate(["CUDA out of memory", "No module named 'monai'"]):
+        run_at = number * minutes
+        fields = {"start_at": START.timestamp() + 60 * run_at + 1, "failure_reason": "exit code 1"}
+        runs = job(1, name, minutes=run_at, **fields)
+        done = ended(runs, "FAILED", minutes=run_at + 0.05, **fields)
+        key = job_key(1, number)
+        logs.texts = {LogRequest.of(key): text, LogRequest.of(key, is_controller=True): "controller"}
+        run(config, out, [runs], [done], logs=logs, first_minute=run_at)
+    assert (out / "logs/1.log").read_text() == "CUDA out of memory"
+    assert (out / "logs/1.2.log").read_text() == "No module named 'monai'"
+    replay(out, tmp_path / "data")
+    found = select(tmp_path / "data", "select job_key, log_state, evidence from finding order by job_key")
+    assert [(row["job_key"], row["evidence"]) for row in found] == [
+        (1, "CUDA out of memory"),
+        (job_key(1, 1), "No module named 'monai'"),
+    ]

@@ -4,13 +4,14 @@ import json
 
 import pytest
 
+import fmon.monitor.replay
 from fmon.errors import ConfigError
 from fmon.monitor.poll import poll
 from fmon.monitor.replay import replay
 from fmon.store.folder import stores
 from tests.support.queries import select
 from tests.support.queues import NAMES, START, FakeQueue, job
-from tests.support.world import write_config
+from tests.support.world import World, write_config
 
 
 def line(minute, jobs=None, error=None):
@@ -85,12 +86,21 @@ def test_a_live_poll_adds_nothing_to_a_replay_that_was_killed(recording, tmp_pat
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fmon.monitor.replay.refresh", killed)
+    monkeypatch.setattr(fmon.monitor.replay, "refresh", killed)
     with pytest.raises(KeyboardInterrupt):
         replay(recording, tmp_path / "data")
     queue = FakeQueue([job(9, NAMES[0])])
     assert poll(tmp_path / "data", queue, now=START).observed == []
     assert queue.read_count == 0
+
+
+def test_a_watch_of_a_replay_with_open_jobs_ends_with_a_sentence(recording, tmp_path):
+    lines = (recording / "queue.jsonl").read_text()
+    (recording / "queue.jsonl").write_text(lines.splitlines()[0] + "\n")
+    replay(recording, tmp_path / "data")
+    done = World(tmp_path / "world").type("watch", "--exit-status", "--data", tmp_path / "data")
+    assert done.exit_code == 3
+    assert "a replay, so its jobs are not in the queue; fmon status shows how it ended" in done.stderr
 
 
 def test_a_torn_last_line_is_left_out(recording, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from fmon.manifest.file import read_manifest, write_manifest
 from fmon.model import Entry
 from fmon.monitor.status import QUERIES, Status, exit_status, status
+from fmon.terminal.status import status_lines
 from fmon.warehouse import connect
 from tests.support.studies import FACTORS, NAME, at, job, poll, study
 
@@ -86,6 +87,26 @@ def test_the_newest_poll_is_told_with_its_age_and_its_error(tmp_path):
     found = seen(tmp_path, 20)
     assert (found.poll_id, found.poll_age_s, found.ok_age_s) == (2, 480, 1140)
     assert found.poll_error == "ClusterNotUpError: the controller is gone"
+
+
+@pytest.mark.parametrize(
+    ("source", "minute", "status", "is_said"),
+    [
+        ("file:q.json", 20, "RUNNING", True),
+        ("file:q.json", 10, "RUNNING", False),
+        ("file:q.json", 20, "SUCCEEDED", False),
+        ("sky", 20, "RUNNING", False),
+    ],
+)
+def test_the_age_of_a_queue_from_a_file_is_told_while_jobs_are_open(
+    tmp_path, source, minute, status, is_said
+):
+    store = study(tmp_path, {"cell": [0]})
+    poll(store, 1, [job(1, status)], source=source)
+    lines = status_lines(seen(tmp_path, minute), width=None, max_rows=9, max_alarms=9)
+    text = "\n".join("".join(part.text for part in line) for line in lines)
+    assert ("the queue file is 19 min 00 s old: its writer may have stopped" in text) == is_said
+    assert f"{minute - 1} min 00 s ago" in text
 
 
 def test_an_experiment_that_was_never_polled_has_a_status(tmp_path):

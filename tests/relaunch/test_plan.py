@@ -39,44 +39,47 @@ def over_budget(estimate, spent, unpriced_count, budget):
         (None, "8.00", 3, None),
     ],
 )
-def test_within_the_budget_nothing_is_said(estimate, spent, unpriced_count, budget):
+def test_within_the_budget_there_is_no_warning(estimate, spent, unpriced_count, budget):
     assert over_budget(estimate, spent, unpriced_count, budget) is None
 
 
 @pytest.mark.parametrize(
-    ("estimate", "spent", "unpriced_count", "budget", "said"),
+    ("estimate", "spent", "unpriced_count", "budget", "expected"),
     [
         (
             "0.29",
             "7.83",
             0,
             5,
-            "cycle 1 for about $0.29, after $7.83 spent so far, makes $8.12; limits.budget_usd is 5",
+            "cycle 1 costs about $0.29 on top of $7.83 spent so far: $8.12 in total; limits.budget_usd is 5",
         ),
         (
             "0.29",
             "1.00",
             2,
             5,
-            "cycle 1 for about $0.29, after $1.00 spent so far and 2 jobs of unknown cost, makes at least "
-            "$1.29; limits.budget_usd is 5",
+            "cycle 1 costs about $0.29 on top of $1.00 spent so far and 2 jobs of unknown cost: at least "
+            "$1.29 in total; limits.budget_usd is 5",
         ),
         (
             None,
             "1.00",
             0,
             5,
-            "cycle 1 of unknown cost, after $1.00 spent so far, makes at least $1.00; limits.budget_usd is 5",
+            "cycle 1 has an unknown cost on top of $1.00 spent so far: at least $1.00 in total; "
+            "limits.budget_usd is 5",
         ),
         (
             "12.01",
             "8.00",
             0,
             None,
-            "cycle 1 for about $12.01, after $8.00 spent so far, makes $20.01; limits.budget_usd is not set: "
-            "fmon asks above $20.00",
+            "cycle 1 costs about $12.01 on top of $8.00 spent so far: $20.01 in total; limits.budget_usd "
+            "is not set: fmon asks above $20.00",
         ),
     ],
 )
-def test_beyond_it_or_if_that_is_unknown_both_sums_are_named(estimate, spent, unpriced_count, budget, said):
-    assert over_budget(estimate, spent, unpriced_count, budget) == said
+def test_both_sums_are_named_if_the_budget_is_exceeded_or_may_be(
+    estimate, spent, unpriced_count, budget, expected
+):
+    assert over_budget(estimate, spent, unpriced_count, budget) == expected

@@ -172,6 +172,42 @@ def test_a_job_of_the_same_name_that_no_poll_has_seen_is_seen_before_the_first_l
     assert fixed.launched(1) == fixed.events("relaunch") == []
 
 
+def running_again(world):
+    """Let the failed job of a condition run again: only the queue knows."""
+    (record,) = [job for job in world.server.jobs if job["job_name"] == FAILED[0]]
+    record["status"] = "RUNNING"
+    del record["end_at"]
+
+
+def test_a_job_that_runs_again_is_seen_before_anything_is_planned(fixed):
+    running_again(fixed)
+    with pytest.raises(RuleError, match=rf"still open: {FAILED[0]} \(job 3, RUNNING\)") as refusal:
+        fixed.relaunch(agree=lambda plan: pytest.fail("nothing may be planned"))
+    assert refusal.value.exit_code == 21
+    assert fixed.launched(1) == fixed.events("relaunch") == []
+
+
+def test_a_job_that_runs_again_after_the_plan_is_seen_before_the_first_launch(fixed):
+    with pytest.raises(RuleError, match=rf"still open: {FAILED[0]} \(job 3, RUNNING\)") as refusal:
+        fixed.relaunch(agree=lambda plan: running_again(fixed) or True)
+    assert refusal.value.exit_code == 21
+    assert fixed.launched(1) == fixed.events("relaunch") == []
+
+
+@pytest.mark.parametrize("answers", [0, 1])
+def test_without_an_answer_of_the_queue_nothing_is_launched(fixed, answers):
+    left = [answers]
+
+    def is_away():
+        left[0] -= 1
+        return left[0] < 0
+
+    fixed.server.is_queue_away = is_away
+    with pytest.raises(QueueError, match="the queue is away"):
+        fixed.relaunch()
+    assert fixed.launched(1) == fixed.events("relaunch") == []
+
+
 @pytest.mark.parametrize("is_submitted_anew", [False, True])
 def test_a_condition_whose_own_job_runs_again_is_not_launched_beside_it(fixed, is_submitted_anew):
     fixed.server.pass_time(300)

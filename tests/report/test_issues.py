@@ -325,7 +325,7 @@ class TestCommand:
         assert (tmp_path / row["file"]).is_file()
 
     @pytest.mark.slow
-    def test_says_which_labels_are_missing_and_why(self, store, tmp_path, github):
+    def test_prints_which_labels_are_missing_and_why(self, store, tmp_path, github):
         (github / "may_not").write_text("label create")
         done = create_issues(tmp_path)
         assert (done.returncode, json.loads(done.stdout)[0]["done"]) == (0, "created")

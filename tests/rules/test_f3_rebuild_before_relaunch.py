@@ -201,7 +201,7 @@ class TestAssumed:
         (link,) = [link for link in f3_links(replace(self.ASSUMED, **changes)) if link.link == "digest"]
         return link.result, link.evidence
 
-    def test_every_result_says_so(self):
+    def test_every_result_is_marked_as_assumed(self):
         image, outage = "ghcr.io/ada/study:v1", frozenset({"auto"})
         assert self.evidence() == (
             "ok",
@@ -214,7 +214,7 @@ class TestAssumed:
         assert self.evidence(digest="sha256:old") == (
             "broken",
             f"{image} is still the image that failed (sha256:old, assumed at adoption); build and push a new "
-            "one: fmon fix run, or fmon fix record CAUSE --no-fix REASON if it has the fix already",
+            "one: fmon fix run, or fmon fix record CAUSE --no-fix REASON if it already has the fix",
         )
 
     @pytest.mark.parametrize(

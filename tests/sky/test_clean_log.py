@@ -135,7 +135,7 @@ def _seconds(raw):
     "line",
     ["=== Task train(1) ===", "Job 7 not found.", "Starting task 1 (train) for job 3", "Logs were deleted."],
 )
-def test_a_programs_line_that_looks_like_skypilots_keeps_its_prefix(line):
+def test_a_program_line_that_looks_like_skypilots_keeps_its_prefix(line):
     for end in ("\n", ""):
         assert cleaned(f"(prep, pid=7) {line}{end}".encode()) == f"(prep, pid=7) {line}{end}"
         assert cleaned(f"{line}{end}".encode()) == f"{line}{end}"

@@ -77,6 +77,13 @@ def test_a_password_in_the_endpoint_becomes_a_header_and_is_in_no_message(home, 
     assert "p%40ss" not in repr(find_endpoint())
 
 
+def test_the_address_of_a_server_on_loopback_includes_the_user(sky_home, monkeypatch):
+    (sky_home / "user_hash").write_text("fcd1e5cf\n")
+    assert find_endpoint().server == "http://127.0.0.1:46580 (user fcd1e5cf)"
+    monkeypatch.setenv("SKYPILOT_API_SERVER_ENDPOINT", "https://me:secret@sky.example/api/")
+    assert find_endpoint().server == "https://sky.example/api"
+
+
 def test_who_asks_is_said_as_the_sdk_says_it(server, sky_home, monkeypatch):
     (sky_home / "user_hash").write_text("fcd1e5cf\n")
     monkeypatch.setenv("SKYPILOT_USER", "ada")

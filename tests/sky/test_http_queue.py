@@ -32,6 +32,13 @@ def test_a_right_answer_gives_typed_records(server):
     assert answer.bad == []
     assert answer.polled_at.tzinfo is not None
     assert 0 < answer.latency_s < 30
+    assert (answer.server, answer.server_id) == (server.url, "fcd1e5cf")
+
+
+@pytest.mark.parametrize("name", [None, "", "sky-serve-controller-fcd1e5cf", "sky-jobs-controller-", 7])
+def test_an_answer_without_the_name_of_a_controller_has_no_server_id(server, name):
+    server.on_get = lambda it: it.send(200, payload(table([]), cluster_name=name))
+    assert HttpQueue().read().server_id is None
 
 
 def test_all_jobs_of_all_users_are_asked_for_and_no_controller_is_started(server):

@@ -56,13 +56,13 @@ def test_a_progress_bar_is_shown_up_to_its_last_return():
     assert text.pause() == "10%\r20%\r"
 
 
-def test_where_the_log_is_left_the_cut_word_is_not_shown():
+def test_a_cut_word_is_not_shown_when_reading_stops():
     text = LiveText()
     text.add(b"token hf_abcdefgh")
     assert text.stop() == "token "
 
 
-def test_an_endless_word_takes_limited_memory_and_no_part_of_it_is_a_cut_secret():
+def test_an_endless_word_takes_limited_memory_and_reveals_no_cut_secret():
     text = LiveText()
     shown = ""
     for _ in range(3 * MAX_PENDING_BYTES >> 16):
@@ -73,6 +73,6 @@ def test_an_endless_word_takes_limited_memory_and_no_part_of_it_is_a_cut_secret(
 
 def test_only_the_text_that_a_secret_may_reach_back_to_is_kept():
     text = LiveText()
-    for number in range(3000):
-        text.add(b"%060d\n" % number)
+    for number in range(30):
+        text.add(b"%05999d\n" % number)
     assert 0 < len(text._context) <= CONTEXT_BYTES

@@ -49,35 +49,35 @@ class TestAfterTheEnd:
     def test_the_log_of_a_job_of_one_task_is_one_part(self):
         text = f"{STARTED}step 1\n=== Task b(1) ===\nValueError\n{ENDED}"
         assert part_of(text, 0).text == text
-        assert part_of(text, 0).lack is None
+        assert part_of(text, 0).no_log_reason is None
 
     def test_a_task_that_printed_nothing_is_silent_though_another_did_not(self):
         part = part_of(parts(PREP, "srun: error: node1: task 0: Exited with exit code 3\n"), 1)
-        assert (part.is_silent, part.lack) == (True, None)
+        assert (part.is_silent, part.no_log_reason) == (True, None)
         assert lines(part) == ["srun: error: node1: task 0: Exited with exit code 3"]
         assert not part_of(parts(PREP, "Killed\n"), 1).is_silent
 
     def test_a_task_without_a_heading_has_no_log(self):
         part = part_of(parts(PREP), 1)
-        assert (part.lack, part.is_silent, lines(part), part.shown) == (
-            "it has no part of this task", True, [], ""
+        assert (part.no_log_reason, part.is_silent, lines(part), part.shown) == (
+            "it has no part for this task", True, [], ""
         )  # fmt: skip
 
-    def test_one_task_may_have_a_log_where_anothers_was_deleted(self):
+    def test_one_task_may_have_a_log_while_that_of_another_was_deleted(self):
         text = (
             f"{HINT}Task a(0) log has been cleaned at 2026-03-01 10:00:00.\n{heading(1)}KeyError: 1\n{ENDED}"
         )
         assert no_log(text) is None
-        assert part_of(text, 0).lack == "SkyPilot has deleted it (at 2026-03-01 10:00:00)"
+        assert part_of(text, 0).no_log_reason == "SkyPilot has deleted it (at 2026-03-01 10:00:00)"
         assert lines(part_of(text, 1)) == ["KeyError: 1"]
 
-    def test_one_task_may_have_a_log_where_anothers_cannot_be_read_back(self):
+    def test_one_task_may_have_a_log_while_that_of_another_cannot_be_read(self):
         failed = "W 03-02 10:00:00 utils.py:9] Failed to read logs for job 3 task 0 from the external log store: x\n"
         text = f"{HINT}=== Task t0(0) ===\n{failed}{heading(1)}KeyError: 1\n"
-        assert part_of(text, 0).lack == "it was sent to an external log store"
-        assert part_of(text, 1).lack is None
+        assert part_of(text, 0).no_log_reason == "it was sent to an external log store"
+        assert part_of(text, 1).no_log_reason is None
 
-    def test_after_a_cut_the_closing_line_tells_whose_the_lines_are(self):
+    def test_after_a_cut_the_closing_line_assigns_the_lines_to_its_task(self):
         cut = "[fmon: 100 bytes left out here]\n"
         text = f"{HINT}{heading(0)}first\n{cut}last of 1\n✓ Task t1(1) finished (status: FAILED).\n{heading(2)}c\n"
         assert [lines(part_of(text, task)) for task in (0, 1, 2)] == [
@@ -108,7 +108,7 @@ class TestBeforeTheEnd:
         text = f"{HINT}{STARTED}step 1\n"
         assert no_log(text) == "SkyPilot shows the log of another task until the job has ended"
         part = part_of(text, 0)
-        assert (part.lack, lines(part)) == (no_log(text), [])
+        assert (part.no_log_reason, lines(part)) == (no_log(text), [])
 
 
 class TestController:
@@ -131,25 +131,25 @@ class TestController:
         assert part.text.count("\n") == self.PIPELINE.count("\n")
         assert "no H100" not in controller_part_of(self.PIPELINE, 0).text
 
-    def test_in_a_group_only_the_copies_of_the_logs_are_told_apart(self):
+    def test_in_a_group_only_the_copies_of_the_logs_are_distinguished(self):
         part = controller_part_of(self.GROUP, 1)
         assert "FileNotFoundError" not in part.text
         assert "KeyError: 1" in part.text
         assert "no H100" in part.text
         assert "KeyError: 1" not in controller_part_of(self.GROUP, 0).text
 
-    def test_a_task_that_it_does_not_name_lacks_its_part(self):
-        assert controller_part_of(self.GROUP, 2).lack == "it has no part of this task"
-        assert controller_part_of(self.PIPELINE, 1).lack is None
+    def test_a_task_that_it_does_not_name_has_no_part(self):
+        assert controller_part_of(self.GROUP, 2).no_log_reason == "it has no part for this task"
+        assert controller_part_of(self.PIPELINE, 1).no_log_reason is None
 
     def test_the_controller_of_a_job_of_one_task_has_one_part(self):
         text = "Processing task 0/0: a\nStarting task 0 (a) for job 3\nno H100\n"
         assert lines(controller_part_of(text, 0)) == ["no H100"]
         assert controller_part_of(text, 0).shown == text
-        assert controller_part_of("starting\n", 0).lack is None
-        assert controller_part_of("", 0).lack == "it is empty"
+        assert controller_part_of("starting\n", 0).no_log_reason is None
+        assert controller_part_of("", 0).no_log_reason == "it is empty"
 
-    def test_the_clean_up_after_each_job_is_no_evidence(self):
+    def test_the_cleanup_after_each_job_is_not_evidence(self):
         text = "Task 0 failed, stopping execution\nCluster(s) not found: a-3.\na-3 is down\n"
         assert lines(controller_part_of(text, 0)) == ["Task 0 failed, stopping execution", "a-3 is down"]
 
@@ -186,7 +186,7 @@ EXTERNAL = (
         ("'sky.jobs.logs' request 1234 cancelled\n", "the request for it was cancelled"),
     ],
 )  # fmt: skip
-def test_what_skypilot_prints_instead_of_a_log_is_no_log(text, reason):
+def test_what_skypilot_prints_instead_of_a_log_is_not_a_log(text, reason):
     assert no_log(text) == reason
     assert is_silent(text)
     if not text.startswith(HINT):
@@ -196,10 +196,10 @@ def test_what_skypilot_prints_instead_of_a_log_is_no_log(text, reason):
 @pytest.mark.parametrize(
     "line", ["Job 10's logs were removed after 7 days.", "The log file is no longer available (retention)."]
 )
-def test_the_wording_of_another_release_is_no_log_unless_a_program_was_started(line):
+def test_the_wording_of_another_release_is_not_a_log_unless_a_program_was_started(line):
     assert no_log(line + "\n" + ENDED) == f"SkyPilot printed: {line}"
     assert no_log(STARTED + line + "\n" + ENDED) is None
-    assert part_of(parts(PREP, line + "\n"), 1).lack is None
+    assert part_of(parts(PREP, line + "\n"), 1).no_log_reason is None
     assert not is_silent(STARTED + line + "\n")
 
 

@@ -219,7 +219,7 @@ def stream(server_logs, **asked):
     return server_logs.stream(LogRequest(7), **options)
 
 
-def test_a_stream_gives_what_has_arrived_while_the_server_goes_on(server):
+def test_a_stream_yields_what_has_arrived_while_the_server_continues(server):
     def script(it):
         it.stream(b"a line\n", ends=False)
         it.hang()
@@ -244,7 +244,7 @@ def test_a_stream_stops_when_the_time_is_up(server):
 
 
 @pytest.mark.parametrize("way", [lambda it: it.cut(), lambda it: (it.stream(b"x", ends=False), it.cut())])
-def test_a_stream_that_breaks_off_is_one_sentence(server, way):
+def test_an_interrupted_stream_is_reported_in_one_sentence(server, way):
     server.on_logs = way
     with pytest.raises(QueueError, match="closed the connection in the middle"):
         list(stream(HttpLogs()))
@@ -263,6 +263,6 @@ def test_the_sdk_streams_where_plain_http_is_not_enough(server):
     assert list(stream(logs)) == [b"of the SDK\n"]
 
 
-def test_a_stream_of_a_file_queue_says_that_there_is_no_log():
+def test_a_stream_from_a_file_queue_fails_as_there_is_no_log():
     with pytest.raises(LogMissingError, match=r"read from file:q\.json, which has no logs"):
         list(stream(NoLogs("file:q.json")))

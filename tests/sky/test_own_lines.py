@@ -123,5 +123,5 @@ def is_piece(text):
         "INFO: logs written",
     ],
 )
-def test_the_line_of_a_program_is_none_of_them(line):
+def test_a_line_of_a_program_is_not_recognized(line):
     assert sentence_of(line) is None

@@ -124,7 +124,7 @@ def test_what_skypilot_writes_for_unknown_is_not_invalid(value):
 
 
 @pytest.mark.parametrize("value", [-5, -3600.5, math.nan, 1795468886000, "yesterday", True, []])
-def test_a_value_that_can_not_be_is_named(value):
+def test_an_impossible_value_is_named(value):
     seen = one(submitted_at=1795468886, end_at=value, job_duration=value if value != 1795468886000 else -2)
     assert seen.invalid_fields == "end_at, job_duration"
 
@@ -222,7 +222,7 @@ GOT = "1x[spot](gpus=L4:1, g2-standard-4, ...)"
         ({"cluster_resources_full": GOT}, GOT, True),
     ],
 )
-def test_the_machine_of_a_job_is_told_from_its_request(fields, machine, has_machine):
+def test_the_machine_of_a_job_is_distinguished_from_its_request(fields, machine, has_machine):
     seen = one(resources="1x[L4:1]", **fields)
     assert (seen.resources, seen.machine, seen.has_machine) == ("1x[L4:1]", machine, has_machine)
 

@@ -300,7 +300,7 @@ def test_the_sdk_streams_a_log_as_it_arrives_and_its_worker_ends_with_the_reader
 
 @pytest.mark.slow
 @pytest.mark.parametrize("code", ["raise ValueError('no such job')", "import os\nos._exit(3)"])
-def test_a_stream_of_the_sdk_that_fails_is_one_sentence(stand_in, code):
+def test_a_failing_stream_of_the_sdk_is_reported_in_one_sentence(stand_in, code):
     stand_in(logs=code)
     with pytest.raises(QueueError, match=r"no such job|exit code 3"):
         list(SdkLogs().stream(LogRequest(7), follow=False, tail=None, timeout_s=30))

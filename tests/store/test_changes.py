@@ -109,7 +109,7 @@ def test_an_empty_answer_marks_all_absent_and_ends_no_job(store):
     assert [row["status"] for row in rows(store)[2:]] == ["RUNNING", "RUNNING"]
 
 
-def test_the_price_of_a_request_stays_the_one_first_seen(store):
+def test_the_price_of_a_request_stays_the_first_known_one(store):
     poll(store, 0, record(1, "PENDING"))
     poll(store, 1, record(1, "STARTING", price_usd_per_h=0.2, price_source="catalog"))
     poll(store, 2, record(1, "RUNNING", price_usd_per_h=0.9, price_source="config"))

@@ -45,7 +45,7 @@ def test_a_store_of_which_a_part_cant_be_written_is_copied(store, part):
     assert (len(polls_of(store)), load_log(store, "1.log")) == (1, "KeyError")
 
 
-def test_so_is_one_in_a_data_folder_that_cant_be_written_and_without_logs(tmp_path):
+def test_so_is_one_in_a_read_only_data_folder_without_logs(tmp_path):
     store = new_store(tmp_path / "data")
     with read_only(tmp_path / "data"), workplace(store) as (copy, unrecorded):
         assert unrecorded is not None

@@ -39,8 +39,17 @@ class FakeQueue:
 
     name = "sky"
 
-    def __init__(self, *polls: Iterable[dict[str, Any]] | QueueError, minutes: float = 1) -> None:
+    def __init__(
+        self,
+        *polls: Iterable[dict[str, Any]] | QueueError,
+        minutes: float = 1,
+        server: str | None = None,
+        server_id: str | None = None,
+        start: datetime = START,
+    ) -> None:
         self.polls = list(polls)
+        self.server, self.server_id = server, server_id
+        self.start = start
         self.step = timedelta(minutes=minutes)
         self.read_count = 0
         self.specs_error: QueueError | None = None
@@ -52,12 +61,19 @@ class FakeQueue:
         if while_waiting:
             while_waiting()
         poll = self.polls[min(self.read_count, len(self.polls) - 1)]
-        polled_at = START + self.step * self.read_count
+        polled_at = self.start + self.step * self.read_count
         self.read_count += 1
         if isinstance(poll, QueueError):
             raise poll
         records, bad = parse_records(list(poll))
-        return Answer(polled_at=polled_at, records=records, bad=bad, latency_s=0.1)
+        return Answer(
+            polled_at=polled_at,
+            records=records,
+            bad=bad,
+            latency_s=0.1,
+            server=self.server,
+            server_id=self.server_id,
+        )
 
     def read_specs(self, job_ids: Collection[int]) -> dict[int, JobSpec]:
         """Answer with what the records of the last poll have."""

@@ -123,7 +123,7 @@ def test_a_dumb_terminal_gets_plain_text():
         (4, "$4.20 (SkyPilot's own, 2 unpriced)"),
     ],
 )
-def test_the_cost_says_whose_it_is(capsys, reported, said):
+def test_the_source_of_the_cost_is_shown(capsys, reported, said):
     print_status(seen(MIXED, reported_count=reported), "table")
     assert f"running, 1 lost, 1 missing, {said}\n" in capsys.readouterr().out
 
@@ -134,13 +134,13 @@ def test_an_eta_whose_time_is_used_up_is_overdue(capsys):
     assert "ETA overdue by 4 h 00 min (the config's expected times)\n" in capsys.readouterr().out
 
 
-def test_impossible_times_are_counted_with_where_to_look(capsys):
+def test_impossible_times_are_counted_with_a_query_that_lists_them(capsys):
     print_status(seen(MIXED, impossible_count=2), "table")
     out = capsys.readouterr().out
-    assert "impossible times of 2 jobs count as unknown: fmon sql 'from impossible_time'" in out
+    assert "impossible times of 2 jobs count as unknown; list them: fmon sql 'from impossible_time'" in out
 
 
-def test_after_a_relaunch_the_cost_is_said_to_be_that_of_all_attempts(capsys):
+def test_after_a_relaunch_the_cost_is_marked_as_that_of_all_attempts(capsys):
     print_status(seen([row(1), row(2, cycle=1)]), "table")
     assert "duration  total cost" in capsys.readouterr().out
     narrow = status_lines(seen([row(1), row(2, cycle=1)]), width=40, max_rows=9, max_alarms=9)

@@ -44,9 +44,9 @@ because of its category.
 
 ## How the cause is chosen
 1. Lines are cleaned first: colors, control and invisible characters, timestamps, rank and pid prefixes are removed, and
-   each part between two carriage returns is a line. UTF-16 is decoded. JSON log records are read as their messages and
-   tracebacks, and so is the repr of bytes or of a traceback. The last megabyte is read first, earlier parts only if it
-   does not decide.
+   each part between two carriage returns is a line. UTF-16 is decoded. JSON log records and the repr of bytes or of a
+   traceback are read as the messages and tracebacks that they contain. The last megabyte is read first, earlier parts
+   only if it does not decide.
 2. Evidence is trusted in this order:
    - statements of the scheduler and of SkyPilot (out-of-memory kill, time limit, preemption, status)
    - deaths by signal (exit code 137, the first failure that torchelastic observed)
@@ -64,11 +64,11 @@ because of its category.
 6. A summary ("could not install", "failed to pull") gives way to a more specific error in the 40 lines before it: a
    refused login, a network error, a full disk, exhausted memory or a missing CUDA toolkit. Text that follows "if you see" or "to avoid"
    is advice and never a cause.
-7. SkyPilot's `failure_reason` (or its `details`) has rules of its own. A reason that no rule knows is the evidence of an
-   unknown cause: it gives way to an exception in the log, not to the log's last line. An exit code counts only if the log
-   says no more: 137 is `host_oom`, 139 `native_crash`, 124 `walltime`.
+7. SkyPilot's `failure_reason` (or its `details`) has rules of its own. A reason that matches no rule is the evidence of an
+   unknown cause: an exception in the log takes precedence over it, the log's last line does not. An exit code counts only
+   if the log shows nothing more specific: 137 is `host_oom`, 139 `native_crash`, 124 `walltime`.
 8. A job that succeeded has category `none`, with a note if an upload failed. If no rule decides, the category is
-   `unknown`; the failure still has a signature and is grouped like any other: by SkyPilot's reason, else by the program's
+   `unknown`; the failure still has a signature and is grouped like any other: by SkyPilot's reason, otherwise by the program's
    last line and its exit code.
 
 Two errors are identical if they have the same signature. It consists of the version of the rules, category, subcategory,
@@ -80,7 +80,7 @@ classes and exit codes are never masked.
 2. For all users: find the rule with the cause in `fmon/causes/patterns.toml`. Its comment at the top describes the keys.
 3. Add a line to `any` of that rule: an RE2 expression and an example of a log line that it matches. For example
    `['no licence left', 'ERROR: no licence left for the solver'],`
-4. For a reason of SkyPilot, add it to `[[reasons]]` at the end of the file.
+4. If it is a reason from SkyPilot, add it to `[[reasons]]` at the end of the file.
 5. If no rule has the cause, write a new `[[rules]]` with `id`, `cause` and `any`. The first rule that matches a line
    wins, so put it before more general rules.
 6. Exclude lines that only look similar with `veto`. Quote an expression that contains `'` as `'''...'''`.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fmon.warehouse.result import Row
 
-from fmon.text import cost, duration, money, whose
+from fmon.text import cost, cost_source, duration, money
 
 WIDTH = 1000
 MIN_WIDTH = 8
@@ -67,7 +67,7 @@ def figures_of(outcome: Row, experiment: Row) -> list[tuple[str, str, str]]:
         (
             "cost so far" if outcome["open_count"] else "cost",
             cost(spent, outcome["unpriced_count"]),
-            whose(outcome["reported_count"], outcome["job_count"])
+            cost_source(outcome["reported_count"], outcome["job_count"])
             + (f", budget {money(budget)}" if budget is not None else ""),
         ),
         ("wasted on failures", money(wasted), f"{wasted / spent:.0%} of the cost" if is_known else ""),

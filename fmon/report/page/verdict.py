@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fmon.text import cut, money, whose
+from fmon.text import cost_source, cut, money
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -181,7 +181,9 @@ def _cost(outcome: Row, budget_usd: Any) -> str:
         return f"The cost is unknown: {_counted(unpriced, 'job has', 'jobs have')} no price"
     when = "so far" if outcome["open_count"] else "in all"
     text = f"{'At least ' if unpriced else ''}{money(usd)} spent {when}"
-    notes = [whose(outcome["reported_count"], outcome["job_count"])] if outcome["reported_count"] else []
+    notes = (
+        [cost_source(outcome["reported_count"], outcome["job_count"])] if outcome["reported_count"] else []
+    )
     if budget_usd is not None:
         notes.append(f"{'over the budget of' if usd > budget_usd else 'budget'} {money(budget_usd)}")
     if notes:

@@ -44,15 +44,19 @@ def cost() -> list[dict[str, Any]]:
 
 
 def resume(job_id: int) -> bool:
-    """Let an ended job run again, as an administrator does: open its task, then SkyPilot's own recovery."""
+    """Let an ended job run again, as an administrator does: reopen its task as one whose controller died.
+
+    Its controller is then started anew, and recovers it under its old submission. From PENDING it would be
+    submitted anew.
+    """
     import sqlalchemy
     from sky.jobs import state
     from sqlalchemy import orm
 
-    opened = {"status": "PENDING", "end_at": None, "failure_reason": None}
+    reopened = {"status": "RECOVERING", "end_at": None, "failure_reason": None}
     with orm.Session(state._db_manager.get_engine()) as session:
         task = sqlalchemy.update(state.spot_table).where(state.spot_table.c.spot_job_id == job_id)
-        session.execute(task.values(opened))
+        session.execute(task.values(reopened))
         session.commit()
     state.reset_job_for_recovery(job_id)
     return True

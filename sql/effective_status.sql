@@ -1,7 +1,7 @@
--- The rows of job tasks whose ending changed, with the status that counts. SkyPilot overwrites the status of
--- an ended job when its clean-up fails or its controller dies, but that does not change what the job did: the
--- first ending counts, unless the job ran again in between.
-create or replace view changed_ending as
+-- The effective status in each stored row of the job tasks whose ending changed. SkyPilot overwrites the
+-- status of an ended job when its cleanup fails or its controller dies, but that does not change what the job
+-- did: the first ending counts, unless the job ran again in between.
+create or replace view effective_status as
 with changed as (
     select
         snapshot.experiment_id,
@@ -54,7 +54,7 @@ observed as (
         )
 ),
 
--- Only a job that runs can succeed: one that had ended otherwise has run again since.
+-- Only a running job can succeed, so a success after another ending means that the job ran again.
 numbered as (
     select
         observed.experiment_id,
@@ -97,7 +97,7 @@ first_of_ending as (
     from numbered
 ),
 
--- The newest row that still has the first status: it may have become more complete.
+-- The newest row that still has the first status; it may be more complete than the first row.
 kept as (
     select
         first_of_ending.experiment_id,
@@ -140,16 +140,16 @@ select
     kept.newest.end_at
 from kept;
 
-comment on view changed_ending is
-'A stored row of a job task whose ending changed; grain: experiment_id, job_key, task_id, poll_id';
-comment on column changed_ending.experiment_id is 'the experiment [id]';
-comment on column changed_ending.job_id is 'SkyPilot''s managed job [id]';
-comment on column changed_ending.job_key is 'its identity: the job id, unless that was given out again [id]';
-comment on column changed_ending.task_id is 'task within the job [id]';
-comment on column changed_ending.poll_id is 'the poll that stored the row [id]';
-comment on column changed_ending.status_poll_id is
-'the poll that last showed the status that counts, up to this row [id]';
-comment on column changed_ending.status is
-'the status that counts: of an ended run the first one that SkyPilot gave [name]';
-comment on column changed_ending.job_duration_s is 'SkyPilot''s run time at that poll [s]';
-comment on column changed_ending.end_at is 'the end at that poll [UTC]';
+comment on view effective_status is
+'Effective status of a job task whose ending changed; grain: experiment_id, job_key, task_id, poll_id';
+comment on column effective_status.experiment_id is 'the experiment [id]';
+comment on column effective_status.job_id is 'SkyPilot''s managed job [id]';
+comment on column effective_status.job_key is 'key of the job: its id, unless SkyPilot reused that id [id]';
+comment on column effective_status.task_id is 'task within the job [id]';
+comment on column effective_status.poll_id is 'the poll that stored the row [id]';
+comment on column effective_status.status_poll_id is
+'the last poll up to this row that showed the effective status [id]';
+comment on column effective_status.status is
+'effective status: of an ended run, the first terminal status that SkyPilot reported [name]';
+comment on column effective_status.job_duration_s is 'SkyPilot''s run time at status_poll_id [s]';
+comment on column effective_status.end_at is 'the end at status_poll_id [UTC]';
