@@ -114,14 +114,14 @@ def _dotted(value: dict[Any, Any], *at: str) -> Iterator[str]:
 
 
 def _read_as(node: yaml.ScalarNode) -> str:
-    """Return which number YAML 1.1 reads, if it is written differently, and how to write it instead."""
+    """Return which number YAML 1.1 reads."""
     try:
         number = f"{scalar_value(node)}"
     except YamlValueError:
         number = node.value
     if number == node.value or len(number) > _MAX_NUMBER:
-        return "a different number from what it looks like; write it"
-    return f"{number}; write {number}"
+        return "a different number from what it looks like"
+    return number
 
 
 def read_source(path: Path, text: str | None = None) -> Source:
@@ -347,7 +347,10 @@ class _Reader:
             case "float" if raw.lower().lstrip("+-") in (".inf", ".nan"):
                 return float(raw.lower().replace(".", ""))
             case "int" | "float" if isinstance(node, yaml.ScalarNode):
-                message = f'YAML 1.1 reads {raw} as {_read_as(node)} in plain decimal, or quote it: "{raw}"'
+                message = (
+                    f"YAML 1.1 reads {raw} as {_read_as(node)}; write the number in plain decimal, or quote "
+                    f'it: "{raw}"'
+                )
             case "timestamp":
                 message = f'YAML reads {raw} as a date; quote it: "{raw}"'
             case tag:

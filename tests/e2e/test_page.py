@@ -153,7 +153,7 @@ class TestHeatMap:
         ("measure", "cell", "reading"),
         [
             ("outcome", "0/6 3 failed, 3 running", "Succeeded of expected"),
-            ("cost", "$7.30", "Known cost"),
+            ("cost", "$7.64", "Known cost"),
             ("duration", "36 min 04 s", "Median run time"),
             ("cause", "B 6", "failed with each cause"),
         ],
@@ -327,7 +327,7 @@ def test_a_card_leads_to_its_cause_with_the_log_line_marked(opened):
 
 def test_the_first_screen_answers_the_first_questions(opened):
     page = opened("demo", width=1440)
-    for text in ("11 of 19 conditions succeeded", "cuda_oom affects all of sam3_lora", "$1.38 spent in all"):
+    for text in ("11 of 19 conditions succeeded", "cuda_oom affects all of sam3_lora", "$1.49 spent in all"):
         expect(page.get_by_text(text)).to_be_in_viewport(ratio=1)
     for part in ("svg.states", ".figures", "a.cause >> nth=2"):
         expect(page.locator(part)).to_be_in_viewport(ratio=1)

@@ -56,7 +56,7 @@ def test_logs_of_an_id_that_two_jobs_had_need_the_time_of_submission(data):
     with pytest.raises(ConfigError) as refused:
         logs(data, None, "1", FakeLogs())
     assert str(refused.value) == (
-        f"1 is not one job of {stores(data)[0].experiment_id}: SkyPilot gave the id out again; name one of "
+        f"1 is not one job of {stores(data)[0].experiment_id}: SkyPilot reused the id; name one of "
         f"1@2026-03-22T05:00:00Z ({NAMES[0]}), 1@2026-03-23T05:00:00Z ({NAMES[0]})"
     )
     assert logs(data, None, "1@2026-03-22", FakeLogs()).text == OOM
@@ -66,7 +66,7 @@ def test_logs_of_an_id_that_two_jobs_had_need_the_time_of_submission(data):
 
 def test_the_log_of_a_job_whose_id_another_one_has_is_not_asked_for(data):
     live = FakeLogs()
-    with pytest.raises(QueueError, match="SkyPilot has given its id to another job"):
+    with pytest.raises(QueueError, match="SkyPilot has reused its id"):
         logs(data, None, NAMES[1], live)
     assert live.asked == []
 

@@ -131,10 +131,11 @@ def test_counts_and_costs_add_up(experiment):
 @given(experiments, st.sampled_from(["RUNNING", "PENDING", "HIBERNATING"]))
 def test_a_running_job_keeps_the_experiment_open(experiment, status):
     sources = sources_of(experiment)
+    job = {"job_id": "99", "job_key": "99"}
     sources["attempt"].append(
-        {"experiment_id": "e", "condition_id": "c0", "cycle": "3", "job_id": "99", "role": "attempt"}
+        {"experiment_id": "e", "condition_id": "c0", "cycle": "3", **job, "role": "attempt"}
     )
-    snapshot = {"poll_id": "6", "job_id": "99", "task_id": "0", "status": status, "is_seen": "true"}
+    snapshot = {"poll_id": "6", **job, "task_id": "0", "status": status, "is_seen": "true"}
     sources["snapshot"].append({"experiment_id": "e", "polled_at": "00:59", **snapshot})
     assert views_of(sources, "experiment_summary")[0][0]["open_count"] > 0
 
