@@ -53,7 +53,6 @@ class TestCorpus:
         assert result.ok_classified_count == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", ["bare", "wrapped"])
 def test_distracting_lines_distract_little(results, form):
     both = [results[half, form] for half in HALVES]
