@@ -180,6 +180,7 @@ def test_a_gate_of_launch_that_refuses_leaves_nothing_begun(failed):
     assert failed.launched(1) == failed.events("relaunch") == []
 
 
+@pytest.mark.slow
 class TestCancelled:
     @pytest.fixture
     def cancelled(self, world):
@@ -197,13 +198,11 @@ class TestCancelled:
         world.end()
         return world
 
-    @pytest.mark.slow
     def test_what_the_kill_switch_cancelled_runs_again_what_a_person_did_does_not(self, cancelled):
         done = cancelled.relaunch()
         assert cancelled.launched(1) == [FAILED[0]]
         assert done.plan.left_out == [FAILED[1]]
 
-    @pytest.mark.slow
     def test_on_request_what_a_person_cancelled_runs_again_too(self, cancelled):
         cancelled.relaunch(include_cancelled=True)
         assert cancelled.launched(1) == sorted(FAILED)

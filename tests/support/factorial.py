@@ -43,6 +43,7 @@ RELAUNCHED = DIAGNOSED + timedelta(minutes=40)
 END = RELAUNCHED + timedelta(minutes=52)
 AT_A_TIME = 12
 MINUTES = {"dynunet": 22, "segresnet": 28, "swin_unetr": 46, "sam3_lora": 63}
+
 TRACEBACK = """\
 epoch 1/40: loss 0.{job:04d}, dice 0.41
 epoch 2/40: loss 0.{job:03d}, dice 0.47
@@ -126,13 +127,13 @@ def make(data: Path, config_folder: Path, *, every: int = 4) -> Store:
     for job_id, entry in enumerate(manifest.jobs, start=101):
         entry.job_id = job_id
     write_manifest(store, manifest)
-    queue = _Queue(every)
+    queue = _Queue()
     queue.launch(manifest.jobs, START, first)
     queue.jobs[107].update(status="CANCELLED", end_at=queue.jobs[107]["start_at"] + 900)
-    queue.play(data, START, DIAGNOSED, silent=(100, 150), down=(184, 192))
+    queue.play(data, START, DIAGNOSED, every=every, silent=(100, 150), down=(184, 192))
     _fix(data, store, DIAGNOSED)
     queue.launch(_relaunch(store, RELAUNCHED), RELAUNCHED, second)
-    queue.play(data, RELAUNCHED, END)
+    queue.play(data, RELAUNCHED, END, every=every)
     return store
 
 
@@ -141,8 +142,7 @@ class _Queue:
 
     name = "sky"
 
-    def __init__(self, every: int) -> None:
-        self.every = every
+    def __init__(self) -> None:
         self.jobs: dict[int, dict[str, Any]] = {}
         self.logs: dict[LogRequest, str | bytes | QueueError] = {}
         self._now = START
@@ -183,12 +183,13 @@ class _Queue:
         begin: datetime,
         end: datetime,
         *,
+        every: int,
         silent: tuple[int, int] = (0, 0),
         down: tuple[int, int] = (0, 0),
     ) -> None:
         """Poll every few minutes, but not while nobody polled; in between the queue does not answer."""
         logs = FakeLogs(self.logs)
-        for minute in range(self.every, int((end - begin).total_seconds() / 60) + 1, self.every):
+        for minute in range(every, int((end - begin).total_seconds() / 60) + 1, every):
             if silent[0] < minute < silent[1]:
                 continue
             self._now, self._is_down = begin + timedelta(minutes=minute), down[0] <= minute <= down[1]
