@@ -29,6 +29,7 @@ def fired(tmp_path):
     return Adopted(tmp_path, burst())
 
 
+@pytest.mark.slow
 def test_without_yes_it_is_only_said_which_jobs_and_why(fired):
     before = files_of(fired.data)
     said = fired.proposed()
@@ -195,6 +196,7 @@ def test_a_wish_that_skypilot_does_not_take_is_repeated(fired, monkeypatch):
     assert len(fired.events("cancel_requested")) == 1
 
 
+@pytest.mark.slow
 def test_a_queue_that_is_away_at_first_cancels_nothing(fired):
     fired.server.is_queue_away = lambda: True
     with pytest.raises(QueueError, match="away"):
@@ -211,6 +213,7 @@ def test_a_queue_that_is_away_for_a_while_is_waited_for(fired):
     assert fired.cancel().fault() is None
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_record_of_what_was_asked_for(fired):
     def interrupt(seconds):
         raise KeyboardInterrupt
@@ -298,6 +301,7 @@ def test_a_poll_never_cancels_whatever_the_config_says(tmp_path):
     assert study.statuses()["sam3-3"] == "PENDING"
 
 
+@pytest.mark.slow
 def test_a_replay_writes_down_what_it_would_cancel_and_nothing_leaves(tmp_path):
     config = write_config(tmp_path, CONFIG)
     polls = [

@@ -28,6 +28,7 @@ def engine(request, monkeypatch):
     return request.param
 
 
+@pytest.mark.slow
 @given(texts, st.booleans())
 @settings(max_examples=200, deadline=None)
 def test_both_libraries_find_the_same_lines_and_steps(text, goes_on):

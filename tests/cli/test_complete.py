@@ -54,17 +54,20 @@ def test_conditions_levels_and_states_complete(data):
     ]
 
 
+@pytest.mark.slow
 def test_conditions_are_those_of_the_given_experiment(data):
     other = study(data, {"lr": [1]}, experiment_id="other-20260322T050000Z")
     assert complete(data, f"fmon status -e {other.experiment_id} l") == ["lr=1"]
     assert complete(data, f"fmon status -e {NAME} fold") == ["fold=0", "fold=1"]
 
 
+@pytest.mark.slow
 def test_bash_splits_a_level_at_its_equals_sign(data):
     assert complete(data, "fmon watch model=s") == ["sam3"]
     assert complete(data, "fmon watch model=") == ["dynunet", "sam3"]
 
 
+@pytest.mark.slow
 def test_views_and_columns_complete_in_a_query(data):
     assert "coverage_matrix" in complete(data, "fmon sql cover")
     assert complete(data, "fmon sql expected_c") == ["expected_count"]

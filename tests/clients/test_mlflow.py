@@ -208,6 +208,7 @@ class TestReport:
         dice = "select condition_id, metric_value from run_metric where metric = 'dice' and is_newest"
         assert select(store.path.parent, dice) == [{"condition_id": "c1", "metric_value": 0.5}]
 
+    @pytest.mark.slow
     def test_a_server_that_was_never_up_is_said_and_the_report_is_made(self, store):
         done = reported(store, down)
         assert done.untracked == "the report has no runs: it is down"
@@ -220,11 +221,13 @@ class TestReport:
         poll(made, 20, [job(1, "SUCCEEDED")])
         assert reported(made, down).untracked is None
 
+    @pytest.mark.slow
     def test_a_recording_asks_nobody(self, tmp_path):
         made = study(tmp_path / "data", mlflow=SETTINGS, is_replay=True)
         poll(made, 20, [job(1, "SUCCEEDED")])
         assert reported(made, down).untracked is None
 
+    @pytest.mark.slow
     def test_before_any_job_was_seen_nobody_is_asked(self, tmp_path):
         made = study(tmp_path / "data", mlflow=SETTINGS)
         assert reported(made, down).untracked is None

@@ -88,6 +88,7 @@ class TestSelection:
         seen(store, **failed(1, 9, 10, 11))
         return store
 
+    @pytest.mark.slow
     def test_it_shows_the_causes_that_affect_a_selected_condition_with_all_their_jobs(self, mixed):
         diagnosis = look(mixed, oom_of(9, 10, 11, j1=ODD), selections=("c10",))
         (cause,) = diagnosis.causes
@@ -135,6 +136,7 @@ class TestSelection:
         with pytest.raises(ConfigError, match="has no root cause 'cuda'"):
             look(mixed, selections=("cause=cuda",))
 
+    @pytest.mark.slow
     def test_what_no_failure_affects_is_said(self, mixed):
         diagnosis = look(mixed, oom_of(9, 10, 11, j1=ODD), selections=("c16",))
         assert diagnosis.headline == "no failure affects the selection: c16"
@@ -157,6 +159,7 @@ class TestRules:
             look(store)
         assert code(refusal) == 21
 
+    @pytest.mark.slow
     def test_partial_looks_all_the_same_and_says_that_it_opens_no_fix(self, store):
         seen(store, j3="RUNNING", **failed(9))
         diagnosis = look(store, oom_of(9), is_partial=True)
@@ -164,11 +167,13 @@ class TestRules:
         assert "preliminary, allows no fix: 1 job still open: c3 (job 3)" in text(diagnosis)
         assert [event["is_preliminary"] for event in recorded(store)] == [True]
 
+    @pytest.mark.slow
     def test_partial_with_no_job_open_is_a_full_one(self, store):
         seen(store, **failed(9))
         assert look(store, oom_of(9), is_partial=True).preliminary_reason is None
         assert [event["is_preliminary"] for event in recorded(store)] == [False]
 
+    @pytest.mark.slow
     def test_a_firing_of_this_cycle_lifts_the_wait(self, store):
         seen(store, j3="RUNNING", **failed(9))
         append_event(store, FIRING)
@@ -198,6 +203,7 @@ class TestRules:
 
 
 class TestCauses:
+    @pytest.mark.slow
     def test_examines_first_what_nobody_has_examined(self, store):
         seen(store, **failed(9, 10))
         logs = oom_of(9, 10)
@@ -206,6 +212,7 @@ class TestCauses:
         assert [(c.root_cause_id, c.job_ids) for c in diagnosis.causes] == [("cuda_oom/torch", [9, 10])]
         assert diagnosis.examined.sentence() == "2 failures examined: 2 cuda_oom"
 
+    @pytest.mark.slow
     def test_the_first_line_names_the_levels_and_the_counter_evidence(self, store):
         seen(store, **failed(*range(9, 17)))
         diagnosis = look(store, oom_of(*range(9, 17)))
@@ -229,6 +236,7 @@ class TestCauses:
         assert diagnosis.headline == "all 16 conditions that have ended failed with cuda_oom"
         assert "universal: all 16 conditions" in text(diagnosis)
 
+    @pytest.mark.slow
     def test_without_a_suspect_it_says_so(self, store):
         seen(store, **failed(1, 10))
         diagnosis = look(store, oom_of(1, 10))
@@ -262,6 +270,7 @@ class TestCauses:
         assert diagnosis.missing == ["c5"]
         assert "never launched: c5" in text(diagnosis)
 
+    @pytest.mark.slow
     def test_without_a_failure_it_names_the_report_as_the_next_step(self, store):
         seen(store, j3="CANCELLED")
         diagnosis = look(store)
@@ -269,6 +278,7 @@ class TestCauses:
         assert text(diagnosis).endswith("next: fmon report")
         assert "1 cancelled" in text(diagnosis)
 
+    @pytest.mark.slow
     def test_hostile_text_of_a_log_does_not_steer_the_terminal(self, store):
         seen(store, **failed(9))
         diagnosis = look(
@@ -282,6 +292,7 @@ class TestTransient:
     LOST = "slurmstepd: error: *** JOB 17 ON n1 CANCELLED AT 2026-03-22T05:10:00 DUE TO PREEMPTION ***\n"
     DNS = "socket.gaierror: [Errno -2] Name or service not known\n"
 
+    @pytest.mark.slow
     def test_an_auto_remedy_without_evidence_says_that_it_is_missing(self, store):
         seen(store, **failed(9))
         diagnosis = look(store, FakeLogs({LogRequest(9): self.DNS}))
@@ -289,6 +300,7 @@ class TestTransient:
         assert not diagnosis.causes[0].is_transient
         assert "not shown to be transient: SkyPilot recorded no preemption" in text(diagnosis)
 
+    @pytest.mark.slow
     def test_a_preemption_that_skypilot_recorded_is_evidence(self, store):
         others = [job(n, "SUCCEEDED") for n in range(1, 17) if n != 9]
         told = "Recovering: Cluster preempted or failed, recovering"
@@ -342,6 +354,7 @@ class TestEvent:
         look(store)
         assert [event["is_preliminary"] for event in recorded(store)] == [True, False]
 
+    @pytest.mark.slow
     def test_of_a_replay_it_is_a_dry_run(self, tmp_path):
         store = study(tmp_path / "data", FACTORS, is_replay=True)
         seen(store, **failed(9))
@@ -354,6 +367,7 @@ class TestDemo:
     def data(self, demo, tmp_path):
         return shutil.copytree(demo, tmp_path / "demo")
 
+    @pytest.mark.slow
     def test_the_diagnosis_of_the_demo_is_golden(self, data):
         diagnosis = diagnose(open_study(data), logs=None, now=NOW)
         golden.check("demo.diagnosis.txt", text(diagnosis, 110) + "\n")

@@ -59,6 +59,7 @@ def events(store):
     ]
 
 
+@pytest.mark.slow
 def test_runs_tests_build_and_push_in_this_order_in_the_root_of_the_repository(store, config, tmp_path):
     diagnosed(store)
     config.write_text(CONFIG + "verify: {push: pwd > pushed, tests: echo 1 >> log, build: echo 2 >> log}\n")
@@ -67,6 +68,7 @@ def test_runs_tests_build_and_push_in_this_order_in_the_root_of_the_repository(s
     assert (tmp_path / "pushed").read_text() == f"{tmp_path}\n"
 
 
+@pytest.mark.slow
 def test_stops_at_the_first_that_fails_and_records_it(store, config, tmp_path):
     diagnosed(store)
     config.write_text(CONFIG + "verify: {tests: 'true', build: exit 3, push: touch pushed}\n")
@@ -103,6 +105,7 @@ def test_secrets_of_a_command_are_not_stored(store, config):
     assert "a1B2a1B2" not in store.events.read_text()
 
 
+@pytest.mark.slow
 def test_without_commands_there_is_one_sentence(store, config):
     diagnosed(store)
     config.write_text(CONFIG)

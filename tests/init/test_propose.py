@@ -137,6 +137,7 @@ def test_the_studys_configs_are_found_again_from_their_jobs(propose, config):
         assert hybrid["envs"] == {"GRADIENT_CHECKPOINTING": True, "BATCH_SIZE": 1, "GRAD_ACCUM_STEPS": 4}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("newest", ["debug", "debug_factorial"])
 def test_of_two_launches_with_the_same_names_the_newest_is_proposed(propose, newest):
     older = {"debug": "debug_factorial", "debug_factorial": "debug"}[newest]

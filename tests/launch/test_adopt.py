@@ -74,6 +74,7 @@ def test_the_accepted_limit_on_conditions_is_stored(config, data):
     assert read_manifest(find(data)).max_conditions == 200_000
 
 
+@pytest.mark.slow
 def test_adopting_again_attaches_the_jobs_that_were_missing(config, data):
     first = adopt(config, FakeQueue(RUNNING[:2]), data, now=START)
     assert first.missing == NAMES[2:]
@@ -83,6 +84,7 @@ def test_adopting_again_attaches_the_jobs_that_were_missing(config, data):
     assert again.attached == {"sam3-dice_ce": 3, "sam3-dice_ce_cldice": 4}
 
 
+@pytest.mark.slow
 def test_a_relaunch_by_hand_is_a_duplicate_to_a_poll_and_the_newest_attempt_to_adopt(config, data):
     adopt(config, FakeQueue(RUNNING), data, now=START)
     again = [ended(RUNNING[0], "FAILED"), *RUNNING[1:], job(9, NAMES[0], minutes=40)]

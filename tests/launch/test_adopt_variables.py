@@ -96,6 +96,7 @@ def test_nothing_is_adopted_if_no_job_agrees(config, data):
     assert stores(data) == []
 
 
+@pytest.mark.slow
 def test_a_job_of_another_name_is_adopted_by_its_variables(config, data):
     jobs = [recorded(number, "train", envs_of(name)) for number, name in enumerate(NAMES, start=1)]
     queue = FakeQueue([*jobs, recorded(9, "other", {"MODEL": "dynunet", "LOSS": "focal"})])

@@ -183,6 +183,7 @@ def test_the_manifest_has_its_path_and_its_names_and_nothing_has_its_values(sky)
     assert SECRET not in repr(manifest)
 
 
+@pytest.mark.slow
 def test_a_resumed_launch_reads_the_file_again(sky):
     sky.launch(env_file=sky.env_file)
     sky.env_file.write_text("HF_TOKEN=rotated\nKEY=k\nEXTRA=1\n")
@@ -192,6 +193,7 @@ def test_a_resumed_launch_reads_the_file_again(sky):
     assert "rotated" in submitted(sky)[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -147,6 +147,7 @@ def test_launch_refuses_it_with_2_and_proposes_another_name(sky):
     assert sky.stores == []
 
 
+@pytest.mark.slow
 def test_the_proposed_name_can_be_launched(sky):
     sky.write(ONE_FACTOR + 'job_name: "fold{fold}"\n', FOLD_TASK)
     sky.launch()

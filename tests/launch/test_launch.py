@@ -102,6 +102,7 @@ def test_a_server_that_stops_answering_is_11(sky):
     assert said.value.exit_code == 11
 
 
+@pytest.mark.slow
 def test_a_finished_experiment_is_not_continued(sky):
     first = sky.launch().experiment_id
     end_jobs(sky)
@@ -111,6 +112,7 @@ def test_a_finished_experiment_is_not_continued(sky):
     assert len(sky.server.jobs) == 8
 
 
+@pytest.mark.slow
 def test_an_interrupted_launch_is_continued_although_its_jobs_have_ended(sky):
     sky.fate = lambda submission: Fate(makes="refusal") if "sam3" in submission.job_name else FINE
     first = sky.launch().experiment_id
@@ -120,6 +122,7 @@ def test_an_interrupted_launch_is_continued_although_its_jobs_have_ended(sky):
     assert len(sky.server.jobs) == 4
 
 
+@pytest.mark.slow
 def test_an_experiment_whose_config_grew_is_continued_with_the_new_conditions(sky):
     sky.launch()
     sky.write(CONFIG.replace("[dynunet, sam3]", "[dynunet, sam3, vista]"))
@@ -226,6 +229,7 @@ def test_an_overloaded_server_is_asked_again_as_often_as_the_config_says(sky):
     assert sky.server.now_s < 10
 
 
+@pytest.mark.slow
 def test_what_is_queued_is_waited_for_from_each_call_of_a_person(sky):
     sky.fate = lambda submission: NO_QUOTA
     sky.write(CONFIG + "launch: {give_up_after: 12h}\n")

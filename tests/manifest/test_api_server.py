@@ -56,6 +56,7 @@ def test_a_poll_that_another_server_answers_has_failed(adopted, jobs):
     assert poll_of(adopted, RUNNING, OURS).faults == {}
 
 
+@pytest.mark.slow
 def test_a_server_that_lists_one_of_the_jobs_is_the_same_under_another_address(adopted):
     assert poll_of(adopted, [ended(RUNNING[0]), *REUSED[1:]], OTHER).faults == {}
     assert read_manifest(adopted).api_servers == {OURS: "", OTHER: ""}
@@ -76,6 +77,7 @@ def test_a_person_accepts_a_server_that_replaced_another(adopted):
     assert list(poll_of(adopted, RUNNING[:0], OURS).faults) == [adopted.experiment_id]
 
 
+@pytest.mark.slow
 def test_a_file_and_a_store_of_an_older_fmon_have_no_server(adopted, config, tmp_path):
     assert poll_of(adopted, RUNNING, None).faults == {}
     adopt(config, FakeQueue(RUNNING), tmp_path / "older", now=START)
@@ -95,6 +97,7 @@ def test_what_acts_on_jobs_asks_first_and_stops(adopted, config):
     assert read_manifest(adopted).api_servers == {OURS: ""}
 
 
+@pytest.mark.slow
 def test_another_server_is_asked_for_no_log_and_no_variables(adopted, monkeypatch):
     failed = [ended(RUNNING[0], "FAILED"), *RUNNING[1:]]
     assert poll_of(adopted, failed, OURS).faults == {}

@@ -169,6 +169,7 @@ def test_a_queue_without_yamls_is_asked_once_and_says_nothing(config, data):
     assert select(data, ALARMS) == []
 
 
+@pytest.mark.slow
 def test_jobs_of_an_experiment_that_closed_at_once_are_compared(config, data):
     queue = adopted(config, data, [ended(record) for record in WRONG])
     assert stores(data)[0].is_closed
@@ -197,6 +198,7 @@ def test_a_time_of_submission_that_is_known_later_is_no_reason(config, data):
     assert queue.asked == [[1, 2, 3, 4]]
 
 
+@pytest.mark.slow
 def test_adopting_again_compares_with_the_config_as_it_is_now(config, data):
     queue = adopted(config, data, WRONG)
     poll(data, queue, now=START)
@@ -218,6 +220,7 @@ def test_a_broken_manifest_does_not_keep_other_experiments_from_being_compared(c
     assert [found.wrong for found in polled.checked] == [{1: ["LOSS"]}]
 
 
+@pytest.mark.slow
 def test_what_fmon_launches_has_the_variables_of_its_conditions(tmp_path):
     world = World(tmp_path, CONFIG + "fixed: {EPOCHS: 2}\noverrides: {model: {sam3: {envs: {BATCH: 1}}}}\n")
     world.launch()
@@ -232,6 +235,7 @@ def test_what_fmon_launches_has_the_variables_of_its_conditions(tmp_path):
     assert "runs with different values of EPOCHS than its condition; cancel it" in shown.stdout
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_named_and_recreated_by_adopting(config, data):
     queue = adopted(config, data, WRONG)
     poll(data, queue, now=START)

@@ -78,6 +78,7 @@ def test_a_poll_stores_the_log_of_each_failure_and_its_cause(store, data):
     assert polled.examined[0].sentence() == "2 failures examined: 1 cuda_oom, 1 shell_error"
 
 
+@pytest.mark.slow
 def test_no_secret_reaches_the_disk(store, data):
     secret = "hf_" + "a1B2" * 9
     look(
@@ -108,6 +109,7 @@ def test_a_poll_that_sees_no_failure_leaves_no_mark(config, data):
     assert not stores(data)[0].findings.exists()
 
 
+@pytest.mark.slow
 def test_the_controllers_log_is_read_where_the_run_log_is_silent_or_the_status_says_so(config, data):
     failed = [
         ended(RUNNING[0], "FAILED"),
@@ -198,6 +200,7 @@ def test_a_failed_poll_asks_for_no_logs(store, data):
     assert len(findings(data)) == 2
 
 
+@pytest.mark.slow
 def test_what_is_over_the_budget_of_one_poll_comes_with_the_next(store, data):
     logs = oom_logs()
     manifest = read_manifest(store)
@@ -209,6 +212,7 @@ def test_what_is_over_the_budget_of_one_poll_comes_with_the_next(store, data):
     assert len(logs.asked) == 2
 
 
+@pytest.mark.slow
 def test_an_experiment_that_was_just_closed_is_examined_by_the_next_poll(config, data):
     done = [ended(record, "SUCCEEDED") for record in RUNNING[:2]] + FAILED[2:]
     adopt(config, FakeQueue(done), data, now=START)
@@ -228,6 +232,7 @@ def test_two_polls_never_examine_the_same_experiment_at_once(store, data):
     assert len(findings(data)) == 2
 
 
+@pytest.mark.slow
 def test_a_failure_that_comes_while_others_are_examined_is_not_forgotten(store, data):
     class Late(FakeLogs):
         def read(self, asks, *, timeout_s):
@@ -261,6 +266,7 @@ def test_other_rules_or_patterns_examine_anew_from_the_stored_logs(store, data, 
     assert sum(examine(store, manifest, None, now=START).categories.values()) == 2
 
 
+@pytest.mark.slow
 def test_without_a_reader_what_was_never_asked_for_stays_to_be_asked(store, data):
     examine(store, read_manifest(store), None, now=START)
     assert [row["log_error"] for row in findings(data)] == ["not requested yet"] * 2
@@ -268,6 +274,7 @@ def test_without_a_reader_what_was_never_asked_for_stays_to_be_asked(store, data
     assert {row["log_state"] for row in findings(data)} == {"stored"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [b"", b"PAR1 nonsense PAR1"])
 def test_a_damaged_file_of_findings_is_named_and_made_anew(store, data, damage):
     look(data, oom_logs())
@@ -280,6 +287,7 @@ def test_a_damaged_file_of_findings_is_named_and_made_anew(store, data, damage):
     assert logs.asked == []
 
 
+@pytest.mark.slow
 def test_a_damaged_log_is_fetched_again(store, data):
     look(data, oom_logs())
     (store.job_logs / "3.log.zst").write_bytes(b"nonsense")
@@ -290,6 +298,7 @@ def test_a_damaged_log_is_fetched_again(store, data):
     assert findings(data)[0]["category"] == "cuda_oom"
 
 
+@pytest.mark.slow
 def test_each_failed_task_of_a_job_has_a_finding(config, data):
     tasks = [ended({**RUNNING[0], "task_id": number}, "FAILED") for number in (0, 1)]
     adopt(config, FakeQueue(tasks), data, now=START)

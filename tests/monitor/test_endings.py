@@ -50,6 +50,7 @@ def test_a_failed_cleanup_is_not_examined_and_changes_no_result(config, data):
     assert alarms == [{"kind": "status_changed", "severity": "warning"}]
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_again_is_examined_again_from_its_new_log(config, data):
     adopt(config, FakeQueue([RUNNING[0], *ENDED[1:]]), data, now=START)
     failed = ended(RUNNING[0], "FAILED")
@@ -65,6 +66,7 @@ def test_a_job_that_fails_again_is_examined_again_from_its_new_log(config, data)
     assert finding == {"exception_class": "KeyError", "end_at": START + timedelta(minutes=40)}
 
 
+@pytest.mark.slow
 def test_an_ended_experiment_is_checked_at_every_poll_then_hourly_then_daily_then_never(succeeded, data):
     times = [*range(40), *range(60, 60 * 24 * 12, 20)]
     polled = []
@@ -93,6 +95,7 @@ def test_an_ended_experiment_that_is_named_is_always_polled_and_its_jobs_alone_c
     assert succeeded.is_closed
 
 
+@pytest.mark.slow
 def test_a_job_that_runs_again_reopens_its_experiment_and_is_named(succeeded, data):
     (seen,) = look(data, RUNNING[0], minute=1).observed
     assert (seen.reopened, seen.sentence()) == (

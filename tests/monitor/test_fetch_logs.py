@@ -164,6 +164,7 @@ class TestBudget:
         assert logs.asked == [LogRequest(1), LogRequest(1, is_controller=True)]
         assert told(store) == {1: 1}
 
+    @pytest.mark.slow
     def test_who_was_never_asked_for_comes_before_who_was(self, store):
         examined(store, Refusing(), budget=Budget(jobs=2))
         logs = Refusing()
@@ -182,6 +183,7 @@ class TestBudget:
 
 
 class TestRefusals:
+    @pytest.mark.slow
     def test_a_refusal_is_stored_before_the_next_log_is_asked_for(self, store):
         with pytest.raises(Killed):
             examined(store, Refusing(until=1, dies=True))
@@ -191,6 +193,7 @@ class TestRefusals:
         examined(store, logs)
         assert logs.jobs == [2, 3, 4]
 
+    @pytest.mark.slow
     def test_that_time_ran_out_before_the_controllers_log_does_not_undo_it(self, store):
         examined(store, Refusing(GONE, until=1), budget=Budget(jobs=1))
         assert told(store) == {1: 1}
@@ -211,6 +214,7 @@ class TestRefusals:
         assert examined(store, Silent()).left_count == 4
         assert told(store) == {}
 
+    @pytest.mark.slow
     def test_other_patterns_do_not_ask_again_for_what_is_not_to_be_had(self, store):
         examined(store, Refusing(GONE))
         manifest = read_manifest(store)
@@ -253,6 +257,7 @@ class TestServerThatIsDown:
         assert examined(store, Refusing(DOWN), budget=Budget(jobs=3)).left_count == 1
         assert len(told(store)) == 3
 
+    @pytest.mark.slow
     def test_when_it_is_back_who_was_not_asked_for_comes_first_and_findings_get_better(self, store):
         examined(store, Refusing(DOWN))
         logs = FakeLogs({LogRequest(number): OOM for number in range(1, 5)})

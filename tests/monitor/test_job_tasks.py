@@ -145,6 +145,7 @@ class TestInstead:
         found = examined(store, reader, minute=5)
         assert (found[1]["category"], found[1]["log_error"]) == ("cuda_oom", None)
 
+    @pytest.mark.slow
     def test_a_part_that_was_stored_is_not_lost_to_a_later_log_without_it(self, failed):
         store = failed("FAILED", "FAILED")
         reader = FakeLogs({OWN: parts(CAUGHT), CONTROLLERS: CONTROLLER})

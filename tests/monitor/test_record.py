@@ -109,6 +109,7 @@ def test_a_torn_line_of_a_killed_recorder_is_cut_off(tmp_path, logs):
     assert (out / "queue.jsonl").read_text() == whole * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("minutes", [60, 0.1], ids=["the-next-day", "seconds-later"])
 def test_a_recording_that_is_resumed_keeps_apart_the_jobs_that_had_an_id(tmp_path, logs, minutes):
     config, out, name = write_config(tmp_path), tmp_path / "out", NAMES[0]

@@ -105,6 +105,7 @@ class TestRefresh:
 
 
 class TestPoll:
+    @pytest.mark.slow
     def test_that_closes_the_experiment_fills_the_manifest_with_the_causes(self, config, data):
         queue = FakeQueue(RUNNING, ENDED)
         adopt(config, queue, data, now=START)
@@ -128,6 +129,7 @@ class TestPoll:
         poll(data, queue, now=START + timedelta(hours=1), logs=FakeLogs({LogRequest(4): BUG}))
         assert entry(store, 3)["failure_category"] == "code_bug"
 
+    @pytest.mark.slow
     def test_that_closes_nothing_leaves_the_manifest_alone(self, config, data):
         queue = FakeQueue(RUNNING, [*RUNNING[:3], ended(RUNNING[3], "FAILED")])
         adopt(config, queue, data, now=START)

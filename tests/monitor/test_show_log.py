@@ -59,6 +59,7 @@ def test_a_job_id_shows_an_earlier_attempt(data):
     assert logs(data, None, "3", FakeLogs()).text == "third\n"
 
 
+@pytest.mark.slow
 def test_the_controllers_log_is_shown_on_request_and_where_the_job_was_silent(data):
     assert logs(data, None, "4", FakeLogs(), controller=True).text == "setup of job 4\n"
     found = logs(data, None, "2", FakeLogs())
@@ -104,6 +105,7 @@ def test_the_command_prints_the_log_alone_on_stdout_with_control_characters_made
     assert done.stderr.startswith("log of job 4 ")
 
 
+@pytest.mark.slow
 def test_a_selection_prints_each_log_below_its_name(data):
     done = typed(Live(FakeLogs()), "logs", "state=failed", "3", "--data", data)
     assert done.exit_code == 0, done.exception
@@ -124,6 +126,7 @@ def test_of_several_logs_those_that_can_be_had_are_printed_before_it_fails(data)
     assert done.stdout.splitlines() == ["==> sam3-dice_ce (job 4) <==", "fourth \\rbell"]
 
 
+@pytest.mark.slow
 def test_a_selection_without_a_job_is_refused(data):
     with pytest.raises(ConfigError, match=r"no condition of \S+ with state=missing has a job"):
         chosen_jobs(data, None, ["state=missing"], now=START)

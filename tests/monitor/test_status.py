@@ -202,6 +202,7 @@ class TestEta:
         assert "2 overdue by up to 1 h 20 min are not included" in eta.rule
 
 
+@pytest.mark.slow
 def test_progress_is_readable_with_thousands(tmp_path):
     store = study(tmp_path, {"cell": [0]})
     poll(store, 11, [job(1, "SUCCEEDED")])

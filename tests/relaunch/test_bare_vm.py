@@ -141,6 +141,7 @@ def test_without_a_fix_relaunch_refuses_for_the_commit_and_not_for_an_image(worl
     assert world.launched(1) == []
 
 
+@pytest.mark.slow
 def test_an_empty_commit_is_no_fix(world):
     world.server.pass_time(60)
     (world.project / "fixed").write_text("x")

@@ -75,6 +75,7 @@ def test_only_what_failed_runs_again_in_the_next_cycle(fixed):
     assert manifest.current_cycle == 1
 
 
+@pytest.mark.slow
 def test_the_cycle_its_image_and_what_was_measured_stand_in_the_audit_before_the_first_launch(fixed):
     fixed.relaunch()
     (check,), (begun,) = fixed.events("fix_verified"), fixed.events("relaunch")
@@ -96,6 +97,7 @@ def test_what_a_selection_leaves_out_runs_in_a_later_cycle(fixed):
     assert fixed.launched(2) == ["sam3-dice_ce_cldice"]
 
 
+@pytest.mark.slow
 def test_the_closed_experiment_is_polled_again(fixed):
     assert fixed.store.is_closed
     fixed.relaunch()
@@ -104,6 +106,7 @@ def test_the_closed_experiment_is_polled_again(fixed):
     assert fixed.store.is_closed
 
 
+@pytest.mark.slow
 def test_nothing_to_run_again_is_no_error(world):
     world.launch()
     world.end()
@@ -112,6 +115,7 @@ def test_nothing_to_run_again_is_no_error(world):
     assert world.events("relaunch") == []
 
 
+@pytest.mark.slow
 def test_a_dry_run_gives_the_commands_and_changes_nothing(fixed):
     jobs, events = fixed.jobs(), fixed.store.events.read_bytes()
     done = fixed.relaunch(agree=lambda plan: False)
@@ -164,6 +168,7 @@ def test_what_passes_by_itself_runs_again_with_the_same_image(world):
     assert world.launched(1) == sorted(FAILED)
 
 
+@pytest.mark.slow
 def test_a_job_of_the_same_name_that_no_poll_has_seen_is_seen_before_the_first_launch(fixed):
     fixed.server.add(FAILED[0])
     with pytest.raises(RuleError, match=rf"names of conditions to relaunch: 5 \({FAILED[0]}\)") as refusal:
@@ -222,6 +227,7 @@ def test_a_condition_whose_own_job_runs_again_is_not_launched_beside_it(fixed, i
     assert not fixed.store.is_closed
 
 
+@pytest.mark.slow
 def test_a_gate_of_launch_that_refuses_leaves_nothing_begun(failed):
     failed.config.write_text(failed.config.read_text() + "limits: {max_hourly_usd: 0.1}\n")
     failed.fix()

@@ -165,6 +165,7 @@ drawn = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.lists(drawn, max_size=20, unique_by=lambda row: row.job_id))
 def test_no_firing_proposes_a_job_that_works(jobs):

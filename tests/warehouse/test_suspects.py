@@ -285,6 +285,7 @@ def test_p_agrees_with_scipy_to_1e_6_above(fours):
         assert isclose(p, hypergeom.sf(hit - 1, total, failed, group), rel_tol=1e-6, abs_tol=1e-290)
 
 
+@pytest.mark.slow
 def test_a_planted_pair_is_found_among_1500_cells_with_5_percent_noise():
     random = Random(3)
     conditions = grid(model=10, loss=10, rank=5, fold=3)
@@ -310,6 +311,7 @@ def test_noise_alone_has_a_suspect_in_at_most_5_percent_of_designs():
     assert len(found) <= 10
 
 
+@pytest.mark.slow
 def test_what_a_suspect_leaves_over_is_searched_again():
     conditions = grid(model="a b c d e", loss="u v w x y", fold=4)
     causes = ["boom" if c["model"] == "a" or c["loss"] == "u" else None for c in conditions]
