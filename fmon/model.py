@@ -310,6 +310,12 @@ class Entry(msgspec.Struct, kw_only=True):
     def job_key(self, key: int) -> None:
         self.job_id, self.earlier_job_count = job_id_of(key), earlier_count_of(key)
 
+    @property
+    def job_keys(self) -> list[int]:
+        """Identities of the jobs of all attempts, that of the newest last."""
+        earlier, newest = [attempt.job_key for attempt in self.attempts], self.job_key
+        return earlier if newest is None else [*earlier, newest]
+
 
 DigestSource = Literal["launch", "pinned", "assumed_at_adoption", "assumed_at_fix"]
 """launch: of the image that fmon launched; pinned: the image of adopted jobs names it; otherwise the registry

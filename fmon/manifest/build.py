@@ -152,8 +152,7 @@ def jobs_of(manifest: Manifest) -> set[tuple[int, str]]:
     return {
         (key, manifest.adopted_names.get(str(key), entry.job_name))
         for entry in manifest.jobs
-        for key in (entry.job_key, *(attempt.job_key for attempt in entry.attempts))
-        if key is not None
+        for key in entry.job_keys
     }
 
 

@@ -110,9 +110,7 @@ def _duplicates(entries: Iterable[Entry]) -> Iterator[str]:
             yield f"{_name(number, entry)}: entry {first} is the same condition"
         if (first := names.setdefault(entry.job_name, number)) != number:
             yield f"{_name(number, entry)}: job_name {entry.job_name!r} is already used in entry {first}"
-        own = [attempt.job_key for attempt in entry.attempts]
-        if entry.job_key is not None:
-            own.append(entry.job_key)
+        own = entry.job_keys
         ids = [job_id_of(key) for key in own]
         if len(set(own)) != len(own):
             yield f"{_name(number, entry)}: a job_id appears twice among its attempts {ids}"

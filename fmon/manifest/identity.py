@@ -13,7 +13,7 @@ from fmon.sky.status import STATUSES, is_terminal
 from fmon.store.state import read_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from fmon.model import Entry, Manifest, Record
     from fmon.store.folder import Store
@@ -65,9 +65,8 @@ def manifest_attempts(manifest: Manifest) -> dict[int, dict[int, Entry]]:
     """Return the keys of all attempts by job id, with the condition of each."""
     attempts: dict[int, dict[int, Entry]] = {}
     for entry in manifest.jobs:
-        for key in (entry.job_key, *(attempt.job_key for attempt in entry.attempts)):
-            if key is not None:
-                attempts.setdefault(job_id_of(key), {})[key] = entry
+        for key in entry.job_keys:
+            attempts.setdefault(job_id_of(key), {})[key] = entry
     return attempts
 
 
@@ -130,7 +129,9 @@ def identify(
     return is_changed
 
 
-def _key_by_metadata(tasks: Sequence[Record], manifest: Manifest, attempts: Collection[int]) -> int | None:
+def _key_by_metadata(
+    tasks: Sequence[Record], manifest: Manifest, attempts: Mapping[int, Entry]
+) -> int | None:
     """Return the key of the attempt that a job's metadata names; None = it names none with this id.
 
     An attempt is one job: it is the same one even if SkyPilot has submitted it anew.
@@ -138,14 +139,17 @@ def _key_by_metadata(tasks: Sequence[Record], manifest: Manifest, attempts: Coll
     named = {
         (task.fmon_condition, task.fmon_cycle or 0)
         for task in tasks
-        if attempts and task.fmon_experiment == manifest.experiment_id
+        if task.fmon_experiment == manifest.experiment_id
     }
-    for entry in manifest.jobs if named else ():
-        newest = [] if entry.job_key is None else [(entry.job_key, entry.relaunch_batch)]
-        for key, cycle in [*newest, *((each.job_key, each.cycle) for each in entry.attempts)]:
-            if key in attempts and (entry.condition, cycle) in named:
-                return key
-    return None
+    newest_first = sorted(attempts.items(), reverse=True) if named else ()
+    return next((key for key, entry in newest_first if (entry.condition, _cycle(entry, key)) in named), None)
+
+
+def _cycle(entry: Entry, key: int) -> int:
+    """Return the cycle of one of a condition's attempts."""
+    if key == entry.job_key:
+        return entry.relaunch_batch
+    return next(attempt.cycle for attempt in entry.attempts if attempt.job_key == key)
 
 
 def new_key(store: Store, manifest: Manifest, job_id: int, *, name: str) -> int:

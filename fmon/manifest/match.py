@@ -156,13 +156,7 @@ def attach(manifest: Manifest, found: Match) -> None:
 
 def _known_jobs(manifest: Manifest) -> dict[int, Entry]:
     """Index the manifest's attempts by job."""
-    known = {}
-    for entry in manifest.jobs:
-        if entry.job_key is not None:
-            known[entry.job_key] = entry
-        for attempt in entry.attempts:
-            known[attempt.job_key] = entry
-    return known
+    return {key: entry for entry in manifest.jobs for key in entry.job_keys}
 
 
 def _decide(

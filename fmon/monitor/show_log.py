@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from fmon.manifest.identity import StoredJob
     from fmon.model import Entry, Manifest
     from fmon.sky.reader import LiveLogReader, LogReader
 
@@ -131,7 +132,7 @@ def logs(
     store = find(data, experiment)
     manifest = read_manifest(store)
     entry, key = _choose(store, manifest, target)
-    others = sorted(map(job_id_of, _jobs(entry) - {key}))
+    others = sorted(map(job_id_of, {*entry.job_keys} - {key}))
     own, controllers = LogRequest.of(key), LogRequest.of(key, is_controller=True)
     task = failed_task(store, key)
     # What is stored of a job that has run again since is about an earlier end. A recording has only one log.
@@ -179,7 +180,7 @@ def chosen_jobs(data: Path, experiment: str | None, words: Sequence[str], *, now
     stored = StoredExperiment(find(data, experiment))
     manifest = stored.manifest
     by_name = {entry.condition: entry for entry in manifest.jobs}
-    ids = {str(job_id_of(key)) for entry in manifest.jobs for key in _jobs(entry)}
+    ids = {str(job_id_of(key)) for entry in manifest.jobs for key in entry.job_keys}
     jobs = {word for word in words if word.partition("@")[0] in ids} - by_name.keys()
     selections = [word for word in words if word not in jobs]
     selected = select_current(stored, selections, now=now) if selections else {}
@@ -199,12 +200,12 @@ def _choose(store: Store, manifest: Manifest, target: str) -> tuple[Entry, int]:
             raise ConfigError(message)
         return entry, entry.job_key
     job, _, submitted = target.partition("@")
-    by_key = _jobs_with_id(store, manifest, job)
-    chosen = [key for key in by_key if _submission(store, key).startswith(submitted)]
+    jobs = _jobs_with_id(store, manifest, job)
+    chosen = [(entry, key) for key, (entry, since) in jobs.items() if since.startswith(submitted)]
     if len(chosen) == 1:
-        return by_key[chosen[0]], chosen[0]
-    if by_key:
-        names = listed(f"{job}@{_submission(store, key)} ({by_key[key].condition})" for key in sorted(by_key))
+        return chosen[0]
+    if jobs:
+        names = listed(f"{job}@{since} ({entry.condition})" for _, (entry, since) in sorted(jobs.items()))
         message = (
             f"{target} is not one job of {manifest.experiment_id}: SkyPilot reused the id; "
             f"name one of {names}"
@@ -215,27 +216,24 @@ def _choose(store: Store, manifest: Manifest, target: str) -> tuple[Entry, int]:
     raise ConfigError(message)
 
 
-def _jobs(entry: Entry) -> set[int]:
-    """Return the keys of a condition's jobs, including earlier attempts."""
-    newest = set() if entry.job_key is None else {entry.job_key}
-    return newest | {attempt.job_key for attempt in entry.attempts}
+def _jobs_with_id(store: Store, manifest: Manifest, job: str) -> dict[int, tuple[Entry, str]]:
+    """Return the jobs of the manifest that had an id, and those of the same names that polls have seen.
+
+    Each has its condition and when it was submitted; "unknown" if no poll has shown it.
+    """
+    by_key = {key: entry for entry in manifest.jobs for key in entry.job_keys if str(job_id_of(key)) == job}
+    if not by_key:
+        return {}
+    seen = {each.key: each for each in stored_jobs(store).get(int(job), ())}
+    by_name = {entry.job_name: entry for entry in manifest.jobs}
+    by_key |= {
+        key: by_name[each.name] for key, each in seen.items() if key not in by_key and each.name in by_name
+    }
+    return {key: (entry, _submission(seen.get(key))) for key, entry in by_key.items()}
 
 
-def _jobs_with_id(store: Store, manifest: Manifest, job: str) -> dict[int, Entry]:
-    """Return the jobs of the manifest that had an id, and those of the same names that polls have seen."""
-    by_key = {key: entry for entry in manifest.jobs for key in _jobs(entry) if str(job_id_of(key)) == job}
-    if by_key:
-        by_name = {entry.job_name: entry for entry in manifest.jobs}
-        for seen in stored_jobs(store).get(int(job), ()):
-            if seen.key not in by_key and seen.name in by_name:
-                by_key[seen.key] = by_name[seen.name]
-    return by_key
-
-
-def _submission(store: Store, key: int) -> str:
-    """Return when a job was submitted; "unknown" if no poll has shown it."""
-    jobs = {job.key: job.submitted_at for job in stored_jobs(store).get(job_id_of(key), ())}
-    micros = jobs.get(key)
+def _submission(job: StoredJob | None) -> str:
+    micros = job and job.submitted_at
     return "unknown" if micros is None else timestamp(EPOCH + timedelta(microseconds=micros))
 
 
