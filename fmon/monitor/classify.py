@@ -8,7 +8,6 @@ that is killed leaves the marker of ``store.unexamined``, and the next one resum
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
@@ -19,26 +18,27 @@ import msgspec
 
 from fmon.job_key import job_id_of
 from fmon.model import EPOCH
-from fmon.monitor.fetch_logs import Budget, FailedTask, Fetching, NoLogError, budget_of
+from fmon.monitor.failed_tasks import failed_tasks, is_about
+from fmon.monitor.fetch_logs import Budget, Fetching, NoLogError, budget_of
 from fmon.monitor.kill_switch import firing_sentence, record_firings
 from fmon.sky.logs import RecordedLogs
 from fmon.sky.reader import LogMissingError
-from fmon.sky.status import failed_statuses, is_terminal, unstarted_statuses
+from fmon.sky.status import unstarted_statuses
 from fmon.store import unexamined
 from fmon.store.durable import LockTaken, lock
 from fmon.store.findings import Finding, Key, read_findings, write_findings
 from fmon.store.job_logs import remove_torn, set_aside
-from fmon.store.state import read_columns
 from fmon.text import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from fmon.causes import FailureInfo
     from fmon.errors import QueueError
     from fmon.events import KillSwitchEvent
     from fmon.model import Manifest, Pattern
+    from fmon.monitor.failed_tasks import FailedTask
     from fmon.sky.reader import LogReader
     from fmon.store.folder import Store
 
@@ -54,27 +54,6 @@ WRITING_SHARE = 0.1
 """Largest share of the time to spend on writing findings: all of them are written each time."""
 
 NOT_ASKED = "not requested yet"
-
-EFFECTIVE = """
-select
-    effective_status.job_key,
-    effective_status.task_id,
-    effective_status.status,
-    coalesce(snapshot.failure_reason, snapshot.details) as failure_reason,
-    epoch_us(effective_status.end_at) as end_at
-from effective_status
-inner join snapshot
-    on
-        effective_status.experiment_id = snapshot.experiment_id
-        and effective_status.job_key = snapshot.job_key
-        and effective_status.task_id = snapshot.task_id
-        and effective_status.status_poll_id = snapshot.poll_id
-qualify
-    row_number() over (
-        partition by effective_status.experiment_id, effective_status.job_key, effective_status.task_id
-        order by effective_status.poll_id desc
-    ) = 1
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +186,7 @@ class _Examination:
         remove_torn(self._store)
         token = unexamined.pending_token(self._store)  # before the state: a later marker has another token
         self._before = read_findings(self._store)
-        failed = _failed(self._store, self._before)
+        failed = failed_tasks(self._store, self._before)
         self._set_aside(failed)
         self._findings = dict(self._before)
         due = sorted((attempt for attempt in failed if self._is_due(attempt)), key=self._order)
@@ -246,7 +225,7 @@ class _Examination:
         """Drop the findings and the logs of tasks that have run again since."""
         for attempt in failed:
             key = attempt.job_key, attempt.task_id
-            if key in self._before and not _is_about(self._before[key], attempt):
+            if key in self._before and not is_about(self._before[key], attempt):
                 set_aside(self._store, [request.file_name for request in attempt.logs])
                 del self._before[key]
                 self._is_written = False
@@ -383,65 +362,6 @@ class _Examination:
             is_unstarted = attempt.status in unstarted_statuses()
             return self._is_recorded or (is_unstarted and self._fetching.has_controllers(attempt))
         return isinstance(fault, LogMissingError)
-
-
-def _failed(store: Store, known: Mapping[Key, Finding]) -> list[FailedTask]:
-    """Return the failed job tasks, each with its effective status, reason and end.
-
-    Parameters
-    ----------
-    store
-        The experiment.
-    known
-        The findings so far; the views are queried only if a task has none.
-    """
-    failed = failed_statuses()
-    names = ["job_key", "task_id", "status", "failure_reason", "details", "end_at", "is_seen"]
-    rows = list(zip(*read_columns(store, names), strict=True))
-    open_jobs = {key for key, _, status, *_ in rows if not is_terminal(status)}
-    tasks = [
-        FailedTask(key, task_id, status, reason or details, end_at, key in open_jobs, is_seen)
-        for key, task_id, status, reason, details, end_at, is_seen in rows
-        if status in failed
-    ]
-    if all(_is_about(known.get((task.job_key, task.task_id)), task) for task in tasks):
-        return tasks
-    changed = _effective_endings(store)
-    counted = [_with_ending(task, changed.get((task.job_key, task.task_id))) for task in tasks]
-    return [task for task in counted if task.status in failed]
-
-
-def _with_ending(task: FailedTask, ending: _EffectiveEnding | None) -> FailedTask:
-    """Return the task with its effective ending."""
-    if ending is None:
-        return task
-    return msgspec.structs.replace(
-        task, status=ending.status, failure_reason=ending.failure_reason, end_at=ending.end_at
-    )
-
-
-class _EffectiveEnding(msgspec.Struct, frozen=True):
-    """The effective status, reason and end of a job task whose ending changed."""
-
-    job_key: int
-    task_id: int
-    status: str
-    failure_reason: str | None
-    end_at: int | None
-
-
-def _effective_endings(store: Store) -> dict[Key, _EffectiveEnding]:
-    """Return the effective endings of the job tasks whose ending changed."""
-    from fmon.manifest.stored import StoredExperiment
-    from fmon.warehouse import open_views, typed_rows  # loads DuckDB, so only done for new failures
-
-    with closing(open_views(StoredExperiment(store), queries=(EFFECTIVE,))) as con:
-        return {(row.job_key, row.task_id): row for row in typed_rows(con, EFFECTIVE, _EffectiveEnding)}
-
-
-def _is_about(finding: Finding | None, task: FailedTask) -> bool:
-    """Return whether a finding is about this end of the task."""
-    return finding is not None and finding["end_at"] == task.end_at
 
 
 def _failures(count: int) -> str:

@@ -10,19 +10,18 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from fmon.errors import QueueError
 from fmon.sky.clean_log import cleaned
 from fmon.sky.log_parts import NOT_MARKED, Part, controller_part_of, no_log, part_of, tasks_in
 from fmon.sky.logs import NoLogs, RecordedLogs
-from fmon.sky.reader import LogRequest, LogsDownError
+from fmon.sky.reader import LogsDownError
 from fmon.store.job_logs import load_log, save_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from fmon.sky.reader import LogReader
+    from fmon.monitor.failed_tasks import FailedTask
+    from fmon.sky.reader import LogReader, LogRequest
     from fmon.store.folder import Store
 
 CONTROLLER_KNOWS = frozenset({"FAILED_SETUP", "FAILED_PRECHECKS", "FAILED_NO_RESOURCE", "FAILED_CONTROLLER"})
@@ -31,26 +30,6 @@ CONTROLLER_KNOWS = frozenset({"FAILED_SETUP", "FAILED_PRECHECKS", "FAILED_NO_RES
 
 KEPT_PARTS = 8
 """Parts of logs to keep in memory: an attempt's are needed several times."""
-
-
-class FailedTask(msgspec.Struct, frozen=True):
-    """A failed job task as of the last poll; the reason may be that in SkyPilot's details."""
-
-    job_key: int
-    task_id: int
-    status: str
-    failure_reason: str | None
-    end_at: int | None
-    """End of its run [us since the epoch]; None = unknown."""
-    has_open_tasks: bool
-    """Whether its job has tasks that have not ended."""
-    is_seen: bool = True
-    """Whether the last poll listed its job."""
-
-    @property
-    def logs(self) -> tuple[LogRequest, LogRequest]:
-        """The log of the job and that of its controller."""
-        return LogRequest.of(self.job_key), LogRequest.of(self.job_key, is_controller=True)
 
 
 class NoLogError(QueueError):
