@@ -76,8 +76,10 @@ class LiveText:
         self._pending = self._pending[end:]
         text = cleaned(raw)
         fresh = text[_common_length(self._context_text, text) :]
-        self._context = raw if len(raw) <= CONTEXT_BYTES else _from_a_line(raw[-CONTEXT_BYTES:])
-        self._context_text = cleaned(self._context)
+        self._context, self._context_text = raw, text
+        if len(raw) > CONTEXT_BYTES:
+            self._context = _from_a_line(raw[-CONTEXT_BYTES:])
+            self._context_text = cleaned(self._context)
         return fresh
 
 
