@@ -46,3 +46,8 @@ def shell_form(text: str) -> str | None:
     """
     found = (each[0] for each in _SHELL.finditer(text) if not _BRACED.fullmatch(each[0]))
     return next(found, None)
+
+
+def has_reference(text: str) -> bool:
+    """Return whether a value refers to a variable or a command that something would have to expand."""
+    return bool(placeholders(text)) or shell_form(text) is not None

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from fmon.clients.registry import parse_reference
-from fmon.config.placeholders import placeholders, shell_form
+from fmon.config.placeholders import has_reference
 from fmon.config.task import images_of
 from fmon.errors import QueueError, RegistryError
 from fmon.launch.check import Check
@@ -148,13 +148,11 @@ def _reference_checks(experiment: Experiment, task: Task) -> Iterator[Check]:
     images = [image for image in images_of(task, changes) if image.startswith("docker:")]
     for image in dict.fromkeys([*images, *([experiment.docker_image] if experiment.docker_image else [])]):
         try:
-            if not placeholders(image) and shell_form(image) is None:
+            if not has_reference(image):
                 parse_reference(image)
         except RegistryError as fault:
             yield Check("image_reference", "fail", str(fault))
-    if experiment.docker_image and (
-        placeholders(experiment.docker_image) or shell_form(experiment.docker_image)
-    ):
+    if experiment.docker_image and has_reference(experiment.docker_image):
         sentence = f"docker_image is {experiment.docker_image!r}, which nothing expands; write the reference"
         yield Check("image_reference", "fail", sentence)
 

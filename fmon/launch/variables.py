@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from fmon.config.placeholders import placeholders, shell_form
+from fmon.config.placeholders import has_reference, shell_form
 from fmon.config.task import is_open
 from fmon.launch.check import Check
 from fmon.launch.job_yaml import job_envs, unset
@@ -157,11 +157,7 @@ def _of_the_system(experiment: Experiment, task: Task, environment: Environment)
 
 def _unresolved(experiment: Experiment, task: Task) -> Iterator[Check]:
     """Check that no value of the config needs a shell: the jobs would get ``${NAME}`` as it is written."""
-    found = {
-        (what, name): value
-        for what, name, value in _set_by_config(experiment)
-        if placeholders(value) or shell_form(value) is not None
-    }
+    found = {(what, name): value for what, name, value in _set_by_config(experiment) if has_reference(value)}
     for (what, name), value in found.items():
         sentence = (
             f"{what} would set {name} to {cut(value, 80)!r}, which nothing expands; write the value, or "
@@ -173,7 +169,7 @@ def _unresolved(experiment: Experiment, task: Task) -> Iterator[Check]:
         *{id(each.resources): each.resources for each in experiment.conditions}.values(),
     ]:
         for key, text in _texts(resources):
-            if placeholders(text) or shell_form(text) is not None:
+            if has_reference(text):
                 sentence = (
                     f"resources have {key}: {cut(text, 80)!r}, and SkyPilot expands no variable there; "
                     "write the value"
