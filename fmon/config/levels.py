@@ -10,7 +10,7 @@ from fmon.config.source import Source
 from fmon.errors import ConfigError
 from fmon.model import Entry, Level, level_text, value_key, value_text
 from fmon.text import nearest
-from fmon.written import BooleanKey
+from fmon.written import plain
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 RESERVED = frozenset(Entry.__struct_fields__) | {"envs", "resources"}
@@ -63,7 +63,7 @@ def find_level(source: Source, factor: Any, level: Any, known: Known, *at: Any) 
     """
     check_factor(source, factor, known, *at)
     levels = known[factor]
-    value = level.value if isinstance(level, BooleanKey) else level
+    value = plain(level)
     number = levels.get(value_key(value)) if isinstance(value, bool | int | float | str) else None
     if number is None:
         has = ", ".join(shown(each) for _, each in list(levels)[:8]) + (", ..." if len(levels) > 8 else "")

@@ -11,7 +11,7 @@ from typing import Any
 
 from fmon.config.shape import ConfigKeys, MlflowKeys, StudyKeys, check_keys, shown
 from fmon.config.source import Loc, Source
-from fmon.model import level_text
+from fmon.model import level_text, value_key
 from fmon.written import plain
 
 JOB_NAME = "{model_family}-{loss_name}-calib{aux_calibration}-f{fold}"
@@ -304,11 +304,7 @@ class _Rewriter:
 
     def _is_model(self, key: Any) -> bool:
         """Return whether a key of ``model_overrides`` is a known model: true is not 1."""
-        value = plain(key)
-        return any(
-            value == model and isinstance(value, bool) is isinstance(model, bool)
-            for model in self.known_models
-        )
+        return value_key(plain(key)) in map(value_key, self.known_models)
 
     def _levels(self, factor: str) -> list[Any]:
         """Return the levels of a factor; none if they are not a list, an error that is found later."""

@@ -53,20 +53,15 @@ SENTENCES = (
     Sentence(CODE, "Job {}'s setup failed. ", "exit"),
     Sentence("", "srun: error: {}: task {}: Exited with exit code {}", "exit"),
     Sentence("", "srun: error: {}: tasks {}: Exited with exit code {}", "exit"),
-    Sentence(
-        JOBS,
-        "Hint: This job has {} tasks.",
-        "hint",
-    ),
+    Sentence(JOBS, "Hint: This job has {} tasks.", "hint"),
     Sentence(JOBS, "=== {} ===", "task"),
     Sentence(JOBS, "{} finished (status: {}).", "task_end"),
     Sentence(JOBS, "Job finished (status: {}).", "end"),
     Sentence(LOG_LIB, "Job finished (status: {}).", "end"),
     Sentence(JOBS, "Managed job finished: {} (status: {}).", "frame"),
     Sentence(JOBS, "The job cluster is preempted or failed.", "frame"),
-    Sentence(
-        "backends/backend_utils.py", "Cluster(s) not found: ", "frame"
-    ),  # after each job, when its cluster is gone
+    # After each job, when its cluster is gone.
+    Sentence("backends/backend_utils.py", "Cluster(s) not found: ", "frame"),
     Sentence(JOBS, "Task {}({}) log has been cleaned at {}.", "no_log", DELETED),
     Sentence("jobs/log_gc.py", "Controller log has been cleaned at {}.", "no_log", DELETED),
     Sentence(JOBS, "Job {} not found.", "no_log", UNKNOWN_JOB),
@@ -76,18 +71,8 @@ SENTENCES = (
     Sentence(
         JOBS, "Failed to read logs for job {} task {} from the external log store: {}", "no_log", EXTERNAL
     ),
-    Sentence(
-        JOBS,
-        "No logs found for job {} in the external log store.",
-        "no_log",
-        EXTERNAL,
-    ),
-    Sentence(
-        JOBS,
-        "Job {} is already in terminal state {}. For more details, run: ",
-        "no_log",
-        NONE,
-    ),
+    Sentence(JOBS, "No logs found for job {} in the external log store.", "no_log", EXTERNAL),
+    Sentence(JOBS, "Job {} is already in terminal state {}. For more details, run: ", "no_log", NONE),
     Sentence(LOG_LIB, "{} not found (see `sky queue`).", "no_log", NONE),
     Sentence(LOG_LIB, "ERROR: Logs for job {} (status: {}) does not exist.", "no_log", NONE),
     Sentence(
